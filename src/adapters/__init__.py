@@ -1,0 +1,1 @@
+"""What the ports are made of: one package per outside part, none knowing another."""

@@ -1,0 +1,5 @@
+"""The store inside one process: the embedded default. Nothing survives the process."""
+
+from adapters.memory.task_log import MemoryTaskLog
+
+__all__ = ["MemoryTaskLog"]

@@ -1,0 +1,163 @@
+"""TaskLog in the memory of one process.
+
+For trying the service and for tests: it forgets everything when the process ends and cannot be
+shared by two. A step is atomic because it never awaits. Live delivery is `application.fan_out`,
+fed here in the same step.
+"""
+
+import heapq
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from application.fan_out import FanOut
+from application.ports import Batch, Busy, LeaseLost, Page, Settled, UnknownTask
+from domain.events import Event, TaskStatus, fold
+from domain.task import Attempt, Change, Failure, Task
+
+IDEMPOTENCY_TTL = 24 * 3600.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    task: Task
+    expires: float
+    epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+    events: list[Event] = field(default_factory=list)
+    lease_until: float = 0.0
+
+
+class MemoryTaskLog:
+    def __init__(
+        self, feed: FanOut, ttl: float, elapsed: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Logs live for `ttl` seconds after their last change. `elapsed` is the clock of leases
+        and of time to live, in seconds from any origin, never set back."""
+        self._feed = feed
+        self._ttl = ttl
+        self._elapsed = elapsed
+        self._entries: dict[str, _Entry] = {}
+        self._reserved: dict[str, tuple[float, str, str]] = {}
+        self._expiries: list[tuple[float, str]] = []
+
+    async def create(self, submitted: Change) -> Task:
+        self._forget_expired()
+        task = submitted.task
+        entry = self._entries.get(task.id)
+        if entry is None:
+            entry = self._entries[task.id] = _Entry(task, self._elapsed() + self._ttl)
+            heapq.heappush(self._expiries, (entry.expires, task.id))
+            self._write(entry, submitted)
+        return entry.task
+
+    async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
+        now = self._elapsed()
+        # Insertion order is the order of expiry, since all live equally long.
+        while self._reserved and (first := next(iter(self._reserved))):
+            if self._reserved[first][0] > now:
+                break
+            del self._reserved[first]
+        _, *bound = self._reserved.setdefault(key, (now + IDEMPOTENCY_TTL, fingerprint, task_id))
+        return bound[0], bound[1]
+
+    async def note_message(self, task_id: str, message_id: str) -> Task:
+        entry = self._entry(task_id)
+        entry.task = replace(entry.task, message_id=message_id)
+        return entry.task
+
+    async def get(self, task_id: str) -> Task:
+        return self._entry(task_id).task
+
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+        entry = self._entry(task_id)
+        if entry.task.status.terminal:
+            return Settled(entry.task)
+        if busy := self._busy(entry):
+            return busy
+        if entry.task.status is TaskStatus.RUNNING:
+            self._write(entry, entry.task.give_back(now, "lease_lapsed"))
+        self._write(entry, entry.task.begin(now))
+        entry.lease_until = self._elapsed() + lease
+        return Attempt(entry.task)
+
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
+        entry = self._held(attempt)
+        entry.lease_until = self._elapsed() + lease
+        self._add(entry, tuple(events))
+
+    async def renew(self, attempt: Attempt, lease: float) -> None:
+        self._held(attempt).lease_until = self._elapsed() + lease
+
+    async def settle(self, attempt: Attempt, change: Change) -> None:
+        entry = self._held(attempt)
+        entry.lease_until = 0.0
+        self._write(entry, change)
+
+    async def cancel(self, task_id: str, now: int) -> Task:
+        entry = self._entry(task_id)
+        self._write(entry, entry.task.cancel(now, fold(entry.events).text))
+        return entry.task
+
+    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
+        entry = self._entry(task_id)
+        if busy := self._busy(entry):
+            return busy
+        self._write(entry, entry.task.fail(now, failure))
+        return entry.task
+
+    async def read(self, task_id: str, after: int, limit: int) -> Page:
+        entry = self._entry(task_id)
+        events = tuple(entry.events[after : after + limit])
+        return Page(entry.epoch, len(entry.events), after + 1, events)
+
+    async def check(self) -> None:
+        return None
+
+    def _entry(self, task_id: str) -> _Entry:
+        entry = self._entries.get(task_id)
+        if entry is None or entry.expires <= self._elapsed():
+            raise UnknownTask(task_id)
+        return entry
+
+    def _held(self, attempt: Attempt) -> _Entry:
+        """The entry, if this attempt may write. A lapsed lease alone does not take the right away:
+        only a successor, or an end, does."""
+        try:
+            entry = self._entry(attempt.task.id)
+        except UnknownTask:
+            raise LeaseLost from None
+        if entry.task.status is not TaskStatus.RUNNING or entry.task.attempt != attempt.number:
+            raise LeaseLost
+        return entry
+
+    def _busy(self, entry: _Entry) -> Busy | None:
+        left = entry.lease_until - self._elapsed()
+        running = entry.task.status is TaskStatus.RUNNING
+        return Busy(left) if running and left > 0 else None
+
+    def _write(self, entry: _Entry, change: Change) -> None:
+        # The message id is noted by whoever published, beside the attempt that this change is of.
+        message_id = change.task.message_id or entry.task.message_id
+        entry.task = replace(change.task, message_id=message_id)
+        self._add(entry, change.events)
+
+    def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:
+        entry.expires = self._elapsed() + self._ttl
+        if not events:
+            return
+        batch = Batch(entry.epoch, len(entry.events) + 1, events)
+        entry.events.extend(events)
+        self._feed.publish(entry.task.id, batch)
+
+    def _forget_expired(self) -> None:
+        """Drop what is past its time. Each entry stands in the heap once, under an expiry that
+        may have moved since: then it goes back under the new one."""
+        now = self._elapsed()
+        while self._expiries and self._expiries[0][0] <= now:
+            _, task_id = heapq.heappop(self._expiries)
+            expires = self._entries[task_id].expires
+            if expires > now:
+                heapq.heappush(self._expiries, (expires, task_id))
+            else:
+                del self._entries[task_id]

@@ -1,0 +1,121 @@
+"""Which fault of a model may pass and which will not, each with a code and a sentence for people.
+
+The sentence is ours, never the provider's alone: theirs may hold a part of the key. Where theirs
+says what is wrong with the request it is quoted, shortened and with the key struck out.
+
+Codes of OpenAI: platform.openai.com/docs/guides/error-codes.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import openai
+
+from application.ports import ModelRefused, ModelUnavailable
+
+_REFUSALS = {
+    "invalid_api_key": "The model's server did not accept the API key.",
+    "permission_denied": "The API key may not use this model.",
+    "model_not_found": "The model's server does not know this model.",
+    "insufficient_quota": "The quota of the API key is used up.",
+    "content_refused": "The model's server refused the content of the request.",
+    "context_length_exceeded": "The request is longer than this model can read.",
+    "invalid_request": "The model's server refused the request.",
+}
+_PASSING = {
+    "rate_limited": "The model's server is limiting the rate of requests.",
+    "model_unreachable": "The model's server could not be reached.",
+    "model_timeout": "The model's server did not answer in time.",
+    "model_error": "The model's server failed.",
+    "connection_lost": "The connection to the model's server broke.",
+}
+# What the provider calls a fault, by its `code` or its `type`, and what we call it.
+_NAMES = {
+    "invalid_api_key": "invalid_api_key",
+    "authentication_error": "invalid_api_key",
+    "permission_error": "permission_denied",
+    "model_not_found": "model_not_found",
+    "insufficient_quota": "insufficient_quota",
+    "billing_hard_limit_reached": "insufficient_quota",
+    "content_filter": "content_refused",
+    "content_policy_violation": "content_refused",
+    "context_length_exceeded": "context_length_exceeded",
+    "invalid_request_error": "invalid_request",
+    "rate_limit_exceeded": "rate_limited",
+    "rate_limit_error": "rate_limited",
+    "server_error": "model_error",
+    "overloaded_error": "model_error",
+}
+_STATUSES = {
+    400: "invalid_request",
+    401: "invalid_api_key",
+    402: "insufficient_quota",
+    403: "permission_denied",
+    404: "model_not_found",
+    408: "model_timeout",
+    409: "model_error",
+    413: "context_length_exceeded",
+    422: "invalid_request",
+    429: "rate_limited",
+}
+_QUOTED = {"invalid_request", "model_not_found", "context_length_exceeded"}
+_QUOTE_LIMIT = 300
+
+ModelFault = ModelRefused | ModelUnavailable
+
+
+def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
+    """A fault that the client raised, most of them for the first answer."""
+    if isinstance(error, openai.APITimeoutError):
+        return _fault("model_timeout")
+    if isinstance(error, openai.APIStatusError):
+        status = error.status_code
+        by_status = _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
+        code = by_status
+        # A status above 499 is the server's own confession; below, the body knows better.
+        if status < 500:
+            named = _NAMES.get(error.code or "") or _NAMES.get(error.type or "")
+            if named is not None and named != "invalid_request":
+                code = named
+        quote = ""
+        if code in _QUOTED and isinstance(error.body, Mapping):
+            quote = str(error.body.get("message") or "").replace(api_key, "***")[:_QUOTE_LIMIT]
+        return _fault(code, quote, _retry_after(error.response.headers))
+    if isinstance(error, openai.APIConnectionError):
+        return _fault("model_unreachable")
+    return _fault("model_error")
+
+
+def classify_broken(error: Exception) -> ModelFault:
+    """A fault of the connection while the answer was streaming."""
+    return _fault("model_timeout" if "Timeout" in type(error).__name__ else "connection_lost")
+
+
+def classify_reported(error: Any) -> ModelFault:
+    """An error object inside a stream that had begun well."""
+    named = None
+    if isinstance(error, Mapping):
+        named = _NAMES.get(str(error.get("code"))) or _NAMES.get(str(error.get("type")))
+    return _fault(named or "model_error")
+
+
+def _fault(code: str, quote: str = "", retry_after: float | None = None) -> ModelFault:
+    if code in _PASSING:
+        return ModelUnavailable(code, _PASSING[code], retry_after)
+    message = _REFUSALS[code]
+    return ModelRefused(code, f"{message} It said: {quote}" if quote else message)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from `retry-after-ms` or `Retry-After` (RFC 9110: seconds or a date)."""
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(headers.get("retry-after-ms", "")) / 1000)
+    value = headers.get("retry-after", "")
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(value))
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return None

@@ -1,0 +1,92 @@
+"""LanguageModel through OpenAI's official client.
+
+The client does authentication, connections, time-outs and the errors of the first answer; the
+stream's body is decoded by `chunks`, which is about sixty times as fast as the client's own parser.
+The client's retries are off: the queue redelivers, and a retry hidden here would hold the lease
+for nothing.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx2
+import openai
+
+from adapters.openai.chunks import ChunkStream
+from adapters.openai.errors import classify_broken, classify_error
+from application.ports import Finished
+from domain.task import TaskRequest
+
+CONNECT_TIMEOUT = 10.0
+
+# Parameters that some models or servers refuse, and what to send instead (None: nothing). Newer
+# models of OpenAI want max_completion_tokens and take no temperature; older servers do not know
+# stream_options.
+_REPLACEMENTS: dict[str, str | None] = {
+    "max_tokens": "max_completion_tokens",
+    "temperature": None,
+    "stream_options": None,
+}
+_UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
+
+
+class OpenAIModel:
+    def __init__(self, api_key: str, base_url: str | None, silence: float) -> None:
+        """`silence`: seconds without a byte after which the model counts as unreachable."""
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key,
+            base_url=base_url,
+            max_retries=0,
+            timeout=httpx2.Timeout(silence, connect=CONNECT_TIMEOUT),
+        )
+        self._api_key = api_key
+        self._refused: dict[str, frozenset[str]] = {}
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+        while True:
+            refused = self._refused.get(request.model, frozenset())
+            try:
+                async with self._client.chat.completions.with_streaming_response.create(
+                    **_parameters(request, refused)
+                ) as response:
+                    chunks = ChunkStream(request.model)
+                    async for data in response.iter_bytes():
+                        for piece in chunks.feed(data):
+                            yield piece
+                        if chunks.done:
+                            break
+                    yield chunks.finished()
+                    return
+            except openai.BadRequestError as error:
+                wanted = error.param
+                known = wanted in _REPLACEMENTS and wanted not in refused
+                if wanted is None or not known or error.code not in _UNSUPPORTED:
+                    raise classify_error(error, self._api_key) from error
+                self._refused[request.model] = refused | {wanted}
+            except openai.OpenAIError as error:
+                raise classify_error(error, self._api_key) from error
+            except (httpx2.HTTPError, httpx2.StreamError) as error:
+                raise classify_broken(error) from error
+
+
+def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "model": request.model,
+        "messages": [
+            {"role": message.role.value, "content": message.content}
+            for message in request.conversation()
+        ],
+        "stream": True,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "stream_options": {"include_usage": True},
+    }
+    for name in refused:
+        value = parameters.pop(name)
+        replacement = _REPLACEMENTS[name]
+        if replacement is not None:
+            parameters[replacement] = value
+    return parameters

@@ -1,0 +1,88 @@
+"""What QStash brings: whether it is from QStash, for us, and what it says.
+
+The signature covers the URL as it was published, and the raw body. The URL is the one we gave, not
+the one a proxy or a forger's Host header suggests. Nothing of a body is read before its signature
+holds.
+"""
+
+import base64
+import binascii
+
+import msgspec
+from qstash import Receiver
+from qstash.errors import SignatureError
+
+from adapters.qstash.message import decode
+from application.run_task import Delivery
+
+CLOCK_TOLERANCE = 5
+"""Seconds by which QStash's clock and ours may differ."""
+
+
+class ForgedDelivery(Exception):
+    """Raised for a request whose signature is missing, wrong, expired or for something else."""
+
+
+class MalformedDelivery(Exception):
+    """Raised for a request that is signed but not one of ours. Delivering it again cannot help."""
+
+
+class _FailureCallback(msgspec.Struct, rename="camel"):
+    source_body: str
+    source_message_id: str = ""
+
+
+_failure = msgspec.json.Decoder(_FailureCallback)
+
+
+class DeliveryReader:
+    def __init__(self, current_key: str, next_key: str, webhook_url: str, failure_url: str) -> None:
+        self._receiver = Receiver(current_key, next_key)
+        self._webhook_url = webhook_url
+        self._failure_url = failure_url
+
+    def task(self, signature: str | None, body: bytes, retried: str | None) -> Delivery:
+        """A delivery at the webhook. `retried` is its `Upstash-Retried` header: how many
+        deliveries failed before. Raises ForgedDelivery or MalformedDelivery."""
+        self._verify(signature, body, self._webhook_url)
+        return _delivery(body, retried)
+
+    def failure(self, signature: str | None, body: bytes) -> Delivery:
+        """A failure callback: the delivery that ran out. Raises as `task` does."""
+        self._verify(signature, body, self._failure_url)
+        try:
+            source = base64.b64decode(_failure.decode(body).source_body, validate=True)
+        except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError) as error:
+            raise MalformedDelivery(f"not a failure callback: {error}") from error
+        return _delivery(source, None)
+
+    def _verify(self, signature: str | None, body: bytes, url: str) -> None:
+        if not signature:
+            raise ForgedDelivery("the signature is missing")
+        try:
+            self._receiver.verify(
+                signature=signature,
+                body=body.decode(),
+                url=url,
+                clock_tolerance=CLOCK_TOLERANCE,
+            )
+        except UnicodeDecodeError:
+            raise ForgedDelivery("the body is not text") from None
+        except SignatureError as error:
+            raise ForgedDelivery(str(error)) from error
+        except Exception as error:  # a claim of another type than the SDK expects
+            raise ForgedDelivery(f"unreadable claims: {type(error).__name__}") from error
+
+
+def _delivery(body: bytes, retried: str | None) -> Delivery:
+    try:
+        message = decode(body)
+    except ValueError as error:
+        raise MalformedDelivery(str(error)) from error
+    failed = int(retried) if retried and retried.isascii() and retried.isdecimal() else 0
+    return Delivery(
+        message.task_id,
+        message.task_request(),
+        message.created_at,
+        last=failed >= message.max_retries,
+    )

@@ -1,0 +1,90 @@
+"""TaskQueue on QStash's HTTP API, v2."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import httpx
+from qstash import AsyncQStash
+from qstash.errors import (
+    DailyMessageLimitExceededError,
+    QStashError,
+    RateLimitExceededError,
+)
+from qstash.message import PublishResponse
+
+from adapters.qstash.message import encode
+from application.ports import QueueRefused, QueueUnavailable
+from domain.task import Task
+
+T = TypeVar("T")
+
+RATE_LIMIT_PAUSE = 60.0
+"""Seconds to wait at QStash's rate limit. Its reset header is a moment of its own clock."""
+
+
+class QStashQueue:
+    def __init__(
+        self,
+        token: str,
+        url: str,
+        webhook_url: str,
+        failure_url: str,
+        retries: int,
+        retry_delay: str,
+        timeout: float,
+    ) -> None:
+        """`webhook_url` and `failure_url` are where QStash reaches us. `retry_delay` is an
+        expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
+        12 s. `timeout` bounds each call here, in seconds."""
+        # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
+        self._client = AsyncQStash(
+            token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
+        )
+        self._webhook_url = webhook_url
+        self._failure_url = failure_url
+        self._retries = retries
+        self._retry_delay = retry_delay
+        self._timeout = timeout
+
+    async def aclose(self) -> None:
+        # The SDK offers no way to close the client that it holds.
+        await self._client.http._client.aclose()
+
+    async def enqueue(self, task: Task) -> str:
+        answer = await self._call(
+            self._client.message.publish(
+                url=self._webhook_url,
+                body=encode(task, self._retries),
+                content_type="application/json",
+                retries=self._retries,
+                retry_delay=self._retry_delay,
+                failure_callback=self._failure_url,
+                deduplication_id=task.id,
+                label="longtask",
+            )
+        )
+        if not isinstance(answer, PublishResponse):
+            raise QueueRefused("the queue's answer was not that of one destination")
+        return answer.message_id
+
+    async def withdraw(self, message_id: str) -> bool:
+        try:
+            await self._call(self._client.message.cancel(message_id))
+        except QueueRefused:
+            return False
+        return True
+
+    async def check(self) -> None:
+        await self._call(self._client.signing_key.get())
+
+    async def _call(self, request: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await request
+        except (RateLimitExceededError, DailyMessageLimitExceededError) as error:
+            raise QueueUnavailable(str(error), RATE_LIMIT_PAUSE) from error
+        except QStashError as error:
+            raise QueueRefused(str(error)) from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise QueueUnavailable(f"{type(error).__name__} from the queue") from error

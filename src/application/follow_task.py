@@ -1,0 +1,115 @@
+"""FollowTask: every event of a task from where one subscriber stands, once and in order.
+
+Subscribe first, then read the log, then go live: what comes in between arrives twice and is
+dropped by its number; what is missing (a Gap, a number that jumps) is read from the log. The log
+alone is the truth, the feed only says when to look and saves the looking.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from application.ports import (
+    Batch,
+    EventFeed,
+    FeedClosed,
+    Gap,
+    Subscription,
+    TaskLog,
+    UnknownTask,
+)
+from domain.events import EventId, is_last
+from domain.task import Task
+
+PAGE = 1_000
+"""Events per read of the log: what a subscriber that is catching up holds in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A subscriber that was let in. `batches` yields whatever is ready, in order; an empty
+    sequence after each `silence` seconds without an event; and returns after the last event of
+    the log, when this process stops delivering, or when the log is gone."""
+
+    task: Task
+    batches: AsyncGenerator[Sequence[Batch], None]
+
+
+class FollowTask:
+    def __init__(self, tasks: TaskLog, feed: EventFeed, silence: float, page: int = PAGE) -> None:
+        self._tasks = tasks
+        self._feed = feed
+        self._silence = silence
+        self._page = page
+
+    async def __call__(self, task_id: str, seen: EventId | None) -> Following | None:
+        """Follow from behind `seen`; from the first event without it, or if it is of a log that
+        was lost since. None if `seen` is the last event of a log that has ended. Raises
+        UnknownTask or StoreUnavailable."""
+        task = await self._tasks.get(task_id)
+        if seen is not None and task.status.terminal and await self._has_all(task_id, seen):
+            return None
+        return Following(task, self._follow(task_id, seen))
+
+    async def _has_all(self, task_id: str, seen: EventId) -> bool:
+        page = await self._tasks.read(task_id, max(0, seen.sequence - 1), 2)
+        return (
+            page.epoch == seen.epoch
+            and page.first == seen.sequence
+            and len(page.events) == 1
+            and is_last(page.events[0])
+        )
+
+    async def _follow(
+        self, task_id: str, seen: EventId | None
+    ) -> AsyncGenerator[Sequence[Batch], None]:
+        epoch, after = (None, 0) if seen is None else (seen.epoch, seen.sequence)
+        async with self._feed.subscribe(task_id) as live:
+            try:
+                level = False
+                while True:
+                    if level:
+                        ready, level = await self._live(live, epoch, after)
+                        silent = level and not ready
+                    else:
+                        ready, level = await self._replay(task_id, epoch, after)
+                        silent = False
+                    if ready:
+                        epoch, after = ready[-1].epoch, ready[-1].last
+                    if ready or silent:
+                        yield ready
+                    if ready and ready[-1].closes:
+                        return
+            except (FeedClosed, UnknownTask):
+                return
+
+    async def _replay(
+        self, task_id: str, epoch: str | None, after: int
+    ) -> tuple[Sequence[Batch], bool]:
+        """The next page of the log, and whether the subscriber is level with the log behind it."""
+        page = await self._tasks.read(task_id, after, self._page)
+        # Another epoch, or a log that no longer reaches so far: the store lost what we saw.
+        if after > 0 and (page.epoch != epoch or page.length < after):
+            page = await self._tasks.read(task_id, 0, self._page)
+        level = page.first + len(page.events) > page.length
+        return ((Batch(page.epoch, page.first, page.events),) if page.events else ()), level
+
+    async def _live(
+        self, live: Subscription, epoch: str | None, after: int
+    ) -> tuple[Sequence[Batch], bool]:
+        """What the feed has next, and whether the subscriber is still level with the log. Nothing
+        and level: a silence."""
+        while True:
+            received = await live.receive(self._silence)
+            if received is None:
+                return (), True
+            if isinstance(received, Gap):
+                return (), False
+            ready: list[Batch] = []
+            for batch in received:
+                if batch.epoch != epoch or batch.first > after + 1:
+                    return ready, False
+                if batch.last > after:
+                    ready.append(batch.after(after))
+                    after = batch.last
+            if ready:
+                return ready, True

@@ -1,0 +1,250 @@
+"""What the use cases need of the outside world, in the application's own words.
+
+Every method states its promise; one contract suite per port (tests/contract) holds each adapter
+to it. No type of a framework, a driver or a wire format may appear here.
+
+Times are integer milliseconds since the Unix epoch unless a name says otherwise; durations are
+seconds.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.events import Event, Usage, is_last
+from domain.task import Attempt, Change, Failure, Task, TaskRequest
+
+
+class UnknownTask(Exception):
+    """Raised when no record has this id: it never existed, or its time to live is over."""
+
+
+class LeaseLost(Exception):
+    """Raised when an attempt may no longer write: another one was opened, or the task ended."""
+
+
+class StoreUnavailable(Exception):
+    """Raised by a TaskLog that cannot reach its store. Nothing is known to have been written."""
+
+
+class FeedClosed(Exception):
+    """Raised to a subscriber when this process stops delivering: read on from another one."""
+
+
+class QueueUnavailable(Exception):
+    """Raised when the queue cannot be reached or is over its limit. The message may or may not
+    have been taken; publishing the same task again is safe."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueRefused(Exception):
+    """Raised when the queue answered that it will not take the message as it is."""
+
+
+class ModelUnavailable(Exception):
+    """Raised for a fault of the model that may pass. The same request may succeed later."""
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+class ModelRefused(Exception):
+    """Raised for a fault that trying again cannot mend: a wrong key, an unknown model, a quota."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another attempt holds a live lease, for `lease_left` more seconds at least."""
+
+    lease_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The task is in a terminal status."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Batch:
+    """Consecutive events of one log. The first has number `first`; there is at least one.
+
+    Compared by identity: all subscribers of a process share one object for what was added in one
+    step, so that whatever is derived from it (a wire frame) can be derived once.
+    """
+
+    epoch: str
+    first: int
+    events: tuple[Event, ...]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.events) - 1
+
+    @property
+    def closes(self) -> bool:
+        """Whether the log ends here."""
+        return is_last(self.events[-1])
+
+    def after(self, sequence: int) -> "Batch":
+        """The part behind `sequence`, which must lie before `last`."""
+        if sequence < self.first:
+            return self
+        return Batch(self.epoch, sequence + 1, self.events[sequence + 1 - self.first :])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a log as it stood at one moment, when it held `length` events in all.
+    `events` may be empty."""
+
+    epoch: str
+    length: int
+    first: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Live delivery had a hole here: read the log again from the last event seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a model's stream came to its end."""
+
+    reason: str
+    model: str
+    usage: Usage | None
+
+
+class TaskLog(Protocol):
+    """The records and event logs, one of each per task, kept for a time to live after the last
+    change.
+
+    Every method that writes does so in one atomic step: record, events, lease and the notice to
+    the EventFeed together, or nothing. Every method may raise StoreUnavailable.
+    """
+
+    async def create(self, submitted: Change) -> Task:
+        """Write a new task's record and first event; answer the record. A task of that id that
+        exists already stays as it is and is answered instead."""
+        ...
+
+    async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
+        """Bind an idempotency key to a task id for 24 hours. Answers the fingerprint and task id
+        bound to it: these, or those of whoever came first."""
+        ...
+
+    async def note_message(self, task_id: str, message_id: str) -> Task:
+        """Record under which id the queue holds the task. Raises UnknownTask."""
+        ...
+
+    async def get(self, task_id: str) -> Task:
+        """The record. Raises UnknownTask."""
+        ...
+
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+        """Open the next attempt and hold it for `lease` seconds by the store's own clock, unless
+        another is alive or the task has ended. An attempt whose lease lapsed is given back first,
+        so that the log tells of its loss. Raises UnknownTask."""
+        ...
+
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
+        """Add events and renew the lease. Raises LeaseLost, and then nothing was added: exactly
+        if another attempt was opened, the attempt was given back, or the task has ended."""
+        ...
+
+    async def renew(self, attempt: Attempt, lease: float) -> None:
+        """Hold the attempt for `lease` seconds from now. Raises LeaseLost as `append` does."""
+        ...
+
+    async def settle(self, attempt: Attempt, change: Change) -> None:
+        """Write the change that closes this attempt (an end, or giving it back) and let its lease
+        go. Raises LeaseLost as `append` does."""
+        ...
+
+    async def cancel(self, task_id: str, now: int) -> Task:
+        """Cancel a pending or running task, keeping the text of its last attempt; answer the
+        record. Raises UnknownTask, or IllegalTransition once the task has ended."""
+        ...
+
+    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
+        """Fail a task that no live attempt holds; answer the record, or Busy and nothing is
+        written. Raises UnknownTask, or IllegalTransition once the task has ended."""
+        ...
+
+    async def read(self, task_id: str, after: int, limit: int) -> Page:
+        """At most `limit` events behind number `after` (0 means from the first).
+        Raises UnknownTask."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the store answers, else raise StoreUnavailable."""
+        ...
+
+
+class Subscription(Protocol):
+    async def receive(self, timeout: float) -> Sequence[Batch] | Gap | None:
+        """All that waits, oldest first; if nothing does, what comes next; None after `timeout`
+        seconds of silence. For one caller at a time. Raises FeedClosed when this process stops
+        delivering."""
+        ...
+
+
+class EventFeed(Protocol):
+    """Live delivery of what is added to logs. It promises nothing that the log does not hold:
+    from the moment `subscribe` is entered, each batch of the task arrives in order and once, or a
+    Gap stands for what is missing. What one subscriber leaves unread costs bounded memory."""
+
+    def subscribe(self, task_id: str) -> AbstractAsyncContextManager[Subscription]: ...
+
+
+class TaskQueue(Protocol):
+    async def enqueue(self, task: Task) -> str:
+        """Have the task delivered to the webhook, at least once; answer the message id. The same
+        task again is the same message. Raises QueueUnavailable or QueueRefused."""
+        ...
+
+    async def withdraw(self, message_id: str) -> bool:
+        """Ask for no further delivery of a message; answer whether the queue still had it. It may
+        be on its way already. Raises QueueUnavailable."""
+        ...
+
+    async def check(self) -> None:
+        """Return if the queue answers and accepts our token, else raise QueueUnavailable or
+        QueueRefused."""
+        ...
+
+
+class LanguageModel(Protocol):
+    def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+        """The answer piece by piece, then exactly one Finished as the last item. Raises
+        ModelUnavailable or ModelRefused, also in mid-stream. Closing the generator closes the
+        connection, so that no further tokens are paid for."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+class TaskIds(Protocol):
+    def next(self, now: int) -> str:
+        """A new task id: unguessable (96 random bits or more), and sorted by time."""
+        ...

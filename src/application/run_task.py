@@ -1,0 +1,310 @@
+"""RunTask: one delivery of one task, from the claim to the verdict.
+
+While an attempt runs, five things go on side by side: reading the model, adding to the log,
+renewing the lease, listening for a cancellation, and listening for the order to stop. The first
+that ends the attempt decides; the others are stopped, the model's connection closed with them.
+
+Pieces are gathered while the previous append is under way: idle, each piece is an event at once;
+busy, those that wait become one event. No timer is involved.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import structlog
+
+from application.ports import (
+    Busy,
+    Clock,
+    EventFeed,
+    FeedClosed,
+    Finished,
+    Gap,
+    LanguageModel,
+    LeaseLost,
+    ModelRefused,
+    ModelUnavailable,
+    Settled,
+    StoreUnavailable,
+    Subscription,
+    TaskLog,
+    UnknownTask,
+)
+from application.standby import settled_or_silent
+from domain.events import ContentAdded
+from domain.task import Attempt, Failure, Task, TaskRequest
+
+log = structlog.get_logger(__name__)
+
+BUFFER_LIMIT = 256 * 1024
+"""Characters that may wait for an append before reading from the model pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the queue brought. It holds the whole request, so a store that lost its data can be
+    made whole again."""
+
+    task_id: str
+    request: TaskRequest
+    created_at: int
+    last: bool
+    """Whether the queue will not deliver again if this one fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The task is in a terminal status and the queue may forget it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Deliver again, after `retry_after` seconds where that is known."""
+
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task failed for good: no further delivery can help."""
+
+    code: str
+
+
+Verdict = Done | Again | Failed
+
+
+class _Stopping(Exception):
+    """This process is shutting down."""
+
+
+class _SettledElsewhere(Exception):
+    """Somebody else ended the task or took it over."""
+
+
+class RunTask:
+    def __init__(
+        self, tasks: TaskLog, feed: EventFeed, model: LanguageModel, clock: Clock, lease: float
+    ) -> None:
+        self._tasks = tasks
+        self._feed = feed
+        self._model = model
+        self._clock = clock
+        self._lease = lease
+        self._stopping = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Give back every running attempt, and every one that a delivery still brings."""
+        self._stopping.set()
+
+    async def __call__(self, delivery: Delivery) -> Verdict:
+        """Run the task unless it has ended; wait while another live attempt holds it, and take
+        over when that one's lease lapses. Never raises for a fault of model or store: that is
+        what the verdict is for."""
+        if self.stopping:
+            return Again()
+        try:
+            async with self._feed.subscribe(delivery.task_id) as live:
+                while True:
+                    claimed = await self._claim(delivery)
+                    if isinstance(claimed, Settled):
+                        log.info("task already settled", status=claimed.task.status)
+                        return Done()
+                    if isinstance(claimed, Busy):
+                        log.info("waiting beside a running attempt", lease=claimed.lease_left)
+                        await settled_or_silent(live, claimed.lease_left)
+                        continue
+                    with structlog.contextvars.bound_contextvars(attempt=claimed.number):
+                        verdict = await self._run(claimed, live, delivery)
+                    if verdict is not None:
+                        return verdict
+        except FeedClosed:
+            return Again()
+        except StoreUnavailable as error:
+            log.error("store unavailable", error=str(error))
+            return Again()
+
+    async def _claim(self, delivery: Delivery) -> Attempt | Busy | Settled:
+        try:
+            return await self._tasks.claim(delivery.task_id, self._lease, self._clock.now())
+        except UnknownTask:
+            log.info("no record: made from the delivery")
+            submitted = Task.submit(delivery.task_id, delivery.request, delivery.created_at)
+            await self._tasks.create(submitted)
+            return await self._tasks.claim(delivery.task_id, self._lease, self._clock.now())
+
+    async def _run(
+        self, attempt: Attempt, live: Subscription, delivery: Delivery
+    ) -> Verdict | None:
+        """The verdict on one attempt; None if it lost the task to another, and the store must be
+        asked again. Raises StoreUnavailable."""
+        log.info("attempt began", model=attempt.task.request.model)
+        task, now = attempt.task, self._clock.now
+        try:
+            text, finished = await self._stream(attempt, live)
+            await self._tasks.settle(
+                attempt,
+                task.complete(
+                    now(),
+                    text=text,
+                    finish_reason=finished.reason,
+                    model=finished.model,
+                    usage=finished.usage,
+                ),
+            )
+        except (LeaseLost, _SettledElsewhere):
+            log.info("attempt ended by another")
+            return None
+        except ModelRefused as error:
+            return await self._fail(attempt, Failure(error.code, error.message, False))
+        except ModelUnavailable as error:
+            if delivery.last:
+                return await self._fail(attempt, Failure(error.code, error.message, True))
+            return await self._give_back(attempt, error.code, error.retry_after)
+        except _Stopping:
+            return await self._give_back(attempt, "shutting_down", None)
+        except StoreUnavailable:
+            raise
+        except asyncio.CancelledError:
+            # The server is being torn down: let the next delivery start at once if we still can.
+            await asyncio.shield(self._give_back(attempt, "shutting_down", None))
+            raise
+        except Exception:
+            log.exception("attempt broke")
+            if delivery.last:
+                failure = Failure("internal_error", "The service made an error.", True)
+                return await self._fail(attempt, failure)
+            return await self._give_back(attempt, "internal_error", None)
+        log.info("attempt completed", finish_reason=finished.reason, characters=len(text))
+        return Done()
+
+    async def _fail(self, attempt: Attempt, failure: Failure) -> Verdict | None:
+        log.warning("attempt failed", code=failure.code)
+        try:
+            await self._tasks.settle(attempt, attempt.task.fail(self._clock.now(), failure))
+        except LeaseLost:
+            return None
+        return Failed(failure.code)
+
+    async def _give_back(
+        self, attempt: Attempt, reason: str, retry_after: float | None
+    ) -> Verdict | None:
+        log.warning("attempt lost", reason=reason, retry_after=retry_after)
+        try:
+            await self._tasks.settle(attempt, attempt.task.give_back(self._clock.now(), reason))
+        except LeaseLost:
+            return None
+        return Again(retry_after)
+
+    async def _stream(self, attempt: Attempt, live: Subscription) -> tuple[str, Finished]:
+        """All the text, once it is in the log. Raises whatever ended the attempt early."""
+        pieces = _Pieces()
+        reader = asyncio.create_task(self._read_model(attempt.task.request, pieces))
+        writer = asyncio.create_task(self._write_log(attempt, pieces))
+        endless: list[Coroutine[Any, Any, NoReturn]] = [
+            self._renew(attempt),
+            _watch(live),
+            self._watch_stop(),
+        ]
+        others = [asyncio.create_task(coroutine) for coroutine in endless]
+        running: set[asyncio.Task[Any]] = {reader, writer, *others}
+        try:
+            while not writer.done():
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                # An attempt that somebody ended has not failed by what that broke in it.
+                for task in sorted(done, key=others.__contains__, reverse=True):
+                    task.result()
+            return writer.result(), reader.result()
+        finally:
+            for task in (reader, writer, *others):
+                task.cancel()
+            await asyncio.gather(reader, writer, *others, return_exceptions=True)
+
+    async def _read_model(self, request: TaskRequest, pieces: "_Pieces") -> Finished:
+        finished: Finished | None = None
+        async with aclosing(self._model.stream(request)) as stream:
+            async for item in stream:
+                if isinstance(item, Finished):
+                    finished = item
+                elif item:
+                    pieces.put(item)
+                    if pieces.full:
+                        await pieces.drained()
+        if finished is None:
+            raise ModelUnavailable("incomplete", "The model's answer broke off.")
+        pieces.close()
+        return finished
+
+    async def _write_log(self, attempt: Attempt, pieces: "_Pieces") -> str:
+        written: list[str] = []
+        while (text := await pieces.take()) is not None:
+            event = ContentAdded(self._clock.now(), text)
+            await self._tasks.append(attempt, (event,), self._lease)
+            written.append(text)
+        return "".join(written)
+
+    async def _renew(self, attempt: Attempt) -> NoReturn:
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            await self._tasks.renew(attempt, self._lease)
+
+    async def _watch_stop(self) -> NoReturn:
+        await self._stopping.wait()
+        raise _Stopping
+
+
+async def _watch(live: Subscription) -> NoReturn:
+    """Raise as soon as the feed tells that the task ended: this attempt did not end it, since it
+    stops watching before it does. After a Gap the next append or renewal would be refused."""
+    while True:
+        received = await live.receive(3600.0)
+        if received and not isinstance(received, Gap) and received[-1].closes:
+            raise _SettledElsewhere
+
+
+class _Pieces:
+    """Text on its way from the model to the log, bounded."""
+
+    def __init__(self) -> None:
+        self._waiting: list[str] = []
+        self._size = 0
+        self._closed = False
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    @property
+    def full(self) -> bool:
+        return self._size >= BUFFER_LIMIT
+
+    def put(self, piece: str) -> None:
+        self._waiting.append(piece)
+        self._size += len(piece)
+        self._filled.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._filled.set()
+
+    async def drained(self) -> None:
+        self._emptied.clear()
+        await self._emptied.wait()
+
+    async def take(self) -> str | None:
+        """All that waits as one text, as soon as there is any; None after the end."""
+        if not self._waiting and not self._closed:
+            self._filled.clear()
+            await self._filled.wait()
+        if not self._waiting:
+            return None
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        self._emptied.set()
+        return text

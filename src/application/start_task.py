@@ -1,0 +1,81 @@
+"""StartTask: from a valid request to a task that the queue holds.
+
+The record is written before the message is published, so that whoever gets a delivery or the task
+id finds it. A queue that does not take the message leaves a failed task behind, never a pending one
+that nobody will run: it may have taken the message after all, and the delivery must then find that
+the client was told no.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+
+import structlog
+
+from application.ports import (
+    Clock,
+    QueueRefused,
+    QueueUnavailable,
+    TaskIds,
+    TaskLog,
+    TaskQueue,
+)
+from domain.task import Failure, Task, TaskRequest
+
+log = structlog.get_logger(__name__)
+
+
+class IdempotencyConflict(Exception):
+    """Raised when an idempotency key comes back with another request."""
+
+
+class StartTask:
+    def __init__(self, tasks: TaskLog, queue: TaskQueue, clock: Clock, ids: TaskIds) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._clock = clock
+        self._ids = ids
+
+    async def __call__(self, request: TaskRequest, idempotency_key: str | None = None) -> Task:
+        """The record of the queued task, its message id set.
+
+        With a key, the same request within 24 hours answers the same task, also when the two come
+        at once, and when the first one's process died before it published. Raises
+        IdempotencyConflict, QueueUnavailable, QueueRefused or StoreUnavailable.
+        """
+        now = self._clock.now()
+        task_id = self._ids.next(now)
+        if idempotency_key is not None:
+            wanted = _fingerprint(request)
+            found, task_id = await self._tasks.reserve(idempotency_key, wanted, task_id)
+            if found != wanted:
+                raise IdempotencyConflict
+        with structlog.contextvars.bound_contextvars(task_id=task_id):
+            task = await self._tasks.create(Task.submit(task_id, request, now))
+            if task.message_id is None and not task.status.terminal:
+                task = await self._publish(task)
+            return task
+
+    async def _publish(self, task: Task) -> Task:
+        try:
+            message_id = await self._queue.enqueue(task)
+        except (QueueUnavailable, QueueRefused) as error:
+            log.error("publish failed", error=str(error))
+            failure = Failure("queue_unavailable", "The queue did not take the task.", True)
+            await self._tasks.fail(task.id, failure, self._clock.now())
+            raise
+        log.info("task queued", message_id=message_id)
+        return await self._tasks.note_message(task.id, message_id)
+
+
+def _fingerprint(request: TaskRequest) -> str:
+    fields = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "prompt": request.prompt,
+        "messages": [asdict(message) for message in request.messages],
+        "system": request.system,
+        "metadata": dict(request.metadata),
+    }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()

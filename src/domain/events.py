@@ -1,0 +1,178 @@
+"""What is told of a task, and what a log of it must satisfy.
+
+An event log is a sequence numbered from 1. Its rules, which clients live by:
+
+1. It begins with `pending` and ends with exactly one `TaskEnded` or `TaskErrored`.
+2. `running` opens an attempt; text before it no longer counts. The text of `TaskEnded` equals the
+   concatenated content of the last attempt.
+3. Content comes only while running; nothing comes after the end.
+
+`fold` reads a log by these rules and raises `IllegalLog` where it breaks one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"
+    """Waiting for a delivery: the first, or the next after a lost attempt."""
+    RUNNING = "running"
+    """An attempt holds the lease."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing leaves this status."""
+        return not _NEXT[self]
+
+    def may_become(self, status: "TaskStatus") -> bool:
+        return status in _NEXT[self]
+
+
+_NEXT: dict[TaskStatus, frozenset[TaskStatus]] = {
+    # A pending task may fail: the queue refused it, or its deliveries ran out between attempts.
+    TaskStatus.PENDING: frozenset({TaskStatus.RUNNING, TaskStatus.FAILED, TaskStatus.CANCELLED}),
+    TaskStatus.RUNNING: frozenset(
+        {TaskStatus.PENDING, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+    ),
+    TaskStatus.COMPLETED: frozenset(),
+    TaskStatus.FAILED: frozenset(),
+    TaskStatus.CANCELLED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, as the model counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    at: int
+    status: TaskStatus
+    attempt: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContentAdded:
+    at: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnded:
+    at: int
+    text: str
+    finish_reason: str
+    model: str
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskErrored:
+    at: int
+    message: str
+    code: str
+    retryable: bool
+
+
+Event = StatusChanged | ContentAdded | TaskEnded | TaskErrored
+
+
+def is_last(event: Event) -> bool:
+    """Whether a log ends with this event."""
+    return isinstance(event, TaskEnded | TaskErrored)
+
+
+class IllegalLog(ValueError):
+    """Raised by `fold` for a sequence of events that no task can have."""
+
+
+class MalformedEventId(ValueError):
+    """Raised for an event id that this service never gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventId:
+    """Where an event stands: its log's epoch and its number in it.
+
+    A log that was lost and made anew has another epoch, so an id of the old one is recognised and
+    means 'from the start'. Clients see the id as one opaque text.
+    """
+
+    epoch: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.sequence}"
+
+    @staticmethod
+    def parse(text: str) -> "EventId":
+        epoch, _, number = text.rpartition("-")
+        # isdecimal alone would accept other scripts' digits; 18 digits fit every store's integer.
+        if not (0 < len(epoch) <= 64 and epoch.isascii() and epoch.isalnum()):
+            raise MalformedEventId("not an event id of this service")
+        if not (number.isascii() and number.isdecimal() and len(number) <= 18):
+            raise MalformedEventId("not an event id of this service")
+        return EventId(epoch, int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a log says when read to its last event so far."""
+
+    status: TaskStatus
+    attempt: int
+    text: str
+    """The content of the last attempt so far."""
+    closed: bool
+    """Whether the last event was the end: nothing more will come."""
+
+
+def fold(events: Iterable[Event]) -> Folded:
+    """Read a log from its first event. Raises `IllegalLog` where it breaks a rule or is empty."""
+    status: TaskStatus | None = None
+    attempt = 0
+    pieces: list[str] = []
+    closed = False
+    for event in events:
+        if closed:
+            raise IllegalLog(f"{event!r} comes after the end")
+        match event:
+            case StatusChanged():
+                if status is None:
+                    legal = event.status is TaskStatus.PENDING and event.attempt == 0
+                else:
+                    begun = event.status is TaskStatus.RUNNING
+                    legal = status.may_become(event.status) and event.attempt == attempt + begun
+                if not legal:
+                    raise IllegalLog(f"{event!r} cannot follow {status} of attempt {attempt}")
+                status, attempt = event.status, event.attempt
+                if status is TaskStatus.RUNNING:
+                    pieces.clear()
+            case ContentAdded():
+                if status is not TaskStatus.RUNNING:
+                    raise IllegalLog(f"content while {status}")
+                pieces.append(event.text)
+            case TaskEnded():
+                if status not in (TaskStatus.COMPLETED, TaskStatus.CANCELLED):
+                    raise IllegalLog(f"an end while {status}")
+                if event.text != "".join(pieces):
+                    raise IllegalLog("the end's text is not the content of the last attempt")
+                closed = True
+            case TaskErrored():
+                if status is not TaskStatus.FAILED:
+                    raise IllegalLog(f"an error while {status}")
+                closed = True
+    if status is None:
+        raise IllegalLog("an empty log")
+    return Folded(status, attempt, "".join(pieces), closed)

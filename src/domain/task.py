@@ -1,0 +1,295 @@
+"""What a task is and how it may change.
+
+Values are immutable. A transition is a method of `Task` that answers a `Change`: the next record
+together with the events that tell of it, so that the two can never disagree. A transition that the
+lifecycle does not allow raises `IllegalTransition`. Nothing here reads a clock, does I/O or awaits.
+
+Times are integer milliseconds since the Unix epoch.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from domain.events import (
+    Event,
+    StatusChanged,
+    TaskEnded,
+    TaskErrored,
+    TaskStatus,
+    Usage,
+)
+
+PROMPT_LIMIT = 100_000
+"""Characters in a prompt, in a system text, and in all messages together."""
+MESSAGES_LIMIT = 1_000
+MAX_TOKENS_LIMIT = 128_000
+TEMPERATURE_LIMIT = 2.0
+MODEL_NAME_LIMIT = 200
+METADATA_PAIRS_LIMIT = 16
+METADATA_KEY_LIMIT = 64
+METADATA_VALUE_LIMIT = 512
+
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+
+
+class DomainError(Exception):
+    """Anything that the rules of this package refuse."""
+
+
+class IllegalTransition(DomainError):
+    """Raised when a task is asked for a change that its status does not allow."""
+
+    def __init__(self, task_id: str, current: TaskStatus, wanted: TaskStatus) -> None:
+        super().__init__(f"task {task_id} is {current} and cannot become {wanted}")
+        self.current = current
+        self.wanted = wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request: the field, in the domain's own spelling, and a sentence."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(DomainError):
+    """Raised with every fault of a request at once, never only the first."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class MalformedTaskId(DomainError):
+    """Raised for a task id that no task can have."""
+
+
+def check_task_id(task_id: str) -> str:
+    """Return `task_id` if a task could be called that, else raise `MalformedTaskId`.
+
+    Wider than what `TaskIds` makes, since ids of the older system and ids chosen by hand in
+    development are valid too; narrow enough to be safe in a key, a URL and a log line.
+    """
+    if not _TASK_ID.fullmatch(task_id):
+        raise MalformedTaskId("a task id is 1 to 128 letters, digits, '-' or '_'")
+    return task_id
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """What a client asks for. Exists only if it is within all bounds: else `InvalidRequest`."""
+
+    model: str
+    max_tokens: int
+    temperature: float
+    prompt: str | None = None
+    messages: tuple[Message, ...] = ()
+    system: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        faults = [*self._text_faults(), *self._number_faults(), *self._metadata_faults()]
+        if faults:
+            raise InvalidRequest(faults)
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+
+    def conversation(self) -> tuple[Message, ...]:
+        """The request in the chat form that models take: system text, then the rest."""
+        opening = (Message(Role.SYSTEM, self.system),) if self.system is not None else ()
+        if self.prompt is not None:
+            return (*opening, Message(Role.USER, self.prompt))
+        return (*opening, *self.messages)
+
+    def _text_faults(self) -> list[Fault]:
+        faults = []
+        if self.prompt is None and not self.messages:
+            faults.append(Fault("prompt", "either prompt or messages is required"))
+        if self.prompt is not None and self.messages:
+            faults.append(Fault("messages", "give either prompt or messages, not both"))
+        if self.prompt is not None:
+            faults.extend(_text_fault("prompt", self.prompt, PROMPT_LIMIT))
+        if self.system is not None:
+            faults.extend(_text_fault("system", self.system, PROMPT_LIMIT))
+        if len(self.messages) > MESSAGES_LIMIT:
+            faults.append(Fault("messages", f"must be at most {MESSAGES_LIMIT} messages"))
+        for index, message in enumerate(self.messages[:MESSAGES_LIMIT]):
+            if not message.content.strip():
+                faults.append(Fault(f"messages[{index}].content", "must not be empty"))
+        if sum(len(message.content) for message in self.messages) > PROMPT_LIMIT:
+            faults.append(
+                Fault("messages", f"must be at most {PROMPT_LIMIT} characters in all"),
+            )
+        faults.extend(_text_fault("model", self.model, MODEL_NAME_LIMIT))
+        if not self.model.isprintable():
+            faults.append(Fault("model", "must not hold control characters"))
+        return faults
+
+    def _number_faults(self) -> list[Fault]:
+        faults = []
+        if not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
+            faults.append(Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}"))
+        if not 0 <= self.temperature <= TEMPERATURE_LIMIT:
+            faults.append(Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}"))
+        return faults
+
+    def _metadata_faults(self) -> list[Fault]:
+        faults = []
+        if len(self.metadata) > METADATA_PAIRS_LIMIT:
+            faults.append(Fault("metadata", f"must be at most {METADATA_PAIRS_LIMIT} pairs"))
+        for key, value in self.metadata.items():
+            if not 1 <= len(key) <= METADATA_KEY_LIMIT:
+                faults.append(
+                    Fault("metadata", f"a key must be 1 to {METADATA_KEY_LIMIT} characters"),
+                )
+            if len(value) > METADATA_VALUE_LIMIT:
+                faults.append(
+                    Fault("metadata", f"a value must be at most {METADATA_VALUE_LIMIT} characters"),
+                )
+        return faults
+
+
+def _text_fault(name: str, text: str, limit: int) -> list[Fault]:
+    if not text.strip():
+        return [Fault(name, "must not be empty")]
+    if len(text) > limit:
+        return [Fault(name, f"must be at most {limit} characters")]
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task failed: `message` for people, `code` for programs.
+
+    `retryable` says whether the same request may succeed as a new task.
+    """
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A transition: the record after it, and the events to add to the log in the same step."""
+
+    task: "Task"
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The record of one task. `attempt` counts the attempts begun; 0 means none yet.
+
+    The number of the attempt is its fencing number too: an append that names an older one is
+    refused by every `TaskLog`.
+    """
+
+    id: str
+    request: TaskRequest
+    status: TaskStatus
+    attempt: int
+    created_at: int
+    updated_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    message_id: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    failure: Failure | None = None
+
+    @staticmethod
+    def submit(task_id: str, request: TaskRequest, now: int) -> Change:
+        """A new task, waiting for its first delivery."""
+        task = Task(
+            id=check_task_id(task_id),
+            request=request,
+            status=TaskStatus.PENDING,
+            attempt=0,
+            created_at=now,
+            updated_at=now,
+        )
+        return Change(task, (StatusChanged(now, TaskStatus.PENDING, 0),))
+
+    def begin(self, now: int) -> Change:
+        """Open the next attempt. Text of an earlier one no longer counts."""
+        return self._move(
+            TaskStatus.RUNNING,
+            now,
+            attempt=self.attempt + 1,
+            started_at=now if self.started_at is None else self.started_at,
+        )
+
+    def give_back(self, now: int, reason: str) -> Change:
+        """The attempt is lost and another delivery will come."""
+        return self._move(TaskStatus.PENDING, now, reason=reason)
+
+    def complete(
+        self, now: int, *, text: str, finish_reason: str, model: str, usage: Usage | None
+    ) -> Change:
+        """The attempt came to its end. `text` must be all the content that it added."""
+        return self._end(TaskStatus.COMPLETED, now, text, finish_reason, model, usage)
+
+    def cancel(self, now: int, text: str) -> Change:
+        """A client no longer wants it. `text` must be all the content of the last attempt."""
+        model = self.model or self.request.model
+        return self._end(TaskStatus.CANCELLED, now, text, "cancelled", model, None)
+
+    def fail(self, now: int, failure: Failure) -> Change:
+        """No attempt will bring it to its end."""
+        change = self._move(
+            TaskStatus.FAILED, now, reason=failure.code, failure=failure, finished_at=now
+        )
+        error = TaskErrored(now, failure.message, failure.code, failure.retryable)
+        return Change(change.task, (*change.events, error))
+
+    def _end(
+        self,
+        status: TaskStatus,
+        now: int,
+        text: str,
+        finish_reason: str,
+        model: str,
+        usage: Usage | None,
+    ) -> Change:
+        change = self._move(
+            status, now, finish_reason=finish_reason, model=model, usage=usage, finished_at=now
+        )
+        end = TaskEnded(now, text, finish_reason, model, usage)
+        return Change(change.task, (*change.events, end))
+
+    def _move(
+        self, status: TaskStatus, now: int, *, reason: str | None = None, **changes: object
+    ) -> Change:
+        if not self.status.may_become(status):
+            raise IllegalTransition(self.id, self.status, status)
+        task = replace(self, status=status, updated_at=now, **changes)  # type: ignore[arg-type]
+        return Change(task, (StatusChanged(now, status, task.attempt, reason),))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a task by one worker, named by its fencing number. `task` is the record at its
+    beginning."""
+
+    task: Task
+
+    @property
+    def number(self) -> int:
+        return self.task.attempt

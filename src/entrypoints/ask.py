@@ -1,0 +1,187 @@
+"""`longtask ask`: a client of the service, printing a task's text as it comes.
+
+The text goes to standard output, everything else to standard error. A connection that breaks is
+made again and goes on from the last event seen.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import httpx_sse
+
+from entrypoints.server import AddressTaken, Service
+from entrypoints.settings import Settings
+
+COMPLETED, FAILED, CANCELLED = 0, 1, 130
+RECONNECT_PAUSE = 1.0
+RECONNECT_LIMIT = 60
+"""Attempts to reach a server that went away before giving up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    body: dict[str, Any]
+
+
+def ask_server(url: str, asked: Asked) -> int:
+    """The exit status."""
+    return asyncio.run(_ask(url.rstrip("/"), asked))
+
+
+def ask_embedded(settings: Settings, asked: Asked) -> int:
+    """The same, on a service that runs for this prompt alone."""
+
+    async def run() -> int:
+        try:
+            service = Service(settings, signals=False)
+        except AddressTaken as error:
+            _say(str(error))
+            return FAILED
+        async with _running(service):
+            return await _ask(service.url, asked)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _running(service: Service) -> AsyncIterator[None]:
+    ready = asyncio.Event()
+    serving = asyncio.create_task(service.run(ready.set))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        yield
+    finally:
+        service.stop()
+        await serving
+
+
+async def _ask(url: str, asked: Asked) -> int:
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    # Silence is broken by the service's keep-alive; twice that without a byte is a dead connection.
+    timeout = httpx.Timeout(10.0, read=45.0)
+    async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
+        try:
+            answer = await client.post("/api/tasks/start", json=asked.body)
+        except httpx.HTTPError as error:
+            _say(f"cannot reach {url}: {type(error).__name__}")
+            return FAILED
+        if answer.status_code != 202:
+            _say(_problem(answer))
+            return FAILED
+        task_id = answer.json()["taskId"]
+        _say(f"task {task_id}")
+        following = asyncio.create_task(_follow(client, task_id))
+        stopping = asyncio.create_task(interrupted.wait())
+        await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if following.done():
+            return following.result()
+        _say("cancelling")
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        with suppress(httpx.HTTPError):
+            await client.post(f"/api/tasks/{task_id}/cancel")
+        return CANCELLED
+
+
+async def _follow(client: httpx.AsyncClient, task_id: str) -> int:
+    printer = _Printer()
+    failures = 0
+    while printer.status is None:
+        query = {"taskId": task_id}
+        headers = {"Last-Event-ID": printer.last_event} if printer.last_event else {}
+        try:
+            async with httpx_sse.aconnect_sse(
+                client, "GET", "/api/tasks/stream", params=query, headers=headers
+            ) as source:
+                if source.response.status_code != 200:
+                    await source.response.aread()
+                    _say(_problem(source.response))
+                    return FAILED
+                failures = 0
+                async for event in source.aiter_sse():
+                    printer.take(event.id, json.loads(event.data))
+        except httpx.HTTPError as error:
+            failures += 1
+            if failures > RECONNECT_LIMIT:
+                _say("the server does not come back")
+                return FAILED
+            _say(f"connection lost ({type(error).__name__}), going on from where it broke")
+        if printer.status is None:
+            await asyncio.sleep(RECONNECT_PAUSE)
+    return printer.status
+
+
+class _Printer:
+    """What has been shown of one task."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.last_event = ""
+        self._began = time.monotonic()
+        self._shown = False
+
+    def take(self, event_id: str, event: dict[str, Any]) -> None:
+        self.last_event = event_id or self.last_event
+        match event["type"]:
+            case "content":
+                sys.stdout.write(event["data"])
+                sys.stdout.flush()
+                self._shown = True
+            case "status":
+                self._tell_status(event)
+            case "end":
+                self._close_line()
+                cancelled = event["finishReason"] == "cancelled"
+                self.status = CANCELLED if cancelled else COMPLETED
+                usage = event.get("usage") or {}
+                tokens = usage.get("completionTokens")
+                counted = f", {tokens} tokens" if tokens is not None else ""
+                _say(f"{event['finishReason']}: {event['model']}, {self._seconds()} s{counted}")
+            case "error":
+                self._close_line()
+                self.status = FAILED
+                _say(f"failed: {event['data']} ({event['code']})")
+
+    def _tell_status(self, event: dict[str, Any]) -> None:
+        if event["data"] == "running" and event["attempt"] > 1:
+            self._close_line()
+            _say(f"starting over: attempt {event['attempt']}")
+        elif event["data"] in ("pending", "running"):
+            self._close_line()
+            reason = f" ({event['reason']})" if "reason" in event else ""
+            _say(f"{event['data']}{reason}")
+
+    def _close_line(self) -> None:
+        if self._shown:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+            self._shown = False
+
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self._began:.1f}"
+
+
+def _problem(answer: httpx.Response) -> str:
+    try:
+        return f"{answer.status_code}: {answer.json()['error']}"
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {answer.status_code}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,118 @@
+"""The command line: `longtask serve | ask | config | local-qstash`."""
+
+import sys
+from typing import Any
+
+import click
+
+from entrypoints import __version__
+from entrypoints.ask import Asked, ask_embedded, ask_server
+from entrypoints.log_output import configure_logs
+from entrypoints.server import AddressTaken, serve, serve_local_qstash
+from entrypoints.settings import (
+    DEV_CURRENT_KEY,
+    DEV_NEXT_KEY,
+    DEV_TOKEN,
+    Settings,
+    SettingsError,
+    describe,
+    load_settings,
+)
+
+SETTINGS_EXIT = 2
+
+
+def _settings(**overrides: Any) -> Settings:
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return load_settings(**given)
+    except SettingsError as error:
+        click.echo(f"longtask cannot start with these settings:\n{error}", err=True)
+        sys.exit(SETTINGS_EXIT)
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+    """Run long LLM tasks behind a queue and follow them live."""
+
+
+@main.command("serve")
+@click.option("--host", help="Address to listen on (LONGTASK_HOST).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port (LONGTASK_PORT).")
+def serve_command(host: str | None, port: int | None) -> None:
+    """Run the service."""
+    settings = _settings(host=host, port=port)
+    configure_logs(settings.log_level, settings.console_logs)
+    try:
+        serve(settings)
+    except AddressTaken as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("local-qstash")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--json-logs", is_flag=True, help="Log lines as JSON.")
+def local_qstash_command(host: str, port: int, json_logs: bool) -> None:
+    """Run a QStash for development: in memory, with the public keys of Upstash's own one."""
+    configure_logs("INFO", console=not json_logs)
+    click.echo(f"QSTASH_URL=http://{host}:{port}", err=True)
+    click.echo(f"QSTASH_TOKEN={DEV_TOKEN}", err=True)
+    click.echo(f"QSTASH_CURRENT_SIGNING_KEY={DEV_CURRENT_KEY}", err=True)
+    click.echo(f"QSTASH_NEXT_SIGNING_KEY={DEV_NEXT_KEY}", err=True)
+    try:
+        serve_local_qstash(host, port)
+    except AddressTaken as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("config")
+def config_command() -> None:
+    """Show every setting and what was chosen by it. Secrets are not shown."""
+    settings = _settings()
+    for variable, value, meaning in describe(settings):
+        click.echo(f"{variable}={value}")
+        click.echo(f"    {meaning}")
+
+
+@main.command("ask")
+@click.argument("prompt")
+@click.option(
+    "--server",
+    envvar="LONGTASK_SERVER",
+    help="A running service (LONGTASK_SERVER). Without it one is started for this prompt.",
+)
+@click.option("--model", help="Model; default: the service's.")
+@click.option("--system", help="System text.")
+@click.option("--max-tokens", type=int, help="1 to 128,000; default 1,000.")
+@click.option("--temperature", type=float, help="0 to 2; default 0.7.")
+def ask_command(
+    prompt: str,
+    server: str | None,
+    model: str | None,
+    system: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+) -> None:
+    """Start a task and print its text as it comes. Ctrl-C cancels the task.
+
+    PROMPT may be - to read it from standard input. Exit status: 0 when the task completed, 1 when
+    it failed, 130 when it was cancelled."""
+    body = {
+        "prompt": sys.stdin.read() if prompt == "-" else prompt,
+        "model": model,
+        "system": system,
+        "maxTokens": max_tokens,
+        "temperature": temperature,
+    }
+    asked = Asked({name: value for name, value in body.items() if value is not None})
+    if server is not None:
+        sys.exit(ask_server(server, asked))
+    settings = _settings(host="127.0.0.1", port=0)
+    configure_logs("ERROR", settings.console_logs)
+    sys.exit(ask_embedded(settings, asked))
+
+
+if __name__ == "__main__":
+    main()

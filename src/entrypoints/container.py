@@ -1,0 +1,94 @@
+"""The only place where adapters meet ports.
+
+`Container` is given the settings and the addresses that are known once the sockets are bound.
+Handlers get use cases from it, never the container.
+"""
+
+from dependency_injector import containers, providers
+
+from adapters.demo import DemoModel
+from adapters.memory import MemoryTaskLog
+from adapters.openai import OpenAIModel
+from adapters.qstash import DeliveryReader, QStashQueue
+from application.fan_out import FanOut
+from application.follow_task import FollowTask
+from application.manage_task import CancelTask, FailTask, GetTask
+from application.ports import LanguageModel
+from application.run_task import RunTask
+from application.start_task import StartTask
+from entrypoints.identity import RandomTaskIds, SystemClock
+from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
+
+WEBHOOK_PATH = "/api/qstash/webhook"
+FAILURE_PATH = "/api/qstash/failure"
+
+
+def _queue(settings: Settings, qstash_url: str, base_url: str) -> QStashQueue:
+    token = settings.qstash_token
+    return QStashQueue(
+        token=token.get_secret_value() if token else DEV_TOKEN,
+        url=qstash_url,
+        webhook_url=base_url + WEBHOOK_PATH,
+        failure_url=base_url + FAILURE_PATH,
+        retries=settings.qstash_retries,
+        retry_delay=settings.qstash_retry_delay,
+        timeout=settings.qstash_timeout,
+    )
+
+
+def _deliveries(settings: Settings, base_url: str) -> DeliveryReader:
+    current, following = settings.qstash_current_signing_key, settings.qstash_next_signing_key
+    return DeliveryReader(
+        current_key=current.get_secret_value() if current else DEV_CURRENT_KEY,
+        next_key=following.get_secret_value() if following else DEV_NEXT_KEY,
+        webhook_url=base_url + WEBHOOK_PATH,
+        failure_url=base_url + FAILURE_PATH,
+    )
+
+
+def _model(settings: Settings) -> LanguageModel:
+    if settings.demo_model:
+        return DemoModel(settings.demo_speed)
+    key = settings.openai_api_key
+    return OpenAIModel(
+        # Servers that want no key are still sent one, since the SDK insists.
+        api_key=key.get_secret_value() if key else "none",
+        base_url=settings.openai_base_url,
+        silence=settings.model_silence,
+    )
+
+
+class Container(containers.DeclarativeContainer):
+    settings = providers.Dependency(instance_of=Settings)
+    base_url = providers.Dependency(instance_of=str)
+    qstash_url = providers.Dependency(instance_of=str)
+
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Singleton(RandomTaskIds)
+    feed = providers.Singleton(FanOut)
+    tasks = providers.Singleton(MemoryTaskLog, feed, settings.provided.task_ttl)
+    queue = providers.Singleton(_queue, settings, qstash_url, base_url)
+    deliveries = providers.Singleton(_deliveries, settings, base_url)
+    model = providers.Singleton(_model, settings)
+
+    start_task = providers.Singleton(StartTask, tasks, queue, clock, ids)
+    run_task = providers.Singleton(RunTask, tasks, feed, model, clock, settings.provided.lease)
+    follow_task = providers.Singleton(FollowTask, tasks, feed, settings.provided.keep_alive)
+    get_task = providers.Singleton(GetTask, tasks)
+    cancel_task = providers.Singleton(CancelTask, tasks, queue, clock)
+    fail_task = providers.Singleton(FailTask, tasks, feed, clock)
+
+
+def stop_work(container: Container) -> None:
+    """End what would keep connections open: streams, whose clients go on elsewhere, and attempts,
+    which are given back. To be called when the order to stop arrives, not after the server has
+    waited for its connections."""
+    container.run_task().stop()
+    container.feed().close()
+
+
+async def close_connections(container: Container) -> None:
+    await container.queue().aclose()
+    model = container.model()
+    if isinstance(model, OpenAIModel):
+        await model.aclose()

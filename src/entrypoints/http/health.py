@@ -1,0 +1,58 @@
+"""Whether this process lives, whether it can serve, and its figures."""
+
+import asyncio
+
+import structlog
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from application.ports import (
+    QueueRefused,
+    QueueUnavailable,
+    StoreUnavailable,
+    TaskLog,
+    TaskQueue,
+)
+from application.run_task import RunTask
+from entrypoints.http.bodies import HealthBody
+from entrypoints.http.metrics import CONTENT_TYPE, Metrics
+
+log = structlog.get_logger(__name__)
+
+
+@get("/healthz", tags=["operation"], summary="Whether the process lives")
+async def healthz() -> HealthBody:
+    return HealthBody("ok")
+
+
+@get("/readyz", tags=["operation"], summary="Whether store and queue can be reached")
+async def readyz(
+    tasks: NamedDependency[SkipValidation[TaskLog]],
+    queue: NamedDependency[SkipValidation[TaskQueue]],
+    run_task: NamedDependency[RunTask],
+) -> Response[HealthBody]:
+    store, queue_state = await asyncio.gather(_state(tasks), _state(queue))
+    checks = {"store": store, "queue": queue_state}
+    if run_task.stopping:
+        checks["process"] = "stopping"
+    ready = set(checks.values()) == {"ok"}
+    body = HealthBody("ready" if ready else "not ready", checks)
+    return Response(body, status_code=200 if ready else 503)
+
+
+async def _state(part: TaskLog | TaskQueue) -> str:
+    try:
+        await part.check()
+    except (StoreUnavailable, QueueUnavailable) as error:
+        log.warning("not ready", error=str(error))
+        return "unreachable"
+    except QueueRefused as error:
+        log.error("not ready", error=str(error))
+        return "refused"
+    return "ok"
+
+
+@get("/metrics", tags=["operation"], summary="Figures for Prometheus", media_type=CONTENT_TYPE)
+async def metrics_page(metrics: NamedDependency[Metrics]) -> bytes:
+    return metrics.exposition()

@@ -1,0 +1,194 @@
+"""Errors as RFC 9457 problem details.
+
+Each fault of the inner layers is translated here, once. Every body also carries `error`, one
+sentence, which clients of the older system read. What went wrong inside is logged, never shown.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, TypedDict
+
+import msgspec
+import structlog
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.plugins.problem_details import (
+    ProblemDetailsConfig,
+    ProblemDetailsException,
+    ProblemDetailsPlugin,
+)
+
+from application.ports import QueueRefused, QueueUnavailable, StoreUnavailable, UnknownTask
+from application.start_task import IdempotencyConflict
+from domain.events import MalformedEventId
+from domain.task import IllegalTransition, InvalidRequest, MalformedTaskId
+
+log = structlog.get_logger(__name__)
+
+
+class FieldFault(TypedDict):
+    field: str
+    message: str
+
+
+class ProblemBody(msgspec.Struct, rename={"kind": "type"}):
+    """How every error looks (RFC 9457), for the API's description."""
+
+    status: int
+    kind: str
+    title: str
+    detail: str
+    error: str
+    errors: list[FieldFault] | None = None
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """Which problems a route may answer with, beside a bad request."""
+    return {
+        status: ResponseSpec(
+            ProblemBody,
+            media_type="application/problem+json",
+            description=HTTPStatus(status).phrase,
+            generate_examples=False,
+        )
+        for status in (400, *statuses)
+    }
+
+
+def problem(
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    errors: Sequence[FieldFault] = (),
+    headers: dict[str, str] | None = None,
+) -> ProblemDetailsException:
+    """`kind` is the machine-readable name of the problem, stable across versions."""
+    extra: dict[str, Any] = {"error": detail}
+    if errors:
+        extra["errors"] = list(errors)
+    return ProblemDetailsException(
+        status_code=status,
+        type_=f"urn:longtask:problem:{kind}",
+        title=kind.replace("-", " ").capitalize(),
+        detail=detail,
+        headers=headers,
+        extra=extra,
+    )
+
+
+def bad_field(field: str, message: str) -> ProblemDetailsException:
+    return _invalid([{"field": field, "message": message}])
+
+
+def retry_after_header(seconds: float | None) -> dict[str, str]:
+    """RFC 9110: whole seconds, rounded up so that nobody comes early."""
+    return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
+
+
+def _invalid(errors: Sequence[FieldFault]) -> ProblemDetailsException:
+    detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors)
+    return problem(400, "invalid-request", detail, errors=errors)
+
+
+def _camel(field: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), field)
+
+
+def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
+    return _invalid(
+        [{"field": _camel(each.field), "message": each.message} for each in error.faults]
+    )
+
+
+def _illegal(error: IllegalTransition) -> ProblemDetailsException:
+    return problem(
+        409, "task-has-ended", f"The task is {error.current} and cannot be {error.wanted}."
+    )
+
+
+def _validation(error: ValidationException) -> ProblemDetailsException:
+    """Litestar's and msgspec's wording of a wrong type, a missing or an unknown field."""
+    faults: list[FieldFault] = []
+    for each in error.extra if isinstance(error.extra, list) else ():
+        message, field = str(each.get("message", "")), str(each.get("key", "body"))
+        field = "body" if field == "data" else field
+        if named := re.search(r"(unknown|missing required) field `([^`]+)`", message):
+            field = named[2] if field == "body" else f"{field}.{named[2]}"
+            message = "unknown field" if named[1] == "unknown" else "is required"
+        elif message == "'data'":
+            message = "a JSON body is required"
+        faults.append({"field": field, "message": message.replace("`", "")})
+    if missing := re.search(r"Missing required query parameter '(\w+)'", error.detail):
+        faults.append({"field": missing[1], "message": "is required"})
+    return _invalid(faults or [{"field": "body", "message": error.detail}])
+
+
+def _http(error: HTTPException) -> ProblemDetailsException:
+    status, headers = error.status_code, error.headers
+    if status == HTTPStatus.BAD_REQUEST:
+        return bad_field("body", error.detail)
+    if status == HTTPStatus.NOT_FOUND:
+        return problem(404, "not-found", "There is nothing at this address.", headers=headers)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = "This address does not take this method."
+        return problem(405, "method-not-allowed", detail, headers=headers)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return problem(
+            413,
+            "body-too-large",
+            "The body is larger than this service takes.",
+            errors=[{"field": "body", "message": "too large"}],
+        )
+    if status >= 500:
+        return _unexpected(error)
+    return problem(status, "request-refused", error.detail, headers=headers)
+
+
+def _unexpected(error: Exception) -> ProblemDetailsException:
+    log.error("request broke", exc_info=error)
+    return problem(500, "internal-error", "The service made an error. It has been logged.")
+
+
+def _store(error: StoreUnavailable) -> ProblemDetailsException:
+    log.error("store unavailable", error=str(error))
+    detail = "The store cannot be reached. Try again shortly."
+    return problem(503, "store-unavailable", detail, headers=retry_after_header(1))
+
+
+def _queue(error: QueueUnavailable) -> ProblemDetailsException:
+    headers = retry_after_header(error.retry_after or 1)
+    detail = "The queue cannot be reached: the task was not started. Try again shortly."
+    return problem(503, "queue-unavailable", detail, headers=headers)
+
+
+def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
+    return {
+        InvalidRequest: _invalid_request,
+        MalformedTaskId: lambda error: bad_field("taskId", str(error)),
+        MalformedEventId: lambda error: bad_field("lastEventId", str(error)),
+        UnknownTask: lambda _: problem(404, "unknown-task", "There is no task with this id."),
+        IllegalTransition: _illegal,
+        IdempotencyConflict: lambda _: problem(
+            422,
+            "idempotency-conflict",
+            "This Idempotency-Key was used with another request.",
+            errors=[{"field": "Idempotency-Key", "message": "used with another request"}],
+        ),
+        QueueUnavailable: _queue,
+        QueueRefused: lambda _: problem(
+            502, "queue-refused", "The queue refused the task: it was not started."
+        ),
+        StoreUnavailable: _store,
+        ValidationException: _validation,
+        HTTPException: _http,
+        Exception: _unexpected,
+    }
+
+
+def problem_details_plugin() -> ProblemDetailsPlugin:
+    return ProblemDetailsPlugin(
+        ProblemDetailsConfig(exception_to_problem_detail_map=_translations())
+    )

@@ -1,0 +1,144 @@
+"""/api/qstash: where the queue delivers, and where it tells of deliveries that ran out.
+
+QStash delivers again on anything but 2xx, except on 489 with `Upstash-NonRetryable-Error: true`.
+The request is held open until the attempt ends: only so does the queue's retry cover a crash.
+"""
+
+from typing import Annotated, Any
+
+import structlog
+from litestar import Controller, Request, Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter, SkipValidation
+
+from adapters.qstash import DeliveryReader, ForgedDelivery, MalformedDelivery
+from application.manage_task import FailTask
+from application.ports import Clock, TaskIds
+from application.run_task import Again, Delivery, Done, Failed, RunTask, Verdict
+from domain.task import check_task_id
+from entrypoints.http.bodies import StartBody
+from entrypoints.http.metrics import Metrics
+from entrypoints.http.problems import problem, retry_after_header
+
+log = structlog.get_logger(__name__)
+
+# The start's bound, with room for JSON written differently; base64 adds a third and the answer.
+DELIVERY_LIMIT = 8 * 1024 * 1024
+FAILURE_LIMIT = 16 * 1024 * 1024
+NON_RETRYABLE = {"Upstash-NonRetryable-Error": "true"}
+
+
+class QStashController(Controller):
+    path = "/"
+    tags = ("qstash",)
+
+    @post(
+        "/webhook",
+        status_code=200,
+        request_max_body_size=DELIVERY_LIMIT,
+        summary="A delivery, signed by QStash",
+    )
+    async def webhook(
+        self,
+        request: Request[Any, Any, Any],
+        deliveries: NamedDependency[DeliveryReader],
+        run_task: NamedDependency[RunTask],
+        metrics: NamedDependency[Metrics],
+    ) -> Response[Any]:
+        headers = request.headers
+        body = await request.body()
+        try:
+            delivery = deliveries.task(
+                headers.get("upstash-signature"), body, headers.get("upstash-retried")
+            )
+        except (ForgedDelivery, MalformedDelivery) as error:
+            raise _refused(error, headers.get("upstash-message-id"), metrics) from error
+        structlog.contextvars.bind_contextvars(
+            task_id=delivery.task_id, message_id=headers.get("upstash-message-id")
+        )
+        with metrics.running.track_inprogress():
+            verdict = await run_task(delivery)
+        return _answer(delivery.task_id, verdict, metrics)
+
+    @post(
+        "/failure",
+        status_code=200,
+        request_max_body_size=FAILURE_LIMIT,
+        summary="A failure callback, signed by QStash",
+    )
+    async def failure(
+        self,
+        request: Request[Any, Any, Any],
+        deliveries: NamedDependency[DeliveryReader],
+        fail_task: NamedDependency[FailTask],
+        metrics: NamedDependency[Metrics],
+    ) -> dict[str, Any]:
+        message_id = request.headers.get("upstash-message-id")
+        body = await request.body()
+        try:
+            ran_out = deliveries.failure(request.headers.get("upstash-signature"), body)
+        except (ForgedDelivery, MalformedDelivery) as error:
+            raise _refused(error, message_id, metrics) from error
+        structlog.contextvars.bind_contextvars(task_id=ran_out.task_id, message_id=message_id)
+        task = await fail_task(ran_out.task_id, ran_out.request, ran_out.created_at)
+        return {"success": True, "taskId": task.id, "status": task.status.value}
+
+
+class DevelopmentController(Controller):
+    """Only in development: elsewhere the address takes no GET."""
+
+    path = "/"
+    tags = ("qstash",)
+
+    @get("/webhook", summary="Run a task without the queue (development only)")
+    async def run(
+        self,
+        prompt: Annotated[str, QueryParameter(name="prompt", description="The prompt.")],
+        run_task: NamedDependency[RunTask],
+        default_model: NamedDependency[str],
+        clock: NamedDependency[SkipValidation[Clock]],
+        ids: NamedDependency[SkipValidation[TaskIds]],
+        metrics: NamedDependency[Metrics],
+        task_id: Annotated[
+            str | None, QueryParameter(name="taskId", description="Its id; one is made without.")
+        ] = None,
+    ) -> Response[Any]:
+        request = StartBody(prompt=prompt).request(default_model)
+        now = clock.now()
+        task_id = ids.next(now) if task_id is None else check_task_id(task_id)
+        structlog.contextvars.bind_contextvars(task_id=task_id)
+        verdict = await run_task(Delivery(task_id, request, now, last=True))
+        return _answer(task_id, verdict, metrics)
+
+
+def qstash_router(development: bool) -> Router:
+    handlers = [QStashController, DevelopmentController] if development else [QStashController]
+    return Router("/api/qstash", route_handlers=handlers)
+
+
+def _refused(
+    error: ForgedDelivery | MalformedDelivery, message_id: str | None, metrics: Metrics
+) -> Exception:
+    if isinstance(error, ForgedDelivery):
+        # The message id of a forger is not worth a place in the log.
+        log.warning("delivery refused", reason=str(error))
+        metrics.deliveries.labels("401").inc()
+        return problem(401, "bad-signature", "The signature does not hold.")
+    log.error("malformed delivery", reason=str(error), message_id=message_id)
+    metrics.deliveries.labels("489").inc()
+    detail = "The delivery is signed but is no task of this service."
+    return problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE)
+
+
+def _answer(task_id: str, verdict: Verdict, metrics: Metrics) -> Response[Any]:
+    match verdict:
+        case Done():
+            metrics.deliveries.labels("200").inc()
+            return Response({"success": True, "taskId": task_id}, status_code=200)
+        case Again(retry_after):
+            metrics.deliveries.labels("503").inc()
+            headers = retry_after_header(retry_after)
+            raise problem(503, "deliver-again", "The attempt was lost.", headers=headers)
+        case Failed(code):
+            metrics.deliveries.labels("489").inc()
+            raise problem(489, "task-failed", f"The task failed: {code}.", headers=NON_RETRYABLE)

@@ -1,0 +1,184 @@
+"""/api/tasks: start, look at, follow and cancel a task."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import HeaderParameter, PathParameter, QueryParameter, SkipValidation
+from litestar.response import Stream
+
+from application.follow_task import Following, FollowTask
+from application.manage_task import CancelTask, GetTask
+from application.ports import Clock
+from application.start_task import StartTask
+from domain.events import EventId, MalformedEventId, TaskStatus
+from domain.task import IllegalTransition, check_task_id
+from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
+from entrypoints.http.event_stream import HEADERS, Frames, stream
+from entrypoints.http.metrics import Metrics
+from entrypoints.http.problems import bad_field, documented, problem
+
+BODY_LIMIT = 1024 * 1024
+IDEMPOTENCY_KEY_LIMIT = 255
+
+TaskIdPath = Annotated[str, PathParameter(name="taskId", description="The task.")]
+TaskIdQuery = Annotated[str, QueryParameter(name="taskId", description="The task.")]
+
+
+async def require_json(request: Request[Any, Any, Any]) -> None:
+    """Refuse what is not JSON text before it is parsed. A form or plain text is refused too: a
+    page of another origin can send those without asking, and must not start a task."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise problem(
+            415,
+            "unsupported-media-type",
+            "The body must be application/json.",
+            errors=[{"field": "Content-Type", "message": "must be application/json"}],
+        )
+    try:
+        (await request.body()).decode()
+    except UnicodeDecodeError:
+        raise bad_field("body", "is not UTF-8") from None
+
+
+class TaskController(Controller):
+    path = "/api/tasks"
+    tags = ("tasks",)
+
+    @post(
+        "/start",
+        status_code=202,
+        before_request=require_json,
+        request_max_body_size=BODY_LIMIT,
+        summary="Start a task",
+        description="Answers at once with the id of the task, which runs behind the queue.",
+        responses=documented(413, 415, 422, 502, 503),
+    )
+    async def start(
+        self,
+        data: StartBody,
+        start_task: NamedDependency[StartTask],
+        default_model: NamedDependency[str],
+        metrics: NamedDependency[Metrics],
+        idempotency_key: Annotated[
+            str | None,
+            HeaderParameter(
+                name="Idempotency-Key",
+                description="The same key and body within 24 hours give the same task.",
+            ),
+        ] = None,
+    ) -> Response[StartedBody]:
+        if idempotency_key is not None and not (
+            0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LIMIT and idempotency_key.isprintable()
+        ):
+            raise bad_field("Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} characters")
+        task = await start_task(data.request(default_model), idempotency_key)
+        metrics.starts.inc()
+        body = StartedBody(
+            True, task.id, task.message_id, "Task queued successfully", task.status.value
+        )
+        return Response(body, status_code=202, headers={"Location": f"/api/tasks/{task.id}"})
+
+    @get(
+        "/start",
+        summary="Status of a task, as the older system answers it",
+        responses=documented(404, 503),
+    )
+    async def status(self, task_id: TaskIdQuery, get_task: NamedDependency[GetTask]) -> StatusBody:
+        task = await get_task.record(check_task_id(task_id))
+        error = None if task.failure is None else task.failure.message
+        return StatusBody(task.id, task.status.value, error)
+
+    @get(
+        "/stream",
+        media_type="text/event-stream",
+        summary="Follow a task live",
+        description=(
+            "Server-Sent Events without an event field, each data line a JSON object with type, "
+            "taskId and timestamp. With the id of the last event seen, the next event is the very "
+            "next one. 204 once there is nothing left to see."
+        ),
+        responses={
+            204: ResponseSpec(None, description="The client has the last event."),
+            **documented(404, 503),
+        },
+    )
+    async def stream(
+        self,
+        task_id: TaskIdQuery,
+        follow_task: NamedDependency[FollowTask],
+        frames: NamedDependency[Frames],
+        clock: NamedDependency[SkipValidation[Clock]],
+        metrics: NamedDependency[Metrics],
+        last_event_header: Annotated[
+            str | None, HeaderParameter(name="Last-Event-ID", description="Resume behind it.")
+        ] = None,
+        last_event_query: Annotated[
+            str | None, QueryParameter(name="lastEventId", description="The same, in the query.")
+        ] = None,
+    ) -> Response[Any]:
+        # The header is what a browser sends by itself when it reconnects: it is the newer one.
+        seen = _event_id("Last-Event-ID", last_event_header) or _event_id(
+            "lastEventId", last_event_query
+        )
+        following = await follow_task(check_task_id(task_id), seen)
+        if following is None:
+            return Response(None, status_code=204)
+        body = _counted(following, frames, clock, metrics)
+        return Stream(body, media_type="text/event-stream", headers=HEADERS)
+
+    @get(
+        "/{taskId:str}",
+        summary="The whole record of a task, with the text so far",
+        responses=documented(404, 503),
+    )
+    async def record(self, task_id: TaskIdPath, get_task: NamedDependency[GetTask]) -> TaskBody:
+        return task_body(*await get_task.with_text(check_task_id(task_id)))
+
+    @post(
+        "/{taskId:str}/cancel",
+        status_code=202,
+        summary="Cancel a task, keeping the text so far",
+        description="409 once the task has completed or failed; 200 if it is cancelled already.",
+        responses=documented(404, 409, 503),
+    )
+    async def cancel(
+        self,
+        task_id: TaskIdPath,
+        cancel_task: NamedDependency[CancelTask],
+        get_task: NamedDependency[GetTask],
+        metrics: NamedDependency[Metrics],
+    ) -> Response[TaskBody]:
+        status = 202
+        try:
+            await cancel_task(check_task_id(task_id))
+            metrics.cancels.inc()
+        except IllegalTransition as refusal:
+            if refusal.current is not TaskStatus.CANCELLED:
+                raise
+            status = 200
+        return Response(task_body(*await get_task.with_text(task_id)), status_code=status)
+
+
+async def _counted(
+    following: Following, frames: Frames, clock: Clock, metrics: Metrics
+) -> AsyncGenerator[bytes, None]:
+    with metrics.streams.track_inprogress():
+        body = stream(following, frames, clock)
+        try:
+            async for chunk in body:
+                yield chunk
+        finally:
+            await body.aclose()
+
+
+def _event_id(field: str, text: str | None) -> EventId | None:
+    if not text:
+        return None
+    try:
+        return EventId.parse(text)
+    except MalformedEventId as error:
+        raise bad_field(field, str(error)) from None

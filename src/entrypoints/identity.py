@@ -1,0 +1,14 @@
+"""Where time and randomness enter: the Clock and TaskIds ports on the standard library."""
+
+import secrets
+import time
+
+
+class SystemClock:
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+class RandomTaskIds:
+    def next(self, now: int) -> str:
+        return f"task_{now}_{secrets.token_hex(12)}"

@@ -1,0 +1,263 @@
+"""The HTTP API of QStash, v2, as far as a local one goes. What it lacks is answered 404 by name."""
+
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from urllib.parse import unquote, urlencode
+
+from litestar import Controller, Litestar, Request, Response, delete, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
+from litestar.params import QueryParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from entrypoints.local_qstash.delivery import DeadLetter, Deliveries
+from entrypoints.local_qstash.message import BadMessage, read_message
+
+BODY_LIMIT = 16 * 1024 * 1024
+DLQ_PAGE = 100
+
+Destination = Annotated[str, QueryParameter(name="destination")]
+
+
+def create_app(token: str, current_key: str, next_key: str) -> ASGIApp:
+    deliveries: list[Deliveries] = []
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        deliveries.append(Deliveries(current_key))
+        try:
+            yield
+        finally:
+            await deliveries.pop().aclose()
+
+    async def require_token(request: Request[Any, Any, Any]) -> None:
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise HTTPException("unauthorized", status_code=401)
+
+    @get("/v2/keys")
+    async def keys() -> dict[str, str]:
+        return {"current": current_key, "next": next_key}
+
+    return DestinationInQuery(
+        Litestar(
+            route_handlers=[Publishing, Messages, DeadLetters, keys],
+            dependencies={"deliveries": Provide(lambda: deliveries[0], sync_to_thread=False)},
+            before_request=require_token,
+            lifespan=[lifespan],
+            exception_handlers={HTTPException: _error, BadMessage: _bad_message},
+            request_max_body_size=BODY_LIMIT,
+            openapi_config=None,
+            logging_config=None,
+        )
+    )
+
+
+class DestinationInQuery:
+    """Moves the destination of `/v2/publish/https://host/path?query` into the query: a router
+    would take its slashes and its query for ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            path = scope["raw_path"].decode("latin-1")
+            query = scope["query_string"].decode("latin-1")
+            for prefix, parts in (("/v2/publish/", 0), ("/v2/enqueue/", 1)):
+                if path.startswith(prefix):
+                    *queue, destination = path[len(prefix) :].split("/", parts)
+                    if destination.lower().startswith(("http%3a", "https%3a")):
+                        destination = unquote(destination)
+                    destination += f"?{query}" if query else ""
+                    scope["path"] = "/".join([prefix.rstrip("/"), *queue])
+                    scope["raw_path"] = scope["path"].encode()
+                    scope["query_string"] = urlencode({"destination": destination}).encode()
+        await self._app(scope, receive, send)
+
+
+def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
+    return Response({"error": error.detail}, status_code=error.status_code)
+
+
+def _bad_message(_: Request[Any, Any, Any], error: BadMessage) -> Response[dict[str, str]]:
+    return Response({"error": str(error)}, status_code=400)
+
+
+def _not_found(what: str) -> HTTPException:
+    return HTTPException(f"{what} not found", status_code=404)
+
+
+def _publish(
+    deliveries: Deliveries,
+    request: Request[Any, Any, Any],
+    destination: str,
+    headers: dict[str, str],
+    body: bytes,
+    queue: str | None = None,
+) -> dict[str, Any]:
+    message = read_message(
+        destination,
+        headers,
+        body,
+        now=time.time(),
+        queue=queue,
+        caller_ip=request.client.host if request.client else None,
+    )
+    message_id, deduplicated = deliveries.publish(message)
+    return (
+        {"messageId": message_id, "deduplicated": True}
+        if deduplicated
+        else {"messageId": message_id}
+    )
+
+
+def _answer(published: dict[str, Any]) -> Response[dict[str, Any]]:
+    return Response(published, status_code=202 if published.get("deduplicated") else 201)
+
+
+async def _json(request: Request[Any, Any, Any]) -> Any:
+    try:
+        return json.loads(await request.body() or b"null")
+    except ValueError:
+        raise BadMessage("the body is not JSON") from None
+
+
+class Publishing(Controller):
+    path = "/v2"
+
+    @post("/publish")
+    async def publish(
+        self,
+        request: Request[Any, Any, Any],
+        destination: Destination,
+        deliveries: NamedDependency[Deliveries],
+    ) -> Response[dict[str, Any]]:
+        headers, body = dict(request.headers), await request.body()
+        return _answer(_publish(deliveries, request, destination, headers, body))
+
+    @post("/enqueue/{queue:str}")
+    async def enqueue(
+        self,
+        request: Request[Any, Any, Any],
+        queue: str,
+        destination: Destination,
+        deliveries: NamedDependency[Deliveries],
+    ) -> Response[dict[str, Any]]:
+        headers, body = dict(request.headers), await request.body()
+        return _answer(_publish(deliveries, request, destination, headers, body, queue))
+
+    @post("/batch", status_code=200)
+    async def batch(
+        self, request: Request[Any, Any, Any], deliveries: NamedDependency[Deliveries]
+    ) -> list[dict[str, Any]]:
+        """One answer per message, an error beside the others' successes."""
+        given = await _json(request)
+        if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+            raise BadMessage("a batch is a list of messages")
+        answers: list[dict[str, Any]] = []
+        for each in given:
+            headers = {str(name): str(value) for name, value in (each.get("headers") or {}).items()}
+            body = str(each.get("body") or "").encode()
+            destination, queue = str(each.get("destination", "")), each.get("queue")
+            try:
+                answers.append(_publish(deliveries, request, destination, headers, body, queue))
+            except BadMessage as error:
+                answers.append({"error": str(error)})
+        return answers
+
+
+class Messages(Controller):
+    path = "/v2/messages"
+
+    @get("/{message_id:str}")
+    async def show(
+        self, message_id: str, deliveries: NamedDependency[Deliveries]
+    ) -> dict[str, Any]:
+        message = deliveries.message(message_id)
+        if message is None:
+            raise _not_found("message")
+        return message.as_json()
+
+    @delete("/{message_id:str}", status_code=202)
+    async def cancel(self, message_id: str, deliveries: NamedDependency[Deliveries]) -> None:
+        if not deliveries.cancel([message_id]):
+            raise _not_found("message")
+
+    @delete("/", status_code=200)
+    async def cancel_many(
+        self, request: Request[Any, Any, Any], deliveries: NamedDependency[Deliveries]
+    ) -> dict[str, int]:
+        given = await _json(request)
+        if given is None:
+            return {"cancelled": deliveries.cancel(None)}
+        return {"cancelled": deliveries.cancel(_ids(given, "messageIds"))}
+
+
+class DeadLetters(Controller):
+    path = "/v2/dlq"
+
+    @get("/")
+    async def search(
+        self,
+        request: Request[Any, Any, Any],
+        deliveries: NamedDependency[Deliveries],
+        cursor: str | None = None,
+        count: int = DLQ_PAGE,
+    ) -> dict[str, Any]:
+        matching = [
+            each for each in deliveries.dead_letters() if _matches(each, dict(request.query_params))
+        ]
+        begin = next((at for at, each in enumerate(matching) if each.id == cursor), 0)
+        end = begin + max(1, min(count, DLQ_PAGE))
+        answer: dict[str, Any] = {"messages": [each.as_json() for each in matching[begin:end]]}
+        if end < len(matching):
+            answer["cursor"] = matching[end].id
+        return answer
+
+    @get("/{dlq_id:str}")
+    async def show(self, dlq_id: str, deliveries: NamedDependency[Deliveries]) -> dict[str, Any]:
+        letter = deliveries.dead_letter(dlq_id)
+        if letter is None:
+            raise _not_found("message")
+        return letter.as_json()
+
+    @delete("/{dlq_id:str}", status_code=200)
+    async def discard(self, dlq_id: str, deliveries: NamedDependency[Deliveries]) -> None:
+        if not deliveries.delete_dead_letters([dlq_id]):
+            raise _not_found("message")
+
+    @delete("/", status_code=200)
+    async def discard_many(
+        self, request: Request[Any, Any, Any], deliveries: NamedDependency[Deliveries]
+    ) -> dict[str, int]:
+        return {"deleted": deliveries.delete_dead_letters(_ids(await _json(request), "dlqIds"))}
+
+
+def _ids(given: Any, name: str) -> list[str]:
+    ids = given.get(name) if isinstance(given, dict) else None
+    if not isinstance(ids, list):
+        raise BadMessage(f"{name} must be a list")
+    return [str(each) for each in ids]
+
+
+def _matches(letter: DeadLetter, wanted: dict[str, str]) -> bool:
+    message = letter.message
+    facts = {
+        "messageId": message.id,
+        "url": message.url,
+        "queueName": message.queue,
+        "label": message.label,
+        "callerIp": message.caller_ip,
+        "responseStatus": str(letter.outcome.status),
+    }
+    return (
+        all(facts[name] == value for name, value in wanted.items() if name in facts)
+        and int(wanted.get("fromDate", 0)) <= letter.at
+        and letter.at <= int(wanted.get("toDate", letter.at))
+    )

@@ -1,0 +1,170 @@
+"""Running the service, and the local QStash beside it or alone, on uvicorn.
+
+Sockets are bound before anything starts, so that a port taken is one clear error, port 0 works, and
+the addresses that parts tell each other are known when they are wired.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import structlog
+import uvicorn
+from litestar.types import ASGIApp
+
+from entrypoints.container import Container, stop_work
+from entrypoints.http.app import create_app
+from entrypoints.local_qstash.app import create_app as create_local_qstash
+from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
+
+log = structlog.get_logger(__name__)
+
+GRACE = 10
+"""Seconds that uvicorn waits for open requests once they were told to end."""
+
+
+class AddressTaken(Exception):
+    """Raised when an address cannot be listened on."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling us of the order to stop when it comes, not when it has been carried out:
+    it waits for open responses first, and an event stream only ends when it is told to."""
+
+    def __init__(self, app: ASGIApp, on_stop: Callable[[], None], *, signals: bool) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        self.ready = asyncio.Event()
+        self._on_stop = on_stop
+        self._signals = signals
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if not self._signals:
+            yield
+            return
+        with super().capture_signals():
+            yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises AddressTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise AddressTaken(f"cannot listen on {host} port {port}: {error.strerror}") from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a program on this machine reaches it."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Service:
+    """The service on its sockets, not yet started. `url` is known; `run` serves until stopped.
+
+    `run` may be used where signals belong to somebody else: then `stop` ends it.
+    """
+
+    def __init__(self, settings: Settings, *, signals: bool = True) -> None:
+        """Raises AddressTaken."""
+        self._settings = settings
+        self._listener = listen(settings.host, settings.port)
+        self.url = url_of(self._listener)
+        self._local: Server | None = None
+        if settings.embedded_qstash:
+            self._local_listener = listen("127.0.0.1", settings.local_qstash_port)
+            self._local = _local_qstash(signals=False)
+        self.container = Container(
+            settings=settings,
+            base_url=settings.base_url or self.url,
+            qstash_url=url_of(self._local_listener) if self._local else settings.qstash_url,
+        )
+        self._server = Server(
+            create_app(self.container), lambda: stop_work(self.container), signals=signals
+        )
+
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until a signal or `stop`. `on_ready` is called once requests are answered."""
+        ready = asyncio.create_task(self._announce(on_ready))
+        try:
+            if self._local is None:
+                await self._server.serve([self._listener])
+                return
+            queue = asyncio.create_task(self._local.serve([self._local_listener]))
+            try:
+                await self._server.serve([self._listener])
+            finally:
+                # After the service: the answers to its last deliveries still have to arrive.
+                self._local.should_exit = True
+                await queue
+        finally:
+            ready.cancel()
+
+    def stop(self) -> None:
+        """From any thread."""
+        self._server.should_exit = True
+
+    async def _announce(self, on_ready: Callable[[], None]) -> None:
+        await self._server.ready.wait()
+        if self._local is not None:
+            await self._local.ready.wait()
+        settings = self._settings
+        log.info(
+            "listening",
+            url=self.url,
+            environment=settings.env,
+            store="memory",
+            queue="local QStash" if self._local else settings.qstash_url,
+            model="demo" if settings.demo_model else settings.openai_base_url or "OpenAI",
+        )
+        on_ready()
+
+
+def serve(settings: Settings) -> None:
+    """Run the service until a signal. Raises AddressTaken."""
+    service = Service(settings)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(service.run())
+
+
+def serve_local_qstash(host: str, port: int) -> None:
+    """Run a QStash alone until a signal. Raises AddressTaken."""
+    listener = listen(host, port)
+    server = _local_qstash(signals=True)
+    log.info("local QStash listening", url=url_of(listener))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(server.serve([listener]))
+
+
+def _local_qstash(*, signals: bool) -> Server:
+    app = create_local_qstash(DEV_TOKEN, DEV_CURRENT_KEY, DEV_NEXT_KEY)
+    return Server(app, lambda: None, signals=signals)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  (not on every platform)
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,233 @@
+"""Every setting, typed, from the environment or a `.env` file.
+
+The names of the older system are kept; everything new is `LONGTASK_*`, but for `BASE_URL`. An empty
+value counts as not set. Faults are collected: `load_settings` tells of all of them at once.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEV_TOKEN = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0="  # noqa: S105
+"""Token of QStash's development server: public, the same for everyone (QStash's documentation,
+howto/local-development). So are the two keys below."""
+DEV_CURRENT_KEY = "sig_7RvLjqfZBvP5KEUimQCE1pvpLuou"
+DEV_NEXT_KEY = "sig_7W3ZNbfKWk5NWwEs3U4ixuQ7fxwE"
+UPSTASH_URL = "https://qstash.upstash.io"
+
+
+class SettingsError(Exception):
+    """Raised with one message that lists every fault of the settings."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+    )
+
+    env: Literal["development", "production"] | None = Field(
+        None,
+        alias="LONGTASK_ENV",
+        description="development or production. Default: production once QSTASH_TOKEN is set. "
+        "Development opens GET /api/qstash/webhook and logs for a terminal.",
+    )
+    host: str = Field("127.0.0.1", alias="LONGTASK_HOST", description="Address to listen on.")
+    port: int = Field(
+        8000, ge=0, le=65535, alias="LONGTASK_PORT", description="Port; 0 takes any free one."
+    )
+    base_url: str | None = Field(
+        None,
+        alias="BASE_URL",
+        description="Where QStash reaches this service. Required with QSTASH_TOKEN; otherwise the "
+        "address it listens on.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", alias="LONGTASK_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto",
+        alias="LONGTASK_LOG_FORMAT",
+        description="json, console, or auto: json in production, console in development.",
+    )
+
+    qstash_token: SecretStr | None = Field(
+        None,
+        alias="QSTASH_TOKEN",
+        description="Token of Upstash QStash. Without it a local QStash runs inside the service.",
+    )
+    qstash_current_signing_key: SecretStr | None = Field(
+        None, alias="QSTASH_CURRENT_SIGNING_KEY", description="Checks deliveries."
+    )
+    qstash_next_signing_key: SecretStr | None = Field(
+        None, alias="QSTASH_NEXT_SIGNING_KEY", description="Checks deliveries after a rotation."
+    )
+    qstash_url: str = Field(UPSTASH_URL, alias="QSTASH_URL", description="QStash's address.")
+    qstash_retries: int = Field(
+        3,
+        ge=0,
+        le=20,
+        alias="LONGTASK_QSTASH_RETRIES",
+        description="Deliveries after the first one failed.",
+    )
+    qstash_retry_delay: str = Field(
+        "min(60000, 1000 * pow(2, retried))",
+        alias="LONGTASK_QSTASH_RETRY_DELAY",
+        description="Pause before a retry: an expression of QStash's in milliseconds.",
+    )
+    qstash_timeout: float = Field(
+        10.0, gt=0, alias="LONGTASK_QSTASH_TIMEOUT", description="Seconds for a call to QStash."
+    )
+    local_qstash_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        alias="LONGTASK_LOCAL_QSTASH_PORT",
+        description="Loopback port of the local QStash; 0 takes any free one.",
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None,
+        alias="OPENAI_API_KEY",
+        description="Key of the model's server. Without it and OPENAI_BASE_URL the demo model "
+        "answers.",
+    )
+    openai_base_url: str | None = Field(
+        None, alias="OPENAI_BASE_URL", description="Any server that speaks OpenAI's protocol."
+    )
+    default_model: str = Field(
+        "gpt-4o-mini",
+        min_length=1,
+        max_length=200,
+        alias="LONGTASK_DEFAULT_MODEL",
+        description="Model of a request that names none.",
+    )
+    model_silence: float = Field(
+        120.0,
+        gt=0,
+        alias="LONGTASK_MODEL_SILENCE",
+        description="Seconds without a byte after which the model counts as unreachable.",
+    )
+    demo_speed: float = Field(
+        30.0,
+        ge=0,
+        alias="LONGTASK_DEMO_SPEED",
+        description="Tokens per second of the demo model; 0 for no pause.",
+    )
+
+    task_ttl: float = Field(
+        86_400.0,
+        gt=0,
+        alias="TASK_TTL",
+        description="Seconds that a task is kept after its last event.",
+    )
+    lease: float = Field(
+        30.0,
+        gt=0,
+        alias="LONGTASK_LEASE",
+        description="Seconds after which the attempt of a worker that went silent is taken over.",
+    )
+    keep_alive: float = Field(
+        15.0,
+        gt=0,
+        alias="LONGTASK_KEEP_ALIVE",
+        description="Seconds of silence on a stream before a comment is sent.",
+    )
+
+    @property
+    def embedded_qstash(self) -> bool:
+        return self.qstash_token is None
+
+    @property
+    def demo_model(self) -> bool:
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def development(self) -> bool:
+        return self.env == "development"
+
+    @property
+    def console_logs(self) -> bool:
+        return self.log_format == "console" or (self.log_format == "auto" and self.development)
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.env is None:
+            self.env = "development" if self.embedded_qstash else "production"
+        faults = []
+        keys = {
+            "QSTASH_CURRENT_SIGNING_KEY": self.qstash_current_signing_key,
+            "QSTASH_NEXT_SIGNING_KEY": self.qstash_next_signing_key,
+        }
+        if self.qstash_token is not None:
+            needed: dict[str, object] = {**keys, "BASE_URL": self.base_url}
+            faults += [
+                f"{name} is required with QSTASH_TOKEN"
+                for name, value in needed.items()
+                if value is None
+            ]
+        else:
+            faults += [
+                f"{name} is set but QSTASH_TOKEN is not"
+                for name, value in keys.items()
+                if value is not None
+            ]
+            if self.qstash_url != UPSTASH_URL:
+                faults.append("QSTASH_URL is set but QSTASH_TOKEN is not")
+        urls = {
+            "BASE_URL": self.base_url,
+            "QSTASH_URL": self.qstash_url,
+            "OPENAI_BASE_URL": self.openai_base_url,
+        }
+        for name, url in urls.items():
+            if url is not None and not _is_http_url(url):
+                faults.append(f"{name} must be an http:// or https:// URL with no query")
+        if faults:
+            raise PydanticCustomError("contradiction", "{faults}", {"faults": "\n".join(faults)})
+        self.base_url = self.base_url.rstrip("/") if self.base_url else None
+        return self
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and not (parts.query or parts.fragment)
+    )
+
+
+def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """Settings from the overrides (by field name), the environment and the file, in this order.
+    Raises SettingsError."""
+    try:
+        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+    except ValidationError as error:
+        lines: list[str] = []
+        for fault in error.errors(include_input=False, include_url=False):
+            where = str(fault["loc"][0]) if fault["loc"] else ""
+            name = _variable(where)
+            lines += [f"{name}: {line}" if name else line for line in fault["msg"].splitlines()]
+        raise SettingsError("\n".join(f"  - {line}" for line in lines)) from None
+
+
+def _variable(location: str) -> str:
+    field = Settings.model_fields.get(location)
+    return str(field.alias) if field is not None else location
+
+
+def describe(settings: Settings) -> list[tuple[str, str, str]]:
+    """Every setting as (variable, value, meaning). No secret is among the values."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        shown = "" if value is None else "(set)" if isinstance(value, SecretStr) else str(value)
+        rows.append((str(field.alias), shown, field.description or ""))
+    return rows
