@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, PathParameter, QueryParameter, SkipValidation
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
 from application.follow_task import Following, FollowTask
@@ -59,7 +59,7 @@ class TaskController(Controller):
     )
     async def start(
         self,
-        data: StartBody,
+        data: JSONBody[StartBody],
         start_task: NamedDependency[StartTask],
         default_model: NamedDependency[str],
         metrics: NamedDependency[Metrics],

@@ -12,7 +12,7 @@ from litestar import Controller, Litestar, Request, Response, delete, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from entrypoints.local_qstash.delivery import DeadLetter, Deliveries
@@ -145,7 +145,7 @@ class Publishing(Controller):
     async def enqueue(
         self,
         request: Request[Any, Any, Any],
-        queue: str,
+        queue: FromPath[str],
         destination: Destination,
         deliveries: NamedDependency[Deliveries],
     ) -> Response[dict[str, Any]]:
@@ -177,7 +177,7 @@ class Messages(Controller):
 
     @get("/{message_id:str}")
     async def show(
-        self, message_id: str, deliveries: NamedDependency[Deliveries]
+        self, message_id: FromPath[str], deliveries: NamedDependency[Deliveries]
     ) -> dict[str, Any]:
         message = deliveries.message(message_id)
         if message is None:
@@ -185,7 +185,9 @@ class Messages(Controller):
         return message.as_json()
 
     @delete("/{message_id:str}", status_code=202)
-    async def cancel(self, message_id: str, deliveries: NamedDependency[Deliveries]) -> None:
+    async def cancel(
+        self, message_id: FromPath[str], deliveries: NamedDependency[Deliveries]
+    ) -> None:
         if not deliveries.cancel([message_id]):
             raise _not_found("message")
 
@@ -207,8 +209,8 @@ class DeadLetters(Controller):
         self,
         request: Request[Any, Any, Any],
         deliveries: NamedDependency[Deliveries],
-        cursor: str | None = None,
-        count: int = DLQ_PAGE,
+        cursor: FromQuery[str | None] = None,
+        count: FromQuery[int] = DLQ_PAGE,
     ) -> dict[str, Any]:
         matching = [
             each for each in deliveries.dead_letters() if _matches(each, dict(request.query_params))
@@ -221,14 +223,16 @@ class DeadLetters(Controller):
         return answer
 
     @get("/{dlq_id:str}")
-    async def show(self, dlq_id: str, deliveries: NamedDependency[Deliveries]) -> dict[str, Any]:
+    async def show(
+        self, dlq_id: FromPath[str], deliveries: NamedDependency[Deliveries]
+    ) -> dict[str, Any]:
         letter = deliveries.dead_letter(dlq_id)
         if letter is None:
             raise _not_found("message")
         return letter.as_json()
 
     @delete("/{dlq_id:str}", status_code=200)
-    async def discard(self, dlq_id: str, deliveries: NamedDependency[Deliveries]) -> None:
+    async def discard(self, dlq_id: FromPath[str], deliveries: NamedDependency[Deliveries]) -> None:
         if not deliveries.delete_dead_letters([dlq_id]):
             raise _not_found("message")
 

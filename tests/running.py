@@ -1,0 +1,153 @@
+"""The real service in a thread, and what a client of it does."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+import httpx_sse
+
+from entrypoints.server import Service
+from entrypoints.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+
+def settings_for(**overrides: Any) -> Settings:
+    """Settings of a test: none from the machine's environment, ports that are free."""
+    return load_settings(
+        env_file=None, **{"host": "127.0.0.1", "port": 0, "demo_speed": 0.0, **overrides}
+    )
+
+
+def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
+    """The condition's first true answer; fails loudly if there is none in time."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not in {timeout} s: {condition}"
+        time.sleep(0.01)
+
+
+@dataclass
+class Event:
+    id: str
+    data: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        return str(self.data["type"])
+
+
+@dataclass
+class Seen:
+    """What one connection to a stream gave."""
+
+    events: list[Event] = field(default_factory=list)
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def logged(self) -> list[Event]:
+        """The events of the log: those with an id."""
+        return [event for event in self.events if event.id]
+
+    @property
+    def text(self) -> str:
+        return "".join(each.data["data"] for each in self.events if each.type == "content")
+
+    @property
+    def types(self) -> list[str]:
+        return [each.type for each in self.events]
+
+
+class Client:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url, timeout=20.0)
+
+    def start(self, prompt: str = "Say hello.", **fields: Any) -> str:
+        answer = self.http.post("/api/tasks/start", json={"prompt": prompt, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["taskId"])
+
+    def record(self, task_id: str) -> dict[str, Any]:
+        answer = self.http.get(f"/api/tasks/{task_id}")
+        assert answer.status_code == 200, answer.text
+        record: dict[str, Any] = answer.json()
+        return record
+
+    def wait_for(self, task_id: str, status: str) -> dict[str, Any]:
+        def reached() -> dict[str, Any] | None:
+            record = self.record(task_id)
+            return record if record["status"] == status else None
+
+        return eventually(reached)
+
+    def events(
+        self, task_id: str, after: str = "", until: Callable[[Seen], bool] = lambda _: False
+    ) -> Seen:
+        """One connection, read to its end or until `until` says to hang up."""
+        seen = Seen()
+        headers = {"Last-Event-ID": after} if after else {}
+        query = {"taskId": task_id}
+        with httpx_sse.connect_sse(
+            self.http, "GET", "/api/tasks/stream", params=query, headers=headers
+        ) as source:
+            seen.status = source.response.status_code
+            seen.headers = dict(source.response.headers)
+            if seen.status != 200:
+                return seen
+            for each in source.iter_sse():
+                # httpx_sse repeats the last id on events that carry none of their own.
+                data = json.loads(each.data)
+                seen.events.append(Event("" if data["type"] == "connected" else each.id, data))
+                if until(seen):
+                    break
+        return seen
+
+
+@dataclass
+class Running:
+    service: Service
+    client: Client
+
+    @property
+    def url(self) -> str:
+        return self.service.url
+
+
+@contextmanager
+def running_service(settings: Settings) -> Iterator[Running]:
+    """The service on a real uvicorn, and a client of it."""
+    service = Service(settings, signals=False)
+    ready = threading.Event()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(service.run(ready.set))
+        except BaseException as error:  # noqa: BLE001  (told by the test below)
+            failed.append(error)
+            ready.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    assert not failed, failed
+    client = Client(service.url)
+    try:
+        yield Running(service, client)
+    finally:
+        client.http.close()
+        service.stop()
+        thread.join(20)
+        assert not thread.is_alive(), "the service did not stop"
+        assert not failed, failed

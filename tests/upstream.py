@@ -1,0 +1,167 @@
+"""A real local HTTP server that speaks OpenAI's chat completions, with scripted faults.
+
+Each request takes the next script from the queue; without one it gets `DEFAULT`. Runs in a thread
+of its own, so that tests drive it from anywhere.
+"""
+
+import asyncio
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Script:
+    """One answer. `steps` are bytes to send, seconds to pause, or a gate to wait at."""
+
+    steps: Sequence["bytes | float | Gate"] = ()
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
+    """Close the connection without ending the body."""
+
+
+class Gate:
+    """A place where the answer waits until the test opens it. `reached` tells that it waits."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        while not self._opened.is_set():
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class Received:
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    gone: threading.Event = field(default_factory=threading.Event)
+    """Set when the client closed the connection before the answer was whole."""
+
+
+def event(data: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def piece(text: str) -> bytes:
+    return event({"model": "test-model", "choices": [{"index": 0, "delta": {"content": text}}]})
+
+
+def finish(reason: str = "stop") -> bytes:
+    return event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+
+
+USAGE = event(
+    {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}}
+)
+DONE = b"data: [DONE]\n\n"
+
+
+def answer(*pieces: str, reason: str = "stop") -> list[bytes]:
+    """The steps of a whole answer."""
+    return [*map(piece, pieces), finish(reason), USAGE, DONE]
+
+
+def refusal(status: int, code: str | None = None, message: str = "no", **headers: str) -> Script:
+    error = {"message": message, "type": "test_error", "code": code, "param": None}
+    return Script([json.dumps({"error": error}).encode()], status, headers)
+
+
+DEFAULT = Script(answer("Hello", ", ", "world", "."))
+
+
+class Upstream:
+    def __init__(self) -> None:
+        self.scripts: deque[Script] = deque()
+        self.received: list[Received] = []
+        self.url = ""
+        self._server: asyncio.Server | None = None
+
+    def then(self, *scripts: Script) -> None:
+        """What the next requests get."""
+        self.scripts.extend(scripts)
+
+    @contextmanager
+    def running(self) -> Iterator["Upstream"]:
+        loop = asyncio.new_event_loop()
+        started = threading.Event()
+
+        async def start() -> None:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            port = self._server.sockets[0].getsockname()[1]
+            self.url = f"http://127.0.0.1:{port}/v1"
+            started.set()
+
+        def run() -> None:
+            loop.run_until_complete(start())
+            loop.run_forever()
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        assert started.wait(10)
+        try:
+            yield self
+        finally:
+            assert self._server is not None
+            loop.call_soon_threadsafe(self._server.close)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {
+                name.lower(): value
+                for name, _, value in (line.partition(": ") for line in head[1:])
+            }
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            received = Received(head[0].split(" ")[1], headers, json.loads(body))
+            script = self.scripts.popleft() if self.scripts else DEFAULT
+            self.received.append(received)
+            answering = asyncio.create_task(self._answer(script, writer))
+            hanging_up = asyncio.create_task(reader.read(1))
+            await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                received.gone.set()
+                answering.cancel()
+            hanging_up.cancel()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    async def _answer(self, script: Script, writer: asyncio.StreamWriter) -> None:
+        kind = "text/event-stream" if script.status == 200 else "application/json"
+        headers = {"content-type": kind, "transfer-encoding": "chunked", **script.headers}
+        lines = [f"HTTP/1.1 {script.status} Scripted", *(f"{n}: {v}" for n, v in headers.items())]
+        writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode())
+        for step in script.steps:
+            if isinstance(step, Gate):
+                await writer.drain()
+                await step.wait()
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            elif step:
+                writer.write(b"%x\r\n%b\r\n" % (len(step), step))
+                await writer.drain()
+        if script.cut:
+            writer.transport.abort()
+            return
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
