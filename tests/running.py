@@ -134,7 +134,7 @@ def running_service(settings: Settings) -> Iterator[Running]:
     def run() -> None:
         try:
             asyncio.run(service.run(ready.set))
-        except BaseException as error:  # noqa: BLE001  (told by the test below)
+        except BaseException as error:
             failed.append(error)
             ready.set()
 

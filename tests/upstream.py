@@ -31,14 +31,20 @@ class Gate:
     def __init__(self) -> None:
         self.reached = threading.Event()
         self._opened = threading.Event()
+        self._waiter: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
     def open(self) -> None:
         self._opened.set()
+        if self._waiter is not None:
+            loop, event = self._waiter
+            loop.call_soon_threadsafe(event.set)
 
     async def wait(self) -> None:
+        event = asyncio.Event()
+        self._waiter = (asyncio.get_running_loop(), event)
         self.reached.set()
-        while not self._opened.is_set():
-            await asyncio.sleep(0.005)
+        if not self._opened.is_set():
+            await event.wait()
 
 
 @dataclass

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.running import Client, Event, Running, Seen, eventually
+from tests.running import (
+    Client,
+    Event,
+    Running,
+    Seen,
+    eventually,
+    running_service,
+    settings_for,
+)
 from tests.upstream import DEFAULT, DONE, Gate, Script, Upstream, answer, finish, piece
 
 
@@ -179,8 +187,6 @@ def test_three_followers_who_come_and_go_see_the_same(
 
 
 def test_silence_is_broken_by_a_comment(upstream: Upstream) -> None:
-    from tests.running import running_service, settings_for  # noqa: PLC0415
-
     gate = Gate()
     upstream.then(Script([piece("a"), gate, finish(), DONE]))
     with running_service(settings_for(openai_base_url=upstream.url, keep_alive=0.05)) as running:
@@ -199,8 +205,6 @@ def test_silence_is_broken_by_a_comment(upstream: Upstream) -> None:
 def test_open_streams_end_when_the_service_stops_and_resume_is_possible(
     upstream: Upstream,
 ) -> None:
-    from tests.running import running_service, settings_for  # noqa: PLC0415
-
     gate = Gate()
     upstream.then(Script([piece("half"), gate]))
     with running_service(settings_for(openai_base_url=upstream.url)) as running:

@@ -109,21 +109,25 @@ def _illegal(error: IllegalTransition) -> ProblemDetailsException:
     )
 
 
+def wrong_shape(message: str) -> ProblemDetailsException:
+    """msgspec's words for a value of another type, a missing or an unknown field, as a problem:
+    "Expected `int`, got `str` - at `$.maxTokens`"."""
+    message, _, path = message.partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    if named := re.search(r"(unknown|missing required) field `([^`]+)`", message):
+        field = f"{field}.{named[2]}".lstrip(".")
+        message = "unknown field" if named[1] == "unknown" else "is required"
+    return bad_field(field.removesuffix("[...]") or "body", message.replace("`", ""))
+
+
 def _validation(error: ValidationException) -> ProblemDetailsException:
-    """Litestar's and msgspec's wording of a wrong type, a missing or an unknown field."""
-    faults: list[FieldFault] = []
-    for each in error.extra if isinstance(error.extra, list) else ():
-        message, field = str(each.get("message", "")), str(each.get("key", "body"))
-        field = "body" if field == "data" else field
-        if named := re.search(r"(unknown|missing required) field `([^`]+)`", message):
-            field = named[2] if field == "body" else f"{field}.{named[2]}"
-            message = "unknown field" if named[1] == "unknown" else "is required"
-        elif message == "'data'":
-            message = "a JSON body is required"
-        faults.append({"field": field, "message": message.replace("`", "")})
+    """Litestar's words for what is missing, in the query or altogether."""
     if missing := re.search(r"Missing required query parameter '(\w+)'", error.detail):
-        faults.append({"field": missing[1], "message": "is required"})
-    return _invalid(faults or [{"field": "body", "message": error.detail}])
+        return bad_field(missing[1], "is required")
+    for each in error.extra if isinstance(error.extra, list) else ():
+        if each.get("key") != "data":
+            return bad_field(str(each.get("key", "request")), str(each.get("message", "")))
+    return bad_field("body", "is required")
 
 
 def _http(error: HTTPException) -> ProblemDetailsException:

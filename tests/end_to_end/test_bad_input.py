@@ -1,0 +1,183 @@
+"""What clients get wrong: each fault is named, and leaves nothing behind."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running import Running, running_service, settings_for
+
+START = "/api/tasks/start"
+
+
+def _fields(reply: httpx.Response, status: int = 400) -> set[str]:
+    assert reply.status_code == status, reply.text
+    assert reply.headers["content-type"] == "application/problem+json"
+    body = reply.json()
+    assert body["status"] == status
+    assert body["type"].startswith("urn:longtask:problem:")
+    assert body["title"]
+    assert body["detail"]
+    assert body["error"]
+    return {fault["field"] for fault in body.get("errors", ())}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    """One for all: what these requests leave behind is what they must not."""
+    with running_service(settings_for()) as running:
+        yield running
+
+
+@pytest.fixture
+def nothing_started(service: Running) -> Iterator[None]:
+    """The counters of starts and deliveries stand where they stood."""
+
+    def counters() -> list[str]:
+        lines = service.client.http.get("/metrics").text.splitlines()
+        return [each for each in lines if re.match(r"longtask_(starts|deliveries)_total", each)]
+
+    before = counters()
+    yield
+    assert counters() == before
+
+
+@pytest.mark.usefixtures("nothing_started")
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"prompt"}),
+        ({"prompt": ""}, {"prompt"}),
+        ({"prompt": " \n\t"}, {"prompt"}),
+        ({"prompt": "x" * 100_001}, {"prompt"}),
+        ({"prompt": None}, {"prompt"}),
+        ({"prompt": 3}, {"prompt"}),
+        ({"prompt": ["x"]}, {"prompt"}),
+        ({"messages": []}, {"prompt"}),
+        ({"prompt": "x", "messages": [{"role": "user", "content": "y"}]}, {"messages"}),
+        ({"messages": [{"role": "robot", "content": "y"}]}, {"messages[0].role"}),
+        ({"messages": [{"role": "user"}]}, {"messages[0].content"}),
+        ({"messages": [{"role": "user", "content": " "}]}, {"messages[0].content"}),
+        ({"messages": [{"role": "user", "content": "y", "name": "z"}]}, {"messages[0].name"}),
+        ({"messages": [{"role": "user", "content": "y" * 60_000}] * 2}, {"messages"}),
+        ({"prompt": "x", "model": ""}, {"model"}),
+        ({"prompt": "x", "model": "a\nb"}, {"model"}),
+        ({"prompt": "x", "maxTokens": 0}, {"maxTokens"}),
+        ({"prompt": "x", "maxTokens": 128_001}, {"maxTokens"}),
+        ({"prompt": "x", "maxTokens": "10"}, {"maxTokens"}),
+        ({"prompt": "x", "maxTokens": 1.5}, {"maxTokens"}),
+        ({"prompt": "x", "temperature": -0.1}, {"temperature"}),
+        ({"prompt": "x", "temperature": 2.1}, {"temperature"}),
+        ({"prompt": "x", "temperature": True}, {"temperature"}),
+        ({"prompt": "x", "system": ""}, {"system"}),
+        ({"prompt": "x", "max_tokens": 5}, {"max_tokens"}),
+        ({"prompt": "x", "stream": True}, {"stream"}),
+        ({"prompt": "x", "metadata": {str(n): "v" for n in range(17)}}, {"metadata"}),
+        ({"prompt": "x", "metadata": {"k": 1}}, {"metadata"}),
+        ({"prompt": "", "maxTokens": 0, "temperature": 3}, {"prompt", "maxTokens", "temperature"}),
+        ([], {"body"}),
+        ("x", {"body"}),
+    ],
+)
+def test_a_bad_request_names_its_fields(service: Running, body: Any, fields: set[str]) -> None:
+    assert _fields(service.client.http.post(START, json=body)) == fields
+
+
+@pytest.mark.usefixtures("nothing_started")
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"not json", b'{"prompt": "x"', b'{"prompt": "\xff"}', b'{"prompt": "\\ud800"}'],
+)
+def test_broken_json_is_a_client_error(service: Running, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert _fields(service.client.http.post(START, content=content, headers=headers)) == {"body"}
+
+
+@pytest.mark.usefixtures("nothing_started")
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_refused(service: Running, kind: str) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    reply = service.client.http.post(START, content=b'{"prompt": "x"}', headers=headers)
+    assert _fields(reply, 415) == {"Content-Type"}
+
+
+def test_a_content_type_with_a_charset_is_fine(service: Running) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    reply = service.client.http.post(START, content=b'{"prompt": "x"}', headers=headers)
+    assert reply.status_code == 202
+
+
+@pytest.mark.usefixtures("nothing_started")
+def test_a_body_over_one_mebibyte_is_refused(service: Running) -> None:
+    headers = {"Content-Type": "application/json"}
+    large = b'{"prompt": "' + b"x" * (1024 * 1024) + b'"}'
+    assert _fields(service.client.http.post(START, content=large, headers=headers), 413) == {"body"}
+    chunks = (large[at : at + 65_536] for at in range(0, len(large), 65_536))
+    reply = service.client.http.post(START, content=chunks, headers=headers)
+    assert _fields(reply, 413) == {"body"}
+
+
+@pytest.mark.parametrize("bad", ["bad id", "a/b", "é", "x" * 129, "-x", "a\x00"])
+def test_a_malformed_task_id_is_named(service: Running, bad: str) -> None:
+    http = service.client.http
+    assert _fields(http.get(START, params={"taskId": bad})) == {"taskId"}
+    assert _fields(http.get("/api/tasks/stream", params={"taskId": bad})) == {"taskId"}
+    query = {"taskId": bad, "prompt": "x"}
+    assert _fields(http.get("/api/qstash/webhook", params=query)) == {"taskId"}
+
+
+def test_a_malformed_task_id_in_the_path_is_named(service: Running) -> None:
+    assert _fields(service.client.http.get("/api/tasks/bad%20id")) == {"taskId"}
+    assert _fields(service.client.http.post("/api/tasks/bad%20id/cancel")) == {"taskId"}
+
+
+def test_a_missing_task_id_is_named(service: Running) -> None:
+    assert _fields(service.client.http.get(START)) == {"taskId"}
+    assert _fields(service.client.http.get("/api/tasks/stream")) == {"taskId"}
+
+
+def test_an_unknown_task_is_not_found(service: Running) -> None:
+    http = service.client.http
+    for reply in (
+        http.get(START, params={"taskId": "task_1_none"}),
+        http.get("/api/tasks/task_1_none"),
+        http.get("/api/tasks/stream", params={"taskId": "task_1_none"}),
+        http.post("/api/tasks/task_1_none/cancel"),
+    ):
+        _fields(reply, 404)
+        assert reply.json()["type"] == "urn:longtask:problem:unknown-task"
+
+
+@pytest.mark.parametrize(
+    "bad", ["abc", "1", "-1", "a-", "a-b", "a--1", "a-1.5", "a b-1", "x-" + "9" * 30]
+)
+def test_a_malformed_event_id_is_named(service: Running, bad: str) -> None:
+    task_id = service.client.start()
+    http = service.client.http
+    query = {"taskId": task_id}
+    headers = {"Last-Event-ID": bad}
+    reply = http.get("/api/tasks/stream", params=query, headers=headers)
+    assert _fields(reply) == {"Last-Event-ID"}
+    reply = http.get("/api/tasks/stream", params={**query, "lastEventId": bad})
+    assert _fields(reply) == {"lastEventId"}
+
+
+def test_addresses_and_methods_that_are_not_there(service: Running) -> None:
+    _fields(service.client.http.get("/nothing"), 404)
+    _fields(service.client.http.get("/"), 404)
+    _fields(service.client.http.delete("/api/tasks/start"), 405)
+
+
+def test_an_idempotency_key_makes_one_task_of_two_requests(service: Running) -> None:
+    http, headers = service.client.http, {"Idempotency-Key": "order-7"}
+    first = http.post(START, json={"prompt": "Hi."}, headers=headers)
+    second = http.post(START, json={"prompt": "Hi."}, headers=headers)
+    assert first.status_code == second.status_code == 202
+    assert first.json()["taskId"] == second.json()["taskId"]
+    assert first.json()["messageId"] == second.json()["messageId"]
+    other = http.post(START, json={"prompt": "Ho."}, headers=headers)
+    assert _fields(other, 422) == {"Idempotency-Key"}
+    long = http.post(START, json={"prompt": "Hi."}, headers={"Idempotency-Key": "x" * 256})
+    assert _fields(long) == {"Idempotency-Key"}
