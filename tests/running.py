@@ -25,7 +25,7 @@ def settings_for(**overrides: Any) -> Settings:
     )
 
 
-def eventually(condition: Callable[[], T], timeout: float = 15.0) -> T:
+def eventually(condition: Callable[[], T | None], timeout: float = 15.0) -> T:
     """The condition's first true answer; fails loudly if there is none in time."""
     deadline = time.monotonic() + timeout
     while True:

@@ -6,6 +6,7 @@ the addresses that parts tell each other are known when they are wired.
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import Callable, Iterator
 
@@ -20,6 +21,7 @@ from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Setti
 
 log = structlog.get_logger(__name__)
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 10
 """Seconds that uvicorn waits for open requests once they were told to end."""
 
@@ -53,11 +55,17 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """uvicorn would raise the signal again once it has stopped, in the middle of stopping what
+        stands beside it."""
         if not self._signals:
             yield
             return
-        with super().capture_signals():
+        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
+        try:
             yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()

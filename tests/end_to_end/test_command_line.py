@@ -1,0 +1,244 @@
+"""The commands as a person runs them, each in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running import Client, Running, eventually
+from tests.upstream import Gate, Script, Upstream, piece, refusal
+
+SECRET = "sk-planted-secret"
+PROMPT = "planted prompt: how deep is the sea?"
+
+
+def _environment(**settings: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+
+
+def _longtask(*words: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "entrypoints.cli", *words]
+
+
+def _run(tmp_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        _longtask(*words),
+        cwd=tmp_path,
+        env=_environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def _process(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[Any, Path]]:
+    """A command that goes on, and the file that its standard error goes to."""
+    log = tmp_path / f"{words[0]}.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(  # noqa: S603
+            _longtask(*words),
+            cwd=tmp_path,
+            env=_environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        try:
+            yield process, log
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+def _url_in(log: Path, pattern: str = r'"url": "(http://[^"]+)"') -> str:
+    match = eventually(lambda: re.search(pattern, log.read_text()))
+    return match[1]
+
+
+def test_ask_runs_a_service_of_its_own(tmp_path: Path) -> None:
+    done = _run(tmp_path, "ask", PROMPT, LONGTASK_DEMO_SPEED="0")
+    assert done.returncode == 0, done.stderr
+    assert "Demo model" in done.stdout
+    assert PROMPT in done.stdout
+    assert re.search(r"^task task_\d+_[0-9a-f]{24}$", done.stderr, re.MULTILINE)
+    assert "running" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ask_a_running_server(tmp_path: Path, service: Running) -> None:
+    done = _run(tmp_path, "ask", "Hi.", "--server", service.url)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Hello, world.\n"
+    assert "stop: test-model" in done.stderr
+    assert "5 tokens" in done.stderr
+
+
+def test_ask_fails_when_the_task_does(tmp_path: Path, service: Running, upstream: Upstream) -> None:
+    upstream.then(refusal(401, "invalid_api_key"))
+    done = _run(tmp_path, "ask", "Hi.", LONGTASK_SERVER=service.url)
+    assert done.returncode == 1
+    assert "failed: The model's server did not accept the API key. (invalid_api_key)" in done.stderr
+
+
+def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream: Upstream) -> None:
+    upstream.then(Script([piece("lost")], cut=True))
+    done = _run(tmp_path, "ask", "Hi.", "--server", service.url)
+    assert done.returncode == 0
+    assert done.stdout == "lost\nHello, world.\n"
+    assert "starting over: attempt 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ask", "  "], "prompt: must not be empty"),
+        (["ask", "Hi.", "--max-tokens", "0"], "maxTokens: must be from 1 to 128000"),
+    ],
+)
+def test_ask_says_what_is_wrong(
+    tmp_path: Path, service: Running, words: list[str], said: str
+) -> None:
+    done = _run(tmp_path, *words, "--server", service.url)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_ask_a_server_that_is_not_there(tmp_path: Path) -> None:
+    done = _run(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert "cannot reach http://127.0.0.1:1" in done.stderr
+
+
+def test_interrupting_ask_cancels_the_task(
+    tmp_path: Path, service: Running, upstream: Upstream
+) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("Kept"), gate]))
+    with _process(tmp_path, "ask", "Hi.", "--server", service.url) as (process, log):
+        task_id = _url_in(log, r"task (task_\S+)")
+        assert process.stdout.read(4) == "Kept"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert service.client.record(task_id)["status"] == "cancelled"
+    assert upstream.received[0].gone.wait(5)
+
+
+def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
+    """One command, no account, no key. The log is JSON here, every line of it, and holds neither
+    the prompt nor the key."""
+    with _process(
+        tmp_path, "serve", "--port", "0", LONGTASK_LOG_FORMAT="json", LONGTASK_DEMO_SPEED="0"
+    ) as (process, log):
+        client = Client(_url_in(log))
+        task_id = client.start(PROMPT)
+        seen = client.events(task_id)
+        assert "Demo model" in seen.text
+        assert client.http.get("/readyz").json()["checks"] == {"store": "ok", "queue": "ok"}
+        query = {"taskId": "by-hand", "prompt": PROMPT}
+        assert client.http.get("/api/qstash/webhook", params=query).status_code == 200
+        request_id = "my-request-7"
+        client.http.get("/healthz?prompt=" + PROMPT, headers={"X-Request-Id": request_id})
+        client.http.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    text = log.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert PROMPT not in text
+    assert "planted" not in text
+    assert {"uvicorn.error", "application.run_task"} <= {line["logger"] for line in lines}
+    ran = [line for line in lines if line["event"] == "attempt completed"]
+    assert ran[0]["task_id"] == task_id
+    assert ran[0]["attempt"] == 1
+    assert ran[0]["message_id"].startswith("msg_")
+    assert ran[0]["request_id"]
+    assert {"timestamp", "level"} <= ran[0].keys()
+
+
+def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.then(refusal(401, "invalid_api_key", f"Incorrect API key {SECRET}"), refusal(500))
+    settings = {
+        "OPENAI_API_KEY": SECRET,
+        "OPENAI_BASE_URL": upstream.url,
+        "LONGTASK_LOG_FORMAT": "json",
+        "LONGTASK_LOG_LEVEL": "INFO",
+        "LONGTASK_QSTASH_RETRY_DELAY": "10",
+    }
+    with _process(tmp_path, "serve", "--port", "0", **settings) as (process, log):
+        client = Client(_url_in(log))
+        client.wait_for(client.start(PROMPT), "failed")
+        client.wait_for(client.start(PROMPT), "completed")
+        client.http.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    text = log.read_text()
+    assert "attempt failed" in text
+    assert "attempt completed" in text
+    for secret in (SECRET, PROMPT, "Hello, world", "eyJVc2VySUQi", "sig_7RvLj"):
+        assert secret not in text
+
+
+def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path, service: Running) -> None:
+    port = service.url.rpartition(":")[2]
+    done = _run(tmp_path, "serve", "--port", port)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
+    done = _run(
+        tmp_path,
+        "serve",
+        QSTASH_TOKEN="t",
+        BASE_URL="ftp://x",
+        LONGTASK_PORT="99999",
+        LONGTASK_LEASE="soon",
+    )
+    assert done.returncode == 2
+    assert "LONGTASK_PORT" in done.stderr
+    assert "LONGTASK_LEASE" in done.stderr
+    done = _run(tmp_path, "serve", QSTASH_TOKEN="t", OPENAI_BASE_URL="ftp://x")
+    assert done.returncode == 2
+    for named in (
+        "QSTASH_CURRENT_SIGNING_KEY is required",
+        "QSTASH_NEXT_SIGNING_KEY is required",
+        "BASE_URL is required",
+        "OPENAI_BASE_URL must be",
+    ):
+        assert named in done.stderr
+
+
+def test_config_shows_settings_and_no_secret(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={SECRET}\nLONGTASK_PORT=8123\nQSTASH_TOKEN=\n")
+    done = _run(tmp_path, "config")
+    assert done.returncode == 0
+    assert "OPENAI_API_KEY=(set)" in done.stdout
+    assert "LONGTASK_PORT=8123" in done.stdout
+    assert "QSTASH_TOKEN=\n" in done.stdout
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_local_qstash_runs_alone(tmp_path: Path) -> None:
+    with _process(tmp_path, "local-qstash", "--port", "0", "--json-logs") as (process, log):
+        url = _url_in(log)
+        said = log.read_text()
+        token = re.search(r"QSTASH_TOKEN=(\S+)", said)
+        assert token is not None
+        keys = httpx.get(f"{url}/v2/keys", headers={"Authorization": f"Bearer {token[1]}"})
+        assert f"QSTASH_CURRENT_SIGNING_KEY={keys.json()['current']}" in said
+        assert httpx.get(f"{url}/v2/keys").status_code == 401
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
