@@ -1,0 +1,126 @@
+"""What every EventFeed promises of what a TaskLog adds (application/ports.py)."""
+
+import asyncio
+
+import pytest
+
+from application.ports import Batch, FeedClosed, Gap, Subscription
+from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
+from domain.task import Attempt
+from tests.contract.conftest import QUEUE_LIMIT, Store
+from tests.contract.test_task_log import LEASE, NOW, claim, submit
+
+TIMEOUT = 5.0
+SILENCE = 0.05
+
+
+async def _add(store: Store, attempt: Attempt, *texts: str) -> None:
+    await store.tasks.append(attempt, [ContentAdded(NOW, text) for text in texts], LEASE)
+
+
+async def _receive(live: Subscription, events: int) -> list[Batch]:
+    """Batches until so many events have come."""
+    batches: list[Batch] = []
+    while sum(len(batch.events) for batch in batches) < events:
+        received = await live.receive(TIMEOUT)
+        assert received
+        assert not isinstance(received, Gap)
+        batches.extend(received)
+    return batches
+
+
+def _events(batches: list[Batch]) -> list[Event]:
+    return [event for batch in batches for event in batch.events]
+
+
+async def test_what_is_added_arrives_in_order_and_numbered(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        attempt = await claim(store.tasks, task_id)
+        await _add(store, attempt, "a", "b")
+        await _add(store, attempt, "c")
+        batches = await _receive(live, 4)
+    page = await store.tasks.read(task_id, 1, 100)
+    assert _events(batches) == list(page.events)
+    assert {batch.epoch for batch in batches} == {page.epoch}
+    number = 2
+    for batch in batches:
+        assert batch.first == number
+        number = batch.last + 1
+
+
+async def test_only_its_own_task_arrives(store: Store) -> None:
+    mine, other = await submit(store.tasks), await submit(store.tasks)
+    async with store.feed.subscribe(mine) as live:
+        await claim(store.tasks, other)
+        await claim(store.tasks, mine)
+        batches = await _receive(live, 1)
+        assert _events(batches) == [StatusChanged(NOW, TaskStatus.RUNNING, 1)]
+        assert await live.receive(SILENCE) is None
+
+
+async def test_every_subscriber_gets_everything_and_shares_it(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as one, store.feed.subscribe(task_id) as two:
+        attempt = await claim(store.tasks, task_id)
+        await _add(store, attempt, "a")
+        first, second = await _receive(one, 2), await _receive(two, 2)
+    assert all(mine is theirs for mine, theirs in zip(first, second, strict=True))
+
+
+async def test_a_subscriber_who_left_does_not_disturb_the_rest(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as stays:
+        async with store.feed.subscribe(task_id):
+            pass
+        attempt = await claim(store.tasks, task_id)
+        async with store.feed.subscribe(task_id) as late:
+            await _add(store, attempt, "a")
+            assert len(await _receive(late, 1)) == 1
+        assert len(_events(await _receive(stays, 2))) == 2
+
+
+async def test_silence_is_told(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        assert await live.receive(SILENCE) is None
+        waiting = asyncio.create_task(live.receive(TIMEOUT))
+        await claim(store.tasks, task_id)
+        assert await waiting
+
+
+async def test_one_who_falls_behind_gets_a_gap_and_goes_on(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    attempt = await claim(store.tasks, task_id)
+    async with store.feed.subscribe(task_id) as slow, store.feed.subscribe(task_id) as quick:
+        for number in range(QUEUE_LIMIT * 3):
+            await _add(store, attempt, str(number))
+            await _receive(quick, 1)
+        assert await slow.receive(TIMEOUT) == Gap()
+        await _add(store, attempt, "after")
+        batches = await _receive(slow, 1)
+        assert _events(batches) == [ContentAdded(NOW, "after")]
+        assert batches[0].first == 2 + QUEUE_LIMIT * 3 + 1
+
+
+async def test_the_end_closes_the_log(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        await store.tasks.cancel(task_id, NOW)
+        batches = await _receive(live, 2)
+    assert batches[-1].closes
+
+
+async def test_closing_ends_every_subscription(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        waiting = asyncio.create_task(live.receive(TIMEOUT))
+        await asyncio.sleep(0)
+        store.close_feed()
+        with pytest.raises(FeedClosed):
+            await waiting
+        with pytest.raises(FeedClosed):
+            await live.receive(TIMEOUT)
+    async with store.feed.subscribe(task_id) as late:
+        with pytest.raises(FeedClosed):
+            await late.receive(TIMEOUT)
