@@ -52,7 +52,7 @@ async def events(tasks: TaskLog, task_id: str) -> list[Event]:
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(10):
-        while not await condition():  # noqa: ASYNC110  (the store cannot call us)
+        while not await condition():
             await asyncio.sleep(0.01)
 
 

@@ -1,0 +1,445 @@
+"""The local QStash, judged by Upstash's own Python SDK, sync and async: every call is the SDK's,
+every delivery goes to a real HTTP server, and the SDK's Receiver checks the signatures."""
+
+import asyncio
+import base64
+import inspect
+import json
+import threading
+import time
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any
+
+import httpx
+import pytest
+from qstash import AsyncQStash, QStash, Receiver
+from qstash.errors import QStashError
+
+from entrypoints.local_qstash.app import create_app
+from entrypoints.server import Server, listen, url_of
+from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from tests.destination import Answer, Delivered, Destination
+from tests.running import eventually
+
+
+@pytest.fixture(scope="module")
+def qstash_url() -> Iterator[str]:
+    listener = listen("127.0.0.1", 0)
+    server = Server(
+        create_app(DEV_TOKEN, DEV_CURRENT_KEY, DEV_NEXT_KEY), lambda: None, signals=False
+    )
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+    thread.start()
+    eventually(lambda: server.started)
+    yield url_of(listener)
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+class Sdk:
+    """Both clients by one way of calling: `sdk("message.publish", url=...)`."""
+
+    def __init__(self, kind: str, url: str, token: str = DEV_TOKEN) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client: QStash | AsyncQStash = (
+            QStash(token, retry=False, base_url=url)
+            if kind == "sync"
+            else AsyncQStash(token, retry=False, base_url=url)
+        )
+
+    def __call__(self, method: str, /, *args: Any, **arguments: Any) -> Any:
+        answer = attrgetter(method)(self._client)(*args, **arguments)
+        return self._loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
+
+    def close(self) -> None:
+        client = self._client.http._client
+        if isinstance(client, httpx.AsyncClient):
+            self._loop.run_until_complete(client.aclose())
+        else:
+            client.close()
+        self._loop.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def sdk(request: pytest.FixtureRequest, qstash_url: str) -> Iterator[Sdk]:
+    sdk = Sdk(request.param, qstash_url)
+    yield sdk
+    sdk("message.cancel_all")
+    sdk.close()
+
+
+@pytest.fixture
+def destination() -> Iterator[Destination]:
+    with Destination().running() as running:
+        yield running
+
+
+def _verified(delivered: Delivered, url: str) -> None:
+    Receiver(DEV_CURRENT_KEY, DEV_NEXT_KEY).verify(
+        signature=delivered.headers["upstash-signature"], body=delivered.body.decode(), url=url
+    )
+
+
+def _one(destination: Destination, path: str) -> Delivered:
+    return eventually(lambda: destination.at(path))[0]
+
+
+def test_publish_json_is_delivered_and_signed(sdk: Sdk, destination: Destination) -> None:
+    url = f"{destination.url}/hook?a=1&b=%2F"
+    answer = sdk("message.publish_json", url=url, body={"x": "é"}, headers={"My-Header": "v"})
+    delivered = _one(destination, "/hook?a=1&b=%2F")
+    assert json.loads(delivered.body) == {"x": "é"}
+    assert delivered.method == "POST"
+    assert delivered.headers["content-type"] == "application/json"
+    assert delivered.headers["my-header"] == "v"
+    assert delivered.headers["upstash-message-id"] == answer.message_id
+    assert delivered.headers["upstash-retried"] == "0"
+    assert answer.deduplicated is False
+    assert "authorization" not in delivered.headers
+    _verified(delivered, url)
+
+
+def test_publish_raw_with_another_method(sdk: Sdk, destination: Destination) -> None:
+    raw = b"\x00raw"
+    sdk("message.publish", url=f"{destination.url}/raw", body=raw, method="PUT", content_type="x/y")
+    delivered = _one(destination, "/raw")
+    assert (delivered.method, delivered.body) == ("PUT", raw)
+    assert delivered.headers["content-type"] == "x/y"
+
+
+def test_a_message_can_be_looked_at_until_it_is_delivered(
+    sdk: Sdk, destination: Destination
+) -> None:
+    before = time.time() * 1000
+    answer = sdk(
+        "message.publish_json",
+        url=f"{destination.url}/later",
+        body={"a": 1},
+        delay="1h",
+        retries=2,
+        retry_delay="1000 * (1 + retried)",
+        timeout="30s",
+        callback=f"{destination.url}/callback",
+        failure_callback=f"{destination.url}/callback/failure",
+        callback_headers={"Retries": "1"},
+        headers={"Secret": "s", "Open": "o"},
+        flow_control={"key": "k", "parallelism": 2, "rate": 10, "period": "1m"},
+        label="tag",
+        redact={"header": ["Secret"]},
+    )
+    message = sdk("message.get", answer.message_id)
+    assert message.message_id == answer.message_id
+    assert message.url == f"{destination.url}/later"
+    assert message.body == '{"a": 1}'
+    assert message.method == "POST"
+    assert message.max_retries == 2
+    assert message.retry_delay_expression == "1000 * (1 + retried)"
+    assert message.callback == f"{destination.url}/callback"
+    assert message.failure_callback == f"{destination.url}/callback/failure"
+    assert message.label == "tag"
+    assert message.caller_ip == "127.0.0.1"
+    assert message.flow_control.key == "k"
+    assert (message.flow_control.parallelism, message.flow_control.rate) == (2, 10)
+    assert message.flow_control.period == 60
+    assert message.headers["Secret"] == ["REDACTED"]
+    assert message.headers["Open"] == ["o"]
+    assert message.not_before - before == pytest.approx(3_600_000, abs=5_000)
+    assert destination.delivered == []
+
+
+def test_delay_and_not_before(sdk: Sdk, destination: Destination) -> None:
+    began = time.monotonic()
+    sdk("message.publish", url=f"{destination.url}/delayed", body="x", delay=1)
+    soon = int(time.time()) + 2
+    sdk("message.publish", url=f"{destination.url}/not-before", body="x", not_before=soon)
+    assert _one(destination, "/delayed").at - began >= 0.99
+    _one(destination, "/not-before")
+    assert time.time() >= soon
+
+
+def test_cancel_one_some_and_all(sdk: Sdk, destination: Destination) -> None:
+    def waiting() -> str:
+        answer = sdk("message.publish", url=f"{destination.url}/x", body="x", delay="1h")
+        return str(answer.message_id)
+
+    one = waiting()
+    sdk("message.cancel", one)
+    with pytest.raises(QStashError, match="404"):
+        sdk("message.get", one)
+    with pytest.raises(QStashError, match="404"):
+        sdk("message.cancel", one)
+    assert sdk("message.cancel_many", [waiting(), waiting(), one]) == 2
+    kept = [waiting(), waiting()]
+    assert sdk("message.cancel_all") == 2
+    for each in kept:
+        with pytest.raises(QStashError, match="404"):
+            sdk("message.get", each)
+    assert destination.delivered == []
+
+
+def test_a_message_on_its_way_is_not_delivered_again_once_cancelled(
+    sdk: Sdk, destination: Destination
+) -> None:
+    gate = threading.Event()
+    destination.answers.append(Answer(500, gate=gate))
+    url = f"{destination.url}/flying"
+    flying = sdk("message.publish", url=url, body="x", retries=5, retry_delay="0")
+    _one(destination, "/flying")
+    sdk("message.cancel", flying.message_id)
+    gate.set()
+    # A message published now is delivered; by then the other would have been, too.
+    for number in range(3):
+        sdk("message.publish", url=f"{destination.url}/after{number}", body="x")
+        _one(destination, f"/after{number}")
+    assert len(destination.at("/flying")) == 1
+
+
+def test_batch(sdk: Sdk, destination: Destination) -> None:
+    answers = sdk(
+        "message.batch_json",
+        [
+            {"url": f"{destination.url}/b1", "body": {"n": 1}, "headers": {"X-N": "1"}},
+            {"url": f"{destination.url}/b2", "body": {"n": 2}, "queue": "batch-queue"},
+        ],
+    )
+    for number, answer in enumerate(answers, 1):
+        delivered = _one(destination, f"/b{number}")
+        assert json.loads(delivered.body) == {"n": number}
+        assert delivered.headers["upstash-message-id"] == answer.message_id
+    assert destination.at("/b1")[0].headers["x-n"] == "1"
+    raw = sdk("message.batch", [{"url": f"{destination.url}/b3", "body": "plain"}])
+    assert _one(destination, "/b3").body == b"plain"
+    assert raw[0].message_id
+
+
+def test_a_queue_is_in_order_and_waits_for_retries(sdk: Sdk, destination: Destination) -> None:
+    destination.answers.extend([Answer(500), Answer(500)])
+    name = f"queue-{time.time_ns()}"
+    for number in range(3):
+        sdk(
+            "message.enqueue_json",
+            queue=name,
+            url=f"{destination.url}/q{number}",
+            body={},
+            retries=3,
+            retry_delay="10",
+        )
+    sdk("message.enqueue", queue=name, url=f"{destination.url}/q3", body="x")
+    _one(destination, "/q3")
+    paths = [each.path for each in destination.delivered]
+    assert paths == ["/q0", "/q0", "/q0", "/q1", "/q2", "/q3"]
+    assert destination.most_at_once == 1
+
+
+def test_deduplication_by_id_and_by_content(sdk: Sdk, destination: Destination) -> None:
+    url = f"{destination.url}/once"
+    name = f"id-{time.time_ns()}"
+    first = sdk("message.publish", url=url, body="1", deduplication_id=name)
+    second = sdk("message.publish", url=url, body="2", deduplication_id=name)
+    assert (second.message_id, second.deduplicated) == (first.message_id, True)
+    with pytest.raises(QStashError, match="400"):
+        sdk("message.publish", url=url, body="1", deduplication_id="a:b")
+
+    content = f"{destination.url}/content"
+    same = {"url": content, "body": name, "content_based_deduplication": True}
+    third = sdk("message.publish", **same, headers={"A": "1"})
+    fourth = sdk("message.publish", **same, headers={"A": "1"})
+    fifth = sdk("message.publish", **same, headers={"A": "2"})
+    assert (fourth.message_id, fourth.deduplicated) == (third.message_id, True)
+    assert fifth.deduplicated is False
+    eventually(lambda: len(destination.at("/content")) == 2)
+    assert len(destination.at("/once")) == 1
+
+
+def test_retries_then_the_dead_letters(sdk: Sdk, destination: Destination) -> None:
+    url = f"{destination.url}/broken"
+    failing = Answer(503, {"X-Why": "because"}, b"\xff\xfe")
+    destination.answers.extend([failing] * 3)
+    answer = sdk(
+        "message.publish_json",
+        url=url,
+        body={"n": 1},
+        retries=2,
+        retry_delay="20",
+        label="broken",
+        callback=f"{destination.url}/callback/each",
+        failure_callback=f"{destination.url}/callback/failure",
+        callback_headers={"Forward-X-Call": "c"},
+        failure_callback_headers={"Forward-X-Fail": "f", "Retries": "0"},
+    )
+    failure = _one(destination, "/callback/failure")
+    assert [each.headers["upstash-retried"] for each in destination.at("/broken")] == [
+        "0",
+        "1",
+        "2",
+    ]
+    each_attempt = eventually(
+        lambda: (
+            destination.at("/callback/each") if len(destination.at("/callback/each")) == 3 else None
+        )
+    )
+    assert {each.headers["x-call"] for each in each_attempt} == {"c"}
+    assert failure.headers["x-fail"] == "f"
+    assert failure.headers["content-type"] == "application/json"
+    _verified(failure, f"{destination.url}/callback/failure")
+
+    told = json.loads(failure.body)
+    assert told["status"] == 503
+    assert told["header"]["x-why"] == ["because"]
+    assert base64.b64decode(told["body"]) == b"\xff\xfe"
+    assert (told["retried"], told["maxRetries"]) == (2, 2)
+    assert told["sourceMessageId"] == answer.message_id
+    assert (told["url"], told["method"]) == (url, "POST")
+    assert told["sourceHeader"]["Content-Type"] == ["application/json"]
+    assert json.loads(base64.b64decode(told["sourceBody"])) == {"n": 1}
+    assert {"notBefore", "createdAt", "dlqId"} <= told.keys()
+    assert "dlqId" not in json.loads(each_attempt[0].body)
+
+    listed = sdk("dlq.list", filter={"message_id": answer.message_id})
+    assert listed.cursor is None
+    (letter,) = listed.messages
+    assert letter.dlq_id == told["dlqId"]
+    assert letter.response_status == 503
+    assert letter.response_headers["x-why"] == ["because"]
+    assert base64.b64decode(letter.response_body_base64) == b"\xff\xfe"
+    assert letter.body == '{"n": 1}'
+    assert sdk("dlq.get", letter.dlq_id).message_id == answer.message_id
+    assert sdk("dlq.list", filter={"label": "broken", "response_status": 404}).messages == []
+    sdk("dlq.delete", letter.dlq_id)
+    with pytest.raises(QStashError, match="404"):
+        sdk("dlq.get", letter.dlq_id)
+
+
+def test_dead_letters_in_pages_and_many_deleted(sdk: Sdk, destination: Destination) -> None:
+    label = f"pages-{time.time_ns()}"
+    destination.answers.extend([Answer(400)] * 3)
+    for _ in range(3):
+        sdk("message.publish", url=f"{destination.url}/bad", body="x", retries=0, label=label)
+    wanted = {"label": label}
+    eventually(lambda: len(sdk("dlq.list", filter=wanted).messages) == 3)
+    page = sdk("dlq.list", count=2, filter=wanted)
+    rest = sdk("dlq.list", cursor=page.cursor, filter=wanted)
+    ids = [each.dlq_id for each in [*page.messages, *rest.messages]]
+    assert len(page.messages) == 2
+    assert len(set(ids)) == 3
+    assert sdk("dlq.delete_many", [*ids, "nobody"]) == 3
+    assert sdk("dlq.list", filter=wanted).messages == []
+
+
+def test_489_is_not_delivered_again(sdk: Sdk, destination: Destination) -> None:
+    destination.answers.append(Answer(489, {"Upstash-NonRetryable-Error": "true"}))
+    sdk(
+        "message.publish",
+        url=f"{destination.url}/final",
+        body="x",
+        retries=5,
+        retry_delay="0",
+        failure_callback=f"{destination.url}/callback/final",
+    )
+    told = json.loads(_one(destination, "/callback/final").body)
+    assert (told["status"], told["retried"]) == (489, 0)
+    assert len(destination.at("/final")) == 1
+
+
+def test_489_without_the_header_is_delivered_again(sdk: Sdk, destination: Destination) -> None:
+    destination.answers.append(Answer(489))
+    sdk("message.publish", url=f"{destination.url}/x", body="x", retries=1, retry_delay="0")
+    eventually(lambda: len(destination.at("/x")) == 2)
+
+
+@pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset-Tokens"])
+def test_the_destination_may_say_when(sdk: Sdk, destination: Destination, header: str) -> None:
+    destination.answers.extend([Answer(429, {header: "1"}), Answer(429, {header: "30ms"})])
+    sdk("message.publish", url=f"{destination.url}/when", body="x", retries=2, retry_delay="60000")
+    eventually(lambda: len(destination.at("/when")) == 3)
+    first, second, _ = destination.at("/when")
+    assert second.at - first.at >= 0.99
+
+
+def test_a_destination_that_does_not_answer_in_time(sdk: Sdk, destination: Destination) -> None:
+    gate = threading.Event()
+    destination.answers.append(Answer(gate=gate))
+    sdk(
+        "message.publish",
+        url=f"{destination.url}/slow",
+        body="x",
+        retries=1,
+        retry_delay="0",
+        timeout="200ms",
+    )
+    eventually(lambda: len(destination.at("/slow")) == 2)
+    assert destination.at("/slow")[1].headers["upstash-retried"] == "1"
+    gate.set()
+
+
+def test_a_destination_that_is_not_there(sdk: Sdk, destination: Destination) -> None:
+    url = "http://127.0.0.1:1/nobody"
+    failure = f"{destination.url}/callback/nobody"
+    sdk("message.publish", url=url, body="x", retries=0, failure_callback=failure)
+    assert json.loads(_one(destination, "/callback/nobody").body)["status"] == 0
+
+
+def test_flow_control_bounds_what_goes_on_at_once(sdk: Sdk, destination: Destination) -> None:
+    gate = threading.Event()
+    destination.answers.extend([Answer(gate=gate) for _ in range(5)])
+    flow = {"key": f"flow-{time.time_ns()}", "parallelism": 2}
+    for number in range(5):
+        sdk("message.publish", url=f"{destination.url}/f{number}", body="x", flow_control=flow)
+    other = {"key": f"other-{time.time_ns()}", "parallelism": 1}
+    eventually(lambda: len(destination.delivered) == 2)
+    # Another key is not held up, and by its delivery a third of the first key would have come.
+    destination.answers.appendleft(Answer())
+    sdk("message.publish", url=f"{destination.url}/other", body="x", flow_control=other)
+    _one(destination, "/other")
+    assert len(destination.delivered) == 3
+    gate.set()
+    eventually(lambda: len(destination.delivered) == 6)
+    assert destination.most_at_once <= 3
+
+
+def test_flow_control_bounds_the_rate(sdk: Sdk, destination: Destination) -> None:
+    flow = {"key": f"rate-{time.time_ns()}", "rate": 2, "period": "1s"}
+    for number in range(4):
+        sdk("message.publish", url=f"{destination.url}/r{number}", body="x", flow_control=flow)
+    eventually(lambda: len(destination.delivered) == 4)
+    assert destination.delivered[3].at - destination.delivered[0].at >= 0.9
+
+
+def test_signing_keys(sdk: Sdk) -> None:
+    keys = sdk("signing_key.get")
+    assert (keys.current, keys.next) == (DEV_CURRENT_KEY, DEV_NEXT_KEY)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_another_token_is_refused(kind: str, qstash_url: str) -> None:
+    stranger = Sdk(kind, qstash_url, token="other")
+    for call, arguments in (
+        ("message.publish", {"url": "http://127.0.0.1:1/x", "body": "x"}),
+        ("message.cancel_all", {}),
+        ("dlq.list", {}),
+        ("signing_key.get", {}),
+    ):
+        with pytest.raises(QStashError, match="401"):
+            stranger(call, **arguments)
+    stranger.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"url": "ftp://example.org"},
+        {"url": "http://"},
+        {"url_group": "my-group"},
+        {"url": "http://127.0.0.1:1/", "delay": "soon"},
+        {"url": "http://127.0.0.1:1/", "timeout": "10"},
+        {"url": "http://127.0.0.1:1/", "retry_delay": "__import__('os')"},
+        {"url": "http://127.0.0.1:1/", "retry_delay": "1 +"},
+        {"url": "http://127.0.0.1:1/", "callback": "nowhere"},
+        {"url": "http://127.0.0.1:1/", "flow_control": {"key": "k", "parallelism": 0}},
+    ],
+)
+def test_what_qstash_would_refuse_is_refused(sdk: Sdk, arguments: dict[str, Any]) -> None:
+    with pytest.raises(QStashError, match=r"400.*error"):
+        sdk("message.publish", body="x", **arguments)

@@ -1,0 +1,107 @@
+"""The parser of a streamed completion: the same text wherever the bytes are cut."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.openai.chunks import LINE_LIMIT, ChunkStream
+from application.ports import Finished, ModelRefused, ModelUnavailable
+from domain.events import Usage
+from tests.upstream import DONE, USAGE, event, finish, piece
+
+
+def _read(data: bytes, cuts: list[int] | None = None) -> tuple[list[str], Finished]:
+    chunks = ChunkStream("asked-for")
+    edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts or []}), len(data)]
+    pieces = [text for begin, end in pairwise(edges) for text in chunks.feed(data[begin:end])]
+    return pieces, chunks.finished()
+
+
+@given(
+    words=st.lists(st.text(min_size=1), min_size=1, max_size=20),
+    cuts=st.lists(st.integers(0, 10_000), max_size=30),
+    ending=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    space=st.sampled_from([b" ", b""]),
+    comment=st.booleans(),
+)
+def test_any_cut_and_any_line_ending(
+    words: list[str], cuts: list[int], ending: bytes, space: bytes, comment: bool
+) -> None:
+    body = b"".join(map(piece, words)) + finish("length") + USAGE + DONE
+    body = body.replace(b"data: ", b"data:" + space)
+    if comment:
+        body = b": ping\n\n" + body.replace(b"\n\n", b"\n\n: ping\n\n", 1)
+    pieces, finished = _read(body.replace(b"\n", ending), cuts)
+    assert pieces == words
+    assert finished == Finished("length", "test-model", Usage(3, 5, 8))
+
+
+@given(st.lists(st.integers(0, 100), max_size=10))
+def test_data_over_several_lines_is_one_chunk(cuts: list[int]) -> None:
+    chunk = json.dumps(
+        {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}, indent=1
+    )
+    body = "".join(f"data: {line}\r\n" for line in chunk.splitlines()) + "\r\n"
+    assert _read(body.encode(), cuts)[0] == ["x"]
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_it(data: bytes) -> None:
+    chunks = ChunkStream("m")
+    try:
+        list(chunks.feed(data))
+        chunks.finished()
+    except (ModelUnavailable, ModelRefused):
+        pass
+
+
+def test_what_is_not_text_is_passed_over() -> None:
+    body = (
+        event({"choices": [{"delta": {"role": "assistant", "content": None}}]})
+        + event({"choices": [{"delta": {"content": ""}}], "usage": None})
+        + event({"choices": [{"delta": {"reasoning_content": "hm"}, "logprobs": None}]})
+        + event({"id": "x", "object": "y", "choices": [{"delta": {"content": "a"}}]})
+        + b"event: ping\nid: 3\nretry: 10\n\n"
+        + event({"choices": [{"delta": {"refusal": "No."}}]})
+        + finish()
+    )
+    pieces, finished = _read(body)
+    assert pieces == ["a", "No."]
+    assert finished == Finished("stop", "asked-for", None)
+
+
+def test_nothing_after_done_is_read() -> None:
+    chunks = ChunkStream("m")
+    assert list(chunks.feed(piece("a") + finish() + DONE + b"data: junk\n\n")) == ["a"]
+    assert chunks.done
+
+
+def test_an_answer_without_a_finish_reason_broke_off() -> None:
+    with pytest.raises(ModelUnavailable) as broke:
+        _read(piece("a") + DONE)
+    assert broke.value.code == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        ({"code": "insufficient_quota"}, ModelRefused, "insufficient_quota"),
+        ({"type": "rate_limit_error"}, ModelUnavailable, "rate_limited"),
+        ({"code": 500}, ModelUnavailable, "model_error"),
+        ("a text", ModelUnavailable, "model_error"),
+    ],
+)
+def test_an_error_in_the_stream(error: object, kind: type[Exception], code: str) -> None:
+    with pytest.raises(kind) as raised:
+        _read(piece("a") + event({"error": error}))
+    assert getattr(raised.value, "code") == code  # noqa: B009
+
+
+def test_a_line_without_end_is_bounded() -> None:
+    chunks = ChunkStream("m")
+    assert list(chunks.feed(b"x" * LINE_LIMIT)) == []
+    with pytest.raises(ModelUnavailable):
+        list(chunks.feed(b"x"))

@@ -1,0 +1,173 @@
+"""The lifecycle as a machine: no sequence of commands reaches a forbidden state, and the fold of
+any legal log gives the text of its end."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from domain.events import (
+    ContentAdded,
+    Event,
+    EventId,
+    IllegalLog,
+    MalformedEventId,
+    StatusChanged,
+    TaskEnded,
+    TaskErrored,
+    TaskStatus,
+    fold,
+    is_last,
+)
+from domain.task import Change, Failure, IllegalTransition, Task, TaskRequest
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+FAILURE = Failure("model_error", "It failed.", True)
+
+# The lifecycle as the design draws it, written down a second time on purpose.
+ALLOWED = {
+    ("pending", "running"),
+    ("pending", "cancelled"),
+    ("pending", "failed"),
+    ("running", "pending"),
+    ("running", "completed"),
+    ("running", "failed"),
+    ("running", "cancelled"),
+}
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """Every command at every moment: it is carried out or refused, and the log stays legal."""
+
+    @initialize()
+    def submit(self) -> None:
+        self.now = 1
+        change = Task.submit("task_1_a", REQUEST, self.now)
+        self.task = change.task
+        self.log: list[Event] = list(change.events)
+        self.text = ""
+
+    def _try(self, wanted: TaskStatus, change: Change | None) -> None:
+        legal = (self.task.status.value, wanted.value) in ALLOWED
+        assert (change is not None) == legal
+        if change is not None:
+            assert change.task.status is wanted
+            self.task = change.task
+            self.log.extend(change.events)
+
+    def _attempt(self, wanted: TaskStatus) -> Change | None:
+        self.now += 1
+        try:
+            match wanted:
+                case TaskStatus.RUNNING:
+                    return self.task.begin(self.now)
+                case TaskStatus.PENDING:
+                    return self.task.give_back(self.now, "lost")
+                case TaskStatus.COMPLETED:
+                    return self.task.complete(
+                        self.now, text=self.text, finish_reason="stop", model="m", usage=None
+                    )
+                case TaskStatus.CANCELLED:
+                    return self.task.cancel(self.now, self.text)
+                case TaskStatus.FAILED:
+                    return self.task.fail(self.now, FAILURE)
+        except IllegalTransition as refusal:
+            assert (refusal.current, refusal.wanted) == (self.task.status, wanted)  # noqa: PT017
+            return None
+
+    @rule(wanted=st.sampled_from(TaskStatus))
+    def command(self, wanted: TaskStatus) -> None:
+        before = self.task
+        self._try(wanted, self._attempt(wanted))
+        if self.task is not before and wanted is TaskStatus.RUNNING:
+            assert self.task.attempt == before.attempt + 1
+            self.text = ""
+        else:
+            assert self.task.attempt == before.attempt
+
+    @precondition(lambda self: self.task.status is TaskStatus.RUNNING)
+    @rule(text=st.text(min_size=1, max_size=5))
+    def content(self, text: str) -> None:
+        self.log.append(ContentAdded(self.now, text))
+        self.text += text
+
+    @invariant()
+    def the_log_tells_what_the_record_says(self) -> None:
+        folded = fold(self.log)
+        assert folded.status is self.task.status
+        assert folded.attempt == self.task.attempt
+        assert folded.text == self.text
+        assert folded.closed == self.task.status.terminal
+
+    @invariant()
+    def one_end_and_nothing_behind_it(self) -> None:
+        ends = [number for number, event in enumerate(self.log) if is_last(event)]
+        assert ends in ([], [len(self.log) - 1])
+        last = self.log[-1]
+        if isinstance(last, TaskEnded):
+            assert last.text == self.text
+        assert (self.task.failure is not None) == isinstance(last, TaskErrored)
+
+    @invariant()
+    def only_allowed_steps_were_taken(self) -> None:
+        statuses = [each.status.value for each in self.log if isinstance(each, StatusChanged)]
+        assert statuses[0] == "pending"
+        assert set(pairwise(statuses)) <= ALLOWED
+
+
+TestLifecycle = Lifecycle.TestCase
+
+
+PENDING = StatusChanged(1, TaskStatus.PENDING, 0)
+RUNNING = StatusChanged(2, TaskStatus.RUNNING, 1)
+COMPLETED = StatusChanged(3, TaskStatus.COMPLETED, 1)
+END = TaskEnded(3, "", "stop", "m")
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        [],
+        [RUNNING],
+        [PENDING, PENDING],
+        [PENDING, ContentAdded(1, "early")],
+        [PENDING, COMPLETED],
+        [PENDING, StatusChanged(2, TaskStatus.RUNNING, 2)],
+        [PENDING, RUNNING, RUNNING],
+        [PENDING, RUNNING, END],
+        [PENDING, RUNNING, COMPLETED, TaskErrored(3, "m", "c", True)],
+        [PENDING, RUNNING, ContentAdded(2, "x"), COMPLETED, END],
+        [PENDING, RUNNING, COMPLETED, ContentAdded(3, "late")],
+        [PENDING, RUNNING, COMPLETED, END, END],
+        [PENDING, RUNNING, COMPLETED, END, ContentAdded(4, "late")],
+        [PENDING, StatusChanged(2, TaskStatus.CANCELLED, 1)],
+    ],
+)
+def test_a_log_that_breaks_a_rule_is_refused(log: list[Event]) -> None:
+    with pytest.raises(IllegalLog):
+        fold(log)
+
+
+def test_times_of_a_task() -> None:
+    task = Task.submit("task_1_a", REQUEST, 10).task.begin(20).task
+    assert (task.created_at, task.started_at, task.finished_at) == (10, 20, None)
+    second = task.give_back(30, "lost").task.begin(40).task
+    assert second.started_at == 20
+    assert second.fail(50, FAILURE).task.finished_at == 50
+
+
+@given(st.from_regex(r"[A-Za-z0-9]{1,64}", fullmatch=True), st.integers(0, 10**18 - 1))
+def test_an_event_id_is_read_as_it_was_written(epoch: str, sequence: int) -> None:
+    assert EventId.parse(str(EventId(epoch, sequence))) == EventId(epoch, sequence)
+
+
+@given(st.text())
+def test_no_text_breaks_the_reading_of_event_ids(text: str) -> None:
+    try:
+        parsed = EventId.parse(text)
+    except MalformedEventId:
+        return
+    assert parsed.epoch.isalnum()
+    assert str(parsed) == text or text.rpartition("-")[2].startswith("0")

@@ -1,0 +1,123 @@
+"""QStash's numbers: its back-off, its expressions, its durations, and who has the last word."""
+
+import math
+from contextlib import suppress
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrypoints.local_qstash.delivery import Outcome, backoff, pause_before_retry
+from entrypoints.local_qstash.message import (
+    MAX_DELAY,
+    BadMessage,
+    QueuedMessage,
+    duration,
+    evaluate_delay,
+    read_message,
+)
+
+NOW = 1_700_000_000.0
+
+
+def _message(**headers: str) -> QueuedMessage:
+    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
+    return read_message("http://example.org/x", named, b"", now=NOW)
+
+
+def test_the_documented_back_off() -> None:
+    # The table in QStash's documentation: 12 s, 2 m 28 s, 30 m 8 s, 6 h 7 m 6 s, 24 h, 24 h.
+    documented = [12, 148, 1_808, 22_026, 86_400, 86_400]
+    assert [math.floor(backoff(retry)) for retry in range(1, 7)] == documented
+
+
+@pytest.mark.parametrize(
+    ("expression", "retried", "seconds"),
+    [
+        ("1000", 0, 1.0),
+        ("1000 * (1 + retried)", 2, 3.0),
+        ("pow(2, retried) * 1000", 3, 8.0),
+        ("max(1000, pow(2, retried) * 100)", 1, 1.0),
+        ("min(60000, exp(2.5 * retried))", 1, math.exp(2.5) / 1000),
+        ("floor(sqrt(abs(-2500000)))", 0, 1.581),
+        ("ceil(0.2) + round(1.6)", 0, 0.003),
+        ("-5", 0, 0.0),
+        ("pow(10, retried)", 300, MAX_DELAY),
+        ("exp(retried)", 1000, MAX_DELAY),
+    ],
+)
+def test_retry_delay_expressions(expression: str, retried: int, seconds: float) -> None:
+    assert evaluate_delay(expression, retried) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "expression", ["", "x", "1 +", "open('/')", "retried.__class__", "'a' * 9", "[1]"]
+)
+def test_bad_expressions(expression: str) -> None:
+    with pytest.raises(BadMessage):
+        evaluate_delay(expression, 0)
+
+
+@given(st.text(max_size=30))
+def test_no_expression_breaks_it(expression: str) -> None:
+    with suppress(BadMessage):
+        assert 0 <= evaluate_delay(expression, 1) <= MAX_DELAY
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10s", 10), ("1m30s", 90), ("2h", 7200), ("1d", 86_400), ("500ms", 0.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10", "s", "10x", "1s ", "-1s", "1s2"])
+def test_bad_durations(text: str) -> None:
+    with pytest.raises(BadMessage):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": ["7"]}, 7),
+        ({"retry-after": ["0"]}, 0),
+        ({"retry-after": ["6m5s"]}, 365),
+        ({"retry-after": [formatdate(NOW + 30, usegmt=True)]}, 30),
+        ({"retry-after": [formatdate(NOW - 30, usegmt=True)]}, 0),
+        ({"x-ratelimit-reset": ["9"]}, 9),
+        ({"x-ratelimit-reset-requests": ["1s"]}, 1),
+        ({"retry-after": ["3"], "x-ratelimit-reset": ["9"]}, 3),
+        # Beyond a day the back-off holds; nonsense is passed over.
+        ({"retry-after": ["90000"]}, backoff(1)),
+        ({"retry-after": ["soon"]}, 5),
+        ({"retry-after": ["inf"]}, 5),
+        ({}, 5),
+    ],
+)
+def test_who_has_the_last_word(headers: dict[str, list[str]], seconds: float) -> None:
+    message = _message(Retry_Delay="5000")
+    assert pause_before_retry(message, Outcome(429, headers, b""), NOW) == pytest.approx(seconds)
+
+
+def test_the_default_is_the_back_off() -> None:
+    message = _message()
+    message.retried = 1
+    assert pause_before_retry(message, Outcome(500, {}, b""), NOW) == backoff(2)
+
+
+def test_not_before_wins_over_delay() -> None:
+    assert _message(Delay="10s").not_before == int((NOW + 10) * 1000)
+    assert _message(Delay="10s", Not_Before="1800000000").not_before == 1_800_000_000_000
+
+
+def test_redaction() -> None:
+    message = read_message(
+        "http://example.org/x",
+        {"Upstash-Forward-A": "secret", "Upstash-Redact-Fields": "body,header"},
+        b"secret",
+        now=NOW,
+    )
+    assert "secret" not in str(message.as_json())
+    assert message.body == b"secret"

@@ -1,0 +1,82 @@
+"""Bounds of a request, each at its edge."""
+
+from typing import Any
+
+import pytest
+
+from domain.task import InvalidRequest, MalformedTaskId, Message, Role, TaskRequest, check_task_id
+
+GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "prompt": "Hi."}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": "x"},
+        {"prompt": "x" * 100_000},
+        {"max_tokens": 1},
+        {"max_tokens": 128_000},
+        {"temperature": 0},
+        {"temperature": 2},
+        {"metadata": {"k" * 64: "v" * 512}},
+        {"metadata": {str(number): "" for number in range(16)}},
+        {"prompt": None, "messages": (Message(Role.USER, "x" * 100_000),)},
+        {"prompt": None, "messages": (Message(Role.USER, "x"),) * 1000},
+    ],
+)
+def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
+    TaskRequest(**{**GOOD, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"prompt": "x" * 100_001}, ["prompt"]),
+        ({"system": " "}, ["system"]),
+        ({"system": "x" * 100_001}, ["system"]),
+        ({"max_tokens": 0}, ["max_tokens"]),
+        ({"max_tokens": 128_001}, ["max_tokens"]),
+        ({"temperature": -0.01}, ["temperature"]),
+        ({"temperature": 2.01}, ["temperature"]),
+        ({"temperature": float("nan")}, ["temperature"]),
+        ({"model": "x" * 201}, ["model"]),
+        ({"model": "a\x00"}, ["model"]),
+        ({"metadata": {"": "v"}}, ["metadata"]),
+        ({"metadata": {"k" * 65: "v"}}, ["metadata"]),
+        ({"metadata": {"k": "v" * 513}}, ["metadata"]),
+        ({"prompt": None, "messages": (Message(Role.USER, "x"),) * 1001}, ["messages"]),
+        ({"prompt": " ", "model": "", "max_tokens": -1}, ["prompt", "model", "max_tokens"]),
+    ],
+)
+def test_beyond_it_every_fault_is_named(changes: dict[str, Any], fields: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        TaskRequest(**{**GOOD, **changes})
+    assert [fault.field for fault in refused.value.faults] == fields
+
+
+def test_a_request_cannot_be_changed_from_outside() -> None:
+    metadata = {"k": "v"}
+    request = TaskRequest(**{**GOOD, "metadata": metadata})
+    metadata["k"] = "other"
+    assert request.metadata == {"k": "v"}
+    with pytest.raises(TypeError):
+        request.metadata["k"] = "other"  # type: ignore[index]
+
+
+def test_the_conversation_begins_with_the_system_text() -> None:
+    with_prompt = TaskRequest(**GOOD, system="S")
+    assert with_prompt.conversation() == (Message(Role.SYSTEM, "S"), Message(Role.USER, "Hi."))
+    messages = (Message(Role.USER, "A"), Message(Role.ASSISTANT, "B"))
+    with_messages = TaskRequest(**{**GOOD, "prompt": None, "messages": messages})
+    assert with_messages.conversation() == messages
+
+
+@pytest.mark.parametrize("good", ["task_1_a", "test", "A-1", "x" * 128])
+def test_task_ids(good: str) -> None:
+    assert check_task_id(good) == good
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "-a", "_a", "x" * 129, "a\n", "é", "{a}", "a:b"])
+def test_malformed_task_ids(bad: str) -> None:
+    with pytest.raises(MalformedTaskId):
+        check_task_id(bad)

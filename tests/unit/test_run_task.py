@@ -1,0 +1,224 @@
+"""RunTask beside a model that the test drives piece by piece, on the memory store: how pieces are
+gathered, and what each way of ending leads to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from adapters.memory import MemoryTaskLog
+from application.fan_out import FanOut
+from application.ports import Finished, ModelUnavailable, StoreUnavailable
+from application.run_task import BUFFER_LIMIT, Again, Delivery, Done, Failed, RunTask, Verdict
+from domain.events import ContentAdded, Event, StatusChanged, TaskStatus, fold
+from domain.task import Attempt, Task, TaskRequest
+from entrypoints.identity import SystemClock
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+FINISHED = Finished("stop", "m-1", None)
+TASK_ID = "task_1_a"
+
+
+class DrivenModel:
+    """Says what the test puts into `words`; an exception there is raised."""
+
+    def __init__(self) -> None:
+        self.words: asyncio.Queue[str | Finished | Exception] = asyncio.Queue()
+        self.taken = 0
+        self.closed = 0
+
+    def say(self, *words: str | Finished | Exception) -> None:
+        for word in words:
+            self.words.put_nowait(word)
+
+    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+        try:
+            while True:
+                word = await self.words.get()
+                self.taken += 1
+                if isinstance(word, Exception):
+                    raise word
+                yield word
+                if isinstance(word, Finished):
+                    return
+        finally:
+            self.closed += 1
+
+
+class SlowLog(MemoryTaskLog):
+    """The memory log, its appends held up while `open` is not set."""
+
+    def __init__(self, feed: FanOut) -> None:
+        super().__init__(feed, 60.0)
+        self.open = asyncio.Event()
+        self.open.set()
+        self.appending = asyncio.Event()
+        self.away = False
+
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
+        self.appending.set()
+        await self.open.wait()
+        if self.away:
+            raise StoreUnavailable("away")
+        await super().append(attempt, events, lease)
+
+
+class Bench:
+    def __init__(self, lease: float = 30.0) -> None:
+        self.feed = FanOut()
+        self.tasks = SlowLog(self.feed)
+        self.model = DrivenModel()
+        self.run = RunTask(self.tasks, self.feed, self.model, SystemClock(), lease)
+
+    def deliver(self, *, last: bool = False) -> asyncio.Task[Verdict]:
+        return asyncio.create_task(self.run(Delivery(TASK_ID, REQUEST, 1, last)))
+
+    async def events(self) -> list[Event]:
+        return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)
+
+    async def content(self) -> list[str]:
+        return [each.text for each in await self.events() if isinstance(each, ContentAdded)]
+
+    async def until_content(self, *texts: str) -> None:
+        async with asyncio.timeout(5), self.feed.subscribe(TASK_ID) as live:
+            while True:
+                try:
+                    if await self.content() == list(texts):
+                        return
+                except Exception:
+                    await asyncio.sleep(0)
+                    continue
+                await live.receive(0.01)
+
+
+async def test_idle_every_piece_is_an_event_at_once() -> None:
+    bench = Bench()
+    running = bench.deliver()
+    for said in (["a"], ["a", "b"], ["a", "b", "c"]):
+        bench.model.say(said[-1])
+        await bench.until_content(*said)
+    bench.model.say(FINISHED)
+    assert await running == Done()
+    folded = fold(await bench.events())
+    assert (folded.text, folded.closed) == ("abc", True)
+
+
+async def test_busy_pieces_that_wait_become_one_event() -> None:
+    bench = Bench()
+    bench.tasks.open.clear()
+    running = bench.deliver()
+    bench.model.say("first")
+    await bench.tasks.appending.wait()
+    bench.model.say("a", "b", "c", FINISHED)
+    while bench.model.closed == 0:
+        await asyncio.sleep(0)
+    bench.tasks.open.set()
+    assert await running == Done()
+    assert await bench.content() == ["first", "abc"]
+
+
+async def test_a_slow_log_pauses_the_model() -> None:
+    bench = Bench()
+    bench.tasks.open.clear()
+    running = bench.deliver()
+    bench.model.say("first")
+    await bench.tasks.appending.wait()
+    half = "x" * (BUFFER_LIMIT // 2)
+    bench.model.say(half, half, *["more"] * 100, FINISHED)
+    while bench.model.taken < 3:
+        await asyncio.sleep(0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert bench.model.taken == 3  # the buffer is full: nothing more is read
+    bench.tasks.open.set()
+    assert await running == Done()
+    assert "".join(await bench.content()) == "first" + half + half + "more" * 100
+
+
+async def test_the_store_goes_away_in_mid_stream() -> None:
+    bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    bench.tasks.away = True
+    bench.model.say("b")
+    assert await running == Again()
+    assert bench.model.closed == 1
+
+
+async def test_a_bug_loses_the_attempt_but_not_the_task() -> None:
+    bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a", ZeroDivisionError())
+    assert await running == Again()
+    last = (await bench.events())[-1]
+    assert isinstance(last, StatusChanged)
+    assert (last.status, last.reason) == (TaskStatus.PENDING, "internal_error")
+    running = bench.deliver(last=True)
+    bench.model.say(ZeroDivisionError())
+    assert await running == Failed("internal_error")
+
+
+async def test_an_answer_that_never_finishes_is_lost() -> None:
+    bench = Bench()
+    bench.model.say("a", ModelUnavailable("incomplete", "Broke off.", 2.5))
+    assert await bench.deliver() == Again(2.5)
+
+
+async def test_stopping_gives_the_attempt_back() -> None:
+    bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    bench.run.stop()
+    assert await running == Again()
+    assert bench.model.closed == 1
+    task = await bench.tasks.get(TASK_ID)
+    assert task.status is TaskStatus.PENDING
+    assert isinstance(await bench.tasks.claim(TASK_ID, 1.0, 2), Attempt)
+    assert await bench.deliver() == Again()
+
+
+async def test_a_cancelled_delivery_gives_the_attempt_back() -> None:
+    bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    assert (await bench.tasks.get(TASK_ID)).status is TaskStatus.PENDING
+
+
+async def test_a_cancellation_closes_the_model_at_once() -> None:
+    bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    await bench.tasks.cancel(TASK_ID, 2)
+    assert await running == Done()
+    assert bench.model.closed == 1
+
+
+async def test_a_quiet_model_keeps_its_lease() -> None:
+    bench = Bench(lease=0.15)
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    # A standby that would take over as soon as the lease lapsed, through several leases of quiet.
+    standby = bench.deliver()
+    done, _ = await asyncio.wait({running, standby}, timeout=0.6)
+    assert not done
+    bench.model.say("b", FINISHED)
+    assert await running == Done()
+    assert await standby == Done()
+    assert (await bench.tasks.get(TASK_ID)).attempt == 1
+
+
+async def test_a_standby_takes_over_when_the_lease_lapses() -> None:
+    bench = Bench()
+    await bench.tasks.create(Task.submit(TASK_ID, REQUEST, 1))
+    dead = await bench.tasks.claim(TASK_ID, 0.1, 1)
+    assert isinstance(dead, Attempt)
+    bench.model.say("alive", FINISHED)
+    assert await asyncio.wait_for(bench.deliver(), 5) == Done()
+    task = await bench.tasks.get(TASK_ID)
+    assert (task.attempt, task.status) == (2, TaskStatus.COMPLETED)

@@ -1,0 +1,94 @@
+"""Settings: what is chosen by which, and every fault at once. (The command line is tested end to
+end.)"""
+
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings import Settings, SettingsError, describe, load_settings
+
+QSTASH = {
+    "qstash_token": "t",
+    "qstash_current_signing_key": "a",
+    "qstash_next_signing_key": "b",
+    "base_url": "https://example.org/",
+}
+
+
+def test_nothing_set_is_the_embedded_default() -> None:
+    settings = load_settings(env_file=None)
+    assert settings.embedded_qstash
+    assert settings.demo_model
+    assert settings.development
+    assert settings.console_logs
+    assert settings.host == "127.0.0.1"
+
+
+def test_a_queue_makes_it_production() -> None:
+    settings = load_settings(env_file=None, **QSTASH)
+    assert not settings.embedded_qstash
+    assert settings.env == "production"
+    assert not settings.console_logs
+    assert settings.base_url == "https://example.org"
+    assert load_settings(env_file=None, **QSTASH, env="development").development
+
+
+@pytest.mark.parametrize("name", ["openai_api_key", "openai_base_url"])
+def test_a_key_or_an_address_makes_it_a_real_model(name: str) -> None:
+    assert not load_settings(env_file=None, **{name: "http://localhost:11434/v1"}).demo_model
+
+
+def test_the_environment_wins_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("LONGTASK_PORT=1111\nLONGTASK_LEASE=5\nOPENAI_API_KEY=\n")
+    monkeypatch.setenv("LONGTASK_PORT", "2222")
+    settings = load_settings(env_file=file)
+    assert (settings.port, settings.lease, settings.openai_api_key) == (2222, 5.0, None)
+
+
+def test_every_fault_is_told() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env_file=None, port=70_000, lease=0, demo_speed=-1)
+    for name in ("LONGTASK_PORT", "LONGTASK_LEASE", "LONGTASK_DEMO_SPEED"):
+        assert name in str(refused.value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings(
+            env_file=None,
+            qstash_current_signing_key="a",
+            qstash_url="http://localhost:8080",
+            base_url="example.org",
+            openai_base_url="http://[",
+        )
+    for line in (
+        "QSTASH_CURRENT_SIGNING_KEY is set but QSTASH_TOKEN is not",
+        "QSTASH_URL is set but QSTASH_TOKEN is not",
+        "BASE_URL must be",
+        "OPENAI_BASE_URL must be",
+    ):
+        assert line in str(refused.value)
+
+
+def test_no_secret_in_a_fault_or_a_description() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env_file=None, openai_api_key="planted", lease="planted-too")
+    assert "planted" not in str(refused.value)
+    settings = load_settings(env_file=None, **{**QSTASH, "qstash_token": "planted"})
+    assert "planted" not in str(describe(settings))
+    assert "planted" not in repr(settings)
+
+
+def test_the_example_file_names_every_setting() -> None:
+    """`.env.example` and the tables of both READMEs hold each setting, and nothing that is none."""
+    root = Path(__file__).parents[2]
+    names = {str(field.alias) for field in Settings.model_fields.values()}
+    example = {
+        line.lstrip("# ").partition("=")[0]
+        for line in (root / ".env.example").read_text().splitlines()
+        if "=" in line
+    }
+    assert example == names
+    for readme in ("README.md", "README.zh-CN.md"):
+        text = (root / readme).read_text()
+        assert {name for name in names if f"`{name}`" not in text} == set(), readme
