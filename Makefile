@@ -1,0 +1,41 @@
+# What the README tells. Needs make and Python 3.11 or newer; all else goes into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.PHONY: run test lint bench lock clean
+
+run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
+	$(BIN)/longtask serve
+
+test: $(VENV)/.dev lint  ## Run every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## Style, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## Measure; figures as a table, and as JSON in benchmarks/results
+	mkdir -p benchmarks/results
+	$(BIN)/python -m benchmarks.embedded_stream --json benchmarks/results/embedded_stream.json
+
+lock:  ## Write requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
+		--output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) --editable ".[dev]"
+	touch $@ $(VENV)/.run
