@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
-from swagger_ui_bundle import swagger_ui_path
+from openapi_ui_bundles.swagger_ui import static_path
 
 from entrypoints import __version__
 from entrypoints.container import Container, close_connections
@@ -37,7 +37,7 @@ def create_app(container: Container) -> ASGIApp:
                 readyz,
                 metrics_page,
                 create_static_files_router(
-                    ASSETS_PATH, [Path(swagger_ui_path)], include_in_schema=False
+                    ASSETS_PATH, [Path(static_path)], include_in_schema=False
                 ),
             ],
             dependencies=_dependencies(container, settings.default_model),

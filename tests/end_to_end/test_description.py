@@ -1,0 +1,62 @@
+"""The API's description at /schema: whole, true, and with no need of the internet."""
+
+import re
+
+import pytest
+
+from tests.running import Running
+
+
+def test_every_route_is_described(service: Running) -> None:
+    schema = service.client.http.get("/schema/openapi.json").json()
+    routes = {(method, path) for path, item in schema["paths"].items() for method in item}
+    assert routes == {
+        ("post", "/api/tasks/start"),
+        ("get", "/api/tasks/start"),
+        ("get", "/api/tasks/stream"),
+        ("get", "/api/tasks/{taskId}"),
+        ("post", "/api/tasks/{taskId}/cancel"),
+        ("post", "/api/qstash/webhook"),
+        ("get", "/api/qstash/webhook"),
+        ("post", "/api/qstash/failure"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+        ("get", "/metrics"),
+    }
+    start = schema["paths"]["/api/tasks/start"]["post"]
+    assert {"202", "400", "413", "415", "422", "502", "503"} <= start["responses"].keys()
+    assert "application/problem+json" in start["responses"]["400"]["content"]
+    body = start["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    prompt = schema["components"]["schemas"][body.rpartition("/")[2]]["properties"]["prompt"]
+    assert prompt["examples"]
+    names = {each["name"] for each in schema["paths"]["/api/tasks/stream"]["get"]["parameters"]}
+    assert names == {"taskId", "lastEventId", "Last-Event-ID"}
+
+
+@pytest.mark.parametrize("path", ["/schema", "/schema/swagger"])
+def test_the_page_takes_everything_from_the_service_itself(service: Running, path: str) -> None:
+    http = service.client.http
+    page = http.get(path)
+    assert page.headers["content-type"].startswith("text/html")
+    loaded = re.findall(r"""<(?:script|link)[^>]*(?:src|href)=["']([^"']+)""", page.text)
+    assert len(loaded) >= 4
+    for address in loaded:
+        assert address.startswith("/"), address
+        assert http.get(address).status_code == 200, address
+
+
+def test_a_request_id_is_taken_or_given(service: Running) -> None:
+    http = service.client.http
+    assert (
+        http.get("/healthz", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    )
+    given = http.get("/nothing", headers={"X-Request-Id": "no good"}).headers["x-request-id"]
+    assert re.fullmatch(r"[0-9a-f]{32}", given)
+
+
+def test_figures_for_prometheus(service: Running) -> None:
+    service.client.wait_for(service.client.start(), "completed")
+    page = service.client.http.get("/metrics")
+    assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "longtask_starts_total 1.0" in page.text
+    assert 'longtask_deliveries_total{status="200"} 1.0' in page.text
