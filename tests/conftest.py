@@ -3,10 +3,22 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from entrypoints.settings import Settings
 from tests.running import Running, running_service, settings_for
 from tests.upstream import Upstream
+
+# Into the standard library's logging, where pytest captures it per test.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
 
 
 @pytest.fixture(autouse=True)

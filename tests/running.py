@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import httpx_sse
 
-from entrypoints.server import Service
+from entrypoints.server import Service, listen, local_qstash, url_of
 from entrypoints.settings import Settings, load_settings
 
 T = TypeVar("T")
@@ -129,25 +129,55 @@ def running_service(settings: Settings) -> Iterator[Running]:
     """The service on a real uvicorn, and a client of it."""
     service = Service(settings, signals=False)
     ready = threading.Event()
+    with _in_thread(lambda: service.run(ready.set), ready, service.stop):
+        client = Client(service.url)
+        try:
+            yield Running(service, client)
+        finally:
+            client.http.close()
+
+
+@contextmanager
+def running_local_qstash() -> Iterator[str]:
+    """A local QStash alone, with the development server's token and keys; its address."""
+    server, listener = local_qstash(signals=False), listen("127.0.0.1", 0)
+    ready = threading.Event()
+
+    async def run() -> None:
+        serving = asyncio.create_task(server.serve([listener]))
+        await server.ready.wait()
+        ready.set()
+        await serving
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with _in_thread(run, ready, stop):
+        yield url_of(listener)
+
+
+@contextmanager
+def _in_thread(
+    run: Callable[[], Coroutine[Any, Any, None]], ready: threading.Event, stop: Callable[[], None]
+) -> Iterator[None]:
+    """An event loop of its own for a server. A server that breaks fails the test."""
     failed: list[BaseException] = []
 
-    def run() -> None:
+    def run_until_stopped() -> None:
         try:
-            asyncio.run(service.run(ready.set))
+            asyncio.run(run())
         except BaseException as error:
             failed.append(error)
             ready.set()
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run_until_stopped, daemon=True)
     thread.start()
     assert ready.wait(20)
     assert not failed, failed
-    client = Client(service.url)
     try:
-        yield Running(service, client)
+        yield
     finally:
-        client.http.close()
-        service.stop()
+        stop()
         thread.join(20)
-        assert not thread.is_alive(), "the service did not stop"
+        assert not thread.is_alive(), "the server did not stop"
         assert not failed, failed

@@ -149,6 +149,10 @@ class TaskLog(Protocol):
         bound to it: these, or those of whoever came first."""
         ...
 
+    async def release(self, key: str) -> None:
+        """Forget what an idempotency key is bound to, if it is."""
+        ...
+
     async def note_message(self, task_id: str, message_id: str) -> Task:
         """Record under which id the queue holds the task. Raises UnknownTask."""
         ...

@@ -13,6 +13,7 @@ from dataclasses import asdict
 import structlog
 
 from application.ports import (
+    Busy,
     Clock,
     QueueRefused,
     QueueUnavailable,
@@ -20,7 +21,7 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
-from domain.task import Failure, Task, TaskRequest
+from domain.task import Failure, IllegalTransition, Task, TaskRequest
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +41,9 @@ class StartTask:
         """The record of the queued task, its message id set.
 
         With a key, the same request within 24 hours answers the same task, also when the two come
-        at once, and when the first one's process died before it published. Raises
-        IdempotencyConflict, QueueUnavailable, QueueRefused or StoreUnavailable.
+        at once, and when the first one's process died before it published; a start that the queue
+        refused leaves the key free. Raises IdempotencyConflict, QueueUnavailable, QueueRefused or
+        StoreUnavailable.
         """
         now = self._clock.now()
         task_id = self._ids.next(now)
@@ -52,20 +54,30 @@ class StartTask:
                 raise IdempotencyConflict
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             task = await self._tasks.create(Task.submit(task_id, request, now))
-            if task.message_id is None and not task.status.terminal:
-                task = await self._publish(task)
-            return task
+            if task.message_id is not None or task.status.terminal:
+                return task
+            try:
+                message_id = await self._queue.enqueue(task)
+            except (QueueUnavailable, QueueRefused) as error:
+                log.error("publish failed", error=str(error))
+                if not await self._withdrawn(task_id):
+                    return await self._tasks.get(task_id)
+                if idempotency_key is not None:
+                    await self._tasks.release(idempotency_key)
+                raise
+            log.info("task queued", message_id=message_id)
+            return await self._tasks.note_message(task_id, message_id)
 
-    async def _publish(self, task: Task) -> Task:
+    async def _withdrawn(self, task_id: str) -> bool:
+        """Fail a task that the queue did not take; answer whether it was still ours to fail. It
+        is not if the message arrived after all and only the queue's answer was lost: then the
+        task runs, or has run, and the client is better told so."""
+        failure = Failure("queue_unavailable", "The queue did not take the task.", True)
         try:
-            message_id = await self._queue.enqueue(task)
-        except (QueueUnavailable, QueueRefused) as error:
-            log.error("publish failed", error=str(error))
-            failure = Failure("queue_unavailable", "The queue did not take the task.", True)
-            await self._tasks.fail(task.id, failure, self._clock.now())
-            raise
-        log.info("task queued", message_id=message_id)
-        return await self._tasks.note_message(task.id, message_id)
+            failed = await self._tasks.fail(task_id, failure, self._clock.now())
+        except IllegalTransition:
+            return False
+        return not isinstance(failed, Busy)
 
 
 def _fingerprint(request: TaskRequest) -> str:

@@ -15,6 +15,7 @@ from entrypoints.settings import (
     DEV_TOKEN,
     Settings,
     SettingsError,
+    chosen_parts,
     describe,
     load_settings,
 )
@@ -71,9 +72,11 @@ def local_qstash_command(host: str, port: int, json_logs: bool) -> None:
 def config_command() -> None:
     """Show every setting and what was chosen by it. Secrets are not shown."""
     settings = _settings()
+    for part, chosen in chosen_parts(settings).items():
+        click.echo(f"# {part}: {chosen}")
     for variable, value, meaning in describe(settings):
         click.echo(f"{variable}={value}")
-        click.echo(f"    {meaning}")
+        click.echo(f"#   {meaning}")
 
 
 @main.command("ask")

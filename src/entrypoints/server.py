@@ -17,7 +17,13 @@ from litestar.types import ASGIApp
 from entrypoints.container import Container, stop_work
 from entrypoints.http.app import create_app
 from entrypoints.local_qstash.app import create_app as create_local_qstash
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
+from entrypoints.settings import (
+    DEV_CURRENT_KEY,
+    DEV_NEXT_KEY,
+    DEV_TOKEN,
+    Settings,
+    chosen_parts,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +108,7 @@ class Service:
         self._local: Server | None = None
         if settings.embedded_qstash:
             self._local_listener = listen("127.0.0.1", settings.local_qstash_port)
-            self._local = _local_qstash(signals=False)
+            self._local = local_qstash(signals=False)
         self.container = Container(
             settings=settings,
             base_url=settings.base_url or self.url,
@@ -138,14 +144,7 @@ class Service:
         if self._local is not None:
             await self._local.ready.wait()
         settings = self._settings
-        log.info(
-            "listening",
-            url=self.url,
-            environment=settings.env,
-            store="memory",
-            queue="local QStash" if self._local else settings.qstash_url,
-            model="demo" if settings.demo_model else settings.openai_base_url or "OpenAI",
-        )
+        log.info("listening", url=self.url, environment=settings.env, **chosen_parts(settings))
         on_ready()
 
 
@@ -159,13 +158,14 @@ def serve(settings: Settings) -> None:
 def serve_local_qstash(host: str, port: int) -> None:
     """Run a QStash alone until a signal. Raises AddressTaken."""
     listener = listen(host, port)
-    server = _local_qstash(signals=True)
+    server = local_qstash(signals=True)
     log.info("local QStash listening", url=url_of(listener))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve([listener]))
 
 
-def _local_qstash(*, signals: bool) -> Server:
+def local_qstash(*, signals: bool) -> Server:
+    """A QStash with the token and keys of Upstash's development server, not yet started."""
     app = create_local_qstash(DEV_TOKEN, DEV_CURRENT_KEY, DEV_NEXT_KEY)
     return Server(app, lambda: None, signals=signals)
 

@@ -223,6 +223,15 @@ def _variable(location: str) -> str:
     return str(field.alias) if field is not None else location
 
 
+def chosen_parts(settings: Settings) -> dict[str, str]:
+    """What the service is made of with these settings."""
+    return {
+        "store": "memory",
+        "queue": "local QStash" if settings.embedded_qstash else settings.qstash_url,
+        "model": "demo" if settings.demo_model else settings.openai_base_url or "OpenAI",
+    }
+
+
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
     """Every setting as (variable, value, meaning). No secret is among the values."""
     rows = []

@@ -106,6 +106,14 @@ async def test_a_key_is_bound_to_who_comes_first(store: Store) -> None:
     assert await store.tasks.reserve(key, "other", "task_c") == first
 
 
+async def test_a_released_key_is_free(store: Store) -> None:
+    key = secrets.token_hex(6)
+    await store.tasks.reserve(key, "print", "task_a")
+    await store.tasks.release(key)
+    await store.tasks.release(key)
+    assert await store.tasks.reserve(key, "other", "task_b") == ("other", "task_b")
+
+
 async def test_the_message_id_survives_the_attempt_that_did_not_know_it(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)

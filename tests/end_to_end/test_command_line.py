@@ -227,6 +227,8 @@ def test_config_shows_settings_and_no_secret(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "OPENAI_API_KEY=(set)" in done.stdout
     assert "LONGTASK_PORT=8123" in done.stdout
+    assert "# queue: local QStash" in done.stdout
+    assert "# model: OpenAI" in done.stdout
     assert "QSTASH_TOKEN=\n" in done.stdout
     assert SECRET not in done.stdout + done.stderr
 

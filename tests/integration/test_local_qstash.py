@@ -16,26 +16,15 @@ import pytest
 from qstash import AsyncQStash, QStash, Receiver
 from qstash.errors import QStashError
 
-from entrypoints.local_qstash.app import create_app
-from entrypoints.server import Server, listen, url_of
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
 from tests.destination import Answer, Delivered, Destination
-from tests.running import eventually
+from tests.running import eventually, running_local_qstash
 
 
 @pytest.fixture(scope="module")
 def qstash_url() -> Iterator[str]:
-    listener = listen("127.0.0.1", 0)
-    server = Server(
-        create_app(DEV_TOKEN, DEV_CURRENT_KEY, DEV_NEXT_KEY), lambda: None, signals=False
-    )
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-    thread.start()
-    eventually(lambda: server.started)
-    yield url_of(listener)
-    server.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive()
+    with running_local_qstash() as url:
+        yield url
 
 
 class Sdk:

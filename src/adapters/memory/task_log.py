@@ -61,6 +61,9 @@ class MemoryTaskLog:
         _, *bound = self._reserved.setdefault(key, (now + IDEMPOTENCY_TTL, fingerprint, task_id))
         return bound[0], bound[1]
 
+    async def release(self, key: str) -> None:
+        self._reserved.pop(key, None)
+
     async def note_message(self, task_id: str, message_id: str) -> Task:
         entry = self._entry(task_id)
         entry.task = replace(entry.task, message_id=message_id)

@@ -1,0 +1,90 @@
+"""What every LanguageModel promises (application/ports.py)."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.demo import MODEL_NAME, DemoModel
+from adapters.openai import OpenAIModel
+from application.ports import Finished, LanguageModel, ModelUnavailable
+from domain.task import TaskRequest
+from tests.upstream import Gate, Script, Upstream, answer, piece
+
+WORDS = ["One", " two", " three", "."]
+
+
+def _request(prompt: str = "Hi.", max_tokens: int = 1_000) -> TaskRequest:
+    return TaskRequest(model="m", max_tokens=max_tokens, temperature=0.5, prompt=prompt)
+
+
+@pytest.fixture(params=["openai", "demo"])
+async def model(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[LanguageModel]:
+    if request.param == "demo":
+        yield DemoModel(tokens_per_second=0)
+        return
+    upstream.then(Script(answer(*WORDS)))
+    opened = OpenAIModel("key", upstream.url, silence=5.0)
+    yield opened
+    await opened.aclose()
+
+
+async def test_pieces_and_then_one_end(model: LanguageModel) -> None:
+    items = [item async for item in model.stream(_request())]
+    finished = items.pop()
+    assert isinstance(finished, Finished)
+    assert finished.reason == "stop"
+    assert finished.model
+    assert finished.usage is not None
+    assert finished.usage.total_tokens >= finished.usage.completion_tokens > 0
+    assert len(items) > 1
+    assert all(isinstance(item, str) and item for item in items)
+
+
+async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
+    stream = model.stream(_request())
+    assert isinstance(await anext(stream), str)
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+async def test_leaving_closes_the_connection(upstream: Upstream) -> None:
+    upstream.then(Script([piece("a"), Gate()]))
+    model = OpenAIModel("key", upstream.url, silence=5.0)
+    stream = model.stream(_request())
+    await anext(stream)
+    await stream.aclose()
+    assert upstream.received[0].gone.wait(5)
+    await model.aclose()
+
+
+async def test_silence_of_the_server_is_a_passing_fault(upstream: Upstream) -> None:
+    upstream.then(Script([piece("a"), Gate()]))
+    model = OpenAIModel("key", upstream.url, silence=0.1)
+    stream = model.stream(_request())
+    assert await anext(stream) == "a"
+    with pytest.raises(ModelUnavailable) as lost:
+        await anext(stream)
+    assert lost.value.code == "model_timeout"
+    await model.aclose()
+
+
+async def test_a_server_that_is_not_there_is_a_passing_fault() -> None:
+    model = OpenAIModel("key", "http://127.0.0.1:1/v1", silence=1.0)
+    with pytest.raises(ModelUnavailable) as lost:
+        await anext(model.stream(_request()))
+    assert lost.value.code == "model_unreachable"
+    await model.aclose()
+
+
+async def test_the_demo_says_what_it_is_and_keeps_to_the_length() -> None:
+    model = DemoModel(tokens_per_second=0)
+    prompt = "Is {this} a\ntrap?"
+    text = "".join([item async for item in model.stream(_request(prompt)) if isinstance(item, str)])
+    assert text.startswith("> **Demo model.**")
+    assert "Is {this} a trap?" in text
+    short = [item async for item in model.stream(_request(max_tokens=3))]
+    assert len(short) == 4
+    end = short[-1]
+    assert isinstance(end, Finished)
+    assert (end.reason, end.model) == ("length", MODEL_NAME)
