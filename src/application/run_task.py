@@ -168,7 +168,7 @@ class RunTask:
             if delivery.last:
                 return await self._fail(attempt, Failure(error.code, error.message, True))
             return await self._give_back(attempt, error.code, error.retry_after)
-        except _Stopping:
+        except (_Stopping, FeedClosed):
             return await self._give_back(attempt, "shutting_down", None)
         except StoreUnavailable:
             raise

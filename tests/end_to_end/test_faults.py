@@ -287,6 +287,13 @@ def test_the_next_signing_key_is_accepted(service: Running) -> None:
     assert _deliver(service, body, signature).status_code == 200
 
 
+def test_a_clock_that_is_a_little_behind_is_waited_for(service: Running) -> None:
+    body = _body("task_1_early")
+    soon = int(time.time()) + 2
+    signature = _signature(service.url + WEBHOOK, body, nbf=soon, iat=soon)
+    assert _deliver(service, body, signature).status_code == 200
+
+
 @pytest.mark.parametrize("case", ["missing", "key", "expired", "url", "body", "junk", "early"])
 def test_what_is_not_signed_for_us_is_refused(
     service: Running, upstream: Upstream, case: str

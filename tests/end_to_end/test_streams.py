@@ -2,6 +2,8 @@
 local upstream that speaks OpenAI's, and clients that come late, leave and come back."""
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -132,11 +134,21 @@ def test_an_id_of_a_lost_log_replays_from_the_start(service: Running) -> None:
     assert [each.id for each in beyond.logged] == [each.id for each in whole.logged]
 
 
-def _follow_in_cuts(client: Client, task_id: str, cuts: list[int], seen: list[Event]) -> None:
-    """Read with a connection per cut, hanging up after so many events, then to the end."""
+def _follow_in_cuts(
+    client: Client, task_id: str, cuts: list[int], slowness: float, seen: list[Event]
+) -> None:
+    """Read with a connection per cut, hanging up after so many events, then to the end; a pause of
+    `slowness` seconds before each event is taken."""
+
+    def hang_up_after(events: int) -> Callable[[Seen], bool]:
+        def full(part: Seen) -> bool:
+            time.sleep(slowness)
+            return len(part.logged) >= events
+
+        return full
+
     for cut in [*cuts, 10_000]:
-        after = seen[-1].id if seen else ""
-        part = client.events(task_id, after, until=lambda s, cut=cut: len(s.logged) >= cut)  # type: ignore[misc]
+        part = client.events(task_id, seen[-1].id if seen else "", until=hang_up_after(cut))
         seen.extend(part.logged)
         if part.status == 204 or (seen and seen[-1].type in ("end", "error")):
             return
@@ -151,6 +163,7 @@ def _follow_in_cuts(client: Client, task_id: str, cuts: list[int], seen: list[Ev
     ),
     words=st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=40),
     pauses=st.lists(st.booleans(), min_size=40, max_size=40),
+    speeds=st.permutations([0.0, 0.001, 0.004]),
 )
 def test_three_followers_who_come_and_go_see_the_same(
     service: Running,
@@ -158,6 +171,7 @@ def test_three_followers_who_come_and_go_see_the_same(
     cuts: list[list[int]],
     words: list[str],
     pauses: list[bool],
+    speeds: list[float],
 ) -> None:
     steps: list[Any] = []
     for word, pause in zip(words, pauses, strict=False):
@@ -169,8 +183,8 @@ def test_three_followers_who_come_and_go_see_the_same(
     seen: list[list[Event]] = [[], [], []]
     clients = [Client(service.url) for _ in cuts]
     followers = [
-        threading.Thread(target=_follow_in_cuts, args=(client, task_id, each, events))
-        for client, each, events in zip(clients, cuts, seen, strict=True)
+        threading.Thread(target=_follow_in_cuts, args=(client, task_id, each, speed, events))
+        for client, each, speed, events in zip(clients, cuts, speeds, seen, strict=True)
     ]
     for follower in followers:
         follower.start()

@@ -168,11 +168,13 @@ async def test_stopping_gives_the_attempt_back() -> None:
     running = bench.deliver()
     bench.model.say("a")
     await bench.until_content("a")
+    bench.feed.close()  # streams and attempts are told to end in one go, in any order
     bench.run.stop()
     assert await running == Again()
     assert bench.model.closed == 1
-    task = await bench.tasks.get(TASK_ID)
-    assert task.status is TaskStatus.PENDING
+    last = (await bench.events())[-1]
+    assert isinstance(last, StatusChanged)
+    assert (last.status, last.reason) == (TaskStatus.PENDING, "shutting_down")
     assert isinstance(await bench.tasks.claim(TASK_ID, 1.0, 2), Attempt)
     assert await bench.deliver() == Again()
 

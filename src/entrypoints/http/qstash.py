@@ -48,7 +48,7 @@ class QStashController(Controller):
         headers = request.headers
         body = await request.body()
         try:
-            delivery = deliveries.task(
+            delivery = await deliveries.task(
                 headers.get("upstash-signature"), body, headers.get("upstash-retried")
             )
         except (ForgedDelivery, MalformedDelivery) as error:
@@ -76,7 +76,7 @@ class QStashController(Controller):
         message_id = request.headers.get("upstash-message-id")
         body = await request.body()
         try:
-            ran_out = deliveries.failure(request.headers.get("upstash-signature"), body)
+            ran_out = await deliveries.failure(request.headers.get("upstash-signature"), body)
         except (ForgedDelivery, MalformedDelivery) as error:
             raise _refused(error, message_id, metrics) from error
         structlog.contextvars.bind_contextvars(task_id=ran_out.task_id, message_id=message_id)
