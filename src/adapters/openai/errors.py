@@ -7,6 +7,7 @@ Codes of OpenAI: platform.openai.com/docs/guides/error-codes.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -111,11 +112,17 @@ def _fault(code: str, quote: str = "", retry_after: float | None = None) -> Mode
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from `retry-after-ms` or `Retry-After` (RFC 9110: seconds or a date)."""
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(headers.get("retry-after-ms", "")) / 1000)
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
     value = headers.get("retry-after", "")
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
     with contextlib.suppress(ValueError, TypeError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    return _number(value)
+
+
+def _number(text: str) -> float | None:
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return max(0.0, number) if math.isfinite(number) else None
     return None
