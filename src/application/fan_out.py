@@ -104,6 +104,11 @@ class FanOut:
         for inbox in self._inboxes.get(task_id, ()):
             inbox.put(batch)
 
+    def lose(self, task_id: str) -> None:
+        """Something of this task may have been missed: its subscribers get a Gap."""
+        for inbox in self._inboxes.get(task_id, ()):
+            inbox.lose()
+
     def close(self) -> None:
         """End every subscription, now and from now on. Safe to call twice."""
         self._closed = True

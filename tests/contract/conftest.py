@@ -1,15 +1,17 @@
 """Every adapter of the stores, by name: the same suites run against each. An adapter joins by one
 entry in STORES."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
 
 from adapters.memory import MemoryTaskLog
+from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
 from application.fan_out import FanOut
 from application.ports import EventFeed, TaskLog
+from tests.redis_server import running_redis
 
 TTL = 60.0
 QUEUE_LIMIT = 8
@@ -25,25 +27,44 @@ class Store:
     close_feed: Callable[[], None]
 
 
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with running_redis() as url:
+        yield url
+
+
 @asynccontextmanager
-async def memory_store(ttl: float) -> AsyncIterator[Store]:
+async def memory_store(ttl: float, _: str) -> AsyncIterator[Store]:
     feed = FanOut(QUEUE_LIMIT)
     yield Store(MemoryTaskLog(feed, ttl), feed, feed.close)
 
 
-STORES: dict[str, Callable[[float], AbstractAsyncContextManager[Store]]] = {
+@asynccontextmanager
+async def redis_store(ttl: float, redis_url: str) -> AsyncIterator[Store]:
+    client = open_client(redis_url)
+    feed = RedisEventFeed(client, QUEUE_LIMIT)
+    try:
+        yield Store(RedisTaskLog(client, ttl), feed, feed.close)
+    finally:
+        await feed.aclose()
+        await client.flushdb()
+        await client.aclose()
+
+
+STORES: dict[str, Callable[[float, str], AbstractAsyncContextManager[Store]]] = {
     "memory": memory_store,
+    "redis": redis_store,
 }
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with STORES[request.param](TTL) as opened:
+async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
+    async with STORES[request.param](TTL, redis_url) as opened:
         yield opened
 
 
 @pytest.fixture(params=STORES)
-async def forgetful_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def forgetful_store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
     """One that keeps a task for half a second."""
-    async with STORES[request.param](0.5) as opened:
+    async with STORES[request.param](0.5, redis_url) as opened:
         yield opened

@@ -1,0 +1,127 @@
+"""EventFeed on Redis pub/sub: one connection per process for any number of subscribers and tasks.
+
+The hub subscribes to a task's channel with its first subscriber and lets go with its last. It only
+reads and hands on, and waits for nobody: Redis drops a client whose output it cannot get rid of.
+
+A connection that is lost is made again with a growing pause, and every channel subscribed anew.
+What was published in between is gone: so each confirmation of a channel that had been confirmed
+before sends its subscribers to the log (a Gap).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from adapters.redis.layout import decode_batch, keys_of
+from application.fan_out import QUEUE_LIMIT, FanOut, Inbox
+from application.ports import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+CONFIRMATION_TIMEOUT = 5.0
+SILENCE = 1.0
+"""Seconds without a message after which the listener looks whether there is anything to do; the
+client's health check, where set, pings at such a moment."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+
+
+@dataclass(slots=True)
+class _Channel:
+    task_id: str
+    subscribers: int = 0
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class RedisEventFeed:
+    def __init__(self, client: Redis, queue_limit: int = QUEUE_LIMIT) -> None:
+        self._client = client
+        self._fan_out = FanOut(queue_limit)
+        self._channels: dict[str, _Channel] = {}
+        self._pubsub: PubSub | None = None
+        self._listener: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, task_id: str) -> AsyncIterator[Inbox]:
+        name = keys_of(task_id).channel
+        async with self._fan_out.subscribe(task_id) as inbox:
+            channel = self._channels.setdefault(name, _Channel(task_id))
+            channel.subscribers += 1
+            try:
+                if channel.subscribers == 1:
+                    await self._tell("SUBSCRIBE", name)
+                await self._wait_for(channel)
+                yield inbox
+            finally:
+                channel.subscribers -= 1
+                if channel.subscribers == 0:
+                    del self._channels[name]
+                    await self._tell("UNSUBSCRIBE", name)
+
+    def close(self) -> None:
+        """End every subscription, now and from now on."""
+        self._fan_out.close()
+
+    async def aclose(self) -> None:
+        self.close()
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def _wait_for(self, channel: _Channel) -> None:
+        try:
+            async with asyncio.timeout(CONFIRMATION_TIMEOUT):
+                await channel.confirmed.wait()
+        except TimeoutError:
+            raise StoreUnavailable("no subscription to the store") from None
+
+    async def _tell(self, command: str, name: str) -> None:
+        """Send a command on the hub's connection, if there is one: a new one subscribes to all
+        that is wanted by itself."""
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen())
+        if self._pubsub is not None:
+            with contextlib.suppress(RedisError, OSError):
+                # By its connection's own command, since PubSub keeps lists that are ours to keep.
+                await self._pubsub.execute_command(command, name)
+
+    async def _listen(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            pubsub = self._client.pubsub()
+            try:
+                await pubsub.connect()  # type: ignore[no-untyped-call]
+                # Not an await between the two: a channel is in the list or is told by itself.
+                wanted, self._pubsub = list(self._channels), pubsub
+                if wanted:
+                    await pubsub.execute_command("SUBSCRIBE", *wanted)
+                pause = FIRST_PAUSE
+                await self._hand_on(pubsub)
+            except (RedisError, OSError) as error:
+                log.warning("feed lost its connection", error=type(error).__name__)
+            finally:
+                self._pubsub = None
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _hand_on(self, pubsub: PubSub) -> None:
+        while True:
+            response = await pubsub.parse_response(block=False, timeout=SILENCE)
+            if response is None:
+                continue
+            kind, name, data = response
+            channel = self._channels.get(name.decode())
+            if channel is None:
+                continue
+            if kind == b"message":
+                self._fan_out.publish(channel.task_id, decode_batch(data))
+            elif kind == b"subscribe":
+                if channel.confirmed.is_set():
+                    self._fan_out.lose(channel.task_id)
+                channel.confirmed.set()

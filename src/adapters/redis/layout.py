@@ -1,0 +1,146 @@
+r"""What stands where in Redis: keys, channels, scripts, and how values are written.
+
+All keys of a task hold its id in braces, so that they lie in one slot of a cluster and one script
+may touch them all.
+
+| key | type | holds |
+| --- | --- | --- |
+| `longtask:{id}:record` | hash | `task` (JSON), `status`, `attempt`, `epoch`, `message` (the \
+queue's id), `writer` (the attempt that may add events, 0 for none) |
+| `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
+| `longtask:{id}:lease` | string | there while an attempt's lease is alive: Redis's clock decides |
+| `longtask:{id}:events` | channel | `epoch first [event, ...]`: what one step added |
+| `longtask:idempotency:<sha256>` | string | `fingerprint task-id`, for 24 hours |
+
+Record and log live for the time to live after the last change. Each script in scripts/ is one
+atomic step; transitions are decided by the domain on a record that was read, and written only if
+it is still the same (commit.lua).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+
+from application.ports import Batch
+from domain.events import (
+    ContentAdded,
+    Event,
+    StatusChanged,
+    TaskEnded,
+    TaskErrored,
+    TaskStatus,
+    Usage,
+)
+from domain.task import Task
+
+PREFIX = "longtask:"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKeys:
+    record: str
+    log: str
+    lease: str
+    channel: str
+
+
+def keys_of(task_id: str) -> TaskKeys:
+    tag = f"{PREFIX}{{{task_id}}}"
+    return TaskKeys(f"{tag}:record", f"{tag}:log", f"{tag}:lease", f"{tag}:events")
+
+
+def idempotency_key(key: str) -> str:
+    """A client's text of any kind, as a key of a bounded length."""
+    return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def load_script(client: Redis, name: str) -> AsyncScript:
+    """Called by its hash, and sent whole where the server does not know it (yet, or any more)."""
+    source = files("adapters.redis").joinpath("scripts", f"{name}.lua").read_text()
+    return client.register_script(source)
+
+
+class _Status(msgspec.Struct, array_like=True, tag="s"):
+    at: int
+    status: TaskStatus
+    attempt: int
+    reason: str | None
+
+
+class _Content(msgspec.Struct, array_like=True, tag="c"):
+    at: int
+    text: str
+
+
+class _End(msgspec.Struct, array_like=True, tag="e"):
+    at: int
+    text: str
+    finish_reason: str
+    model: str
+    usage: Usage | None
+
+
+class _Error(msgspec.Struct, array_like=True, tag="x"):
+    at: int
+    message: str
+    code: str
+    retryable: bool
+
+
+_Stored = _Status | _Content | _End | _Error
+
+_encode_event = msgspec.json.Encoder().encode
+_decode_event = msgspec.json.Decoder(_Stored).decode
+_decode_events = msgspec.json.Decoder(list[_Stored]).decode
+decode_task = msgspec.json.Decoder(Task).decode
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise NotImplementedError(type(value))
+
+
+encode_task = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def encode_event(event: Event) -> bytes:
+    match event:
+        case ContentAdded(at, text):
+            return _encode_event(_Content(at, text))
+        case StatusChanged(at, status, attempt, reason):
+            return _encode_event(_Status(at, status, attempt, reason))
+        case TaskEnded(at, text, finish_reason, model, usage):
+            return _encode_event(_End(at, text, finish_reason, model, usage))
+        case TaskErrored(at, message, code, retryable):
+            return _encode_event(_Error(at, message, code, retryable))
+
+
+def decode_event(data: bytes) -> Event:
+    return _event(_decode_event(data))
+
+
+def decode_batch(data: bytes) -> Batch:
+    """What a script published."""
+    epoch, first, events = data.split(b" ", 2)
+    return Batch(epoch.decode(), int(first), tuple(map(_event, _decode_events(events))))
+
+
+def _event(stored: _Stored) -> Event:
+    match stored:
+        case _Content():
+            return ContentAdded(stored.at, stored.text)
+        case _Status():
+            return StatusChanged(stored.at, stored.status, stored.attempt, stored.reason)
+        case _End():
+            return TaskEnded(
+                stored.at, stored.text, stored.finish_reason, stored.model, stored.usage
+            )
+        case _Error():
+            return TaskErrored(stored.at, stored.message, stored.code, stored.retryable)

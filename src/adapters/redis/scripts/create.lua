@@ -1,0 +1,14 @@
+-- Write a new task, unless there is one of this id.
+-- KEYS: record, log.  ARGV: task, status, attempt, epoch, ttl in ms, channel, event...
+-- Answers 1 if written, 0 if there was one.
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'task', ARGV[1], 'status', ARGV[2], 'attempt', ARGV[3],
+  'writer', 0, 'epoch', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('DEL', KEYS[2])
+redis.call('RPUSH', KEYS[2], unpack(ARGV, 7))
+redis.call('PEXPIRE', KEYS[2], ARGV[5])
+redis.call('PUBLISH', ARGV[6], ARGV[4] .. ' 1 [' .. table.concat(ARGV, ',', 7) .. ']')
+return 1
