@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from entrypoints.settings import Settings
+from tests.redis_server import running_redis
 from tests.running import Running, running_service, settings_for
 from tests.upstream import Upstream
 
@@ -43,3 +44,10 @@ def service(upstream: Upstream) -> Iterator[Running]:
     )
     with running_service(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis, one for all tests. Whoever uses it empties it, or uses names of its own."""
+    with running_redis() as url:
+        yield url

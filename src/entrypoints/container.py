@@ -5,14 +5,16 @@ Handlers get use cases from it, never the container.
 """
 
 from dependency_injector import containers, providers
+from redis.asyncio import Redis
 
 from adapters.demo import DemoModel
 from adapters.memory import MemoryTaskLog
 from adapters.qstash import DeliveryReader, QStashQueue
+from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, FailTask, GetTask
-from application.ports import LanguageModel
+from application.ports import LanguageModel, TaskLog
 from application.run_task import RunTask
 from application.start_task import StartTask
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -60,6 +62,23 @@ def _model(settings: Settings) -> LanguageModel:
     )
 
 
+def _redis(settings: Settings) -> Redis | None:
+    return (
+        None if settings.redis_url is None else open_client(settings.redis_url.get_secret_value())
+    )
+
+
+def _feed(redis: Redis | None) -> FanOut | RedisEventFeed:
+    return FanOut() if redis is None else RedisEventFeed(redis)
+
+
+def _tasks(redis: Redis | None, feed: FanOut | RedisEventFeed, ttl: float) -> TaskLog:
+    if redis is not None:
+        return RedisTaskLog(redis, ttl)
+    assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
+    return MemoryTaskLog(feed, ttl)
+
+
 class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     base_url = providers.Dependency(instance_of=str)
@@ -67,8 +86,9 @@ class Container(containers.DeclarativeContainer):
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Singleton(RandomTaskIds)
-    feed = providers.Singleton(FanOut)
-    tasks = providers.Singleton(MemoryTaskLog, feed, settings.provided.task_ttl)
+    redis = providers.Singleton(_redis, settings)
+    feed = providers.Singleton(_feed, redis)
+    tasks = providers.Singleton(_tasks, redis, feed, settings.provided.task_ttl)
     queue = providers.Singleton(_queue, settings, qstash_url, base_url)
     deliveries = providers.Singleton(_deliveries, settings, base_url)
     model = providers.Singleton(_model, settings)
@@ -90,7 +110,8 @@ def stop_work(container: Container) -> None:
 
 
 async def close_connections(container: Container) -> None:
-    await container.queue().aclose()
-    close_model = getattr(container.model(), "aclose", None)
-    if close_model is not None:
-        await close_model()
+    """Those of parts that hold any, the store last: the others may still write to it."""
+    for part in (container.queue(), container.model(), container.feed(), container.redis()):
+        close = getattr(part, "aclose", None)
+        if close is not None:
+            await close()

@@ -118,6 +118,12 @@ class Settings(BaseSettings):
         description="Tokens per second of the demo model; 0 for no pause.",
     )
 
+    redis_url: SecretStr | None = Field(
+        None,
+        alias="REDIS_URL",
+        description="Where tasks are kept: redis://, rediss:// or unix://. Without it they live in "
+        "the memory of this one process.",
+    )
     task_ttl: float = Field(
         86_400.0,
         gt=0,
@@ -185,6 +191,9 @@ class Settings(BaseSettings):
         for name, url in urls.items():
             if url is not None and not _is_http_url(url):
                 faults.append(f"{name} must be an http:// or https:// URL with no query")
+        redis_url = self.redis_url.get_secret_value() if self.redis_url else None
+        if redis_url is not None and not redis_url.startswith(("redis://", "rediss://", "unix://")):
+            faults.append("REDIS_URL must be a redis://, rediss:// or unix:// URL")
         if faults:
             raise PydanticCustomError("contradiction", "{faults}", {"faults": "\n".join(faults)})
         self.base_url = self.base_url.rstrip("/") if self.base_url else None
@@ -226,7 +235,7 @@ def _variable(location: str) -> str:
 def chosen_parts(settings: Settings) -> dict[str, str]:
     """What the service is made of with these settings."""
     return {
-        "store": "memory",
+        "store": "memory" if settings.redis_url is None else "Redis",
         "queue": "local QStash" if settings.embedded_qstash else settings.qstash_url,
         "model": "demo" if settings.demo_model else settings.openai_base_url or "OpenAI",
     }

@@ -1,7 +1,7 @@
 """Every adapter of the stores, by name: the same suites run against each. An adapter joins by one
 entry in STORES."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,6 @@ from adapters.memory import MemoryTaskLog
 from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
 from application.fan_out import FanOut
 from application.ports import EventFeed, TaskLog
-from tests.redis_server import running_redis
 
 TTL = 60.0
 QUEUE_LIMIT = 8
@@ -25,12 +24,6 @@ class Store:
     tasks: TaskLog
     feed: EventFeed
     close_feed: Callable[[], None]
-
-
-@pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    with running_redis() as url:
-        yield url
 
 
 @asynccontextmanager

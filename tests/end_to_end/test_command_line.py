@@ -1,75 +1,23 @@
 """The commands as a person runs them, each in a process of its own."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.running import Client, Running, eventually
+from tests.processes import found_in, process_of, run_to_its_end
+from tests.running import Client, Running
 from tests.upstream import Gate, Script, Upstream, piece, refusal
 
 SECRET = "sk-planted-secret"
 PROMPT = "planted prompt: how deep is the sea?"
 
 
-def _environment(**settings: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
-
-
-def _longtask(*words: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "entrypoints.cli", *words]
-
-
-def _run(tmp_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        _longtask(*words),
-        cwd=tmp_path,
-        env=_environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-@contextmanager
-def _process(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[Any, Path]]:
-    """A command that goes on, and the file that its standard error goes to."""
-    log = tmp_path / f"{words[0]}.log"
-    with log.open("w") as stderr:
-        process = subprocess.Popen(  # noqa: S603
-            _longtask(*words),
-            cwd=tmp_path,
-            env=_environment(**settings),
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-        try:
-            yield process, log
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
-
-def _url_in(log: Path, pattern: str = r'"url": "(http://[^"]+)"') -> str:
-    match = eventually(lambda: re.search(pattern, log.read_text()))
-    return match[1]
-
-
 def test_ask_runs_a_service_of_its_own(tmp_path: Path) -> None:
-    done = _run(tmp_path, "ask", PROMPT, LONGTASK_DEMO_SPEED="0")
+    done = run_to_its_end(tmp_path, "ask", PROMPT, LONGTASK_DEMO_SPEED="0")
     assert done.returncode == 0, done.stderr
     assert "Demo model" in done.stdout
     assert PROMPT in done.stdout
@@ -79,7 +27,7 @@ def test_ask_runs_a_service_of_its_own(tmp_path: Path) -> None:
 
 
 def test_ask_a_running_server(tmp_path: Path, service: Running) -> None:
-    done = _run(tmp_path, "ask", "Hi.", "--server", service.url)
+    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", service.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "Hello, world.\n"
     assert "stop: test-model" in done.stderr
@@ -88,14 +36,14 @@ def test_ask_a_running_server(tmp_path: Path, service: Running) -> None:
 
 def test_ask_fails_when_the_task_does(tmp_path: Path, service: Running, upstream: Upstream) -> None:
     upstream.then(refusal(401, "invalid_api_key"))
-    done = _run(tmp_path, "ask", "Hi.", LONGTASK_SERVER=service.url)
+    done = run_to_its_end(tmp_path, "ask", "Hi.", LONGTASK_SERVER=service.url)
     assert done.returncode == 1
     assert "failed: The model's server did not accept the API key. (invalid_api_key)" in done.stderr
 
 
 def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream: Upstream) -> None:
     upstream.then(Script([piece("lost")], cut=True))
-    done = _run(tmp_path, "ask", "Hi.", "--server", service.url)
+    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", service.url)
     assert done.returncode == 0
     assert done.stdout == "lost\nHello, world.\n"
     assert "starting over: attempt 2" in done.stderr
@@ -111,13 +59,13 @@ def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream:
 def test_ask_says_what_is_wrong(
     tmp_path: Path, service: Running, words: list[str], said: str
 ) -> None:
-    done = _run(tmp_path, *words, "--server", service.url)
+    done = run_to_its_end(tmp_path, *words, "--server", service.url)
     assert done.returncode == 1
     assert said in done.stderr
 
 
 def test_ask_a_server_that_is_not_there(tmp_path: Path) -> None:
-    done = _run(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
+    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
     assert done.returncode == 1
     assert "cannot reach http://127.0.0.1:1" in done.stderr
 
@@ -127,8 +75,8 @@ def test_interrupting_ask_cancels_the_task(
 ) -> None:
     gate = Gate()
     upstream.then(Script([piece("Kept"), gate]))
-    with _process(tmp_path, "ask", "Hi.", "--server", service.url) as (process, log):
-        task_id = _url_in(log, r"task (task_\S+)")
+    with process_of(tmp_path, "ask", "Hi.", "--server", service.url) as (process, log):
+        task_id = found_in(log, r"task (task_\S+)")
         assert process.stdout.read(4) == "Kept"
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
@@ -139,10 +87,10 @@ def test_interrupting_ask_cancels_the_task(
 def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
     """One command, no account, no key. The log is JSON here, every line of it, and holds neither
     the prompt nor the key."""
-    with _process(
+    with process_of(
         tmp_path, "serve", "--port", "0", LONGTASK_LOG_FORMAT="json", LONGTASK_DEMO_SPEED="0"
     ) as (process, log):
-        client = Client(_url_in(log))
+        client = Client(found_in(log))
         task_id = client.start(PROMPT)
         seen = client.events(task_id)
         assert "Demo model" in seen.text
@@ -176,8 +124,8 @@ def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Ups
         "LONGTASK_LOG_LEVEL": "INFO",
         "LONGTASK_QSTASH_RETRY_DELAY": "10",
     }
-    with _process(tmp_path, "serve", "--port", "0", **settings) as (process, log):
-        client = Client(_url_in(log))
+    with process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log):
+        client = Client(found_in(log))
         client.wait_for(client.start(PROMPT), "failed")
         client.wait_for(client.start(PROMPT), "completed")
         client.http.close()
@@ -192,14 +140,14 @@ def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Ups
 
 def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path, service: Running) -> None:
     port = service.url.rpartition(":")[2]
-    done = _run(tmp_path, "serve", "--port", port)
+    done = run_to_its_end(tmp_path, "serve", "--port", port)
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
-    done = _run(
+    done = run_to_its_end(
         tmp_path,
         "serve",
         QSTASH_TOKEN="t",
@@ -210,7 +158,7 @@ def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "LONGTASK_PORT" in done.stderr
     assert "LONGTASK_LEASE" in done.stderr
-    done = _run(tmp_path, "serve", QSTASH_TOKEN="t", OPENAI_BASE_URL="ftp://x")
+    done = run_to_its_end(tmp_path, "serve", QSTASH_TOKEN="t", OPENAI_BASE_URL="ftp://x")
     assert done.returncode == 2
     for named in (
         "QSTASH_CURRENT_SIGNING_KEY is required",
@@ -223,7 +171,7 @@ def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
 
 def test_config_shows_settings_and_no_secret(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"OPENAI_API_KEY={SECRET}\nLONGTASK_PORT=8123\nQSTASH_TOKEN=\n")
-    done = _run(tmp_path, "config")
+    done = run_to_its_end(tmp_path, "config")
     assert done.returncode == 0
     assert "OPENAI_API_KEY=(set)" in done.stdout
     assert "LONGTASK_PORT=8123" in done.stdout
@@ -234,8 +182,8 @@ def test_config_shows_settings_and_no_secret(tmp_path: Path) -> None:
 
 
 def test_local_qstash_runs_alone(tmp_path: Path) -> None:
-    with _process(tmp_path, "local-qstash", "--port", "0", "--json-logs") as (process, log):
-        url = _url_in(log)
+    with process_of(tmp_path, "local-qstash", "--port", "0", "--json-logs") as (process, log):
+        url = found_in(log)
         said = log.read_text()
         token = re.search(r"QSTASH_TOKEN=(\S+)", said)
         assert token is not None

@@ -60,12 +60,14 @@ def test_every_fault_is_told() -> None:
             qstash_url="http://localhost:8080",
             base_url="example.org",
             openai_base_url="http://[",
+            redis_url="localhost:6379",
         )
     for line in (
         "QSTASH_CURRENT_SIGNING_KEY is set but QSTASH_TOKEN is not",
         "QSTASH_URL is set but QSTASH_TOKEN is not",
         "BASE_URL must be",
         "OPENAI_BASE_URL must be",
+        "REDIS_URL must be",
     ):
         assert line in str(refused.value)
 

@@ -1,0 +1,61 @@
+"""The commands, each in a process of its own, with none of the machine's settings."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.running import eventually
+
+
+def environment(**settings: str) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+
+
+def longtask(*words: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "entrypoints.cli", *words]
+
+
+def run_to_its_end(
+    tmp_path: Path, *words: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        longtask(*words),
+        cwd=tmp_path,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def process_of(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[Any, Path]]:
+    """A command that goes on, and the file that its standard error goes to."""
+    log = tmp_path / f"{words[0]}.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(  # noqa: S603
+            longtask(*words),
+            cwd=tmp_path,
+            env=environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        try:
+            yield process, log
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+def found_in(log: Path, pattern: str = r'"url": "(http://[^"]+)"') -> str:
+    match = eventually(lambda: re.search(pattern, log.read_text()))
+    return match[1]
