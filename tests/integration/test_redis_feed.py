@@ -1,0 +1,141 @@
+"""The hub on a real Redis whose connections are cut: nobody misses or repeats an event."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
+from application.follow_task import FollowTask
+from application.ports import Gap, StoreUnavailable
+from domain.events import ContentAdded, Event
+from domain.task import Attempt, Task, TaskRequest
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+LEASE = 30.0
+
+
+@dataclass
+class Bench:
+    client: Redis
+    tasks: RedisTaskLog
+    feed: RedisEventFeed
+
+    async def running(self) -> Attempt:
+        task_id = f"task_1_{secrets.token_hex(6)}"
+        await self.tasks.create(Task.submit(task_id, REQUEST, 1))
+        attempt = await self.tasks.claim(task_id, LEASE, 1)
+        assert isinstance(attempt, Attempt)
+        return attempt
+
+    async def listening(self) -> int:
+        """Pub/sub connections that the server counts."""
+        return len(await self.client.client_list(_type="pubsub"))
+
+    async def cut(self) -> None:
+        """Cut the hub's connection, as a network would."""
+        killed: Any = self.client.client_kill_filter(_type="pubsub")
+        await killed
+
+
+@pytest.fixture
+async def bench(redis_url: str) -> AsyncIterator[Bench]:
+    client = open_client(redis_url)
+    feed = RedisEventFeed(client)
+    yield Bench(client, RedisTaskLog(client, 60.0), feed)
+    await feed.aclose()
+    await client.aclose()
+
+
+async def test_one_connection_for_any_number_of_subscribers(bench: Bench) -> None:
+    attempts = [await bench.running() for _ in range(5)]
+    opened = [bench.feed.subscribe(each.task.id) for each in attempts for _ in range(4)]
+    lives = [await each.__aenter__() for each in opened]
+    assert await bench.listening() == 1
+    for attempt in attempts:
+        await bench.tasks.append(attempt, [ContentAdded(1, "x")], LEASE)
+    for live in lives:
+        assert await live.receive(5.0)
+    channels = await bench.client.pubsub_channels("longtask:*")
+    assert len(channels) == 5
+    for each in opened:
+        await each.__aexit__(None, None, None)
+    async with asyncio.timeout(5):
+        while await bench.client.pubsub_channels("longtask:*"):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_lost_connection_is_a_gap_and_delivery_goes_on(bench: Bench) -> None:
+    attempt = await bench.running()
+    async with bench.feed.subscribe(attempt.task.id) as live:
+        await bench.cut()
+        assert await live.receive(10.0) == Gap()
+        await bench.tasks.append(attempt, [ContentAdded(1, "after")], LEASE)
+        received = await live.receive(5.0)
+        assert received
+        assert not isinstance(received, Gap)
+        assert received[0].events == (ContentAdded(1, "after"),)
+
+
+async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> None:
+    attempt = await bench.running()
+    task_id = attempt.task.id
+    follow = FollowTask(bench.tasks, bench.feed, silence=0.2, page=50)
+    seen: list[list[Event]] = [[], [], []]
+
+    async def read(events: list[Event]) -> None:
+        following = await follow(task_id, None)
+        assert following is not None
+        number = 1
+        async for ready in following.batches:
+            for batch in ready:
+                assert batch.first == number
+                events.extend(batch.events)
+                number = batch.last + 1
+
+    async def cut_again_and_again() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            await bench.cut()
+
+    readers = [asyncio.create_task(read(events)) for events in seen]
+    cutting = asyncio.create_task(cut_again_and_again())
+    text = ""
+    for number in range(600):
+        await bench.tasks.append(attempt, [ContentAdded(1, f"{number} ")], LEASE)
+        text += f"{number} "
+        await asyncio.sleep(0.001)
+    done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+    await bench.tasks.settle(attempt, done)
+    async with asyncio.timeout(20):
+        await asyncio.gather(*readers)
+    cutting.cancel()
+    log = list((await bench.tasks.read(task_id, 0, 10_000)).events)
+    assert seen == [log, log, log]
+
+
+async def test_a_server_that_forgot_the_scripts_is_told_them_again(bench: Bench) -> None:
+    attempt = await bench.running()
+    await bench.client.script_flush()
+    await bench.tasks.append(attempt, [ContentAdded(1, "x")], LEASE)
+    assert (await bench.tasks.read(attempt.task.id, 0, 10)).length == 3
+
+
+async def test_a_store_that_is_not_there_is_unavailable() -> None:
+    client = open_client("redis://127.0.0.1:1/0")
+    tasks, feed = RedisTaskLog(client, 60.0), RedisEventFeed(client)
+    for call in (
+        tasks.get("task_1_a"),
+        tasks.create(Task.submit("task_1_a", REQUEST, 1)),
+        tasks.read("task_1_a", 0, 1),
+        tasks.reserve("k", "f", "t"),
+        tasks.check(),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
+    await feed.aclose()
+    await client.aclose()
