@@ -1,6 +1,6 @@
-"""A real Redis for tests: a local redis-server on a socket of its own.
+"""A real Redis for tests: a container where a Docker engine answers, else a local redis-server.
 
-The server is one for the session; each test gets a database that is empty.
+Never a stand-in. Where there is neither, the tests that need one are skipped and say so.
 """
 
 import shutil
@@ -11,15 +11,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import docker
+import pytest
 import redis
+from docker.errors import DockerException
+from testcontainers.community.redis import RedisContainer
+
+IMAGE = "redis:7-alpine"
 
 
 @contextmanager
 def running_redis() -> Iterator[str]:
     """The URL of a Redis that answers."""
+    if _engine_answers():
+        with RedisContainer(IMAGE) as container:
+            yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
+        return
     program = shutil.which("redis-server")
     if program is None:
-        raise RuntimeError("the tests need redis-server (Debian: apt-get install redis-server)")
+        pytest.skip(
+            "neither a Docker engine nor redis-server (Debian: apt-get install redis-server)"
+        )
+    with local_redis(program) as url:
+        yield url
+
+
+@contextmanager
+def local_redis(program: str) -> Iterator[str]:
     with TemporaryDirectory() as folder:
         socket = Path(folder) / "redis.sock"
         process = subprocess.Popen(  # noqa: S603
@@ -32,6 +50,17 @@ def running_redis() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+def _engine_answers() -> bool:
+    try:
+        client = docker.from_env()
+        try:
+            return bool(client.ping())
+        finally:
+            client.close()
+    except DockerException:
+        return False
 
 
 def _wait_until_it_answers(socket: Path) -> None:
