@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
+from adapters.redis.layout import keys_of
 from application.follow_task import FollowTask
 from application.ports import Gap, StoreUnavailable
 from domain.events import ContentAdded, Event
@@ -79,6 +80,41 @@ async def test_a_lost_connection_is_a_gap_and_delivery_goes_on(bench: Bench) -> 
         assert received
         assert not isinstance(received, Gap)
         assert received[0].events == (ContentAdded(1, "after"),)
+
+
+async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:
+    attempt = await bench.running()
+    async with bench.feed.subscribe(attempt.task.id) as live:
+        await bench.client.client_pause(4_000)  # it reads nothing and answers nothing
+        assert await live.receive(15.0) == Gap()
+        await bench.tasks.append(attempt, [ContentAdded(1, "after")], LEASE)
+        assert await live.receive(5.0)
+
+
+async def test_a_message_that_is_not_ours_does_not_deafen_the_hub(bench: Bench) -> None:
+    attempt = await bench.running()
+    async with bench.feed.subscribe(attempt.task.id) as live:
+        await bench.client.publish(keys_of(attempt.task.id).channel, "not one of ours")
+        assert await live.receive(10.0) == Gap()
+        await bench.tasks.append(attempt, [ContentAdded(1, "after")], LEASE)
+        assert await live.receive(5.0)
+
+
+async def test_one_who_comes_and_goes_in_haste_is_heard(bench: Bench) -> None:
+    attempt = await bench.running()
+    task_id = attempt.task.id
+
+    async def come_and_go() -> None:
+        for _ in range(30):
+            async with bench.feed.subscribe(task_id):
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*[come_and_go() for _ in range(5)])
+    async with bench.feed.subscribe(task_id) as live:
+        while await live.receive(0.2) is not None:
+            pass  # what the haste left behind: gaps at most
+        await bench.tasks.append(attempt, [ContentAdded(1, "heard")], LEASE)
+        assert await live.receive(5.0)
 
 
 async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> None:

@@ -26,8 +26,10 @@ log = structlog.get_logger(__name__)
 
 CONFIRMATION_TIMEOUT = 5.0
 SILENCE = 1.0
-"""Seconds without a message after which the listener looks whether there is anything to do; the
-client's health check, where set, pings at such a moment."""
+"""Seconds without a message after which the server is asked whether it is there."""
+UNANSWERED_LIMIT = 2
+"""Questions without an answer after which the connection counts as lost: one that died silently is
+noticed within three seconds."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 
@@ -45,6 +47,7 @@ class RedisEventFeed:
         self._channels: dict[str, _Channel] = {}
         self._pubsub: PubSub | None = None
         self._listener: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def subscribe(self, task_id: str) -> AsyncIterator[Inbox]:
@@ -54,14 +57,14 @@ class RedisEventFeed:
             channel.subscribers += 1
             try:
                 if channel.subscribers == 1:
-                    await self._tell("SUBSCRIBE", name)
+                    await self._tell(name)
                 await self._wait_for(channel)
                 yield inbox
             finally:
                 channel.subscribers -= 1
                 if channel.subscribers == 0:
                     del self._channels[name]
-                    await self._tell("UNSUBSCRIBE", name)
+                    await self._tell(name)
 
     def close(self) -> None:
         """End every subscription, now and from now on."""
@@ -80,15 +83,20 @@ class RedisEventFeed:
         except TimeoutError:
             raise StoreUnavailable("no subscription to the store") from None
 
-    async def _tell(self, command: str, name: str) -> None:
-        """Send a command on the hub's connection, if there is one: a new one subscribes to all
-        that is wanted by itself."""
+    async def _tell(self, name: str) -> None:
+        """Bring the server's mind in line with ours about one channel. One command at a time and
+        by what is wanted when it is sent, so that none overtakes another. Without a connection
+        nothing is sent: a new one subscribes to all that is wanted by itself."""
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen())
-        if self._pubsub is not None:
-            with contextlib.suppress(RedisError, OSError):
-                # By its connection's own command, since PubSub keeps lists that are ours to keep.
-                await self._pubsub.execute_command(command, name)
+        if self._pubsub is None:
+            return
+        async with self._sending:
+            if self._pubsub is not None:
+                command = "SUBSCRIBE" if name in self._channels else "UNSUBSCRIBE"
+                with contextlib.suppress(RedisError, OSError):
+                    # Past PubSub's own lists, since the list of what is wanted is kept here.
+                    await self._pubsub.execute_command(command, name)
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE
@@ -96,14 +104,17 @@ class RedisEventFeed:
             pubsub = self._client.pubsub()
             try:
                 await pubsub.connect()  # type: ignore[no-untyped-call]
-                # Not an await between the two: a channel is in the list or is told by itself.
-                wanted, self._pubsub = list(self._channels), pubsub
-                if wanted:
-                    await pubsub.execute_command("SUBSCRIBE", *wanted)
+                async with self._sending:
+                    self._pubsub = pubsub
+                    if self._channels:
+                        await pubsub.execute_command("SUBSCRIBE", *self._channels)
                 pause = FIRST_PAUSE
                 await self._hand_on(pubsub)
             except (RedisError, OSError) as error:
                 log.warning("feed lost its connection", error=type(error).__name__)
+            except Exception:
+                # A message that is not ours, or a bug: a deaf hub would be worse than a new one.
+                log.exception("feed broke")
             finally:
                 self._pubsub = None
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
@@ -111,17 +122,26 @@ class RedisEventFeed:
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _hand_on(self, pubsub: PubSub) -> None:
+        unanswered = 0
         while True:
             response = await pubsub.parse_response(block=False, timeout=SILENCE)
             if response is None:
+                if unanswered == UNANSWERED_LIMIT:
+                    raise ConnectionError("no answer from the store")
+                unanswered += 1
+                await pubsub.execute_command("PING")
                 continue
-            kind, name, data = response
-            channel = self._channels.get(name.decode())
-            if channel is None:
-                continue
-            if kind == b"message":
-                self._fan_out.publish(channel.task_id, decode_batch(data))
-            elif kind == b"subscribe":
-                if channel.confirmed.is_set():
-                    self._fan_out.lose(channel.task_id)
-                channel.confirmed.set()
+            unanswered = 0
+            if len(response) == 3:  # else a pong
+                self._take(*response)
+
+    def _take(self, kind: bytes, name: bytes, data: bytes) -> None:
+        channel = self._channels.get(name.decode())
+        if channel is None:
+            return
+        if kind == b"message":
+            self._fan_out.publish(channel.task_id, decode_batch(data))
+        elif kind == b"subscribe":
+            if channel.confirmed.is_set():
+                self._fan_out.lose(channel.task_id)
+            channel.confirmed.set()
