@@ -15,6 +15,9 @@ from typing import Protocol
 from domain.events import Event, Usage, is_last
 from domain.task import Attempt, Change, Failure, Task, TaskRequest
 
+IDEMPOTENCY_TTL = 24 * 3600
+"""Seconds for which a TaskLog keeps an idempotency key bound."""
+
 
 class UnknownTask(Exception):
     """Raised when no record has this id: it never existed, or its time to live is over."""
@@ -145,8 +148,8 @@ class TaskLog(Protocol):
         ...
 
     async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
-        """Bind an idempotency key to a task id for 24 hours. Answers the fingerprint and task id
-        bound to it: these, or those of whoever came first."""
+        """Bind an idempotency key to a task id for IDEMPOTENCY_TTL. Answers the fingerprint and
+        the task id bound to it: these, or those of whoever came first."""
         ...
 
     async def release(self, key: str) -> None:

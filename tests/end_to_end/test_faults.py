@@ -258,9 +258,7 @@ def test_a_duplicate_delivery_waits_for_the_running_attempt(
 
     def deliver() -> None:
         signature = _signature(service.url + WEBHOOK, body)
-        with httpx.Client(base_url=service.url, timeout=20) as http:
-            reply = http.post(WEBHOOK, content=body, headers={"Upstash-Signature": signature})
-        answers.append(reply.status_code)
+        answers.append(_deliver(service, body, signature).status_code)
 
     duplicate = threading.Thread(target=deliver)
     duplicate.start()
@@ -376,18 +374,11 @@ def test_the_failure_callback_waits_for_a_live_attempt(
     replies: list[dict[str, Any]] = []
 
     def call_back() -> None:
-        with httpx.Client(base_url=service.url, timeout=20) as http:
-            source = base64.b64encode(_body(task_id)).decode()
-            callback = json.dumps({"sourceBody": source}).encode()
-            signature = _signature(service.url + "/api/qstash/failure", callback)
-            headers = {"Upstash-Signature": signature}
-            replies.append(
-                http.post("/api/qstash/failure", content=callback, headers=headers).json()
-            )
+        replies.append(_failure_callback(service, _body(task_id)).json())
 
     calling = threading.Thread(target=call_back)
     calling.start()
-    # It has been let in and waits: the attempt is untouched until the gate opens.
+    # That it waits, whenever it comes, is shown in tests/unit/test_fail_task.py.
     gate.open()
     calling.join(10)
     assert replies[0]["status"] == "completed"

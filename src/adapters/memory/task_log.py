@@ -12,11 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from application.fan_out import FanOut
-from application.ports import Batch, Busy, LeaseLost, Page, Settled, UnknownTask
+from application.ports import (
+    IDEMPOTENCY_TTL,
+    Batch,
+    Busy,
+    LeaseLost,
+    Page,
+    Settled,
+    UnknownTask,
+)
 from domain.events import Event, TaskStatus, fold
 from domain.task import Attempt, Change, Failure, Task
-
-IDEMPOTENCY_TTL = 24 * 3600.0
 
 
 @dataclass(slots=True)
@@ -78,9 +84,7 @@ class MemoryTaskLog:
             return Settled(entry.task)
         if busy := self._busy(entry):
             return busy
-        if entry.task.status is TaskStatus.RUNNING:
-            self._write(entry, entry.task.give_back(now, "lease_lapsed"))
-        self._write(entry, entry.task.begin(now))
+        self._write(entry, entry.task.take(now))
         entry.lease_until = self._elapsed() + lease
         return Attempt(entry.task)
 

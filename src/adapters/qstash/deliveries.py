@@ -92,8 +92,7 @@ def _delivery(body: bytes, retried: str | None) -> Delivery:
         message = decode(body)
     except ValueError as error:
         raise MalformedDelivery(str(error)) from error
-    counted = retried is not None and re.fullmatch(r"[0-9]{1,9}", retried) is not None
-    failed = int(retried or 0) if counted else 0
+    failed = int(retried) if retried and re.fullmatch(r"[0-9]{1,9}", retried) else 0
     return Delivery(
         message.task_id,
         message.task_request(),

@@ -26,11 +26,18 @@ from adapters.redis.layout import (
     keys_of,
     load_script,
 )
-from application.ports import Busy, LeaseLost, Page, Settled, StoreUnavailable, UnknownTask
+from application.ports import (
+    IDEMPOTENCY_TTL,
+    Busy,
+    LeaseLost,
+    Page,
+    Settled,
+    StoreUnavailable,
+    UnknownTask,
+)
 from domain.events import Event, TaskStatus, fold
 from domain.task import Attempt, Change, Failure, Task
 
-IDEMPOTENCY_TTL = 24 * 3600
 TEXT_PAGE = 5_000
 
 
@@ -51,10 +58,10 @@ class RedisTaskLog:
         values: list[Any] = [encode_task(task), task.status.value, task.attempt, epoch]
         events = map(encode_event, submitted.events)
         async with _translated():
-            await self._create(
+            written = await self._create(
                 keys=[keys.record, keys.log], args=[*values, self._ttl, keys.channel, *events]
             )
-        return await self.get(task.id)
+        return task if written else await self.get(task.id)
 
     async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
         name, bound = idempotency_key(key), f"{fingerprint} {task_id}"
@@ -89,13 +96,7 @@ class RedisTaskLog:
                 return Settled(task)
             if busy := await self._busy(task):
                 return busy
-            events: tuple[Event, ...] = ()
-            opened = task
-            if task.status is TaskStatus.RUNNING:
-                given_back = task.give_back(now, "lease_lapsed")
-                opened, events = given_back.task, given_back.events
-            begun = opened.begin(now)
-            change = Change(begun.task, (*events, *begun.events))
+            change = task.take(now)
             if await self._write(task, change, free=True, lease=lease):
                 return Attempt(change.task)
 
