@@ -6,7 +6,8 @@ import pytest
 import structlog
 
 from entrypoints.settings import Settings
-from tests.redis_server import running_redis
+from tests.redis_server import LocalRedis, cluster_url, running_cluster, running_redis
+from tests.rest_front import RestFront
 from tests.running import Running, running_service, settings_for
 from tests.upstream import Upstream
 
@@ -51,3 +52,23 @@ def redis_url() -> Iterator[str]:
     """A real Redis, one for all tests. Whoever uses it empties it, or uses names of its own."""
     with running_redis() as url:
         yield url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[LocalRedis]:
+    """One for a single test, that may be stopped and started. It keeps its data on disk."""
+    with LocalRedis("--appendonly", "yes").running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[str]:
+    """The URL of three nodes that share the slots."""
+    with running_cluster() as nodes:
+        yield cluster_url(nodes)
+
+
+@pytest.fixture(scope="session")
+def rest_front(redis_url: str) -> Iterator[RestFront]:
+    with RestFront(redis_url).running() as front:
+        yield front

@@ -1,16 +1,18 @@
-"""A real Redis for tests: a container where a Docker engine answers, else a local redis-server.
+"""Real Redis servers for tests: a container where a Docker engine answers, else redis-server.
 
-Never a stand-in. Where there is neither, the tests that need one are skipped and say so.
+Never a stand-in. Where there is neither, the tests that need one are skipped and say so. Clusters,
+Sentinels and servers that a test stops and starts are always processes of this machine.
 """
 
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,6 +21,7 @@ import pytest
 from testcontainers.community.redis import RedisContainer
 
 IMAGE = "redis:7-alpine"
+NODES = 3
 
 
 @contextmanager
@@ -28,29 +31,110 @@ def running_redis() -> Iterator[str]:
         with RedisContainer(IMAGE) as container:
             yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
         return
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip(
-            "neither a Docker engine nor redis-server (Debian: apt-get install redis-server)"
+    with LocalRedis().running() as server:
+        yield server.url
+
+
+class LocalRedis:
+    """A redis-server that can be stopped and started again on the same port."""
+
+    def __init__(self, *options: str, sentinel_of: int | None = None) -> None:
+        """`sentinel_of`: no store, but a Sentinel that names this port's server `tasks`."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("no redis-server (Debian: apt-get install redis-server)")
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._folder = TemporaryDirectory()
+        self._words = [program, "--save", "", *options]
+        if sentinel_of is not None:
+            file = Path(self._folder.name) / "sentinel.conf"
+            file.write_text(
+                f"sentinel monitor tasks 127.0.0.1 {sentinel_of} 1\n"
+                "sentinel down-after-milliseconds tasks 500\n"
+                "sentinel failover-timeout tasks 2000\n"
+            )
+            self._words = [program, str(file), "--sentinel"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def running(self) -> Iterator["LocalRedis"]:
+        self.start()
+        try:
+            yield self
+        finally:
+            self.kill()
+            self._folder.cleanup()
+
+    def start(self) -> None:
+        """Return once it answers, also if only to ask for a password."""
+        own = ["--port", str(self.port), "--dir", self._folder.name]
+        self._process = subprocess.Popen(  # noqa: S603
+            [*self._words, *own], stdout=subprocess.DEVNULL
         )
-    with local_redis(program) as url:
-        yield url
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            assert time.monotonic() < deadline, "redis-server does not answer"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Alive, connected, and silent."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as s:
+            s.sendall(b"PING\r\n")
+            return s.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        return False
 
 
 @contextmanager
-def local_redis(program: str) -> Iterator[str]:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "redis.sock"
-        process = subprocess.Popen(  # noqa: S603
-            [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            _wait_until_it_answers(path)
-            yield f"unix://{path}"
-        finally:
-            process.terminate()
-            process.wait(10)
+def running_cluster(*options: str) -> Iterator[list[LocalRedis]]:
+    """The nodes of a cluster without replicas whose slots are all served."""
+    with ExitStack() as stack:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *options)
+        nodes = [stack.enter_context(LocalRedis(*options).running()) for _ in range(NODES)]
+        addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+        redis_cli("--cluster", "create", *addresses, "--cluster-yes")
+        deadline = time.monotonic() + 20
+        for node in nodes:
+            while "cluster_state:ok" not in redis_cli("-p", str(node.port), "cluster", "info"):
+                assert time.monotonic() < deadline, "the cluster does not come about"
+                time.sleep(0.05)
+        yield nodes
+
+
+def cluster_url(nodes: list[LocalRedis]) -> str:
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+
+
+def redis_cli(*words: str) -> str:
+    program = shutil.which("redis-cli")
+    assert program is not None
+    return subprocess.run(  # noqa: S603
+        [program, *words], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def free_port() -> int:
+    """A port whose cluster bus (10,000 higher) is a port too."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port: int = probe.getsockname()[1]
+        if port < 55_000:
+            return port
 
 
 def _engine_answers() -> bool:
@@ -63,15 +147,3 @@ def _engine_answers() -> bool:
     # By hand: docker's client leaves the socket of a refused connection unclosed.
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex("/var/run/docker.sock") == 0
-
-
-def _wait_until_it_answers(path: Path) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-            probe.connect(str(path))
-            probe.sendall(b"PING\r\n")
-            if probe.recv(16).startswith(b"+PONG"):
-                return
-        assert time.monotonic() < deadline, "redis-server does not answer"
-        time.sleep(0.02)

@@ -5,14 +5,19 @@ dropped by its number; what is missing (a Gap, a number that jumps) is read from
 alone is the truth, the feed only says when to look and saves the looking.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from application.ports import (
     Batch,
     EventFeed,
     FeedClosed,
     Gap,
+    Page,
+    StoreUnavailable,
     Subscription,
     TaskLog,
     UnknownTask,
@@ -20,6 +25,10 @@ from application.ports import (
 from domain.events import EventId, is_last
 from domain.task import Task
 
+log = structlog.get_logger(__name__)
+
+STORE_PAUSE = 1.0
+"""Seconds between two readings of a store that is away."""
 PAGE = 1_000
 """Events per read of the log: what a subscriber that is catching up holds in memory."""
 
@@ -27,8 +36,9 @@ PAGE = 1_000
 @dataclass(frozen=True, slots=True)
 class Following:
     """A subscriber that was let in. `batches` yields whatever is ready, in order; an empty
-    sequence after each `silence` seconds without an event; and returns after the last event of
-    the log, when this process stops delivering, or when the log is gone."""
+    sequence now and then while there is no event, or no store; and returns after the last event
+    of the log, when this process stops delivering, or when the log is gone. Raises
+    StoreUnavailable if live delivery does not come about."""
 
     task: Task
     batches: AsyncGenerator[Sequence[Batch], None]
@@ -71,8 +81,7 @@ class FollowTask:
                         ready, level = await self._live(live, epoch, after)
                         silent = level and not ready
                     else:
-                        ready, level = await self._replay(task_id, epoch, after)
-                        silent = False
+                        ready, level, silent = await self._replay(task_id, epoch, after)
                     if ready:
                         epoch, after = ready[-1].epoch, ready[-1].last
                     if ready or silent:
@@ -84,14 +93,25 @@ class FollowTask:
 
     async def _replay(
         self, task_id: str, epoch: str | None, after: int
-    ) -> tuple[Sequence[Batch], bool]:
-        """The next page of the log, and whether the subscriber is level with the log behind it."""
+    ) -> tuple[Sequence[Batch], bool, bool]:
+        """The next page of the log; whether the subscriber is level with the log behind it; and
+        whether there was nothing to read because the store was away."""
+        try:
+            page = await self._read(task_id, epoch, after)
+        except StoreUnavailable as error:
+            log.warning("store unavailable: stream waits", task_id=task_id, error=str(error))
+            await asyncio.sleep(STORE_PAUSE)
+            return (), False, True
+        level = page.first + len(page.events) > page.length
+        ready = (Batch(page.epoch, page.first, page.events),) if page.events else ()
+        return ready, level, False
+
+    async def _read(self, task_id: str, epoch: str | None, after: int) -> Page:
         page = await self._tasks.read(task_id, after, self._page)
         # Another epoch, or a log that no longer reaches so far: the store lost what we saw.
         if after > 0 and (page.epoch != epoch or page.length < after):
             page = await self._tasks.read(task_id, 0, self._page)
-        level = page.first + len(page.events) > page.length
-        return ((Batch(page.epoch, page.first, page.events),) if page.events else ()), level
+        return page
 
     async def _live(
         self, live: Subscription, epoch: str | None, after: int

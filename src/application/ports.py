@@ -28,7 +28,12 @@ class LeaseLost(Exception):
 
 
 class StoreUnavailable(Exception):
-    """Raised by a TaskLog that cannot reach its store. Nothing is known to have been written."""
+    """Raised when the store cannot be reached or cannot do its work. Nothing is known to have been
+    written. `reason` may be shown to anybody, the whole message belongs into the log."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
 
 
 class FeedClosed(Exception):
@@ -170,9 +175,12 @@ class TaskLog(Protocol):
         so that the log tells of its loss. Raises UnknownTask."""
         ...
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
-        """Add events and renew the lease. Raises LeaseLost, and then nothing was added: exactly
-        if another attempt was opened, the attempt was given back, or the task has ended."""
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+        """Add events behind what the attempt has seen of the log, renew the lease, and answer the
+        attempt as it stands then. The same call again, made because its answer was lost, adds
+        nothing. Raises LeaseLost, and then nothing was added: if another attempt was opened, the
+        attempt was given back, the task has ended, or the store lost the end of the log; that log
+        counts as another from then on."""
         ...
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
@@ -181,7 +189,7 @@ class TaskLog(Protocol):
 
     async def settle(self, attempt: Attempt, change: Change) -> None:
         """Write the change that closes this attempt (an end, or giving it back) and let its lease
-        go. Raises LeaseLost as `append` does."""
+        go. Raises LeaseLost as `append` does, and when the call is made again."""
         ...
 
     async def cancel(self, task_id: str, now: int) -> Task:

@@ -6,13 +6,17 @@ that ends the attempt decides; the others are stopped, the model's connection cl
 
 Pieces are gathered while the previous append is under way: idle, each piece is an event at once;
 busy, those that wait become one event. No timer is involved.
+
+A store that is away for less than a lease costs no attempt: what was to be written waits, and
+reading from the model pauses once too much does.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
@@ -39,6 +43,10 @@ from domain.task import Attempt, Failure, Task, TaskRequest
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two calls of a store that is away."""
 BUFFER_LIMIT = 256 * 1024
 """Characters that may wait for an append before reading from the model pauses."""
 
@@ -148,17 +156,15 @@ class RunTask:
         log.info("attempt began", model=attempt.task.request.model)
         task, now = attempt.task, self._clock.now
         try:
-            text, finished = await self._stream(attempt, live)
-            await self._tasks.settle(
-                attempt,
-                task.complete(
-                    now(),
-                    text=text,
-                    finish_reason=finished.reason,
-                    model=finished.model,
-                    usage=finished.usage,
-                ),
+            written, text, finished = await self._stream(attempt, live)
+            change = task.complete(
+                now(),
+                text=text,
+                finish_reason=finished.reason,
+                model=finished.model,
+                usage=finished.usage,
             )
+            await self._outlasting(lambda: self._tasks.settle(written, change))
         except (LeaseLost, _SettledElsewhere):
             log.info("attempt ended by another")
             return None
@@ -187,8 +193,9 @@ class RunTask:
 
     async def _fail(self, attempt: Attempt, failure: Failure) -> Verdict | None:
         log.warning("attempt failed", code=failure.code)
+        change = attempt.task.fail(self._clock.now(), failure)
         try:
-            await self._tasks.settle(attempt, attempt.task.fail(self._clock.now(), failure))
+            await self._outlasting(lambda: self._tasks.settle(attempt, change))
         except LeaseLost:
             return None
         return Failed(failure.code)
@@ -203,8 +210,24 @@ class RunTask:
             return None
         return Again(retry_after)
 
-    async def _stream(self, attempt: Attempt, live: Subscription) -> tuple[str, Finished]:
-        """All the text, once it is in the log. Raises whatever ended the attempt early."""
+    async def _outlasting(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call of the store that may be repeated, for up to a lease while it is away: no
+        longer, since another may have the task by then. Raises StoreUnavailable."""
+        clock = asyncio.get_running_loop().time
+        until, pause = clock() + self._lease, FIRST_PAUSE
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable as error:
+                if clock() + pause > until:
+                    raise
+                log.warning("store unavailable, trying again", error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _stream(self, attempt: Attempt, live: Subscription) -> tuple[Attempt, str, Finished]:
+        """All the text, once it is in the log, and the attempt as it stands then. Raises whatever
+        ended the attempt early."""
         pieces = _Pieces()
         reader = asyncio.create_task(self._read_model(attempt.task.request, pieces))
         writer = asyncio.create_task(self._write_log(attempt, pieces))
@@ -221,7 +244,7 @@ class RunTask:
                 # An attempt that somebody ended has not failed by what that broke in it.
                 for task in sorted(done, key=others.__contains__, reverse=True):
                     task.result()
-            return writer.result(), reader.result()
+            return *writer.result(), reader.result()
         finally:
             for task in (reader, writer, *others):
                 task.cancel()
@@ -242,18 +265,20 @@ class RunTask:
         pieces.close()
         return finished
 
-    async def _write_log(self, attempt: Attempt, pieces: "_Pieces") -> str:
+    async def _write_log(self, attempt: Attempt, pieces: "_Pieces") -> tuple[Attempt, str]:
         written: list[str] = []
         while (text := await pieces.take()) is not None:
-            event = ContentAdded(self._clock.now(), text)
-            await self._tasks.append(attempt, (event,), self._lease)
+            add = partial(
+                self._tasks.append, attempt, (ContentAdded(self._clock.now(), text),), self._lease
+            )
+            attempt = await self._outlasting(add)
             written.append(text)
-        return "".join(written)
+        return attempt, "".join(written)
 
     async def _renew(self, attempt: Attempt) -> NoReturn:
         while True:
             await asyncio.sleep(self._lease / 3)
-            await self._tasks.renew(attempt, self._lease)
+            await self._outlasting(lambda: self._tasks.renew(attempt, self._lease))
 
     async def _watch_stop(self) -> NoReturn:
         await self._stopping.wait()

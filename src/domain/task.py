@@ -295,9 +295,10 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One run of a task by one worker, named by its fencing number. `task` is the record at its
-    beginning."""
+    beginning; `logged` the events that the log held when it was last written to."""
 
     task: Task
+    logged: int
 
     @property
     def number(self) -> int:

@@ -5,12 +5,18 @@ Handlers get use cases from it, never the container.
 """
 
 from dependency_injector import containers, providers
-from redis.asyncio import Redis
 
 from adapters.demo import DemoModel
 from adapters.memory import MemoryTaskLog
 from adapters.qstash import DeliveryReader, QStashQueue
-from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
+from adapters.redis import (
+    Connection,
+    RedisEventFeed,
+    RedisTaskLog,
+    RestConnection,
+    connect,
+    parse_address,
+)
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, FailTask, GetTask
@@ -62,17 +68,26 @@ def _model(settings: Settings) -> LanguageModel:
     )
 
 
-def _redis(settings: Settings) -> Redis | None:
-    return (
-        None if settings.redis_url is None else open_client(settings.redis_url.get_secret_value())
-    )
+def _redis(settings: Settings) -> Connection | None:
+    connections, timeout = settings.redis_connections, settings.redis_timeout
+    if settings.redis_url is not None:
+        return connect(
+            parse_address(settings.redis_url.get_secret_value()),
+            connections=connections,
+            connect_timeout=settings.redis_connect_timeout,
+            timeout=timeout,
+        )
+    url, token = settings.upstash_redis_rest_url, settings.upstash_redis_rest_token
+    if url is None or token is None:
+        return None
+    return RestConnection(url, token.get_secret_value(), connections=connections, timeout=timeout)
 
 
-def _feed(redis: Redis | None) -> FanOut | RedisEventFeed:
+def _feed(redis: Connection | None) -> FanOut | RedisEventFeed:
     return FanOut() if redis is None else RedisEventFeed(redis)
 
 
-def _tasks(redis: Redis | None, feed: FanOut | RedisEventFeed, ttl: float) -> TaskLog:
+def _tasks(redis: Connection | None, feed: FanOut | RedisEventFeed, ttl: float) -> TaskLog:
     if redis is not None:
         return RedisTaskLog(redis, ttl)
     assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)

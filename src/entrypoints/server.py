@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
+from application.ports import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.http.app import create_app
 from entrypoints.local_qstash.app import create_app as create_local_qstash
@@ -146,6 +147,10 @@ class Service:
         settings = self._settings
         log.info("listening", url=self.url, environment=settings.env, **chosen_parts(settings))
         on_ready()
+        try:
+            await self.container.tasks().check()
+        except StoreUnavailable as error:
+            log.error("store unavailable: no task is taken until it is back", error=str(error))
 
 
 def serve(settings: Settings) -> None:

@@ -12,6 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters.redis import MalformedUrl, parse_address
+
 DEV_TOKEN = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0="  # noqa: S105
 """Token of QStash's development server: public, the same for everyone (QStash's documentation,
 howto/local-development). So are the two keys below."""
@@ -121,8 +123,36 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None,
         alias="REDIS_URL",
-        description="Where tasks are kept: redis://, rediss:// or unix://. Without it they live in "
-        "the memory of this one process.",
+        description="Where tasks are kept: redis://, rediss://, unix://, redis+sentinel:// or "
+        "redis+cluster:// (see docs/redis.md). Without it they live in the memory of this one "
+        "process.",
+    )
+    redis_connections: int = Field(
+        50,
+        ge=1,
+        alias="LONGTASK_REDIS_CONNECTIONS",
+        description="Connections for commands, beside the one that listens. Commands wait for one.",
+    )
+    redis_connect_timeout: float = Field(
+        5.0,
+        gt=0,
+        alias="LONGTASK_REDIS_CONNECT_TIMEOUT",
+        description="Seconds for a connection to Redis to come about.",
+    )
+    redis_timeout: float = Field(
+        5.0,
+        gt=0,
+        alias="LONGTASK_REDIS_TIMEOUT",
+        description="Seconds for an answer of Redis.",
+    )
+    upstash_redis_rest_url: str | None = Field(
+        None,
+        alias="UPSTASH_REDIS_REST_URL",
+        description="Instead of REDIS_URL: Upstash's REST API, where only HTTPS leaves the "
+        "network.",
+    )
+    upstash_redis_rest_token: SecretStr | None = Field(
+        None, alias="UPSTASH_REDIS_REST_TOKEN", description="Token of that API."
     )
     task_ttl: float = Field(
         86_400.0,
@@ -142,6 +172,13 @@ class Settings(BaseSettings):
         alias="LONGTASK_KEEP_ALIVE",
         description="Seconds of silence on a stream before a comment is sent.",
     )
+
+    @property
+    def store(self) -> str:
+        """What keeps the tasks."""
+        if self.redis_url is not None:
+            return "Redis"
+        return "memory" if self.upstash_redis_rest_url is None else "Redis over REST"
 
     @property
     def embedded_qstash(self) -> bool:
@@ -187,17 +224,30 @@ class Settings(BaseSettings):
             "BASE_URL": self.base_url,
             "QSTASH_URL": self.qstash_url,
             "OPENAI_BASE_URL": self.openai_base_url,
+            "UPSTASH_REDIS_REST_URL": self.upstash_redis_rest_url,
         }
         for name, url in urls.items():
             if url is not None and not _is_http_url(url):
                 faults.append(f"{name} must be an http:// or https:// URL with no query")
-        redis_url = self.redis_url.get_secret_value() if self.redis_url else None
-        if redis_url is not None and not redis_url.startswith(("redis://", "rediss://", "unix://")):
-            faults.append("REDIS_URL must be a redis://, rediss:// or unix:// URL")
+        faults += self._redis_faults()
         if faults:
             raise PydanticCustomError("contradiction", "{faults}", {"faults": "\n".join(faults)})
         self.base_url = self.base_url.rstrip("/") if self.base_url else None
         return self
+
+    def _redis_faults(self) -> list[str]:
+        faults = []
+        url, token = self.upstash_redis_rest_url, self.upstash_redis_rest_token
+        if self.redis_url is not None:
+            try:
+                parse_address(self.redis_url.get_secret_value())
+            except MalformedUrl as error:
+                faults.append(f"REDIS_URL: {error}")
+            if url is not None or token is not None:
+                faults.append("REDIS_URL and UPSTASH_REDIS_REST_* exclude each other: choose one")
+        elif (url is None) != (token is None):
+            faults.append("UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN go together")
+        return faults
 
 
 def _is_http_url(url: str) -> bool:
@@ -235,7 +285,7 @@ def _variable(location: str) -> str:
 def chosen_parts(settings: Settings) -> dict[str, str]:
     """What the service is made of with these settings."""
     return {
-        "store": "memory" if settings.redis_url is None else "Redis",
+        "store": settings.store,
         "queue": "local QStash" if settings.embedded_qstash else settings.qstash_url,
         "model": "demo" if settings.demo_model else settings.openai_base_url or "OpenAI",
     }

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 import pytest
 
 from adapters.memory import MemoryTaskLog
-from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
+from adapters.redis import (
+    Connection,
+    RedisEventFeed,
+    RedisTaskLog,
+    RestConnection,
+    connect,
+    parse_address,
+)
 from application.fan_out import FanOut
 from application.ports import EventFeed, TaskLog
+from tests.rest_front import TOKEN
 
 TTL = 60.0
 QUEUE_LIMIT = 8
@@ -27,37 +35,54 @@ class Store:
 
 
 @asynccontextmanager
-async def memory_store(ttl: float, _: str) -> AsyncIterator[Store]:
+async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = FanOut(QUEUE_LIMIT)
     yield Store(MemoryTaskLog(feed, ttl), feed, feed.close)
 
 
+def to_redis(url: str) -> Connection:
+    return connect(parse_address(url), connections=10, connect_timeout=5.0, timeout=5.0)
+
+
 @asynccontextmanager
-async def redis_store(ttl: float, redis_url: str) -> AsyncIterator[Store]:
-    client = open_client(redis_url)
-    feed = RedisEventFeed(client, QUEUE_LIMIT)
+async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
+    feed = RedisEventFeed(connection, QUEUE_LIMIT)
     try:
-        yield Store(RedisTaskLog(client, ttl), feed, feed.close)
+        yield Store(RedisTaskLog(connection, ttl), feed, feed.close)
     finally:
         await feed.aclose()
-        await client.flushdb()
-        await client.aclose()
+        await connection.aclose()
 
 
-STORES: dict[str, Callable[[float, str], AbstractAsyncContextManager[Store]]] = {
+def redis_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    return _store(to_redis(request.getfixturevalue("redis_url")), ttl)
+
+
+def cluster_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    return _store(to_redis(request.getfixturevalue("redis_cluster")), ttl)
+
+
+def rest_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    url: str = request.getfixturevalue("rest_front").url
+    return _store(RestConnection(url, TOKEN, connections=10, timeout=5.0), ttl)
+
+
+STORES: dict[str, Callable[[float, pytest.FixtureRequest], AbstractAsyncContextManager[Store]]] = {
     "memory": memory_store,
     "redis": redis_store,
+    "cluster": cluster_store,
+    "rest": rest_store,
 }
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
-    async with STORES[request.param](TTL, redis_url) as opened:
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    async with STORES[request.param](TTL, request) as opened:
         yield opened
 
 
 @pytest.fixture(params=STORES)
-async def forgetful_store(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Store]:
+async def forgetful_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """One that keeps a task for half a second."""
-    async with STORES[request.param](0.5, redis_url) as opened:
+    async with STORES[request.param](0.5, request) as opened:
         yield opened

@@ -14,8 +14,8 @@ TIMEOUT = 5.0
 SILENCE = 0.05
 
 
-async def _add(store: Store, attempt: Attempt, *texts: str) -> None:
-    await store.tasks.append(attempt, [ContentAdded(NOW, text) for text in texts], LEASE)
+async def _add(store: Store, attempt: Attempt, *texts: str) -> Attempt:
+    return await store.tasks.append(attempt, [ContentAdded(NOW, text) for text in texts], LEASE)
 
 
 async def _receive(live: Subscription, events: int) -> list[Batch]:
@@ -37,8 +37,8 @@ async def test_what_is_added_arrives_in_order_and_numbered(store: Store) -> None
     task_id = await submit(store.tasks)
     async with store.feed.subscribe(task_id) as live:
         attempt = await claim(store.tasks, task_id)
-        await _add(store, attempt, "a", "b")
-        await _add(store, attempt, "c")
+        attempt = await _add(store, attempt, "a", "b")
+        attempt = await _add(store, attempt, "c")
         batches = await _receive(live, 4)
     page = await store.tasks.read(task_id, 1, 100)
     assert _events(batches) == list(page.events)
@@ -47,6 +47,16 @@ async def test_what_is_added_arrives_in_order_and_numbered(store: Store) -> None
     for batch in batches:
         assert batch.first == number
         number = batch.last + 1
+
+
+async def test_any_text_arrives_as_it_was(store: Store) -> None:
+    text = 'a,"b"\\\n\r\n\u2028\x85\x0b\x1d\u0000é🌊 data: x\n\n,'
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        attempt = await claim(store.tasks, task_id)
+        await _add(store, attempt, text, "")
+        batches = await _receive(live, 3)
+    assert _events(batches)[1:] == [ContentAdded(NOW, text), ContentAdded(NOW, "")]
 
 
 async def test_only_its_own_task_arrives(store: Store) -> None:
@@ -63,7 +73,7 @@ async def test_every_subscriber_gets_everything_and_shares_it(store: Store) -> N
     task_id = await submit(store.tasks)
     async with store.feed.subscribe(task_id) as one, store.feed.subscribe(task_id) as two:
         attempt = await claim(store.tasks, task_id)
-        await _add(store, attempt, "a")
+        attempt = await _add(store, attempt, "a")
         first, second = await _receive(one, 2), await _receive(two, 2)
     assert all(mine is theirs for mine, theirs in zip(first, second, strict=True))
 
@@ -75,7 +85,7 @@ async def test_a_subscriber_who_left_does_not_disturb_the_rest(store: Store) -> 
             pass
         attempt = await claim(store.tasks, task_id)
         async with store.feed.subscribe(task_id) as late:
-            await _add(store, attempt, "a")
+            attempt = await _add(store, attempt, "a")
             assert len(await _receive(late, 1)) == 1
         assert len(_events(await _receive(stays, 2))) == 2
 
@@ -94,10 +104,10 @@ async def test_one_who_falls_behind_gets_a_gap_and_goes_on(store: Store) -> None
     attempt = await claim(store.tasks, task_id)
     async with store.feed.subscribe(task_id) as slow, store.feed.subscribe(task_id) as quick:
         for number in range(QUEUE_LIMIT * 3):
-            await _add(store, attempt, str(number))
+            attempt = await _add(store, attempt, str(number))
             await _receive(quick, 1)
         assert await slow.receive(TIMEOUT) == Gap()
-        await _add(store, attempt, "after")
+        attempt = await _add(store, attempt, "after")
         batches = await _receive(slow, 1)
         assert _events(batches) == [ContentAdded(NOW, "after")]
         assert batches[0].first == 2 + QUEUE_LIMIT * 3 + 1

@@ -128,8 +128,9 @@ async def test_an_attempt_writes_and_completes(store: Store) -> None:
     attempt = await claim(store.tasks, task_id)
     assert attempt.number == 1
     assert attempt.task.status is TaskStatus.RUNNING
-    await store.tasks.append(attempt, [ContentAdded(NOW, "a"), ContentAdded(NOW, "b")], LEASE)
-    await store.tasks.append(attempt, [ContentAdded(NOW, "c\n\u2028é")], LEASE)
+    two = [ContentAdded(NOW, "a"), ContentAdded(NOW, "b")]
+    attempt = await store.tasks.append(attempt, two, LEASE)
+    attempt = await store.tasks.append(attempt, [ContentAdded(NOW, "c\n\u2028é")], LEASE)
     usage = Usage(1, 2, 3)
     done = attempt.task.complete(
         NOW + 5, text="abc\n\u2028é", finish_reason="stop", model="m-1", usage=usage
@@ -141,6 +142,18 @@ async def test_an_attempt_writes_and_completes(store: Store) -> None:
     log = await events(store.tasks, task_id)
     assert log[-1] == TaskEnded(NOW + 5, "abc\n\u2028é", "stop", "m-1", usage)
     assert fold(log).closed
+
+
+async def test_an_append_made_again_adds_nothing(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    attempt = await claim(store.tasks, task_id)
+    for texts in (["a"], ["b", "c"]):
+        added = [ContentAdded(NOW, text) for text in texts]
+        once = await store.tasks.append(attempt, added, LEASE)
+        assert await store.tasks.append(attempt, added, LEASE) == once
+        attempt = once
+    assert fold(await events(store.tasks, task_id)).text == "abc"
+    assert attempt.logged == len(await events(store.tasks, task_id)) == 5
 
 
 async def test_a_live_attempt_keeps_others_out(store: Store) -> None:

@@ -108,7 +108,7 @@ def test_a_store_that_is_not_there_is_told(upstream: Upstream) -> None:
         assert http.get("/api/tasks/stream", params={"taskId": "task_1_a"}).status_code == 503
         ready = http.get("/readyz")
         assert ready.status_code == 503
-        assert ready.json()["checks"]["store"] == "unreachable"
+        assert ready.json()["checks"]["store"] == "Redis cannot be reached"
         assert http.get("/healthz").status_code == 200
 
 

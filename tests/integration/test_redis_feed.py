@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from adapters.redis import RedisEventFeed, RedisTaskLog, open_client
+from adapters.redis import RedisEventFeed, RedisTaskLog
 from adapters.redis.layout import keys_of
+from adapters.redis.server import ServerConnection
 from application.follow_task import FollowTask
 from application.ports import Gap, StoreUnavailable
 from domain.events import ContentAdded, Event
 from domain.task import Attempt, Task, TaskRequest
+from tests.contract.conftest import to_redis
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 LEASE = 30.0
@@ -45,11 +47,12 @@ class Bench:
 
 @pytest.fixture
 async def bench(redis_url: str) -> AsyncIterator[Bench]:
-    client = open_client(redis_url)
-    feed = RedisEventFeed(client)
-    yield Bench(client, RedisTaskLog(client, 60.0), feed)
+    connection = to_redis(redis_url)
+    assert isinstance(connection, ServerConnection)
+    feed = RedisEventFeed(connection)
+    yield Bench(connection.client, RedisTaskLog(connection, 60.0), feed)
     await feed.aclose()
-    await client.aclose()
+    await connection.aclose()
 
 
 async def test_one_connection_for_any_number_of_subscribers(bench: Bench) -> None:
@@ -142,7 +145,8 @@ async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> 
     cutting = asyncio.create_task(cut_again_and_again())
     text = ""
     for number in range(600):
-        await bench.tasks.append(attempt, [ContentAdded(1, f"{number} ")], LEASE)
+        event = ContentAdded(1, f"{number} ")
+        attempt = await bench.tasks.append(attempt, [event], LEASE)
         text += f"{number} "
         await asyncio.sleep(0.001)
     done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
@@ -162,8 +166,8 @@ async def test_a_server_that_forgot_the_scripts_is_told_them_again(bench: Bench)
 
 
 async def test_a_store_that_is_not_there_is_unavailable() -> None:
-    client = open_client("redis://127.0.0.1:1/0")
-    tasks, feed = RedisTaskLog(client, 60.0), RedisEventFeed(client)
+    connection = to_redis("redis://127.0.0.1:1/0")
+    tasks, feed = RedisTaskLog(connection, 60.0), RedisEventFeed(connection)
     for call in (
         tasks.get("task_1_a"),
         tasks.create(Task.submit("task_1_a", REQUEST, 1)),
@@ -174,4 +178,4 @@ async def test_a_store_that_is_not_there_is_unavailable() -> None:
         with pytest.raises(StoreUnavailable):
             await call
     await feed.aclose()
-    await client.aclose()
+    await connection.aclose()

@@ -31,7 +31,7 @@ async def test_a_live_attempt_is_waited_for() -> None:
     attempt = await bench.attempt(lease=30.0)
     failing = asyncio.create_task(bench.fail(TASK_ID, REQUEST, 1))
     for text in ("a", "b"):
-        await bench.tasks.append(attempt, [ContentAdded(1, text)], 30.0)
+        attempt = await bench.tasks.append(attempt, [ContentAdded(1, text)], 30.0)
         done, _ = await asyncio.wait({failing}, timeout=0.05)
         assert not done
     end = attempt.task.complete(2, text="ab", finish_reason="stop", model="m", usage=None)

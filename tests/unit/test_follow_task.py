@@ -83,7 +83,7 @@ def test_everyone_sees_everything_once_and_in_order(
         for size, turn in zip(additions, turns, strict=False):
             events = [ContentAdded(1, str(number + each)) for each in range(size)]
             number += size
-            await tasks.append(attempt, events, 30.0)
+            attempt = await tasks.append(attempt, events, 30.0)
             if turn:
                 hungers[turn - 1].release()
                 await asyncio.sleep(0)

@@ -52,13 +52,15 @@ class SlowLog(MemoryTaskLog):
         self.open.set()
         self.appending = asyncio.Event()
         self.away = False
+        self.refused = asyncio.Event()
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         self.appending.set()
         await self.open.wait()
         if self.away:
+            self.refused.set()
             raise StoreUnavailable("away")
-        await super().append(attempt, events, lease)
+        return await super().append(attempt, events, lease)
 
 
 class Bench:
@@ -133,8 +135,21 @@ async def test_a_slow_log_pauses_the_model() -> None:
     assert "".join(await bench.content()) == "first" + half + half + "more" * 100
 
 
-async def test_the_store_goes_away_in_mid_stream() -> None:
+async def test_a_store_that_comes_back_costs_no_attempt() -> None:
     bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    bench.tasks.away = True
+    bench.model.say("b", FINISHED)
+    await bench.tasks.refused.wait()
+    bench.tasks.away = False
+    assert await running == Done()
+    assert "".join(await bench.content()) == "ab"
+
+
+async def test_a_store_that_stays_away_costs_the_attempt() -> None:
+    bench = Bench(lease=0.3)
     running = bench.deliver()
     bench.model.say("a")
     await bench.until_content("a")

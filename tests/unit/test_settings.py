@@ -67,7 +67,7 @@ def test_every_fault_is_told() -> None:
         "QSTASH_URL is set but QSTASH_TOKEN is not",
         "BASE_URL must be",
         "OPENAI_BASE_URL must be",
-        "REDIS_URL must be",
+        "REDIS_URL: must be",
     ):
         assert line in str(refused.value)
 

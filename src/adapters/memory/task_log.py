@@ -86,12 +86,14 @@ class MemoryTaskLog:
             return busy
         self._write(entry, entry.task.take(now))
         entry.lease_until = self._elapsed() + lease
-        return Attempt(entry.task)
+        return Attempt(entry.task, len(entry.events))
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         entry = self._held(attempt)
         entry.lease_until = self._elapsed() + lease
-        self._add(entry, tuple(events))
+        if len(entry.events) == attempt.logged:
+            self._add(entry, tuple(events))
+        return replace(attempt, logged=len(entry.events))
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         self._held(attempt).lease_until = self._elapsed() + lease

@@ -11,21 +11,20 @@ queue's id), `writer` (the attempt that may add events, 0 for none) |
 | `longtask:{id}:lease` | string | there while an attempt's lease is alive: Redis's clock decides |
 | `longtask:{id}:events` | channel | `epoch first [event, ...]`: what one step added |
 | `longtask:idempotency:<sha256>` | string | `fingerprint task-id`, for 24 hours |
+| `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
 
 Record and log live for the time to live after the last change. Each script in scripts/ is one
 atomic step; transitions are decided by the domain on a record that was read, and written only if
-it is still the same (commit.lua).
+it is still the same (commit.lua). In a Cluster the channel is a sharded one: it belongs to the slot
+of the keys.
 """
 
 import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 
 from application.ports import Batch
 from domain.events import (
@@ -40,6 +39,7 @@ from domain.events import (
 from domain.task import Task
 
 PREFIX = "longtask:"
+CHECK_KEY = f"{PREFIX}check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,6 @@ def keys_of(task_id: str) -> TaskKeys:
 def idempotency_key(key: str) -> str:
     """A client's text of any kind, as a key of a bounded length."""
     return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
-
-
-def load_script(client: Redis, name: str) -> AsyncScript:
-    """Called by its hash, and sent whole where the server does not know it (yet, or any more)."""
-    source = files("adapters.redis").joinpath("scripts", f"{name}.lua").read_text()
-    return client.register_script(source)
 
 
 class _Status(msgspec.Struct, array_like=True, tag="s"):

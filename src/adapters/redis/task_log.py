@@ -4,27 +4,23 @@ The domain decides every transition, on the record as it was read; Redis writes 
 the record is still the same, else the decision is made anew. Appends check the attempt's right to
 write in the same step that adds and publishes.
 
-No command is sent a second time by the client: an append whose answer was lost may have been
-carried out, and twice the same text would be worse than a lost attempt.
+No command is sent a second time here. Who repeats one may do so safely: an append that was carried
+out before adds nothing.
 """
 
-import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
+from adapters.redis.connection import Connection, Script, Word
 from adapters.redis.layout import (
+    CHECK_KEY,
     decode_event,
     decode_task,
     encode_event,
     encode_task,
     idempotency_key,
     keys_of,
-    load_script,
 )
 from application.ports import (
     IDEMPOTENCY_TTL,
@@ -32,7 +28,6 @@ from application.ports import (
     LeaseLost,
     Page,
     Settled,
-    StoreUnavailable,
     UnknownTask,
 )
 from domain.events import Event, TaskStatus, fold
@@ -42,48 +37,47 @@ TEXT_PAGE = 5_000
 
 
 class RedisTaskLog:
-    def __init__(self, client: Redis, ttl: float) -> None:
-        """Logs live for `ttl` seconds after their last change. The client must not retry."""
-        self._client = client
+    def __init__(self, connection: Connection, ttl: float) -> None:
+        """Logs live for `ttl` seconds after their last change."""
+        self._call = connection.call
         self._ttl = _milliseconds(ttl)
-        self._create = load_script(client, "create")
-        self._append = load_script(client, "append")
-        self._commit = load_script(client, "commit")
-        self._revoke = load_script(client, "revoke")
-        self._read = load_script(client, "read")
+        self._create = Script(connection, "create")
+        self._reserve = Script(connection, "reserve")
+        self._append = Script(connection, "append")
+        self._renew = Script(connection, "renew")
+        self._commit = Script(connection, "commit")
+        self._revoke = Script(connection, "revoke")
+        self._note = Script(connection, "note")
+        self._read = Script(connection, "read")
 
     async def create(self, submitted: Change) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)
         epoch = secrets.token_hex(8)
-        values: list[Any] = [encode_task(task), task.status.value, task.attempt, epoch]
+        values: list[Word] = [encode_task(task), task.status.value, task.attempt, epoch]
         events = map(encode_event, submitted.events)
-        async with _translated():
-            written = await self._create(
-                keys=[keys.record, keys.log], args=[*values, self._ttl, keys.channel, *events]
-            )
+        written = await self._create(
+            [keys.record, keys.log], [*values, self._ttl, keys.channel, *events]
+        )
         return task if written else await self.get(task.id)
 
     async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
-        name, bound = idempotency_key(key), f"{fingerprint} {task_id}"
-        async with _translated():
-            before: Any = await self._client.set(name, bound, nx=True, get=True, ex=IDEMPOTENCY_TTL)
-        found, _, found_id = (bound if before is None else before.decode()).partition(" ")
+        bound = await self._reserve(
+            [idempotency_key(key)], [f"{fingerprint} {task_id}", IDEMPOTENCY_TTL]
+        )
+        found, _, found_id = bound.decode().partition(" ")
         return found, found_id
 
     async def release(self, key: str) -> None:
-        async with _translated():
-            await self._client.delete(idempotency_key(key))
+        await self._call("DEL", idempotency_key(key))
 
     async def note_message(self, task_id: str, message_id: str) -> Task:
-        task = await self.get(task_id)
-        async with _translated():
-            await self._client.hset(keys_of(task_id).record, "message", message_id)
-        return replace(task, message_id=message_id)
+        task = await self._note([keys_of(task_id).record], [message_id])
+        if task is None:
+            raise UnknownTask(task_id)
+        return replace(decode_task(task), message_id=message_id)
 
     async def get(self, task_id: str) -> Task:
-        async with _translated():
-            fields: Any = await self._client.hmget(keys_of(task_id).record, "task", "message")
-        task, message = fields
+        task, message = await self._call("HMGET", keys_of(task_id).record, "task", "message")
         if task is None:
             raise UnknownTask(task_id)
         record = decode_task(task)
@@ -97,40 +91,45 @@ class RedisTaskLog:
             if busy := await self._busy(task):
                 return busy
             change = task.take(now)
-            if await self._write(task, change, free=True, lease=lease):
-                return Attempt(change.task)
+            if logged := await self._write(task, change, free=True, lease=lease):
+                return Attempt(change.task, logged)
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> None:
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         keys = keys_of(attempt.task.id)
-        values: list[Any] = [attempt.number, _milliseconds(lease), self._ttl, keys.channel]
-        async with _translated():
-            written = await self._append(
-                keys=[keys.record, keys.log, keys.lease], args=[*values, *map(encode_event, events)]
-            )
-        if not written:
+        times = (_milliseconds(lease), self._ttl)
+        values: list[Word] = [attempt.number, attempt.logged, *times, keys.channel]
+        logged = await self._append(
+            [keys.record, keys.log, keys.lease], [*values, *map(encode_event, events)]
+        )
+        if not logged:
             raise LeaseLost
+        return replace(attempt, logged=logged)
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
-        await self.append(attempt, (), lease)
+        keys = keys_of(attempt.task.id)
+        values = [attempt.number, _milliseconds(lease), self._ttl]
+        if not await self._renew([keys.record, keys.log, keys.lease], values):
+            raise LeaseLost
 
     async def settle(self, attempt: Attempt, change: Change) -> None:
-        if not await self._write(attempt.task, change, writer=attempt.number):
+        if not await self._write(
+            attempt.task, change, writer=attempt.number, logged=attempt.logged
+        ):
             raise LeaseLost
 
     async def cancel(self, task_id: str, now: int) -> Task:
         while True:
             task = await self.get(task_id)
             task.cancel(now, "")  # refused before anything is touched
-            keys = keys_of(task_id)
-            async with _translated():
-                revoked = await self._revoke(
-                    keys=[keys.record], args=[task.status.value, task.attempt]
-                )
+            revoked = await self._revoke(
+                [keys_of(task_id).record], [task.status.value, task.attempt]
+            )
             # The text stands still from here on. Should this process die now, the attempt's lease
             # lapses like that of any other that was lost.
             if revoked:
-                change = task.cancel(now, fold(await self._events(task_id)).text)
-                if await self._write(task, change, writer=0):
+                events = await self._events(task_id)
+                change = task.cancel(now, fold(events).text)
+                if await self._write(task, change, writer=0, logged=len(events)):
                     return change.task
 
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
@@ -144,16 +143,15 @@ class RedisTaskLog:
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         keys = keys_of(task_id)
-        async with _translated():
-            page = await self._read(keys=[keys.record, keys.log], args=[after, after + limit - 1])
+        page = await self._read([keys.record, keys.log], [after, after + limit - 1])
         if page is None:
             raise UnknownTask(task_id)
         epoch, length, events = page
         return Page(epoch.decode(), length, after + 1, tuple(map(decode_event, events)))
 
     async def check(self) -> None:
-        async with _translated():
-            await self._client.ping()
+        # A write, since a replica and a server whose memory is full answer everything else.
+        await self._call("SET", CHECK_KEY, "", "EX", 10)
 
     async def _events(self, task_id: str) -> list[Event]:
         events: list[Event] = []
@@ -166,8 +164,7 @@ class RedisTaskLog:
     async def _busy(self, task: Task) -> Busy | None:
         if task.status is not TaskStatus.RUNNING:
             return None
-        async with _translated():
-            left = await self._client.pttl(keys_of(task.id).lease)
+        left = await self._call("PTTL", keys_of(task.id).lease)
         return Busy(left / 1000) if left > 0 else None
 
     async def _write(
@@ -176,20 +173,23 @@ class RedisTaskLog:
         change: Change,
         *,
         writer: int | None = None,
+        logged: int = 0,
         free: bool = False,
         lease: float = 0.0,
-    ) -> bool:
-        """Whether the change was written: the record was still the expected one, its writer that
-        one (if given), and no live lease in the way (if it must be `free`)."""
+    ) -> int:
+        """Write the change if the record is still the expected one, its writer that one (if
+        given), its log no shorter than that, and no live lease in the way (if it must be `free`).
+        Answers the length of the log, 0 if nothing was written."""
         keys, task = keys_of(expected.id), change.task
         runs = task.status is TaskStatus.RUNNING
-        preconditions: list[Any] = [
+        preconditions: list[Word] = [
             expected.status.value,
             expected.attempt,
             "" if writer is None else writer,
+            logged,
             int(free),
         ]
-        state: list[Any] = [
+        state: list[Word] = [
             encode_task(task),
             task.status.value,
             task.attempt,
@@ -198,21 +198,12 @@ class RedisTaskLog:
             self._ttl,
             keys.channel,
         ]
-        async with _translated():
-            written = await self._commit(
-                keys=[keys.record, keys.log, keys.lease],
-                args=[*preconditions, *state, *map(encode_event, change.events)],
-            )
-        return bool(written)
+        written: int = await self._commit(
+            [keys.record, keys.log, keys.lease],
+            [*preconditions, *state, *map(encode_event, change.events)],
+        )
+        return written
 
 
 def _milliseconds(seconds: float) -> int:
     return 0 if seconds <= 0 else max(1, round(seconds * 1000))
-
-
-@contextlib.asynccontextmanager
-async def _translated() -> AsyncIterator[Any]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error

@@ -107,8 +107,8 @@ def _connected(task: Task, now: int) -> bytes:
 
 
 async def stream(following: Following, frames: Frames, clock: Clock) -> AsyncGenerator[bytes, None]:
-    """The body. Ends after the task's last event, when this process stops, and when the store goes
-    away: the client connects again and goes on from where it stands."""
+    """The body. Ends after the task's last event, when this process stops, and when live delivery
+    does not come about: the client connects again and goes on from where it stands."""
     task = following.task
     batches = following.batches
     try:

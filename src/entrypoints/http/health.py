@@ -44,7 +44,10 @@ async def readyz(
 async def _state(part: TaskLog | TaskQueue) -> str:
     try:
         await part.check()
-    except (StoreUnavailable, QueueUnavailable) as error:
+    except StoreUnavailable as error:
+        log.warning("not ready", error=str(error))
+        return error.reason
+    except QueueUnavailable as error:
         log.warning("not ready", error=str(error))
         return "unreachable"
     except QueueRefused as error:

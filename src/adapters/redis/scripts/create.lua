@@ -10,5 +10,5 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('DEL', KEYS[2])
 redis.call('RPUSH', KEYS[2], unpack(ARGV, 7))
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
-redis.call('PUBLISH', ARGV[6], ARGV[4] .. ' 1 [' .. table.concat(ARGV, ',', 7) .. ']')
+redis.call(publish, ARGV[6], ARGV[4] .. ' 1 [' .. table.concat(ARGV, ',', 7) .. ']')
 return 1

@@ -1,0 +1,158 @@
+"""The way to Redis through Upstash's REST API, for networks that only HTTPS leaves.
+
+Commands go through Upstash's own SDK; a channel is one long-lived HTTP stream, `POST
+/subscribe/<channel>`, of server-sent events whose data is `subscribe,<channel>,<count>` or
+`message,<channel>,<text>` (Upstash's documentation, redis/features/restapi, and its SDK for
+TypeScript).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import structlog
+from httpx_sse import SSEError, aconnect_sse
+from upstash_redis.asyncio import Redis
+from upstash_redis.errors import UpstashError
+
+from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
+from application.ports import StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+SILENCE = 5.0
+"""Seconds without a message on a stream after which one is published to see whether it arrives. A
+stream that died without a word is noticed after three times as many."""
+PROBE = b""
+
+
+class RestConnection:
+    publish = "PUBLISH"
+
+    def __init__(self, url: str, token: str, *, connections: int, timeout: float) -> None:
+        """At most so many commands are under way at once, each for `timeout` seconds at most."""
+        self._redis = Redis(url, token, rest_retries=0, allow_telemetry=False)
+        self._streams = httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(timeout, read=None),
+            limits=httpx.Limits(max_connections=None),
+        )
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(connections)
+
+    async def call(self, *words: Word) -> Any:
+        command = [word.decode() if isinstance(word, bytes) else word for word in words]
+        try:
+            async with self._free, asyncio.timeout(self._timeout):
+                return _as_bytes(await self._redis.execute(command))
+        except UpstashError as error:
+            if str(error).startswith("NOSCRIPT"):
+                raise UnknownScript from error
+            raise fault(str(error)) from error
+        except TimeoutError as error:
+            raise StoreUnavailable("Redis's REST API does not answer in time") from error
+        except httpx.HTTPError as error:
+            raise StoreUnavailable("Redis's REST API cannot be reached", str(error)) from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # No JSON, or another: something else stands at this address, or in between.
+            raise StoreUnavailable("What answers is not Redis's REST API") from error
+
+    async def listen(self) -> Listener:
+        return RestListener(self, self._streams)
+
+    async def aclose(self) -> None:
+        await self._redis.close()
+        await self._streams.aclose()
+
+
+def _as_bytes(answer: Any) -> Any:
+    if isinstance(answer, str):
+        return answer.encode()
+    if isinstance(answer, list):
+        return [_as_bytes(each) for each in answer]
+    return answer
+
+
+class _Stream:
+    def __init__(self, reading: asyncio.Task[None]) -> None:
+        self.reading = reading
+        self.heard_at = asyncio.get_running_loop().time()
+
+
+class RestListener:
+    """A stream that breaks is opened again by itself, the others go on: its channel is confirmed
+    anew, which tells of the hole."""
+
+    def __init__(self, connection: RestConnection, http: httpx.AsyncClient) -> None:
+        self._connection = connection
+        self._http = http
+        self._streams: dict[str, _Stream] = {}
+        self._heard: asyncio.Queue[Confirmed | Published] = asyncio.Queue()
+        self._watch = asyncio.create_task(self._watch_silence())
+
+    async def subscribe(self, channels: Iterable[str]) -> None:
+        for channel in channels:
+            self._open(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        await _ended([self._streams.pop(channel).reading])
+
+    async def messages(self) -> AsyncIterator[Confirmed | Published]:
+        while True:
+            yield await self._heard.get()
+
+    async def aclose(self) -> None:
+        await _ended([self._watch, *(stream.reading for stream in self._streams.values())])
+
+    def _open(self, channel: str) -> None:
+        self._streams[channel] = _Stream(asyncio.create_task(self._read(channel)))
+
+    async def _read(self, channel: str) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                async with aconnect_sse(
+                    self._http, "POST", f"/subscribe/{quote(channel, safe='')}"
+                ) as source:
+                    source.response.raise_for_status()
+                    async for event in source.aiter_sse():
+                        pause = FIRST_PAUSE
+                        self._take(channel, event.data)
+            except (httpx.HTTPError, SSEError) as error:
+                log.warning("stream of the store broke", error=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _take(self, channel: str, data: str) -> None:
+        kind, _, rest = data.partition(",")
+        _, _, text = rest.partition(",")
+        self._streams[channel].heard_at = asyncio.get_running_loop().time()
+        if kind == "subscribe":
+            self._heard.put_nowait(Confirmed(channel))
+        elif kind == "message" and text.encode() != PROBE:
+            self._heard.put_nowait(Published(channel, text.encode()))
+
+    async def _watch_silence(self) -> None:
+        while True:
+            await asyncio.sleep(SILENCE)
+            now = asyncio.get_running_loop().time()
+            for channel, stream in list(self._streams.items()):
+                if now - stream.heard_at > 3 * SILENCE:
+                    log.warning("stream of the store fell silent")
+                    await _ended([stream.reading])
+                    if channel in self._streams:
+                        self._open(channel)
+                elif now - stream.heard_at > SILENCE:
+                    with contextlib.suppress(StoreUnavailable):
+                        await self._connection.call("PUBLISH", channel, PROBE)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,273 @@
+"""The ways to Redis beside one plain server: Sentinel, Cluster, REST, and what breaks on each."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from adapters.redis import Connection, RedisEventFeed, RedisTaskLog, RestConnection
+from adapters.redis import rest as rest_module
+from adapters.redis.layout import keys_of
+from application.follow_task import FollowTask
+from application.ports import Gap, LeaseLost, StoreUnavailable, Subscription
+from domain.events import ContentAdded, Event, fold
+from domain.task import Attempt, Task, TaskRequest
+from tests.contract.conftest import to_redis
+from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
+from tests.rest_front import TOKEN, RestFront
+from tests.running import eventually
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+LEASE = 30.0
+
+
+@dataclass
+class Bench:
+    tasks: RedisTaskLog
+    feed: RedisEventFeed
+
+    async def running(self) -> Attempt:
+        task_id = f"task_1_{secrets.token_hex(6)}"
+        await self.tasks.create(Task.submit(task_id, REQUEST, 1))
+        attempt = await self.tasks.claim(task_id, LEASE, 1)
+        assert isinstance(attempt, Attempt)
+        return attempt
+
+    async def add(self, attempt: Attempt, text: str) -> Attempt:
+        """As RunTask does: an append may be made again."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await self.tasks.append(attempt, [ContentAdded(1, text)], LEASE)
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+
+    async def follow(self, task_id: str) -> list[Event]:
+        """All events of one who follows from the first one to the last."""
+        following = await FollowTask(self.tasks, self.feed, silence=0.2)(task_id, None)
+        assert following is not None
+        seen: list[Event] = []
+        async for ready in following.batches:
+            for batch in ready:
+                assert batch.first == len(seen) + 1
+                seen.extend(batch.events)
+        return seen
+
+    async def end(self, attempt: Attempt, text: str) -> None:
+        done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await self.tasks.settle(attempt, done)
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def _bench(connection: Connection) -> AsyncIterator[Bench]:
+    feed = RedisEventFeed(connection)
+    try:
+        yield Bench(RedisTaskLog(connection, 60.0), feed)
+    finally:
+        await feed.aclose()
+        await connection.aclose()
+
+
+def _says(server: LocalRedis, *words: str) -> str:
+    return redis_cli("-p", str(server.port), *words)
+
+
+async def _gap(live: Subscription) -> None:
+    """Return at the next Gap."""
+    async with asyncio.timeout(20):
+        while await live.receive(20.0) != Gap():
+            pass
+
+
+async def test_a_log_that_lost_its_end_becomes_another(redis_url: str) -> None:
+    """As after a failover to a replica that had not got everything."""
+    connection = to_redis(redis_url)
+    async with _bench(connection) as bench:
+        attempt = await bench.running()
+        task_id = attempt.task.id
+        attempt = await bench.add(await bench.add(attempt, "a"), "b")
+        before = await bench.tasks.read(task_id, 0, 10)
+        await connection.call("RPOP", keys_of(task_id).log)
+        with pytest.raises(LeaseLost):
+            await bench.tasks.append(attempt, [ContentAdded(1, "c")], LEASE)
+        after = await bench.tasks.read(task_id, 0, 10)
+        assert after.epoch != before.epoch
+        assert after.epoch.isalnum()
+        second = await bench.tasks.claim(task_id, LEASE, 1)
+        assert isinstance(second, Attempt), "the attempt that lost its log must not hold the task"
+        second = await bench.add(second, "whole")
+        await bench.end(second, "whole")
+        assert fold(await bench.follow(task_id)).text == "whole"
+
+
+# Sentinel
+
+
+@contextmanager
+def _sentinel() -> Iterator[tuple[str, LocalRedis, LocalRedis]]:
+    """The URL of a service, its master, and its replica."""
+    with (
+        LocalRedis().running() as master,
+        LocalRedis("--replicaof", "127.0.0.1", str(master.port)).running() as replica,
+    ):
+        eventually(lambda: "master_link_status:up" in _says(replica, "info", "replication"))
+        sentinel = LocalRedis(sentinel_of=master.port)
+        with sentinel.running():
+            eventually(lambda: "num-slaves\n1" in _says(sentinel, "sentinel", "master", "tasks"))
+            yield f"redis+sentinel://127.0.0.1:{sentinel.port}/tasks", master, replica
+
+
+async def test_sentinel_names_a_new_master() -> None:
+    with _sentinel() as (url, master, replica):
+        async with _bench(to_redis(url)) as bench:
+            attempt = await bench.running()
+            following = asyncio.create_task(bench.follow(attempt.task.id))
+            attempt = await bench.add(attempt, "a")
+            eventually(lambda: _says(replica, "llen", keys_of(attempt.task.id).log).strip() == "3")
+            master.kill()
+            attempt = await bench.add(attempt, "b")
+            await bench.end(attempt, "ab")
+            async with asyncio.timeout(20):
+                assert fold(await following).text == "ab"
+            assert "role:master" in _says(replica, "info", "replication")
+
+
+# Cluster
+
+
+async def test_a_slot_that_moves_takes_its_subscribers_along() -> None:
+    with running_cluster() as nodes:
+        async with _bench(to_redis(cluster_url(nodes))) as bench:
+            attempt = await bench.running()
+            slot = int(_says(nodes[0], "cluster", "keyslot", attempt.task.id))
+            async with bench.feed.subscribe(attempt.task.id) as live:
+                await asyncio.to_thread(_move, nodes, slot)
+                await _gap(live)
+                attempt = await bench.add(attempt, "after")
+                received = await live.receive(10.0)
+                assert received
+                assert not isinstance(received, Gap)
+                assert received[-1].events == (ContentAdded(1, "after"),)
+
+
+def _move(nodes: list[LocalRedis], slot: int) -> None:
+    """One slot, with its keys, to another node."""
+    ids = [_says(node, "cluster", "myid").strip() for node in nodes]
+    source = next(
+        index
+        for index, node in enumerate(nodes)
+        if _says(node, "cluster", "countkeysinslot", str(slot)).strip() != "0"
+    )
+    target = (source + 1) % len(nodes)
+    to, of = nodes[target], nodes[source]
+    _says(to, "cluster", "setslot", str(slot), "importing", ids[source])
+    _says(of, "cluster", "setslot", str(slot), "migrating", ids[target])
+    keys = _says(of, "cluster", "getkeysinslot", str(slot), "100").split()
+    _says(of, "migrate", "127.0.0.1", str(to.port), "", "0", "5000", "keys", *keys)
+    for node in (to, of, nodes[3 - source - target]):
+        _says(node, "cluster", "setslot", str(slot), "node", ids[target])
+
+
+async def test_a_node_that_dies_and_comes_back() -> None:
+    options = ("--appendonly", "yes")
+    with running_cluster(*options) as nodes:
+        async with _bench(to_redis(cluster_url(nodes))) as bench:
+            attempts = [await bench.running() for _ in range(6)]
+            following = [asyncio.create_task(bench.follow(each.task.id)) for each in attempts]
+            attempts = [await bench.add(each, "a") for each in attempts]
+            nodes[0].kill()
+            nodes[0].start()
+            for each in [await bench.add(each, "b") for each in attempts]:
+                await bench.end(each, "ab")
+            async with asyncio.timeout(20):
+                for seen in await asyncio.gather(*following):
+                    assert fold(seen).text == "ab"
+
+
+# REST
+
+
+def _over_rest(front: RestFront, token: str = TOKEN) -> RestConnection:
+    return RestConnection(front.url, token, connections=10, timeout=2.0)
+
+
+async def test_a_stream_that_is_cut_is_a_gap_and_delivery_goes_on(rest_front: RestFront) -> None:
+    async with _bench(_over_rest(rest_front)) as bench:
+        attempt = await bench.running()
+        async with bench.feed.subscribe(attempt.task.id) as live:
+            rest_front.cut()
+            await _gap(live)
+            attempt = await bench.add(attempt, "after")
+            assert await live.receive(5.0)
+
+
+async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
+    rest_front: RestFront,
+) -> None:
+    async with _bench(_over_rest(rest_front)) as bench:
+        attempt = await bench.running()
+        following = [asyncio.create_task(bench.follow(attempt.task.id)) for _ in range(2)]
+        text = ""
+        for number in range(150):
+            attempt = await bench.add(attempt, f"{number} ")
+            text += f"{number} "
+            if number % 40 == 20:
+                rest_front.cut()
+        await bench.end(attempt, text)
+        async with asyncio.timeout(20):
+            one, two = await asyncio.gather(*following)
+        assert one == two
+        assert fold(one).text == text
+
+
+async def test_a_stream_that_falls_silent_is_opened_anew(
+    rest_front: RestFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest_module, "SILENCE", 0.2)
+    async with _bench(_over_rest(rest_front)) as bench:
+        attempt = await bench.running()
+        async with bench.feed.subscribe(attempt.task.id) as live:
+            opened = rest_front.opened
+            assert await live.receive(1.5) is None, "probes must keep a good stream alive"
+            assert rest_front.opened == opened
+            rest_front.silent.set()
+            await asyncio.sleep(0.3)
+            attempt = await bench.add(attempt, "unheard")
+            await asyncio.to_thread(eventually, lambda: rest_front.refused > 0)
+            rest_front.silent.clear()
+            await _gap(live)
+            assert rest_front.opened > opened
+            await bench.add(attempt, "heard")
+            assert await live.receive(5.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "reason"),
+    [
+        ("", "wrong", "Redis's REST API refuses the token"),
+        ("/healthz", TOKEN, "What answers is not Redis's REST API"),
+    ],
+)
+async def test_a_wrong_token_or_address_is_told(
+    rest_front: RestFront, path: str, token: str, reason: str
+) -> None:
+    connection = RestConnection(rest_front.url + path, token, connections=1, timeout=2.0)
+    async with _bench(connection) as bench:
+        with pytest.raises(StoreUnavailable) as told:
+            await bench.tasks.check()
+        assert told.value.reason == reason
+
+
+async def test_a_rest_api_that_is_not_there_is_told() -> None:
+    async with _bench(RestConnection("http://127.0.0.1:1", TOKEN, connections=1, timeout=2.0)) as b:
+        with pytest.raises(StoreUnavailable) as told:
+            await b.tasks.check()
+        assert told.value.reason == "Redis's REST API cannot be reached"
