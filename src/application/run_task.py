@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 
+from application.cancellation import end_tasks
 from application.ports import (
     Busy,
     Clock,
@@ -246,9 +247,7 @@ class RunTask:
                     task.result()
             return *writer.result(), reader.result()
         finally:
-            for task in (reader, writer, *others):
-                task.cancel()
-            await asyncio.gather(reader, writer, *others, return_exceptions=True)
+            await end_tasks([reader, writer, *others])
 
     async def _read_model(self, request: TaskRequest, pieces: "_Pieces") -> Finished:
         finished: Finished | None = None

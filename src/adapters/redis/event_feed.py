@@ -17,6 +17,7 @@ import structlog
 
 from adapters.redis.connection import Confirmed, Connection, Listener, Published
 from adapters.redis.layout import decode_batch, keys_of
+from application.cancellation import end_tasks
 from application.fan_out import QUEUE_LIMIT, FanOut, Inbox
 from application.ports import StoreUnavailable
 
@@ -66,8 +67,7 @@ class RedisEventFeed:
     async def aclose(self) -> None:
         self.close()
         if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+            await end_tasks([self._listening])
 
     async def _wait_for(self, channel: _Channel) -> None:
         try:

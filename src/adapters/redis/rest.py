@@ -19,6 +19,7 @@ from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
 from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
+from application.cancellation import end_tasks
 from application.ports import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -100,14 +101,14 @@ class RestListener:
             self._open(channel)
 
     async def unsubscribe(self, channel: str) -> None:
-        await _ended([self._streams.pop(channel).reading])
+        await end_tasks([self._streams.pop(channel).reading])
 
     async def messages(self) -> AsyncIterator[Confirmed | Published]:
         while True:
             yield await self._heard.get()
 
     async def aclose(self) -> None:
-        await _ended([self._watch, *(stream.reading for stream in self._streams.values())])
+        await end_tasks([self._watch, *(stream.reading for stream in self._streams.values())])
 
     def _open(self, channel: str) -> None:
         self._streams[channel] = _Stream(asyncio.create_task(self._read(channel)))
@@ -144,15 +145,9 @@ class RestListener:
             for channel, stream in list(self._streams.items()):
                 if now - stream.heard_at > 3 * SILENCE:
                     log.warning("stream of the store fell silent")
-                    await _ended([stream.reading])
+                    await end_tasks([stream.reading])
                     if channel in self._streams:
                         self._open(channel)
                 elif now - stream.heard_at > SILENCE:
                     with contextlib.suppress(StoreUnavailable):
                         await self._connection.call("PUBLISH", channel, PROBE)
-
-
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

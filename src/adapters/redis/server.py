@@ -20,6 +20,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 
 from adapters.redis.address import Address
 from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
+from application.cancellation import end_tasks
 from application.ports import StoreUnavailable
 
 HEALTH_CHECK = 5
@@ -43,7 +44,8 @@ def _translated() -> Iterator[None]:
         raise UnknownScript from error
     except ResponseError as error:
         raise fault(f"{error.status_code or ''} {error}".strip()) from error
-    except (RedisError, RedisClusterException, OSError) as error:
+    except (RedisError, RedisClusterException, OSError, AttributeError, RuntimeError) as error:
+        # The last two: redis-py takes connections of a cluster's node away under a command.
         code = getattr(error, "status_code", None)  # a refused password is a ConnectionError
         if code:
             raise fault(f"{code} {error}") from error
@@ -84,12 +86,11 @@ class ServerListener:
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         with _translated():
-            # Past PubSub's own lists, since the list of what is wanted is kept by the feed.
-            await self.pubsub.execute_command("SUBSCRIBE", *channels)
+            await _send(self.pubsub, "SUBSCRIBE", *channels)
 
     async def unsubscribe(self, channel: str) -> None:
         with _translated():
-            await self.pubsub.execute_command("UNSUBSCRIBE", channel)
+            await _send(self.pubsub, "UNSUBSCRIBE", channel)
 
     async def messages(self) -> AsyncIterator[Confirmed | Published]:
         async for kind, channel, data in _heard(self.pubsub):
@@ -158,15 +159,13 @@ class ClusterListener:
             yield heard
 
     async def aclose(self) -> None:
-        for each in self._listening:
-            each.cancel()
-        await asyncio.gather(*self._listening, return_exceptions=True)
+        await end_tasks(self._listening)
         await self._opened.aclose()
 
     async def _tell(self, command: str, channel: str) -> None:
         try:
             with _translated():
-                await (await self._node_of(channel)).execute_command(command, channel)
+                await _send(await self._node_of(channel), command, channel)
         except StoreUnavailable as error:
             self._heard.put_nowait(error)
             raise
@@ -198,6 +197,15 @@ class ClusterListener:
             self._heard.put_nowait(error)
 
 
+async def _send(pubsub: PubSub, *words: str) -> None:
+    """Past PubSub's own lists, since the feed keeps that of what is wanted, and past its own way
+    of connecting again, which would get into the way of whoever reads."""
+    connection = pubsub.connection
+    if connection is None or not connection.is_connected:
+        raise ConnectionError("connection lost")
+    await connection.send_command(*words)
+
+
 async def _heard(pubsub: PubSub) -> AsyncIterator[tuple[bytes, bytes, Any]]:
     """Kind, channel and data of whatever arrives. Raises StoreUnavailable once the server is
     silent for too long."""
@@ -209,7 +217,7 @@ async def _heard(pubsub: PubSub) -> AsyncIterator[tuple[bytes, bytes, Any]]:
                 if unanswered == UNANSWERED_LIMIT:
                     raise StoreUnavailable("Redis fell silent")
                 unanswered += 1
-                await pubsub.execute_command("PING")
+                await _send(pubsub, "PING")
                 continue
         unanswered = 0
         if len(response) == 3:  # else a pong
