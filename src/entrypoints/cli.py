@@ -19,6 +19,7 @@ from entrypoints.settings import (
     describe,
     load_settings,
 )
+from entrypoints.workers import serve_workers
 
 SETTINGS_EXIT = 2
 
@@ -41,12 +42,16 @@ def main() -> None:
 @main.command("serve")
 @click.option("--host", help="Address to listen on (LONGTASK_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port (LONGTASK_PORT).")
-def serve_command(host: str | None, port: int | None) -> None:
+@click.option("--workers", type=int, help="Processes (LONGTASK_WORKERS); more than one need Redis.")
+def serve_command(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the service."""
-    settings = _settings(host=host, port=port)
+    settings = _settings(host=host, port=port, workers=workers)
     configure_logs(settings.log_level, settings.console_logs)
     try:
-        serve(settings)
+        if settings.workers == 1:
+            serve(settings)
+        else:
+            serve_workers(settings)
     except AddressTaken as error:
         raise click.ClickException(str(error)) from error
 

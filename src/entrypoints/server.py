@@ -101,19 +101,28 @@ class Service:
     `run` may be used where signals belong to somebody else: then `stop` ends it.
     """
 
-    def __init__(self, settings: Settings, *, signals: bool = True) -> None:
-        """Raises AddressTaken."""
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        listener: socket.socket | None = None,
+        qstash_url: str | None = None,
+        signals: bool = True,
+    ) -> None:
+        """A worker among several is given the socket and the queue that they share. Raises
+        AddressTaken."""
         self._settings = settings
-        self._listener = listen(settings.host, settings.port)
+        self._listener = listener or listen(settings.host, settings.port)
         self.url = url_of(self._listener)
         self._local: Server | None = None
-        if settings.embedded_qstash:
+        if settings.embedded_qstash and qstash_url is None:
             self._local_listener = listen("127.0.0.1", settings.local_qstash_port)
             self._local = local_qstash(signals=False)
+            qstash_url = url_of(self._local_listener)
         self.container = Container(
             settings=settings,
             base_url=settings.base_url or self.url,
-            qstash_url=url_of(self._local_listener) if self._local else settings.qstash_url,
+            qstash_url=qstash_url or settings.qstash_url,
         )
         self._server = Server(
             create_app(self.container), lambda: stop_work(self.container), signals=signals
@@ -156,7 +165,7 @@ class Service:
 def serve(settings: Settings) -> None:
     """Run the service until a signal. Raises AddressTaken."""
     service = Service(settings)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(service.run())
 
 
@@ -165,7 +174,7 @@ def serve_local_qstash(host: str, port: int) -> None:
     listener = listen(host, port)
     server = local_qstash(signals=True)
     log.info("local QStash listening", url=url_of(listener))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(server.serve([listener]))
 
 
@@ -175,7 +184,7 @@ def local_qstash(*, signals: bool) -> Server:
     return Server(app, lambda: None, signals=signals)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # noqa: PLC0415  (not on every platform)
     except ImportError:

@@ -47,6 +47,13 @@ class Settings(BaseSettings):
         description="Where QStash reaches this service. Required with QSTASH_TOKEN; otherwise the "
         "address it listens on.",
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        alias="LONGTASK_WORKERS",
+        description="Processes that serve. More than one need Redis.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", alias="LONGTASK_LOG_LEVEL", description="DEBUG, INFO, WARNING or ERROR."
     )
@@ -230,6 +237,11 @@ class Settings(BaseSettings):
             if url is not None and not _is_http_url(url):
                 faults.append(f"{name} must be an http:// or https:// URL with no query")
         faults += self._redis_faults()
+        if self.workers > 1 and self.store == "memory":
+            faults.append(
+                f"LONGTASK_WORKERS is {self.workers}, but without REDIS_URL tasks live in the "
+                "memory of one process"
+            )
         if faults:
             raise PydanticCustomError("contradiction", "{faults}", {"faults": "\n".join(faults)})
         self.base_url = self.base_url.rstrip("/") if self.base_url else None

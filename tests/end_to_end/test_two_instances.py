@@ -1,13 +1,30 @@
 """Two instances in processes of their own over one Redis: any of them serves any request."""
 
+import contextlib
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
+import httpx
 import pytest
 
-from tests.processes import found_in, process_of
-from tests.running import Client, Seen, eventually, running_service, settings_for
+from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from tests.processes import found_in, process_of, run_to_its_end
+from tests.redis_server import free_port
+from tests.running import (
+    Client,
+    Seen,
+    eventually,
+    running_local_qstash,
+    running_service,
+    settings_for,
+)
+from tests.tcp_proxy import TcpProxy
 from tests.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 
 
@@ -122,3 +139,155 @@ def test_a_long_answer_through_redis(redis_url: str, upstream: Upstream) -> None
         assert numbers == list(range(1, len(numbers) + 1))
         assert seen.text == "".join(words) == seen.logged[-1].data["data"]
         eventually(lambda: "longtask_open_streams 0.0" in service.client.http.get("/metrics").text)
+
+
+QSTASH = {
+    "QSTASH_TOKEN": DEV_TOKEN,
+    "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
+    "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+    "LONGTASK_QSTASH_RETRY_DELAY": "100",
+}
+
+
+def _follow(url: str, task_id: str) -> tuple[Thread, Seen]:
+    """A reader that connects again and goes on from its last event, until the task has ended."""
+    whole = Seen()
+
+    def note(seen: Seen) -> bool:
+        whole.events.append(seen.events[-1])
+        return False
+
+    def follow() -> None:
+        client = Client(url)
+        while True:
+            last = whole.logged[-1].id if whole.logged else ""
+            with contextlib.suppress(httpx.HTTPError):
+                if client.events(task_id, after=last, until=note).status == 204:
+                    break
+            time.sleep(0.05)
+        client.http.close()
+
+    thread = Thread(target=follow)
+    thread.start()
+    return thread, whole
+
+
+def _was_finished_by_another(seen: Seen) -> None:
+    numbers = [int(event.id.rpartition("-")[2]) for event in seen.logged]
+    assert numbers == list(range(1, len(numbers) + 1))
+    states = [event.data["data"] for event in seen.logged if event.type == "status"]
+    assert states == ["pending", "running", "pending", "running", "completed"]
+    assert seen.logged[-1].data["data"] == "Hello, world."
+
+
+@contextmanager
+def _balanced(
+    tmp_path: Path, **settings: str
+) -> Iterator[tuple[Client, dict[Path, subprocess.Popen[str]]]]:
+    """A queue and two instances behind one address: a client of it, and the two by their logs."""
+    ports = free_port(), free_port()
+    with contextlib.ExitStack() as stack:
+        balancer = stack.enter_context(TcpProxy(*ports).running())
+        qstash = stack.enter_context(running_local_qstash())
+        processes = {}
+        for port in ports:
+            folder = tmp_path / str(port)
+            folder.mkdir()
+            process, log = stack.enter_context(
+                process_of(
+                    folder,
+                    "serve",
+                    "--port",
+                    str(port),
+                    **{**QSTASH, "QSTASH_URL": qstash, "BASE_URL": balancer.url, **settings},
+                )
+            )
+            found_in(log)
+            processes[log] = process
+        client = Client(balancer.url)
+        yield client, processes
+        client.http.close()
+
+
+def _runs(processes: dict[Path, "subprocess.Popen[str]"]) -> Path:
+    return next(log for log in processes if "attempt began" in log.read_text())
+
+
+def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
+    tmp_path: Path, redis_url: str, upstream: Upstream
+) -> None:
+    upstream.then(Script([piece("Lost"), Gate()]))
+    settings = {"REDIS_URL": redis_url, "OPENAI_BASE_URL": upstream.url, "LONGTASK_LEASE": "1.5"}
+    with _balanced(tmp_path, **settings) as (client, processes):
+        thread, seen = _follow(client.url, client.start())
+        eventually(lambda: seen.text == "Lost")
+        processes[_runs(processes)].kill()
+        thread.join(30)
+        assert not thread.is_alive()
+    _was_finished_by_another(seen)
+
+
+def test_a_stop_gives_running_tasks_to_the_other_at_once(
+    tmp_path: Path, redis_url: str, upstream: Upstream
+) -> None:
+    """No lease has to lapse: the attempt is given back, streams end and go on elsewhere."""
+    upstream.then(Script([piece("Lost"), Gate()]))
+    settings = {"REDIS_URL": redis_url, "OPENAI_BASE_URL": upstream.url, "LONGTASK_LEASE": "600"}
+    with _balanced(tmp_path, **settings) as (client, processes):
+        thread, seen = _follow(client.url, client.start())
+        eventually(lambda: seen.text == "Lost")
+        log = _runs(processes)
+        processes[log].terminate()
+        assert processes[log].wait(20) == 0
+        thread.join(30)
+        assert not thread.is_alive()
+        assert "Traceback" not in log.read_text()
+    _was_finished_by_another(seen)
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_task_finished(
+    tmp_path: Path, redis_url: str, upstream: Upstream
+) -> None:
+    upstream.then(Script([piece("Lost"), Gate()]))
+    settings = {
+        "REDIS_URL": redis_url,
+        "OPENAI_BASE_URL": upstream.url,
+        "LONGTASK_QSTASH_RETRY_DELAY": "100",
+        "LONGTASK_LEASE": "1.5",
+        "LONGTASK_LOG_FORMAT": "json",
+    }
+    words = ("serve", "--port", "0", "--workers", "2")
+    with process_of(tmp_path, *words, **settings) as (process, log):
+        client = Client(found_in(log))
+        task_id = client.start()
+        thread, seen = _follow(client.url, task_id)
+        eventually(lambda: seen.text == "Lost")
+        workers = _children(process.pid)
+        assert len(workers) == 2
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        thread.join(40)
+        assert not thread.is_alive()
+        client.http.close()
+        replaced = _children(process.pid)
+        process.terminate()
+        assert process.wait(20) == 0
+        assert len(replaced) == 2
+        assert not [pid for pid in replaced if Path(f"/proc/{pid}").exists()]
+    _was_finished_by_another(seen)
+
+
+def _children(pid: int) -> list[int]:
+    """The workers of a supervisor."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in _words_of(child)]
+
+
+def _words_of(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_several_workers_need_redis(tmp_path: Path) -> None:
+    done = run_to_its_end(tmp_path, "serve", "--workers", "2")
+    assert done.returncode == 2
+    assert "LONGTASK_WORKERS is 2, but without REDIS_URL" in done.stderr

@@ -1,0 +1,133 @@
+"""Several processes of the service behind one port.
+
+The parent binds the socket, runs the local QStash where one is embedded, and starts a worker anew
+that died. The workers share nothing but the socket and the store. Who kills the parent ends them.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import signal
+import socket
+from collections.abc import AsyncIterator
+from multiprocessing.context import SpawnProcess
+from multiprocessing.process import parent_process
+
+import structlog
+
+from entrypoints.log_output import configure_logs
+from entrypoints.server import (
+    GRACE,
+    STOP_SIGNALS,
+    Service,
+    listen,
+    local_qstash,
+    loop_factory,
+    url_of,
+)
+from entrypoints.settings import Settings, chosen_parts
+
+log = structlog.get_logger(__name__)
+
+RESTART_PAUSE = 1.0
+"""Seconds between a worker's death and the next one in its place."""
+PATIENCE = GRACE + 5
+"""Seconds that workers get to stop."""
+
+_spawn = multiprocessing.get_context("spawn")
+multiprocessing.allow_connection_pickling()
+
+
+def serve_workers(settings: Settings) -> None:
+    """Run `settings.workers` processes until a signal. Raises AddressTaken."""
+    with (
+        listen(settings.host, settings.port) as listener,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        runner.run(_supervise(settings, listener))
+
+
+async def _supervise(settings: Settings, listener: socket.socket) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
+    async with _queue(settings) as qstash_url:
+        log.info(
+            "listening",
+            url=url_of(listener),
+            environment=settings.env,
+            workers=settings.workers,
+            **chosen_parts(settings),
+        )
+        args = (settings, listener, qstash_url)
+        places = [asyncio.create_task(_keep(args, stopping)) for _ in range(settings.workers)]
+        await asyncio.gather(*places)
+
+
+@contextlib.asynccontextmanager
+async def _queue(settings: Settings) -> AsyncIterator[str]:
+    """Where the queue is: the local QStash, for as long as the workers run, or the real one."""
+    if not settings.embedded_qstash:
+        yield settings.qstash_url
+        return
+    listener = listen("127.0.0.1", settings.local_qstash_port)
+    server = local_qstash(signals=False)
+    serving = asyncio.create_task(server.serve([listener]))
+    await server.ready.wait()
+    try:
+        yield url_of(listener)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _keep(args: tuple[Settings, socket.socket, str], stopping: asyncio.Event) -> None:
+    """One worker after the other, until the order to stop."""
+    while not stopping.is_set():
+        process = _spawn.Process(target=_work, args=args)
+        process.start()
+        ended = asyncio.create_task(_end_of(process))
+        ordered = asyncio.create_task(stopping.wait())
+        await asyncio.wait([ended, ordered], return_when=asyncio.FIRST_COMPLETED)
+        ordered.cancel()
+        if stopping.is_set():
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await ended
+            process.kill()
+        else:
+            log.error("worker died", pid=process.pid, exit_code=process.exitcode)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESTART_PAUSE):
+                    await stopping.wait()
+        process.join()
+        process.close()
+
+
+async def _end_of(process: SpawnProcess) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process.sentinel)
+
+
+def _work(settings: Settings, listener: socket.socket, qstash_url: str) -> None:
+    """A worker, in a process of its own."""
+    # Ctrl-C reaches every process of the terminal; it is the parent who tells us to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logs(settings.log_level, settings.console_logs)
+    service = Service(settings, listener=listener, qstash_url=qstash_url)
+
+    async def run() -> None:
+        parent = parent_process()
+        assert parent is not None  # noqa: S101
+        asyncio.get_running_loop().add_reader(parent.sentinel, service.stop)
+        await service.run()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
