@@ -390,10 +390,11 @@ def test_flow_control_bounds_what_goes_on_at_once(sdk: Sdk, destination: Destina
 
 def test_flow_control_bounds_the_rate(sdk: Sdk, destination: Destination) -> None:
     flow = {"key": f"rate-{time.time_ns()}", "rate": 2, "period": "1s"}
-    for number in range(4):
+    for number in range(6):
         sdk("message.publish", url=f"{destination.url}/r{number}", body="x", flow_control=flow)
-    eventually(lambda: len(destination.delivered) == 4)
-    assert destination.delivered[3].at - destination.delivered[0].at >= 0.9
+    eventually(lambda: len(destination.delivered) == 6)
+    # Two seconds, of which a busy machine may hold the first arrival back for a part.
+    assert destination.delivered[5].at - destination.delivered[0].at >= 1.5
 
 
 def test_signing_keys(sdk: Sdk) -> None:
