@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test test-compose lint bench lock clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
 
 test: $(VENV)/.dev lint  ## Run every test
 	$(BIN)/python -m pytest
+
+test-compose: $(VENV)/.dev  ## Build the compose stack and break its parts (needs Docker)
+	$(BIN)/python -m pytest -s tests/end_to_end/compose_stack.py
 
 lint: $(VENV)/.dev  ## Style, types
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """The real service in a thread, and what a client of it does."""
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
@@ -112,6 +113,29 @@ class Client:
                 if until(seen):
                     break
         return seen
+
+
+def follow(url: str, task_id: str) -> tuple[threading.Thread, Seen]:
+    """A reader that connects again and goes on from its last event, until the task has ended."""
+    whole = Seen()
+
+    def note(seen: Seen) -> bool:
+        whole.events.append(seen.events[-1])
+        return False
+
+    def read() -> None:
+        client = Client(url)
+        while True:
+            last = whole.logged[-1].id if whole.logged else ""
+            with contextlib.suppress(httpx.HTTPError):
+                if client.events(task_id, after=last, until=note).status == 204:
+                    break
+            time.sleep(0.05)
+        client.http.close()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread, whole
 
 
 @dataclass

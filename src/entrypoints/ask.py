@@ -108,10 +108,12 @@ async def _follow(client: httpx.AsyncClient, task_id: str) -> int:
             async with httpx_sse.aconnect_sse(
                 client, "GET", "/api/tasks/stream", params=query, headers=headers
             ) as source:
-                if source.response.status_code != 200:
+                status = source.response.status_code
+                if status < 500 and status != 200:
                     await source.response.aread()
                     _say(_problem(source.response))
                     return FAILED
+                source.response.raise_for_status()  # a proxy whose server is away, say
                 failures = 0
                 async for event in source.aiter_sse():
                     printer.take(event.id, json.loads(event.data))

@@ -4,13 +4,10 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
-import httpx
 import pytest
 
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
@@ -20,6 +17,7 @@ from tests.running import (
     Client,
     Seen,
     eventually,
+    follow,
     running_local_qstash,
     running_service,
     settings_for,
@@ -149,29 +147,6 @@ QSTASH = {
 }
 
 
-def _follow(url: str, task_id: str) -> tuple[Thread, Seen]:
-    """A reader that connects again and goes on from its last event, until the task has ended."""
-    whole = Seen()
-
-    def note(seen: Seen) -> bool:
-        whole.events.append(seen.events[-1])
-        return False
-
-    def follow() -> None:
-        client = Client(url)
-        while True:
-            last = whole.logged[-1].id if whole.logged else ""
-            with contextlib.suppress(httpx.HTTPError):
-                if client.events(task_id, after=last, until=note).status == 204:
-                    break
-            time.sleep(0.05)
-        client.http.close()
-
-    thread = Thread(target=follow)
-    thread.start()
-    return thread, whole
-
-
 def _was_finished_by_another(seen: Seen) -> None:
     numbers = [int(event.id.rpartition("-")[2]) for event in seen.logged]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -219,7 +194,7 @@ def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
     upstream.then(Script([piece("Lost"), Gate()]))
     settings = {"REDIS_URL": redis_url, "OPENAI_BASE_URL": upstream.url, "LONGTASK_LEASE": "1.5"}
     with _balanced(tmp_path, **settings) as (client, processes):
-        thread, seen = _follow(client.url, client.start())
+        thread, seen = follow(client.url, client.start())
         eventually(lambda: seen.text == "Lost")
         processes[_runs(processes)].kill()
         thread.join(30)
@@ -234,7 +209,7 @@ def test_a_stop_gives_running_tasks_to_the_other_at_once(
     upstream.then(Script([piece("Lost"), Gate()]))
     settings = {"REDIS_URL": redis_url, "OPENAI_BASE_URL": upstream.url, "LONGTASK_LEASE": "600"}
     with _balanced(tmp_path, **settings) as (client, processes):
-        thread, seen = _follow(client.url, client.start())
+        thread, seen = follow(client.url, client.start())
         eventually(lambda: seen.text == "Lost")
         log = _runs(processes)
         processes[log].terminate()
@@ -260,7 +235,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_finished(
     with process_of(tmp_path, *words, **settings) as (process, log):
         client = Client(found_in(log))
         task_id = client.start()
-        thread, seen = _follow(client.url, task_id)
+        thread, seen = follow(client.url, task_id)
         eventually(lambda: seen.text == "Lost")
         workers = _children(process.pid)
         assert len(workers) == 2

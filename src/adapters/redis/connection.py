@@ -98,4 +98,4 @@ _MEANINGS = {
 def fault(answer: str) -> StoreUnavailable:
     """An error answer of a server, that begins with its code."""
     meaning = _MEANINGS.get(answer.partition(" ")[0], "Redis answered with an error")
-    return StoreUnavailable(meaning, answer)
+    return StoreUnavailable(meaning, answer[:200])  # Redis gives advice at length

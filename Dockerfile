@@ -1,0 +1,26 @@
+# The service as an image: `docker build -t longtask .`, then see docker-compose.yml.
+# BASE_IMAGE may be any with Python 3.11 or newer; both stages use the same.
+ARG BASE_IMAGE=python:3.11-slim
+
+FROM ${BASE_IMAGE} AS build
+RUN python3 -m venv /build && /build/bin/pip install --no-cache-dir "uv>=0.9"
+ENV UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_PYTHON=/opt/longtask
+RUN python3 -m venv --without-pip /opt/longtask
+WORKDIR /source
+# What we depend on changes less often than what we write: a layer of its own.
+COPY pyproject.toml requirements.lock ./
+RUN /build/bin/uv pip install --constraint requirements.lock --requirements pyproject.toml
+COPY README.md LICENSE ./
+COPY src src
+RUN /build/bin/uv pip install --no-deps .
+
+FROM ${BASE_IMAGE}
+COPY --from=build /opt/longtask /opt/longtask
+ENV PATH=/opt/longtask/bin:$PATH PYTHONDONTWRITEBYTECODE=1 LONGTASK_HOST=0.0.0.0
+# No home, no rights, nothing to write: all state is in Redis.
+USER 10001:10001
+WORKDIR /
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('LONGTASK_PORT', '8000') + '/healthz', timeout=2)"]
+CMD ["longtask", "serve"]

@@ -1,0 +1,182 @@
+"""The compose stack, built and run: three instances behind the proxy, and parts of it that die.
+
+Not among the tests of `make test`, since it builds images and pulls others: `make test-compose`.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.redis_server import free_port
+from tests.running import Client, Seen, eventually, follow
+
+ROOT = Path(__file__).parents[2]
+PROJECT = "longtask-test"
+INSTANCES = 3
+
+
+def _run(*words: str, **environment: str) -> str:
+    print("$", " ".join(words), file=sys.stderr)
+    done = subprocess.run(  # noqa: S603
+        words,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@dataclass
+class Stack:
+    client: Client
+    command: list[str]
+    environment: dict[str, str]
+
+    def compose(self, *words: str) -> str:
+        return _run(*self.command, *words, **self.environment)
+
+    def containers(self, service: str) -> list[str]:
+        return self.compose("ps", "-q", service).split()
+
+    def ready_instances(self) -> int:
+        return sum(
+            _inspect(each)["State"].get("Health", {}).get("Status") == "healthy"
+            for each in self.containers("app")
+        )
+
+    def runs(self, task_id: str) -> str:
+        """The container with the attempt that began last."""
+        began = []
+        for container in self.containers("app"):
+            lines = subprocess.run(  # noqa: S603
+                ["docker", "logs", container],  # noqa: S607
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=True,
+            ).stdout.splitlines()
+            began += [
+                (json.loads(line)["timestamp"], container)
+                for line in lines
+                if "attempt began" in line and task_id in line
+            ]
+        return max(began)[1]
+
+
+def _inspect(container: str) -> Any:
+    return json.loads(_run("docker", "inspect", container))[0]
+
+
+def _compose_command() -> list[str]:
+    if shutil.which("docker-compose"):
+        return ["docker-compose", "-p", PROJECT]
+    return ["docker", "compose", "-p", PROJECT]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    port = free_port()
+    environment = {"LONGTASK_PORT": str(port), "LONGTASK_LEASE": "3", "OPENAI_API_KEY": ""}
+    client = Client(f"http://127.0.0.1:{port}")
+    stack = Stack(client, _compose_command(), environment)
+    try:
+        began = time.monotonic()
+        stack.compose("up", "--detach", "--build", "--scale", f"app={INSTANCES}")
+        eventually(lambda: stack.ready_instances() == INSTANCES, 120)
+        eventually(lambda: _ready(client), 60)
+        print(f"up after {time.monotonic() - began:.0f} s", file=sys.stderr)
+        yield stack
+        print(stack.compose("logs", "--no-color", "--tail=200"), file=sys.stderr)
+    finally:
+        client.http.close()
+        stack.compose("down", "--volumes")
+
+
+def _ready(client: Client) -> bool:
+    try:
+        return client.http.get("/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _begun(stack: Stack) -> tuple[str, Any, Seen]:
+    """A task of which a reader has seen some text."""
+    task_id = stack.client.start("Why is the sky blue?")
+    thread, seen = follow(stack.client.url, task_id)
+    eventually(lambda: len(seen.text) > 50)
+    return task_id, thread, seen
+
+
+def _whole(stack: Stack, task_id: str, seen: Seen) -> list[str]:
+    """Every event once and in order, the same as any other reader sees; the statuses."""
+    numbers = [int(event.id.rpartition("-")[2]) for event in seen.logged]
+    assert numbers == list(range(1, len(numbers) + 1))
+    late = stack.client.events(task_id)
+    assert [(e.id, e.data) for e in late.logged] == [(e.id, e.data) for e in seen.logged]
+    assert seen.logged[-1].type == "end"
+    assert "Why is the sky blue?" in seen.logged[-1].data["data"]
+    statuses = [each.data["data"] for each in seen.logged if each.type == "status"]
+    print(f"{len(seen.events)} messages, {len(numbers)} events: {statuses}", file=sys.stderr)
+    return statuses
+
+
+def test_a_task_runs_on_a_container_without_rights(stack: Stack) -> None:
+    task_id, thread, seen = _begun(stack)
+    thread.join(60)
+    assert _whole(stack, task_id, seen) == ["pending", "running", "completed"]
+    container = stack.runs(task_id)
+    assert _run("docker", "exec", container, "id", "-u").strip() == "10001"
+
+
+def test_a_container_that_is_killed(stack: Stack) -> None:
+    task_id, thread, seen = _begun(stack)
+    first = stack.runs(task_id)
+    _run("docker", "kill", "--signal", "KILL", first)
+    thread.join(60)
+    statuses = _whole(stack, task_id, seen)
+    assert statuses == ["pending", "running", "pending", "running", "completed"]
+    assert stack.runs(task_id) != first
+    _run("docker", "start", first)
+    eventually(lambda: stack.ready_instances() == INSTANCES, 60)
+
+
+def test_a_container_that_is_stopped(stack: Stack) -> None:
+    task_id, thread, seen = _begun(stack)
+    first = stack.runs(task_id)
+    _run("docker", "stop", "--time", "20", first)
+    assert _inspect(first)["State"]["ExitCode"] == 0
+    thread.join(60)
+    statuses = _whole(stack, task_id, seen)
+    assert statuses == ["pending", "running", "pending", "running", "completed"]
+    _run("docker", "start", first)
+    eventually(lambda: stack.ready_instances() == INSTANCES, 60)
+
+
+def test_redis_starts_again_under_a_task(stack: Stack) -> None:
+    """With its data, and within the lease: no attempt is lost."""
+    task_id, thread, seen = _begun(stack)
+    _run("docker", "restart", "--time", "5", *stack.containers("redis"))
+    thread.join(60)
+    assert _whole(stack, task_id, seen)[-1] == "completed"
+
+
+def test_the_stack_stops_and_starts_and_still_knows_its_tasks(stack: Stack) -> None:
+    task_id, thread, seen = _begun(stack)
+    thread.join(60)
+    stack.compose("stop")
+    stack.compose("up", "--detach", "--scale", f"app={INSTANCES}")
+    eventually(lambda: _ready(stack.client), 60)
+    assert _whole(stack, task_id, seen) == ["pending", "running", "completed"]
