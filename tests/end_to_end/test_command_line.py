@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.processes import found_in, process_of, run_to_its_end
-from tests.running import Client, Running
-from tests.upstream import Gate, Script, Upstream, piece, refusal
+from tests.running import Client, Running, eventually
+from tests.tcp_proxy import TcpProxy
+from tests.upstream import Gate, Script, Upstream, answer, piece, refusal
 
 SECRET = "sk-planted-secret"
 PROMPT = "planted prompt: how deep is the sea?"
@@ -47,6 +48,30 @@ def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream:
     assert done.returncode == 0
     assert done.stdout == "lost\nHello, world.\n"
     assert "starting over: attempt 2" in done.stderr
+
+
+def test_ask_goes_on_where_its_connection_broke(
+    tmp_path: Path, service: Running, upstream: Upstream
+) -> None:
+    gates = [Gate(), Gate()]
+    upstream.then(Script([piece("One "), gates[0], piece("two "), gates[1], *answer("three.")]))
+    port = int(service.url.rpartition(":")[2])
+    with (
+        TcpProxy(port).running() as between,
+        process_of(tmp_path, "ask", "Hi.", "--server", between.url) as (process, log),
+    ):
+        assert process.stdout.read(4) == "One "
+        between.cut()
+        gates[0].open()
+        assert process.stdout.read(4) == "two "
+        between.refusing = True
+        between.cut()
+        gates[1].open()
+        eventually(lambda: log.read_text().count("connection lost") >= 3)
+        between.refusing = False
+        assert process.stdout.read() == "three.\n"
+        assert process.wait(10) == 0
+    assert "going on from where it broke" in log.read_text()
 
 
 @pytest.mark.parametrize(

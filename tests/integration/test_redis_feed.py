@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from adapters.redis import RedisEventFeed, RedisTaskLog
@@ -83,6 +84,19 @@ async def test_a_lost_connection_is_a_gap_and_delivery_goes_on(bench: Bench) -> 
         assert received
         assert not isinstance(received, Gap)
         assert received[0].events == (ContentAdded(1, "after"),)
+
+
+async def test_log_lines_of_the_hub_are_those_of_no_request(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempt = await bench.running()
+    with structlog.contextvars.bound_contextvars(request_id="the-first-one"):
+        async with bench.feed.subscribe(attempt.task.id) as live:
+            await bench.cut()
+            assert await live.receive(5.0) == Gap()
+    lost = [line.getMessage() for line in caplog.records if "feed lost" in line.getMessage()]
+    assert lost
+    assert "the-first-one" not in "".join(lost)
 
 
 async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:

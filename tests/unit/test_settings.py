@@ -72,6 +72,45 @@ def test_every_fault_is_told() -> None:
         assert line in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"workers": 2}, "LONGTASK_WORKERS is 2, but without REDIS_URL"),
+        (
+            {"upstash_redis_rest_url": "https://h"},
+            "UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN go together",
+        ),
+        (
+            {"redis_url": "redis://h", "upstash_redis_rest_token": "planted"},
+            "REDIS_URL and UPSTASH_REDIS_REST_* exclude each other",
+        ),
+        (
+            {"upstash_redis_rest_url": "redis://h", "upstash_redis_rest_token": "planted"},
+            "UPSTASH_REDIS_REST_URL must be an http",
+        ),
+    ],
+)
+def test_stores_that_contradict(given: dict[str, object], fault: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env_file=None, **given)
+    assert fault in str(refused.value)
+    assert "planted" not in str(refused.value)
+
+
+def test_the_store_is_chosen_by_what_is_set() -> None:
+    stores = {
+        "memory": {},
+        "Redis": {"redis_url": "redis://h", "workers": 2},
+        "Redis over REST": {
+            "upstash_redis_rest_url": "https://h",
+            "upstash_redis_rest_token": "t",
+            "workers": 2,
+        },
+    }
+    for store, given in stores.items():
+        assert load_settings(env_file=None, **given).store == store
+
+
 def test_no_secret_in_a_fault_or_a_description() -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings(env_file=None, openai_api_key="planted", lease="planted-too")

@@ -11,6 +11,7 @@ sends its subscribers to the log (a Gap).
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextvars import Context
 from dataclasses import dataclass, field
 
 import structlog
@@ -81,7 +82,9 @@ class RedisEventFeed:
         by what is wanted when it is sent, so that none overtakes another. Without a listener
         nothing is sent: a new one subscribes to all that is wanted by itself."""
         if self._listening is None:
-            self._listening = asyncio.create_task(self._listen())
+            # It outlives the request that happens to come first, whose ids its log lines must not
+            # carry.
+            self._listening = asyncio.create_task(self._listen(), context=Context())
         if self._listener is None:
             return
         async with self._sending:

@@ -9,6 +9,7 @@ TypeScript).
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
+from contextvars import Context
 from typing import Any
 from urllib.parse import quote
 
@@ -111,7 +112,9 @@ class RestListener:
         await end_tasks([self._watch, *(stream.reading for stream in self._streams.values())])
 
     def _open(self, channel: str) -> None:
-        self._streams[channel] = _Stream(asyncio.create_task(self._read(channel)))
+        self._streams[channel] = _Stream(
+            asyncio.create_task(self._read(channel), context=Context())
+        )
 
     async def _read(self, channel: str) -> None:
         pause = FIRST_PAUSE
