@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ async def upstream() -> AsyncIterator[str]:
 
 
 @contextlib.contextmanager
-def service(upstream_url: str) -> Any:
+def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
+    """Its address and process id."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         environment = {
@@ -79,6 +80,7 @@ def service(upstream_url: str) -> Any:
             "OPENAI_BASE_URL": upstream_url,
             "LONGTASK_LOG_FORMAT": "json",
             "LONGTASK_PORT": "0",
+            **settings,
         }
         with log.open("w") as stderr:
             process = subprocess.Popen(
@@ -96,7 +98,7 @@ def service(upstream_url: str) -> Any:
                 if time.monotonic() > deadline:
                     raise RuntimeError(log.read_text())
                 time.sleep(0.05)
-            yield found[1]
+            yield found[1], process.pid
         finally:
             process.terminate()
             process.wait(20)
@@ -162,13 +164,13 @@ async def directly(url: str, prompt: str) -> tuple[float, list[float]]:
         return time.perf_counter() - began, latencies
 
 
-def _percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], share: float) -> float:
     return statistics.quantiles(values, n=1000)[round(share * 1000) - 1]
 
 
 async def run(tokens: int, seconds: int, repeats: int) -> dict[str, Any]:
     async with upstream() as upstream_url:
-        with service(upstream_url) as url:
+        with service(upstream_url) as (url, _):
             await through_service(url, "1000 0")  # warm
             rates, ceilings = [], []
             for _ in range(repeats):
@@ -185,11 +187,18 @@ async def run(tokens: int, seconds: int, repeats: int) -> dict[str, Any]:
         "repeats": repeats,
         "tokens_per_second": round(statistics.median(rates)),
         "upstream_alone_tokens_per_second": round(statistics.median(ceilings)),
-        "latency_ms_p50": round(_percentile(latencies, 0.5), 2),
-        "latency_ms_p99": round(_percentile(latencies, 0.99), 2),
-        "upstream_alone_latency_ms_p50": round(_percentile(without, 0.5), 2),
-        "upstream_alone_latency_ms_p99": round(_percentile(without, 0.99), 2),
+        "latency_ms_p50": round(percentile(latencies, 0.5), 2),
+        "latency_ms_p99": round(percentile(latencies, 0.99), 2),
+        "upstream_alone_latency_ms_p50": round(percentile(without, 0.5), 2),
+        "upstream_alone_latency_ms_p99": round(percentile(without, 0.99), 2),
     }
+
+
+def report(figures: dict[str, Any], file: Path | None) -> None:
+    for name, value in figures.items():
+        print(f"{name:<48}{value:>12,}")
+    if file is not None:
+        file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def main() -> None:
@@ -199,11 +208,7 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--json", type=Path, help="Write the figures here, too.")
     given = arguments.parse_args()
-    figures = asyncio.run(run(given.tokens, given.seconds, given.repeats))
-    for name, value in figures.items():
-        print(f"{name:<40}{value:>12,}")
-    if given.json is not None:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n")
+    report(asyncio.run(run(given.tokens, given.seconds, given.repeats)), given.json)
 
 
 if __name__ == "__main__":

@@ -26,17 +26,22 @@ INSTANCES = 3
 
 
 def _run(*words: str, **environment: str) -> str:
+    """A step of the test, told."""
     print("$", " ".join(words), file=sys.stderr)
+    return _ask(*words, **environment).stdout
+
+
+def _ask(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(  # noqa: S603
         words,
         cwd=ROOT,
         env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
 
 
 @dataclass
@@ -49,7 +54,7 @@ class Stack:
         return _run(*self.command, *words, **self.environment)
 
     def containers(self, service: str) -> list[str]:
-        return self.compose("ps", "-q", service).split()
+        return _ask(*self.command, "ps", "-q", service, **self.environment).stdout.split()
 
     def ready_instances(self) -> int:
         return sum(
@@ -61,13 +66,7 @@ class Stack:
         """The container with the attempt that began last."""
         began = []
         for container in self.containers("app"):
-            lines = subprocess.run(  # noqa: S603
-                ["docker", "logs", container],  # noqa: S607
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=True,
-            ).stdout.splitlines()
+            lines = _ask("docker", "logs", container).stderr.splitlines()
             began += [
                 (json.loads(line)["timestamp"], container)
                 for line in lines
@@ -77,7 +76,7 @@ class Stack:
 
 
 def _inspect(container: str) -> Any:
-    return json.loads(_run("docker", "inspect", container))[0]
+    return json.loads(_ask("docker", "inspect", container).stdout)[0]
 
 
 def _compose_command() -> list[str]:
@@ -99,7 +98,7 @@ def stack() -> Iterator[Stack]:
         eventually(lambda: _ready(client), 60)
         print(f"up after {time.monotonic() - began:.0f} s", file=sys.stderr)
         yield stack
-        print(stack.compose("logs", "--no-color", "--tail=200"), file=sys.stderr)
+        print(stack.compose("logs", "--no-color", "--tail=100"), file=sys.stderr)
     finally:
         client.http.close()
         stack.compose("down", "--volumes")
