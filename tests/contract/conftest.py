@@ -1,6 +1,7 @@
 """Every adapter of the stores, by name: the same suites run against each. An adapter joins by one
 entry in STORES."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from adapters.redis import (
 )
 from application.fan_out import FanOut
 from application.ports import EventFeed, TaskLog
+from domain.task import Attempt, Task, TaskRequest
 from tests.rest_front import TOKEN
 
 TTL = 60.0
+LEASE = 30.0
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 QUEUE_LIMIT = 8
 """Batches that may wait for a subscriber in these tests before it gets a Gap."""
 
@@ -38,6 +42,15 @@ class Store:
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = FanOut(QUEUE_LIMIT)
     yield Store(MemoryTaskLog(feed, ttl), feed, feed.close)
+
+
+async def begun(tasks: TaskLog) -> Attempt:
+    """A new task with a live attempt."""
+    task_id = f"task_1_{secrets.token_hex(6)}"
+    await tasks.create(Task.submit(task_id, REQUEST, 1))
+    attempt = await tasks.claim(task_id, LEASE, 1)
+    assert isinstance(attempt, Attempt)
+    return attempt
 
 
 def to_redis(url: str) -> Connection:

@@ -7,8 +7,8 @@ import pytest
 from application.ports import Batch, FeedClosed, Gap, Subscription
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
 from domain.task import Attempt
-from tests.contract.conftest import QUEUE_LIMIT, Store
-from tests.contract.test_task_log import LEASE, NOW, claim, submit
+from tests.contract.conftest import LEASE, QUEUE_LIMIT, Store
+from tests.contract.test_task_log import NOW, claim, submit
 
 TIMEOUT = 5.0
 SILENCE = 0.05

@@ -26,11 +26,9 @@ from domain.task import (
     Task,
     TaskRequest,
 )
-from tests.contract.conftest import Store
+from tests.contract.conftest import LEASE, REQUEST, Store
 
 NOW = 1_700_000_000_000
-LEASE = 30.0
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 FAILURE = Failure("model_error", "It failed.", True)
 
 

@@ -1,7 +1,6 @@
 """The hub on a real Redis whose connections are cut: nobody misses or repeats an event."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +15,8 @@ from adapters.redis.server import ServerConnection
 from application.follow_task import FollowTask
 from application.ports import Gap, StoreUnavailable
 from domain.events import ContentAdded, Event
-from domain.task import Attempt, Task, TaskRequest
-from tests.contract.conftest import to_redis
-
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
-LEASE = 30.0
+from domain.task import Task
+from tests.contract.conftest import LEASE, REQUEST, begun, to_redis
 
 
 @dataclass
@@ -28,13 +24,6 @@ class Bench:
     client: Redis
     tasks: RedisTaskLog
     feed: RedisEventFeed
-
-    async def running(self) -> Attempt:
-        task_id = f"task_1_{secrets.token_hex(6)}"
-        await self.tasks.create(Task.submit(task_id, REQUEST, 1))
-        attempt = await self.tasks.claim(task_id, LEASE, 1)
-        assert isinstance(attempt, Attempt)
-        return attempt
 
     async def listening(self) -> int:
         """Pub/sub connections that the server counts."""
@@ -57,7 +46,7 @@ async def bench(redis_url: str) -> AsyncIterator[Bench]:
 
 
 async def test_one_connection_for_any_number_of_subscribers(bench: Bench) -> None:
-    attempts = [await bench.running() for _ in range(5)]
+    attempts = [await begun(bench.tasks) for _ in range(5)]
     opened = [bench.feed.subscribe(each.task.id) for each in attempts for _ in range(4)]
     lives = [await each.__aenter__() for each in opened]
     assert await bench.listening() == 1
@@ -75,7 +64,7 @@ async def test_one_connection_for_any_number_of_subscribers(bench: Bench) -> Non
 
 
 async def test_a_lost_connection_is_a_gap_and_delivery_goes_on(bench: Bench) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     async with bench.feed.subscribe(attempt.task.id) as live:
         await bench.cut()
         assert await live.receive(10.0) == Gap()
@@ -89,7 +78,7 @@ async def test_a_lost_connection_is_a_gap_and_delivery_goes_on(bench: Bench) -> 
 async def test_log_lines_of_the_hub_are_those_of_no_request(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     with structlog.contextvars.bound_contextvars(request_id="the-first-one"):
         async with bench.feed.subscribe(attempt.task.id) as live:
             await bench.cut()
@@ -100,7 +89,7 @@ async def test_log_lines_of_the_hub_are_those_of_no_request(
 
 
 async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     async with bench.feed.subscribe(attempt.task.id) as live:
         await bench.client.client_pause(4_000)  # it reads nothing and answers nothing
         assert await live.receive(15.0) == Gap()
@@ -109,7 +98,7 @@ async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:
 
 
 async def test_a_message_that_is_not_ours_does_not_deafen_the_hub(bench: Bench) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     async with bench.feed.subscribe(attempt.task.id) as live:
         await bench.client.publish(keys_of(attempt.task.id).channel, "not one of ours")
         assert await live.receive(10.0) == Gap()
@@ -118,7 +107,7 @@ async def test_a_message_that_is_not_ours_does_not_deafen_the_hub(bench: Bench) 
 
 
 async def test_one_who_comes_and_goes_in_haste_is_heard(bench: Bench) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     task_id = attempt.task.id
 
     async def come_and_go() -> None:
@@ -135,7 +124,7 @@ async def test_one_who_comes_and_goes_in_haste_is_heard(bench: Bench) -> None:
 
 
 async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     task_id = attempt.task.id
     follow = FollowTask(bench.tasks, bench.feed, silence=0.2, page=50)
     seen: list[list[Event]] = [[], [], []]
@@ -173,7 +162,7 @@ async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> 
 
 
 async def test_a_server_that_forgot_the_scripts_is_told_them_again(bench: Bench) -> None:
-    attempt = await bench.running()
+    attempt = await begun(bench.tasks)
     await bench.client.script_flush()
     await bench.tasks.append(attempt, [ContentAdded(1, "x")], LEASE)
     assert (await bench.tasks.read(attempt.task.id, 0, 10)).length == 3

@@ -1,7 +1,6 @@
 """The ways to Redis beside one plain server: Sentinel, Cluster, REST, and what breaks on each."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,27 +13,17 @@ from adapters.redis.layout import keys_of
 from application.follow_task import FollowTask
 from application.ports import Gap, LeaseLost, StoreUnavailable, Subscription
 from domain.events import ContentAdded, Event, fold
-from domain.task import Attempt, Task, TaskRequest
-from tests.contract.conftest import to_redis
+from domain.task import Attempt
+from tests.contract.conftest import LEASE, begun, to_redis
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
 from tests.rest_front import TOKEN, RestFront
 from tests.running import eventually
-
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
-LEASE = 30.0
 
 
 @dataclass
 class Bench:
     tasks: RedisTaskLog
     feed: RedisEventFeed
-
-    async def running(self) -> Attempt:
-        task_id = f"task_1_{secrets.token_hex(6)}"
-        await self.tasks.create(Task.submit(task_id, REQUEST, 1))
-        attempt = await self.tasks.claim(task_id, LEASE, 1)
-        assert isinstance(attempt, Attempt)
-        return attempt
 
     async def add(self, attempt: Attempt, text: str) -> Attempt:
         """As RunTask does: an append may be made again."""
@@ -91,7 +80,7 @@ async def test_a_log_that_lost_its_end_becomes_another(redis_url: str) -> None:
     """As after a failover to a replica that had not got everything."""
     connection = to_redis(redis_url)
     async with _bench(connection) as bench:
-        attempt = await bench.running()
+        attempt = await begun(bench.tasks)
         task_id = attempt.task.id
         attempt = await bench.add(await bench.add(attempt, "a"), "b")
         before = await bench.tasks.read(task_id, 0, 10)
@@ -128,7 +117,7 @@ def _sentinel() -> Iterator[tuple[str, LocalRedis, LocalRedis]]:
 async def test_sentinel_names_a_new_master() -> None:
     with _sentinel() as (url, master, replica):
         async with _bench(to_redis(url)) as bench:
-            attempt = await bench.running()
+            attempt = await begun(bench.tasks)
             following = asyncio.create_task(bench.follow(attempt.task.id))
             attempt = await bench.add(attempt, "a")
             log = keys_of(attempt.task.id).log
@@ -147,7 +136,7 @@ async def test_sentinel_names_a_new_master() -> None:
 async def test_a_slot_that_moves_takes_its_subscribers_along() -> None:
     with running_cluster() as nodes:
         async with _bench(to_redis(cluster_url(nodes))) as bench:
-            attempt = await bench.running()
+            attempt = await begun(bench.tasks)
             slot = int(_says(nodes[0], "cluster", "keyslot", attempt.task.id))
             async with bench.feed.subscribe(attempt.task.id) as live:
                 await asyncio.to_thread(_move, nodes, slot)
@@ -181,7 +170,7 @@ async def test_a_node_that_dies_and_comes_back() -> None:
     options = ("--appendonly", "yes")
     with running_cluster(*options) as nodes:
         async with _bench(to_redis(cluster_url(nodes))) as bench:
-            attempts = [await bench.running() for _ in range(6)]
+            attempts = [await begun(bench.tasks) for _ in range(6)]
             following = [asyncio.create_task(bench.follow(each.task.id)) for each in attempts]
             attempts = [await bench.add(each, "a") for each in attempts]
             nodes[0].kill()
@@ -202,7 +191,7 @@ def _over_rest(front: RestFront, token: str = TOKEN) -> RestConnection:
 
 async def test_a_stream_that_is_cut_is_a_gap_and_delivery_goes_on(rest_front: RestFront) -> None:
     async with _bench(_over_rest(rest_front)) as bench:
-        attempt = await bench.running()
+        attempt = await begun(bench.tasks)
         async with bench.feed.subscribe(attempt.task.id) as live:
             rest_front.cut()
             await _gap(live)
@@ -214,7 +203,7 @@ async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
     rest_front: RestFront,
 ) -> None:
     async with _bench(_over_rest(rest_front)) as bench:
-        attempt = await bench.running()
+        attempt = await begun(bench.tasks)
         following = [asyncio.create_task(bench.follow(attempt.task.id)) for _ in range(2)]
         text = ""
         for number in range(60):
@@ -234,7 +223,7 @@ async def test_a_stream_that_falls_silent_is_opened_anew(
 ) -> None:
     monkeypatch.setattr(rest_module, "SILENCE", 0.2)
     async with _bench(_over_rest(rest_front)) as bench:
-        attempt = await bench.running()
+        attempt = await begun(bench.tasks)
         async with bench.feed.subscribe(attempt.task.id) as live:
             opened = rest_front.opened
             assert await live.receive(1.5) is None, "probes must keep a good stream alive"
