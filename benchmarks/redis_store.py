@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from tests.contract.conftest import follow_task
 from tests.redis_server import LocalRedis
 
 from adapters.redis import RedisEventFeed, RedisTaskLog, connect, parse_address
-from application.follow_task import FollowTask
 from benchmarks.embedded_stream import percentile, report, service, upstream
 from domain.events import ContentAdded
 from domain.task import Attempt, Task, TaskRequest
@@ -92,7 +92,7 @@ async def hub(url: str, subscribers: int, events: int, size: int) -> float:
     writer = spawn.Process(target=_write_flat_out, args=(url, task_id, events, size, begun, go))
     writer.start()
     await asyncio.to_thread(begun.wait)
-    follow = FollowTask(tasks, feed, silence=30.0)
+    follow = follow_task(tasks, feed, silence=30.0)
     ready = asyncio.Semaphore(0)
 
     async def read() -> None:

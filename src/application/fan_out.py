@@ -16,6 +16,9 @@ from application.ports import Batch, FeedClosed, Gap
 QUEUE_LIMIT = 512
 """Batches that may wait for one subscriber before it is sent to the log. They are shared with all
 other subscribers of the process, so the cost of one that waits is a pointer."""
+WAITING_LIMIT = 1024 * 1024
+"""Characters of text that may wait for one subscriber, in more than one batch: it may be the only
+one that still holds them."""
 
 
 class Inbox:
@@ -24,14 +27,16 @@ class Inbox:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._waiting: deque[Batch] = deque()
+        self._size = 0
         self._gap = False
         self._closed = False
         self._wakeup: asyncio.Future[None] | None = None
 
-    def put(self, batch: Batch) -> None:
+    def put(self, batch: Batch, size: int) -> None:
         if self._gap:
             return  # the log has it, and the reader is on its way there
-        if len(self._waiting) >= self._limit:
+        self._size += size
+        if self._waiting and (len(self._waiting) >= self._limit or self._size > WAITING_LIMIT):
             self.lose()
             return
         self._waiting.append(batch)
@@ -39,7 +44,7 @@ class Inbox:
 
     def lose(self) -> None:
         """Forget what waits and say so."""
-        self._waiting.clear()
+        self._clear()
         self._gap = True
         self._wake()
 
@@ -58,7 +63,7 @@ class Inbox:
         if not self._waiting:
             return None
         batches = tuple(self._waiting)
-        self._waiting.clear()
+        self._clear()
         return batches
 
     async def _silence(self, timeout: float) -> None:
@@ -72,6 +77,10 @@ class Inbox:
         finally:
             timer.cancel()
             self._wakeup = None
+
+    def _clear(self) -> None:
+        self._waiting.clear()
+        self._size = 0
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -101,8 +110,9 @@ class FanOut:
                 del self._inboxes[task_id]
 
     def publish(self, task_id: str, batch: Batch) -> None:
+        size = batch.size
         for inbox in self._inboxes.get(task_id, ()):
-            inbox.put(batch)
+            inbox.put(batch, size)
 
     def lose(self, task_id: str) -> None:
         """Something of this task may have been missed: its subscribers get a Gap."""

@@ -7,12 +7,14 @@ alone is the truth, the feed only says when to look and saves the looking.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from application.ports import (
     Batch,
+    Clock,
     EventFeed,
     FeedClosed,
     Gap,
@@ -22,6 +24,7 @@ from application.ports import (
     TaskLog,
     UnknownTask,
 )
+from application.settle_task import SettleForgotten
 from domain.events import EventId, is_last
 from domain.task import Task
 
@@ -44,18 +47,39 @@ class Following:
     batches: AsyncGenerator[Sequence[Batch], None]
 
 
+class TooManyStreams(Exception):
+    """Raised when this process has as many subscribers as it may have."""
+
+
 class FollowTask:
-    def __init__(self, tasks: TaskLog, feed: EventFeed, silence: float, page: int = PAGE) -> None:
+    def __init__(
+        self,
+        tasks: TaskLog,
+        feed: EventFeed,
+        clock: Clock,
+        settle_forgotten: SettleForgotten,
+        *,
+        silence: float,
+        max_streams: int,
+        page: int = PAGE,
+    ) -> None:
+        """After `silence` seconds without an event a subscriber is given an empty sequence."""
         self._tasks = tasks
         self._feed = feed
+        self._clock = clock
+        self._settle_forgotten = settle_forgotten
         self._silence = silence
+        self._max_streams = max_streams
         self._page = page
+        self._open = 0
 
     async def __call__(self, task_id: str, seen: EventId | None) -> Following | None:
         """Follow from behind `seen`; from the first event without it, or if it is of a log that
         was lost since. None if `seen` is the last event of a log that has ended. Raises
-        UnknownTask or StoreUnavailable."""
-        task = await self._tasks.get(task_id)
+        TooManyStreams, UnknownTask or StoreUnavailable."""
+        if self._open >= self._max_streams:
+            raise TooManyStreams
+        task = await self._settle_forgotten(await self._tasks.get(task_id))
         if seen is not None and task.status.terminal and await self._has_all(task_id, seen):
             return None
         return Following(task, self._follow(task_id, seen))
@@ -73,8 +97,10 @@ class FollowTask:
         self, task_id: str, seen: EventId | None
     ) -> AsyncGenerator[Sequence[Batch], None]:
         epoch, after = (None, 0) if seen is None else (seen.epoch, seen.sequence)
-        async with self._feed.subscribe(task_id) as live:
-            try:
+        sign_of_life = self._clock.now()
+        self._open += 1
+        try:
+            async with self._feed.subscribe(task_id) as live:
                 level = False
                 while True:
                     if level:
@@ -84,12 +110,22 @@ class FollowTask:
                         ready, level, silent = await self._replay(task_id, epoch, after)
                     if ready:
                         epoch, after = ready[-1].epoch, ready[-1].last
+                        sign_of_life = self._clock.now()
                     if ready or silent:
                         yield ready
                     if ready and ready[-1].closes:
                         return
-            except (FeedClosed, UnknownTask):
-                return
+                    if self._settle_forgotten.suspects(sign_of_life):
+                        await self._settle(task_id)
+                        sign_of_life = self._clock.now()
+        except (FeedClosed, UnknownTask):
+            return
+        finally:
+            self._open -= 1
+
+    async def _settle(self, task_id: str) -> None:
+        with suppress(StoreUnavailable):  # it will be asked again
+            await self._settle_forgotten(await self._tasks.get(task_id))
 
     async def _replay(
         self, task_id: str, epoch: str | None, after: int

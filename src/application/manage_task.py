@@ -1,19 +1,11 @@
-"""GetTask, CancelTask, and FailTask for deliveries that ran out."""
+"""GetTask and CancelTask."""
 
 import structlog
 
-from application.ports import (
-    Busy,
-    Clock,
-    EventFeed,
-    QueueUnavailable,
-    TaskLog,
-    TaskQueue,
-    UnknownTask,
-)
-from application.standby import settled_or_silent
+from application.ports import Clock, QueueUnavailable, TaskLog, TaskQueue
+from application.settle_task import SettleForgotten
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
-from domain.task import Failure, IllegalTransition, Task, TaskRequest
+from domain.task import Task
 
 log = structlog.get_logger(__name__)
 
@@ -21,12 +13,13 @@ PAGE = 5_000
 
 
 class GetTask:
-    def __init__(self, tasks: TaskLog) -> None:
+    def __init__(self, tasks: TaskLog, settle_forgotten: SettleForgotten) -> None:
         self._tasks = tasks
+        self._settle_forgotten = settle_forgotten
 
     async def record(self, task_id: str) -> Task:
         """The record alone. Raises UnknownTask or StoreUnavailable."""
-        return await self._tasks.get(task_id)
+        return await self._settle_forgotten(await self._tasks.get(task_id))
 
     async def with_text(self, task_id: str) -> tuple[Task, str]:
         """The record and the text so far, of the last attempt. Reads the whole log. Raises
@@ -41,7 +34,7 @@ class GetTask:
             if after >= page.length or not page.events:
                 break
         # The record last: it is never older than the text, so 'completed' comes with all of it.
-        return await self._tasks.get(task_id), "".join(pieces)
+        return await self.record(task_id), "".join(pieces)
 
 
 def _gather(event: Event, pieces: list[str]) -> None:
@@ -71,32 +64,3 @@ class CancelTask:
                 except QueueUnavailable as error:
                     log.warning("message not withdrawn", error=str(error))
             return task
-
-
-class FailTask:
-    def __init__(self, tasks: TaskLog, feed: EventFeed, clock: Clock) -> None:
-        self._tasks = tasks
-        self._feed = feed
-        self._clock = clock
-
-    async def __call__(self, task_id: str, request: TaskRequest, created_at: int) -> Task:
-        """Settle a task whose deliveries ran out. One that a live attempt still holds (QStash gave
-        up waiting for it) is waited for; one that the store lost is told of as failed. Raises
-        StoreUnavailable."""
-        failure = Failure(
-            "deliveries_exhausted", "The task could not be finished in all its deliveries.", True
-        )
-        async with self._feed.subscribe(task_id) as live:
-            while True:
-                try:
-                    failed = await self._tasks.fail(task_id, failure, self._clock.now())
-                except UnknownTask:
-                    await self._tasks.create(Task.submit(task_id, request, created_at))
-                    continue
-                except IllegalTransition:
-                    return await self._tasks.get(task_id)
-                if isinstance(failed, Busy):
-                    await settled_or_silent(live, failed.lease_left)
-                    continue
-                log.warning("task failed", code=failure.code, attempt=failed.attempt)
-                return failed

@@ -12,11 +12,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.events import Event, Usage, is_last
+from domain.events import Event, Usage, is_last, text_size
 from domain.task import Attempt, Change, Failure, Task, TaskRequest
 
 IDEMPOTENCY_TTL = 24 * 3600
 """Seconds for which a TaskLog keeps an idempotency key bound."""
+PATIENCE = 3600.0
+"""Seconds without a sign of life after which a task counts as forgotten by the queue, beside the
+queue's own pauses: also long enough for a failure callback of QStash's."""
+PAGE_SIZE = 512 * 1024
+"""Bytes of events, as the store writes them, after which a page of a log ends."""
 
 
 class UnknownTask(Exception):
@@ -101,6 +106,11 @@ class Batch:
     @property
     def last(self) -> int:
         return self.first + len(self.events) - 1
+
+    @property
+    def size(self) -> int:
+        """Characters of text."""
+        return sum(text_size(event) for event in self.events)
 
     @property
     def closes(self) -> bool:
@@ -202,9 +212,16 @@ class TaskLog(Protocol):
         written. Raises UnknownTask, or IllegalTransition once the task has ended."""
         ...
 
+    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+        """Fail a task that no live attempt holds, and that nobody has created, enqueued, claimed,
+        renewed or given back for the log's patience, by the store's own clock. Answers the record,
+        failed or as it was. Raises UnknownTask."""
+        ...
+
     async def read(self, task_id: str, after: int, limit: int) -> Page:
-        """At most `limit` events behind number `after` (0 means from the first).
-        Raises UnknownTask."""
+        """At most `limit` events behind number `after` (0 means from the first), fewer if they are
+        large: once they hold PAGE_SIZE, those that remain are for another page. Raises
+        UnknownTask."""
         ...
 
     async def check(self) -> None:
@@ -229,9 +246,10 @@ class EventFeed(Protocol):
 
 
 class TaskQueue(Protocol):
-    async def enqueue(self, task: Task) -> str:
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
         """Have the task delivered to the webhook, at least once; answer the message id. The same
-        task again is the same message. Raises QueueUnavailable or QueueRefused."""
+        task again is the same message, unless for another occasion (letters, digits, '-', '_').
+        Raises QueueUnavailable or QueueRefused."""
         ...
 
     async def withdraw(self, message_id: str) -> bool:

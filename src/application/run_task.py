@@ -8,7 +8,7 @@ Pieces are gathered while the previous append is under way: idle, each piece is 
 busy, those that wait become one event. No timer is involved.
 
 A store that is away for less than a lease costs no attempt: what was to be written waits, and
-reading from the model pauses once too much does.
+reading from the model pauses once too much does. An order to stop leaves attempts a grace period.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from application.ports import (
 )
 from application.standby import settled_or_silent
 from domain.events import ContentAdded
-from domain.task import Attempt, Failure, Task, TaskRequest
+from domain.task import Attempt, Change, Failure, Task, TaskRequest
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +50,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two calls of a store that is away."""
 BUFFER_LIMIT = 256 * 1024
 """Characters that may wait for an append before reading from the model pauses."""
+EVENT_LIMIT = 32 * 1024
+"""Characters of one content event: what comes in larger pieces becomes several."""
+FULL_PAUSE = 5.0
+"""Seconds after which a delivery that found no room may come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,12 @@ class Delivery:
     task_id: str
     request: TaskRequest
     created_at: int
-    last: bool
-    """Whether the queue will not deliver again if this one fails."""
+    max_attempts: int
+    """Attempts after which a fault that may pass is one for good."""
+
+    def submitted(self) -> Change:
+        """The task as it was before its first attempt, for a store that has lost it."""
+        return Task.submit(self.task_id, self.request, self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +85,20 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """This process works on as many deliveries as it may: deliver again, here or elsewhere."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The task failed for good: no further delivery can help."""
 
     code: str
 
 
-Verdict = Done | Again | Failed
+Verdict = Done | Again | Full | Failed
 
 
 class _Stopping(Exception):
@@ -96,13 +111,29 @@ class _SettledElsewhere(Exception):
 
 class RunTask:
     def __init__(
-        self, tasks: TaskLog, feed: EventFeed, model: LanguageModel, clock: Clock, lease: float
+        self,
+        tasks: TaskLog,
+        feed: EventFeed,
+        model: LanguageModel,
+        clock: Clock,
+        *,
+        lease: float,
+        grace: float,
+        max_running: int,
+        max_text: int,
     ) -> None:
+        """`lease` and `grace` (of attempts once `stop` was called) in seconds; at most
+        `max_running` deliveries are worked on at once; an answer has at most `max_text`
+        characters."""
         self._tasks = tasks
         self._feed = feed
         self._model = model
         self._clock = clock
         self._lease = lease
+        self._grace = grace
+        self._max_running = max_running
+        self._max_text = max_text
+        self._running = 0
         self._stopping = asyncio.Event()
 
     @property
@@ -110,7 +141,8 @@ class RunTask:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Give back every running attempt, and every one that a delivery still brings."""
+        """Give back every delivery that still comes, and every running attempt that has not ended
+        after the grace period."""
         self._stopping.set()
 
     async def __call__(self, delivery: Delivery) -> Verdict:
@@ -119,6 +151,10 @@ class RunTask:
         what the verdict is for."""
         if self.stopping:
             return Again()
+        if self._running >= self._max_running:
+            log.warning("no room for a delivery", running=self._running)
+            return Full(FULL_PAUSE)
+        self._running += 1
         try:
             async with self._feed.subscribe(delivery.task_id) as live:
                 while True:
@@ -139,14 +175,15 @@ class RunTask:
         except StoreUnavailable as error:
             log.error("store unavailable", error=str(error))
             return Again()
+        finally:
+            self._running -= 1
 
     async def _claim(self, delivery: Delivery) -> Attempt | Busy | Settled:
         try:
             return await self._tasks.claim(delivery.task_id, self._lease, self._clock.now())
         except UnknownTask:
             log.info("no record: made from the delivery")
-            submitted = Task.submit(delivery.task_id, delivery.request, delivery.created_at)
-            await self._tasks.create(submitted)
+            await self._tasks.create(delivery.submitted())
             return await self._tasks.claim(delivery.task_id, self._lease, self._clock.now())
 
     async def _run(
@@ -172,10 +209,10 @@ class RunTask:
         except ModelRefused as error:
             return await self._fail(attempt, Failure(error.code, error.message, False))
         except ModelUnavailable as error:
-            if delivery.last:
+            if attempt.number >= delivery.max_attempts:
                 return await self._fail(attempt, Failure(error.code, error.message, True))
             return await self._give_back(attempt, error.code, error.retry_after)
-        except (_Stopping, FeedClosed):
+        except _Stopping:
             return await self._give_back(attempt, "shutting_down", None)
         except StoreUnavailable:
             raise
@@ -185,7 +222,7 @@ class RunTask:
             raise
         except Exception:
             log.exception("attempt broke")
-            if delivery.last:
+            if attempt.number >= delivery.max_attempts:
                 failure = Failure("internal_error", "The service made an error.", True)
                 return await self._fail(attempt, failure)
             return await self._give_back(attempt, "internal_error", None)
@@ -234,7 +271,7 @@ class RunTask:
         writer = asyncio.create_task(self._write_log(attempt, pieces))
         endless: list[Coroutine[Any, Any, NoReturn]] = [
             self._renew(attempt),
-            _watch(live),
+            self._watch(attempt, live),
             self._watch_stop(),
         ]
         others = [asyncio.create_task(coroutine) for coroutine in endless]
@@ -251,11 +288,18 @@ class RunTask:
 
     async def _read_model(self, request: TaskRequest, pieces: "_Pieces") -> Finished:
         finished: Finished | None = None
+        room = self._max_text
         async with aclosing(self._model.stream(request)) as stream:
             async for item in stream:
                 if isinstance(item, Finished):
                     finished = item
                 elif item:
+                    room -= len(item)
+                    if room < 0:
+                        raise ModelRefused(
+                            "answer_too_long",
+                            f"The answer is longer than {self._max_text} characters.",
+                        )
                     pieces.put(item)
                     if pieces.full:
                         await pieces.drained()
@@ -267,30 +311,44 @@ class RunTask:
     async def _write_log(self, attempt: Attempt, pieces: "_Pieces") -> tuple[Attempt, str]:
         written: list[str] = []
         while (text := await pieces.take()) is not None:
-            add = partial(
-                self._tasks.append, attempt, (ContentAdded(self._clock.now(), text),), self._lease
+            now = self._clock.now()
+            events = [
+                ContentAdded(now, text[begin : begin + EVENT_LIMIT])
+                for begin in range(0, len(text), EVENT_LIMIT)
+            ]
+            attempt = await self._outlasting(
+                partial(self._tasks.append, attempt, events, self._lease)
             )
-            attempt = await self._outlasting(add)
             written.append(text)
         return attempt, "".join(written)
 
     async def _renew(self, attempt: Attempt) -> NoReturn:
         while True:
             await asyncio.sleep(self._lease / 3)
-            await self._outlasting(lambda: self._tasks.renew(attempt, self._lease))
+            await self._hold(attempt)
+
+    async def _hold(self, attempt: Attempt) -> None:
+        await self._outlasting(lambda: self._tasks.renew(attempt, self._lease))
+
+    async def _watch(self, attempt: Attempt, live: Subscription) -> NoReturn:
+        """Raise as soon as the feed tells that the task ended: this attempt did not end it, since
+        it stops watching before it does."""
+        try:
+            while True:
+                received = await live.receive(3600.0)
+                if isinstance(received, Gap):
+                    await self._hold(attempt)  # refused if the end was what we missed
+                elif received and received[-1].closes:
+                    raise _SettledElsewhere
+        except FeedClosed:
+            # We are stopping. In the time that is left, only a refusal will tell.
+            await asyncio.Event().wait()
+            raise
 
     async def _watch_stop(self) -> NoReturn:
         await self._stopping.wait()
+        await asyncio.sleep(self._grace)
         raise _Stopping
-
-
-async def _watch(live: Subscription) -> NoReturn:
-    """Raise as soon as the feed tells that the task ended: this attempt did not end it, since it
-    stops watching before it does. After a Gap the next append or renewal would be refused."""
-    while True:
-        received = await live.receive(3600.0)
-        if received and not isinstance(received, Gap) and received[-1].closes:
-            raise _SettledElsewhere
 
 
 class _Pieces:

@@ -93,6 +93,11 @@ def is_last(event: Event) -> bool:
     return isinstance(event, TaskEnded | TaskErrored)
 
 
+def text_size(event: Event) -> int:
+    """Characters of text that an event carries."""
+    return len(event.text) if isinstance(event, ContentAdded | TaskEnded) else 0
+
+
 class IllegalLog(ValueError):
     """Raised by `fold` for a sequence of events that no task can have."""
 

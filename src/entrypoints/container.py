@@ -19,11 +19,13 @@ from adapters.redis import (
 )
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
-from application.manage_task import CancelTask, FailTask, GetTask
-from application.ports import LanguageModel, TaskLog
+from application.manage_task import CancelTask, GetTask
+from application.ports import PATIENCE, LanguageModel, TaskLog
 from application.run_task import RunTask
+from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from entrypoints.identity import RandomTaskIds, SystemClock
+from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
 
 WEBHOOK_PATH = "/api/qstash/webhook"
@@ -87,11 +89,21 @@ def _feed(redis: Connection | None) -> FanOut | RedisEventFeed:
     return FanOut() if redis is None else RedisEventFeed(redis)
 
 
-def _tasks(redis: Connection | None, feed: FanOut | RedisEventFeed, ttl: float) -> TaskLog:
+def _patience(settings: Settings) -> float:
+    """Seconds without a sign of life after which no delivery can come any more."""
+    if settings.patience is not None:
+        return settings.patience
+    expression, retries = settings.qstash_retry_delay, settings.qstash_retries
+    return PATIENCE + sum(evaluate_delay(expression, retried) for retried in range(retries))
+
+
+def _tasks(
+    redis: Connection | None, feed: FanOut | RedisEventFeed, ttl: float, patience: float
+) -> TaskLog:
     if redis is not None:
-        return RedisTaskLog(redis, ttl)
+        return RedisTaskLog(redis, ttl, patience)
     assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
-    return MemoryTaskLog(feed, ttl)
+    return MemoryTaskLog(feed, ttl, patience)
 
 
 class Container(containers.DeclarativeContainer):
@@ -103,23 +115,43 @@ class Container(containers.DeclarativeContainer):
     ids = providers.Singleton(RandomTaskIds)
     redis = providers.Singleton(_redis, settings)
     feed = providers.Singleton(_feed, redis)
-    tasks = providers.Singleton(_tasks, redis, feed, settings.provided.task_ttl)
+    patience = providers.Callable(_patience, settings)
+    tasks = providers.Singleton(_tasks, redis, feed, settings.provided.task_ttl, patience)
     queue = providers.Singleton(_queue, settings, qstash_url, base_url)
     deliveries = providers.Singleton(_deliveries, settings, base_url)
     model = providers.Singleton(_model, settings)
 
     start_task = providers.Singleton(StartTask, tasks, queue, clock, ids)
-    run_task = providers.Singleton(RunTask, tasks, feed, model, clock, settings.provided.lease)
-    follow_task = providers.Singleton(FollowTask, tasks, feed, settings.provided.keep_alive)
-    get_task = providers.Singleton(GetTask, tasks)
+    run_task = providers.Singleton(
+        RunTask,
+        tasks,
+        feed,
+        model,
+        clock,
+        lease=settings.provided.lease,
+        grace=settings.provided.grace,
+        max_running=settings.provided.max_running,
+        max_text=settings.provided.max_text,
+    )
+    settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)
+    settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
+    follow_task = providers.Singleton(
+        FollowTask,
+        tasks,
+        feed,
+        clock,
+        settle_forgotten,
+        silence=settings.provided.keep_alive,
+        max_streams=settings.provided.max_streams,
+    )
+    get_task = providers.Singleton(GetTask, tasks, settle_forgotten)
     cancel_task = providers.Singleton(CancelTask, tasks, queue, clock)
-    fail_task = providers.Singleton(FailTask, tasks, feed, clock)
 
 
 def stop_work(container: Container) -> None:
     """End what would keep connections open: streams, whose clients go on elsewhere, and attempts,
-    which are given back. To be called when the order to stop arrives, not after the server has
-    waited for its connections."""
+    which are given back after their grace. To be called when the order to stop arrives, not after
+    the server has waited for its connections."""
     container.run_task().stop()
     container.feed().close()
 

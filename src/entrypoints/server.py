@@ -6,6 +6,7 @@ the addresses that parts tell each other are known when they are wired.
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from entrypoints.settings import (
 log = structlog.get_logger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE = 10
+LAST_WORDS = 10
 """Seconds that uvicorn waits for open requests once they were told to end."""
 
 
@@ -41,7 +42,10 @@ class Server(uvicorn.Server):
     """uvicorn, telling us of the order to stop when it comes, not when it has been carried out:
     it waits for open responses first, and an event stream only ends when it is told to."""
 
-    def __init__(self, app: ASGIApp, on_stop: Callable[[], None], *, signals: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, on_stop: Callable[[], None], *, signals: bool, grace: float = 0.0
+    ) -> None:
+        """`grace`: seconds that requests may go on after `on_stop` has told them to end."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -49,7 +53,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=GRACE,
+                timeout_graceful_shutdown=math.ceil(grace) + LAST_WORDS,
             )
         )
         self.ready = asyncio.Event()
@@ -125,7 +129,10 @@ class Service:
             qstash_url=qstash_url or settings.qstash_url,
         )
         self._server = Server(
-            create_app(self.container), lambda: stop_work(self.container), signals=signals
+            create_app(self.container),
+            lambda: stop_work(self.container),
+            signals=signals,
+            grace=settings.grace,
         )
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:

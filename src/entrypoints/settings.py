@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters.redis import MalformedUrl, parse_address
+from entrypoints.local_qstash.message import BadMessage, evaluate_delay
 
 DEV_TOKEN = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0="  # noqa: S105
 """Token of QStash's development server: public, the same for everyone (QStash's documentation,
@@ -173,6 +174,38 @@ class Settings(BaseSettings):
         alias="LONGTASK_LEASE",
         description="Seconds after which the attempt of a worker that went silent is taken over.",
     )
+    grace: float = Field(
+        5.0,
+        ge=0,
+        alias="LONGTASK_GRACE",
+        description="Seconds that running attempts get when the process is told to stop; then "
+        "another one takes over.",
+    )
+    patience: float | None = Field(
+        None,
+        gt=0,
+        alias="LONGTASK_PATIENCE",
+        description="Seconds without a sign of life after which a task counts as forgotten by the "
+        "queue, and fails. Default: all pauses between its deliveries, and an hour.",
+    )
+    max_running: int = Field(
+        1_000,
+        ge=1,
+        alias="LONGTASK_MAX_RUNNING",
+        description="Deliveries that one process works on at once; QStash brings the others again.",
+    )
+    max_streams: int = Field(
+        10_000,
+        ge=1,
+        alias="LONGTASK_MAX_STREAMS",
+        description="Streams that one process holds open at once; more are refused with 503.",
+    )
+    max_text: int = Field(
+        2_000_000,
+        ge=1,
+        alias="LONGTASK_MAX_TEXT",
+        description="Characters of an answer; a longer one fails.",
+    )
     keep_alive: float = Field(
         15.0,
         gt=0,
@@ -236,6 +269,10 @@ class Settings(BaseSettings):
         for name, url in urls.items():
             if url is not None and not _is_http_url(url):
                 faults.append(f"{name} must be an http:// or https:// URL with no query")
+        try:
+            evaluate_delay(self.qstash_retry_delay, 0)
+        except BadMessage as error:
+            faults.append(f"LONGTASK_QSTASH_RETRY_DELAY: {error}")
         faults += self._redis_faults()
         if self.workers > 1 and self.store == "memory":
             faults.append(

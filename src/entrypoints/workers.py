@@ -17,7 +17,7 @@ import structlog
 
 from entrypoints.log_output import configure_logs
 from entrypoints.server import (
-    GRACE,
+    LAST_WORDS,
     STOP_SIGNALS,
     Service,
     listen,
@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 
 RESTART_PAUSE = 1.0
 """Seconds between a worker's death and the next one in its place."""
-PATIENCE = GRACE + 5
-"""Seconds that workers get to stop."""
+KILL_PAUSE = LAST_WORDS + 5
+"""Seconds that workers get to stop once their attempts had their grace."""
 
 _spawn = multiprocessing.get_context("spawn")
 multiprocessing.allow_connection_pickling()
@@ -94,7 +94,7 @@ async def _keep(args: tuple[Settings, socket.socket, str], stopping: asyncio.Eve
         if stopping.is_set():
             process.terminate()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(args[0].grace + KILL_PAUSE):
                     await ended
             process.kill()
         else:

@@ -18,12 +18,16 @@ from adapters.redis import (
     parse_address,
 )
 from application.fan_out import FanOut
-from application.ports import EventFeed, TaskLog
+from application.follow_task import PAGE, FollowTask
+from application.ports import PATIENCE, EventFeed, TaskLog
+from application.settle_task import SettleForgotten
 from domain.task import Attempt, Task, TaskRequest
+from entrypoints.identity import SystemClock
 from tests.rest_front import TOKEN
 
 TTL = 60.0
 LEASE = 30.0
+LOG_PATIENCE = 0.3
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 QUEUE_LIMIT = 8
 """Batches that may wait for a subscriber in these tests before it gets a Gap."""
@@ -41,7 +45,7 @@ class Store:
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = FanOut(QUEUE_LIMIT)
-    yield Store(MemoryTaskLog(feed, ttl), feed, feed.close)
+    yield Store(MemoryTaskLog(feed, ttl, LOG_PATIENCE), feed, feed.close)
 
 
 async def begun(tasks: TaskLog) -> Attempt:
@@ -53,6 +57,26 @@ async def begun(tasks: TaskLog) -> Attempt:
     return attempt
 
 
+def follow_task(
+    tasks: TaskLog,
+    feed: EventFeed,
+    *,
+    silence: float = 0.2,
+    page: int = PAGE,
+    patience: float = PATIENCE,
+) -> FollowTask:
+    clock = SystemClock()
+    return FollowTask(
+        tasks,
+        feed,
+        clock,
+        SettleForgotten(tasks, clock, patience),
+        silence=silence,
+        max_streams=100_000,
+        page=page,
+    )
+
+
 def to_redis(url: str) -> Connection:
     return connect(parse_address(url), connections=10, connect_timeout=5.0, timeout=5.0)
 
@@ -61,7 +85,7 @@ def to_redis(url: str) -> Connection:
 async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     feed = RedisEventFeed(connection, QUEUE_LIMIT)
     try:
-        yield Store(RedisTaskLog(connection, ttl), feed, feed.close)
+        yield Store(RedisTaskLog(connection, ttl, LOG_PATIENCE), feed, feed.close)
     finally:
         await feed.aclose()
         await connection.aclose()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from application.ports import Busy, LeaseLost, Settled, TaskLog, UnknownTask
+from application.ports import PAGE_SIZE, Busy, LeaseLost, Settled, TaskLog, UnknownTask
 from domain.events import (
     ContentAdded,
     Event,
@@ -16,6 +16,7 @@ from domain.events import (
     TaskStatus,
     Usage,
     fold,
+    text_size,
 )
 from domain.task import (
     Attempt,
@@ -26,7 +27,7 @@ from domain.task import (
     Task,
     TaskRequest,
 )
-from tests.contract.conftest import LEASE, REQUEST, Store
+from tests.contract.conftest import LEASE, LOG_PATIENCE, REQUEST, Store
 
 NOW = 1_700_000_000_000
 FAILURE = Failure("model_error", "It failed.", True)
@@ -340,3 +341,54 @@ async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> N
 
 async def test_a_store_that_answers_says_so(store: Store) -> None:
     await store.tasks.check()
+
+
+async def _forgotten(store: Store, task_id: str) -> bool:
+    task = await store.tasks.fail_forgotten(task_id, FAILURE, NOW)
+    return task.failure == FAILURE
+
+
+async def test_a_task_without_a_sign_of_life_is_forgotten(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    assert not await _forgotten(store, task_id)
+    await eventually(lambda: _forgotten(store, task_id))
+    folded = fold(await events(store.tasks, task_id))
+    assert (folded.status, folded.closed) == (TaskStatus.FAILED, True)
+    with pytest.raises(UnknownTask):
+        await store.tasks.fail_forgotten("task_1_nobody", FAILURE, NOW)
+
+
+async def test_a_live_attempt_is_not_forgotten_and_a_dead_one_is(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    attempt = await claim(store.tasks, task_id)
+    await asyncio.sleep(LOG_PATIENCE * 1.2)
+    assert not await _forgotten(store, task_id)
+    await store.tasks.renew(attempt, 0.01)
+    await eventually(lambda: _forgotten(store, task_id))
+
+
+async def test_one_that_ended_stays_as_it_is(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    ended = await store.tasks.cancel(task_id, NOW)
+    await asyncio.sleep(LOG_PATIENCE)
+    assert await store.tasks.fail_forgotten(task_id, FAILURE, NOW) == ended
+
+
+async def test_a_page_of_large_events_is_short_and_never_empty(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    attempt = await claim(store.tasks, task_id)
+    large = "x" * (PAGE_SIZE // 4)
+    attempt = await store.tasks.append(attempt, [ContentAdded(NOW, large)] * 9, LEASE)
+    attempt = await store.tasks.append(attempt, [ContentAdded(NOW, large * 8)], LEASE)
+    seen: list[Event] = []
+    sizes = []
+    while True:
+        page = await store.tasks.read(task_id, len(seen), 1_000)
+        seen.extend(page.events)
+        sizes.append(len(page.events))
+        if len(seen) == page.length:
+            break
+    assert len(seen) == 12
+    assert max(sizes) <= 2 + 4
+    assert min(sizes) >= 1
+    assert sum(text_size(event) for event in seen) == 17 * len(large)

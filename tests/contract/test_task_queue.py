@@ -44,6 +44,13 @@ async def test_a_task_enqueued_twice_is_one_message(queue: QStashQueue) -> None:
     assert await queue.enqueue(_task("task_1_b")) != first
 
 
+async def test_another_occasion_is_another_message(queue: QStashQueue) -> None:
+    first = await queue.enqueue(_task("task_1_a"))
+    again = await queue.enqueue(_task("task_1_a"), first)
+    assert again != first
+    assert await queue.enqueue(_task("task_1_a"), first) == again
+
+
 async def test_a_message_is_withdrawn_once(queue: QStashQueue) -> None:
     message_id = await queue.enqueue(_task("task_1_a"))
     assert await queue.withdraw(message_id) is True

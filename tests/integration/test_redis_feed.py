@@ -12,11 +12,10 @@ from redis.asyncio import Redis
 from adapters.redis import RedisEventFeed, RedisTaskLog
 from adapters.redis.layout import keys_of
 from adapters.redis.server import ServerConnection
-from application.follow_task import FollowTask
 from application.ports import Gap, StoreUnavailable
 from domain.events import ContentAdded, Event
 from domain.task import Task
-from tests.contract.conftest import LEASE, REQUEST, begun, to_redis
+from tests.contract.conftest import LEASE, REQUEST, begun, follow_task, to_redis
 
 
 @dataclass
@@ -126,7 +125,7 @@ async def test_one_who_comes_and_goes_in_haste_is_heard(bench: Bench) -> None:
 async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> None:
     attempt = await begun(bench.tasks)
     task_id = attempt.task.id
-    follow = FollowTask(bench.tasks, bench.feed, silence=0.2, page=50)
+    follow = follow_task(bench.tasks, bench.feed, page=50)
     seen: list[list[Event]] = [[], [], []]
 
     async def read(events: list[Event]) -> None:

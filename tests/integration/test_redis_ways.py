@@ -10,11 +10,10 @@ import pytest
 from adapters.redis import Connection, RedisEventFeed, RedisTaskLog, RestConnection
 from adapters.redis import rest as rest_module
 from adapters.redis.layout import keys_of
-from application.follow_task import FollowTask
 from application.ports import Gap, LeaseLost, StoreUnavailable, Subscription
 from domain.events import ContentAdded, Event, fold
 from domain.task import Attempt
-from tests.contract.conftest import LEASE, begun, to_redis
+from tests.contract.conftest import LEASE, begun, follow_task, to_redis
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
 from tests.rest_front import TOKEN, RestFront
 from tests.running import eventually
@@ -36,7 +35,7 @@ class Bench:
 
     async def follow(self, task_id: str) -> list[Event]:
         """All events of one who follows from the first one to the last."""
-        following = await FollowTask(self.tasks, self.feed, silence=0.2)(task_id, None)
+        following = await follow_task(self.tasks, self.feed)(task_id, None)
         assert following is not None
         seen: list[Event] = []
         async for ready in following.batches:

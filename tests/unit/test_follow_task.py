@@ -3,15 +3,19 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory import MemoryTaskLog
 from application.fan_out import FanOut
-from application.follow_task import Following, FollowTask
-from application.ports import Batch
-from domain.events import ContentAdded, Event, EventId
-from domain.task import Attempt, Task, TaskRequest
+from application.follow_task import Following, FollowTask, TooManyStreams
+from application.ports import PAGE_SIZE, Batch
+from application.settle_task import SettleForgotten
+from domain.events import ContentAdded, Event, EventId, TaskErrored
+from domain.task import Attempt, Failure, Task, TaskRequest
+from entrypoints.identity import SystemClock
+from tests.contract.conftest import follow_task
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 TASK_ID = "task_1_a"
@@ -69,7 +73,7 @@ def test_everyone_sees_everything_once_and_in_order(
     async def scenario() -> None:
         feed = FanOut(queue_limit)
         tasks = MemoryTaskLog(feed, 60.0)
-        follow = FollowTask(tasks, feed, silence=0.001, page=page)
+        follow = follow_task(tasks, feed, silence=0.001, page=page)
         await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
         attempt = await tasks.claim(TASK_ID, 30.0, 1)
         assert isinstance(attempt, Attempt)
@@ -106,7 +110,7 @@ async def test_a_log_made_anew_is_replayed_from_its_start() -> None:
     now = 0.0
     feed = FanOut()
     tasks = MemoryTaskLog(feed, ttl=10.0, elapsed=lambda: now)
-    follow = FollowTask(tasks, feed, silence=5.0)
+    follow = follow_task(tasks, feed, silence=5.0)
     await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     following = await follow(TASK_ID, None)
     assert following is not None
@@ -119,3 +123,55 @@ async def test_a_log_made_anew_is_replayed_from_its_start() -> None:
     assert anew[0].first == 1
     assert len(anew[0].events) == 2
     await following.batches.aclose()
+
+
+async def test_a_follower_of_a_forgotten_task_is_told() -> None:
+    """One that was there before, and hears nothing: no stream stays open for ever."""
+    feed = FanOut()
+    tasks = MemoryTaskLog(feed, 60.0, patience=0.2)
+    follow = follow_task(tasks, feed, silence=0.05, patience=0.2)
+    await tasks.create(Task.submit(TASK_ID, REQUEST, SystemClock().now()))
+    following = await follow(TASK_ID, None)
+    assert following is not None
+    seen: list[Event] = []
+    async with asyncio.timeout(5):
+        async for ready in following.batches:
+            for batch in ready:
+                seen.extend(batch.events)
+    assert isinstance(seen[-1], TaskErrored)
+    assert seen[-1].code == "forgotten"
+
+
+async def test_streams_are_bounded() -> None:
+    feed = FanOut()
+    tasks, clock = MemoryTaskLog(feed, 60.0), SystemClock()
+    forgotten = SettleForgotten(tasks, clock, 60.0)
+    follow = FollowTask(tasks, feed, clock, forgotten, silence=5.0, max_streams=1)
+    await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
+    following = await follow(TASK_ID, None)
+    assert following is not None
+    await anext(following.batches)
+    with pytest.raises(TooManyStreams):
+        await follow(TASK_ID, None)
+    await following.batches.aclose()
+    assert await follow(TASK_ID, None) is not None
+
+
+async def test_a_follower_that_sleeps_holds_little_and_gets_all() -> None:
+    """Its queue is bounded by size too, and it catches up from the log in small pages."""
+    feed = FanOut()
+    tasks = MemoryTaskLog(feed, 60.0)
+    follow = follow_task(tasks, feed, silence=5.0)
+    await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
+    attempt = await tasks.claim(TASK_ID, 30.0, 1)
+    assert isinstance(attempt, Attempt)
+    following = await follow(TASK_ID, None)
+    assert following is not None
+    await anext(following.batches)
+    for _ in range(40):
+        attempt = await tasks.append(attempt, [ContentAdded(1, "x" * 50_000)], 30.0)
+    end = attempt.task.fail(2, Failure("f", "f", True))
+    await tasks.settle(attempt, end)
+    sizes = [sum(batch.size for batch in ready) async for ready in following.batches]
+    assert sum(sizes) == 40 * 50_000
+    assert max(sizes) <= PAGE_SIZE + 50_000

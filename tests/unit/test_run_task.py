@@ -7,9 +7,20 @@ from collections.abc import AsyncGenerator, Sequence
 from adapters.memory import MemoryTaskLog
 from application.fan_out import FanOut
 from application.ports import Finished, ModelUnavailable, StoreUnavailable
-from application.run_task import BUFFER_LIMIT, Again, Delivery, Done, Failed, RunTask, Verdict
+from application.run_task import (
+    BUFFER_LIMIT,
+    EVENT_LIMIT,
+    FULL_PAUSE,
+    Again,
+    Delivery,
+    Done,
+    Failed,
+    Full,
+    RunTask,
+    Verdict,
+)
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus, fold
-from domain.task import Attempt, Task, TaskRequest
+from domain.task import Attempt, Failure, Task, TaskRequest
 from entrypoints.identity import SystemClock
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
@@ -64,14 +75,30 @@ class SlowLog(MemoryTaskLog):
 
 
 class Bench:
-    def __init__(self, lease: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        lease: float = 30.0,
+        grace: float = 0.0,
+        max_running: int = 10,
+        max_text: int = 1_000_000,
+    ) -> None:
         self.feed = FanOut()
         self.tasks = SlowLog(self.feed)
         self.model = DrivenModel()
-        self.run = RunTask(self.tasks, self.feed, self.model, SystemClock(), lease)
+        self.run = RunTask(
+            self.tasks,
+            self.feed,
+            self.model,
+            SystemClock(),
+            lease=lease,
+            grace=grace,
+            max_running=max_running,
+            max_text=max_text,
+        )
 
-    def deliver(self, *, last: bool = False) -> asyncio.Task[Verdict]:
-        return asyncio.create_task(self.run(Delivery(TASK_ID, REQUEST, 1, last)))
+    def deliver(self, *, max_attempts: int = 4, task_id: str = TASK_ID) -> asyncio.Task[Verdict]:
+        return asyncio.create_task(self.run(Delivery(task_id, REQUEST, 1, max_attempts)))
 
     async def events(self) -> list[Event]:
         return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)
@@ -167,7 +194,7 @@ async def test_a_bug_loses_the_attempt_but_not_the_task() -> None:
     last = (await bench.events())[-1]
     assert isinstance(last, StatusChanged)
     assert (last.status, last.reason) == (TaskStatus.PENDING, "internal_error")
-    running = bench.deliver(last=True)
+    running = bench.deliver(max_attempts=2)
     bench.model.say(ZeroDivisionError())
     assert await running == Failed("internal_error")
 
@@ -192,6 +219,65 @@ async def test_stopping_gives_the_attempt_back() -> None:
     assert (last.status, last.reason) == (TaskStatus.PENDING, "shutting_down")
     assert isinstance(await bench.tasks.claim(TASK_ID, 1.0, 2), Attempt)
     assert await bench.deliver() == Again()
+
+
+async def test_what_ends_within_the_grace_is_kept() -> None:
+    bench = Bench(grace=30.0)
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    bench.feed.close()
+    bench.run.stop()
+    assert await bench.deliver(task_id="task_1_b") == Again()
+    bench.model.say("b", FINISHED)
+    assert await running == Done()
+    assert fold(await bench.events()).text == "ab"
+
+
+async def test_there_is_room_for_so_many_deliveries() -> None:
+    bench = Bench(max_running=1)
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    assert await bench.deliver(task_id="task_1_b") == Full(FULL_PAUSE)
+    bench.model.say(FINISHED)
+    assert await running == Done()
+    bench.model.say(FINISHED)
+    assert await bench.deliver(task_id="task_1_b") == Done()
+
+
+async def test_an_answer_without_end_is_cut() -> None:
+    bench = Bench(max_text=100)
+    running = bench.deliver()
+    bench.model.say("x" * 100)
+    await bench.until_content("x" * 100)
+    bench.model.say("y")
+    assert await running == Failed("answer_too_long")
+    assert bench.model.closed == 1
+    task = await bench.tasks.get(TASK_ID)
+    assert task.failure == Failure(
+        "answer_too_long", "The answer is longer than 100 characters.", False
+    )
+
+
+async def test_a_large_piece_becomes_events_of_a_bounded_size() -> None:
+    bench = Bench()
+    bench.model.say("x" * EVENT_LIMIT + "y", FINISHED)
+    assert await bench.deliver() == Done()
+    assert await bench.content() == ["x" * EVENT_LIMIT, "y"]
+
+
+async def test_a_cancellation_that_the_feed_missed_is_heard_at_the_gap() -> None:
+    bench = Bench(lease=600.0)
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    publish, bench.feed.publish = bench.feed.publish, lambda *_: None  # type: ignore[method-assign]
+    await bench.tasks.cancel(TASK_ID, 2)
+    bench.feed.publish = publish  # type: ignore[method-assign]
+    bench.feed.lose(TASK_ID)
+    assert await asyncio.wait_for(running, 5) == Done()
+    assert bench.model.closed == 1
 
 
 async def test_a_cancelled_delivery_gives_the_attempt_back() -> None:

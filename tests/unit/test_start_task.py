@@ -24,7 +24,7 @@ class MoodyQueue:
         self.arrives = False
         self.taken: list[str] = []
 
-    async def enqueue(self, task: Task) -> str:
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
         self.taken.append(task.id)
         if self.arrives:
             assert isinstance(await self._tasks.claim(task.id, 30.0, 1), Attempt)

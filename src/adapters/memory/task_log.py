@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from application.fan_out import FanOut
 from application.ports import (
     IDEMPOTENCY_TTL,
+    PAGE_SIZE,
+    PATIENCE,
     Batch,
     Busy,
     LeaseLost,
@@ -21,7 +23,7 @@ from application.ports import (
     Settled,
     UnknownTask,
 )
-from domain.events import Event, TaskStatus, fold
+from domain.events import Event, TaskStatus, fold, text_size
 from domain.task import Attempt, Change, Failure, Task
 
 
@@ -32,16 +34,24 @@ class _Entry:
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
     events: list[Event] = field(default_factory=list)
     lease_until: float = 0.0
+    awaited_until: float = 0.0
+    """Until when the queue may still bring the task."""
 
 
 class MemoryTaskLog:
     def __init__(
-        self, feed: FanOut, ttl: float, elapsed: Callable[[], float] = time.monotonic
+        self,
+        feed: FanOut,
+        ttl: float,
+        patience: float = PATIENCE,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Logs live for `ttl` seconds after their last change. `elapsed` is the clock of leases
-        and of time to live, in seconds from any origin, never set back."""
+        """Logs live for `ttl` seconds after their last change; after `patience` seconds without a
+        sign of life a task counts as forgotten by the queue. `elapsed` is the clock of all this,
+        in seconds from any origin, never set back."""
         self._feed = feed
         self._ttl = ttl
+        self._patience = patience
         self._elapsed = elapsed
         self._entries: dict[str, _Entry] = {}
         self._reserved: dict[str, tuple[float, str, str]] = {}
@@ -73,6 +83,7 @@ class MemoryTaskLog:
     async def note_message(self, task_id: str, message_id: str) -> Task:
         entry = self._entry(task_id)
         entry.task = replace(entry.task, message_id=message_id)
+        self._await_queue(entry)
         return entry.task
 
     async def get(self, task_id: str) -> Task:
@@ -96,7 +107,9 @@ class MemoryTaskLog:
         return replace(attempt, logged=len(entry.events))
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
-        self._held(attempt).lease_until = self._elapsed() + lease
+        entry = self._held(attempt)
+        entry.lease_until = self._elapsed() + lease
+        self._await_queue(entry)
 
     async def settle(self, attempt: Attempt, change: Change) -> None:
         entry = self._held(attempt)
@@ -115,10 +128,23 @@ class MemoryTaskLog:
         self._write(entry, entry.task.fail(now, failure))
         return entry.task
 
+    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+        entry = self._entry(task_id)
+        awaited = entry.awaited_until > self._elapsed()
+        if not (entry.task.status.terminal or awaited or self._busy(entry)):
+            self._write(entry, entry.task.fail(now, failure))
+        return entry.task
+
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         entry = self._entry(task_id)
-        events = tuple(entry.events[after : after + limit])
-        return Page(entry.epoch, len(entry.events), after + 1, events)
+        events: list[Event] = []
+        size = 0
+        for event in entry.events[after : after + limit]:
+            events.append(event)
+            size += text_size(event)
+            if size >= PAGE_SIZE:
+                break
+        return Page(entry.epoch, len(entry.events), after + 1, tuple(events))
 
     async def check(self) -> None:
         return None
@@ -145,10 +171,14 @@ class MemoryTaskLog:
         running = entry.task.status is TaskStatus.RUNNING
         return Busy(left) if running and left > 0 else None
 
+    def _await_queue(self, entry: _Entry) -> None:
+        entry.awaited_until = self._elapsed() + self._patience
+
     def _write(self, entry: _Entry, change: Change) -> None:
         # The message id is noted by whoever published, beside the attempt that this change is of.
         message_id = change.task.message_id or entry.task.message_id
         entry.task = replace(change.task, message_id=message_id)
+        self._await_queue(entry)
         self._add(entry, change.events)
 
     def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:

@@ -8,7 +8,6 @@ holds.
 import asyncio
 import base64
 import binascii
-import re
 import time
 
 import jwt
@@ -35,7 +34,7 @@ class MalformedDelivery(Exception):
 
 class _FailureCallback(msgspec.Struct, rename="camel"):
     source_body: str
-    source_message_id: str = ""
+    source_message_id: str
 
 
 _failure = msgspec.json.Decoder(_FailureCallback)
@@ -47,20 +46,21 @@ class DeliveryReader:
         self._webhook_url = webhook_url
         self._failure_url = failure_url
 
-    async def task(self, signature: str | None, body: bytes, retried: str | None) -> Delivery:
-        """A delivery at the webhook. `retried` is its `Upstash-Retried` header: how many
-        deliveries failed before. Raises ForgedDelivery or MalformedDelivery."""
+    async def task(self, signature: str | None, body: bytes) -> Delivery:
+        """A delivery at the webhook. Raises ForgedDelivery or MalformedDelivery."""
         await self._verify(signature, body, self._webhook_url)
-        return _delivery(body, retried)
+        return _delivery(body)
 
-    async def failure(self, signature: str | None, body: bytes) -> Delivery:
-        """A failure callback: the delivery that ran out. Raises as `task` does."""
+    async def failure(self, signature: str | None, body: bytes) -> tuple[Delivery, str]:
+        """A failure callback: what was delivered in vain, and the message's id. Raises as `task`
+        does."""
         await self._verify(signature, body, self._failure_url)
         try:
-            source = base64.b64decode(_failure.decode(body).source_body, validate=True)
+            callback = _failure.decode(body)
+            source = base64.b64decode(callback.source_body, validate=True)
         except (msgspec.DecodeError, binascii.Error, UnicodeDecodeError) as error:
             raise MalformedDelivery(f"not a failure callback: {error}") from error
-        return _delivery(source, None)
+        return _delivery(source), callback.source_message_id
 
     async def _verify(self, signature: str | None, body: bytes, url: str) -> None:
         if not signature:
@@ -87,15 +87,14 @@ def _seconds_early(signature: str) -> float:
     return early if 0 < early <= CLOCK_TOLERANCE else 0.0
 
 
-def _delivery(body: bytes, retried: str | None) -> Delivery:
+def _delivery(body: bytes) -> Delivery:
     try:
         message = decode(body)
     except ValueError as error:
         raise MalformedDelivery(str(error)) from error
-    failed = int(retried) if retried and re.fullmatch(r"[0-9]{1,9}", retried) else 0
     return Delivery(
         message.task_id,
         message.task_request(),
         message.created_at,
-        last=failed >= message.max_retries,
+        max_attempts=message.max_retries + 1,
     )

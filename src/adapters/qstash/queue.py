@@ -51,7 +51,7 @@ class QStashQueue:
         # The SDK offers no way to close the client that it holds.
         await self._client.http._client.aclose()
 
-    async def enqueue(self, task: Task) -> str:
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
         answer = await self._call(
             self._client.message.publish(
                 url=self._webhook_url,
@@ -60,7 +60,7 @@ class QStashQueue:
                 retries=self._retries,
                 retry_delay=self._retry_delay,
                 failure_callback=self._failure_url,
-                deduplication_id=task.id,
+                deduplication_id=f"{task.id}-{occasion}" if occasion else task.id,
                 label="longtask",
             )
         )

@@ -9,6 +9,7 @@ may touch them all.
 queue's id), `writer` (the attempt that may add events, 0 for none) |
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
 | `longtask:{id}:lease` | string | there while an attempt's lease is alive: Redis's clock decides |
+| `longtask:{id}:awaited` | string | there while the queue may still bring the task |
 | `longtask:{id}:events` | channel | `epoch first [event, ...]`: what one step added |
 | `longtask:idempotency:<sha256>` | string | `fingerprint task-id`, for 24 hours |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
@@ -47,12 +48,14 @@ class TaskKeys:
     record: str
     log: str
     lease: str
+    awaited: str
     channel: str
 
 
 def keys_of(task_id: str) -> TaskKeys:
     tag = f"{PREFIX}{{{task_id}}}"
-    return TaskKeys(f"{tag}:record", f"{tag}:log", f"{tag}:lease", f"{tag}:events")
+    names = ("record", "log", "lease", "awaited", "events")
+    return TaskKeys(*(f"{tag}:{name}" for name in names))
 
 
 def idempotency_key(key: str) -> str:

@@ -24,6 +24,8 @@ from adapters.redis.layout import (
 )
 from application.ports import (
     IDEMPOTENCY_TTL,
+    PAGE_SIZE,
+    PATIENCE,
     Busy,
     LeaseLost,
     Page,
@@ -37,10 +39,12 @@ TEXT_PAGE = 5_000
 
 
 class RedisTaskLog:
-    def __init__(self, connection: Connection, ttl: float) -> None:
-        """Logs live for `ttl` seconds after their last change."""
+    def __init__(self, connection: Connection, ttl: float, patience: float = PATIENCE) -> None:
+        """Logs live for `ttl` seconds after their last change; after `patience` seconds without a
+        sign of life a task counts as forgotten by the queue."""
         self._call = connection.call
         self._ttl = _milliseconds(ttl)
+        self._patience = _milliseconds(patience)
         self._create = Script(connection, "create")
         self._reserve = Script(connection, "reserve")
         self._append = Script(connection, "append")
@@ -56,7 +60,8 @@ class RedisTaskLog:
         values: list[Word] = [encode_task(task), task.status.value, task.attempt, epoch]
         events = map(encode_event, submitted.events)
         written = await self._create(
-            [keys.record, keys.log], [*values, self._ttl, keys.channel, *events]
+            [keys.record, keys.log, keys.awaited],
+            [*values, self._ttl, self._patience, keys.channel, *events],
         )
         return task if written else await self.get(task.id)
 
@@ -71,7 +76,8 @@ class RedisTaskLog:
         await self._call("DEL", idempotency_key(key))
 
     async def note_message(self, task_id: str, message_id: str) -> Task:
-        task = await self._note([keys_of(task_id).record], [message_id])
+        keys = keys_of(task_id)
+        task = await self._note([keys.record, keys.awaited], [message_id, self._patience])
         if task is None:
             raise UnknownTask(task_id)
         return replace(decode_task(task), message_id=message_id)
@@ -91,7 +97,7 @@ class RedisTaskLog:
             if busy := await self._busy(task):
                 return busy
             change = task.take(now)
-            if logged := await self._write(task, change, free=True, lease=lease):
+            if logged := await self._write(task, change, [keys_of(task_id).lease], lease=lease):
                 return Attempt(change.task, logged)
 
     async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
@@ -107,8 +113,8 @@ class RedisTaskLog:
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         keys = keys_of(attempt.task.id)
-        values = [attempt.number, _milliseconds(lease), self._ttl]
-        if not await self._renew([keys.record, keys.log, keys.lease], values):
+        values = [attempt.number, _milliseconds(lease), self._ttl, self._patience]
+        if not await self._renew([keys.record, keys.log, keys.lease, keys.awaited], values):
             raise LeaseLost
 
     async def settle(self, attempt: Attempt, change: Change) -> None:
@@ -138,12 +144,21 @@ class RedisTaskLog:
             change = task.fail(now, failure)
             if busy := await self._busy(task):
                 return busy
-            if await self._write(task, change, free=True):
+            if await self._write(task, change, [keys_of(task_id).lease]):
                 return change.task
+
+    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+        task, keys = await self.get(task_id), keys_of(task_id)
+        if task.status.terminal:
+            return task
+        change = task.fail(now, failure)
+        # Once: a record that another changed meanwhile is not forgotten.
+        forgotten = await self._write(task, change, [keys.lease, keys.awaited])
+        return change.task if forgotten else await self.get(task_id)
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         keys = keys_of(task_id)
-        page = await self._read([keys.record, keys.log], [after, after + limit - 1])
+        page = await self._read([keys.record, keys.log], [after, after + limit - 1, PAGE_SIZE])
         if page is None:
             raise UnknownTask(task_id)
         epoch, length, events = page
@@ -171,15 +186,15 @@ class RedisTaskLog:
         self,
         expected: Task,
         change: Change,
+        gone: Sequence[str] = (),
         *,
         writer: int | None = None,
         logged: int = 0,
-        free: bool = False,
         lease: float = 0.0,
     ) -> int:
         """Write the change if the record is still the expected one, its writer that one (if
-        given), its log no shorter than that, and no live lease in the way (if it must be `free`).
-        Answers the length of the log, 0 if nothing was written."""
+        given), its log no shorter than that, and those keys gone. Answers the length of the log, 0
+        if nothing was written."""
         keys, task = keys_of(expected.id), change.task
         runs = task.status is TaskStatus.RUNNING
         preconditions: list[Word] = [
@@ -187,7 +202,6 @@ class RedisTaskLog:
             expected.attempt,
             "" if writer is None else writer,
             logged,
-            int(free),
         ]
         state: list[Word] = [
             encode_task(task),
@@ -196,10 +210,11 @@ class RedisTaskLog:
             task.attempt if runs else 0,
             _milliseconds(lease),
             self._ttl,
+            0 if task.status.terminal else self._patience,
             keys.channel,
         ]
         written: int = await self._commit(
-            [keys.record, keys.log, keys.lease],
+            [keys.record, keys.log, keys.lease, keys.awaited, *gone],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
         return written

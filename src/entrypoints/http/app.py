@@ -57,7 +57,7 @@ def _dependencies(container: Container, default_model: str) -> dict[str, Provide
         "follow_task": container.follow_task,
         "cancel_task": container.cancel_task,
         "run_task": container.run_task,
-        "fail_task": container.fail_task,
+        "settle_undelivered": container.settle_undelivered,
         "deliveries": container.deliveries,
         "tasks": container.tasks,
         "queue": container.queue,

@@ -20,7 +20,14 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from application.ports import QueueRefused, QueueUnavailable, StoreUnavailable, UnknownTask
+from application.follow_task import TooManyStreams
+from application.ports import (
+    FeedClosed,
+    QueueRefused,
+    QueueUnavailable,
+    StoreUnavailable,
+    UnknownTask,
+)
 from application.start_task import IdempotencyConflict
 from domain.events import MalformedEventId
 from domain.task import IllegalTransition, InvalidRequest, MalformedTaskId
@@ -186,6 +193,15 @@ def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]
             502, "queue-refused", "The queue refused the task: it was not started."
         ),
         StoreUnavailable: _store,
+        FeedClosed: lambda _: problem(
+            503, "stopping", "This process is stopping.", headers=retry_after_header(1)
+        ),
+        TooManyStreams: lambda _: problem(
+            503,
+            "too-many-streams",
+            "As many streams are open here as may be. Try again shortly.",
+            headers=retry_after_header(5),
+        ),
         ValidationException: _validation,
         HTTPException: _http,
         Exception: _unexpected,

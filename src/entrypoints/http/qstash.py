@@ -12,9 +12,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
 from adapters.qstash import DeliveryReader, ForgedDelivery, MalformedDelivery
-from application.manage_task import FailTask
 from application.ports import Clock, TaskIds
-from application.run_task import Again, Delivery, Done, Failed, RunTask, Verdict
+from application.run_task import Again, Delivery, Done, Failed, Full, RunTask, Verdict
+from application.settle_task import SettleUndelivered
 from domain.task import check_task_id
 from entrypoints.http.bodies import StartBody
 from entrypoints.http.metrics import Metrics
@@ -48,9 +48,7 @@ class QStashController(Controller):
         headers = request.headers
         body = await request.body()
         try:
-            delivery = await deliveries.task(
-                headers.get("upstash-signature"), body, headers.get("upstash-retried")
-            )
+            delivery = await deliveries.task(headers.get("upstash-signature"), body)
         except (ForgedDelivery, MalformedDelivery) as error:
             raise _refused(error, headers.get("upstash-message-id"), metrics) from error
         structlog.contextvars.bind_contextvars(
@@ -70,17 +68,19 @@ class QStashController(Controller):
         self,
         request: Request[Any, Any, Any],
         deliveries: NamedDependency[DeliveryReader],
-        fail_task: NamedDependency[FailTask],
+        settle_undelivered: NamedDependency[SettleUndelivered],
         metrics: NamedDependency[Metrics],
     ) -> dict[str, Any]:
         message_id = request.headers.get("upstash-message-id")
         body = await request.body()
         try:
-            ran_out = await deliveries.failure(request.headers.get("upstash-signature"), body)
+            delivery, source = await deliveries.failure(
+                request.headers.get("upstash-signature"), body
+            )
         except (ForgedDelivery, MalformedDelivery) as error:
             raise _refused(error, message_id, metrics) from error
-        structlog.contextvars.bind_contextvars(task_id=ran_out.task_id, message_id=message_id)
-        task = await fail_task(ran_out.task_id, ran_out.request, ran_out.created_at)
+        structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
+        task = await settle_undelivered(delivery, source)
         return {"success": True, "taskId": task.id, "status": task.status.value}
 
 
@@ -107,7 +107,7 @@ class DevelopmentController(Controller):
         now = clock.now()
         task_id = ids.next(now) if task_id is None else check_task_id(task_id)
         structlog.contextvars.bind_contextvars(task_id=task_id)
-        verdict = await run_task(Delivery(task_id, request, now, last=True))
+        verdict = await run_task(Delivery(task_id, request, now, max_attempts=1))
         return _answer(task_id, verdict, metrics)
 
 
@@ -139,6 +139,10 @@ def _answer(task_id: str, verdict: Verdict, metrics: Metrics) -> Response[Any]:
             metrics.deliveries.labels("503").inc()
             headers = retry_after_header(retry_after)
             raise problem(503, "deliver-again", "The attempt was lost.", headers=headers)
+        case Full(retry_after):
+            metrics.deliveries.labels("429").inc()
+            headers = retry_after_header(retry_after)
+            raise problem(429, "no-room", "As many tasks run here as may.", headers=headers)
         case Failed(code):
             metrics.deliveries.labels("489").inc()
             raise problem(489, "task-failed", f"The task failed: {code}.", headers=NON_RETRYABLE)

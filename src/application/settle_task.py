@@ -1,0 +1,91 @@
+"""Ends for tasks that no delivery will end: "accepted means done or told".
+
+Two ways lead here. The queue says that its deliveries of a task ran out: then the task is queued
+anew while it has attempts left (its deliveries met busy instances, or none at all), else it fails.
+Or the queue says nothing any more (it lost the message, or a process died before it published):
+then whoever reads the task after long enough settles it.
+"""
+
+import structlog
+
+from application.ports import (
+    Busy,
+    Clock,
+    EventFeed,
+    TaskLog,
+    TaskQueue,
+    UnknownTask,
+)
+from application.run_task import Delivery
+from application.standby import settled_or_silent
+from domain.task import Failure, IllegalTransition, Task
+
+log = structlog.get_logger(__name__)
+
+EXHAUSTED = Failure(
+    "deliveries_exhausted", "The task could not be finished in all its deliveries.", True
+)
+FORGOTTEN = Failure("forgotten", "The queue lost the task before it was finished.", True)
+QUEUEING_LIMIT = 24 * 3600
+"""Seconds from its start for which a task is queued anew."""
+
+
+class SettleUndelivered:
+    def __init__(self, tasks: TaskLog, feed: EventFeed, queue: TaskQueue, clock: Clock) -> None:
+        self._tasks = tasks
+        self._feed = feed
+        self._queue = queue
+        self._clock = clock
+
+    async def __call__(self, delivery: Delivery, message_id: str) -> Task:
+        """What became of a task whose deliveries of this message ran out. The same call again
+        queues it no second time. Before a task is failed a live attempt is waited for (QStash gave
+        up waiting, it need not); one that the store lost is made again. Raises StoreUnavailable,
+        QueueUnavailable, QueueRefused or FeedClosed."""
+        async with self._feed.subscribe(delivery.task_id) as live:
+            while True:
+                try:
+                    task = await self._tasks.get(delivery.task_id)
+                except UnknownTask:
+                    task = await self._tasks.create(delivery.submitted())
+                if task.status.terminal:
+                    return task
+                if self._may_go_on(task, delivery):
+                    # If an attempt is alive the new delivery stands by.
+                    log.warning("deliveries ran out: queued anew", attempt=task.attempt)
+                    queued = await self._queue.enqueue(task, message_id)
+                    return await self._tasks.note_message(task.id, queued)
+                try:
+                    failed = await self._tasks.fail(task.id, EXHAUSTED, self._clock.now())
+                except (IllegalTransition, UnknownTask):
+                    continue
+                if not isinstance(failed, Busy):
+                    log.warning("task failed", code=EXHAUSTED.code, attempt=failed.attempt)
+                    return failed
+                await settled_or_silent(live, failed.lease_left)
+
+    def _may_go_on(self, task: Task, delivery: Delivery) -> bool:
+        age = self._clock.now() - delivery.created_at
+        return task.attempt < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
+
+
+class SettleForgotten:
+    def __init__(self, tasks: TaskLog, clock: Clock, patience: float) -> None:
+        """`patience` must be that of the log, in seconds."""
+        self._tasks = tasks
+        self._clock = clock
+        self._patience = patience
+
+    async def __call__(self, task: Task) -> Task:
+        """The record of a task that somebody reads, failed if the queue forgot it. Raises
+        UnknownTask or StoreUnavailable."""
+        if task.status.terminal or not self.suspects(task.updated_at):
+            return task
+        settled = await self._tasks.fail_forgotten(task.id, FORGOTTEN, self._clock.now())
+        if settled.failure is FORGOTTEN:
+            log.warning("task failed", task_id=task.id, code=FORGOTTEN.code, attempt=task.attempt)
+        return settled
+
+    def suspects(self, sign_of_life: int) -> bool:
+        """Whether the store is worth asking: our own clock decides nothing."""
+        return self._clock.now() - sign_of_life > self._patience * 1000

@@ -1,0 +1,200 @@
+"""Tasks that no delivery will end: what is left over is failed, the rest queued anew, and whoever
+is alive is waited for."""
+
+import asyncio
+
+import pytest
+
+from adapters.memory import MemoryTaskLog
+from application.fan_out import FanOut
+from application.ports import QueueUnavailable, UnknownTask
+from application.run_task import Delivery
+from application.settle_task import QUEUEING_LIMIT, SettleForgotten, SettleUndelivered
+from domain.events import ContentAdded, TaskErrored, TaskStatus
+from domain.task import Attempt, Failure, Task
+from tests.contract.conftest import REQUEST
+
+TASK_ID = "task_1_a"
+NOW = 1_700_000_000_000
+PATIENCE = 100.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> int:
+        return NOW + int(self.seconds * 1000)
+
+
+class Queue:
+    """Remembers what it took, and on which occasion."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str]] = []
+        self.away = False
+
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
+        if self.away:
+            raise QueueUnavailable("away")
+        self.taken.append((task.id, occasion))
+        return f"msg_{len(self.taken)}"
+
+    async def withdraw(self, message_id: str) -> bool:
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        raise NotImplementedError
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.queue = Queue()
+        self.feed = FanOut()
+        self.tasks = MemoryTaskLog(self.feed, 1e6, PATIENCE, elapsed=lambda: self.clock.seconds)
+        self.undelivered = SettleUndelivered(self.tasks, self.feed, self.queue, self.clock)
+        self.forgotten = SettleForgotten(self.tasks, self.clock, PATIENCE)
+
+    async def submit(self) -> Task:
+        return await self.tasks.create(Task.submit(TASK_ID, REQUEST, NOW))
+
+    async def attempt(self, lease: float) -> Attempt:
+        attempt = await self.tasks.claim(TASK_ID, lease, NOW)
+        assert isinstance(attempt, Attempt)
+        return attempt
+
+    async def ran_out(self, max_attempts: int = 1, created_at: int = NOW) -> Task:
+        delivery = Delivery(TASK_ID, REQUEST, created_at, max_attempts)
+        return await self.undelivered(delivery, "msg_0")
+
+    async def read(self) -> Task:
+        return await self.forgotten(await self.tasks.get(TASK_ID))
+
+
+# Deliveries that ran out
+
+
+async def test_a_live_attempt_is_waited_for() -> None:
+    bench = Bench()
+    await bench.submit()
+    attempt = await bench.attempt(lease=30.0)
+    failing = asyncio.create_task(bench.ran_out())
+    for text in ("a", "b"):
+        attempt = await bench.tasks.append(attempt, [ContentAdded(1, text)], 30.0)
+        done, _ = await asyncio.wait({failing}, timeout=0.05)
+        assert not done
+    end = attempt.task.complete(2, text="ab", finish_reason="stop", model="m", usage=None)
+    await bench.tasks.settle(attempt, end)
+    assert (await asyncio.wait_for(failing, 5)).status is TaskStatus.COMPLETED
+
+
+async def test_one_that_went_silent_is_failed_when_its_lease_lapses() -> None:
+    bench = Bench()
+    await bench.submit()
+    await bench.attempt(lease=0.1)
+    failing = asyncio.create_task(bench.ran_out())
+    await asyncio.sleep(0)
+    bench.clock.seconds = 0.2
+    task = await asyncio.wait_for(failing, 5)
+    assert task.failure is not None
+    assert task.failure.code == "deliveries_exhausted"
+    assert bench.queue.taken == []
+
+
+async def test_with_attempts_left_it_is_queued_anew() -> None:
+    """As when its deliveries met nothing but busy instances."""
+    bench = Bench()
+    await bench.submit()
+    for _ in range(2):  # the callback may come twice
+        task = await bench.ran_out(max_attempts=1)
+        assert (task.status, task.message_id) == (TaskStatus.PENDING, task.message_id)
+    assert bench.queue.taken == [(TASK_ID, "msg_0"), (TASK_ID, "msg_0")]  # one message to QStash
+    await bench.attempt(lease=0.0)
+    assert (await bench.ran_out(max_attempts=1)).status is TaskStatus.FAILED
+
+
+async def test_a_running_one_with_attempts_left_gets_a_standby() -> None:
+    bench = Bench()
+    await bench.submit()
+    await bench.attempt(lease=30.0)
+    task = await bench.ran_out(max_attempts=2)
+    assert task.status is TaskStatus.RUNNING
+    assert bench.queue.taken == [(TASK_ID, "msg_0")]
+
+
+async def test_one_that_the_store_lost_is_made_again() -> None:
+    bench = Bench()
+    assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.PENDING
+    assert bench.queue.taken == [(TASK_ID, "msg_0")]
+
+
+async def test_one_that_is_too_old_is_failed() -> None:
+    bench = Bench()
+    bench.clock.seconds = QUEUEING_LIMIT + 1
+    assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.FAILED
+    assert bench.queue.taken == []
+
+
+async def test_a_queue_that_is_away_is_told_so_that_the_callback_comes_again() -> None:
+    bench = Bench()
+    bench.queue.away = True
+    with pytest.raises(QueueUnavailable):
+        await bench.ran_out(max_attempts=4)
+    assert (await bench.tasks.get(TASK_ID)).status is TaskStatus.PENDING
+
+
+async def test_one_that_has_ended_is_left_alone() -> None:
+    bench = Bench()
+    await bench.submit()
+    await bench.tasks.cancel(TASK_ID, NOW)
+    assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.CANCELLED
+    assert bench.queue.taken == []
+
+
+# Tasks that the queue forgot
+
+
+async def test_a_forgotten_task_fails_when_it_is_read() -> None:
+    bench = Bench()
+    await bench.submit()
+    bench.clock.seconds = PATIENCE - 1
+    assert (await bench.read()).status is TaskStatus.PENDING
+    bench.clock.seconds = PATIENCE + 1
+    task = await bench.read()
+    assert task.failure == Failure(
+        "forgotten", "The queue lost the task before it was finished.", True
+    )
+    page = await bench.tasks.read(TASK_ID, 0, 10)
+    assert isinstance(page.events[-1], TaskErrored)
+    assert await bench.read() == task
+
+
+async def test_an_attempt_that_lives_or_was_lost_lately_is_not_forgotten() -> None:
+    bench = Bench()
+    await bench.submit()
+    attempt = await bench.attempt(lease=30.0)
+    for _ in range(20):
+        bench.clock.seconds += 20
+        await bench.tasks.renew(attempt, 30.0)
+    assert (await bench.read()).status is TaskStatus.RUNNING
+    bench.clock.seconds += 31  # the lease has lapsed: a delivery may still come
+    assert (await bench.read()).status is TaskStatus.RUNNING
+    await bench.tasks.settle(attempt, attempt.task.give_back(NOW, "shutting_down"))
+    bench.clock.seconds += PATIENCE - 1
+    assert (await bench.read()).status is TaskStatus.PENDING
+    bench.clock.seconds += 2
+    assert (await bench.read()).status is TaskStatus.FAILED
+
+
+async def test_our_own_clock_alone_fails_nothing() -> None:
+    bench = Bench()
+    await bench.submit()
+    bench.clock.seconds = PATIENCE + 1
+    await bench.tasks.note_message(TASK_ID, "msg_1")  # just now, by the log's clock
+    assert (await bench.read()).status is TaskStatus.PENDING
+
+
+async def test_an_unknown_task_stays_unknown() -> None:
+    with pytest.raises(UnknownTask):
+        await Bench().tasks.fail_forgotten("task_1_b", Failure("f", "f", True), NOW)
