@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: run test test-compose lint bench lock clean
+.PHONY: run test test-compose faults lint bench lock clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
@@ -14,6 +14,9 @@ test: $(VENV)/.dev lint  ## Run every test
 
 test-compose: $(VENV)/.dev  ## Build the compose stack and break its parts (needs Docker)
 	$(BIN)/python -m pytest -s tests/end_to_end/compose_stack.py
+
+faults: $(VENV)/.dev  ## Break a whole deployment at random, for SECONDS=1800 (and SEED=...)
+	$(BIN)/python -m tests.faults.run --seconds $(or $(SECONDS),1800) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.dev  ## Style, types
 	$(BIN)/ruff check .

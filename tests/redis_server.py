@@ -77,6 +77,10 @@ class LocalRedis:
             assert time.monotonic() < deadline, "redis-server does not answer"
             time.sleep(0.02)
 
+    def start_if_down(self) -> None:
+        if self._process is None:
+            self.start()
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

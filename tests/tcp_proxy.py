@@ -40,6 +40,10 @@ class TcpProxy:
             started.set()
             await stop.wait()
             server.close()
+            self._may_pass.set()
+            self._cut()
+            if open_connections := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(open_connections, timeout=5)
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
@@ -64,7 +68,7 @@ class TcpProxy:
             self._loop.call_soon_threadsafe(self._may_pass.set)
 
     def _cut(self) -> None:
-        for writer in self._open:
+        for writer in list(self._open):
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -98,6 +98,9 @@ class Upstream:
         """What the next requests get."""
         self.scripts.extend(scripts)
 
+    def script_for(self, received: Received) -> Script:
+        return self.scripts.popleft() if self.scripts else DEFAULT
+
     @contextmanager
     def running(self) -> Iterator["Upstream"]:
         loop = asyncio.new_event_loop()
@@ -138,15 +141,16 @@ class Upstream:
             }
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             received = Received(head[0].split(" ")[1], headers, json.loads(body))
-            script = self.scripts.popleft() if self.scripts else DEFAULT
+            script = self.script_for(received)
             self.received.append(received)
             answering = asyncio.create_task(self._answer(script, writer))
             hanging_up = asyncio.create_task(reader.read(1))
             await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
-                received.gone.set()
-                answering.cancel()
             hanging_up.cancel()
+            if answering.done() and answering.exception() is None:
+                return
+            received.gone.set()
+            answering.cancel()
         except (ConnectionError, asyncio.IncompleteReadError):
             return
         finally:

@@ -8,7 +8,7 @@ the client was told no.
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import structlog
 
@@ -20,6 +20,7 @@ from application.ports import (
     TaskIds,
     TaskLog,
     TaskQueue,
+    UnknownTask,
 )
 from domain.task import Failure, IllegalTransition, Task, TaskRequest
 
@@ -66,17 +67,24 @@ class StartTask:
                     await self._tasks.release(idempotency_key)
                 raise
             log.info("task queued", message_id=message_id)
-            return await self._tasks.note_message(task_id, message_id)
+            try:
+                return await self._tasks.note_message(task_id, message_id)
+            except UnknownTask:  # the store lost it just now: the delivery will make it again
+                return replace(task, message_id=message_id)
 
     async def _withdrawn(self, task_id: str) -> bool:
         """Fail a task that the queue did not take; answer whether it was still ours to fail. It
-        is not if the message arrived after all and only the queue's answer was lost: then the
-        task runs, or has run, and the client is better told so."""
+        is not if the message arrived after all and only the queue's answer was lost, or if another
+        start with the same key was luckier: then the client is better told so."""
         failure = Failure("queue_unavailable", "The queue did not take the task.", True)
         try:
+            if (await self._tasks.get(task_id)).message_id is not None:
+                return False
             failed = await self._tasks.fail(task_id, failure, self._clock.now())
         except IllegalTransition:
             return False
+        except UnknownTask:
+            return True
         return not isinstance(failed, Busy)
 
 

@@ -116,7 +116,8 @@ async def _follow(client: httpx.AsyncClient, task_id: str) -> int:
                 source.response.raise_for_status()  # a proxy whose server is away, say
                 failures = 0
                 async for event in source.aiter_sse():
-                    printer.take(event.id, json.loads(event.data))
+                    if event.data:
+                        printer.take(event.id, json.loads(event.data))
         except httpx.HTTPError as error:
             failures += 1
             if failures > RECONNECT_LIMIT:

@@ -42,6 +42,7 @@ def _queue(settings: Settings, qstash_url: str, base_url: str) -> QStashQueue:
         retries=settings.qstash_retries,
         retry_delay=settings.qstash_retry_delay,
         timeout=settings.qstash_timeout,
+        delivery_timeout=settings.delivery_timeout,
     )
 
 

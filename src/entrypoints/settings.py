@@ -91,6 +91,13 @@ class Settings(BaseSettings):
     qstash_timeout: float = Field(
         10.0, gt=0, alias="LONGTASK_QSTASH_TIMEOUT", description="Seconds for a call to QStash."
     )
+    delivery_timeout: float | None = Field(
+        None,
+        ge=1,
+        alias="LONGTASK_DELIVERY_TIMEOUT",
+        description="Seconds after which QStash delivers a task that still runs once more, to "
+        "stand by in case that the first worker hangs. Default: the longest that your plan allows.",
+    )
     local_qstash_port: int = Field(
         0,
         ge=0,

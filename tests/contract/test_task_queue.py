@@ -23,6 +23,7 @@ def _queue(url: str, token: str = DEV_TOKEN) -> QStashQueue:
         retries=3,
         retry_delay="3600000",
         timeout=2.0,
+        delivery_timeout=None,
     )
 
 

@@ -1,6 +1,7 @@
 """TaskQueue on QStash's HTTP API, v2."""
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -33,10 +34,12 @@ class QStashQueue:
         retries: int,
         retry_delay: str,
         timeout: float,
+        delivery_timeout: float | None,
     ) -> None:
         """`webhook_url` and `failure_url` are where QStash reaches us. `retry_delay` is an
         expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
-        12 s. `timeout` bounds each call here, in seconds."""
+        12 s. `timeout` bounds each call here, `delivery_timeout` each of QStash's to us, in
+        seconds."""
         # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
@@ -46,6 +49,8 @@ class QStashQueue:
         self._retries = retries
         self._retry_delay = retry_delay
         self._timeout = timeout
+        # The SDK writes a number as seconds, the way of QStash: "90s".
+        self._delivery_timeout = None if delivery_timeout is None else math.ceil(delivery_timeout)
 
     async def aclose(self) -> None:
         # The SDK offers no way to close the client that it holds.
@@ -60,6 +65,7 @@ class QStashQueue:
                 retries=self._retries,
                 retry_delay=self._retry_delay,
                 failure_callback=self._failure_url,
+                timeout=self._delivery_timeout,
                 deduplication_id=f"{task.id}-{occasion}" if occasion else task.id,
                 label="longtask",
             )

@@ -22,7 +22,9 @@ HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
 }
-KEEP_ALIVE = b": keep-alive\n\n"
+KEEP_ALIVE = b": keep-alive\n"
+"""Without an empty line: after an event with an id, some parsers (httpx-sse for one) make an event
+without data of a block that holds nothing but a comment."""
 RETRY = b"retry: 1000\n"
 """Milliseconds after which a browser connects again. Stands in the first event's own block: some
 parsers make an event without data of a block of its own."""

@@ -153,6 +153,8 @@ def _http(error: HTTPException) -> ProblemDetailsException:
             "The body is larger than this service takes.",
             errors=[{"field": "body", "message": "too large"}],
         )
+    if error.detail == "client disconnected prematurely":  # Litestar's words, and its 500
+        return problem(400, "client-gone", "The body broke off.")
     if status >= 500:
         return _unexpected(error)
     return problem(status, "request-refused", error.detail, headers=headers)

@@ -1,0 +1,160 @@
+"""Those who use the service while it is being broken: each starts a task, some cancel, several
+follow. All of them only do what the README tells a client to do, and write down what they got."""
+
+import asyncio
+import contextlib
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import httpx_sse
+
+from tests.faults.world import BROKEN, BUSY, CUT, GOOD, REFUSED, SILENT, Plan, World
+
+_OUTCOMES = {GOOD: 70, CUT: 12, BROKEN: 7, BUSY: 5, SILENT: 3, REFUSED: 3}
+
+
+@dataclass
+class Follower:
+    """One reader, through all its connections."""
+
+    world: World
+    task_id: str
+    rng: random.Random
+    events: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
+    """Epoch, number and data of each event of the log, in the order in which they came."""
+    connections: int = 0
+    done: bool = False
+    faults: list[str] = field(default_factory=list)
+
+    async def follow(self) -> None:
+        slow = self.rng.random() < 0.2
+        # Silence is broken every second: four without a byte are a dead connection.
+        async with httpx.AsyncClient(base_url=self.world.front.url, timeout=4.0) as client:
+            while not self.done:
+                with contextlib.suppress(httpx.HTTPError, httpx_sse.SSEError):
+                    await self._connect(client, slow)
+                await asyncio.sleep(self.rng.uniform(0.0, 0.2))
+
+    async def _connect(self, client: httpx.AsyncClient, slow: bool) -> None:
+        last = f"{self.events[-1][0]}-{self.events[-1][1]}" if self.events else ""
+        hang_up = self.rng.randrange(1, 60) if self.rng.random() < 0.5 else None
+        async with httpx_sse.aconnect_sse(
+            client,
+            "GET",
+            "/api/tasks/stream",
+            params={"taskId": self.task_id},
+            headers={"Last-Event-ID": last} if last else {},
+        ) as source:
+            self.connections += 1
+            status = source.response.status_code
+            if status == 204:
+                self.done = True
+                if not (self.events and _closes(self.events[-1][2])):
+                    self.faults.append(f"204 after {last or 'nothing'}")
+                return
+            if status == 404 and self.task_id in self.world.ended_before_loss:
+                self.done = True  # nobody will make it again
+            if status != 200:
+                if status not in (404, 503):
+                    self.faults.append(f"the stream answered {status}")
+                return
+            received = 0
+            async for event in source.aiter_sse():
+                data = json.loads(event.data)
+                if data["type"] == "connected":
+                    continue
+                epoch, _, number = event.id.rpartition("-")
+                self.events.append((epoch, int(number), data))
+                if _closes(data):
+                    self.done = self.rng.random() < 0.5  # the others ask again, and get 204
+                    return
+                received += 1
+                if received == hang_up:
+                    return
+                if slow:
+                    await asyncio.sleep(0.05)
+
+
+def _closes(data: dict[str, Any]) -> bool:
+    return data["type"] in ("end", "error")
+
+
+class User:
+    """Starts one task and stays until its followers have seen it all."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world = world
+        self.rng = random.Random(world.rng.random())
+        weights = list(_OUTCOMES.values())
+        calls = self.rng.choices(list(_OUTCOMES), weights, k=self.rng.randrange(3))
+        pieces, pace = self.rng.choice([(5, 0.2), (60, 0.03), (120, 0.02), (400, 0.002)])
+        self.plan = Plan(name, pieces, pace, tuple(calls))
+        self.task_id = ""
+        self.cancelled = False
+        """Whether a cancellation was accepted."""
+        self.tried_to_cancel = False
+        self.followers: list[Follower] = []
+        self.faults: list[str] = []
+
+    async def use(self) -> None:
+        async with httpx.AsyncClient(base_url=self.world.front.url, timeout=4.0) as client:
+            self.task_id = await self._start(client)
+            following = []
+            for _ in range(self.rng.randrange(1, 4)):
+                follower = Follower(self.world, self.task_id, random.Random(self.rng.random()))
+                self.followers.append(follower)
+                following.append(asyncio.create_task(follower.follow()))
+                await asyncio.sleep(self.rng.choice([0.0, 0.0, 0.5, 2.0]))
+            try:
+                if self.rng.random() < 0.3:
+                    await self._start_again(client)
+                if self.rng.random() < 0.15:
+                    await self._cancel(client)
+                await asyncio.gather(*following)
+            finally:
+                for each in following:
+                    each.cancel()
+
+    async def _start(self, client: httpx.AsyncClient) -> str:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await self._post(client)
+                if answer.status_code == 202:
+                    return str(answer.json()["taskId"])
+                if answer.status_code not in (502, 503):
+                    self.faults.append(f"start: {answer.status_code} {answer.text}")
+            await asyncio.sleep(self.rng.uniform(0.05, 0.3))
+
+    async def _start_again(self, client: httpx.AsyncClient) -> None:
+        """The same key and body: the same task, whenever it is asked."""
+        lossy = self.world.lost_data
+        with contextlib.suppress(httpx.HTTPError):
+            answer = await self._post(client)
+            if answer.status_code == 202 and not (lossy or self.world.lost_data):
+                task_id = answer.json()["taskId"]
+                if task_id != self.task_id:
+                    self.faults.append(f"one key, two tasks: {self.task_id} and {task_id}")
+
+    async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(
+            "/api/tasks/start",
+            json={"prompt": self.plan.prompt()},
+            headers={"Idempotency-Key": self.plan.name},
+        )
+
+    async def _cancel(self, client: httpx.AsyncClient) -> None:
+        await asyncio.sleep(self.rng.uniform(0.0, 3.0))
+        self.tried_to_cancel = True
+        for _ in range(5):
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await client.post(f"/api/tasks/{self.task_id}/cancel")
+                if answer.status_code in (200, 202):
+                    self.cancelled = True
+                if answer.status_code in (200, 202, 404, 409):
+                    return
+                if answer.status_code != 503:
+                    self.faults.append(f"cancel: {answer.status_code} {answer.text}")
+            await asyncio.sleep(0.2)

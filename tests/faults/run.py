@@ -1,0 +1,148 @@
+"""Break a whole deployment at random and see whether its promises hold.
+
+    python -m tests.faults.run --seconds 1800 [--seed 7]
+
+A run is a series of rounds, each on a world of its own and with a seed of its own, which is
+printed: `--seed` with that number and `--rounds 1` does the same again, as far as processes and
+networks can. Every third round Redis may lose all its data, every fifth QStash may.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+from tests.faults.chaos import Chaos
+from tests.faults.clients import User
+from tests.faults.verdict import TERMINAL, read, violations
+from tests.faults.world import PATIENCE, World
+from tests.running import Client
+
+ROUND = 45.0
+"""Seconds of chaos in a round."""
+QUIET = PATIENCE + 60.0
+"""Seconds that a healed world gets to bring every task to its end."""
+TASKS_PER_SECOND = 1.2
+TASKS_AT_ONCE = 12
+
+
+@dataclass
+class Totals:
+    rounds: int = 0
+    tasks: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    followers: int = 0
+    connections: int = 0
+    events: int = 0
+    attempts: int = 0
+    violations: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        kinds = [f"  {name}: {count}" for name, count in self.faults.most_common()]
+        ends = ", ".join(f"{count} {name}" for name, count in self.tasks.most_common())
+        return [
+            f"{self.rounds} rounds, {self.tasks.total()} tasks ({ends}), {self.attempts} attempts",
+            f"{self.followers} followers in {self.connections} connections, {self.events} events",
+            f"{self.faults.total()} faults",
+            *kinds,
+            f"{len(self.violations)} violations",
+            *self.violations,
+        ]
+
+
+async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.Task[None]]:
+    """Tasks started at random moments, for so long."""
+    using: list[asyncio.Task[None]] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if sum(not each.done() for each in using) < TASKS_AT_ONCE:
+            user = User(world, f"t{len(users)}")
+            users.append(user)
+            using.append(asyncio.create_task(user.use()))
+        await asyncio.sleep(world.rng.expovariate(TASKS_PER_SECOND))
+    return using
+
+
+async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> None:
+    world = World(folder, random.Random(seed))
+    users: list[User] = []
+    chaos = Chaos(world, users, lossy=seed % 3 == 2, forgetful=seed % 5 == 4)
+    with world.running():
+        reigning = asyncio.create_task(chaos.reign(seconds))
+        using = await _use(world, users, seconds)
+        await reigning
+        await asyncio.to_thread(world.heal)
+        _, waiting = await asyncio.wait(using, timeout=QUIET)
+        for each in waiting:
+            each.cancel()
+        for each in using:
+            if each.done() and not each.cancelled() and each.exception() is not None:
+                totals.violations.append(f"seed {seed}: a client broke: {each.exception()!r}")
+        found = chaos.faults + await asyncio.to_thread(_judge, world, users, totals)
+        for program in world.instances:
+            if (status := await asyncio.to_thread(program.stop)) != 0:
+                found.append(f"{program.name} stopped with {status}")
+        found += world.complaints()
+    totals.rounds += 1
+    totals.faults += chaos.counts
+    totals.violations += [f"seed {seed}: {fault}" for fault in found]
+
+
+def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
+    client = Client(world.front.url)
+    found = []
+    for user in users:
+        if not user.task_id:
+            found.append(f"{user.plan.name}: never accepted; {user.faults}")
+            continue
+        record, late = read(client, user.task_id)
+        found += violations(world, user, record, late)
+        status = "lost with its data" if record is None else record["status"]
+        totals.tasks[status if record is None or status in TERMINAL else "not ended"] += 1
+        totals.attempts += 0 if record is None else record["attempt"]
+        totals.followers += len(user.followers)
+        totals.connections += sum(each.connections for each in user.followers)
+        totals.events += sum(len(each.events) for each in user.followers)
+    client.http.close()
+    return found
+
+
+def run(folder: Path, seed: int, seconds: float, rounds: int | None = None) -> Totals:
+    """Rounds for so many seconds, or so many of them; each leaves its logs in a folder of its own.
+    Ends after the first round that finds something."""
+    totals = Totals()
+    until = time.monotonic() + seconds
+    while totals.rounds != rounds and not totals.violations:
+        left = until - time.monotonic()
+        if totals.rounds and left < ROUND / 3:
+            break
+        logs = folder / f"seed-{seed}"
+        logs.mkdir(parents=True)
+        asyncio.run(_round(logs, seed, min(ROUND, left), totals))
+        print(f"seed {seed}: {totals.lines()[0]}", file=sys.stderr, flush=True)
+        seed += 1
+    return totals
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    arguments.add_argument("--seconds", type=float, default=300.0)
+    arguments.add_argument("--rounds", type=int)
+    arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    given = arguments.parse_args()
+    folder = Path(mkdtemp(prefix="longtask-faults-"))
+    totals = run(folder, given.seed, given.seconds, given.rounds)
+    print("\n".join(totals.lines()))
+    if totals.violations:
+        sys.exit(f"The logs are in {folder}.")
+    rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""A whole deployment that can be broken: several instances, a Redis, a QStash, all processes, and
+the model's server; a proxy between any two of them.
+
+    clients ── front ──┐                      ┌── to_model ── the model's server
+    QStash ── back ────┴── three instances ───┼── to_redis ── Redis
+                                              └── to_qstash ── QStash
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from tests.processes import environment, longtask
+from tests.redis_server import LocalRedis, free_port, redis_cli
+from tests.running import eventually
+from tests.tcp_proxy import TcpProxy
+from tests.upstream import DONE, USAGE, Received, Script, Upstream, finish, piece, refusal
+
+INSTANCES = 3
+LEASE = 1.5
+PATIENCE = 20.0
+RETRIES = 3
+SETTINGS = {
+    "QSTASH_TOKEN": DEV_TOKEN,
+    "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
+    "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+    "LONGTASK_QSTASH_RETRIES": str(RETRIES),
+    "LONGTASK_QSTASH_RETRY_DELAY": "200",
+    "LONGTASK_QSTASH_TIMEOUT": "2",
+    "LONGTASK_DELIVERY_TIMEOUT": "4",
+    "LONGTASK_PATIENCE": str(PATIENCE),
+    "LONGTASK_REDIS_TIMEOUT": "1",
+    "LONGTASK_REDIS_CONNECT_TIMEOUT": "1",
+    "LONGTASK_LEASE": str(LEASE),
+    "LONGTASK_GRACE": "0.5",
+    "LONGTASK_KEEP_ALIVE": "1",
+    "LONGTASK_MODEL_SILENCE": "2",
+    "LONGTASK_MAX_RUNNING": "6",
+    "LONGTASK_LOG_FORMAT": "json",
+}
+
+GOOD, CUT, BROKEN, BUSY, SILENT, REFUSED = "good", "cut", "500", "429", "silent", "401"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A prompt, which says how the model answers: call by call, then well."""
+
+    name: str
+    pieces: int
+    pace: float
+    calls: tuple[str, ...]
+
+    def text(self, call: int) -> str:
+        """What a good answer to that call (from 1) says. No two calls say the same."""
+        return "".join(self._word(call, number) for number in range(self.pieces))
+
+    def script(self, call: int) -> Script:
+        outcome = self.calls[call - 1] if call <= len(self.calls) else GOOD
+        if outcome == BROKEN:
+            return refusal(500)
+        if outcome == BUSY:
+            return refusal(429, "rate_limit_exceeded", **{"retry-after": "0.3"})
+        if outcome == REFUSED:
+            return refusal(401, "invalid_api_key")
+        steps: list[bytes | float] = []
+        for number in range(self.pieces if outcome == GOOD else self.pieces // 2):
+            steps += [piece(self._word(call, number)), self.pace]
+        if outcome == CUT:
+            return Script(steps, cut=True)
+        if outcome == SILENT:
+            return Script([*steps, 3600.0])
+        return Script([*steps, finish(), USAGE, DONE])
+
+    def prompt(self) -> str:
+        return json.dumps(asdict(self))
+
+    def _word(self, call: int, number: int) -> str:
+        return f"{self.name}/{call}/{number} "
+
+
+class PlannedModel(Upstream):
+    """Answers by the prompt's plan, and counts the calls for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def script_for(self, received: Received) -> Script:
+        plan = json.loads(received.body["messages"][-1]["content"])
+        self.calls[plan["name"]] += 1
+        whole = Plan(plan["name"], plan["pieces"], plan["pace"], tuple(plan["calls"]))
+        return whole.script(self.calls[plan["name"]])
+
+
+class Program:
+    """One of our commands as a process, which may be killed, frozen, stopped and started."""
+
+    def __init__(self, folder: Path, name: str, port: int, *words: str, **settings: str) -> None:
+        self.name = name
+        self.port = port
+        self.log = folder / f"{name}.log"
+        self._words = longtask(*words, "--port", str(port))
+        self._environment = environment(**settings)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.frozen = False
+
+    def start(self) -> None:
+        if self._process is None:
+            with self.log.open("a") as log:
+                self._process = subprocess.Popen(  # noqa: S603
+                    self._words, cwd=self._folder, env=self._environment, stderr=log
+                )
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process, self.frozen = None, False
+
+    def answers(self, path: str) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            url = f"http://127.0.0.1:{self.port}{path}"
+            return httpx.get(url, timeout=5.0).status_code == 200
+        return False
+
+    def freeze(self) -> None:
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGSTOP)
+            self.frozen = True
+
+    def thaw(self) -> None:
+        if self._process is not None and self.frozen:
+            os.kill(self._process.pid, signal.SIGCONT)
+            self.frozen = False
+
+    def stop(self) -> int:
+        """Its exit status after the order to stop."""
+        self.thaw()
+        if self._process is None:
+            return 0
+        self._process.terminate()
+        status = self._process.wait(30)
+        self._process = None
+        return status
+
+
+class World:
+    def __init__(self, folder: Path, rng: random.Random) -> None:
+        self.rng = rng
+        self.model = PlannedModel()
+        # Nothing that was written may be lost when the server is killed.
+        self.redis = LocalRedis("--appendonly", "yes", "--appendfsync", "always")
+        self._folder = folder
+        self.instances: list[Program] = []
+        self.qstash: Program
+        self.front: TcpProxy
+        self.back: TcpProxy
+        self.to_model: TcpProxy
+        self.to_redis: TcpProxy
+        self.to_qstash: TcpProxy
+        self.lost_data = False
+        """Whether Redis lost everything at least once; whatever had ended by then may be gone."""
+        self.ended_before_loss: set[str] = set()
+        self.qstash_forgot = False
+
+    @property
+    def proxies(self) -> dict[str, TcpProxy]:
+        names = ("front", "back", "to_model", "to_redis", "to_qstash")
+        return {name: getattr(self, name) for name in names}
+
+    @contextmanager
+    def running(self) -> Iterator["World"]:
+        ports, qstash_port = [free_port() for _ in range(INSTANCES)], free_port()
+        with ExitStack() as stack:
+            stack.enter_context(self.redis.running())
+            stack.enter_context(self.model.running())
+            model_port = urlsplit(self.model.url).port
+            assert model_port is not None
+            self.to_model = stack.enter_context(TcpProxy(model_port).running())
+            self.to_redis = stack.enter_context(TcpProxy(self.redis.port).running())
+            self.to_qstash = stack.enter_context(TcpProxy(qstash_port).running())
+            self.front = stack.enter_context(TcpProxy(*ports).running())
+            self.back = stack.enter_context(TcpProxy(*ports).running())
+            self.qstash = Program(
+                self._folder, "qstash", qstash_port, "local-qstash", "--json-logs"
+            )
+            settings = {
+                **SETTINGS,
+                "REDIS_URL": f"redis://127.0.0.1:{self.to_redis.port}",
+                "QSTASH_URL": self.to_qstash.url,
+                "BASE_URL": self.back.url,
+                "OPENAI_BASE_URL": f"{self.to_model.url}/v1",
+            }
+            self.instances = [
+                Program(self._folder, f"instance-{n}", port, "serve", **settings)
+                for n, port in enumerate(ports)
+            ]
+            for program in (self.qstash, *self.instances):
+                stack.callback(program.kill)
+                program.start()
+            self._all_ready()
+            yield self
+
+    def lose_data(self) -> None:
+        """Empty Redis, remembering which tasks had ended."""
+        script = (
+            "local ended = {} "
+            "for _, key in ipairs(redis.call('KEYS', 'longtask:*:record')) do "
+            "local status = redis.call('HGET', key, 'status') "
+            "if status ~= 'pending' and status ~= 'running' then ended[#ended + 1] = key end end "
+            "redis.call('FLUSHALL') return ended"
+        )
+        keys = redis_cli("-p", str(self.redis.port), "eval", script, "0").split()
+        self.ended_before_loss |= {key.partition("{")[2].partition("}")[0] for key in keys}
+        self.lost_data = True
+
+    def heal(self) -> None:
+        """All as it should be, as far as we can make it so."""
+        self.redis.start_if_down()
+        for proxy in self.proxies.values():
+            proxy.delay, proxy.refusing = 0.0, False
+        for program in (self.qstash, *self.instances):
+            program.thaw()
+            program.start()
+        self._all_ready()
+
+    def _all_ready(self) -> None:
+        for program in self.instances:
+            eventually(partial(program.answers, "/readyz"), 60)
+
+    def complaints(self) -> list[str]:
+        """Lines of the instances' logs that no fault excuses."""
+        found = []
+        for program in self.instances:
+            for line in program.log.read_text().splitlines():
+                with contextlib.suppress(ValueError):
+                    entry = json.loads(line)
+                    if entry.get("event") in ("request broke", "attempt broke", "feed broke"):
+                        found.append(f"{program.name}: {line[-1500:]}")
+                    continue
+                found.append(f"{program.name}: {line[:500]}")
+        return found
