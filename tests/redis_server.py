@@ -6,6 +6,7 @@ Sentinels and servers that a test stops and starts are always processes of this 
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -87,6 +88,19 @@ class LocalRedis:
             self._process.wait(10)
             self._process = None
 
+    def restart_empty(self) -> None:
+        """As a server without persistence restarts."""
+        self.kill()
+        shutil.rmtree(Path(self._folder.name) / "appendonlydir", ignore_errors=True)
+        self.start()
+
+    def restart_without_end(self, size: int) -> None:
+        """Having lost the last bytes that it wrote, as a replica may that took over."""
+        self.kill()
+        for file in Path(self._folder.name, "appendonlydir").glob("*.incr.aof"):
+            os.truncate(file, max(0, file.stat().st_size - size))
+        self.start()
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Alive, connected, and silent."""
@@ -133,11 +147,11 @@ def redis_cli(*words: str) -> str:
 
 
 def free_port() -> int:
-    """A port whose cluster bus (10,000 higher) is a port too."""
+    """One that stays free until it is listened on: no connection is given it as its own end, nor
+    the one 10,000 higher, which is that of a cluster's bus."""
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-        if port < 55_000:
+        port = random.randrange(11_000, 22_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
 

@@ -2,7 +2,8 @@
 
 Subscribe first, then read the log, then go live: what comes in between arrives twice and is
 dropped by its number; what is missing (a Gap, a number that jumps) is read from the log. The log
-alone is the truth, the feed only says when to look and saves the looking.
+alone is the truth, the feed only says when to look and saves the looking. Where the log is no
+longer what the subscriber saw of it, it starts over from the first event.
 """
 
 import asyncio
@@ -86,12 +87,10 @@ class FollowTask:
 
     async def _has_all(self, task_id: str, seen: EventId) -> bool:
         page = await self._tasks.read(task_id, max(0, seen.sequence - 1), 2)
-        return (
-            page.epoch == seen.epoch
-            and page.first == seen.sequence
-            and len(page.events) == 1
-            and is_last(page.events[0])
-        )
+        match page.batches:
+            case (Batch(epoch, first, (event,)),):
+                return EventId(epoch, first) == seen and is_last(event)
+        return False
 
     async def _follow(
         self, task_id: str, seen: EventId | None
@@ -138,14 +137,11 @@ class FollowTask:
             log.warning("store unavailable: stream waits", task_id=task_id, error=str(error))
             await asyncio.sleep(STORE_PAUSE)
             return (), False, True
-        level = page.first + len(page.events) > page.length
-        ready = (Batch(page.epoch, page.first, page.events),) if page.events else ()
-        return ready, level, False
+        return page.batches, page.level, False
 
     async def _read(self, task_id: str, epoch: str | None, after: int) -> Page:
         page = await self._tasks.read(task_id, after, self._page)
-        # Another epoch, or a log that no longer reaches so far: the store lost what we saw.
-        if after > 0 and (page.epoch != epoch or page.length < after):
+        if after > 0 and page.before != epoch:  # the store lost what we saw
             page = await self._tasks.read(task_id, 0, self._page)
         return page
 
@@ -162,10 +158,10 @@ class FollowTask:
                 return (), False
             ready: list[Batch] = []
             for batch in received:
-                if batch.epoch != epoch or batch.first > after + 1:
+                if not batch.joins(epoch, after):
                     return ready, False
                 if batch.last > after:
                     ready.append(batch.after(after))
-                    after = batch.last
+                    epoch, after = batch.epoch, batch.last
             if ready:
                 return ready, True

@@ -93,7 +93,8 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Batch:
-    """Consecutive events of one log. The first has number `first`; there is at least one.
+    """Consecutive events of one epoch of a log. The first has number `first`; there is at least
+    one.
 
     Compared by identity: all subscribers of a process share one object for what was added in one
     step, so that whatever is derived from it (a wire frame) can be derived once.
@@ -102,6 +103,8 @@ class Batch:
     epoch: str
     first: int
     events: tuple[Event, ...]
+    before: str | None
+    """The epoch of the event before the first, if there is one."""
 
     @property
     def last(self) -> int:
@@ -117,22 +120,42 @@ class Batch:
         """Whether the log ends here."""
         return is_last(self.events[-1])
 
+    def joins(self, epoch: str | None, sequence: int) -> bool:
+        """Whether this goes on where somebody stands who has seen that event last (None and 0:
+        none): without a hole, and behind the very same events."""
+        if self.first == sequence + 1:
+            return self.before == epoch
+        return self.first <= sequence and self.epoch == epoch
+
     def after(self, sequence: int) -> "Batch":
         """The part behind `sequence`, which must lie before `last`."""
         if sequence < self.first:
             return self
-        return Batch(self.epoch, sequence + 1, self.events[sequence + 1 - self.first :])
+        rest = self.events[sequence + 1 - self.first :]
+        return Batch(self.epoch, sequence + 1, rest, self.epoch)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a log as it stood at one moment, when it held `length` events in all.
-    `events` may be empty."""
+    """A stretch of a log, from number `first`, as it stood at one moment, when it held `length`
+    events in all. May be empty."""
 
-    epoch: str
     length: int
     first: int
-    events: tuple[Event, ...]
+    batches: tuple[Batch, ...]
+    before: str | None
+    """The epoch of the event before the first, if there is one."""
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return tuple(event for batch in self.batches for event in batch.events)
+
+    @property
+    def level(self) -> bool:
+        """Whether it reaches to the end of the log."""
+        return self.first > self.length or (
+            bool(self.batches) and self.batches[-1].last == self.length
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +177,8 @@ class TaskLog(Protocol):
     change.
 
     Every method that writes does so in one atomic step: record, events, lease and the notice to
-    the EventFeed together, or nothing. Every method may raise StoreUnavailable.
+    the EventFeed together, or nothing. Every method may raise StoreUnavailable. A store that may
+    lose the end of a log opens an epoch with every change of the record.
     """
 
     async def create(self, submitted: Change) -> Task:
@@ -189,8 +213,7 @@ class TaskLog(Protocol):
         """Add events behind what the attempt has seen of the log, renew the lease, and answer the
         attempt as it stands then. The same call again, made because its answer was lost, adds
         nothing. Raises LeaseLost, and then nothing was added: if another attempt was opened, the
-        attempt was given back, the task has ended, or the store lost the end of the log; that log
-        counts as another from then on."""
+        attempt was given back, the task has ended, or the store lost the end of the log."""
         ...
 
     async def renew(self, attempt: Attempt, lease: float) -> None:

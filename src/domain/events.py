@@ -108,10 +108,11 @@ class MalformedEventId(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EventId:
-    """Where an event stands: its log's epoch and its number in it.
+    """Where an event stands: its epoch and its number in the log.
 
-    A log that was lost and made anew has another epoch, so an id of the old one is recognised and
-    means 'from the start'. Clients see the id as one opaque text.
+    An epoch is a stretch of one log of which one writer knows all that came before. So an id stands
+    for a whole history: that of a log that was lost, or lost its end and went on otherwise, is
+    recognised and means 'from the start'. Clients see the id as one opaque text.
     """
 
     epoch: str

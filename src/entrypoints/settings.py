@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         description="Deliveries after the first one failed.",
     )
     qstash_retry_delay: str = Field(
-        "min(60000, 1000 * pow(2, retried))",
+        "min(100000, 1000 * pow(10, retried))",
         alias="LONGTASK_QSTASH_RETRY_DELAY",
         description="Pause before a retry: an expression of QStash's in milliseconds.",
     )

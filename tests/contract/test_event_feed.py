@@ -42,11 +42,12 @@ async def test_what_is_added_arrives_in_order_and_numbered(store: Store) -> None
         batches = await _receive(live, 4)
     page = await store.tasks.read(task_id, 1, 100)
     assert _events(batches) == list(page.events)
-    assert {batch.epoch for batch in batches} == {page.epoch}
-    number = 2
+    assert {batch.epoch for batch in batches} == {batch.epoch for batch in page.batches}
+    seen, epoch = 1, page.before
     for batch in batches:
-        assert batch.first == number
-        number = batch.last + 1
+        assert batch.joins(epoch, seen)
+        seen, epoch = batch.last, batch.epoch
+    assert seen == page.length
 
 
 async def test_any_text_arrives_as_it_was(store: Store) -> None:

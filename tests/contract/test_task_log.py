@@ -305,24 +305,55 @@ async def test_a_log_is_read_in_pages(store: Store) -> None:
     whole = await store.tasks.read(task_id, 0, 100)
     assert (whole.first, whole.length, len(whole.events)) == (1, 12, 12)
     page = await store.tasks.read(task_id, 5, 3)
-    assert (page.epoch, page.first, page.length) == (whole.epoch, 6, 12)
+    assert (page.first, page.length, page.level) == (6, 12, False)
     assert page.events == whole.events[5:8]
+    assert page.before == page.batches[0].epoch == whole.batches[-1].epoch
     beyond = await store.tasks.read(task_id, 12, 3)
-    assert (beyond.first, beyond.length, beyond.events) == (13, 12, ())
-    assert (await store.tasks.read(task_id, 99, 3)).events == ()
+    assert (beyond.first, beyond.length, beyond.events, beyond.level) == (13, 12, (), True)
+    assert beyond.before == page.before
+    far = await store.tasks.read(task_id, 99, 3)
+    assert (far.events, far.before) == ((), None)
+
+
+async def test_every_page_tells_an_event_the_same_epoch(store: Store) -> None:
+    """However the pages are cut: its own, and that of the event before it."""
+    task_id = await submit(store.tasks)
+    for _ in range(3):
+        attempt = await claim(store.tasks, task_id)
+        attempt = await store.tasks.append(attempt, [ContentAdded(NOW, "a")] * 2, LEASE)
+        await store.tasks.settle(attempt, attempt.task.give_back(NOW, "lost"))
+    whole = await store.tasks.read(task_id, 0, 100)
+    epochs = [batch.epoch for batch in whole.batches for _ in batch.events]
+    assert len(epochs) == whole.length == 13
+    befores: list[str | None] = [None, *epochs]
+    for after in range(14):
+        for limit in range(1, 15):
+            page = await store.tasks.read(task_id, after, limit)
+            assert page.before == befores[after]
+            number = after + 1
+            for batch in page.batches:
+                assert (batch.first, batch.before) == (number, befores[number - 1])
+                assert {batch.epoch} == set(epochs[number - 1 : batch.last])
+                number = batch.last + 1
+            assert number == min(after + limit, 13) + 1
+            assert page.level == (after + limit >= 13)
 
 
 async def test_two_logs_have_two_epochs(store: Store) -> None:
     first, second = await submit(store.tasks), await submit(store.tasks)
-    epochs = {(await store.tasks.read(each, 0, 1)).epoch for each in (first, second)}
+    epochs = {await _epoch(store.tasks, each) for each in (first, second)}
     assert len(epochs) == 2
     assert all(epoch.isalnum() for epoch in epochs)
+
+
+async def _epoch(tasks: TaskLog, task_id: str) -> str:
+    return (await tasks.read(task_id, 0, 1)).batches[0].epoch
 
 
 async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> None:
     tasks = forgetful_store.tasks
     old = await submit(tasks)
-    epoch = (await tasks.read(old, 0, 1)).epoch
+    epoch = await _epoch(tasks, old)
 
     async def gone() -> bool:
         try:
@@ -336,7 +367,7 @@ async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> N
         await tasks.read(old, 0, 1)
     # Made anew under the same id, it is another log.
     await tasks.create(Task.submit(old, REQUEST, NOW))
-    assert (await tasks.read(old, 0, 1)).epoch != epoch
+    assert await _epoch(tasks, old) != epoch
 
 
 async def test_a_store_that_answers_says_so(store: Store) -> None:

@@ -88,7 +88,13 @@ def _compose_command() -> list[str]:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     port = free_port()
-    environment = {"LONGTASK_PORT": str(port), "LONGTASK_LEASE": "3", "OPENAI_API_KEY": ""}
+    environment = {
+        "LONGTASK_PORT": str(port),
+        "LONGTASK_LEASE": "3",
+        # Slow enough that no task ends within the grace of an instance that is told to stop.
+        "LONGTASK_DEMO_SPEED": "12",
+        "OPENAI_API_KEY": "",
+    }
     client = Client(f"http://127.0.0.1:{port}")
     stack = Stack(client, _compose_command(), environment)
     try:

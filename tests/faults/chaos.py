@@ -17,8 +17,9 @@ from tests.faults.world import LEASE, RETRIES, Program, World
 
 
 class Chaos:
-    def __init__(self, world: World, users: list[User], *, lossy: bool, forgetful: bool) -> None:
-        """`lossy`: Redis may lose everything. `forgetful`: QStash may."""
+    def __init__(self, world: World, users: list[User], *, losing: str, forgetful: bool) -> None:
+        """`losing`: what Redis may lose ("all", its "end", or ""). `forgetful`: QStash may lose
+        everything."""
         self.world = world
         self.users = users
         self.counts: Counter[str] = Counter()
@@ -38,8 +39,10 @@ class Chaos:
             "connections silent": (2, self._silence),
             "delivery duplicated": (4, self._duplicate),
         }
-        if lossy:
+        if losing == "all":
             self._kinds["Redis emptied"] = (1, self._empty_redis)
+        if losing == "end":
+            self._kinds["Redis lost its end"] = (3, self._cut_redis_short)
         if forgetful:
             self._kinds["QStash emptied"] = (1, self._kill_qstash)
 
@@ -132,6 +135,13 @@ class Chaos:
     async def _empty_redis(self) -> bool:
         async def deed() -> None:
             await asyncio.to_thread(self.world.lose_data)
+
+        return await self._alone_with(self.world.redis, deed)
+
+    async def _cut_redis_short(self) -> bool:
+        async def deed() -> None:
+            size = self._rng.choice([200, 2_000, 20_000])
+            await asyncio.to_thread(self.world.lose_end, size)
 
         return await self._alone_with(self.world.redis, deed)
 

@@ -23,8 +23,8 @@ class Follower:
     world: World
     task_id: str
     rng: random.Random
-    events: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
-    """Epoch, number and data of each event of the log, in the order in which they came."""
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Id and data of each event of the log, in the order in which they came."""
     connections: int = 0
     done: bool = False
     faults: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Follower:
                 await asyncio.sleep(self.rng.uniform(0.0, 0.2))
 
     async def _connect(self, client: httpx.AsyncClient, slow: bool) -> None:
-        last = f"{self.events[-1][0]}-{self.events[-1][1]}" if self.events else ""
+        last = self.events[-1][0] if self.events else ""
         hang_up = self.rng.randrange(1, 60) if self.rng.random() < 0.5 else None
         async with httpx_sse.aconnect_sse(
             client,
@@ -52,7 +52,7 @@ class Follower:
             status = source.response.status_code
             if status == 204:
                 self.done = True
-                if not (self.events and _closes(self.events[-1][2])):
+                if not (self.events and _closes(self.events[-1][1])):
                     self.faults.append(f"204 after {last or 'nothing'}")
                 return
             if status == 404 and self.task_id in self.world.ended_before_loss:
@@ -66,8 +66,7 @@ class Follower:
                 data = json.loads(event.data)
                 if data["type"] == "connected":
                     continue
-                epoch, _, number = event.id.rpartition("-")
-                self.events.append((epoch, int(number), data))
+                self.events.append((event.id, data))
                 if _closes(data):
                     self.done = self.rng.random() < 0.5  # the others ask again, and get 204
                     return

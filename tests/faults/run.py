@@ -4,7 +4,8 @@
 
 A run is a series of rounds, each on a world of its own and with a seed of its own, which is
 printed: `--seed` with that number and `--rounds 1` does the same again, as far as processes and
-networks can. Every third round Redis may lose all its data, every fifth QStash may.
+networks can. In every third round Redis may lose what it wrote last, in every sixth all its data,
+and in every fifth QStash may.
 """
 
 import argparse
@@ -28,6 +29,8 @@ ROUND = 45.0
 """Seconds of chaos in a round."""
 QUIET = PATIENCE + 60.0
 """Seconds that a healed world gets to bring every task to its end."""
+LOSSES = {2: "end", 4: "end", 5: "all"}
+"""What Redis may lose in a round, by the remainder of its seed."""
 TASKS_PER_SECOND = 1.2
 TASKS_AT_ONCE = 12
 
@@ -72,7 +75,7 @@ async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.
 async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> None:
     world = World(folder, random.Random(seed))
     users: list[User] = []
-    chaos = Chaos(world, users, lossy=seed % 3 == 2, forgetful=seed % 5 == 4)
+    chaos = Chaos(world, users, losing=LOSSES.get(seed % 6, ""), forgetful=seed % 5 == 4)
     with world.running():
         reigning = asyncio.create_task(chaos.reign(seconds))
         using = await _use(world, users, seconds)
@@ -84,6 +87,7 @@ async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> Non
         for each in using:
             if each.done() and not each.cancelled() and each.exception() is not None:
                 totals.violations.append(f"seed {seed}: a client broke: {each.exception()!r}")
+        world.given_up = await asyncio.to_thread(world.ask_given_up)
         found = chaos.faults + await asyncio.to_thread(_judge, world, users, totals)
         for program in world.instances:
             if (status := await asyncio.to_thread(program.stop)) != 0:
@@ -96,12 +100,13 @@ async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> Non
 
 def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
     client = Client(world.front.url)
+    until = time.monotonic() + QUIET
     found = []
     for user in users:
         if not user.task_id:
             found.append(f"{user.plan.name}: never accepted; {user.faults}")
             continue
-        record, late = read(client, user.task_id)
+        record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
         found += violations(world, user, record, late)
         status = "lost with its data" if record is None else record["status"]
         totals.tasks[status if record is None or status in TERMINAL else "not ended"] += 1

@@ -6,6 +6,7 @@ the model's server; a proxy between any two of them.
                                               └── to_qstash ── QStash
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+from qstash import QStash
 
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
 from tests.processes import environment, longtask
@@ -38,7 +40,7 @@ SETTINGS = {
     "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
     "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
     "LONGTASK_QSTASH_RETRIES": str(RETRIES),
-    "LONGTASK_QSTASH_RETRY_DELAY": "200",
+    "LONGTASK_QSTASH_RETRY_DELAY": "200 * pow(2, retried)",
     "LONGTASK_QSTASH_TIMEOUT": "2",
     "LONGTASK_DELIVERY_TIMEOUT": "4",
     "LONGTASK_PATIENCE": str(PATIENCE),
@@ -174,9 +176,12 @@ class World:
         self.to_redis: TcpProxy
         self.to_qstash: TcpProxy
         self.lost_data = False
-        """Whether Redis lost everything at least once; whatever had ended by then may be gone."""
+        """Whether Redis lost anything."""
         self.ended_before_loss: set[str] = set()
+        """Tasks that no delivery will bring again, whatever was lost of them."""
         self.qstash_forgot = False
+        self.given_up: set[str] = set()
+        """Tasks of which QStash could deliver neither the message nor the failure callback."""
 
     @property
     def proxies(self) -> dict[str, TcpProxy]:
@@ -217,17 +222,44 @@ class World:
             yield self
 
     def lose_data(self) -> None:
-        """Empty Redis, remembering which tasks had ended."""
+        """Restart Redis without its data."""
+        self._stop_writing()
+        self.redis.restart_empty()
+
+    def lose_end(self, size: int) -> None:
+        """Restart Redis without the last bytes that it wrote."""
+        self._stop_writing()
+        self.redis.restart_without_end(size)
+
+    def _stop_writing(self) -> None:
+        """Let nobody write any more, and remember which tasks have ended."""
         script = (
             "local ended = {} "
             "for _, key in ipairs(redis.call('KEYS', 'longtask:*:record')) do "
             "local status = redis.call('HGET', key, 'status') "
             "if status ~= 'pending' and status ~= 'running' then ended[#ended + 1] = key end end "
-            "redis.call('FLUSHALL') return ended"
+            "return ended"
         )
-        keys = redis_cli("-p", str(self.redis.port), "eval", script, "0").split()
-        self.ended_before_loss |= {key.partition("{")[2].partition("}")[0] for key in keys}
         self.lost_data = True
+        port = str(self.redis.port)
+        redis_cli("-p", port, "client", "pause", "10000", "write")
+        keys = redis_cli("-p", port, "eval_ro", script, "0").split()
+        self.ended_before_loss |= {key.partition("{")[2].partition("}")[0] for key in keys}
+
+    def ask_given_up(self) -> set[str]:
+        """Tasks of which QStash could deliver neither the message nor the failure callback."""
+        queue = QStash(DEV_TOKEN, base_url=f"http://127.0.0.1:{self.qstash.port}")
+        found: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = queue.dlq.list(cursor=cursor)
+            for letter in page.messages:
+                if letter.url.endswith("/api/qstash/failure"):
+                    source = base64.b64decode(json.loads(letter.body or "{}")["sourceBody"])
+                    found.add(json.loads(source)["taskId"])
+            cursor = page.cursor
+            if not cursor:
+                return found
 
     def heal(self) -> None:
         """All as it should be, as far as we can make it so."""

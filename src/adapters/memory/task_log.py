@@ -144,7 +144,9 @@ class MemoryTaskLog:
             size += text_size(event)
             if size >= PAGE_SIZE:
                 break
-        return Page(entry.epoch, len(entry.events), after + 1, tuple(events))
+        before = entry.epoch if 0 < after <= len(entry.events) else None
+        batch = Batch(entry.epoch, after + 1, tuple(events), before)
+        return Page(len(entry.events), after + 1, (batch,) if events else (), before)
 
     async def check(self) -> None:
         return None
@@ -185,7 +187,8 @@ class MemoryTaskLog:
         entry.expires = self._elapsed() + self._ttl
         if not events:
             return
-        batch = Batch(entry.epoch, len(entry.events) + 1, events)
+        before = entry.epoch if entry.events else None
+        batch = Batch(entry.epoch, len(entry.events) + 1, events, before)
         entry.events.extend(events)
         self._feed.publish(entry.task.id, batch)
 

@@ -5,12 +5,14 @@ may touch them all.
 
 | key | type | holds |
 | --- | --- | --- |
-| `longtask:{id}:record` | hash | `task` (JSON), `status`, `attempt`, `epoch`, `message` (the \
-queue's id), `writer` (the attempt that may add events, 0 for none) |
+| `longtask:{id}:record` | hash | `task` (JSON), `status`, `attempt`, `epoch` (the last), \
+`epochs` (`first-epoch ...`, by the numbers of their first events), `message` (the queue's id), \
+`writer` (the attempt that may add events, 0 for none) |
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
 | `longtask:{id}:lease` | string | there while an attempt's lease is alive: Redis's clock decides |
 | `longtask:{id}:awaited` | string | there while the queue may still bring the task |
-| `longtask:{id}:events` | channel | `epoch first [event, ...]`: what one step added |
+| `longtask:{id}:events` | channel | `before epoch first [event, ...]`: what one step added, with \
+the epoch before it (`-`: none) |
 | `longtask:idempotency:<sha256>` | string | `fingerprint task-id`, for 24 hours |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
 
@@ -21,13 +23,14 @@ of the keys.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from application.ports import Batch
+from application.ports import Batch, Page
 from domain.events import (
     ContentAdded,
     Event,
@@ -125,8 +128,30 @@ def decode_event(data: bytes) -> Event:
 
 def decode_batch(data: bytes) -> Batch:
     """What a script published."""
-    epoch, first, events = data.split(b" ", 2)
-    return Batch(epoch.decode(), int(first), tuple(map(_event, _decode_events(events))))
+    before, epoch, first, events = data.split(b" ", 3)
+    return Batch(
+        epoch.decode(),
+        int(first),
+        tuple(map(_event, _decode_events(events))),
+        None if before == b"-" else before.decode(),
+    )
+
+
+def decode_page(epochs: bytes, after: int, length: int, events: Sequence[bytes]) -> Page:
+    """What read.lua answered: events behind number `after` of a log of so many."""
+    opened = [each.partition("-") for each in epochs.decode().split()]
+    firsts = [int(first) for first, _, _ in opened]
+    batches: list[Batch] = []
+    before = before_page = None
+    for (_, _, epoch), first, end in zip(opened, firsts, [*firsts[1:], length + 1], strict=True):
+        if first <= after < end:
+            before = before_page = epoch
+        part = events[max(first, after + 1) - after - 1 : max(0, end - after - 1)]
+        if part:
+            found = tuple(map(decode_event, part))
+            batches.append(Batch(epoch, max(first, after + 1), found, before))
+            before = epoch
+    return Page(length, after + 1, tuple(batches), before_page)
 
 
 def _event(stored: _Stored) -> Event:

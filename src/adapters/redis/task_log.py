@@ -15,7 +15,7 @@ from dataclasses import replace
 from adapters.redis.connection import Connection, Script, Word
 from adapters.redis.layout import (
     CHECK_KEY,
-    decode_event,
+    decode_page,
     decode_task,
     encode_event,
     encode_task,
@@ -56,8 +56,7 @@ class RedisTaskLog:
 
     async def create(self, submitted: Change) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)
-        epoch = secrets.token_hex(8)
-        values: list[Word] = [encode_task(task), task.status.value, task.attempt, epoch]
+        values: list[Word] = [encode_task(task), task.status.value, task.attempt, _new_epoch()]
         events = map(encode_event, submitted.events)
         written = await self._create(
             [keys.record, keys.log, keys.awaited],
@@ -161,8 +160,8 @@ class RedisTaskLog:
         page = await self._read([keys.record, keys.log], [after, after + limit - 1, PAGE_SIZE])
         if page is None:
             raise UnknownTask(task_id)
-        epoch, length, events = page
-        return Page(epoch.decode(), length, after + 1, tuple(map(decode_event, events)))
+        epochs, length, events = page
+        return decode_page(epochs, after, length, events)
 
     async def check(self) -> None:
         # A write, since a replica and a server whose memory is full answer everything else.
@@ -212,12 +211,17 @@ class RedisTaskLog:
             self._ttl,
             0 if task.status.terminal else self._patience,
             keys.channel,
+            _new_epoch(),
         ]
         written: int = await self._commit(
             [keys.record, keys.log, keys.lease, keys.awaited, *gone],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
         return written
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(8)
 
 
 def _milliseconds(seconds: float) -> int:

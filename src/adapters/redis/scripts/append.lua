@@ -8,7 +8,7 @@ if record[1] ~= ARGV[1] then
 end
 local before, length = tonumber(ARGV[2]), redis.call('LLEN', KEYS[2])
 if length < before then
-  return forsake(record[2], length)
+  return forsake()
 end
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[3])
 if length == before then
@@ -16,7 +16,7 @@ if length == before then
     length = redis.call('RPUSH', KEYS[2], ARGV[number])
   end
   redis.call(publish, ARGV[5],
-    record[2] .. ' ' .. (before + 1) .. ' [' .. table.concat(ARGV, ',', 6) .. ']')
+    record[2] .. ' ' .. record[2] .. ' ' .. (before + 1) .. ' [' .. table.concat(ARGV, ',', 6) .. ']')
 end -- else they were added already, and only the answer was lost: nobody but the writer adds
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])

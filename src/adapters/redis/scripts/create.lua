@@ -6,11 +6,11 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
 end
 redis.call('HSET', KEYS[1], 'task', ARGV[1], 'status', ARGV[2], 'attempt', ARGV[3],
-  'writer', 0, 'epoch', ARGV[4])
+  'writer', 0, 'epoch', ARGV[4], 'epochs', '1-' .. ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('DEL', KEYS[2])
 redis.call('RPUSH', KEYS[2], unpack(ARGV, 8))
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 redis.call('SET', KEYS[3], '', 'PX', ARGV[6])
-redis.call(publish, ARGV[7], ARGV[4] .. ' 1 [' .. table.concat(ARGV, ',', 8) .. ']')
+redis.call(publish, ARGV[7], '- ' .. ARGV[4] .. ' 1 [' .. table.concat(ARGV, ',', 8) .. ']')
 return 1

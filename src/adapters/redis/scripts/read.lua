@@ -1,9 +1,9 @@
 -- A page of the log and what it is a page of, as they stand at one moment.
 -- KEYS: record, log.
 -- ARGV: index of the first event (from 0), of the last, bytes after which the page ends.
--- Answers epoch, length, events; nothing if there is no such task.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
+-- Answers epochs, length, events; nothing if there is no such task.
+local epochs = redis.call('HGET', KEYS[1], 'epochs')
+if not epochs then
   return nil
 end
 local length = redis.call('LLEN', KEYS[2])
@@ -19,4 +19,4 @@ while first <= last and left > 0 do
   end
   first = first + 32
 end
-return {epoch, length, events}
+return {epochs, length, events}
