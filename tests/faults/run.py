@@ -55,7 +55,7 @@ class Totals:
             f"{self.faults.total()} faults",
             *kinds,
             f"{len(self.violations)} violations",
-            *self.violations,
+            *(each[:1_000] for each in self.violations[:20]),
         ]
 
 
