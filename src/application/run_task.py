@@ -134,6 +134,8 @@ class RunTask:
         self._max_running = max_running
         self._max_text = max_text
         self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._stopping = asyncio.Event()
 
     @property
@@ -145,6 +147,11 @@ class RunTask:
         after the grace period."""
         self._stopping.set()
 
+    async def drained(self) -> None:
+        """Return once no delivery is being worked on: at the latest a moment after the grace that
+        began with `stop`."""
+        await self._idle.wait()
+
     async def __call__(self, delivery: Delivery) -> Verdict:
         """Run the task unless it has ended; wait while another live attempt holds it, and take
         over when that one's lease lapses. Never raises for a fault of model or store: that is
@@ -155,6 +162,7 @@ class RunTask:
             log.warning("no room for a delivery", running=self._running)
             return Full(FULL_PAUSE)
         self._running += 1
+        self._idle.clear()
         try:
             async with self._feed.subscribe(delivery.task_id) as live:
                 while True:
@@ -177,6 +185,8 @@ class RunTask:
             return Again()
         finally:
             self._running -= 1
+            if self._running == 0:
+                self._idle.set()
 
     async def _claim(self, delivery: Delivery) -> Attempt | Busy | Settled:
         try:

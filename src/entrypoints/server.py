@@ -9,7 +9,7 @@ import contextlib
 import math
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import structlog
 import uvicorn
@@ -33,6 +33,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LAST_WORDS = 10
 """Seconds that uvicorn waits for open requests once they were told to end."""
 
+FORCE_PAUSE = 0.1
+"""Seconds after which a second order to stop is obeyed: the first one's grace is over."""
+
 
 class AddressTaken(Exception):
     """Raised when an address cannot be listened on."""
@@ -43,9 +46,17 @@ class Server(uvicorn.Server):
     it waits for open responses first, and an event stream only ends when it is told to."""
 
     def __init__(
-        self, app: ASGIApp, on_stop: Callable[[], None], *, signals: bool, grace: float = 0.0
+        self,
+        app: ASGIApp,
+        *,
+        signals: bool,
+        on_stop: Callable[[], None] = lambda: None,
+        drained: Callable[[], Awaitable[None]] | None = None,
+        grace: float = 0.0,
     ) -> None:
-        """`grace`: seconds that requests may go on after `on_stop` has told them to end."""
+        """`grace`: seconds that requests may go on after `on_stop` has told them to end. Until
+        `drained` returns all requests are still answered: readiness is red by then, and whoever
+        balances the load needs a moment to see it."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -58,6 +69,7 @@ class Server(uvicorn.Server):
         )
         self.ready = asyncio.Event()
         self._on_stop = on_stop
+        self._drained = drained
         self._signals = signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,6 +92,11 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stop()
+        if self._drained is not None:
+            drained = asyncio.ensure_future(self._drained())
+            while not (drained.done() or self.force_exit):
+                await asyncio.wait([drained], timeout=FORCE_PAUSE)
+            drained.cancel()
         await super().shutdown(sockets)
 
 
@@ -130,8 +147,9 @@ class Service:
         )
         self._server = Server(
             create_app(self.container),
-            lambda: stop_work(self.container),
             signals=signals,
+            on_stop=lambda: stop_work(self.container),
+            drained=lambda: self.container.run_task().drained(),
             grace=settings.grace,
         )
 
@@ -188,7 +206,7 @@ def serve_local_qstash(host: str, port: int) -> None:
 def local_qstash(*, signals: bool) -> Server:
     """A QStash with the token and keys of Upstash's development server, not yet started."""
     app = create_local_qstash(DEV_TOKEN, DEV_CURRENT_KEY, DEV_NEXT_KEY)
-    return Server(app, lambda: None, signals=signals)
+    return Server(app, signals=signals)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

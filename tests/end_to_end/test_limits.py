@@ -89,7 +89,11 @@ def test_an_attempt_that_ends_within_the_grace_is_whole(
         thread, seen = follow(client.url, task_id)
         eventually(lambda: seen.text == "One")
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: "Shutting down" in log.read_text())
+        # It still answers, so that whoever balances the load can see that it goes.
+        eventually(lambda: client.http.get("/readyz").status_code == 503)
+        assert client.http.get("/readyz").json()["checks"]["process"] == "stopping"
+        assert client.record(task_id)["text"] == "One"
+        other = client.start()
         gate.open()
         assert process.wait(20) == 0
         assert '"attempt completed"' in log.read_text()
@@ -97,6 +101,7 @@ def test_an_attempt_that_ends_within_the_grace_is_whole(
     with running_service(settings_for(redis_url=redis_url)) as service:
         record = service.client.record(task_id)
         assert (record["status"], record["text"], record["attempt"]) == ("completed", "One two", 1)
+        assert service.client.record(other)["status"] == "pending"
     del thread  # it asks an address where nobody is any more
 
 

@@ -202,6 +202,44 @@ def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
     _was_finished_by_another(seen)
 
 
+def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
+    tmp_path: Path, redis_url: str, upstream: Upstream
+) -> None:
+    """It wakes up to find text of the model waiting for it, and does not know that another one
+    has finished the task meanwhile."""
+    gate = Gate()
+    upstream.then(Script([piece("Lost"), gate, piece(" and late"), finish(), DONE]))
+    settings = {
+        "REDIS_URL": redis_url,
+        "OPENAI_BASE_URL": upstream.url,
+        "LONGTASK_LEASE": "1.5",
+        "LONGTASK_DELIVERY_TIMEOUT": "3",
+        "LONGTASK_LOG_FORMAT": "json",
+    }
+    with _balanced(tmp_path, **settings) as (client, processes):
+        task_id = client.start()
+        thread, seen = follow(client.url, task_id)
+        eventually(lambda: seen.text == "Lost")
+        frozen = _runs(processes)
+        (awake,) = [log for log in processes if log != frozen]
+        processes[frozen].send_signal(signal.SIGSTOP)
+        gate.open()
+        # Through the other one alone: the balancer does not know who is frozen.
+        other = Client(found_in(awake))
+        thread_of_other, seen_by_other = follow(other.url, task_id)
+        thread_of_other.join(30)
+        _was_finished_by_another(seen_by_other)
+        processes[frozen].send_signal(signal.SIGCONT)
+        eventually(lambda: "attempt ended by another" in frozen.read_text())
+        late = other.events(task_id)
+        assert [(e.id, e.data) for e in late.logged] == [
+            (e.id, e.data) for e in seen_by_other.logged
+        ]
+        thread.join(30)
+        assert [e.id for e in seen.logged] == [e.id for e in late.logged]
+        other.http.close()
+
+
 def test_a_stop_gives_running_tasks_to_the_other_at_once(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:

@@ -234,6 +234,21 @@ async def test_what_ends_within_the_grace_is_kept() -> None:
     assert fold(await bench.events()).text == "ab"
 
 
+async def test_stopping_is_over_once_nothing_runs() -> None:
+    bench = Bench(grace=30.0)
+    await bench.run.drained()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    bench.run.stop()
+    drained = asyncio.create_task(bench.run.drained())
+    await asyncio.sleep(0)
+    assert not drained.done()
+    bench.model.say(FINISHED)
+    assert await running == Done()
+    await drained
+
+
 async def test_there_is_room_for_so_many_deliveries() -> None:
     bench = Bench(max_running=1)
     running = bench.deliver()

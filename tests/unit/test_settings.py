@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import Settings, SettingsError, describe, load_settings
 
 QSTASH = {
@@ -31,6 +32,17 @@ def test_a_queue_makes_it_production() -> None:
     assert not settings.console_logs
     assert settings.base_url == "https://example.org"
     assert load_settings(env_file=None, **QSTASH, env="development").development
+
+
+def test_a_service_that_is_away_for_a_while_is_waited_for() -> None:
+    """By default: soon at first, since somebody watches, and for long enough to be started anew."""
+    settings = load_settings(env_file=None)
+    pauses = [
+        evaluate_delay(settings.qstash_retry_delay, retried)
+        for retried in range(settings.qstash_retries)
+    ]
+    assert pauses[0] <= 1.0
+    assert sum(pauses) >= 60.0
 
 
 @pytest.mark.parametrize("name", ["openai_api_key", "openai_base_url"])
