@@ -14,6 +14,9 @@ from entrypoints.local_qstash.delivery import sign
 from entrypoints.settings import DEV_CURRENT_KEY
 from tests.faults.clients import User
 from tests.faults.world import LEASE, RETRIES, Program, World
+from tests.tcp_proxy import TcpProxy
+
+FAULTS_PER_SECOND = 1.5
 
 
 class Chaos:
@@ -55,7 +58,7 @@ class Chaos:
             task = asyncio.create_task(self._commit(name))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
-            await asyncio.sleep(self._rng.expovariate(1.0))
+            await asyncio.sleep(self._rng.expovariate(FAULTS_PER_SECOND))
         while self._background:
             await asyncio.wait(set(self._background))
 
@@ -65,6 +68,11 @@ class Chaos:
 
     def _one(self) -> Program:
         return self._rng.choice(self.world.instances)
+
+    def _proxy(self) -> TcpProxy:
+        """Any, and that to Redis more often: what passes it is what must not be missed."""
+        proxies = list(self.world.proxies.values())
+        return self._rng.choice([*proxies, self.world.to_redis, self.world.to_redis])
 
     async def _alone_with(self, victim: Any, deed: Callable[[], Awaitable[None]]) -> bool:
         if victim in self._busy:
@@ -157,11 +165,11 @@ class Chaos:
         return await self._alone_with(qstash, deed)
 
     async def _cut(self) -> bool:
-        self._rng.choice(list(self.world.proxies.values())).cut()
+        self._proxy().cut()
         return True
 
     async def _delay(self) -> bool:
-        proxy = self._rng.choice(list(self.world.proxies.values()))
+        proxy = self._proxy()
 
         async def deed() -> None:
             proxy.delay = self._rng.uniform(0.02, 0.3)
@@ -171,7 +179,7 @@ class Chaos:
         return await self._alone_with(proxy, deed)
 
     async def _refuse(self) -> bool:
-        proxy = self._rng.choice(list(self.world.proxies.values()))
+        proxy = self._proxy()
 
         async def deed() -> None:
             proxy.refusing = True
@@ -182,7 +190,7 @@ class Chaos:
         return await self._alone_with(proxy, deed)
 
     async def _silence(self) -> bool:
-        proxy = self._rng.choice(list(self.world.proxies.values()))
+        proxy = self._proxy()
 
         async def deed() -> None:
             with proxy.silent():

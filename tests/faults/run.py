@@ -31,8 +31,8 @@ QUIET = PATIENCE + 60.0
 """Seconds that a healed world gets to bring every task to its end."""
 LOSSES = {2: "end", 4: "end", 5: "all"}
 """What Redis may lose in a round, by the remainder of its seed."""
-TASKS_PER_SECOND = 1.2
-TASKS_AT_ONCE = 12
+TASKS_PER_SECOND = 2.5
+TASKS_AT_ONCE = 20
 
 
 @dataclass
