@@ -3,7 +3,8 @@
 The record is written before the message is published, so that whoever gets a delivery or the task
 id finds it. A queue that does not take the message leaves a failed task behind, never a pending one
 that nobody will run: it may have taken the message after all, and the delivery must then find that
-the client was told no.
+the client was told no. Only a start with an idempotency key is left as it is when the queue does
+not answer: the same request again goes on with it, and may be under way elsewhere already.
 """
 
 import hashlib
@@ -31,6 +32,15 @@ class IdempotencyConflict(Exception):
     """Raised when an idempotency key comes back with another request."""
 
 
+class StartUncertain(Exception):
+    """Raised for a start with an idempotency key when the queue did not answer. The same request
+    again goes on where this one broke off, after `retry_after` seconds where that is known."""
+
+    def __init__(self, retry_after: float | None) -> None:
+        super().__init__("the queue did not answer")
+        self.retry_after = retry_after
+
+
 class StartTask:
     def __init__(self, tasks: TaskLog, queue: TaskQueue, clock: Clock, ids: TaskIds) -> None:
         self._tasks = tasks
@@ -43,8 +53,8 @@ class StartTask:
 
         With a key, the same request within 24 hours answers the same task, also when the two come
         at once, and when the first one's process died before it published; a start that the queue
-        refused leaves the key free. Raises IdempotencyConflict, QueueUnavailable, QueueRefused or
-        StoreUnavailable.
+        refused leaves the key free. Raises IdempotencyConflict, StartUncertain, QueueUnavailable
+        (never with a key), QueueRefused or StoreUnavailable.
         """
         now = self._clock.now()
         task_id = self._ids.next(now)
@@ -61,6 +71,8 @@ class StartTask:
                 message_id = await self._queue.enqueue(task)
             except (QueueUnavailable, QueueRefused) as error:
                 log.error("publish failed", error=str(error))
+                if idempotency_key is not None and isinstance(error, QueueUnavailable):
+                    raise StartUncertain(error.retry_after) from error
                 if not await self._withdrawn(task_id):
                     return await self._tasks.get(task_id)
                 if idempotency_key is not None:

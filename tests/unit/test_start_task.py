@@ -1,11 +1,13 @@
 """StartTask when the queue does not answer as it should."""
 
+import asyncio
+
 import pytest
 
 from adapters.memory import MemoryTaskLog
 from application.fan_out import FanOut
 from application.ports import QueueRefused, QueueUnavailable
-from application.start_task import IdempotencyConflict, StartTask
+from application.start_task import IdempotencyConflict, StartTask, StartUncertain
 from domain.events import TaskStatus
 from domain.task import Attempt, Task, TaskRequest
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -22,10 +24,14 @@ class MoodyQueue:
         self._tasks = tasks
         self.mood: Exception | None = None
         self.arrives = False
+        self.hold: asyncio.Event | None = None
+        """What an answer waits for, if anything."""
         self.taken: list[str] = []
 
     async def enqueue(self, task: Task, occasion: str = "") -> str:
         self.taken.append(task.id)
+        if self.hold is not None:
+            await self.hold.wait()
         if self.arrives:
             assert isinstance(await self._tasks.claim(task.id, 30.0, 1), Attempt)
         if self.mood is not None:
@@ -65,15 +71,45 @@ async def test_a_message_that_arrived_though_its_answer_was_lost_counts() -> Non
     assert task.status is TaskStatus.RUNNING
 
 
-async def test_a_key_is_free_after_a_start_that_failed() -> None:
+async def test_a_key_is_free_after_a_start_that_was_refused() -> None:
     bench = Bench()
-    bench.queue.mood = QueueUnavailable("away")
-    with pytest.raises(QueueUnavailable):
+    bench.queue.mood = QueueRefused("no")
+    with pytest.raises(QueueRefused):
         await bench.start(REQUEST, "key")
     bench.queue.mood = None
-    task = await bench.start(REQUEST, "key")
+    task = await bench.start(OTHER, "key")
     assert task.status is TaskStatus.PENDING
     assert task.message_id == f"msg_{task.id}"
+    assert len(set(bench.queue.taken)) == 2
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_with_a_key_a_start_without_an_answer_is_gone_on_with(arrives: bool) -> None:
+    bench = Bench()
+    bench.queue.mood, bench.queue.arrives = QueueUnavailable("away", 7.0), arrives
+    with pytest.raises(StartUncertain) as uncertain:
+        await bench.start(REQUEST, "key")
+    assert uncertain.value.retry_after == 7.0
+    bench.queue.mood, bench.queue.arrives = None, False
+    task = await bench.start(REQUEST, "key")
+    assert task.status is (TaskStatus.RUNNING if arrives else TaskStatus.PENDING)
+    assert bench.queue.taken == [task.id, task.id]
+
+
+async def test_one_who_gets_no_answer_does_not_fail_the_task_of_one_who_does() -> None:
+    """Two with the same key at once: the slower one's publish breaks off after the other's 202."""
+    bench = Bench()
+    bench.queue.mood, bench.queue.hold = QueueUnavailable("away"), asyncio.Event()
+    slow = asyncio.create_task(bench.start(REQUEST, "key"))
+    while not bench.queue.taken:
+        await asyncio.sleep(0)
+    hold, bench.queue.hold, bench.queue.mood = bench.queue.hold, None, None
+    accepted = await bench.start(REQUEST, "key")
+    bench.queue.mood = QueueUnavailable("away")
+    hold.set()
+    with pytest.raises(StartUncertain):
+        await slow
+    assert (await bench.tasks.get(accepted.id)).status is TaskStatus.PENDING
 
 
 async def test_a_key_answers_the_same_task_and_publishes_once() -> None:

@@ -28,7 +28,7 @@ from application.ports import (
     StoreUnavailable,
     UnknownTask,
 )
-from application.start_task import IdempotencyConflict
+from application.start_task import IdempotencyConflict, StartUncertain
 from domain.events import MalformedEventId
 from domain.task import IllegalTransition, InvalidRequest, MalformedTaskId
 
@@ -177,6 +177,13 @@ def _queue(error: QueueUnavailable) -> ProblemDetailsException:
     return problem(503, "queue-unavailable", detail, headers=headers)
 
 
+def _uncertain(error: StartUncertain) -> ProblemDetailsException:
+    detail = "The queue did not answer. Send the same request with the same Idempotency-Key again."
+    return problem(
+        503, "start-uncertain", detail, headers=retry_after_header(error.retry_after or 1)
+    )
+
+
 def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
     return {
         InvalidRequest: _invalid_request,
@@ -191,6 +198,7 @@ def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]
             errors=[{"field": "Idempotency-Key", "message": "used with another request"}],
         ),
         QueueUnavailable: _queue,
+        StartUncertain: _uncertain,
         QueueRefused: lambda _: problem(
             502, "queue-refused", "The queue refused the task: it was not started."
         ),
