@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from typing import Any
 
 from tests.faults.chaos import Chaos
 from tests.faults.clients import User
 from tests.faults.verdict import TERMINAL, read, violations
 from tests.faults.world import PATIENCE, World
-from tests.running import Client
+from tests.running import Client, Seen
 
 ROUND = 45.0
 """Seconds of chaos in a round."""
@@ -108,14 +109,22 @@ def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
             continue
         record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
         found += violations(world, user, record, late)
-        status = "lost with its data" if record is None else record["status"]
-        totals.tasks[status if record is None or status in TERMINAL else "not ended"] += 1
+        totals.tasks[_end(record, late)] += 1
         totals.attempts += 0 if record is None else record["attempt"]
         totals.followers += len(user.followers)
         totals.connections += sum(each.connections for each in user.followers)
         totals.events += sum(len(each.events) for each in user.followers)
     client.http.close()
     return found
+
+
+def _end(record: dict[str, Any] | None, late: Seen) -> str:
+    if record is None:
+        return "lost with its data"
+    if record["status"] not in TERMINAL:
+        return "not ended"
+    code = late.logged[-1].data.get("code") if late.logged else None
+    return str(record["status"]) if code is None else f"failed as {code}"
 
 
 def run(folder: Path, seed: int, seconds: float, rounds: int | None = None) -> Totals:
