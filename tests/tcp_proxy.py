@@ -98,7 +98,9 @@ class TcpProxy:
         return None
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        """Until either end has no more to say. A reset is passed on as one: who waits for an answer
+        must not wait for ever."""
+        try:
             while data := await reader.read(2**16):
                 if self.delay:
                     await asyncio.sleep(self.delay)
@@ -107,3 +109,5 @@ class TcpProxy:
                 await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
+        except OSError:
+            writer.transport.abort()
