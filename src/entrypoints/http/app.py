@@ -18,6 +18,7 @@ from entrypoints.container import Container, close_connections
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.metrics import Metrics
+from entrypoints.http.page import page_handlers
 from entrypoints.http.problems import problem_details_plugin
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
@@ -36,6 +37,7 @@ def create_app(container: Container) -> ASGIApp:
                 healthz,
                 readyz,
                 metrics_page,
+                *page_handlers(),
                 create_static_files_router(
                     ASSETS_PATH, [Path(static_path)], include_in_schema=False
                 ),

@@ -1,0 +1,62 @@
+"""The web page at /, its files under /web, and the headers that bound what it may do.
+
+The page is plain files: nothing is built. Its policy lets it run its own scripts and talk to this
+service, and nothing else; with Trusted Types no text can become HTML, whatever a model answers.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from litestar import Response, Router, get
+from litestar.datastructures import CacheControlHeader
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import File
+from litestar.static_files import create_static_files_router
+
+WEB = Path(__file__).parent.parent / "web"
+HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+REVALIDATE = CacheControlHeader(no_cache=True)
+"""Kept by the browser, but asked for again: after an upgrade no old script meets a new page."""
+
+
+def _with_headers(response: Response[Any]) -> Response[Any]:
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    return response
+
+
+@get("/", include_in_schema=False, after_request=_with_headers, cache_control=REVALIDATE)
+async def page() -> File:
+    return File(WEB / "index.html", media_type="text/html", content_disposition_type="inline")
+
+
+def page_handlers() -> list[HTTPRouteHandler | Router]:
+    files = create_static_files_router(
+        "/web",
+        [WEB],
+        after_request=_with_headers,
+        cache_control=REVALIDATE,
+        include_in_schema=False,
+    )
+    return [page, files]

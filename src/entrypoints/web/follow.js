@@ -1,0 +1,110 @@
+// Following one task: its events in order, through every loss of the connection.
+//
+// EventSource connects again by itself where the network failed, and says the last id it saw. What
+// it gives up on (a proxy's 502, a service that is stopping), and what it does not notice (a laptop
+// that slept), is mended here.
+
+import { Refusal, status } from "./api.js";
+
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 8_000;
+const HIDDEN_LIMIT = 60_000; // a browser opens six connections to a host; a hidden page needs none
+const TICK = 2_000;
+
+/**
+ * Call `onEvent(data, id)` for each event, and `onState` with "open", "lost" or "gone" (the service
+ * does not know the task). Ends by itself after the last event; `stop` ends it before.
+ */
+export function follow(taskId, onEvent, onState) {
+  let source = null;
+  let last = "";
+  let pause = FIRST_PAUSE;
+  let waiting = 0;
+  let hidden = 0;
+  let ticked = Date.now();
+  let ended = false;
+
+  function open() {
+    clearTimeout(waiting);
+    source?.close();
+    const query = new URLSearchParams({ taskId });
+    if (last) query.set("lastEventId", last);
+    source = new EventSource(`/api/tasks/stream?${query}`);
+    source.onmessage = (message) => {
+      if (ended) return;
+      const data = JSON.parse(message.data);
+      if (data.type === "connected") {
+        pause = FIRST_PAUSE;
+        onState("open");
+      } else {
+        last = message.lastEventId;
+      }
+      onEvent(data, data.type === "connected" ? "" : last);
+      if (data.type === "end" || data.type === "error") stop();
+    };
+    source.onerror = () => {
+      if (ended) return;
+      onState("lost");
+      if (source.readyState === EventSource.CLOSED) later();
+    };
+  }
+
+  function later() {
+    clearTimeout(waiting);
+    waiting = setTimeout(ask, pause);
+    pause = Math.min(LONGEST_PAUSE, pause * 2);
+  }
+
+  /** EventSource does not tell why it gave up. */
+  async function ask() {
+    try {
+      await status(taskId);
+    } catch (error) {
+      if (ended) return;
+      if (error instanceof Refusal && [400, 404].includes(error.status)) {
+        onState("gone");
+        stop();
+      } else {
+        later();
+      }
+      return;
+    }
+    if (!ended) open();
+  }
+
+  function tick() {
+    const slept = Date.now() - ticked > TICK * 4;
+    ticked = Date.now();
+    if (document.hidden) {
+      hidden += TICK;
+      if (hidden >= HIDDEN_LIMIT) source.close();
+    } else if (hidden >= HIDDEN_LIMIT || slept) {
+      hidden = 0;
+      open();
+    } else {
+      hidden = 0;
+    }
+  }
+
+  function again() {
+    if (!document.hidden && source.readyState !== EventSource.OPEN) {
+      pause = FIRST_PAUSE;
+      open();
+    }
+  }
+
+  function stop() {
+    ended = true;
+    clearTimeout(waiting);
+    clearInterval(ticking);
+    source.close();
+    removeEventListener("online", again);
+    document.removeEventListener("visibilitychange", tick);
+  }
+
+  const ticking = setInterval(tick, TICK);
+  addEventListener("online", again);
+  document.addEventListener("visibilitychange", tick);
+  open();
+  return stop;
+}

@@ -1,0 +1,42 @@
+// The event log of the open task as it arrives, for developers. Latency is by this machine's clock.
+
+const LIMIT = 200;
+const SHOWN = 80;
+
+export class EventTable {
+  #body;
+  #waiting = []; // the newest events that have no row yet
+
+  constructor(body) {
+    this.#body = body;
+  }
+
+  reset() {
+    this.#waiting = [];
+    this.#body.replaceChildren();
+  }
+
+  /** `id` is empty for an event that is not of the log. */
+  add(event, id) {
+    this.#waiting.push([event, id, Date.now()]);
+    if (this.#waiting.length > LIMIT) this.#waiting.shift();
+  }
+
+  /** Make the rows of what has come, newest first; nothing while nobody looks. */
+  show() {
+    if (!this.#body.closest("details").open) return;
+    for (const each of this.#waiting) this.#row(...each);
+    this.#waiting = [];
+    while (this.#body.rows.length > LIMIT) this.#body.deleteRow(-1);
+  }
+
+  #row(event, id, now) {
+    const row = this.#body.insertRow(0);
+    const data = typeof event.data === "string" ? event.data : event.status;
+    const reason = event.reason ?? event.code ?? event.finishReason;
+    const shown = event.type === "end" ? `${event.data.length} characters` : JSON.stringify(data?.slice(0, SHOWN));
+    const cells = [id, event.type, reason === undefined ? shown : `${shown} (${reason})`, now - event.timestamp];
+    for (const value of cells) row.insertCell().textContent = value;
+    row.dataset.type = event.type;
+  }
+}

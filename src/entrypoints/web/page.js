@@ -1,0 +1,373 @@
+// The page: what a person does, and what is shown. State lives in state.js, the list in list.js.
+
+import * as api from "./api.js";
+import { follow } from "./follow.js";
+import { EventTable } from "./inside.js";
+import { List } from "./list.js";
+import { Markdown } from "./markdown.js";
+import * as remembered from "./remembered.js";
+import { ACTIVE, apply, begin } from "./state.js";
+import { advice, otherLanguage, text, translate } from "./texts.js";
+
+const $ = (id) => document.getElementById(id);
+const answer = new Markdown($("answer"));
+const events = new EventTable($("events"));
+const list = new List($("list"), { open: go, cancel, retry, remove });
+
+let current = null; // {id, request, state, connection, stop, rates}
+
+// Starting
+
+async function start(request) {
+  const button = $("submit");
+  button.disabled = true;
+  button.textContent = text("starting");
+  showProblem("");
+  const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  try {
+    const started = await twice(() => api.start(request, key));
+    remembered.remember({ id: started.taskId, status: "pending", request });
+    list.show(started.taskId);
+    go(started.taskId);
+    return true;
+  } catch (error) {
+    showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: error.message }));
+    return false;
+  } finally {
+    button.disabled = false;
+    button.textContent = text("start");
+  }
+}
+
+/** Once more where no answer came: the key makes that safe. */
+async function twice(call) {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof api.Away)) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    return call();
+  }
+}
+
+function asked() {
+  const prompt = $("prompt").value;
+  const temperature = $("temperature").valueAsNumber;
+  const maxTokens = $("length").valueAsNumber;
+  if (!prompt.trim()) {
+    showProblem(text("emptyPrompt"));
+    $("prompt").focus();
+    return null;
+  }
+  if (!(temperature >= 0 && temperature <= 2 && maxTokens >= 1 && maxTokens <= 128_000)) {
+    showProblem(text("badNumber"));
+    return null;
+  }
+  const model = $("model").value.trim();
+  return { prompt, temperature, maxTokens: Math.round(maxTokens), ...(model && { model }) };
+}
+
+function showProblem(sentence) {
+  $("start-error").textContent = sentence;
+  $("start-error").hidden = !sentence;
+}
+
+$("start").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const request = asked();
+  if (request !== null && (await start(request))) {
+    $("prompt").value = "";
+    remembered.keepDraft("");
+  }
+});
+$("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("start").requestSubmit();
+});
+$("prompt").addEventListener("input", () => remembered.keepDraft($("prompt").value));
+
+// One task
+
+function go(id) {
+  if (location.hash === `#${id}`) open(id);
+  else location.hash = id; // hashchange opens it
+}
+
+function open(id) {
+  current?.stop();
+  current = { id, request: remembered.find(id)?.request ?? null, state: begin(), connection: "open", stop: () => {}, rates: [] };
+  $("task").hidden = false;
+  $("task-id").textContent = id;
+  $("task-prompt").textContent = current.request?.prompt ?? "…";
+  const mine = current;
+  if (current.request === null) {
+    api.record(id).then((found) => {
+      mine.request = asRequest(found.request);
+      if (current === mine) $("task-prompt").textContent = mine.request.prompt ?? mine.request.messages?.at(-1)?.content ?? "";
+    }, () => {}); // the stream tells what is the matter
+  }
+  listen();
+  list.show(id);
+}
+
+const asRequest = (found) => Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null));
+
+function listen() {
+  const mine = current;
+  mine.connection = "open";
+  // From the start again, should it have been stopped: the log gives the same events.
+  mine.state = begin();
+  mine.rates = [];
+  clear();
+  events.reset();
+  mine.stop = follow(mine.id, (event, id) => {
+    if (mine === current) take(event, id);
+  }, (connection) => {
+    if (mine !== current || mine.connection === connection) return;
+    mine.connection = connection;
+    show();
+  });
+  show();
+}
+
+function take(event, id) {
+  events.add(event, id);
+  if (event.type === "connected") return later(false);
+  const { state } = current;
+  const before = state.status;
+  const atBottom = readerIsAtBottom();
+  const change = apply(state, event);
+  if (change === "anew") {
+    clear();
+    unwritten = state.text;
+  } else if (change === "more") {
+    current.rates.push(Date.now());
+    unwritten += event.data;
+  }
+  if (before !== state.status) {
+    announce(state.status);
+    if (remembered.note(current.id, state.status)) list.show(current.id);
+  }
+  later(atBottom);
+}
+
+// What arrives between two frames is shown in one go; a frame that took long is followed by a pause.
+let unwritten = "";
+let frame = 0;
+let pausedUntil = 0;
+let following = false;
+
+function clear() {
+  unwritten = "";
+  answer.reset();
+  $("raw").replaceChildren(document.createTextNode(""));
+}
+
+function later(atBottom) {
+  following ||= atBottom;
+  if (frame) return;
+  const wait = pausedUntil - performance.now();
+  frame = 1;
+  if (wait > 0 || document.hidden) setTimeout(paint, Math.max(0, wait));
+  else requestAnimationFrame(paint);
+}
+
+function paint() {
+  frame = 0;
+  const began = performance.now();
+  if (unwritten) {
+    answer.append(unwritten);
+    $("raw").firstChild.appendData(unwritten);
+    translateButtons();
+    unwritten = "";
+  }
+  show();
+  events.show();
+  if (following) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+  following = false;
+  pausedUntil = performance.now() + 3 * (performance.now() - began);
+}
+
+function translateButtons() {
+  for (const button of $("answer").querySelectorAll("[data-copy]:empty")) button.textContent = text("copy");
+}
+
+/** Whether the end of the text is in view, and the reader has come so far by scrolling or by luck. */
+function readerIsAtBottom() {
+  const end = $("task").getBoundingClientRect().bottom;
+  return scrollY > 0 && end <= innerHeight + 80 && end > 0;
+}
+
+function show() {
+  if (current === null) return;
+  const { state, connection, id } = current;
+  const active = ACTIVE.has(state.status) && connection !== "gone";
+  const running = state.status === "running" && state.lost === null;
+  $("status").textContent = text(connection === "gone" ? "unknown" : state.status);
+  $("status").dataset.status = connection === "gone" ? "failed" : state.status;
+  $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
+  $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
+  $("attempt").textContent = state.attempt > 0 ? text("attempt", state) : "";
+  $("pieces").textContent = state.pieces === 1 ? text("onePiece") : text("pieces", state);
+  showTime();
+  $("cancel").hidden = !active;
+  $("listen").hidden = !active;
+  $("listen").textContent = text(connection === "stopped" ? "listen" : "stopListening");
+  $("retry").hidden = active || connection === "gone";
+  for (const each of ["copy", "download", "raw-toggle"]) $(each).disabled = !state.text;
+  $("notice").hidden = state.lost === null && connection !== "gone";
+  $("notice").textContent = connection === "gone" ? text("gone") : text("lost", state.lost ?? {});
+  $("answer").classList.toggle("lost", state.lost !== null);
+  $("raw").classList.toggle("lost", state.lost !== null);
+  $("waiting").hidden = !(active && (!running || !state.text));
+  $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : "waitQueued");
+  const failed = state.end?.type === "error";
+  $("failure").hidden = !failed;
+  if (failed) {
+    $("failure-what").textContent = state.end.data;
+    $("failure-do").textContent = advice(state.end.code, state.end.retryable);
+  }
+  const ending = state.end?.type === "end" ? endText(state.end) : "";
+  $("ended").textContent = ending;
+  $("ended").hidden = !ending;
+  document.title = `${active ? "● " : ""}${($("task-prompt").textContent || id).slice(0, 60)} · Longtask`;
+}
+
+function endText(end) {
+  if (end.finishReason === "cancelled") return text("endCancelled");
+  if (end.finishReason === "length") return text("endLength");
+  if (end.finishReason === "content_filter") return text("endFilter");
+  return end.usage ? text("endDone", { model: end.model, tokens: end.usage.totalTokens }) : "";
+}
+
+function showTime() {
+  if (current === null) return;
+  const { state, rates } = current;
+  const until = state.endedAt ?? Date.now();
+  const seconds = state.createdAt === null ? 0 : Math.max(0, until - state.createdAt) / 1000;
+  $("elapsed").textContent = seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+  const now = Date.now();
+  while (rates.length > 0 && rates[0] < now - 2_000) rates.shift();
+  const span = state.endedAt === null ? 0 : (state.endedAt - (state.startedAt ?? state.endedAt)) / 1000;
+  const rate = state.endedAt === null ? rates.length / 2 : span > 0 ? state.pieces / span : 0;
+  $("rate").textContent = text("rate", { rate: rate.toFixed(0) });
+}
+setInterval(() => {
+  if (current !== null && ACTIVE.has(current.state.status)) showTime();
+}, 250);
+
+function announce(status) {
+  $("announcer").textContent = text("said", { status: text(status), prompt: $("task-prompt").textContent.slice(0, 60) });
+}
+
+// What can be done with a task
+
+async function cancel(id) {
+  try {
+    const task = await twice(() => api.cancel(id));
+    remembered.note(id, task.status);
+  } catch (error) {
+    if (error instanceof api.Away) showProblem(text("away"));
+    else if (error.status === 404) remembered.note(id, "unknown");
+  }
+  list.show(current?.id);
+}
+
+async function retry(id) {
+  const request = (id === current?.id ? current.request : null) ?? remembered.find(id)?.request ?? asRequest((await api.record(id)).request);
+  await start(request);
+}
+
+function remove(id) {
+  remembered.forget(id);
+  list.show(current?.id);
+}
+
+$("cancel").addEventListener("click", () => cancel(current.id));
+$("retry").addEventListener("click", () => retry(current.id));
+$("listen").addEventListener("click", () => {
+  if (current.connection === "stopped") return listen();
+  current.stop();
+  current.connection = "stopped";
+  show();
+});
+$("raw-toggle").addEventListener("click", () => {
+  const raw = $("raw").hidden;
+  $("raw").hidden = !raw;
+  $("answer").hidden = raw;
+  $("raw-toggle").setAttribute("aria-pressed", String(raw));
+});
+$("inside").addEventListener("toggle", () => events.show());
+$("copy").addEventListener("click", (event) => copy(current.state.text, event.currentTarget, "copy"));
+$("share").addEventListener("click", (event) => copy(location.href, event.currentTarget, "share"));
+$("answer").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button !== null) copy(button.closest("figure").querySelector("code").textContent, button, "copy");
+});
+$("download").addEventListener("click", () => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([current.state.text], { type: "text/markdown" }));
+  link.download = `${current.id}.md`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
+});
+
+async function copy(content, button, label) {
+  try {
+    await navigator.clipboard.writeText(content);
+  } catch {
+    // Without https the browser has no clipboard for us, but still the older way.
+    const area = document.createElement("textarea");
+    area.value = content;
+    area.className = "unseen";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  button.textContent = text("copied");
+  $("announcer").textContent = text("copied");
+  setTimeout(() => (button.textContent = text(label)), 1_500);
+}
+
+// The page itself
+
+const THEME = "longtask.theme";
+
+function showTheme() {
+  const chosen = localStorage.getItem(THEME);
+  if (chosen) document.documentElement.dataset.theme = chosen;
+  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  $("theme").textContent = text(dark ? "light" : "dark");
+  $("theme").setAttribute("aria-pressed", String(dark));
+}
+$("theme").addEventListener("click", () => {
+  const dark = $("theme").getAttribute("aria-pressed") === "true";
+  localStorage.setItem(THEME, dark ? "light" : "dark");
+  showTheme();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+
+function showAll() {
+  translate();
+  showTheme();
+  show();
+  list.show(current?.id);
+}
+$("language").addEventListener("click", () => {
+  otherLanguage();
+  showAll();
+});
+
+function openWhatIsNamed() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  if (id) return open(id);
+  // What was left unfinished goes on; else the page is as new.
+  const unfinished = remembered.tasks().find((task) => ACTIVE.has(task.status));
+  if (unfinished !== undefined) go(unfinished.id);
+}
+addEventListener("hashchange", openWhatIsNamed);
+remembered.onChange(() => list.show(current?.id));
+
+$("prompt").value = remembered.draft();
+showAll();
+openWhatIsNamed();

@@ -1,0 +1,59 @@
+// The tasks and the draft that this browser remembers. Nothing of it leaves the browser.
+
+const TASKS = "longtask.tasks";
+const DRAFT = "longtask.draft";
+const LIMIT = 50;
+
+export function tasks() {
+  try {
+    const found = JSON.parse(localStorage.getItem(TASKS) ?? "[]");
+    return Array.isArray(found) ? found.filter((each) => typeof each?.id === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+function save(all) {
+  try {
+    localStorage.setItem(TASKS, JSON.stringify(all.slice(0, LIMIT)));
+  } catch {
+    // Full, or forbidden: the list is a convenience.
+  }
+}
+
+export const find = (id) => tasks().find((each) => each.id === id);
+
+/** `task`: {id, status, request}; newest first. */
+export function remember(task) {
+  save([task, ...tasks().filter((each) => each.id !== task.id)]);
+}
+
+export function note(id, status) {
+  const all = tasks();
+  const task = all.find((each) => each.id === id);
+  if (task === undefined || task.status === status) return false;
+  task.status = status;
+  save(all);
+  return true;
+}
+
+export function forget(id) {
+  save(tasks().filter((each) => each.id !== id));
+}
+
+export const draft = () => localStorage.getItem(DRAFT) ?? "";
+
+export function keepDraft(prompt) {
+  try {
+    localStorage.setItem(DRAFT, prompt);
+  } catch {
+    // As above.
+  }
+}
+
+/** Call when another tab changed the list. */
+export function onChange(changed) {
+  addEventListener("storage", (event) => {
+    if (event.key === TASKS || event.key === null) changed();
+  });
+}
