@@ -237,6 +237,61 @@ def test_the_service_is_killed_and_started_again(
         expect(page.locator("#attempt")).to_have_text("attempt 2")
 
 
+HIDE = """(hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_a_page_that_is_hidden_for_long_lets_its_connection_go(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    """A browser opens six to a host: six forgotten tabs would block everything else."""
+    gate = Gate()
+    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    page = open_page(service.url)
+    page.clock.install()
+    page.reload()
+    start(page, "Hide.")
+    expect(page.locator("#answer")).to_have_text("One")
+
+    def open_streams(number: int) -> bool:
+        metrics = service.client.http.get("/metrics").text
+        return f"longtask_open_streams {number}.0" in metrics
+
+    assert open_streams(1)
+    page.evaluate(HIDE, True)
+    page.clock.run_for(70_000)
+    eventually(lambda: open_streams(0))
+    gate.open()
+    page.evaluate(HIDE, False)
+    page.clock.run_for(3_000)
+    status(page, "completed")
+    assert text(page) == "One two"
+
+
+def test_a_laptop_that_slept_opens_a_connection_of_its_own_accord(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    """Since the old one may be dead without a word."""
+    gate = Gate()
+    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    with TcpProxy(int(service.url.rpartition(":")[2])).running() as proxy:
+        page = open_page(proxy.url)
+        page.clock.install()
+        page.reload()
+        task_id = start(page, "Sleep.")
+        expect(page.locator("#answer")).to_have_text("One")
+        with page.expect_request("**/api/tasks/stream?**") as asked:
+            page.clock.fast_forward(3_600_000)
+            page.clock.run_for(2_000)
+        last = service.client.events(task_id, until=lambda seen: seen.text == "One").logged[-1]
+        assert asked.value.url.endswith(f"lastEventId={last.id}")
+        gate.open()
+        status(page, "completed")
+        assert text(page) == "One two"
+
+
 def test_cancel_keeps_the_text(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
     upstream.then(Script([piece("Kept"), Gate()]))
     page = open_page(service.url)
