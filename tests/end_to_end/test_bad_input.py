@@ -166,7 +166,6 @@ def test_a_malformed_event_id_is_named(service: Running, bad: str) -> None:
 
 def test_addresses_and_methods_that_are_not_there(service: Running) -> None:
     _fields(service.client.http.get("/nothing"), 404)
-    _fields(service.client.http.get("/"), 404)
     _fields(service.client.http.delete("/api/tasks/start"), 405)
 
 
