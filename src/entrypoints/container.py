@@ -95,7 +95,8 @@ def _patience(settings: Settings) -> float:
     if settings.patience is not None:
         return settings.patience
     expression, retries = settings.qstash_retry_delay, settings.qstash_retries
-    return PATIENCE + sum(evaluate_delay(expression, retried) for retried in range(retries))
+    pauses = sum(evaluate_delay(expression, retried) for retried in range(retries))
+    return PATIENCE + pauses + (retries + 1) * (settings.delivery_timeout or 0.0)
 
 
 def _tasks(

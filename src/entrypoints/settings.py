@@ -193,7 +193,7 @@ class Settings(BaseSettings):
         gt=0,
         alias="LONGTASK_PATIENCE",
         description="Seconds without a sign of life after which a task counts as forgotten by the "
-        "queue, and fails. Default: all pauses between its deliveries, and an hour.",
+        "queue, and fails. Default: all its deliveries' time-outs and pauses, and an hour.",
     )
     max_running: int = Field(
         1_000,

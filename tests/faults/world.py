@@ -33,7 +33,9 @@ from tests.upstream import DONE, USAGE, Received, Script, Upstream, finish, piec
 
 INSTANCES = 3
 LEASE = 1.5
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""More than QStash takes for the four deliveries of a message and of its failure callback, of which
+each may be told to come again after five seconds or run into its time-out."""
 RETRIES = 3
 SETTINGS = {
     "QSTASH_TOKEN": DEV_TOKEN,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints.container import Container
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import Settings, SettingsError, describe, load_settings
 
@@ -145,3 +146,15 @@ def test_the_example_file_names_every_setting() -> None:
     for readme in ("README.md", "README.zh-CN.md"):
         text = (root / readme).read_text()
         assert {name for name in names if f"`{name}`" not in text} == set(), readme
+
+
+def test_a_task_is_not_forgotten_while_its_deliveries_may_hang() -> None:
+    from_settings = [
+        Container(
+            settings=load_settings(env_file=None, delivery_timeout=timeout, qstash_retries=2),
+            base_url="",
+            qstash_url="",
+        ).patience()
+        for timeout in (None, 600.0)
+    ]
+    assert from_settings[1] - from_settings[0] == 3 * 600.0
