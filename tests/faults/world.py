@@ -19,10 +19,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from qstash import QStash
 
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
 from tests.processes import environment, longtask
@@ -250,18 +250,17 @@ class World:
 
     def ask_given_up(self) -> set[str]:
         """Tasks of which QStash could deliver neither the message nor the failure callback."""
-        queue = QStash(DEV_TOKEN, base_url=f"http://127.0.0.1:{self.qstash.port}")
+        url = f"http://127.0.0.1:{self.qstash.port}/v2/dlq"
+        headers = {"Authorization": f"Bearer {DEV_TOKEN}"}
         found: set[str] = set()
-        cursor: str | None = None
-        while True:
-            page = queue.dlq.list(cursor=cursor)
-            for letter in page.messages:
-                if letter.url.endswith("/api/qstash/failure"):
-                    source = base64.b64decode(json.loads(letter.body or "{}")["sourceBody"])
+        page: dict[str, Any] = {"cursor": ""}
+        while (cursor := page.get("cursor")) is not None:
+            page = httpx.get(url, params={"cursor": cursor}, headers=headers).json()
+            for letter in page["messages"]:
+                if letter["url"].endswith("/api/qstash/failure"):
+                    source = base64.b64decode(json.loads(letter["body"])["sourceBody"])
                     found.add(json.loads(source)["taskId"])
-            cursor = page.cursor
-            if not cursor:
-                return found
+        return found
 
     def heal(self) -> None:
         """All as it should be, as far as we can make it so."""
