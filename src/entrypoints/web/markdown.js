@@ -6,6 +6,7 @@
 // still change, is made again when there is more text.
 
 import { inline } from "./inline.js";
+import { text } from "./texts.js";
 
 const DEPTH_LIMIT = 12; // lists in quotes in lists: beyond it, all is a paragraph
 
@@ -175,6 +176,7 @@ const MAKERS = {
     copy.type = "button";
     copy.dataset.copy = "code";
     copy.dataset.text = "copy";
+    copy.textContent = text("copy");
     const pre = element("pre", code);
     pre.dir = "ltr";
     pre.tabIndex = 0;

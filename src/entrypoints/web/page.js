@@ -94,7 +94,7 @@ function go(id) {
 
 function open(id) {
   current?.stop();
-  current = { id, request: remembered.find(id)?.request ?? null, state: begin(), connection: "open", stop: () => {}, rates: [] };
+  current = { id, request: remembered.find(id)?.request ?? null }; // `listen` adds the rest
   $("task").hidden = false;
   $("task-id").textContent = id;
   $("task-prompt").textContent = current.request?.prompt ?? "…";
@@ -177,7 +177,6 @@ function paint() {
   if (unwritten) {
     answer.append(unwritten);
     $("raw").firstChild.appendData(unwritten);
-    translateButtons();
     unwritten = "";
   }
   show();
@@ -185,10 +184,6 @@ function paint() {
   if (following) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
   following = false;
   pausedUntil = performance.now() + 3 * (performance.now() - began);
-}
-
-function translateButtons() {
-  for (const button of $("answer").querySelectorAll("[data-copy]:empty")) button.textContent = text("copy");
 }
 
 /** Whether the end of the text is in view, and the reader has come so far by scrolling or by luck. */

@@ -51,13 +51,10 @@ export function apply(state, event) {
     default: {
       state.end = event;
       state.endedAt = event.timestamp;
-      if (event.type === "end" && event.data !== state.text) {
-        state.text = event.data;
-        state.lost = null;
-        return "anew";
-      }
       state.lost = null;
-      return "kept";
+      if (event.type !== "end" || event.data === state.text) return "kept";
+      state.text = event.data;
+      return "anew";
     }
   }
 }
