@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from application.manage_task import owned
 from application.ports import (
     Batch,
     Clock,
@@ -74,13 +75,15 @@ class FollowTask:
         self._page = page
         self._open = 0
 
-    async def __call__(self, task_id: str, seen: EventId | None) -> Following | None:
+    async def __call__(
+        self, task_id: str, seen: EventId | None, owner: str | None = None
+    ) -> Following | None:
         """Follow from behind `seen`; from the first event without it, or if it is of a log that
         was lost since. None if `seen` is the last event of a log that has ended. Raises
         TooManyStreams, UnknownTask or StoreUnavailable."""
         if self._open >= self._max_streams:
             raise TooManyStreams
-        task = await self._settle_forgotten(await self._tasks.get(task_id))
+        task = await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
         if seen is not None and task.status.terminal and await self._has_all(task_id, seen):
             return None
         return Following(task, self._follow(task_id, seen))

@@ -78,6 +78,23 @@ class ModelRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the queue brought. It holds the whole request, so a store that lost its data can be
+    made whole again."""
+
+    task_id: str
+    request: TaskRequest
+    created_at: int
+    max_attempts: int
+    """Attempts after which a fault that may pass is one for good."""
+    owner: str | None = None
+
+    def submitted(self) -> Change:
+        """The task as it was before its first attempt, for a store that has lost it."""
+        return Task.submit(self.task_id, self.request, self.created_at, self.owner)
+
+
+@dataclass(frozen=True, slots=True)
 class Busy:
     """Another attempt holds a live lease, for `lease_left` more seconds at least."""
 
@@ -284,6 +301,40 @@ class TaskQueue(Protocol):
         """Return if the queue answers and accepts our token, else raise QueueUnavailable or
         QueueRefused."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an account has used of its window, which ends in `reset` seconds."""
+
+    granted: bool
+    used: int
+    reset: float
+
+
+class Allowances(Protocol):
+    """What accounts use, counted over all instances: amounts in a window of time, and places held.
+    An account is any text. Every method may raise StoreUnavailable."""
+
+    async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
+        """Add `amount` to what the account used, unless that would be more than `limit`; in one
+        step. Its window of so many seconds begins with the first use."""
+        ...
+
+    async def hold(self, account: str, holder: str, limit: int, ttl: float) -> bool:
+        """Take one of the account's `limit` places for `ttl` seconds, unless all are taken; in one
+        step. A holder takes one place however often it asks."""
+        ...
+
+    async def keep(self, account: str, holders: Sequence[str], ttl: float) -> None:
+        """Hold these places for `ttl` seconds from now."""
+        ...
+
+    async def holders(self, account: str) -> Sequence[str]:
+        """Who holds a place, the one that ends first before the others."""
+        ...
+
+    async def release(self, account: str, holder: str) -> None: ...
 
 
 class LanguageModel(Protocol):

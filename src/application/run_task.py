@@ -20,10 +20,12 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 
+from application.admission import Admission
 from application.cancellation import end_tasks
 from application.ports import (
     Busy,
     Clock,
+    Delivery,
     EventFeed,
     FeedClosed,
     Finished,
@@ -39,8 +41,8 @@ from application.ports import (
     UnknownTask,
 )
 from application.standby import settled_or_silent
-from domain.events import ContentAdded
-from domain.task import Attempt, Change, Failure, Task, TaskRequest
+from domain.events import ContentAdded, Usage
+from domain.task import Attempt, Failure, TaskRequest
 
 log = structlog.get_logger(__name__)
 
@@ -54,22 +56,6 @@ EVENT_LIMIT = 32 * 1024
 """Characters of one content event: what comes in larger pieces becomes several."""
 FULL_PAUSE = 5.0
 """Seconds after which a delivery that found no room may come again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What the queue brought. It holds the whole request, so a store that lost its data can be
-    made whole again."""
-
-    task_id: str
-    request: TaskRequest
-    created_at: int
-    max_attempts: int
-    """Attempts after which a fault that may pass is one for good."""
-
-    def submitted(self) -> Change:
-        """The task as it was before its first attempt, for a store that has lost it."""
-        return Task.submit(self.task_id, self.request, self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +102,7 @@ class RunTask:
         feed: EventFeed,
         model: LanguageModel,
         clock: Clock,
+        admission: Admission,
         *,
         lease: float,
         grace: float,
@@ -129,6 +116,7 @@ class RunTask:
         self._feed = feed
         self._model = model
         self._clock = clock
+        self._admission = admission
         self._lease = lease
         self._grace = grace
         self._max_running = max_running
@@ -202,9 +190,21 @@ class RunTask:
         """The verdict on one attempt; None if it lost the task to another, and the store must be
         asked again. Raises StoreUnavailable."""
         log.info("attempt began", model=attempt.task.request.model)
+        cost = _Cost(sum(len(each.content) for each in attempt.task.request.conversation()))
+        try:
+            return await self._to_its_end(attempt, live, delivery, cost)
+        finally:
+            if cost.incurred:
+                await asyncio.shield(
+                    self._admission.charge(attempt.task, cost.usage, cost.characters)
+                )
+
+    async def _to_its_end(
+        self, attempt: Attempt, live: Subscription, delivery: Delivery, cost: "_Cost"
+    ) -> Verdict | None:
         task, now = attempt.task, self._clock.now
         try:
-            written, text, finished = await self._stream(attempt, live)
+            written, text, finished = await self._stream(attempt, live, cost)
             change = task.complete(
                 now(),
                 text=text,
@@ -273,11 +273,13 @@ class RunTask:
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
-    async def _stream(self, attempt: Attempt, live: Subscription) -> tuple[Attempt, str, Finished]:
+    async def _stream(
+        self, attempt: Attempt, live: Subscription, cost: "_Cost"
+    ) -> tuple[Attempt, str, Finished]:
         """All the text, once it is in the log, and the attempt as it stands then. Raises whatever
         ended the attempt early."""
         pieces = _Pieces()
-        reader = asyncio.create_task(self._read_model(attempt.task.request, pieces))
+        reader = asyncio.create_task(self._read_model(attempt.task.request, pieces, cost))
         writer = asyncio.create_task(self._write_log(attempt, pieces))
         endless: list[Coroutine[Any, Any, NoReturn]] = [
             self._renew(attempt),
@@ -296,14 +298,17 @@ class RunTask:
         finally:
             await end_tasks([reader, writer, *others])
 
-    async def _read_model(self, request: TaskRequest, pieces: "_Pieces") -> Finished:
+    async def _read_model(self, request: TaskRequest, pieces: "_Pieces", cost: "_Cost") -> Finished:
         finished: Finished | None = None
         room = self._max_text
         async with aclosing(self._model.stream(request)) as stream:
             async for item in stream:
                 if isinstance(item, Finished):
                     finished = item
+                    cost.usage, cost.incurred = item.usage, True
                 elif item:
+                    cost.characters += len(item)
+                    cost.incurred = True
                     room -= len(item)
                     if room < 0:
                         raise ModelRefused(
@@ -359,6 +364,15 @@ class RunTask:
         await self._stopping.wait()
         await asyncio.sleep(self._grace)
         raise _Stopping
+
+
+@dataclass(slots=True)
+class _Cost:
+    """What an attempt has used of a model: nothing until the model says something."""
+
+    characters: int
+    usage: Usage | None = None
+    incurred: bool = False
 
 
 class _Pieces:

@@ -11,12 +11,12 @@ import structlog
 from application.ports import (
     Busy,
     Clock,
+    Delivery,
     EventFeed,
     TaskLog,
     TaskQueue,
     UnknownTask,
 )
-from application.run_task import Delivery
 from application.standby import settled_or_silent
 from domain.task import Failure, IllegalTransition, Task
 

@@ -9,10 +9,12 @@ not answer: the same request again goes on with it, and may be under way elsewhe
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import structlog
 
+from application.admission import Admission, Caller, OverLimit, Standing
 from application.ports import (
     Busy,
     Clock,
@@ -41,48 +43,82 @@ class StartUncertain(Exception):
         self.retry_after = retry_after
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The record of a queued task, its message id set, and how its caller stands with limits."""
+
+    task: Task
+    standings: Sequence[Standing]
+
+
 class StartTask:
-    def __init__(self, tasks: TaskLog, queue: TaskQueue, clock: Clock, ids: TaskIds) -> None:
+    def __init__(
+        self,
+        tasks: TaskLog,
+        queue: TaskQueue,
+        clock: Clock,
+        ids: TaskIds,
+        admission: Admission,
+    ) -> None:
         self._tasks = tasks
         self._queue = queue
         self._clock = clock
         self._ids = ids
+        self._admission = admission
 
-    async def __call__(self, request: TaskRequest, idempotency_key: str | None = None) -> Task:
-        """The record of the queued task, its message id set.
+    async def __call__(
+        self, request: TaskRequest, caller: Caller, idempotency_key: str | None = None
+    ) -> Started:
+        """Queue a task that the caller will own.
 
-        With a key, the same request within 24 hours answers the same task, also when the two come
-        at once, and when the first one's process died before it published; a start that the queue
-        refused leaves the key free. Raises IdempotencyConflict, StartUncertain, QueueUnavailable
-        (never with a key), QueueRefused or StoreUnavailable.
+        With a key, the caller's same request within 24 hours answers the same task, also when the
+        two come at once, and when the first one's process died before it published; a start that
+        was refused leaves the key free. Raises OverLimit, IdempotencyConflict, StartUncertain,
+        QueueUnavailable (never with a key), QueueRefused or StoreUnavailable.
         """
         now = self._clock.now()
-        task_id = self._ids.next(now)
-        if idempotency_key is not None:
+        task_id = new = self._ids.next(now)
+        key = None if idempotency_key is None else _owned_key(caller, idempotency_key)
+        if key is not None:
             wanted = _fingerprint(request)
-            found, task_id = await self._tasks.reserve(idempotency_key, wanted, task_id)
+            found, task_id = await self._tasks.reserve(key, wanted, task_id)
             if found != wanted:
                 raise IdempotencyConflict
-        with structlog.contextvars.bound_contextvars(task_id=task_id):
-            task = await self._tasks.create(Task.submit(task_id, request, now))
-            if task.message_id is not None or task.status.terminal:
-                return task
+        standings: Sequence[Standing] = ()
+        if task_id == new:
             try:
-                message_id = await self._queue.enqueue(task)
-            except (QueueUnavailable, QueueRefused) as error:
-                log.error("publish failed", error=str(error))
-                if idempotency_key is not None and isinstance(error, QueueUnavailable):
-                    raise StartUncertain(error.retry_after) from error
-                if not await self._withdrawn(task_id):
-                    return await self._tasks.get(task_id)
-                if idempotency_key is not None:
-                    await self._tasks.release(idempotency_key)
+                standings = await self._admission.start(caller, task_id)
+            except OverLimit:
+                if key is not None:
+                    await self._tasks.release(key)
                 raise
-            log.info("task queued", message_id=message_id)
-            try:
-                return await self._tasks.note_message(task_id, message_id)
-            except UnknownTask:  # the store lost it just now: the delivery will make it again
-                return replace(task, message_id=message_id)
+        origin = self._admission.origin(caller)
+        submitted = Task.submit(task_id, request, now, caller.owner, origin)
+        with structlog.contextvars.bound_contextvars(task_id=task_id):
+            task = await self._tasks.create(submitted)
+            if task.message_id is None and not task.status.terminal:
+                task = await self._publish(task, caller, key)
+            return Started(task, standings)
+
+    async def _publish(self, task: Task, caller: Caller, key: str | None) -> Task:
+        """The record once the queue holds the task."""
+        task_id = task.id
+        try:
+            message_id = await self._queue.enqueue(task)
+        except (QueueUnavailable, QueueRefused) as error:
+            log.error("publish failed", error=str(error))
+            if key is not None and isinstance(error, QueueUnavailable):
+                raise StartUncertain(error.retry_after) from error
+            if not await self._withdrawn(task_id):
+                return await self._tasks.get(task_id)
+            if key is not None:
+                await self._tasks.release(key)
+            raise
+        log.info("task queued", message_id=message_id)
+        try:
+            return await self._tasks.note_message(task_id, message_id)
+        except UnknownTask:  # the store lost it just now: the delivery will make it again
+            return replace(task, message_id=message_id)
 
     async def _withdrawn(self, task_id: str) -> bool:
         """Fail a task that the queue did not take; answer whether it was still ours to fail. It
@@ -98,6 +134,11 @@ class StartTask:
         except UnknownTask:
             return True
         return not isinstance(failed, Busy)
+
+
+def _owned_key(caller: Caller, key: str) -> str:
+    """No owner meets another's key. The separator is in no owner's name."""
+    return key if caller.owner is None else f"{caller.owner}\n{key}"
 
 
 def _fingerprint(request: TaskRequest) -> str:

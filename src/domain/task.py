@@ -206,6 +206,10 @@ class Task:
     attempt: int
     created_at: int
     updated_at: int
+    owner: str | None = None
+    """Who may see it; None where the service asks nobody who they are."""
+    origin: str | None = None
+    """The network address that it came from, where limits need it."""
     started_at: int | None = None
     finished_at: int | None = None
     message_id: str | None = None
@@ -215,7 +219,13 @@ class Task:
     failure: Failure | None = None
 
     @staticmethod
-    def submit(task_id: str, request: TaskRequest, now: int) -> Change:
+    def submit(
+        task_id: str,
+        request: TaskRequest,
+        now: int,
+        owner: str | None = None,
+        origin: str | None = None,
+    ) -> Change:
         """A new task, waiting for its first delivery."""
         task = Task(
             id=check_task_id(task_id),
@@ -224,6 +234,8 @@ class Task:
             attempt=0,
             created_at=now,
             updated_at=now,
+            owner=owner,
+            origin=origin,
         )
         return Change(task, (StatusChanged(now, TaskStatus.PENDING, 0),))
 

@@ -31,9 +31,9 @@ class Asked:
     body: dict[str, Any]
 
 
-def ask_server(url: str, asked: Asked) -> int:
-    """The exit status."""
-    return asyncio.run(_ask(url.rstrip("/"), asked))
+def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
+    """The exit status. `key` is an API key, if the service wants one."""
+    return asyncio.run(_ask(url.rstrip("/"), asked, key))
 
 
 def ask_embedded(settings: Settings, asked: Asked) -> int:
@@ -65,14 +65,15 @@ async def _running(service: Service) -> AsyncIterator[None]:
         await serving
 
 
-async def _ask(url: str, asked: Asked) -> int:
+async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted.set)
     # Silence is broken by the service's keep-alive; twice that without a byte is a dead connection.
     timeout = httpx.Timeout(10.0, read=45.0)
-    async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(base_url=url, timeout=timeout, headers=headers) as client:
         try:
             answer = await client.post("/api/tasks/start", json=asked.body)
         except httpx.HTTPError as error:

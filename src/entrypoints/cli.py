@@ -1,11 +1,13 @@
-"""The command line: `longtask serve | ask | config | local-qstash`."""
+"""The command line: `longtask serve | ask | key | config | local-qstash`."""
 
+import secrets
 import sys
 from typing import Any
 
 import click
 
 from entrypoints import __version__
+from entrypoints.api_keys import MalformedKeys, new_key
 from entrypoints.ask import Asked, ask_embedded, ask_server
 from entrypoints.log_output import configure_logs
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
@@ -84,6 +86,29 @@ def config_command() -> None:
         click.echo(f"#   {meaning}")
 
 
+@main.group("key")
+def key_group() -> None:
+    """API keys."""
+
+
+@key_group.command("new")
+@click.argument("name")
+def new_key_command(name: str) -> None:
+    """Make a key for NAME: whoever has it owns the tasks of that name. The service is given only
+    its hash."""
+    try:
+        key, entry = new_key(name)
+    except MalformedKeys as error:
+        message = "a name is 1 to 64 letters, digits, '.', '_' or '-'"
+        raise click.ClickException(message) from error
+    click.echo(f"# For {name}, and shown only now:")
+    click.echo(f"Authorization: Bearer {key}")
+    click.echo("# For the service; other entries stay, with a comma in between:")
+    click.echo(f"LONGTASK_API_KEYS={entry}")
+    click.echo("# For the service, unless it has one:")
+    click.echo(f"LONGTASK_STREAM_SECRET={secrets.token_urlsafe(32)}")
+
+
 @main.command("ask")
 @click.argument("prompt")
 @click.option(
@@ -91,6 +116,7 @@ def config_command() -> None:
     envvar="LONGTASK_SERVER",
     help="A running service (LONGTASK_SERVER). Without it one is started for this prompt.",
 )
+@click.option("--key", envvar="LONGTASK_KEY", help="API key for it (LONGTASK_KEY).")
 @click.option("--model", help="Model; default: the service's.")
 @click.option("--system", help="System text.")
 @click.option("--max-tokens", type=int, help="1 to 128,000; default 1,000.")
@@ -98,6 +124,7 @@ def config_command() -> None:
 def ask_command(
     prompt: str,
     server: str | None,
+    key: str | None,
     model: str | None,
     system: str | None,
     max_tokens: int | None,
@@ -116,8 +143,9 @@ def ask_command(
     }
     asked = Asked({name: value for name, value in body.items() if value is not None})
     if server is not None:
-        sys.exit(ask_server(server, asked))
-    settings = _settings(host="127.0.0.1", port=0)
+        sys.exit(ask_server(server, asked, key))
+    # A service for this prompt alone, which nobody else can reach in the meantime.
+    settings = _settings(host="127.0.0.1", port=0).model_copy(update={"api_keys": None})
     configure_logs("ERROR", settings.console_logs)
     sys.exit(ask_embedded(settings, asked))
 

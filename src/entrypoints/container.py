@@ -7,23 +7,26 @@ Handlers get use cases from it, never the container.
 from dependency_injector import containers, providers
 
 from adapters.demo import DemoModel
-from adapters.memory import MemoryTaskLog
+from adapters.memory import MemoryAllowances, MemoryTaskLog
 from adapters.qstash import DeliveryReader, QStashQueue
 from adapters.redis import (
     Connection,
+    RedisAllowances,
     RedisEventFeed,
     RedisTaskLog,
     RestConnection,
     connect,
     parse_address,
 )
+from application.admission import Admission
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
-from application.ports import PATIENCE, LanguageModel, TaskLog
+from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog
 from application.run_task import RunTask
 from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
+from entrypoints.http.access import Access
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
@@ -86,6 +89,17 @@ def _redis(settings: Settings) -> Connection | None:
     return RestConnection(url, token.get_secret_value(), connections=connections, timeout=timeout)
 
 
+def _allowances(redis: Connection | None) -> Allowances:
+    return MemoryAllowances() if redis is None else RedisAllowances(redis)
+
+
+def _access(settings: Settings) -> Access:
+    secret = settings.stream_secret
+    return Access(
+        settings.keys, secret.get_secret_value() if secret else "", settings.stream_link_ttl
+    )
+
+
 def _feed(redis: Connection | None) -> FanOut | RedisEventFeed:
     return FanOut() if redis is None else RedisEventFeed(redis)
 
@@ -123,20 +137,30 @@ class Container(containers.DeclarativeContainer):
     deliveries = providers.Singleton(_deliveries, settings, base_url)
     model = providers.Singleton(_model, settings)
 
-    start_task = providers.Singleton(StartTask, tasks, queue, clock, ids)
+    access = providers.Singleton(_access, settings)
+    settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
+    admission = providers.Singleton(
+        Admission,
+        providers.Singleton(_allowances, redis),
+        tasks,
+        settle_forgotten,
+        settings.provided.owner_limits,
+        settings.provided.limits_of_addresses,
+    )
+    start_task = providers.Singleton(StartTask, tasks, queue, clock, ids, admission)
     run_task = providers.Singleton(
         RunTask,
         tasks,
         feed,
         model,
         clock,
+        admission,
         lease=settings.provided.lease,
         grace=settings.provided.grace,
         max_running=settings.provided.max_running,
         max_text=settings.provided.max_text,
     )
     settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)
-    settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     follow_task = providers.Singleton(
         FollowTask,
         tasks,

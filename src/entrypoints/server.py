@@ -9,7 +9,7 @@ import contextlib
 import math
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
 import uvicorn
@@ -18,6 +18,7 @@ from litestar.types import ASGIApp
 from application.ports import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.http.app import create_app
+from entrypoints.http.bounded_protocol import bounded_protocol
 from entrypoints.local_qstash.app import create_app as create_local_qstash
 from entrypoints.settings import (
     DEV_CURRENT_KEY,
@@ -32,6 +33,10 @@ log = structlog.get_logger(__name__)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LAST_WORDS = 10
 """Seconds that uvicorn waits for open requests once they were told to end."""
+
+KEEP_ALIVE = 75
+"""Seconds that a connection is kept without a request: longer than the proxies in front keep it, so
+that none sends a request into a connection that is being closed."""
 
 FORCE_PAUSE = 0.1
 """Seconds after which a second order to stop is obeyed: the first one's grace is over."""
@@ -53,10 +58,13 @@ class Server(uvicorn.Server):
         on_stop: Callable[[], None] = lambda: None,
         drained: Callable[[], Awaitable[None]] | None = None,
         grace: float = 0.0,
+        request_timeout: float = 30.0,
+        proxies: Sequence[str] = (),
     ) -> None:
         """`grace`: seconds that requests may go on after `on_stop` has told them to end. Until
         `drained` returns all requests are still answered: readiness is red by then, and whoever
-        balances the load needs a moment to see it."""
+        balances the load needs a moment to see it. Only `proxies` (addresses or networks) are
+        believed whom they forward for."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -64,6 +72,11 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                http=bounded_protocol(request_timeout),
+                ws="none",
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=list(proxies),
+                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=math.ceil(grace) + LAST_WORDS,
             )
         )
@@ -151,6 +164,8 @@ class Service:
             on_stop=lambda: stop_work(self.container),
             drained=lambda: self.container.run_task().drained(),
             grace=settings.grace,
+            request_timeout=settings.request_timeout,
+            proxies=settings.proxies,
         )
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:

@@ -4,6 +4,9 @@ The names of the older system are kept; everything new is `LONGTASK_*`, but for 
 value counts as not set. Faults are collected: `load_settings` tells of all of them at once.
 """
 
+import re
+from dataclasses import fields
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -13,6 +16,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from adapters.redis import MalformedUrl, parse_address
+from application.admission import Limits
+from entrypoints.api_keys import ApiKey, MalformedKeys, parse_keys
 from entrypoints.local_qstash.message import BadMessage, evaluate_delay
 
 DEV_TOKEN = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0="  # noqa: S105
@@ -47,6 +52,60 @@ class Settings(BaseSettings):
         alias="BASE_URL",
         description="Where QStash reaches this service. Required with QSTASH_TOKEN; otherwise the "
         "address it listens on.",
+    )
+    api_keys: SecretStr | None = Field(
+        None,
+        alias="LONGTASK_API_KEYS",
+        description="Who may use the API: name:sha256:<hash>, several with commas in between. "
+        "`longtask key new NAME` makes a key and its entry. Without them anybody may.",
+    )
+    allow_anonymous: bool = Field(
+        False,
+        alias="LONGTASK_ALLOW_ANONYMOUS",
+        description="true: listen on other addresses than loopback though no API keys are set.",
+    )
+    stream_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        alias="LONGTASK_STREAM_SECRET",
+        description="Signs stream links: 32 characters or more, the same for all instances. "
+        "Required with LONGTASK_API_KEYS; changing it ends the links that are out.",
+    )
+    stream_link_ttl: float = Field(
+        300.0,
+        gt=0,
+        alias="LONGTASK_STREAM_LINK_TTL",
+        description="Seconds for which a stream link opens a stream.",
+    )
+    limits: str = Field(
+        "",
+        alias="LONGTASK_LIMITS",
+        description="What each API key may: starts (in a minute), running (tasks that have not "
+        "ended), streams (open), tokens (in a day), such as starts=60,running=20,streams=50,"
+        "tokens=1000000. What is not named has no limit.",
+    )
+    address_limits: str = Field(
+        "",
+        alias="LONGTASK_ADDRESS_LIMITS",
+        description="The same for each network address (64 bits of an IPv6 address).",
+    )
+    trusted_proxies: str = Field(
+        "",
+        alias="LONGTASK_TRUSTED_PROXIES",
+        description="Addresses or networks of proxies in front, with commas in between: only their "
+        "X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+    cors_origins: str = Field(
+        "",
+        alias="LONGTASK_CORS_ORIGINS",
+        description="Origins whose pages may use the API, such as https://app.example.org, with "
+        "commas in between.",
+    )
+    request_timeout: float = Field(
+        30.0,
+        gt=0,
+        alias="LONGTASK_REQUEST_TIMEOUT",
+        description="Seconds for a client to send the head, and then the body, of a request.",
     )
     workers: int = Field(
         1,
@@ -240,6 +299,26 @@ class Settings(BaseSettings):
         return self.env == "development"
 
     @property
+    def keys(self) -> tuple[ApiKey, ...]:
+        return () if self.api_keys is None else parse_keys(self.api_keys.get_secret_value())
+
+    @property
+    def owner_limits(self) -> Limits:
+        return _parse_limits(self.limits)
+
+    @property
+    def limits_of_addresses(self) -> Limits:
+        return _parse_limits(self.address_limits)
+
+    @property
+    def origins(self) -> list[str]:
+        return _words(self.cors_origins)
+
+    @property
+    def proxies(self) -> list[str]:
+        return _words(self.trusted_proxies)
+
+    @property
     def console_logs(self) -> bool:
         return self.log_format == "console" or (self.log_format == "auto" and self.development)
 
@@ -281,6 +360,7 @@ class Settings(BaseSettings):
         except BadMessage as error:
             faults.append(f"LONGTASK_QSTASH_RETRY_DELAY: {error}")
         faults += self._redis_faults()
+        faults += self._access_faults()
         if self.workers > 1 and self.store == "memory":
             faults.append(
                 f"LONGTASK_WORKERS is {self.workers}, but without REDIS_URL tasks live in the "
@@ -290,6 +370,45 @@ class Settings(BaseSettings):
             raise PydanticCustomError("contradiction", "{faults}", {"faults": "\n".join(faults)})
         self.base_url = self.base_url.rstrip("/") if self.base_url else None
         return self
+
+    def _access_faults(self) -> list[str]:
+        faults = []
+        try:
+            keys = self.keys
+        except MalformedKeys as error:
+            return [f"LONGTASK_API_KEYS: {error}"]
+        if any(key.plain for key in keys) and not self.development:
+            faults.append(
+                "LONGTASK_API_KEYS holds a key itself, not its hash: make one with "
+                "`longtask key new NAME` and put the entry that it prints there"
+            )
+        if keys and self.stream_secret is None:
+            faults.append(
+                "LONGTASK_STREAM_SECRET is required with LONGTASK_API_KEYS; "
+                "`longtask key new NAME` makes one too"
+            )
+        if not keys and not self.allow_anonymous and not _is_loopback(self.host):
+            faults.append(
+                f"LONGTASK_HOST is {self.host}, which others can reach, but LONGTASK_API_KEYS is "
+                "not set: make a key with `longtask key new NAME`, or say "
+                "LONGTASK_ALLOW_ANONYMOUS=true"
+            )
+        for name in ("limits", "address_limits"):
+            try:
+                _parse_limits(getattr(self, name))
+            except ValueError as error:
+                faults.append(f"{_variable(name)}: {error}")
+        faults += [
+            f"LONGTASK_TRUSTED_PROXIES: {each!r} is neither an address nor a network"
+            for each in _words(self.trusted_proxies)
+            if not _is_network(each)
+        ]
+        faults += [
+            f"LONGTASK_CORS_ORIGINS: {each!r} is not an origin, such as https://app.example.org"
+            for each in self.origins
+            if not _is_http_url(each) or each.count("/") != 2
+        ]
+        return faults
 
     def _redis_faults(self) -> list[str]:
         faults = []
@@ -304,6 +423,37 @@ class Settings(BaseSettings):
         elif (url is None) != (token is None):
             faults.append("UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN go together")
         return faults
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_limits(text: str) -> Limits:
+    """`starts=60,running=20`. Raises ValueError with what is wrong."""
+    found: dict[str, int] = {}
+    names = tuple(each.name for each in fields(Limits))
+    for entry in _words(text):
+        name, _, number = entry.partition("=")
+        if name not in names or name in found or not number.isascii() or not number.isdigit():
+            raise ValueError(f"{entry!r} is not one of {', '.join(f'{each}=N' for each in names)}")
+        found[name] = int(number)
+    return Limits(**found)
+
+
+def _words(text: str) -> list[str]:
+    return re.split(r"[,\s]+", text.strip(", \t\n")) if text.strip(", \t\n") else []
 
 
 def _is_http_url(url: str) -> bool:

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 
 import pytest
 
-from adapters.memory import MemoryTaskLog
+from adapters.memory import MemoryAllowances, MemoryTaskLog
 from adapters.redis import (
     Connection,
+    RedisAllowances,
     RedisEventFeed,
     RedisTaskLog,
     RestConnection,
     connect,
     parse_address,
 )
+from application.admission import Admission, Limits
 from application.fan_out import FanOut
 from application.follow_task import PAGE, FollowTask
-from application.ports import PATIENCE, EventFeed, TaskLog
+from application.ports import PATIENCE, Allowances, EventFeed, TaskLog
 from application.settle_task import SettleForgotten
 from domain.task import Attempt, Task, TaskRequest
 from entrypoints.identity import SystemClock
@@ -39,13 +41,14 @@ class Store:
 
     tasks: TaskLog
     feed: EventFeed
+    allowances: Allowances
     close_feed: Callable[[], None]
 
 
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = FanOut(QUEUE_LIMIT)
-    yield Store(MemoryTaskLog(feed, ttl, LOG_PATIENCE), feed, feed.close)
+    yield Store(MemoryTaskLog(feed, ttl, LOG_PATIENCE), feed, MemoryAllowances(), feed.close)
 
 
 async def begun(tasks: TaskLog) -> Attempt:
@@ -77,6 +80,11 @@ def follow_task(
     )
 
 
+def unlimited(tasks: TaskLog) -> Admission:
+    settle = SettleForgotten(tasks, SystemClock(), PATIENCE)
+    return Admission(MemoryAllowances(), tasks, settle, Limits(), Limits())
+
+
 def to_redis(url: str) -> Connection:
     return connect(parse_address(url), connections=10, connect_timeout=5.0, timeout=5.0)
 
@@ -85,7 +93,8 @@ def to_redis(url: str) -> Connection:
 async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     feed = RedisEventFeed(connection, QUEUE_LIMIT)
     try:
-        yield Store(RedisTaskLog(connection, ttl, LOG_PATIENCE), feed, feed.close)
+        tasks = RedisTaskLog(connection, ttl, LOG_PATIENCE)
+        yield Store(tasks, feed, RedisAllowances(connection), feed.close)
     finally:
         await feed.aclose()
         await connection.aclose()

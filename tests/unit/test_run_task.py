@@ -6,13 +6,12 @@ from collections.abc import AsyncGenerator, Sequence
 
 from adapters.memory import MemoryTaskLog
 from application.fan_out import FanOut
-from application.ports import Finished, ModelUnavailable, StoreUnavailable
+from application.ports import Delivery, Finished, ModelUnavailable, StoreUnavailable
 from application.run_task import (
     BUFFER_LIMIT,
     EVENT_LIMIT,
     FULL_PAUSE,
     Again,
-    Delivery,
     Done,
     Failed,
     Full,
@@ -22,6 +21,7 @@ from application.run_task import (
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task, TaskRequest
 from entrypoints.identity import SystemClock
+from tests.contract.conftest import unlimited
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 FINISHED = Finished("stop", "m-1", None)
@@ -91,6 +91,7 @@ class Bench:
             self.feed,
             self.model,
             SystemClock(),
+            unlimited(self.tasks),
             lease=lease,
             grace=grace,
             max_running=max_running,

@@ -7,8 +7,7 @@ import pytest
 
 from adapters.memory import MemoryTaskLog
 from application.fan_out import FanOut
-from application.ports import QueueUnavailable, UnknownTask
-from application.run_task import Delivery
+from application.ports import Delivery, QueueUnavailable, UnknownTask
 from application.settle_task import QUEUEING_LIMIT, SettleForgotten, SettleUndelivered
 from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task

@@ -5,15 +5,20 @@ import asyncio
 import pytest
 
 from adapters.memory import MemoryTaskLog
+from application.admission import Caller
 from application.fan_out import FanOut
 from application.ports import QueueRefused, QueueUnavailable
 from application.start_task import IdempotencyConflict, StartTask, StartUncertain
 from domain.events import TaskStatus
 from domain.task import Attempt, Task, TaskRequest
 from entrypoints.identity import RandomTaskIds, SystemClock
+from tests.contract.conftest import unlimited
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 OTHER = TaskRequest(model="m", max_tokens=11, temperature=0.5, prompt="Hi.")
+
+
+SOMEBODY = Caller(None, "127.0.0.1")
 
 
 class MoodyQueue:
@@ -49,7 +54,12 @@ class Bench:
     def __init__(self) -> None:
         self.tasks = MemoryTaskLog(FanOut(), 60.0)
         self.queue = MoodyQueue(self.tasks)
-        self.start = StartTask(self.tasks, self.queue, SystemClock(), RandomTaskIds())
+        self._start = StartTask(
+            self.tasks, self.queue, SystemClock(), RandomTaskIds(), unlimited(self.tasks)
+        )
+
+    async def start(self, request: TaskRequest, key: str | None = None) -> Task:
+        return (await self._start(request, SOMEBODY, key)).task
 
 
 @pytest.mark.parametrize("mood", [QueueUnavailable("away"), QueueRefused("no")])

@@ -1,5 +1,6 @@
 """The store inside one process: the embedded default. Nothing survives the process."""
 
+from adapters.memory.allowances import MemoryAllowances
 from adapters.memory.task_log import MemoryTaskLog
 
-__all__ = ["MemoryTaskLog"]
+__all__ = ["MemoryAllowances", "MemoryTaskLog"]

@@ -16,7 +16,7 @@ from qstash import Receiver
 from qstash.errors import SignatureError
 
 from adapters.qstash.message import decode
-from application.run_task import Delivery
+from application.ports import Delivery
 
 CLOCK_TOLERANCE = 5.0
 """Seconds by which QStash's clock may be ahead of ours. A signature that is not valid yet is waited
@@ -97,4 +97,5 @@ def _delivery(body: bytes) -> Delivery:
         message.task_request(),
         message.created_at,
         max_attempts=message.max_retries + 1,
+        owner=message.owner,
     )

@@ -23,12 +23,13 @@ class _Request(msgspec.Struct, rename="camel", omit_defaults=True):
     metadata: dict[str, str] = {}
 
 
-class TaskMessage(msgspec.Struct, rename="camel"):
+class TaskMessage(msgspec.Struct, rename="camel", omit_defaults=True):
     task_id: str
     created_at: int
     max_retries: int
     """How many deliveries may follow the first. QStash does not tell the receiver."""
     request: _Request
+    owner: str | None = None
 
     def task_request(self) -> TaskRequest:
         request = self.request
@@ -59,6 +60,7 @@ def encode(task: Task, max_retries: int) -> bytes:
                 request.system,
                 dict(request.metadata),
             ),
+            task.owner,
         )
     )
 

@@ -1,6 +1,7 @@
 """The store on Redis: state that any instance can serve, and that survives each of them."""
 
 from adapters.redis.address import Address, MalformedUrl, parse_address
+from adapters.redis.allowances import RedisAllowances
 from adapters.redis.connection import Connection
 from adapters.redis.event_feed import RedisEventFeed
 from adapters.redis.rest import RestConnection
@@ -11,6 +12,7 @@ __all__ = [
     "Address",
     "Connection",
     "MalformedUrl",
+    "RedisAllowances",
     "RedisEventFeed",
     "RedisTaskLog",
     "RestConnection",

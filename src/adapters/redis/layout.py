@@ -14,6 +14,8 @@ may touch them all.
 | `longtask:{id}:events` | channel | `before epoch first [event, ...]`: what one step added, with \
 the epoch before it (`-`: none) |
 | `longtask:idempotency:<sha256>` | string | `fingerprint task-id`, for 24 hours |
+| `longtask:allowance:<account>` | string or sorted set | what an account used in its window, or \
+who holds its places and until when |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
 
 Record and log live for the time to live after the last change. Each script in scripts/ is one
@@ -64,6 +66,10 @@ def keys_of(task_id: str) -> TaskKeys:
 def idempotency_key(key: str) -> str:
     """A client's text of any kind, as a key of a bounded length."""
     return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def allowance_key(account: str) -> str:
+    return f"{PREFIX}allowance:{account}"
 
 
 class _Status(msgspec.Struct, array_like=True, tag="s"):

@@ -115,6 +115,9 @@ class ClusterConnection:
     async def call(self, *words: Word) -> Any:
         with _translated():
             async with self._free:
+                # Before the first command, not by it: redis-py would take the first connections
+                # away from others that came at the same time.
+                await self.client.initialize()
                 return await self.client.execute_command(*words)
 
     async def listen(self) -> Listener:

@@ -1,20 +1,26 @@
 """The Litestar application: routes, use cases from the container, errors, the API description."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
+from application.admission import STREAM_TTL
+from application.cancellation import end_tasks
 from entrypoints import __version__
 from entrypoints.container import Container, close_connections
+from entrypoints.http.access import authentication, caller_of
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.metrics import Metrics
@@ -28,12 +34,12 @@ ASSETS_PATH = "/schema-assets"
 
 
 def create_app(container: Container) -> ASGIApp:
-    settings = container.settings()
+    settings, access = container.settings(), container.access()
     return RequestLog(
         Litestar(
             route_handlers=[
-                TaskController,
-                qstash_router(settings.development),
+                Router("/", route_handlers=[TaskController], middleware=[authentication(access)]),
+                qstash_router(settings.development, access),
                 healthz,
                 readyz,
                 metrics_page,
@@ -45,8 +51,10 @@ def create_app(container: Container) -> ASGIApp:
             dependencies=_dependencies(container, settings.default_model),
             plugins=[problem_details_plugin()],
             openapi_config=_openapi(),
-            lifespan=[_connections(container)],
+            cors_config=_cors(settings.origins),
+            lifespan=[_connections(container), _held_places(container)],
             logging_config=None,
+            debug=False,
         )
     )
 
@@ -54,6 +62,8 @@ def create_app(container: Container) -> ASGIApp:
 def _dependencies(container: Container, default_model: str) -> dict[str, Provide]:
     frames, metrics = Frames(), Metrics()
     sources: dict[str, Callable[[], Any]] = {
+        "access": container.access,
+        "admission": container.admission,
         "start_task": container.start_task,
         "get_task": container.get_task,
         "follow_task": container.follow_task,
@@ -69,7 +79,8 @@ def _dependencies(container: Container, default_model: str) -> dict[str, Provide
         "frames": lambda: frames,
         "metrics": lambda: metrics,
     }
-    return {name: _provide(source) for name, source in sources.items()}
+    provided = {name: _provide(source) for name, source in sources.items()}
+    return {**provided, "caller": Provide(caller_of)}
 
 
 def _provide(source: Callable[[], Any]) -> Provide:
@@ -90,12 +101,53 @@ def _connections(container: Container) -> Callable[[Litestar], Any]:
     return lifespan
 
 
+def _held_places(container: Container) -> Callable[[Litestar], Any]:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async def hold() -> None:
+            while True:
+                await asyncio.sleep(STREAM_TTL / 3)
+                await container.admission().keep_streams()
+
+        holding = asyncio.create_task(hold())
+        try:
+            yield
+        finally:
+            await end_tasks([holding])
+
+    return lifespan
+
+
+def _cors(origins: list[str]) -> CORSConfig | None:
+    if not origins:
+        return None
+    return CORSConfig(
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        expose_headers=["Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
+    )
+
+
 def _openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Longtask",
         version=__version__,
         description="Long LLM tasks behind a queue, followed live over Server-Sent Events.",
         path="/schema",
+        components=Components(
+            security_schemes={
+                "key": SecurityScheme(
+                    type="http", scheme="bearer", description="An API key, where they are needed."
+                ),
+                "link": SecurityScheme(
+                    type="apiKey",
+                    name="token",
+                    security_scheme_in="query",
+                    description="Comes with a task's streamUrl.",
+                ),
+            }
+        ),
         render_plugins=[
             SwaggerRenderPlugin(
                 js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",

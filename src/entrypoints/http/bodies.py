@@ -76,6 +76,7 @@ class StartedBody(msgspec.Struct, rename="camel"):
     message_id: str | None
     message: str
     status: str
+    stream_url: str
 
 
 class StatusBody(msgspec.Struct, rename="camel"):
@@ -123,6 +124,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     usage: UsageBody | None
     error: FailureBody | None
     text: str
+    stream_url: str
+    """Path and query of the stream; where API keys are needed, with a token in place of one."""
 
 
 class HealthBody(msgspec.Struct):
@@ -130,7 +133,7 @@ class HealthBody(msgspec.Struct):
     checks: dict[str, str] = {}
 
 
-def task_body(task: Task, text: str) -> TaskBody:
+def task_body(task: Task, text: str, stream_url: str) -> TaskBody:
     request, usage, failure = task.request, task.usage, task.failure
     messages = [ChatMessage(each.role, each.content) for each in request.messages]
     return TaskBody(
@@ -160,4 +163,5 @@ def task_body(task: Task, text: str) -> TaskBody:
         if failure is None
         else FailureBody(failure.code, failure.message, failure.retryable),
         text=text,
+        stream_url=stream_url,
     )

@@ -20,6 +20,7 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
+from application.admission import OverLimit, Standing
 from application.follow_task import TooManyStreams
 from application.ports import (
     FeedClosed,
@@ -107,6 +108,39 @@ def _camel(field: str) -> str:
 def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
     return _invalid(
         [{"field": _camel(each.field), "message": each.message} for each in error.faults]
+    )
+
+
+def rate_limit_headers(standings: Sequence[Standing]) -> dict[str, str]:
+    """draft-ietf-httpapi-ratelimit-headers-10. Places have no window, and no remainder that would
+    be true for longer than this answer: only those that are out are told."""
+    if not standings:
+        return {}
+    policies, now = [], []
+    for each in standings:
+        window = "" if each.window is None else f";w={round(each.window)}"
+        policies.append(f'"{each.policy}";q={each.limit}{window}')
+        now.append(f'"{each.policy}";r={each.left};t={math.ceil(each.reset)}')
+    return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(now)}
+
+
+_LIMITED = {
+    "starts": "As many tasks were started as may be in a minute.",
+    "running": "As many tasks are waiting or running as may be.",
+    "streams": "As many streams are open as may be.",
+    "tokens": "As many tokens were used as may be in a day.",
+}
+
+
+def _over_limit(error: OverLimit) -> ProblemDetailsException:
+    standing = error.standing
+    what, _, whose = standing.policy.partition("-per-")
+    log.warning("over a limit", policy=standing.policy)
+    return problem(
+        429,
+        f"too-many-{what}",
+        f"{_LIMITED[what]} The limit is {standing.limit} for each {whose}.",
+        headers={**retry_after_header(standing.reset), **rate_limit_headers([standing])},
     )
 
 
@@ -206,6 +240,7 @@ def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]
         FeedClosed: lambda _: problem(
             503, "stopping", "This process is stopping.", headers=retry_after_header(1)
         ),
+        OverLimit: _over_limit,
         TooManyStreams: lambda _: problem(
             503,
             "too-many-streams",

@@ -12,10 +12,12 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
 from adapters.qstash import DeliveryReader, ForgedDelivery, MalformedDelivery
-from application.ports import Clock, TaskIds
-from application.run_task import Again, Delivery, Done, Failed, Full, RunTask, Verdict
+from application.admission import Caller
+from application.ports import Clock, Delivery, TaskIds
+from application.run_task import Again, Done, Failed, Full, RunTask, Verdict
 from application.settle_task import SettleUndelivered
 from domain.task import check_task_id
+from entrypoints.http.access import Access, authentication
 from entrypoints.http.bodies import StartBody
 from entrypoints.http.metrics import Metrics
 from entrypoints.http.problems import problem, retry_after_header
@@ -89,10 +91,12 @@ class DevelopmentController(Controller):
 
     path = "/"
     tags = ("qstash",)
+    security = ({"key": []},)
 
     @get("/webhook", summary="Run a task without the queue (development only)")
     async def run(
         self,
+        caller: NamedDependency[Caller],
         prompt: Annotated[str, QueryParameter(name="prompt", description="The prompt.")],
         run_task: NamedDependency[RunTask],
         default_model: NamedDependency[str],
@@ -107,12 +111,17 @@ class DevelopmentController(Controller):
         now = clock.now()
         task_id = ids.next(now) if task_id is None else check_task_id(task_id)
         structlog.contextvars.bind_contextvars(task_id=task_id)
-        verdict = await run_task(Delivery(task_id, request, now, max_attempts=1))
+        verdict = await run_task(Delivery(task_id, request, now, 1, caller.owner))
         return _answer(task_id, verdict, metrics)
 
 
-def qstash_router(development: bool) -> Router:
-    handlers = [QStashController, DevelopmentController] if development else [QStashController]
+def qstash_router(development: bool, access: Access) -> Router:
+    handlers: list[Any] = [QStashController]
+    if development:
+        protected = Router(
+            "/", route_handlers=[DevelopmentController], middleware=[authentication(access)]
+        )
+        handlers.append(protected)
     return Router("/api/qstash", route_handlers=handlers)
 
 

@@ -1,4 +1,5 @@
-"""One log line per request, and a request id that every line in between carries.
+"""One log line per request, a request id that every line in between carries, and the headers that
+every answer bears, errors too.
 
 Outermost, so that it sees requests that match no route. The query is not logged: it may hold a
 prompt.
@@ -16,6 +17,23 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""For what says nothing else of itself."""
+_API_PAGE_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'unsafe-inline'",  # Litestar writes the page's script into it
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+    )
+)
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
@@ -38,7 +56,14 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableScopeHeaders.from_message(message)["X-Request-Id"] = request_id
+                headers = MutableScopeHeaders.from_message(message)
+                headers["X-Request-Id"] = request_id
+                if scope["path"].startswith("/schema"):
+                    headers.setdefault("Content-Security-Policy", _API_PAGE_POLICY)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
         try:

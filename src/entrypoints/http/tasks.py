@@ -10,16 +10,24 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from application.follow_task import Following, FollowTask
+from application.admission import Admission, Caller, StreamPlace
+from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
 from application.ports import Clock
 from application.start_task import StartTask
 from domain.events import EventId, MalformedEventId, TaskStatus
 from domain.task import IllegalTransition, check_task_id
+from entrypoints.http.access import BY_LINK, Access
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
 from entrypoints.http.event_stream import HEADERS, Frames, stream
 from entrypoints.http.metrics import Metrics
-from entrypoints.http.problems import bad_field, documented, problem, wrong_shape
+from entrypoints.http.problems import (
+    bad_field,
+    documented,
+    problem,
+    rate_limit_headers,
+    wrong_shape,
+)
 
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
@@ -58,6 +66,7 @@ class StartRequest(Request[Any, Any, Any]):
 class TaskController(Controller):
     path = "/api/tasks"
     tags = ("tasks",)
+    security = ({"key": []},)
 
     @post(
         "/start",
@@ -66,11 +75,13 @@ class TaskController(Controller):
         request_max_body_size=BODY_LIMIT,
         summary="Start a task",
         description="Answers at once with the id of the task, which runs behind the queue.",
-        responses=documented(413, 415, 422, 502, 503),
+        responses=documented(401, 413, 415, 422, 429, 502, 503),
     )
     async def start(
         self,
         data: JSONBody[StartBody],
+        caller: NamedDependency[Caller],
+        access: NamedDependency[Access],
         start_task: NamedDependency[StartTask],
         default_model: NamedDependency[str],
         metrics: NamedDependency[Metrics],
@@ -86,26 +97,41 @@ class TaskController(Controller):
             0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LIMIT and idempotency_key.isprintable()
         ):
             raise bad_field("Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} characters")
-        task = await start_task(data.request(default_model), idempotency_key)
+        started = await start_task(data.request(default_model), caller, idempotency_key)
         metrics.starts.inc()
+        task = started.task
         body = StartedBody(
-            True, task.id, task.message_id, "Task queued successfully", task.status.value
+            True,
+            task.id,
+            task.message_id,
+            "Task queued successfully",
+            task.status.value,
+            access.stream_url(task.id, caller.owner),
         )
-        return Response(body, status_code=202, headers={"Location": f"/api/tasks/{task.id}"})
+        location = {"Location": f"/api/tasks/{task.id}"}
+        headers = {**location, **rate_limit_headers(started.standings)}
+        return Response(body, status_code=202, headers=headers)
 
     @get(
         "/start",
         summary="Status of a task, as the older system answers it",
-        responses=documented(404, 503),
+        responses=documented(401, 404, 503),
     )
-    async def status(self, task_id: TaskIdQuery, get_task: NamedDependency[GetTask]) -> StatusBody:
-        task = await get_task.record(check_task_id(task_id))
+    async def status(
+        self,
+        task_id: TaskIdQuery,
+        caller: NamedDependency[Caller],
+        get_task: NamedDependency[GetTask],
+    ) -> StatusBody:
+        task = await get_task.record(check_task_id(task_id), caller.owner)
         error = None if task.failure is None else task.failure.message
         return StatusBody(task.id, task.status.value, error)
 
     @get(
         "/stream",
         media_type="text/event-stream",
+        opt={BY_LINK: True},
+        security=[{"key": []}, {"link": []}],
         summary="Follow a task live",
         description=(
             "Server-Sent Events without an event field, each data line a JSON object with type, "
@@ -114,12 +140,14 @@ class TaskController(Controller):
         ),
         responses={
             204: ResponseSpec(None, description="The client has the last event."),
-            **documented(404, 503),
+            **documented(401, 404, 429, 503),
         },
     )
     async def stream(
         self,
         task_id: TaskIdQuery,
+        caller: NamedDependency[Caller],
+        admission: NamedDependency[Admission],
         follow_task: NamedDependency[FollowTask],
         frames: NamedDependency[Frames],
         clock: NamedDependency[SkipValidation[Clock]],
@@ -135,55 +163,70 @@ class TaskController(Controller):
         seen = _event_id("Last-Event-ID", last_event_header) or _event_id(
             "lastEventId", last_event_query
         )
-        following = await follow_task(check_task_id(task_id), seen)
+        following = await follow_task(check_task_id(task_id), seen, caller.owner)
         if following is None:
             return Response(None, status_code=204)
-        body = _counted(following, frames, clock, metrics)
+        place = await admission.stream(caller)
+        body = _counted(stream(following, frames, clock), admission, place, metrics)
         return Stream(body, media_type="text/event-stream", headers=HEADERS)
 
     @get(
         "/{taskId:str}",
         summary="The whole record of a task, with the text so far",
-        responses=documented(404, 503),
+        responses=documented(401, 404, 503),
     )
-    async def record(self, task_id: TaskIdPath, get_task: NamedDependency[GetTask]) -> TaskBody:
-        return task_body(*await get_task.with_text(check_task_id(task_id)))
+    async def record(
+        self,
+        task_id: TaskIdPath,
+        caller: NamedDependency[Caller],
+        access: NamedDependency[Access],
+        get_task: NamedDependency[GetTask],
+    ) -> TaskBody:
+        return await _record(check_task_id(task_id), caller, access, get_task)
 
     @post(
         "/{taskId:str}/cancel",
         status_code=202,
         summary="Cancel a task, keeping the text so far",
         description="409 once the task has completed or failed; 200 if it is cancelled already.",
-        responses=documented(404, 409, 503),
+        responses=documented(401, 404, 409, 503),
     )
     async def cancel(
         self,
         task_id: TaskIdPath,
+        caller: NamedDependency[Caller],
+        access: NamedDependency[Access],
         cancel_task: NamedDependency[CancelTask],
         get_task: NamedDependency[GetTask],
         metrics: NamedDependency[Metrics],
     ) -> Response[TaskBody]:
         status = 202
         try:
-            await cancel_task(check_task_id(task_id))
+            await cancel_task(check_task_id(task_id), caller.owner)
             metrics.cancels.inc()
         except IllegalTransition as refusal:
             if refusal.current is not TaskStatus.CANCELLED:
                 raise
             status = 200
-        return Response(task_body(*await get_task.with_text(task_id)), status_code=status)
+        return Response(await _record(task_id, caller, access, get_task), status_code=status)
+
+
+async def _record(task_id: str, caller: Caller, access: Access, get_task: GetTask) -> TaskBody:
+    task, text = await get_task.with_text(task_id, caller.owner)
+    return task_body(task, text, access.stream_url(task.id, caller.owner))
 
 
 async def _counted(
-    following: Following, frames: Frames, clock: Clock, metrics: Metrics
+    body: AsyncGenerator[bytes, None], admission: Admission, place: StreamPlace, metrics: Metrics
 ) -> AsyncGenerator[bytes, None]:
     with metrics.streams.track_inprogress():
-        body = stream(following, frames, clock)
+        admission.enter(place)
         try:
             async for chunk in body:
                 yield chunk
         finally:
             await body.aclose()
+            await admission.leave(place)
 
 
 def _event_id(field: str, text: str | None) -> EventId | None:

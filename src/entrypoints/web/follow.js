@@ -4,7 +4,8 @@
 // it gives up on (a proxy's 502, a service that is stopping), and what it does not notice (a laptop
 // that slept), is mended here.
 
-import { Refusal, status } from "./api.js";
+import { Refusal, link, status } from "./api.js";
+import { apiKey } from "./remembered.js";
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8_000;
@@ -12,10 +13,11 @@ const HIDDEN_LIMIT = 60_000; // a browser opens six connections to a host; a hid
 const TICK = 2_000;
 
 /**
- * Call `onEvent(data, id)` for each event, and `onState` with "open", "lost" or "gone" (the service
- * does not know the task). Ends by itself after the last event; `stop` ends it before.
+ * Call `onEvent(data, id)` for each event, and `onState` with "open", "lost", "gone" (the service
+ * does not know the task) or "locked" (it wants another key). Ends by itself after the last event; `stop` ends it before.
  */
 export function follow(taskId, onEvent, onState) {
+  let path = `/api/tasks/stream?${new URLSearchParams({ taskId })}`;
   let source = null;
   let last = "";
   let pause = FIRST_PAUSE;
@@ -27,9 +29,9 @@ export function follow(taskId, onEvent, onState) {
   function open() {
     clearTimeout(waiting);
     source?.close();
-    const query = new URLSearchParams({ taskId });
-    if (last) query.set("lastEventId", last);
-    source = new EventSource(`/api/tasks/stream?${query}`);
+    const url = new URL(path, location.href);
+    if (last) url.searchParams.set("lastEventId", last);
+    source = new EventSource(url);
     source.onmessage = (message) => {
       if (ended) return;
       const data = JSON.parse(message.data);
@@ -55,14 +57,15 @@ export function follow(taskId, onEvent, onState) {
     pause = Math.min(LONGEST_PAUSE, pause * 2);
   }
 
-  /** EventSource does not tell why it gave up. */
+  /** EventSource does not tell why it gave up, and sends no key: its link stands for one. */
   async function ask() {
     try {
-      await status(taskId);
+      if (apiKey()) path = await link(taskId);
+      else await status(taskId);
     } catch (error) {
       if (ended) return;
-      if (error instanceof Refusal && [400, 404].includes(error.status)) {
-        onState("gone");
+      if (error instanceof Refusal && [400, 401, 404].includes(error.status)) {
+        onState(error.status === 401 ? "locked" : "gone");
         stop();
       } else {
         later();
@@ -77,7 +80,7 @@ export function follow(taskId, onEvent, onState) {
     ticked = Date.now();
     if (document.hidden) {
       hidden += TICK;
-      if (hidden >= HIDDEN_LIMIT) source.close();
+      if (hidden >= HIDDEN_LIMIT) source?.close();
     } else if (hidden >= HIDDEN_LIMIT || slept) {
       hidden = 0;
       open();
@@ -87,7 +90,7 @@ export function follow(taskId, onEvent, onState) {
   }
 
   function again() {
-    if (!document.hidden && source.readyState !== EventSource.OPEN) {
+    if (!document.hidden && source !== null && source.readyState !== EventSource.OPEN) {
       pause = FIRST_PAUSE;
       open();
     }
@@ -97,7 +100,7 @@ export function follow(taskId, onEvent, onState) {
     ended = true;
     clearTimeout(waiting);
     clearInterval(ticking);
-    source.close();
+    source?.close();
     removeEventListener("online", again);
     document.removeEventListener("visibilitychange", tick);
   }
@@ -105,6 +108,7 @@ export function follow(taskId, onEvent, onState) {
   const ticking = setInterval(tick, TICK);
   addEventListener("online", again);
   document.addEventListener("visibilitychange", tick);
-  open();
+  if (apiKey()) ask();
+  else open();
   return stop;
 }

@@ -85,6 +85,24 @@ $("prompt").addEventListener("keydown", (event) => {
 });
 $("prompt").addEventListener("input", () => remembered.keepDraft($("prompt").value));
 
+// The key, where the service wants one
+
+api.onKeyRefused((given) => {
+  $("key-hint").textContent = text(given ? "keyRefused" : "keyWanted");
+  if ($("key-form").hidden) {
+    $("key-form").hidden = false;
+    $("key").focus();
+  }
+});
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  remembered.keepApiKey($("key").value.trim());
+  $("key").value = "";
+  $("key-form").hidden = true;
+  showProblem("");
+  if (current !== null) open(current.id);
+});
+
 // One task
 
 function go(id) {
@@ -195,10 +213,11 @@ function readerIsAtBottom() {
 function show() {
   if (current === null) return;
   const { state, connection, id } = current;
-  const active = ACTIVE.has(state.status) && connection !== "gone";
+  const gone = connection === "gone" || connection === "locked";
+  const active = ACTIVE.has(state.status) && !gone;
   const running = state.status === "running" && state.lost === null;
-  $("status").textContent = text(connection === "gone" ? "unknown" : state.status);
-  $("status").dataset.status = connection === "gone" ? "failed" : state.status;
+  $("status").textContent = text(gone ? "unknown" : state.status);
+  $("status").dataset.status = gone ? "failed" : state.status;
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
   $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
   $("attempt").textContent = state.attempt > 0 ? text("attempt", state) : "";
@@ -207,10 +226,10 @@ function show() {
   $("cancel").hidden = !active;
   $("listen").hidden = !active;
   $("listen").textContent = text(connection === "stopped" ? "listen" : "stopListening");
-  $("retry").hidden = active || connection === "gone";
+  $("retry").hidden = active || gone;
   for (const each of ["copy", "download", "raw-toggle"]) $(each).disabled = !state.text;
-  $("notice").hidden = state.lost === null && connection !== "gone";
-  $("notice").textContent = connection === "gone" ? text("gone") : text("lost", state.lost ?? {});
+  $("notice").hidden = state.lost === null && !gone;
+  $("notice").textContent = gone ? text(connection) : text("lost", state.lost ?? {});
   $("answer").classList.toggle("lost", state.lost !== null);
   $("raw").classList.toggle("lost", state.lost !== null);
   $("waiting").hidden = !(active && (!running || !state.text));

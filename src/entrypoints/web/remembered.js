@@ -1,7 +1,8 @@
-// The tasks and the draft that this browser remembers. Nothing of it leaves the browser.
+// What this browser remembers: tasks, the draft, and the key, which only the service itself is sent.
 
 const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
+const KEY = "longtask.key";
 const LIMIT = 50;
 
 export function tasks() {
@@ -40,6 +41,11 @@ export function note(id, status) {
 export function forget(id) {
   save(tasks().filter((each) => each.id !== id));
 }
+
+/** The key that the service wants of its callers; empty where it wants none. */
+export const apiKey = () => localStorage.getItem(KEY) ?? "";
+
+export const keepApiKey = (key) => localStorage.setItem(KEY, key);
 
 export const draft = () => localStorage.getItem(DRAFT) ?? "";
 

@@ -1,0 +1,62 @@
+"""Allowances in the memory of one process. A step is atomic because it never awaits."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from application.ports import Spent
+
+SWEEP_PAUSE = 60.0
+"""Seconds between two times that what is over is forgotten."""
+
+
+class MemoryAllowances:
+    def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
+        """`elapsed` is the clock, in seconds from any origin, never set back."""
+        self._elapsed = elapsed
+        self._swept = elapsed()
+        self._used: dict[str, tuple[int, float]] = {}
+        self._held: dict[str, dict[str, float]] = {}
+
+    async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
+        now = self._elapsed()
+        self._forget(now)
+        used, until = self._used.get(account, (0, 0.0))
+        if until <= now:
+            used, until = 0, now + window
+        granted = limit is None or used + amount <= limit
+        if granted and amount:
+            used += amount
+            self._used[account] = (used, until)
+        return Spent(granted, used, until - now)
+
+    async def hold(self, account: str, holder: str, limit: int, ttl: float) -> bool:
+        now = self._elapsed()
+        self._forget(now)
+        held = [name for name, until in self._held.get(account, {}).items() if until > now]
+        if holder not in held and len(held) >= limit:
+            return False
+        await self.keep(account, [holder], ttl)
+        return True
+
+    async def keep(self, account: str, holders: Sequence[str], ttl: float) -> None:
+        until = self._elapsed() + ttl
+        self._held.setdefault(account, {}).update(dict.fromkeys(holders, until))
+
+    async def holders(self, account: str) -> Sequence[str]:
+        held = self._held.get(account, {})
+        return sorted(held, key=held.__getitem__)
+
+    async def release(self, account: str, holder: str) -> None:
+        self._held.get(account, {}).pop(holder, None)
+
+    def _forget(self, now: float) -> None:
+        if now - self._swept < SWEEP_PAUSE:
+            return
+        self._swept = now
+        for account in [name for name, (_, until) in self._used.items() if until <= now]:
+            del self._used[account]
+        for account, held in list(self._held.items()):
+            for holder in [name for name, until in held.items() if until <= now]:
+                del held[holder]
+            if not held:
+                del self._held[account]

@@ -1,0 +1,238 @@
+"""Admission: who may still start a task or open a stream, by what they have used.
+
+An account is an owner or a network address; each may have limits. A place among the running tasks
+is not given back when a task ends, which may happen anywhere and without us: when all places are
+taken, those of ended tasks are found and freed.
+"""
+
+import ipaddress
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from application.ports import Allowances, StoreUnavailable, TaskLog, UnknownTask
+from application.settle_task import SettleForgotten
+from domain.events import Usage
+from domain.task import Task
+
+log = structlog.get_logger(__name__)
+
+MINUTE, DAY = 60.0, 86_400.0
+RUNNING_TTL = 30 * DAY
+STREAM_TTL = 60.0
+"""Seconds after which the streams of a process that died no longer count."""
+PAUSE = 5.0
+"""Seconds after which a place may be free again."""
+CHARACTERS_PER_TOKEN = 4
+"""Of English text, for an answer of which the model did not count the tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`owner` is None where the service asks nobody who they are."""
+
+    owner: str | None
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one account: starts in a minute, tasks that have not ended, open streams, tokens in a
+    day. None: no limit."""
+
+    starts: int | None = None
+    running: int | None = None
+    streams: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an account stands with one of its limits. `window` is None for places, `reset` the
+    seconds after which it is worth asking again."""
+
+    policy: str
+    limit: int
+    left: int
+    reset: float
+    window: float | None = None
+
+
+class OverLimit(Exception):
+    """Raised when a caller has used up what it may."""
+
+    def __init__(self, standing: Standing) -> None:
+        super().__init__(f"over the limit {standing.policy}")
+        self.standing = standing
+
+
+@dataclass(slots=True)
+class StreamPlace:
+    """Held from when a stream is let in. One that nobody begins to read lapses by itself."""
+
+    accounts: Sequence[str]
+    holder: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    kind: str
+    name: str
+    limits: Limits
+
+    def of(self, what: str) -> str:
+        return f"{what}:{self.kind}:{self.name}"
+
+    def policy(self, what: str) -> str:
+        return f"{what}-per-{self.kind}"
+
+
+class Admission:
+    def __init__(
+        self,
+        allowances: Allowances,
+        tasks: TaskLog,
+        settle_forgotten: SettleForgotten,
+        per_owner: Limits,
+        per_address: Limits,
+    ) -> None:
+        self._allowances = allowances
+        self._tasks = tasks
+        self._settle_forgotten = settle_forgotten
+        self._per_owner = per_owner
+        self._per_address = per_address
+        self._streams: dict[str, set[str]] = {}
+
+    async def start(self, caller: Caller, task_id: str) -> Sequence[Standing]:
+        """Let a new task in. Answers how the caller then stands. Raises OverLimit or
+        StoreUnavailable."""
+        accounts, standings = self._accounts(caller.owner, caller.address), []
+        try:
+            for account in accounts:
+                if (limit := account.limits.tokens) is not None:
+                    standings.append(await self._spend(account, "tokens", 0, limit, DAY))
+                if (limit := account.limits.running) is not None:
+                    await self._run(account, task_id, limit)
+                if (limit := account.limits.starts) is not None:
+                    standings.append(await self._spend(account, "starts", 1, limit, MINUTE))
+        except OverLimit:
+            await self.withdraw(caller, task_id)
+            raise
+        return standings
+
+    async def withdraw(self, caller: Caller, task_id: str) -> None:
+        """The task did not come about after all. Raises StoreUnavailable."""
+        for account in self._accounts(caller.owner, caller.address):
+            if account.limits.running is not None:
+                await self._allowances.release(account.of("running"), task_id)
+
+    def origin(self, caller: Caller) -> str | None:
+        """What a task must remember of where it came from, so that it can be charged."""
+        return None if self._per_address.tokens is None else caller.address
+
+    async def charge(self, task: Task, usage: Usage | None, characters: int) -> None:
+        """Count what an attempt has cost, by what the model says or else by the characters of its
+        answer."""
+        tokens = characters // CHARACTERS_PER_TOKEN if usage is None else usage.total_tokens
+        try:
+            for account in self._accounts(task.owner, task.origin):
+                if account.limits.tokens is not None and tokens > 0:
+                    await self._allowances.spend(account.of("tokens"), tokens, None, DAY)
+        except StoreUnavailable as error:
+            log.error("tokens not counted", tokens=tokens, error=str(error))
+
+    async def stream(self, caller: Caller) -> StreamPlace:
+        """Let a stream in. Raises OverLimit or StoreUnavailable."""
+        accounts = [
+            each
+            for each in self._accounts(caller.owner, caller.address)
+            if each.limits.streams is not None
+        ]
+        place = StreamPlace([each.of("streams") for each in accounts])
+        for account in accounts:
+            limit = account.limits.streams or 0
+            if not await self._allowances.hold(
+                account.of("streams"), place.holder, limit, STREAM_TTL
+            ):
+                await self.leave(place)
+                raise OverLimit(Standing(account.policy("streams"), limit, 0, PAUSE))
+        return place
+
+    def enter(self, place: StreamPlace) -> None:
+        """The stream has begun: it keeps its place until it leaves."""
+        for account in place.accounts:
+            self._streams.setdefault(account, set()).add(place.holder)
+
+    async def leave(self, place: StreamPlace) -> None:
+        for account in place.accounts:
+            if (holders := self._streams.get(account)) is not None:
+                holders.discard(place.holder)
+                if not holders:
+                    del self._streams[account]
+            try:
+                await self._allowances.release(account, place.holder)
+            except StoreUnavailable as error:
+                log.warning("place not given back: it lapses", error=str(error))
+
+    async def keep_streams(self) -> None:
+        """Hold the places of all open streams of this process: to be called several times in
+        STREAM_TTL."""
+        for account, holders in list(self._streams.items()):
+            try:
+                await self._allowances.keep(account, list(holders), STREAM_TTL)
+            except StoreUnavailable as error:
+                log.warning("places not held", error=str(error))
+
+    async def _spend(
+        self, account: _Account, what: str, amount: int, limit: int, window: float
+    ) -> Standing:
+        # Nothing is spent of tokens yet, but there must be at least one left.
+        bound = limit if amount else limit - 1
+        spent = await self._allowances.spend(account.of(what), amount, bound, window)
+        left = max(0, limit - spent.used)
+        standing = Standing(account.policy(what), limit, left, spent.reset, window)
+        if not spent.granted:
+            raise OverLimit(standing)
+        return standing
+
+    async def _run(self, account: _Account, task_id: str, limit: int) -> None:
+        name = account.of("running")
+        while not await self._allowances.hold(name, task_id, limit, RUNNING_TTL):
+            if not await self._free_one(name):
+                raise OverLimit(Standing(account.policy("running"), limit, 0, PAUSE))
+
+    async def _free_one(self, name: str) -> bool:
+        for task_id in await self._allowances.holders(name):
+            try:
+                task = await self._settle_forgotten(await self._tasks.get(task_id))
+            except UnknownTask:
+                pass
+            else:
+                if not task.status.terminal:
+                    continue
+            await self._allowances.release(name, task_id)
+            return True
+        return False
+
+    def _accounts(self, owner: str | None, address: str | None) -> Sequence[_Account]:
+        accounts = []
+        if owner is not None:
+            accounts.append(_Account("key", owner, self._per_owner))
+        if address is not None:
+            accounts.append(_Account("address", network(address), self._per_address))
+        return accounts
+
+
+def network(address: str) -> str:
+    """What one party can be taken to have: an IPv4 address, or 64 bits of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -1,0 +1,118 @@
+"""Who calls: the owner of an API key, the bearer of a stream link, or, without keys, anybody.
+
+Everything under /api but QStash's signed deliveries passes through here. An EventSource sends no
+headers, so a stream may also be opened by a link: a token for one task, read-only, that expires
+soon. It is looked at when a stream is opened, not while it runs.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.middleware.base import DefineMiddleware
+
+from application.admission import Caller
+from entrypoints.api_keys import ApiKey, name_of
+from entrypoints.http.problems import problem
+
+STREAM_PATH = "/api/tasks/stream"
+BY_LINK = "stream_link"
+"""Mark (in a handler's `opt`) of what a stream link opens."""
+_AUDIENCE = "longtask:stream"
+_ALGORITHM = "HS256"
+
+
+class Access:
+    def __init__(self, keys: Sequence[ApiKey], secret: str, link_ttl: float) -> None:
+        """Without `keys` everybody is let in. `secret` signs stream links, which open a stream for
+        `link_ttl` seconds."""
+        self._keys = keys
+        self._secret = secret
+        self._link_ttl = link_ttl
+
+    def by_key(self, authorization: str, address: str) -> Caller:
+        """Whoever sent this header. Raises a problem (401)."""
+        if not self._keys:
+            return Caller(None, address)
+        scheme, _, key = authorization.partition(" ")
+        name = name_of(key.strip(), self._keys) if scheme.lower() == "bearer" else None
+        if name is None:
+            raise _unauthorized(
+                "unauthorized",
+                "An API key is required: Authorization: Bearer <key>."
+                if not authorization
+                else "The API key is not known here.",
+            )
+        return Caller(name, address)
+
+    def by_link(self, token: str, task_id: str | None, address: str) -> Caller:
+        """Whoever was given the link to this task's stream. Raises a problem (401)."""
+        if not self._keys:
+            return Caller(None, address)
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=_AUDIENCE,
+                options={"require": ["exp", "aud", "sub", "task"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise _unauthorized(
+                "stream-link-expired",
+                "The link has expired: GET /api/tasks/{taskId} gives another.",
+            ) from None
+        except jwt.PyJWTError:
+            claims = {}
+        owners = {key.name for key in self._keys}  # a key that was withdrawn has no links
+        if task_id is None or claims.get("task") != task_id or claims["sub"] not in owners:
+            raise _unauthorized("unauthorized", "The link is not one to this task's stream.")
+        return Caller(claims["sub"], address)
+
+    def stream_url(self, task_id: str, owner: str | None) -> str:
+        """The path and query of a task's stream, good for opening it without a header for as long
+        as links are."""
+        query = {"taskId": task_id}
+        if owner is not None and self._keys:
+            claims = {
+                "aud": _AUDIENCE,
+                "sub": owner,
+                "task": task_id,
+                "exp": int(time.time() + self._link_ttl),
+            }
+            query["token"] = jwt.encode(claims, self._secret, _ALGORITHM)
+        return f"{STREAM_PATH}?{urlencode(query)}"
+
+
+class Authentication(AbstractAuthenticationMiddleware):
+    def __init__(self, app: Any, access: Access) -> None:
+        super().__init__(app)
+        self._access = access
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        address = connection.client.host if connection.client else ""
+        token = connection.query_params.get("token")
+        authorization = connection.headers.get("authorization", "")
+        if token is not None and not authorization and connection.route_handler.opt.get(BY_LINK):
+            task_id = connection.query_params.get("taskId")
+            return AuthenticationResult(self._access.by_link(token, task_id, address), None)
+        return AuthenticationResult(self._access.by_key(authorization, address), None)
+
+
+def authentication(access: Access) -> DefineMiddleware:
+    return DefineMiddleware(Authentication, access=access)
+
+
+async def caller_of(request: Request[Caller, Any, Any]) -> Caller:
+    return request.user
+
+
+def _unauthorized(kind: str, detail: str) -> Exception:
+    return problem(401, kind, detail, headers={"WWW-Authenticate": 'Bearer realm="longtask"'})

@@ -1,0 +1,87 @@
+"""HTTP/1.1 on uvicorn, with bounds that it does not have: on the size of a request's head, and on
+the time that a client takes to send the head and then the body. How long an answer takes is not
+bounded here: an event stream is one.
+"""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_LIMIT = 32 * 1024
+"""Bytes of request line and headers."""
+
+
+class HeadTooLarge(Exception):
+    """Raised within the parser, to stop it."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    def __init__(self, *args: Any, patience: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._patience = patience
+        self._head = 0
+        self._waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._head = 0
+        self._wait()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._take(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._take(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._wait()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._arrived()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._arrived()
+        if not self.transport.is_closing():  # else it was refused with another status already
+            super().send_400_response(msg)
+
+    def _take(self, size: int) -> None:
+        self._head += size
+        if self._head > HEAD_LIMIT:
+            self._refuse("431 Request Header Fields Too Large")
+            raise HeadTooLarge
+
+    def _wait(self) -> None:
+        self._arrived()
+        self._waiting = self.loop.call_later(self._patience, self._refuse, "408 Request Timeout")
+
+    def _arrived(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _refuse(self, status: str) -> None:
+        self._arrived()
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            self.transport.write(head.encode())
+        self.transport.close()
+
+
+def bounded_protocol(patience: float) -> Any:
+    """What uvicorn is to make connections with: `patience` in seconds, for the head and for the
+    body."""
+    return partial(BoundedProtocol, patience=patience)

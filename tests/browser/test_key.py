@@ -1,0 +1,97 @@
+"""The page beside a service that wants API keys."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from entrypoints.api_keys import new_key
+from tests.browser.conftest import OpenPage
+from tests.browser.test_page import start, status
+from tests.running import Running, eventually, running_service, settings_for
+from tests.tcp_proxy import TcpProxy
+from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
+
+KEY, ENTRY = new_key("alice")
+LINK_TTL = 2.0
+
+
+@pytest.fixture
+def guarded(upstream: Upstream) -> Iterator[Running]:
+    settings = settings_for(
+        openai_base_url=upstream.url,
+        api_keys=ENTRY,
+        stream_secret="a secret of forty characters, or even more",
+        stream_link_ttl=LINK_TTL,
+    )
+    with running_service(settings) as running:
+        running.client.http.headers["Authorization"] = f"Bearer {KEY}"
+        yield running
+
+
+def test_the_page_asks_for_a_key_and_keeps_the_prompt(
+    guarded: Running, open_page: OpenPage
+) -> None:
+    page = open_page(guarded.url)
+    expect(page.locator("#key-form")).to_be_hidden()
+    page.fill("#prompt", "Hi.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#key-form")).to_be_visible()
+    expect(page.locator("#key")).to_be_focused()
+    expect(page.locator("#prompt")).to_have_value("Hi.")
+    page.fill("#key", "lt_wrong")
+    page.keyboard.press("Enter")
+    page.click("#submit")
+    expect(page.locator("#key-hint")).to_have_text("The service does not know this API key.")
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator("#key-form")).to_be_hidden()
+    page.click("#submit")
+    status(page, "completed")
+    page.reload()
+    status(page, "completed")
+    assert KEY not in page.content()
+    assert KEY not in page.url
+
+
+def test_a_shared_link_asks_for_a_key_too(guarded: Running, open_page: OpenPage) -> None:
+    task = guarded.client.start()
+    guarded.client.wait_for(task, "completed")
+    page = open_page(f"{guarded.url}/#{task}")
+    expect(page.locator("#key-form")).to_be_visible()
+    expect(page.locator("#notice")).to_have_text("This service wants an API key to show the task.")
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    status(page, "completed")
+    expect(page.locator("#raw")).to_have_text("Hello, world.")
+
+
+def test_a_link_that_ran_out_is_replaced_when_the_connection_is_lost(
+    guarded: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("before"), gate, piece(" after"), finish(), DONE]))
+    with TcpProxy(int(guarded.url.rpartition(":")[2])).running() as proxy:
+        page = open_page(proxy.url)
+        page.evaluate("key => localStorage.setItem('longtask.key', key)", KEY)
+        task = start(page, "Hi.")
+        expect(page.locator("#raw")).to_have_text("before")
+        old = guarded.client.record(task)["streamUrl"]
+
+        def expired() -> bool:
+            with httpx.stream("GET", guarded.url + old) as answer:
+                return bool(answer.status_code == 401)
+
+        eventually(expired)
+        proxy.cut()
+        expect(page.locator("#connection")).to_be_hidden(timeout=20_000)
+        gate.open()
+        status(page, "completed")
+        expect(page.locator("#raw")).to_have_text("before after")
+
+
+def test_the_page_of_the_api_works_under_its_policy(service: Running, open_page: OpenPage) -> None:
+    page = open_page(service.url)
+    page.goto(f"{service.url}/schema")
+    expect(page.locator(".opblock-summary-path").first).to_be_visible(timeout=20_000)

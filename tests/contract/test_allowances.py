@@ -1,0 +1,107 @@
+"""What every Allowances adapter promises."""
+
+import asyncio
+import secrets
+
+import pytest
+
+from application.ports import Allowances
+from tests.contract.conftest import Store
+
+TTL = 30.0
+
+
+@pytest.fixture
+def allowances(store: Store) -> Allowances:
+    return store.allowances
+
+
+@pytest.fixture
+def account() -> str:
+    """No other test's."""
+    return f"starts:key:{secrets.token_hex(4)}"
+
+
+async def test_what_is_spent_adds_up_to_the_limit_and_no_further(
+    allowances: Allowances, account: str
+) -> None:
+    answers = [await allowances.spend(account, 2, 5, 60.0) for _ in range(3)]
+    assert [(each.granted, each.used) for each in answers] == [(True, 2), (True, 4), (False, 4)]
+    assert all(0 < each.reset <= 60.0 for each in answers)
+    assert (await allowances.spend(account, 1, 5, 60.0)).granted
+
+
+async def test_nothing_spent_is_a_question(allowances: Allowances, account: str) -> None:
+    assert (await allowances.spend(account, 0, 0, 60.0)).granted
+    await allowances.spend(account, 7, None, 60.0)
+    asked = await allowances.spend(account, 0, 6, 60.0)
+    assert not asked.granted
+    assert asked.used == 7
+
+
+async def test_without_a_limit_everything_is_counted(allowances: Allowances, account: str) -> None:
+    await allowances.spend(account, 1_000_000, None, 60.0)
+    assert (await allowances.spend(account, 1_000_000, None, 60.0)).used == 2_000_000
+
+
+async def test_a_window_ends_and_another_begins_with_the_next_use(
+    allowances: Allowances, account: str
+) -> None:
+    assert (await allowances.spend(account, 5, 5, 0.2)).granted
+
+    async def granted() -> bool:
+        return (await allowances.spend(account, 5, 5, 60.0)).granted
+
+    async with asyncio.timeout(5):
+        while not await granted():
+            await asyncio.sleep(0.02)
+    again = await allowances.spend(account, 0, None, 60.0)
+    assert again.used == 5
+    assert again.reset > 50.0
+
+
+async def test_accounts_do_not_share(allowances: Allowances, account: str) -> None:
+    await allowances.spend(account, 5, 5, 60.0)
+    assert (await allowances.spend(f"{account}x", 5, 5, 60.0)).granted
+
+
+async def test_those_who_come_at_once_get_no_more_than_there_is(
+    allowances: Allowances, account: str
+) -> None:
+    answers = await asyncio.gather(*(allowances.spend(account, 1, 10, 60.0) for _ in range(40)))
+    assert sum(each.granted for each in answers) == 10
+    places = f"{account}-places"
+    held = await asyncio.gather(*(allowances.hold(places, str(n), 10, TTL) for n in range(40)))
+    assert sum(held) == 10
+
+
+async def test_a_place_is_held_once_however_often_it_is_asked_for(
+    allowances: Allowances, account: str
+) -> None:
+    assert await allowances.hold(account, "a", 2, TTL)
+    assert await allowances.hold(account, "a", 2, TTL)
+    assert await allowances.hold(account, "b", 2, TTL)
+    assert not await allowances.hold(account, "c", 2, TTL)
+    assert await allowances.hold(account, "a", 2, TTL)
+    assert sorted(await allowances.holders(account)) == ["a", "b"]
+
+
+async def test_a_place_given_back_is_free(allowances: Allowances, account: str) -> None:
+    await allowances.hold(account, "a", 1, TTL)
+    await allowances.release(account, "a")
+    await allowances.release(account, "never")
+    assert await allowances.hold(account, "b", 1, TTL)
+    assert list(await allowances.holders(account)) == ["b"]
+
+
+async def test_a_place_lapses_unless_it_is_kept(allowances: Allowances, account: str) -> None:
+    assert await allowances.hold(account, "kept", 2, 0.3)
+    assert await allowances.hold(account, "left", 2, 0.3)
+    await allowances.keep(account, ["kept"], TTL)
+    assert list(await allowances.holders(account)) == ["left", "kept"]
+
+    async with asyncio.timeout(5):
+        while not await allowances.hold(account, "new", 2, TTL):
+            await asyncio.sleep(0.02)
+    assert not await allowances.hold(account, "another", 2, TTL)
+    assert "kept" in await allowances.holders(account)

@@ -1,0 +1,267 @@
+"""Who may do what: API keys, the tasks that belong to them, and links to streams."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jwt
+import msgspec
+import pytest
+
+from adapters.memory import MemoryTaskLog
+from entrypoints.api_keys import new_key
+from entrypoints.local_qstash.delivery import sign
+from entrypoints.settings import DEV_CURRENT_KEY, Settings
+from tests.running import Running, eventually, follow, running_service, settings_for
+from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
+
+ALICE, ALICES_ENTRY = new_key("alice")
+ALICE_NEW, ALICES_NEW_ENTRY = new_key("alice")
+BOB, BOBS_ENTRY = new_key("bob")
+SECRET = "a secret of forty characters, or even more"
+UNKNOWN = "task_1_unknown"
+
+
+def guarded(upstream: Upstream, **overrides: Any) -> Settings:
+    return settings_for(
+        openai_base_url=upstream.url,
+        api_keys=f"{ALICES_ENTRY},{ALICES_NEW_ENTRY} {BOBS_ENTRY}",
+        stream_secret=SECRET,
+        **overrides,
+    )
+
+
+@pytest.fixture
+def service(upstream: Upstream) -> Iterator[Running]:
+    with running_service(guarded(upstream)) as running:
+        running.client.http.headers["Authorization"] = f"Bearer {ALICE}"
+        yield running
+
+
+def as_bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+CALLS = {
+    "start": ("POST", "/api/tasks/start"),
+    "status": ("GET", "/api/tasks/start?taskId={task}"),
+    "record": ("GET", "/api/tasks/{task}"),
+    "stream": ("GET", "/api/tasks/stream?taskId={task}"),
+    "cancel": ("POST", "/api/tasks/{task}/cancel"),
+    "run without the queue": ("GET", "/api/qstash/webhook?prompt=Hi"),
+}
+
+
+def call(service: Running, name: str, task: str, headers: dict[str, str]) -> httpx.Response:
+    method, path = CALLS[name]
+    body = {"prompt": "Hi."} if name == "start" else None
+    return httpx.request(
+        method, service.url + path.format(task=task), json=body, headers=headers, timeout=20
+    )
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        as_bearer("lt_guessed"),
+        as_bearer(ALICES_ENTRY.partition("sha256:")[2]),
+        {"Authorization": f"Basic {ALICE}"},
+        {"Authorization": ALICE},
+        as_bearer(ALICE[:-1]),
+    ],
+    ids=["none", "empty", "guess", "the hash", "another scheme", "no scheme", "cut"],
+)
+def test_nothing_is_done_without_a_key(
+    service: Running, name: str, headers: dict[str, str]
+) -> None:
+    answer = call(service, name, UNKNOWN, headers)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json()["type"] == "urn:longtask:problem:unauthorized"
+    assert ALICE not in answer.text
+
+
+def test_every_route_under_api_is_among_these_or_signed(service: Running) -> None:
+    paths = service.client.http.get("/schema/openapi.json").json()["paths"]
+    routes = {
+        (method.upper(), path)
+        for path, methods in paths.items()
+        if path.startswith("/api/")
+        for method in methods
+    }
+    named = {
+        (method, path.partition("?")[0].replace("{task}", "{taskId}"))
+        for method, path in CALLS.values()
+    }
+    signed = {("POST", "/api/qstash/webhook"), ("POST", "/api/qstash/failure")}
+    assert routes == named | signed
+
+
+def test_a_key_opens_what_is_its_own_and_nothing_else(service: Running) -> None:
+    task = service.client.start()
+    service.client.wait_for(task, "completed")
+    for name in ("status", "record", "stream"):
+        assert call(service, name, task, as_bearer(ALICE)).status_code == 200
+        other = call(service, name, task, as_bearer(BOB))
+        nobodys = call(service, name, UNKNOWN, as_bearer(BOB))
+        assert other.status_code == nobodys.status_code == 404
+        assert other.json() == nobodys.json(), "nothing tells that the task exists"
+    assert call(service, "cancel", task, as_bearer(BOB)).status_code == 404
+    assert call(service, "cancel", task, as_bearer(ALICE)).status_code == 409
+
+
+def test_another_key_of_the_same_name_owns_the_same_tasks(service: Running) -> None:
+    task = service.client.start()
+    assert call(service, "record", task, as_bearer(ALICE_NEW)).status_code == 200
+
+
+def test_anothers_running_task_is_not_cancelled(service: Running, upstream: Upstream) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("a"), gate, finish(), DONE]))
+    task = service.client.start()
+    assert gate.reached.wait(10)
+    assert call(service, "cancel", task, as_bearer(BOB)).status_code == 404
+    gate.open()
+    assert service.client.wait_for(task, "completed")["text"] == "a"
+
+
+def test_two_owners_do_not_meet_in_an_idempotency_key(service: Running) -> None:
+    def start(key: str) -> str:
+        headers = {**as_bearer(key), "Idempotency-Key": "the same"}
+        answer = httpx.post(
+            f"{service.url}/api/tasks/start", json={"prompt": "Hi."}, headers=headers
+        )
+        assert answer.status_code == 202
+        return str(answer.json()["taskId"])
+
+    assert start(ALICE) == start(ALICE)
+    assert start(ALICE) != start(BOB)
+
+
+def test_the_queue_needs_no_key_but_a_signature(service: Running) -> None:
+    assert httpx.post(f"{service.url}/api/qstash/webhook", content="{}").status_code == 401
+    assert httpx.post(f"{service.url}/api/qstash/failure", content="{}").status_code == 401
+    url, body = f"{service.url}/api/qstash/webhook", b"{}"
+    signature = sign(DEV_CURRENT_KEY, url, body, 2_000_000_000)
+    answer = httpx.post(url, content=body, headers={"Upstash-Signature": signature})
+    assert answer.status_code == 401, "signed for another time"
+
+
+def test_what_is_no_secret_is_open(service: Running) -> None:
+    for path in ("/", "/healthz", "/readyz", "/metrics", "/schema", "/web/page.js"):
+        assert httpx.get(service.url + path).status_code == 200, path
+
+
+def link_of(service: Running, task: str) -> str:
+    return str(service.client.record(task)["streamUrl"])
+
+
+def test_a_link_opens_its_stream_without_a_header(service: Running) -> None:
+    answer = service.client.http.post("/api/tasks/start", json={"prompt": "Hi."})
+    task, link = answer.json()["taskId"], answer.json()["streamUrl"]
+    service.client.wait_for(task, "completed")
+    for each in (link, link_of(service, task)):
+        opened = httpx.get(service.url + each)
+        assert opened.status_code == 200
+        assert "Hello, world." in opened.text
+
+
+def test_a_link_opens_nothing_else(service: Running) -> None:
+    task, other = service.client.start(), service.client.start()
+    token = link_of(service, task).partition("token=")[2]
+    tried = {
+        "another task's stream": f"/api/tasks/stream?taskId={other}&token={token}",
+        "no task's stream": f"/api/tasks/stream?token={token}",
+        "the record": f"/api/tasks/{task}?token={token}",
+        "the status": f"/api/tasks/start?taskId={task}&token={token}",
+        "two tasks": f"/api/tasks/stream?taskId={other}&taskId={task}&token={token}",
+    }
+    for what, path in tried.items():
+        assert httpx.get(service.url + path).status_code == 401, what
+    cancel = httpx.post(f"{service.url}/api/tasks/{task}/cancel?token={token}")
+    assert cancel.status_code == 401
+    assert httpx.get(service.url + "/", headers=as_bearer(token)).status_code == 200
+    assert call(service, "record", task, as_bearer(token)).status_code == 401
+
+
+@pytest.mark.parametrize("fault", ["secret", "algorithm", "audience", "owner", "no end", "cut"])
+def test_a_link_that_was_made_by_somebody_else_opens_nothing(service: Running, fault: str) -> None:
+    task = service.client.start()
+    claims = {"aud": "longtask:stream", "sub": "alice", "task": task, "exp": 2_000_000_000}
+    secret, algorithm = SECRET, "HS256"
+    match fault:
+        case "secret":
+            secret = "another secret, of forty characters, too"
+        case "algorithm":
+            secret, algorithm = "", "none"
+        case "audience":
+            claims["aud"] = "another"
+        case "owner":
+            claims["sub"] = "carol"
+        case "no end":
+            del claims["exp"]
+    token = jwt.encode(claims, secret, algorithm)
+    if fault == "cut":
+        token = token[:-1]
+    answer = httpx.get(f"{service.url}/api/tasks/stream?taskId={task}&token={token}")
+    assert answer.status_code == 401
+
+
+def test_a_link_ends_but_not_the_stream_that_it_opened(upstream: Upstream) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("before"), gate, piece(" after"), finish(), DONE]))
+    with running_service(guarded(upstream, stream_link_ttl=2.0)) as service:
+        service.client.http.headers["Authorization"] = f"Bearer {ALICE}"
+        task = service.client.start()
+        link = link_of(service, task)
+        with httpx.stream("GET", service.url + link, timeout=20) as stream:
+            lines = stream.iter_lines()
+            next(line for line in lines if "before" in line)
+
+            def expired() -> bool:
+                with httpx.stream("GET", service.url + link) as again:
+                    return again.status_code == 401
+
+            eventually(expired)
+            refused = httpx.get(service.url + link)
+            assert refused.json()["type"] == "urn:longtask:problem:stream-link-expired"
+            gate.open()
+            assert any('"type":"end"' in line for line in lines)
+        assert httpx.get(service.url + link_of(service, task)).status_code == 200
+
+
+def test_without_keys_links_are_plain_and_tokens_are_not_looked_at(upstream: Upstream) -> None:
+    with running_service(settings_for(openai_base_url=upstream.url)) as service:
+        task = service.client.start()
+        assert link_of(service, task) == f"/api/tasks/stream?taskId={task}"
+        thread, seen = follow(service.url, task)
+        thread.join(10)
+        assert seen.text == "Hello, world."
+        stale = httpx.get(f"{service.url}/api/tasks/stream?taskId={task}&token=stale")
+        assert stale.status_code == 200
+
+
+def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None:
+    """The message holds the owner: a store that lost the record gets it back with it."""
+    task = service.client.start()
+    service.client.wait_for(task, "completed")
+    tasks = service.service.container.tasks()
+    assert isinstance(tasks, MemoryTaskLog)
+    del tasks._entries[task]
+    message = {
+        "taskId": task,
+        "createdAt": 1,
+        "maxRetries": 0,
+        "owner": "alice",
+        "request": {"model": "m", "maxTokens": 5, "temperature": 0, "prompt": "Hi."},
+    }
+    body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
+    signature = sign(DEV_CURRENT_KEY, url, body, int(time.time()))
+    answer = httpx.post(url, content=body, headers={"Upstash-Signature": signature}, timeout=20)
+    assert answer.status_code == 200
+    assert call(service, "record", task, as_bearer(ALICE)).json()["status"] == "completed"
+    assert call(service, "record", task, as_bearer(BOB)).status_code == 404
