@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from application.ports import Batch, FeedClosed, Gap
+from application.ports import Batch, FeedClosed, FeedWatch, Gap
 
 QUEUE_LIMIT = 512
 """Batches that may wait for one subscriber before it is sent to the log. They are shared with all
@@ -24,8 +24,9 @@ one that still holds them."""
 class Inbox:
     """One subscriber's bounded queue. Meets the Subscription port."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, watch: FeedWatch | None) -> None:
         self._limit = limit
+        self._watch = watch
         self._waiting: deque[Batch] = deque()
         self._size = 0
         self._gap = False
@@ -45,6 +46,8 @@ class Inbox:
     def lose(self) -> None:
         """Forget what waits and say so."""
         self._clear()
+        if not self._gap and self._watch is not None:
+            self._watch.gap()
         self._gap = True
         self._wake()
 
@@ -90,14 +93,15 @@ class Inbox:
 class FanOut:
     """All subscribers of one process, by task. Meets the EventFeed port."""
 
-    def __init__(self, queue_limit: int = QUEUE_LIMIT) -> None:
+    def __init__(self, queue_limit: int = QUEUE_LIMIT, watch: FeedWatch | None = None) -> None:
         self._queue_limit = queue_limit
+        self._watch = watch
         self._inboxes: dict[str, set[Inbox]] = {}
         self._closed = False
 
     @asynccontextmanager
     async def subscribe(self, task_id: str) -> AsyncIterator[Inbox]:
-        inbox = Inbox(self._queue_limit)
+        inbox = Inbox(self._queue_limit, self._watch)
         if self._closed:
             inbox.close()
         self._inboxes.setdefault(task_id, set()).add(inbox)

@@ -285,6 +285,22 @@ class EventFeed(Protocol):
     def subscribe(self, task_id: str) -> AbstractAsyncContextManager[Subscription]: ...
 
 
+class FeedWatch(Protocol):
+    """Is told how live delivery fares, for whoever operates it. Takes no time over it."""
+
+    def heard(self, lag: float) -> None:
+        """Something arrived that was made so many seconds ago."""
+        ...
+
+    def gap(self) -> None:
+        """A subscriber has to read the log."""
+        ...
+
+    def reconnected(self) -> None:
+        """The connection was lost and is made anew."""
+        ...
+
+
 class TaskQueue(Protocol):
     async def enqueue(self, task: Task, occasion: str = "") -> str:
         """Have the task delivered to the webhook, at least once; answer the message id. The same

@@ -48,7 +48,9 @@ def main() -> None:
 def serve_command(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the service."""
     settings = _settings(host=host, port=port, workers=workers)
-    configure_logs(settings.log_level, settings.console_logs)
+    configure_logs(
+        settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
+    )
     try:
         if settings.workers == 1:
             serve(settings)

@@ -4,10 +4,14 @@
 Handlers get use cases from it, never the container.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
 from dependency_injector import containers, providers
 
 from adapters.demo import DemoModel
 from adapters.memory import MemoryAllowances, MemoryTaskLog
+from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import DeliveryReader, QStashQueue
 from adapters.redis import (
     Connection,
@@ -22,20 +26,46 @@ from application.admission import Admission
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
-from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog
+from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog, TaskQueue
 from application.run_task import RunTask
 from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
+from entrypoints import __version__
 from entrypoints.http.access import Access
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
 
+if TYPE_CHECKING:
+    from adapters.opentelemetry import Tracing
+
 WEBHOOK_PATH = "/api/qstash/webhook"
 FAILURE_PATH = "/api/qstash/failure"
 
 
-def _queue(settings: Settings, qstash_url: str, base_url: str) -> QStashQueue:
+def _tracing(settings: Settings) -> "Tracing | None":
+    if settings.otlp_endpoint is None:
+        return None
+    # An extra: without traces the packages need not be there.
+    from adapters.opentelemetry import Tracing  # noqa: PLC0415
+
+    return Tracing(settings.otlp_endpoint, __version__)
+
+
+def _queue(
+    settings: Settings, qstash_url: str, base_url: str, tracing: "Tracing | None"
+) -> TaskQueue:
+    if tracing is None:
+        return _qstash(settings, qstash_url, base_url, dict)
+    from adapters.opentelemetry import TracedQueue, forwarded  # noqa: PLC0415
+
+    queue = _qstash(settings, qstash_url, base_url, forwarded)
+    return cast(TaskQueue, TracedQueue(queue, tracing.tracer))
+
+
+def _qstash(
+    settings: Settings, qstash_url: str, base_url: str, forwarded: Callable[[], dict[str, str]]
+) -> QStashQueue:
     token = settings.qstash_token
     return QStashQueue(
         token=token.get_secret_value() if token else DEV_TOKEN,
@@ -46,6 +76,7 @@ def _queue(settings: Settings, qstash_url: str, base_url: str) -> QStashQueue:
         retry_delay=settings.qstash_retry_delay,
         timeout=settings.qstash_timeout,
         delivery_timeout=settings.delivery_timeout,
+        forwarded=forwarded,
     )
 
 
@@ -57,6 +88,17 @@ def _deliveries(settings: Settings, base_url: str) -> DeliveryReader:
         webhook_url=base_url + WEBHOOK_PATH,
         failure_url=base_url + FAILURE_PATH,
     )
+
+
+def _watched_model(
+    settings: Settings, metrics: Metrics, tracing: "Tracing | None"
+) -> LanguageModel:
+    measured = MeasuredModel(_model(settings), metrics)
+    if tracing is None:
+        return measured
+    from adapters.opentelemetry import TracedModel  # noqa: PLC0415
+
+    return TracedModel(measured, tracing.tracer)
 
 
 def _model(settings: Settings) -> LanguageModel:
@@ -100,8 +142,8 @@ def _access(settings: Settings) -> Access:
     )
 
 
-def _feed(redis: Connection | None) -> FanOut | RedisEventFeed:
-    return FanOut() if redis is None else RedisEventFeed(redis)
+def _feed(redis: Connection | None, metrics: Metrics) -> FanOut | RedisEventFeed:
+    return FanOut(watch=metrics) if redis is None else RedisEventFeed(redis, watch=metrics)
 
 
 def _patience(settings: Settings) -> float:
@@ -114,12 +156,25 @@ def _patience(settings: Settings) -> float:
 
 
 def _tasks(
-    redis: Connection | None, feed: FanOut | RedisEventFeed, ttl: float, patience: float
+    redis: Connection | None,
+    feed: FanOut | RedisEventFeed,
+    ttl: float,
+    patience: float,
+    metrics: Metrics,
+    tracing: "Tracing | None",
 ) -> TaskLog:
+    tasks: TaskLog
     if redis is not None:
-        return RedisTaskLog(redis, ttl, patience)
-    assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
-    return MemoryTaskLog(feed, ttl, patience)
+        tasks = RedisTaskLog(redis, ttl, patience)
+    else:
+        assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
+        tasks = MemoryTaskLog(feed, ttl, patience)
+    measured = cast(TaskLog, MeasuredTaskLog(tasks, metrics))
+    if tracing is None:
+        return measured
+    from adapters.opentelemetry import TracedTaskLog  # noqa: PLC0415
+
+    return cast(TaskLog, TracedTaskLog(measured, tracing.tracer))
 
 
 class Container(containers.DeclarativeContainer):
@@ -127,15 +182,19 @@ class Container(containers.DeclarativeContainer):
     base_url = providers.Dependency(instance_of=str)
     qstash_url = providers.Dependency(instance_of=str)
 
+    metrics = providers.Singleton(Metrics)
+    tracing = providers.Singleton(_tracing, settings)
     clock = providers.Singleton(SystemClock)
     ids = providers.Singleton(RandomTaskIds)
     redis = providers.Singleton(_redis, settings)
-    feed = providers.Singleton(_feed, redis)
+    feed = providers.Singleton(_feed, redis, metrics)
     patience = providers.Callable(_patience, settings)
-    tasks = providers.Singleton(_tasks, redis, feed, settings.provided.task_ttl, patience)
-    queue = providers.Singleton(_queue, settings, qstash_url, base_url)
+    tasks = providers.Singleton(
+        _tasks, redis, feed, settings.provided.task_ttl, patience, metrics, tracing
+    )
+    queue = providers.Singleton(_queue, settings, qstash_url, base_url, tracing)
     deliveries = providers.Singleton(_deliveries, settings, base_url)
-    model = providers.Singleton(_model, settings)
+    model = providers.Singleton(_watched_model, settings, metrics, tracing)
 
     access = providers.Singleton(_access, settings)
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
@@ -184,7 +243,14 @@ def stop_work(container: Container) -> None:
 
 async def close_connections(container: Container) -> None:
     """Those of parts that hold any, the store last: the others may still write to it."""
-    for part in (container.queue(), container.model(), container.feed(), container.redis()):
+    parts = (
+        container.queue(),
+        container.model(),
+        container.feed(),
+        container.redis(),
+        container.tracing(),
+    )
+    for part in parts:
         close = getattr(part, "aclose", None)
         if close is not None:
             await close()

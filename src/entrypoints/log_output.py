@@ -13,7 +13,8 @@ import structlog
 _LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio")
 
 
-def configure_logs(level: str, console: bool) -> None:
+def configure_logs(level: str, console: bool, traced: bool = False) -> None:
+    """`traced`: with the ids of the span that a line belongs to."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -21,6 +22,10 @@ def configure_logs(level: str, console: bool) -> None:
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    if traced:
+        from adapters.opentelemetry import trace_ids  # noqa: PLC0415  (an extra)
+
+        shared.insert(1, trace_ids)
     rendering: list[Any] = (
         [
             structlog.dev.ConsoleRenderer(

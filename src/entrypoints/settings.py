@@ -6,6 +6,7 @@ value counts as not set. Faults are collected: `load_settings` tells of all of t
 
 import re
 from dataclasses import fields
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -121,6 +122,13 @@ class Settings(BaseSettings):
         "auto",
         alias="LONGTASK_LOG_FORMAT",
         description="json, console, or auto: json in production, console in development.",
+    )
+
+    otlp_endpoint: str | None = Field(
+        None,
+        alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Where traces are sent, OTLP over HTTP, such as http://localhost:4318. Without "
+        "it none are made. Needs longtask[traces]; OpenTelemetry's other variables hold too.",
     )
 
     qstash_token: SecretStr | None = Field(
@@ -351,6 +359,7 @@ class Settings(BaseSettings):
             "QSTASH_URL": self.qstash_url,
             "OPENAI_BASE_URL": self.openai_base_url,
             "UPSTASH_REDIS_REST_URL": self.upstash_redis_rest_url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.otlp_endpoint,
         }
         for name, url in urls.items():
             if url is not None and not _is_http_url(url):
@@ -361,6 +370,11 @@ class Settings(BaseSettings):
             faults.append(f"LONGTASK_QSTASH_RETRY_DELAY: {error}")
         faults += self._redis_faults()
         faults += self._access_faults()
+        if self.otlp_endpoint is not None and find_spec("opentelemetry") is None:
+            faults.append(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the packages for traces are not "
+                "installed: pip install 'longtask[traces]'"
+            )
         if self.workers > 1 and self.store == "memory":
             faults.append(
                 f"LONGTASK_WORKERS is {self.workers}, but without REDIS_URL tasks live in the "

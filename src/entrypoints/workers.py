@@ -7,14 +7,18 @@ that died. The workers share nothing but the socket and the store. Who kills the
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
+from tempfile import TemporaryDirectory
 
 import structlog
 
+from adapters.prometheus import forget_process
+from adapters.prometheus.metrics import DIRECTORY
 from entrypoints.log_output import configure_logs
 from entrypoints.server import (
     LAST_WORDS,
@@ -41,9 +45,11 @@ multiprocessing.allow_connection_pickling()
 def serve_workers(settings: Settings) -> None:
     """Run `settings.workers` processes until a signal. Raises AddressTaken."""
     with (
+        TemporaryDirectory(prefix="longtask-metrics-") as metrics,
         listen(settings.host, settings.port) as listener,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
+        os.environ[DIRECTORY] = metrics  # the workers inherit it
         runner.run(_supervise(settings, listener))
 
 
@@ -103,6 +109,7 @@ async def _keep(args: tuple[Settings, socket.socket, str], stopping: asyncio.Eve
                 async with asyncio.timeout(RESTART_PAUSE):
                     await stopping.wait()
         process.join()
+        forget_process(process.pid or 0, os.environ[DIRECTORY])
         process.close()
 
 
@@ -120,7 +127,9 @@ def _work(settings: Settings, listener: socket.socket, qstash_url: str) -> None:
     """A worker, in a process of its own."""
     # Ctrl-C reaches every process of the terminal; it is the parent who tells us to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure_logs(settings.log_level, settings.console_logs)
+    configure_logs(
+        settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
+    )
     service = Service(settings, listener=listener, qstash_url=qstash_url)
 
     async def run() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import httpx
@@ -35,11 +35,12 @@ class QStashQueue:
         retry_delay: str,
         timeout: float,
         delivery_timeout: float | None,
+        forwarded: Callable[[], dict[str, str]] = dict,
     ) -> None:
         """`webhook_url` and `failure_url` are where QStash reaches us. `retry_delay` is an
         expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
         12 s. `timeout` bounds each call here, `delivery_timeout` each of QStash's to us, in
-        seconds."""
+        seconds. The headers that `forwarded` gives come with each delivery."""
         # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
@@ -49,6 +50,7 @@ class QStashQueue:
         self._retries = retries
         self._retry_delay = retry_delay
         self._timeout = timeout
+        self._forwarded = forwarded
         # The SDK writes a number as seconds, the way of QStash: "90s".
         self._delivery_timeout = None if delivery_timeout is None else math.ceil(delivery_timeout)
 
@@ -62,6 +64,7 @@ class QStashQueue:
                 url=self._webhook_url,
                 body=encode(task, self._retries),
                 content_type="application/json",
+                headers=self._forwarded(),  # the SDK marks them as to be forwarded
                 retries=self._retries,
                 retry_delay=self._retry_delay,
                 failure_callback=self._failure_url,

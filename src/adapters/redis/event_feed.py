@@ -10,6 +10,7 @@ sends its subscribers to the log (a Gap).
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from adapters.redis.connection import Confirmed, Connection, Listener, Published
 from adapters.redis.layout import decode_batch, keys_of
 from application.cancellation import end_tasks
 from application.fan_out import QUEUE_LIMIT, FanOut, Inbox
-from application.ports import StoreUnavailable
+from application.ports import FeedWatch, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +37,15 @@ class _Channel:
 
 
 class RedisEventFeed:
-    def __init__(self, connection: Connection, queue_limit: int = QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        queue_limit: int = QUEUE_LIMIT,
+        watch: FeedWatch | None = None,
+    ) -> None:
         self._connection = connection
-        self._fan_out = FanOut(queue_limit)
+        self._watch = watch
+        self._fan_out = FanOut(queue_limit, watch)
         self._channels: dict[str, _Channel] = {}
         self._listener: Listener | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -110,6 +117,8 @@ class RedisEventFeed:
                     self._take(heard)
             except StoreUnavailable as error:
                 log.warning("feed lost its connection", error=str(error))
+                if self._watch is not None:
+                    self._watch.reconnected()
             except Exception:
                 # A message that is not ours, or a bug: a deaf hub would be worse than a new one.
                 log.exception("feed broke")
@@ -125,7 +134,10 @@ class RedisEventFeed:
         if channel is None:
             return
         if isinstance(heard, Published):
-            self._fan_out.publish(channel.task_id, decode_batch(heard.data))
+            batch = decode_batch(heard.data)
+            if self._watch is not None:
+                self._watch.heard(time.time() - batch.events[-1].at / 1000)
+            self._fan_out.publish(channel.task_id, batch)
             return
         if channel.confirmed.is_set():
             self._fan_out.lose(channel.task_id)

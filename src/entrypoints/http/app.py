@@ -23,13 +23,14 @@ from entrypoints.container import Container, close_connections
 from entrypoints.http.access import authentication, caller_of
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.health import healthz, metrics_page, readyz
-from entrypoints.http.metrics import Metrics
 from entrypoints.http.page import page_handlers
 from entrypoints.http.problems import problem_details_plugin
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
 from entrypoints.http.tasks import TaskController
 
+LAG_PAUSE = 0.25
+"""Seconds between two looks at how late the event loop is."""
 ASSETS_PATH = "/schema-assets"
 
 
@@ -49,18 +50,19 @@ def create_app(container: Container) -> ASGIApp:
                 ),
             ],
             dependencies=_dependencies(container, settings.default_model),
-            plugins=[problem_details_plugin()],
+            plugins=[problem_details_plugin(container.metrics())],
             openapi_config=_openapi(),
             cors_config=_cors(settings.origins),
-            lifespan=[_connections(container), _held_places(container)],
+            lifespan=[_connections(container), _side_work(container)],
             logging_config=None,
             debug=False,
-        )
+        ),
+        container.tracing(),
     )
 
 
 def _dependencies(container: Container, default_model: str) -> dict[str, Provide]:
-    frames, metrics = Frames(), Metrics()
+    frames = Frames()
     sources: dict[str, Callable[[], Any]] = {
         "access": container.access,
         "admission": container.admission,
@@ -77,7 +79,7 @@ def _dependencies(container: Container, default_model: str) -> dict[str, Provide
         "ids": container.ids,
         "default_model": lambda: default_model,
         "frames": lambda: frames,
-        "metrics": lambda: metrics,
+        "metrics": container.metrics,
     }
     provided = {name: _provide(source) for name, source in sources.items()}
     return {**provided, "caller": Provide(caller_of)}
@@ -101,19 +103,26 @@ def _connections(container: Container) -> Callable[[Litestar], Any]:
     return lifespan
 
 
-def _held_places(container: Container) -> Callable[[Litestar], Any]:
+def _side_work(container: Container) -> Callable[[Litestar], Any]:
+    async def hold_places() -> None:
+        while True:
+            await asyncio.sleep(STREAM_TTL / 3)
+            await container.admission().keep_streams()
+
+    async def measure_lag() -> None:
+        clock, lag = asyncio.get_running_loop().time, container.metrics().event_loop_lag_seconds
+        while True:
+            due = clock() + LAG_PAUSE
+            await asyncio.sleep(LAG_PAUSE)
+            lag.observe(clock() - due)
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async def hold() -> None:
-            while True:
-                await asyncio.sleep(STREAM_TTL / 3)
-                await container.admission().keep_streams()
-
-        holding = asyncio.create_task(hold())
+        working = [asyncio.create_task(each()) for each in (hold_places, measure_lag)]
         try:
             yield
         finally:
-            await end_tasks([holding])
+            await end_tasks(working)
 
     return lifespan
 

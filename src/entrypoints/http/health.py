@@ -7,6 +7,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from adapters.prometheus import CONTENT_TYPE, Metrics
 from application.ports import (
     QueueRefused,
     QueueUnavailable,
@@ -16,7 +17,6 @@ from application.ports import (
 )
 from application.run_task import RunTask
 from entrypoints.http.bodies import HealthBody
-from entrypoints.http.metrics import CONTENT_TYPE, Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -20,6 +20,7 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
+from adapters.prometheus import Metrics
 from application.admission import OverLimit, Standing
 from application.follow_task import TooManyStreams
 from application.ports import (
@@ -132,10 +133,11 @@ _LIMITED = {
 }
 
 
-def _over_limit(error: OverLimit) -> ProblemDetailsException:
+def _over_limit(error: OverLimit, metrics: Metrics) -> ProblemDetailsException:
     standing = error.standing
     what, _, whose = standing.policy.partition("-per-")
     log.warning("over a limit", policy=standing.policy)
+    metrics.over_limit.labels(standing.policy).inc()
     return problem(
         429,
         f"too-many-{what}",
@@ -218,7 +220,7 @@ def _uncertain(error: StartUncertain) -> ProblemDetailsException:
     )
 
 
-def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
+def _translations(metrics: Metrics) -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
     return {
         InvalidRequest: _invalid_request,
         MalformedTaskId: lambda error: bad_field("taskId", str(error)),
@@ -240,7 +242,7 @@ def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]
         FeedClosed: lambda _: problem(
             503, "stopping", "This process is stopping.", headers=retry_after_header(1)
         ),
-        OverLimit: _over_limit,
+        OverLimit: lambda error: _over_limit(error, metrics),
         TooManyStreams: lambda _: problem(
             503,
             "too-many-streams",
@@ -253,7 +255,7 @@ def _translations() -> dict[type[Any], Callable[[Any], ProblemDetailsException]]
     }
 
 
-def problem_details_plugin() -> ProblemDetailsPlugin:
+def problem_details_plugin(metrics: Metrics) -> ProblemDetailsPlugin:
     return ProblemDetailsPlugin(
-        ProblemDetailsConfig(exception_to_problem_detail_map=_translations())
+        ProblemDetailsConfig(exception_to_problem_detail_map=_translations(metrics))
     )

@@ -11,6 +11,7 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
+from adapters.prometheus import Metrics
 from adapters.qstash import DeliveryReader, ForgedDelivery, MalformedDelivery
 from application.admission import Caller
 from application.ports import Clock, Delivery, TaskIds
@@ -19,7 +20,6 @@ from application.settle_task import SettleUndelivered
 from domain.task import check_task_id
 from entrypoints.http.access import Access, authentication
 from entrypoints.http.bodies import StartBody
-from entrypoints.http.metrics import Metrics
 from entrypoints.http.problems import problem, retry_after_header
 
 log = structlog.get_logger(__name__)

@@ -8,11 +8,17 @@ prompt.
 import re
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 import structlog
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from entrypoints.http.access import STREAM_PATH
+
+if TYPE_CHECKING:
+    from adapters.opentelemetry import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -38,14 +44,26 @@ _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
 class RequestLog:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tracing: "Tracing | None" = None) -> None:
         self._app = app
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        given = Headers.from_scope(scope).get("x-request-id", "")
+        headers, path = Headers.from_scope(scope), scope["path"]
+        # A stream is as long as its reader likes, and no part of how a task comes about.
+        if self._tracing is None or not path.startswith("/api/") or path == STREAM_PATH:
+            await self._logged(scope, receive, send, headers)
+            return
+        with self._tracing.request(scope["method"], path, headers) as span:
+            self._tracing.answered(span, await self._logged(scope, receive, send, headers))
+
+    async def _logged(
+        self, scope: HTTPScope, receive: Receive, send: Send, given_headers: Headers
+    ) -> int | None:
+        given = given_headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -77,3 +95,4 @@ class RequestLog:
                 status=status,
                 seconds=round(time.perf_counter() - began, 3),
             )
+        return status

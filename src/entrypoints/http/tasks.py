@@ -10,6 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
+from adapters.prometheus import Metrics
 from application.admission import Admission, Caller, StreamPlace
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
@@ -20,7 +21,6 @@ from domain.task import IllegalTransition, check_task_id
 from entrypoints.http.access import BY_LINK, Access
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
 from entrypoints.http.event_stream import HEADERS, Frames, stream
-from entrypoints.http.metrics import Metrics
 from entrypoints.http.problems import (
     bad_field,
     documented,
@@ -167,6 +167,8 @@ class TaskController(Controller):
         if following is None:
             return Response(None, status_code=204)
         place = await admission.stream(caller)
+        if seen is not None:
+            metrics.resumes.inc()
         body = _counted(stream(following, frames, clock), admission, place, metrics)
         return Stream(body, media_type="text/event-stream", headers=HEADERS)
 

@@ -1,0 +1,118 @@
+"""A TaskQueue, a LanguageModel and a TaskLog that trace the ones inside them. What is not traced
+goes through as it is."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
+
+from adapters.opentelemetry.tracing import child
+from application.ports import (
+    Busy,
+    Finished,
+    LanguageModel,
+    ModelRefused,
+    ModelUnavailable,
+    Settled,
+    TaskLog,
+    TaskQueue,
+)
+from domain.task import Attempt, Change, Task, TaskRequest
+
+
+class TracedQueue:
+    """Meets the TaskQueue port."""
+
+    def __init__(self, inner: TaskQueue, tracer: Tracer) -> None:
+        self._inner = inner
+        self._tracer = tracer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
+        # The current span, so that the message carries its id.
+        with self._tracer.start_as_current_span(
+            "queue publish", kind=SpanKind.PRODUCER, attributes={"longtask.task": task.id}
+        ) as span:
+            message_id = await self._inner.enqueue(task, occasion)
+            span.set_attribute("messaging.message.id", message_id)
+            return message_id
+
+
+class TracedModel:
+    """Meets the LanguageModel port."""
+
+    def __init__(self, inner: LanguageModel, tracer: Tracer) -> None:
+        self._inner = inner
+        self._tracer = tracer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+        asked = {
+            "gen_ai.request.model": request.model,
+            "gen_ai.request.max_tokens": request.max_tokens,
+        }
+        span = child(self._tracer, "model stream", SpanKind.CLIENT, asked)
+        begun = False
+        try:
+            async with aclosing(self._inner.stream(request)) as items:
+                async for item in items:
+                    if not begun:
+                        begun = True
+                        span.add_event("first token")
+                    if isinstance(item, Finished):
+                        span.set_attribute("gen_ai.response.model", item.model)
+                        if item.usage is not None:
+                            span.set_attribute(
+                                "gen_ai.usage.output_tokens", item.usage.completion_tokens
+                            )
+                            span.set_attribute(
+                                "gen_ai.usage.input_tokens", item.usage.prompt_tokens
+                            )
+                    yield item
+        except (ModelUnavailable, ModelRefused) as error:
+            span.set_status(StatusCode.ERROR, error.code)
+            raise
+        finally:
+            span.end()
+
+
+class TracedTaskLog:
+    """Meets the TaskLog port. Of appends only the last, that closes the attempt, has a span: there
+    may be thousands."""
+
+    def __init__(self, inner: TaskLog, tracer: Tracer) -> None:
+        self._inner = inner
+        self._tracer = tracer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def create(self, submitted: Change) -> Task:
+        with self._tracer.start_as_current_span(
+            "log create", attributes={"longtask.task": submitted.task.id}
+        ):
+            return await self._inner.create(submitted)
+
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+        with self._tracer.start_as_current_span(
+            "log claim", attributes={"longtask.task": task_id}
+        ) as span:
+            claimed = await self._inner.claim(task_id, lease, now)
+            span.set_attribute("longtask.claimed", type(claimed).__name__)
+            return claimed
+
+    async def settle(self, attempt: Attempt, change: Change) -> None:
+        with self._tracer.start_as_current_span(
+            "log settle",
+            attributes={
+                "longtask.task": attempt.task.id,
+                "longtask.attempt": attempt.number,
+                "longtask.status": change.task.status.value,
+            },
+        ):
+            await self._inner.settle(attempt, change)

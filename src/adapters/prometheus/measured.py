@@ -1,0 +1,105 @@
+"""A TaskLog and a LanguageModel that measure the ones inside them. What is not measured goes
+through as it is."""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from adapters.prometheus.metrics import Metrics
+from application.ports import (
+    Busy,
+    Finished,
+    LanguageModel,
+    ModelRefused,
+    ModelUnavailable,
+    Settled,
+    TaskLog,
+)
+from domain.events import Event
+from domain.task import Attempt, Change, Failure, Task, TaskRequest
+
+
+class MeasuredTaskLog:
+    """Meets the TaskLog port."""
+
+    def __init__(self, inner: TaskLog, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+        claimed = await self._inner.claim(task_id, lease, now)
+        if isinstance(claimed, Attempt):
+            self._metrics.attempts.inc()
+            if claimed.number == 1:
+                waited = (now - claimed.task.created_at) / 1000
+                self._metrics.queue_seconds.observe(max(0.0, waited))
+        return claimed
+
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+        began = time.perf_counter()
+        appended = await self._inner.append(attempt, events, lease)
+        self._metrics.append_seconds.observe(time.perf_counter() - began)
+        return appended
+
+    async def settle(self, attempt: Attempt, change: Change) -> None:
+        await self._inner.settle(attempt, change)
+        if change.task.status.terminal:
+            self._ended(change.task)
+        else:
+            reason = getattr(change.events[0], "reason", None) or "unknown"
+            self._metrics.attempts_lost.labels(reason).inc()
+
+    async def cancel(self, task_id: str, now: int) -> Task:
+        task = await self._inner.cancel(task_id, now)
+        self._ended(task)
+        return task
+
+    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
+        failed = await self._inner.fail(task_id, failure, now)
+        if isinstance(failed, Task):
+            self._ended(failed)
+        return failed
+
+    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+        task = await self._inner.fail_forgotten(task_id, failure, now)
+        if task.failure is failure:  # else it was not forgotten, or another was faster
+            self._ended(task)
+        return task
+
+    def _ended(self, task: Task) -> None:
+        self._metrics.tasks.labels(task.status.value).inc()
+
+
+class MeasuredModel:
+    """Meets the LanguageModel port."""
+
+    def __init__(self, inner: LanguageModel, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+        began = time.perf_counter()
+        first = 0.0
+        try:
+            async with aclosing(self._inner.stream(request)) as items:
+                async for item in items:
+                    if not first:
+                        first = time.perf_counter()
+                        self._metrics.first_token_seconds.observe(first - began)
+                    if isinstance(item, Finished):
+                        self._finished(item, time.perf_counter() - first)
+                    yield item
+        except (ModelUnavailable, ModelRefused) as error:
+            self._metrics.model_errors.labels(error.code).inc()
+            raise
+
+    def _finished(self, finished: Finished, seconds: float) -> None:
+        if finished.usage is not None and seconds > 0 and finished.usage.completion_tokens > 1:
+            self._metrics.tokens_per_second.observe(finished.usage.completion_tokens / seconds)

@@ -1,0 +1,113 @@
+"""What Prometheus reads at /metrics. No label is taken from a request, a task or a person: each has
+few values, all of them ours.
+
+With several worker processes each keeps its figures in files of a directory that
+PROMETHEUS_MULTIPROC_DIR names (prometheus_client's own way); whichever is asked adds them up.
+"""
+
+import os
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+
+_SHORT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_LONG = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+_SPEEDS = (1, 5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
+
+
+class Metrics:
+    """A registry of its own per application, so that two in one process do not mix. Meets the
+    FeedWatch port."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        self.starts = self._counter("starts", "Start requests that were answered 202.")
+        self.over_limit = self._counter(
+            "over_limit", "Requests refused for a caller's limit.", "policy"
+        )
+        self.deliveries = self._counter(
+            "deliveries", "Deliveries of the queue, by the answer's status.", "status"
+        )
+        self.cancels = self._counter("cancels", "Tasks cancelled by a client.")
+        self.tasks = self._counter("tasks", "Tasks that ended, by status.", "status")
+        self.attempts = self._counter("attempts", "Attempts begun.")
+        self.attempts_lost = self._counter(
+            "attempts_lost", "Attempts given back to the queue.", "reason"
+        )
+        self.queue_seconds = self._histogram(
+            "queue_seconds", "From a task's start to its first attempt.", _LONG
+        )
+        self.append_seconds = self._histogram(
+            "append_seconds", "One addition to an event log.", _SHORT
+        )
+        self.first_token_seconds = self._histogram(
+            "first_token_seconds", "From a call of the model to its first token.", _LONG
+        )
+        self.tokens_per_second = self._histogram(
+            "tokens_per_second", "Of one answer, from its first token on.", _SPEEDS
+        )
+        self.model_errors = self._counter(
+            "model_errors", "Calls of the model that failed, by the service's code.", "code"
+        )
+        self.streams = self._gauge("open_streams", "Event streams open now.")
+        self.resumes = self._counter(
+            "stream_resumes", "Streams opened with the id of an event seen before."
+        )
+        self.running = self._gauge("open_deliveries", "Deliveries being worked on now.")
+        self.feed_lag_seconds = self._histogram(
+            "feed_lag_seconds",
+            "From an event's making to its arrival at this process, by the clocks of both.",
+            _SHORT,
+        )
+        self.feed_gaps = self._counter(
+            "feed_gaps", "Subscribers sent back to the log: slow ones, or a lost connection."
+        )
+        self.feed_reconnects = self._counter(
+            "feed_reconnects", "Connections for live delivery that were lost."
+        )
+        self.event_loop_lag_seconds = self._histogram(
+            "event_loop_lag_seconds", "By how much a timer of the event loop was late.", _SHORT
+        )
+
+    def gap(self) -> None:
+        self.feed_gaps.inc()
+
+    def reconnected(self) -> None:
+        self.feed_reconnects.inc()
+
+    def heard(self, lag: float) -> None:
+        self.feed_lag_seconds.observe(max(0.0, lag))
+
+    def exposition(self) -> bytes:
+        if DIRECTORY not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"longtask_{name}", meaning, labels, registry=self._registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(
+            f"longtask_{name}", meaning, registry=self._registry, multiprocess_mode="livesum"
+        )
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"longtask_{name}", meaning, registry=self._registry, buckets=buckets)
+
+
+def forget_process(pid: int, directory: str) -> None:
+    """A process has ended: what was open in it is no more. Its counts stay."""
+    multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]
