@@ -140,7 +140,7 @@ class Upstream:
                 for name, _, value in (line.partition(": ") for line in head[1:])
             }
             body = await reader.readexactly(int(headers.get("content-length", "0")))
-            received = Received(head[0].split(" ")[1], headers, json.loads(body))
+            received = Received(head[0].split(" ")[1], headers, json.loads(body or b"{}"))
             script = self.script_for(received)
             self.received.append(received)
             answering = asyncio.create_task(self._answer(script, writer))

@@ -1,4 +1,4 @@
-"""The command line: `longtask serve | ask | key | config | local-qstash`."""
+"""The command line: `longtask serve | ask | key | doctor | config | local-qstash`."""
 
 import secrets
 import sys
@@ -9,6 +9,7 @@ import click
 from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key
 from entrypoints.ask import Asked, ask_embedded, ask_server
+from entrypoints.doctor import report
 from entrypoints.log_output import configure_logs
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
@@ -75,6 +76,18 @@ def local_qstash_command(host: str, port: int, json_logs: bool) -> None:
         serve_local_qstash(host, port)
     except AddressTaken as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command("doctor")
+def doctor_command() -> None:
+    """Hold the settings against the parts that they name, and say what to do. To be run beside the
+    running service. Exit status 1 if something cannot work."""
+    found, well = report(_settings())
+    for each in found:
+        click.echo(f"{each.level:5}{each.part}: {each.what}")
+        if each.advice:
+            click.echo(f"     -> {each.advice}")
+    sys.exit(0 if well else 1)
 
 
 @main.command("config")

@@ -401,7 +401,7 @@ class Settings(BaseSettings):
                 "LONGTASK_STREAM_SECRET is required with LONGTASK_API_KEYS; "
                 "`longtask key new NAME` makes one too"
             )
-        if not keys and not self.allow_anonymous and not _is_loopback(self.host):
+        if not keys and not self.allow_anonymous and not is_loopback(self.host):
             faults.append(
                 f"LONGTASK_HOST is {self.host}, which others can reach, but LONGTASK_API_KEYS is "
                 "not set: make a key with `longtask key new NAME`, or say "
@@ -439,9 +439,9 @@ class Settings(BaseSettings):
         return faults
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str | None) -> bool:
     try:
-        return ip_address(host).is_loopback
+        return ip_address(host or "").is_loopback
     except ValueError:
         return host == "localhost"
 

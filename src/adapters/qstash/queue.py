@@ -85,7 +85,13 @@ class QStashQueue:
         return True
 
     async def check(self) -> None:
-        await self._call(self._client.signing_key.get())
+        await self.signing_keys()
+
+    async def signing_keys(self) -> tuple[str, str]:
+        """What QStash signs deliveries with now, and will after a rotation. Raises
+        QueueUnavailable or QueueRefused."""
+        keys = await self._call(self._client.signing_key.get())
+        return keys.current, keys.next
 
     async def _call(self, request: Awaitable[T]) -> T:
         try:

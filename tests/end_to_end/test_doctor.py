@@ -1,0 +1,178 @@
+"""`longtask doctor` beside real parts: one that is well, and one fault at a time."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrypoints.api_keys import new_key
+from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from tests.processes import run_to_its_end
+from tests.redis_server import LocalRedis, redis_cli
+from tests.running import running_local_qstash, running_service, settings_for
+from tests.upstream import Script, Upstream, refusal
+
+KEY, ENTRY = new_key("alice")
+
+
+def models(*names: str) -> Script:
+    data = [{"id": name, "object": "model", "created": 1, "owned_by": "t"} for name in names]
+    body = json.dumps({"object": "list", "data": data}).encode()
+    return Script([body], headers={"content-type": "application/json"})
+
+
+class Patient:
+    """A whole deployment that is well, and what is changed of it."""
+
+    def __init__(self, tmp_path: Path, redis: LocalRedis, qstash_url: str, base_url: str) -> None:
+        self._tmp_path = tmp_path
+        self.settings = {
+            "REDIS_URL": redis.url,
+            "QSTASH_URL": qstash_url,
+            "QSTASH_TOKEN": DEV_TOKEN,
+            "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
+            "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+            "BASE_URL": base_url,
+            "OPENAI_API_KEY": "sk-planted-secret",
+            "LONGTASK_API_KEYS": ENTRY,
+            "LONGTASK_STREAM_SECRET": "a secret of forty characters, or even more",
+            "LONGTASK_LIMITS": "starts=60",
+        }
+
+    def examined(self, upstream: Upstream, **changed: str) -> tuple[int, list[str]]:
+        settings = {**self.settings, "OPENAI_BASE_URL": upstream.url, **changed}
+        ran = run_to_its_end(self._tmp_path, "doctor", **settings)
+        assert ran.stderr == ""
+        for secret in (DEV_TOKEN, DEV_CURRENT_KEY, "sk-planted-secret", KEY, "a secret of"):
+            assert secret not in ran.stdout
+        return ran.returncode, ran.stdout.splitlines()
+
+
+@pytest.fixture
+def patient(tmp_path: Path, upstream: Upstream, own_redis: LocalRedis) -> Iterator[Patient]:
+    with running_local_qstash() as qstash_url:
+        settings = settings_for(
+            openai_base_url=upstream.url,
+            redis_url=own_redis.url,
+            qstash_url=qstash_url,
+            qstash_token=DEV_TOKEN,
+            qstash_current_signing_key=DEV_CURRENT_KEY,
+            qstash_next_signing_key=DEV_NEXT_KEY,
+            base_url="http://127.0.0.1:1",
+            api_keys=ENTRY,
+            stream_secret="a secret of forty characters, or even more",
+        )
+        with running_service(settings) as service:
+            yield Patient(tmp_path, own_redis, qstash_url, service.url)
+
+
+def test_what_is_well_is_called_so(patient: Patient, upstream: Upstream) -> None:
+    upstream.then(models("gpt-4o-mini"))
+    status, lines = patient.examined(upstream)
+    assert status == 0
+    assert {line[:4] for line in lines} == {"ok  "}, lines
+    assert {line.partition(":")[0].split()[1] for line in lines} == {
+        "access",
+        "store",
+        "queue",
+        "address",
+        "model",
+    }
+
+
+def fault(lines: list[str], level: str, part: str) -> str:
+    """What is said of one part, and the advice beneath it."""
+    at = next((n for n, line in enumerate(lines) if line.startswith(f"{level:5}{part}:")), None)
+    assert at is not None, lines
+    assert lines[at + 1].startswith("     -> "), lines
+    return f"{lines[at]} {lines[at + 1]}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "level", "part", "said"),
+    [
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, "fail", "store", "cannot be reached"),
+        ({"REDIS_URL": ""}, "warn", "store", "set REDIS_URL"),
+        ({"QSTASH_TOKEN": "wrong"}, "fail", "queue", "refuses the token"),
+        ({"QSTASH_URL": "http://127.0.0.1:1"}, "fail", "queue", "127.0.0.1:1"),
+        (
+            {"QSTASH_CURRENT_SIGNING_KEY": "sig_old", "QSTASH_NEXT_SIGNING_KEY": "sig_older"},
+            "fail",
+            "queue",
+            "no delivery will be taken",
+        ),
+        (
+            {
+                "QSTASH_CURRENT_SIGNING_KEY": "sig_old",
+                "QSTASH_NEXT_SIGNING_KEY": DEV_CURRENT_KEY,
+            },
+            "warn",
+            "queue",
+            "were rotated",
+        ),
+        ({"BASE_URL": "http://127.0.0.1:1"}, "fail", "address", "does not answer"),
+        ({"LONGTASK_LIMITS": ""}, "warn", "access", "LONGTASK_LIMITS"),
+        (
+            {
+                "LONGTASK_API_KEYS": "",
+                "LONGTASK_HOST": "0.0.0.0",  # noqa: S104
+                "LONGTASK_ALLOW_ANONYMOUS": "true",
+            },
+            "warn",
+            "access",
+            "longtask key new",
+        ),
+    ],
+)
+def test_each_fault_is_found_and_advised_on(
+    patient: Patient, upstream: Upstream, changed: dict[str, str], level: str, part: str, said: str
+) -> None:
+    upstream.then(models("gpt-4o-mini"))
+    status, lines = patient.examined(upstream, **changed)
+    assert said in fault(lines, level, part)
+    assert status == (1 if level == "fail" else 0)
+
+
+def test_a_redis_that_may_forget(
+    patient: Patient, upstream: Upstream, own_redis: LocalRedis
+) -> None:
+    redis_cli("-p", str(own_redis.port), "config", "set", "maxmemory-policy", "allkeys-lru")
+    redis_cli("-p", str(own_redis.port), "config", "set", "appendonly", "no")
+    upstream.then(models("gpt-4o-mini"))
+    status, lines = patient.examined(upstream)
+    assert status == 1
+    assert "noeviction" in fault(lines, "fail", "store")
+    assert "appendonly" in fault(lines, "warn", "store")
+
+
+def test_an_address_that_leads_elsewhere(patient: Patient, upstream: Upstream) -> None:
+    upstream.then(models("gpt-4o-mini"))
+    _, lines = patient.examined(upstream, BASE_URL=patient.settings["QSTASH_URL"])
+    assert "not as this service does" in fault(lines, "fail", "address")
+
+
+def test_a_queue_on_the_internet_cannot_reach_this_machine(
+    patient: Patient, upstream: Upstream
+) -> None:
+    upstream.then(models("gpt-4o-mini"))
+    _, lines = patient.examined(
+        upstream, QSTASH_URL="http://192.0.2.1", LONGTASK_QSTASH_TIMEOUT="1"
+    )
+    assert "on the internet" in fault(lines, "fail", "address")
+
+
+@pytest.mark.parametrize(
+    ("script", "level", "said"),
+    [
+        (refusal(401, "invalid_api_key"), "fail", "refuses the key"),
+        (refusal(404), "warn", "cannot be listed"),
+        (models("another"), "warn", "LONGTASK_DEFAULT_MODEL"),
+    ],
+)
+def test_a_model_that_will_not_answer(
+    patient: Patient, upstream: Upstream, script: Script, level: str, said: str
+) -> None:
+    upstream.then(script)
+    _, lines = patient.examined(upstream)
+    assert said in fault(lines, level, "model")
