@@ -136,8 +136,8 @@ class TaskRequest:
                 Fault("messages", f"must be at most {PROMPT_LIMIT} characters in all"),
             )
         faults.extend(_text_fault("model", self.model, MODEL_NAME_LIMIT))
-        if not self.model.isprintable():
-            faults.append(Fault("model", "must not hold control characters"))
+        if not (self.model.isascii() and self.model.isprintable()):
+            faults.append(Fault("model", "must be printable ASCII"))
         return faults
 
     def _number_faults(self) -> list[Fault]:

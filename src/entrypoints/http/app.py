@@ -21,6 +21,7 @@ from application.cancellation import end_tasks
 from entrypoints import __version__
 from entrypoints.container import Container, close_connections
 from entrypoints.http.access import authentication, caller_of
+from entrypoints.http.bodies import describe_bounds
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.page import page_handlers
@@ -36,29 +37,26 @@ ASSETS_PATH = "/schema-assets"
 
 def create_app(container: Container) -> ASGIApp:
     settings, access = container.settings(), container.access()
-    return RequestLog(
-        Litestar(
-            route_handlers=[
-                Router("/", route_handlers=[TaskController], middleware=[authentication(access)]),
-                qstash_router(settings.development, access),
-                healthz,
-                readyz,
-                metrics_page,
-                *page_handlers(),
-                create_static_files_router(
-                    ASSETS_PATH, [Path(static_path)], include_in_schema=False
-                ),
-            ],
-            dependencies=_dependencies(container, settings.default_model),
-            plugins=[problem_details_plugin(container.metrics())],
-            openapi_config=_openapi(),
-            cors_config=_cors(settings.origins),
-            lifespan=[_connections(container), _side_work(container)],
-            logging_config=None,
-            debug=False,
-        ),
-        container.tracing(),
+    app = Litestar(
+        route_handlers=[
+            Router("/", route_handlers=[TaskController], middleware=[authentication(access)]),
+            qstash_router(settings.development, access),
+            healthz,
+            readyz,
+            metrics_page,
+            *page_handlers(),
+            create_static_files_router(ASSETS_PATH, [Path(static_path)], include_in_schema=False),
+        ],
+        dependencies=_dependencies(container, settings.default_model),
+        plugins=[problem_details_plugin(container.metrics())],
+        openapi_config=_openapi(),
+        cors_config=_cors(settings.origins),
+        lifespan=[_connections(container), _side_work(container)],
+        logging_config=None,
+        debug=False,
     )
+    describe_bounds(app.openapi_schema.components.schemas or {})
+    return RequestLog(app, container.tracing())
 
 
 def _dependencies(container: Container, default_model: str) -> dict[str, Provide]:

@@ -1,14 +1,21 @@
 """What the API takes and gives: JSON in camelCase. Bounds are the domain's; here only shapes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
+from litestar.openapi.spec import OpenAPIType, Schema
 
 from domain.task import (
     MAX_TOKENS_LIMIT,
+    MESSAGES_LIMIT,
+    METADATA_KEY_LIMIT,
     METADATA_PAIRS_LIMIT,
+    METADATA_VALUE_LIMIT,
+    MODEL_NAME_LIMIT,
     PROMPT_LIMIT,
     TEMPERATURE_LIMIT,
+    Fault,
+    InvalidRequest,
     Message,
     Role,
     Task,
@@ -45,7 +52,7 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         str | None, msgspec.Meta(description="Default: the service's.", examples=["gpt-4o-mini"])
     ] = None
     max_tokens: Annotated[
-        int | None,
+        int | float | None,
         msgspec.Meta(description=f"1 to {MAX_TOKENS_LIMIT:,}. Default {DEFAULT_MAX_TOKENS:,}."),
     ] = None
     temperature: Annotated[
@@ -61,13 +68,66 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         """Raises InvalidRequest."""
         return TaskRequest(
             model=default_model if self.model is None else self.model,
-            max_tokens=DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens,
+            max_tokens=DEFAULT_MAX_TOKENS if self.max_tokens is None else _whole(self.max_tokens),
             temperature=DEFAULT_TEMPERATURE if self.temperature is None else self.temperature,
             prompt=self.prompt,
             messages=tuple(Message(each.role, each.content) for each in self.messages or ()),
             system=self.system,
             metadata=self.metadata or {},
         )
+
+
+def _whole(number: float) -> int:
+    """10.0 is a whole number in JSON. Raises InvalidRequest for one that is none."""
+    if isinstance(number, float) and not number.is_integer():
+        raise InvalidRequest([Fault("max_tokens", "must be a whole number")])
+    return int(number)
+
+
+_SOMETHING = r"[^\s\x1c-\x1f\x85]"  # what Python takes for white space, and more than others do
+_START_BOUNDS: dict[str, dict[str, Any]] = {
+    "prompt": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
+    "system": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
+    "messages": {"max_items": MESSAGES_LIMIT},
+    "model": {"pattern": r"^[ -~]*[!-~][ -~]*$", "max_length": MODEL_NAME_LIMIT},
+    "maxTokens": {
+        "one_of": [Schema(type=OpenAPIType.INTEGER), Schema(type=OpenAPIType.NULL)],
+        "minimum": 1,
+        "maximum": MAX_TOKENS_LIMIT,
+    },
+    "temperature": {"minimum": 0, "maximum": TEMPERATURE_LIMIT},
+    "metadata": {
+        "max_properties": METADATA_PAIRS_LIMIT,
+        "property_names": Schema(min_length=1, max_length=METADATA_KEY_LIMIT),
+        "additional_properties": Schema(type=OpenAPIType.STRING, max_length=METADATA_VALUE_LIMIT),
+    },
+}
+
+
+def describe_bounds(schemas: dict[str, Schema]) -> None:
+    """Add to the API's description what the domain checks: in the types above it would be checked
+    there, fault by fault and in other words."""
+    start = schemas["StartBody"]
+    for name, bounds in _START_BOUNDS.items():
+        for key, value in bounds.items():
+            setattr((start.properties or {})[name], key, value)
+    message = schemas["ChatMessage"]
+    (message.properties or {})["content"] = Schema(type=OpenAPIType.STRING, pattern=_SOMETHING)
+    start.additional_properties = message.additional_properties = False
+    nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
+    start.one_of = [
+        Schema(
+            required=["prompt"],
+            properties={"prompt": Schema(type=OpenAPIType.STRING), "messages": nothing},
+        ),
+        Schema(
+            required=["messages"],
+            properties={
+                "messages": Schema(type=OpenAPIType.ARRAY, min_items=1),
+                "prompt": Schema(type=OpenAPIType.NULL),
+            },
+        ),
+    ]
 
 
 class StartedBody(msgspec.Struct, rename="camel"):

@@ -53,13 +53,16 @@ class ProblemBody(msgspec.Struct, rename={"kind": "type"}):
     errors: list[FieldFault] | None = None
 
 
+_PHRASES = {489: "Do not deliver again (a status of QStash's)"}
+
+
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
     """Which problems a route may answer with, beside a bad request."""
     return {
         status: ResponseSpec(
             ProblemBody,
             media_type="application/problem+json",
-            description=HTTPStatus(status).phrase,
+            description=_PHRASES.get(status) or HTTPStatus(status).phrase,
             generate_examples=False,
         )
         for status in (400, *statuses)

@@ -20,7 +20,7 @@ from application.settle_task import SettleUndelivered
 from domain.task import check_task_id
 from entrypoints.http.access import Access, authentication
 from entrypoints.http.bodies import StartBody
-from entrypoints.http.problems import problem, retry_after_header
+from entrypoints.http.problems import documented, problem, retry_after_header
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,7 @@ class QStashController(Controller):
         "/webhook",
         status_code=200,
         request_max_body_size=DELIVERY_LIMIT,
+        responses=documented(401, 413, 429, 489, 503),
         summary="A delivery, signed by QStash",
     )
     async def webhook(
@@ -64,6 +65,7 @@ class QStashController(Controller):
         "/failure",
         status_code=200,
         request_max_body_size=FAILURE_LIMIT,
+        responses=documented(401, 413, 489, 503),
         summary="A failure callback, signed by QStash",
     )
     async def failure(

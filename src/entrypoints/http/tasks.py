@@ -4,9 +4,11 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, Response, get, post, route
 from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Schema
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
@@ -32,9 +34,14 @@ from entrypoints.http.problems import (
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
 
-TaskIdPath = Annotated[str, PathParameter(name="taskId", description="The task.")]
-TaskIdQuery = Annotated[str, QueryParameter(name="taskId", description="The task.")]
-
+_ID = {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
+_EVENT_ID = {
+    "any_of": [Schema(max_length=0), Schema(pattern=r"^[A-Za-z0-9]{1,64}-[0-9]{1,18}$")],
+}
+TaskIdPath = Annotated[str, PathParameter(name="taskId", description="The task.", schema_extra=_ID)]
+TaskIdQuery = Annotated[
+    str, QueryParameter(name="taskId", description="The task.", schema_extra=_ID)
+]
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 
@@ -90,6 +97,7 @@ class TaskController(Controller):
             HeaderParameter(
                 name="Idempotency-Key",
                 description="The same key and body within 24 hours give the same task.",
+                schema_extra={"min_length": 1, "max_length": IDEMPOTENCY_KEY_LIMIT},
             ),
         ] = None,
     ) -> Response[StartedBody]:
@@ -111,6 +119,11 @@ class TaskController(Controller):
         location = {"Location": f"/api/tasks/{task.id}"}
         headers = {**location, **rate_limit_headers(started.standings)}
         return Response(body, status_code=202, headers=headers)
+
+    @route("/start", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
+    async def options(self) -> Response[None]:
+        # Litestar's own names but the first method of an address that has two.
+        return Response(None, status_code=204, headers={"Allow": "GET, OPTIONS, POST"})
 
     @get(
         "/start",
@@ -153,11 +166,17 @@ class TaskController(Controller):
         clock: NamedDependency[SkipValidation[Clock]],
         metrics: NamedDependency[Metrics],
         last_event_header: Annotated[
-            str | None, HeaderParameter(name="Last-Event-ID", description="Resume behind it.")
-        ] = None,
+            str,
+            HeaderParameter(
+                name="Last-Event-ID", description="Resume behind it.", schema_extra=_EVENT_ID
+            ),
+        ] = "",
         last_event_query: Annotated[
-            str | None, QueryParameter(name="lastEventId", description="The same, in the query.")
-        ] = None,
+            str,
+            QueryParameter(
+                name="lastEventId", description="The same, in the query.", schema_extra=_EVENT_ID
+            ),
+        ] = "",
     ) -> Response[Any]:
         # The header is what a browser sends by itself when it reconnects: it is the newer one.
         seen = _event_id("Last-Event-ID", last_event_header) or _event_id(
@@ -231,7 +250,7 @@ async def _counted(
             await admission.leave(place)
 
 
-def _event_id(field: str, text: str | None) -> EventId | None:
+def _event_id(field: str, text: str) -> EventId | None:
     if not text:
         return None
     try:

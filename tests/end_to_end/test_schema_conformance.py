@@ -1,0 +1,54 @@
+"""The API held to its own description by schemathesis: thousands of generated requests, valid and
+not, alone and in sequences; every answer checked for status, shape, media type and headers. Nothing
+may be a 500, and nothing may be answered without the key."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from entrypoints.api_keys import new_key
+from tests.running import running_service, settings_for
+
+KEY, ENTRY = new_key("alice")
+CONFIG = """
+[checks.positive_data_acceptance]
+# 409: the task has ended. 422: the Idempotency-Key was used with another body. No schema says so.
+expected-statuses = ["2xx", "401", "404", "409", "422", "429", "503"]
+
+[phases.stateful.generation]
+max-examples = 40
+"""
+SEED = "7"
+EXAMPLES = "400"
+"""For each of the ten operations, beside what the other phases make."""
+
+
+def test_thousands_of_requests_are_answered_as_described(tmp_path: Path) -> None:
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    settings = settings_for(
+        env="production",
+        log_level="ERROR",
+        api_keys=ENTRY,
+        stream_secret="a secret of forty characters, or even more",
+    )
+    with running_service(settings) as service:
+        ran = subprocess.run(  # noqa: S603
+            [
+                str(Path(sys.executable).with_name("schemathesis")),
+                *("--config-file", str(config), "run", f"{service.url}/schema/openapi.json"),
+                *("--header", f"Authorization: Bearer {KEY}"),
+                *("--checks", "all", "--max-examples", EXAMPLES),
+                *("--seed", SEED, "--generation-deterministic", "--no-color"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=540,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stdout[-6_000:] + ran.stderr[-1_000:]
+    cases = re.search(r"(\d+) generated", ran.stdout)
+    assert cases is not None
+    assert int(cases[1]) >= 2_000, ran.stdout[-1_000:]
