@@ -6,6 +6,7 @@ import pytest
 import structlog
 
 from entrypoints.settings import Settings
+from tests.leaks import WATCH, watching
 from tests.redis_server import LocalRedis, cluster_url, running_cluster, running_redis
 from tests.rest_front import RestFront
 from tests.running import Running, running_service, settings_for
@@ -21,6 +22,19 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.stdlib.BoundLogger,
 )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _watched() -> Iterator[None]:
+    with watching():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_leaks() -> Iterator[None]:
+    WATCH.found.clear()
+    yield
+    assert not WATCH.found, WATCH.found[:3]
 
 
 @pytest.fixture(autouse=True)

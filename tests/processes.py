@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.leaks import WATCH
 from tests.running import eventually
 
 
@@ -54,6 +55,7 @@ def process_of(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[A
             if process.poll() is None:
                 process.kill()
             process.communicate()
+            WATCH.look(f"the log of {words[0]}", log.read_text())
 
 
 def found_in(log: Path, pattern: str = r'"url": "(http://[^"]+)"') -> str:

@@ -15,6 +15,7 @@ import httpx_sse
 
 from entrypoints.server import Service, listen, local_qstash, url_of
 from entrypoints.settings import Settings, load_settings
+from tests.leaks import PROMPT
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Client:
         self.url = url
         self.http = httpx.Client(base_url=url, timeout=20.0)
 
-    def start(self, prompt: str = "Say hello.", **fields: Any) -> str:
+    def start(self, prompt: str = PROMPT, **fields: Any) -> str:
         answer = self.http.post("/api/tasks/start", json={"prompt": prompt, **fields})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["taskId"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-_LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio")
+LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio")
 
 
 def configure_logs(level: str, console: bool, traced: bool = False) -> None:
@@ -55,7 +55,7 @@ def configure_logs(level: str, console: bool, traced: bool = False) -> None:
                 "stderr": {"class": "logging.StreamHandler", "formatter": "structured"},
             },
             "root": {"level": level, "handlers": ["stderr"]},
-            "loggers": {name: {"level": "WARNING"} for name in _LOUD},
+            "loggers": {name: {"level": "WARNING"} for name in LOUD},
         }
     )
     structlog.configure(

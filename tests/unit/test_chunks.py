@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,33 @@ def test_no_bytes_break_it(data: bytes) -> None:
         chunks.finished()
     except (ModelUnavailable, ModelRefused):
         pass
+
+
+_anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["choices", "delta", "content", "finish_reason", "usage", "model", "error", "code"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(_anything, max_size=4), st.lists(st.integers(0, 200), max_size=4))
+def test_chunks_of_any_shape_are_text_or_a_fault_of_the_model(
+    chunks: list[Any], cuts: list[int]
+) -> None:
+    body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+    try:
+        pieces, _ = _read(body, cuts)
+    except (ModelUnavailable, ModelRefused):
+        return
+    assert all(isinstance(piece, str) for piece in pieces)
 
 
 def test_what_is_not_text_is_passed_over() -> None:

@@ -1,0 +1,163 @@
+"""What comes from outside, made up by hypothesis: deliveries signed and not, event ids, and bytes
+that may or may not be HTTP. Whatever it is, it is answered in order and nothing breaks. (The parser
+of the model's stream is fuzzed in tests/unit/test_chunks.py.)"""
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from entrypoints.local_qstash.delivery import sign
+from entrypoints.settings import DEV_CURRENT_KEY
+from tests.running import Running, running_service, settings_for
+
+# One service for all examples of a test: what one example breaks, the next one finds.
+MANY = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[Running]:
+    with running_service(settings_for(qstash_retries=0)) as running:
+        yield running
+
+
+LATIN = st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f")
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=6,
+)
+FIELDS = {
+    "taskId": "task_1_fuzzed",
+    "createdAt": 1,
+    "maxRetries": 0,
+    "owner": "alice",
+    "request": {"model": "m", "maxTokens": 5, "temperature": 0, "prompt": "Hi."},
+}
+BENEATH = ("model", "maxTokens", "temperature", "prompt", "messages", "system", "metadata")
+
+
+@st.composite
+def nearly_messages(draw: st.DrawFn) -> bytes:
+    """A message of ours with one thing changed, taken away or added, or cut off."""
+    message: dict[str, Any] = json.loads(json.dumps(FIELDS))
+    place = message if draw(st.booleans()) else message["request"]
+    names = tuple(FIELDS) if place is message else BENEATH
+    name = draw(st.sampled_from(names) | st.text(max_size=9))
+    if draw(st.booleans()):
+        place[name] = draw(json_values)
+    else:
+        place.pop(name, None)
+    whole = json.dumps(message).encode()
+    return whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole
+
+
+def post(service: Running, path: str, body: bytes, signature: str | None) -> httpx.Response:
+    headers = {} if signature is None else {"Upstash-Signature": signature}
+    return service.client.http.post(path, content=body, headers=headers)
+
+
+@pytest.mark.parametrize("path", ["/api/qstash/webhook", "/api/qstash/failure"])
+@MANY
+@given(body=st.binary(max_size=200) | nearly_messages())
+def test_whatever_is_signed_is_answered(fuzzed: Running, path: str, body: bytes) -> None:
+    signature = sign(DEV_CURRENT_KEY, fuzzed.url + path, body, int(time.time()))
+    answer = post(fuzzed, path, body, signature)
+    if answer.status_code == 489:
+        assert answer.headers["Upstash-NonRetryable-Error"] == "true"
+    else:
+        # 401: the SDK signs and checks text only.
+        assert answer.status_code in (200, 401), answer.text
+
+
+@MANY
+@given(
+    body=st.binary(max_size=50) | st.just(json.dumps(FIELDS).encode()),
+    signature=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
+    | st.builds(".".join, st.lists(st.text("abcXYZ019_-=", max_size=20), min_size=3, max_size=3)),
+)
+def test_no_signature_made_up_is_taken(fuzzed: Running, body: bytes, signature: str) -> None:
+    answer = post(fuzzed, "/api/qstash/webhook", body, signature)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "urn:longtask:problem:bad-signature"
+
+
+@MANY
+@given(
+    header=st.text(
+        st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=80
+    )
+    | st.from_regex(r"[A-Za-z0-9]{1,10}-[0-9]{1,18}", fullmatch=True),
+    query=st.text(max_size=40) | st.none(),
+)
+def test_any_event_id_gives_the_log_or_a_refusal(
+    fuzzed: Running, header: str, query: str | None
+) -> None:
+    task = ended_task(fuzzed)
+    parameters = {"taskId": task} if query is None else {"taskId": task, "lastEventId": query}
+    answer = fuzzed.client.http.get(
+        "/api/tasks/stream",
+        params=parameters,
+        headers={b"Last-Event-ID": header.encode("latin-1")},
+    )
+    if answer.status_code == 400:
+        assert answer.json()["errors"][0]["field"] in ("Last-Event-ID", "lastEventId")
+        return
+    assert answer.status_code == 200
+    # Nobody guesses an epoch: whoever comes with another one is given all of it.
+    assert answer.text.count('"type":"end"') == 1
+    assert answer.text.count('"data":"pending"') == 1
+
+
+_ended: dict[str, str] = {}
+
+
+def ended_task(service: Running) -> str:
+    if service.url not in _ended:
+        task = service.client.start()
+        service.client.wait_for(task, "completed")
+        _ended[service.url] = task
+    return _ended[service.url]
+
+
+@MANY
+@given(
+    parts=st.lists(
+        st.binary(max_size=60)
+        | st.sampled_from(
+            [
+                b"GET / HTTP/1.1\r\n",
+                b"POST /api/tasks/start HTTP/1.1\r\nHost: x\r\n",
+                b"Content-Length: 5\r\n",
+                b"Content-Length: -1\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b"Expect: 100-continue\r\n",
+                b"\r\n",
+                b"5\r\nhello\r\n",
+                b"ffffffffffffffff\r\n",
+                b"\x00",
+            ]
+        ),
+        max_size=6,
+    )
+)
+def test_bytes_that_may_not_be_http_harm_nobody_else(fuzzed: Running, parts: list[bytes]) -> None:
+    url = httpx.URL(fuzzed.url)
+    with (
+        socket.create_connection((url.host, url.port or 80), timeout=10) as connection,
+        contextlib.suppress(ConnectionError),
+    ):
+        connection.sendall(b"".join(parts))
+        connection.shutdown(socket.SHUT_WR)
+        while received := connection.recv(65536):
+            assert b"HTTP/1.1 500" not in received
+    assert fuzzed.client.http.get("/healthz").status_code == 200
