@@ -9,7 +9,7 @@ RUN python3 -m venv --without-pip /opt/longtask
 WORKDIR /source
 # What we depend on changes less often than what we write: a layer of its own.
 COPY pyproject.toml requirements.lock ./
-RUN /build/bin/uv pip install --constraint requirements.lock --requirements pyproject.toml
+RUN /build/bin/uv pip install --constraint requirements.lock --requirements pyproject.toml --extra traces
 COPY README.md LICENSE ./
 COPY src src
 RUN /build/bin/uv pip install --no-deps .

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: run test test-compose faults lint bench lock clean
+.PHONY: run test test-compose faults lint audit bench lock clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
@@ -23,6 +23,10 @@ lint: $(VENV)/.dev  ## Style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit:  ## Known faults of what we depend on (needs the internet)
+	test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	.audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
 bench: $(VENV)/.dev  ## Measure; figures as a table, and as JSON in benchmarks/results
 	mkdir -p benchmarks/results
 	$(BIN)/python -m benchmarks.embedded_stream --json benchmarks/results/embedded_stream.json
@@ -34,7 +38,7 @@ lock:  ## Write requirements.lock anew (needs uv)
 		--output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .audit .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
