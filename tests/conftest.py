@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from entrypoints.settings import Settings
-from tests.leaks import WATCH, watching
+from tests.leaks import WATCH, listen_to_all_lines, watching
 from tests.redis_server import LocalRedis, cluster_url, running_cluster, running_redis
 from tests.rest_front import RestFront
 from tests.running import Running, running_service, settings_for
@@ -32,6 +32,7 @@ def _watched() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_leaks() -> Iterator[None]:
+    listen_to_all_lines()
     WATCH.found.clear()
     yield
     assert not WATCH.found, WATCH.found[:3]

@@ -49,14 +49,19 @@ class Watch(logging.Handler):
 WATCH = Watch()
 
 
-@contextmanager
-def watching() -> Iterator[None]:
-    """Look at all lines that are logged, of DEBUG and above, and at what clients are answered."""
+def listen_to_all_lines() -> None:
+    """Look at all lines that are logged, of DEBUG and above. For each test anew: some tests and
+    tools set up logging of their own."""
     root = logging.getLogger()
-    root.addHandler(WATCH)
+    root.addHandler(WATCH)  # once, however often
     root.setLevel(logging.DEBUG)
     for name in LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)  # as configure_logs does
+
+
+@contextmanager
+def watching() -> Iterator[None]:
+    """Look at what clients are answered."""
     send = httpx.Client.send
 
     def watched(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
@@ -72,4 +77,4 @@ def watching() -> Iterator[None]:
         yield
     finally:
         httpx.Client.send = send  # type: ignore[method-assign]
-        root.removeHandler(WATCH)
+        logging.getLogger().removeHandler(WATCH)

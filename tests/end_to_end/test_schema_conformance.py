@@ -20,7 +20,7 @@ expected-statuses = ["2xx", "401", "404", "409", "422", "429", "503"]
 max-examples = 40
 """
 SEED = "7"
-EXAMPLES = "400"
+EXAMPLES = "350"
 """For each of the ten operations, beside what the other phases make."""
 
 

@@ -93,6 +93,7 @@ def _provide(source: Callable[[], Any]) -> Provide:
 def _connections(container: Container) -> Callable[[Litestar], Any]:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        container.run_task()  # loads the model's client: not while the first task waits for it
         try:
             yield
         finally:

@@ -97,14 +97,21 @@ class TaskController(Controller):
             HeaderParameter(
                 name="Idempotency-Key",
                 description="The same key and body within 24 hours give the same task.",
-                schema_extra={"min_length": 1, "max_length": IDEMPOTENCY_KEY_LIMIT},
+                schema_extra={
+                    "max_length": IDEMPOTENCY_KEY_LIMIT,
+                    "pattern": "^[!-~]([ -~]*[!-~])?$",
+                },
             ),
         ] = None,
     ) -> Response[StartedBody]:
         if idempotency_key is not None and not (
-            0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LIMIT and idempotency_key.isprintable()
+            0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LIMIT
+            and idempotency_key.isascii()
+            and idempotency_key.isprintable()
         ):
-            raise bad_field("Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} characters")
+            raise bad_field(
+                "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
+            )
         started = await start_task(data.request(default_model), caller, idempotency_key)
         metrics.starts.inc()
         task = started.task
@@ -210,7 +217,10 @@ class TaskController(Controller):
         status_code=202,
         summary="Cancel a task, keeping the text so far",
         description="409 once the task has completed or failed; 200 if it is cancelled already.",
-        responses=documented(401, 404, 409, 503),
+        responses={
+            200: ResponseSpec(TaskBody, description="It is cancelled already."),
+            **documented(401, 404, 409, 503),
+        },
     )
     async def cancel(
         self,

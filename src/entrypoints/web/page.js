@@ -31,7 +31,8 @@ async function start(request) {
     go(started.taskId);
     return true;
   } catch (error) {
-    showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: error.message }));
+    waitsForKey = error.status === 401;
+    if (!waitsForKey) showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: error.message }));
     return false;
   } finally {
     button.disabled = false;
@@ -87,6 +88,8 @@ $("prompt").addEventListener("input", () => remembered.keepDraft($("prompt").val
 
 // The key, where the service wants one
 
+let waitsForKey = false; // a start that was refused for want of it
+
 api.onKeyRefused((given) => {
   $("key-hint").textContent = text(given ? "keyRefused" : "keyWanted");
   if ($("key-form").hidden) {
@@ -99,8 +102,8 @@ $("key-form").addEventListener("submit", (event) => {
   remembered.keepApiKey($("key").value.trim());
   $("key").value = "";
   $("key-form").hidden = true;
-  showProblem("");
-  if (current !== null) open(current.id);
+  if (waitsForKey) $("start").requestSubmit();
+  else if (current !== null) open(current.id);
 });
 
 // One task
