@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 MINUTE, DAY = 60.0, 86_400.0
 RUNNING_TTL = 30 * DAY
+COMING_ABOUT = 60.0
+"""Seconds that a start may take: a place whose task is not known for longer is nobody's."""
 STREAM_TTL = 60.0
 """Seconds after which the streams of a process that died no longer count."""
 PAUSE = 5.0
@@ -204,11 +206,12 @@ class Admission:
                 raise OverLimit(Standing(account.policy("running"), limit, 0, PAUSE))
 
     async def _free_one(self, name: str) -> bool:
-        for task_id in await self._allowances.holders(name):
+        for task_id, left in await self._allowances.holders(name):
             try:
                 task = await self._settle_forgotten(await self._tasks.get(task_id))
             except UnknownTask:
-                pass
+                if left > RUNNING_TTL - COMING_ABOUT:
+                    continue
             else:
                 if not task.status.terminal:
                     continue

@@ -346,8 +346,9 @@ class Allowances(Protocol):
         """Hold these places for `ttl` seconds from now."""
         ...
 
-    async def holders(self, account: str) -> Sequence[str]:
-        """Who holds a place, the one that ends first before the others."""
+    async def holders(self, account: str) -> Sequence[tuple[str, float]]:
+        """Who holds a place and for how many seconds still, the one that ends first before the
+        others."""
         ...
 
     async def release(self, account: str, holder: str) -> None: ...

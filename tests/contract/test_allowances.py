@@ -22,6 +22,10 @@ def account() -> str:
     return f"starts:key:{secrets.token_hex(4)}"
 
 
+async def names(allowances: Allowances, account: str) -> list[str]:
+    return [name for name, _ in await allowances.holders(account)]
+
+
 async def test_what_is_spent_adds_up_to_the_limit_and_no_further(
     allowances: Allowances, account: str
 ) -> None:
@@ -83,7 +87,7 @@ async def test_a_place_is_held_once_however_often_it_is_asked_for(
     assert await allowances.hold(account, "b", 2, TTL)
     assert not await allowances.hold(account, "c", 2, TTL)
     assert await allowances.hold(account, "a", 2, TTL)
-    assert sorted(await allowances.holders(account)) == ["a", "b"]
+    assert sorted(await names(allowances, account)) == ["a", "b"]
 
 
 async def test_a_place_given_back_is_free(allowances: Allowances, account: str) -> None:
@@ -91,17 +95,27 @@ async def test_a_place_given_back_is_free(allowances: Allowances, account: str) 
     await allowances.release(account, "a")
     await allowances.release(account, "never")
     assert await allowances.hold(account, "b", 1, TTL)
-    assert list(await allowances.holders(account)) == ["b"]
+    assert await names(allowances, account) == ["b"]
 
 
 async def test_a_place_lapses_unless_it_is_kept(allowances: Allowances, account: str) -> None:
     assert await allowances.hold(account, "kept", 2, 0.3)
     assert await allowances.hold(account, "left", 2, 0.3)
     await allowances.keep(account, ["kept"], TTL)
-    assert list(await allowances.holders(account)) == ["left", "kept"]
+    assert await names(allowances, account) == ["left", "kept"]
 
     async with asyncio.timeout(5):
         while not await allowances.hold(account, "new", 2, TTL):
             await asyncio.sleep(0.02)
     assert not await allowances.hold(account, "another", 2, TTL)
-    assert "kept" in await allowances.holders(account)
+    assert "kept" in await names(allowances, account)
+
+
+async def test_holders_come_with_the_time_they_have_left(
+    allowances: Allowances, account: str
+) -> None:
+    await allowances.hold(account, "long", 2, 1_000.0)
+    await allowances.hold(account, "short", 2, TTL)
+    (first, short), (second, long) = await allowances.holders(account)
+    assert (first, second) == ("short", "long")
+    assert 0 < short <= TTL < 900.0 < long <= 1_000.0

@@ -42,9 +42,9 @@ class MemoryAllowances:
         until = self._elapsed() + ttl
         self._held.setdefault(account, {}).update(dict.fromkeys(holders, until))
 
-    async def holders(self, account: str) -> Sequence[str]:
-        held = self._held.get(account, {})
-        return sorted(held, key=held.__getitem__)
+    async def holders(self, account: str) -> Sequence[tuple[str, float]]:
+        now, held = self._elapsed(), self._held.get(account, {})
+        return [(name, held[name] - now) for name in sorted(held, key=held.__getitem__)]
 
     async def release(self, account: str, holder: str) -> None:
         self._held.get(account, {}).pop(holder, None)

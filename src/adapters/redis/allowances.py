@@ -12,6 +12,7 @@ class RedisAllowances:
         self._call = connection.call
         self._spend = Script(connection, "spend")
         self._hold = Script(connection, "hold")
+        self._holders = Script(connection, "holders")
 
     async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
         granted, used, left = await self._spend(
@@ -26,9 +27,12 @@ class RedisAllowances:
     async def keep(self, account: str, holders: Sequence[str], ttl: float) -> None:
         await self._take(account, holders, -1, ttl)
 
-    async def holders(self, account: str) -> Sequence[str]:
+    async def holders(self, account: str) -> Sequence[tuple[str, float]]:
         # Those whose time is over are still among them: whoever frees one of theirs does no harm.
-        return [each.decode() for each in await self._call("ZRANGE", allowance_key(account), 0, -1)]
+        return [
+            (holder.decode(), int(left) / 1000)
+            for holder, left in await self._holders([allowance_key(account)])
+        ]
 
     async def release(self, account: str, holder: str) -> None:
         await self._call("ZREM", allowance_key(account), holder)

@@ -1,0 +1,88 @@
+"""Admission on the memory store, where a test can stop between two steps."""
+
+import asyncio
+
+import pytest
+
+from adapters.memory import MemoryAllowances, MemoryTaskLog
+from application.admission import Admission, Caller, Limits, OverLimit, network
+from application.fan_out import FanOut
+from application.ports import PATIENCE
+from application.settle_task import SettleForgotten
+from domain.task import Task, TaskRequest
+from entrypoints.identity import SystemClock
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+ALICE = Caller("alice", "192.0.2.1")
+
+
+class Bench:
+    def __init__(self, **limits: int) -> None:
+        self.now = 1_000.0
+        self.tasks = MemoryTaskLog(FanOut(), 60.0)
+        settle = SettleForgotten(self.tasks, SystemClock(), PATIENCE)
+        self.allowances = MemoryAllowances(lambda: self.now)
+        self.admission = Admission(self.allowances, self.tasks, settle, Limits(**limits), Limits())
+
+
+async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:
+    """Between its admission and its record nobody may take the task for one that is gone."""
+    bench = Bench(running=1)
+    await bench.admission.start(ALICE, "task_1_a")
+    with pytest.raises(OverLimit):
+        await bench.admission.start(ALICE, "task_1_b")
+    await bench.tasks.create(Task.submit("task_1_a", REQUEST, 1, "alice"))
+    with pytest.raises(OverLimit):
+        await bench.admission.start(ALICE, "task_1_b")
+
+
+async def test_the_place_of_a_start_that_died_is_free_after_a_minute() -> None:
+    bench = Bench(running=1)
+    await bench.admission.start(ALICE, "task_1_a")
+    bench.now += 61.0
+    await bench.admission.start(ALICE, "task_1_b")
+
+
+async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
+    bench = Bench(running=5, starts=1)
+    await bench.admission.start(ALICE, "task_1_a")
+    with pytest.raises(OverLimit) as refused:
+        await bench.admission.start(ALICE, "task_1_b")
+    assert refused.value.standing.policy == "starts-per-key"
+    assert [name for name, _ in await bench.allowances.holders("running:key:alice")] == ["task_1_a"]
+
+
+async def test_a_stream_that_is_read_keeps_its_place_and_one_that_is_not_loses_it() -> None:
+    bench = Bench(streams=2)
+    read, left = [await bench.admission.stream(ALICE) for _ in range(2)]
+    bench.admission.enter(read)
+    for _ in range(4):
+        bench.now += 20.0
+        await bench.admission.keep_streams()
+    third = await bench.admission.stream(ALICE)
+    with pytest.raises(OverLimit):
+        await bench.admission.stream(ALICE)
+    assert len({read.holder, left.holder, third.holder}) == 3
+    await bench.admission.leave(read)
+    await bench.admission.stream(ALICE)
+
+
+async def test_without_limits_nothing_is_counted() -> None:
+    bench = Bench()
+    await asyncio.gather(*(bench.admission.start(ALICE, f"task_1_{n}") for n in range(100)))
+    assert not bench.allowances._used
+    assert not bench.allowances._held
+
+
+@pytest.mark.parametrize(
+    ("address", "party"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("", ""),
+        ("a name", "a name"),
+    ],
+)
+def test_what_one_party_can_have_counts_as_one(address: str, party: str) -> None:
+    assert network(address) == party
