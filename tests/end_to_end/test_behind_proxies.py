@@ -1,0 +1,159 @@
+"""The files for nginx and Caddy in deploy/, each in the real program: streams piece by piece,
+deliveries of the queue, addresses of callers, and /metrics for nobody."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from entrypoints.api_keys import new_key
+from tests.redis_server import free_port
+from tests.running import Client, Running, eventually, running_service, settings_for
+from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+KEY, ENTRY = new_key("alice")
+
+
+def nginx(folder: Path, front: int, back: int) -> list[str]:
+    """The command, its configuration ours but for ports and certificates."""
+    ours = (DEPLOY / "nginx.conf").read_text()
+    for theirs, here in (
+        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{back};"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{front};"),
+    ):
+        assert theirs in ours
+        ours = ours.replace(theirs, here)
+    temporary = " ".join(
+        f"{kind}_temp_path {folder}/{kind};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
+        f"events {{}}\nhttp {{ access_log {folder}/access; {temporary}\n{ours}\n}}\n"
+    )
+    return ["nginx", "-c", str(configuration), "-p", str(folder), "-e", f"{folder}/log"]
+
+
+def caddy(folder: Path, front: int, back: int) -> list[str]:
+    ours = (DEPLOY / "Caddyfile").read_text()
+    for theirs, here in (
+        ("127.0.0.1:8000", f"127.0.0.1:{back}"),
+        ("longtask.example.org {", f"http://127.0.0.1:{front} {{"),
+    ):
+        assert theirs in ours
+        ours = ours.replace(theirs, here)
+    configuration = folder / "Caddyfile"
+    configuration.write_text("{\n\tadmin off\n}\n" + ours)
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(configuration)]
+
+
+@contextmanager
+def running_proxy(command: list[str], folder: Path, url: str) -> Iterator[None]:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} (Debian: apt-get install nginx-light caddy)")
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(folder)},
+        )
+        try:
+
+            def answers() -> bool:
+                assert process.poll() is None, (folder / "output").read_text()
+                try:
+                    return httpx.get(f"{url}/healthz").status_code == 200
+                except httpx.HTTPError:
+                    return False
+
+            eventually(answers)
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
+def behind(
+    request: pytest.FixtureRequest, upstream: Upstream, tmp_path: Path
+) -> Iterator[tuple[str, Running, Path]]:
+    """The proxy's address, the service behind it, and the proxy's folder. The queue delivers
+    through the proxy."""
+    make: Callable[[Path, int, int], list[str]] = request.param
+    front, back = free_port(), free_port()
+    url = f"http://127.0.0.1:{front}"
+    settings = settings_for(
+        port=back,
+        base_url=url,
+        openai_base_url=upstream.url,
+        api_keys=ENTRY,
+        stream_secret="a secret of forty characters, or even more",
+        trusted_proxies="127.0.0.1",
+        address_limits="starts=2",
+    )
+    with (
+        running_service(settings) as service,
+        running_proxy(make(tmp_path, front, back), tmp_path, url),
+    ):
+        yield url, service, tmp_path
+
+
+def test_a_stream_comes_piece_by_piece(
+    behind: tuple[str, Running, Path], upstream: Upstream
+) -> None:
+    url, _, folder = behind
+    gates = [Gate() for _ in range(2)]
+    upstream.then(
+        Script([piece("one"), gates[0], piece("two"), gates[1], piece("three"), finish(), DONE])
+    )
+    client = Client(url)
+    client.http.headers["Authorization"] = f"Bearer {KEY}"
+    link = client.record(client.start())["streamUrl"]
+    with httpx.stream("GET", url + link, headers={"Accept-Encoding": "gzip"}) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert "content-encoding" not in stream.headers
+        lines = stream.iter_lines()
+        assert any('"data":"one"' in line for line in lines)
+        gates[0].open()
+        assert any('"data":"two"' in line for line in lines)
+        gates[1].open()
+        assert any('"type":"end"' in line for line in lines)
+    client.http.close()
+    written = "".join(each.read_text() for each in folder.iterdir() if each.is_file())
+    assert link.partition("token=")[2] not in written, "the proxy's log holds a link"
+
+
+def test_callers_keep_their_addresses_and_figures_stay_inside(
+    behind: tuple[str, Running, Path],
+) -> None:
+    url, service, _ = behind
+    assert httpx.get(f"{url}/metrics").status_code in (403, 404)
+    assert httpx.get(f"{service.url}/metrics").status_code == 200
+    # From an address that is not the proxy's own, which the service believes.
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    key = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=url, headers=key, transport=elsewhere) as client:
+        answers = [
+            client.post(
+                "/api/tasks/start",
+                json={"prompt": "Hi."},
+                # What a client says of itself counts for nothing.
+                headers={"X-Forwarded-For": f"203.0.113.{n}"},
+            )
+            for n in range(3)
+        ]
+        assert [each.status_code for each in answers] == [202, 202, 429]
+
+        def completed() -> bool:
+            records = [client.get(each.headers["Location"]).json() for each in answers[:2]]
+            return all(record["status"] == "completed" for record in records)
+
+        eventually(completed)  # delivered through the proxy
