@@ -1,7 +1,9 @@
 """Who may do what: API keys, the tasks that belong to them, and links to streams."""
 
+import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from adapters.memory import MemoryTaskLog
 from entrypoints.api_keys import new_key
 from entrypoints.local_qstash.delivery import sign
 from entrypoints.settings import DEV_CURRENT_KEY, Settings
+from tests.processes import run_to_its_end
 from tests.running import Running, eventually, follow, running_service, settings_for
 from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
@@ -266,3 +269,41 @@ def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None
     assert answer.status_code == 200
     assert call(service, "record", task, as_bearer(ALICE)).json()["status"] == "completed"
     assert call(service, "record", task, as_bearer(BOB)).status_code == 404
+
+
+def test_a_key_from_the_command_line_and_one_that_asks_with_it(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    made = run_to_its_end(tmp_path, "key", "new", "carol")
+    lines = dict(
+        re.findall(r"^(Authorization|LONGTASK_\w+)(?:: Bearer |=)(.+)$", made.stdout, re.M)
+    )
+    key = lines["Authorization"]
+    assert key not in lines["LONGTASK_API_KEYS"]
+    settings = settings_for(
+        openai_base_url=upstream.url,
+        api_keys=lines["LONGTASK_API_KEYS"],
+        stream_secret=lines["LONGTASK_STREAM_SECRET"],
+        env="production",
+    )
+    with running_service(settings) as service:
+        asked = ("ask", "Hi.", "--server", service.url)
+        refused = run_to_its_end(tmp_path, *asked)
+        assert refused.returncode == 1
+        assert "API key" in refused.stderr
+        done = run_to_its_end(tmp_path, *asked, LONGTASK_KEY=key)
+        assert (done.returncode, done.stdout.strip()) == (0, "Hello, world.")
+    assert run_to_its_end(tmp_path, "key", "new", "no name").returncode == 1
+
+
+def test_a_prompt_of_ones_own_needs_no_key(tmp_path: Path) -> None:
+    """The service that `ask` starts for itself, with settings that want keys of others."""
+    done = run_to_its_end(
+        tmp_path,
+        "ask",
+        "Hi.",
+        LONGTASK_API_KEYS=ALICES_ENTRY,
+        LONGTASK_STREAM_SECRET=SECRET,
+        LONGTASK_DEMO_SPEED="0",
+    )
+    assert done.returncode == 0, done.stderr

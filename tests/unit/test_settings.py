@@ -3,9 +3,12 @@ end.)"""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from application.admission import Limits
+from entrypoints.api_keys import new_key
 from entrypoints.container import Container
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import Settings, SettingsError, describe, load_settings
@@ -147,6 +150,67 @@ def test_the_example_file_names_every_setting() -> None:
     for readme in ("README.md", "README.zh-CN.md"):
         text = (root / readme).read_text()
         assert {name for name in names if f"`{name}`" not in text} == set(), readme
+
+
+ENTRY = new_key("alice")[1]
+PLAIN = "alice:" + new_key("alice")[0]
+SECRET = "a secret of forty characters, or even more"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"host": "0.0.0.0"}, "LONGTASK_API_KEYS is not set"),  # noqa: S104
+        ({"host": "::"}, "LONGTASK_API_KEYS is not set"),
+        ({"host": "longtask.example.org"}, "LONGTASK_API_KEYS is not set"),
+        ({"api_keys": ENTRY}, "LONGTASK_STREAM_SECRET is required"),
+        ({"api_keys": ENTRY, "stream_secret": "short"}, "at least 32"),
+        ({"api_keys": PLAIN, "stream_secret": SECRET, "env": "production"}, "longtask key new"),
+        ({"api_keys": "alice:sha256:12", "stream_secret": SECRET}, "entry 1"),
+        ({"api_keys": f"{ENTRY} a b:{ENTRY}", "stream_secret": SECRET}, "entry 2"),
+        ({"limits": "starts=x"}, "LONGTASK_LIMITS"),
+        ({"limits": "starts=1,starts=2"}, "LONGTASK_LIMITS"),
+        ({"address_limits": "wishes=3"}, "starts=N, running=N, streams=N, tokens=N"),
+        ({"trusted_proxies": "10.0.0.0/8,proxy"}, "LONGTASK_TRUSTED_PROXIES: 'proxy'"),
+        ({"cors_origins": "https://a.example/path"}, "LONGTASK_CORS_ORIGINS"),
+        ({"cors_origins": "*"}, "LONGTASK_CORS_ORIGINS"),
+        ({"otlp_endpoint": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ],
+)
+def test_what_would_leave_the_service_open_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env_file=None, **given)
+    assert said in str(refused.value)
+    for secret in (ENTRY, PLAIN, SECRET, "short"):
+        assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "127.0.0.2"},
+        {"host": "::1"},
+        {"host": "localhost"},
+        {"host": "0.0.0.0", "allow_anonymous": True},  # noqa: S104
+        {"host": "0.0.0.0", "api_keys": ENTRY, "stream_secret": SECRET},  # noqa: S104
+        {"api_keys": PLAIN, "stream_secret": SECRET},  # in development
+    ],
+)
+def test_what_is_safe_is_not(given: dict[str, Any]) -> None:
+    load_settings(env_file=None, **given)
+
+
+def test_limits_and_lists_are_read_with_commas_or_spaces() -> None:
+    settings = load_settings(
+        env_file=None,
+        limits=" starts=60, running=20 streams=0,",
+        trusted_proxies="10.0.0.0/8 ::1",
+        cors_origins="https://a.example,http://localhost:3000",
+    )
+    assert settings.owner_limits == Limits(starts=60, running=20, streams=0)
+    assert settings.limits_of_addresses == Limits()
+    assert settings.proxies == ["10.0.0.0/8", "::1"]
+    assert settings.origins == ["https://a.example", "http://localhost:3000"]
 
 
 def test_a_task_is_not_forgotten_while_its_deliveries_may_hang() -> None:
