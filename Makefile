@@ -31,6 +31,7 @@ bench: $(VENV)/.dev  ## Measure; figures as a table, and as JSON in benchmarks/r
 	mkdir -p benchmarks/results
 	$(BIN)/python -m benchmarks.embedded_stream --json benchmarks/results/embedded_stream.json
 	$(BIN)/python -m benchmarks.redis_store --json benchmarks/results/redis_store.json
+	$(BIN)/python -m benchmarks.fan_out --json benchmarks/results/fan_out.json
 
 lock:  ## Write requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

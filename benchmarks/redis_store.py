@@ -1,30 +1,25 @@
-"""The store on a real Redis: appends, live delivery in a process, many subscribers over HTTP.
+"""The store on a real Redis: appends, and live delivery in a process.
 
 Appends: steps of the log per second, each one fence check, events, lease, time to live and publish.
 Hub: a writer in another process appends as fast as it can; subscribers of one process follow it,
-each by FollowTask, and each must see every event. Subscribers: streams of one `longtask serve` on
-one task at a model's pace; the server on one core, all else (Redis, too) on the other.
+each by FollowTask, and each must see every event. (Streams over HTTP: fan_out.py.)
 """
 
 import argparse
 import asyncio
 import multiprocessing
-import os
-import re
 import resource
 import secrets
 import statistics
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 from tests.contract.conftest import follow_task
 from tests.redis_server import LocalRedis
 
 from adapters.redis import RedisEventFeed, RedisTaskLog, connect, parse_address
-from benchmarks.embedded_stream import percentile, report, service, upstream
+from benchmarks.embedded_stream import report
 from domain.events import ContentAdded
 from domain.task import Attempt, Task, TaskRequest
 
@@ -120,88 +115,6 @@ async def hub(url: str, subscribers: int, events: int, size: int) -> float:
     return subscribers * events / took
 
 
-_ID, _END = b"\nid: ", b'"type":"end"'
-
-
-class _Subscriber(asyncio.Protocol):
-    """Counts events. One in fifty reads when each was made, too."""
-
-    def __init__(self, path: str, latencies: list[float] | None) -> None:
-        self.events = 0
-        self.closed = asyncio.get_running_loop().create_future()
-        self._path = path
-        self._latencies = latencies
-        self._tail = b""
-
-    def connection_made(self, transport: Any) -> None:
-        transport.write(f"GET {self._path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        now, tail = time.perf_counter_ns(), self._tail
-        data = tail + data
-        self._tail = data[-len(_END) :]
-        self.events += data.count(_ID) - tail.count(_ID)
-        text, ended, _ = data.partition(_END)
-        if self._latencies is not None:
-            stamps = re.findall(rb"(\d+);", text[len(tail) :])
-            self._latencies.extend((now - int(each)) / 1e6 for each in stamps)
-        if ended:
-            self._transport.close()
-            self.closed.set_result(None)
-
-
-def _used(pid: int) -> tuple[float, int]:
-    """CPU seconds and resident bytes of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-
-
-async def subscribers(url: str, count: int, rate: int, seconds: int) -> dict[str, float]:
-    """Streams of one task at so many tokens per second."""
-    async with upstream() as upstream_url:
-        with service(upstream_url, REDIS_URL=url) as (address, pid):
-            async with httpx.AsyncClient(base_url=address, timeout=60) as client:
-
-                async def start(tokens: int) -> str:
-                    body = {"prompt": f"{tokens} {rate}", "maxTokens": 128_000}
-                    task = (await client.post("/api/tasks/start", json=body)).json()["taskId"]
-                    return f"/api/tasks/stream?taskId={task}"
-
-                host = urlsplit(address)
-                loop = asyncio.get_running_loop()
-
-                async def join(path: str, latencies: list[float] | None) -> _Subscriber:
-                    _, protocol = await loop.create_connection(
-                        lambda: _Subscriber(path, latencies), host.hostname or "", host.port or 0
-                    )
-                    return protocol
-
-                await (await join(await start(rate), None)).closed  # warm
-                _, idle = _used(pid)
-                joining = 2 + count // 500
-                path = await start(rate * (seconds + joining))
-                latencies: list[float] = []
-                opened = [await join(path, None if n % 50 else latencies) for n in range(count)]
-                await asyncio.sleep(joining)
-                latencies.clear()
-                cpu, memory = _used(pid)
-                events = sum(each.events for each in opened)
-                await asyncio.sleep(seconds - 2)
-                cpu_after, _ = _used(pid)
-                delivered = sum(each.events for each in opened) - events
-                await asyncio.gather(*(each.closed for each in opened))
-    assert len({each.events for each in opened}) == 1, "not every subscriber saw every event"
-    return {
-        "deliveries_per_second": round(delivered / (seconds - 2)),
-        "deliveries_per_cpu_second": round(delivered / (cpu_after - cpu)),
-        "latency_ms_p50": round(percentile(latencies, 0.5), 2),
-        "latency_ms_p99": round(percentile(latencies, 0.99), 2),
-        "kib_per_subscriber": round((memory - idle) / count / 1024, 1),
-    }
-
-
 def run(url: str, seconds: float, repeats: int) -> dict[str, Any]:
     figures: dict[str, Any] = {}
 
@@ -214,9 +127,6 @@ def run(url: str, seconds: float, repeats: int) -> dict[str, Any]:
     for count, events in ((1, 40_000), (100, 20_000), (1_000, 4_000)):
         name = f"hub_events_per_second_{count}_subscribers"
         median(name, lambda n=count, e=events: hub(url, n, e, 8))
-    for count in (100, 500, 1_000):
-        measured = asyncio.run(subscribers(url, count, 30, 10))
-        figures.update({f"{count}_streams_{name}": value for name, value in measured.items()})
     return figures
 
 
