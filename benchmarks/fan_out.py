@@ -95,8 +95,9 @@ async def crowd(address: str, pid: int, path: str, count: int, seconds: int) -> 
     delivered = sum(each.events for each in opened) - events
     took = time.perf_counter() - since
     cpu_after, _ = used(pid)
-    await asyncio.wait_for(asyncio.gather(*(each.closed for each in opened)), 60)
-    if path != "/":  # the peers keep no log: who comes later sees less
+    ended = await asyncio.gather(*(each.closed for each in opened), return_exceptions=True)
+    if path != "/":  # the peers keep no log: who comes later sees less, and who is slow is cut off
+        assert not any(ended), "not every subscriber came to the end"
         assert len({each.events for each in opened}) == 1, "not every subscriber saw every event"
     return {
         "deliveries_per_second": round(delivered / took),
@@ -172,7 +173,7 @@ def run(redis_url: str, counts: list[int], seconds: int, peer_counts: list[int])
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    arguments.add_argument("--counts", default="200,1000,2000,5000")
+    arguments.add_argument("--counts", default="200,1000")
     arguments.add_argument("--peer-counts", default="200,1000", help="Of sse-starlette.")
     arguments.add_argument("--seconds", type=int, default=8)
     arguments.add_argument("--json", type=Path, help="Write the figures here, too.")

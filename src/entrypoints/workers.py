@@ -24,6 +24,7 @@ from entrypoints.server import (
     LAST_WORDS,
     STOP_SIGNALS,
     Service,
+    collect_garbage_less_often,
     listen,
     local_qstash,
     loop_factory,
@@ -131,6 +132,7 @@ def _work(settings: Settings, listener: socket.socket, qstash_url: str) -> None:
         settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
     )
     service = Service(settings, listener=listener, qstash_url=qstash_url)
+    collect_garbage_less_often()
 
     async def run() -> None:
         parent = parent_process()
