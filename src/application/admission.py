@@ -120,15 +120,11 @@ class Admission:
                 if (limit := account.limits.starts) is not None:
                     standings.append(await self._spend(account, "starts", 1, limit, MINUTE))
         except OverLimit:
-            await self.withdraw(caller, task_id)
+            for account in accounts:
+                if account.limits.running is not None:
+                    await self._allowances.release(account.of("running"), task_id)
             raise
         return standings
-
-    async def withdraw(self, caller: Caller, task_id: str) -> None:
-        """The task did not come about after all. Raises StoreUnavailable."""
-        for account in self._accounts(caller.owner, caller.address):
-            if account.limits.running is not None:
-                await self._allowances.release(account.of("running"), task_id)
 
     def origin(self, caller: Caller) -> str | None:
         """What a task must remember of where it came from, so that it can be charged."""

@@ -33,7 +33,7 @@ class GetTask:
         UnknownTask or StoreUnavailable."""
         pieces: list[str] = []
         after = 0
-        await self.record(task_id, owner)  # before a whole log is read for a stranger
+        owned(await self._tasks.get(task_id), owner)  # before a log is read for a stranger
         while True:
             page = await self._tasks.read(task_id, after, PAGE)
             for event in page.events:

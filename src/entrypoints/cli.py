@@ -1,5 +1,6 @@
 """The command line: `longtask serve | ask | key | doctor | config | local-qstash`."""
 
+import asyncio
 import secrets
 import sys
 from typing import Any
@@ -9,7 +10,7 @@ import click
 from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key
 from entrypoints.ask import Asked, ask_embedded, ask_server
-from entrypoints.doctor import report
+from entrypoints.doctor import examine
 from entrypoints.log_output import configure_logs
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
@@ -82,12 +83,12 @@ def local_qstash_command(host: str, port: int, json_logs: bool) -> None:
 def doctor_command() -> None:
     """Hold the settings against the parts that they name, and say what to do. To be run beside the
     running service. Exit status 1 if something cannot work."""
-    found, well = report(_settings())
+    found = asyncio.run(examine(_settings()))
     for each in found:
         click.echo(f"{each.level:5}{each.part}: {each.what}")
         if each.advice:
             click.echo(f"     -> {each.advice}")
-    sys.exit(0 if well else 1)
+    sys.exit(1 if any(each.level == "fail" for each in found) else 0)
 
 
 @main.command("config")

@@ -4,10 +4,8 @@ Every check asks the real part and says what to do about what it finds. Nothing 
 or paid for, and no secret is shown.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal, cast
@@ -35,21 +33,19 @@ class Finding:
     advice: str = ""
 
 
-async def examine(settings: Settings) -> AsyncGenerator[Finding, None]:
-    """Findings as they come. Faults of the parts are findings, never raised."""
+async def examine(settings: Settings) -> list[Finding]:
+    """Faults of the parts are findings, never raised."""
     base_url = settings.base_url or f"http://{settings.host}:{settings.port}"
     container = Container(settings=settings, base_url=base_url, qstash_url=settings.qstash_url)
+    parts = (
+        _access(settings),
+        _store(container),
+        _queue(settings, container),
+        _base_url(settings, base_url),
+        _model(settings),
+    )
     try:
-        for part in (
-            _access(settings),
-            _store(container),
-            _queue(settings, container),
-            _base_url(settings, base_url),
-            _model(settings),
-        ):
-            async with aclosing(part) as findings:
-                async for finding in findings:
-                    yield finding
+        return [finding for part in parts async for finding in part]
     finally:
         await close_connections(container)
 
@@ -102,9 +98,8 @@ async def _store(container: Container) -> AsyncGenerator[Finding, None]:
         yield Finding("warn", "store", said, "run the service in the same region as its Redis")
     else:
         yield Finding("ok", "store", said)
-    async with aclosing(_redis_settings(redis)) as findings:
-        async for finding in findings:
-            yield finding
+    async for finding in _redis_settings(redis):
+        yield finding
 
 
 async def _redis_settings(redis: Connection) -> AsyncGenerator[Finding, None]:
@@ -286,14 +281,3 @@ async def _model(settings: Settings) -> AsyncGenerator[Finding, None]:
             f"{where} does not list {settings.default_model}",
             "set LONGTASK_DEFAULT_MODEL to one that it has",
         )
-
-
-def report(settings: Settings) -> tuple[list[Finding], bool]:
-    """All findings, and whether none is a failure."""
-
-    async def collect() -> list[Finding]:
-        async with aclosing(examine(settings)) as findings:
-            return [each async for each in findings]
-
-    found = asyncio.run(collect())
-    return found, all(each.level != "fail" for each in found)

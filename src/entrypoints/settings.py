@@ -414,7 +414,7 @@ class Settings(BaseSettings):
                 faults.append(f"{_variable(name)}: {error}")
         faults += [
             f"LONGTASK_TRUSTED_PROXIES: {each!r} is neither an address nor a network"
-            for each in _words(self.trusted_proxies)
+            for each in self.proxies
             if not _is_network(each)
         ]
         faults += [
@@ -467,7 +467,7 @@ def _parse_limits(text: str) -> Limits:
 
 
 def _words(text: str) -> list[str]:
-    return re.split(r"[,\s]+", text.strip(", \t\n")) if text.strip(", \t\n") else []
+    return [each for each in re.split(r"[,\s]+", text) if each]
 
 
 def _is_http_url(url: str) -> bool:

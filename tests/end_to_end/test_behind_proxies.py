@@ -19,15 +19,22 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 KEY, ENTRY = new_key("alice")
 
 
+def deployed(file: str, *replaced: tuple[str, str]) -> str:
+    """One of deploy/, with places of this test for its own."""
+    text = (DEPLOY / file).read_text()
+    for theirs, here in replaced:
+        assert theirs in text
+        text = text.replace(theirs, here)
+    return text
+
+
 def nginx(folder: Path, front: int, back: int) -> list[str]:
     """The command, its configuration ours but for ports and certificates."""
-    ours = (DEPLOY / "nginx.conf").read_text()
-    for theirs, here in (
+    ours = deployed(
+        "nginx.conf",
         ("server 127.0.0.1:8000;", f"server 127.0.0.1:{back};"),
         ("listen 443 ssl;", f"listen 127.0.0.1:{front};"),
-    ):
-        assert theirs in ours
-        ours = ours.replace(theirs, here)
+    )
     temporary = " ".join(
         f"{kind}_temp_path {folder}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -41,13 +48,11 @@ def nginx(folder: Path, front: int, back: int) -> list[str]:
 
 
 def caddy(folder: Path, front: int, back: int) -> list[str]:
-    ours = (DEPLOY / "Caddyfile").read_text()
-    for theirs, here in (
+    ours = deployed(
+        "Caddyfile",
         ("127.0.0.1:8000", f"127.0.0.1:{back}"),
         ("longtask.example.org {", f"http://127.0.0.1:{front} {{"),
-    ):
-        assert theirs in ours
-        ours = ours.replace(theirs, here)
+    )
     configuration = folder / "Caddyfile"
     configuration.write_text("{\n\tadmin off\n}\n" + ours)
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(configuration)]

@@ -3,11 +3,10 @@ goes through as it is."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from adapters.opentelemetry.tracing import child
 from application.ports import (
     Busy,
     Finished,
@@ -20,16 +19,20 @@ from application.ports import (
 )
 from domain.task import Attempt, Change, Task, TaskRequest
 
+Port = TypeVar("Port")
 
-class TracedQueue:
-    """Meets the TaskQueue port."""
 
-    def __init__(self, inner: TaskQueue, tracer: Tracer) -> None:
+class _Traced(Generic[Port]):
+    def __init__(self, inner: Port, tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+
+class TracedQueue(_Traced[TaskQueue]):
+    """Meets the TaskQueue port."""
 
     async def enqueue(self, task: Task, occasion: str = "") -> str:
         # The current span, so that the message carries its id.
@@ -41,22 +44,16 @@ class TracedQueue:
             return message_id
 
 
-class TracedModel:
+class TracedModel(_Traced[LanguageModel]):
     """Meets the LanguageModel port."""
 
-    def __init__(self, inner: LanguageModel, tracer: Tracer) -> None:
-        self._inner = inner
-        self._tracer = tracer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
     async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
-        asked = {
+        asked: dict[str, str | int] = {
             "gen_ai.request.model": request.model,
             "gen_ai.request.max_tokens": request.max_tokens,
         }
-        span = child(self._tracer, "model stream", SpanKind.CLIENT, asked)
+        # Never the current one: a generator may end in another context than it began in.
+        span = self._tracer.start_span("model stream", kind=SpanKind.CLIENT, attributes=asked)
         begun = False
         try:
             async with aclosing(self._inner.stream(request)) as items:
@@ -81,16 +78,9 @@ class TracedModel:
             span.end()
 
 
-class TracedTaskLog:
+class TracedTaskLog(_Traced[TaskLog]):
     """Meets the TaskLog port. Of appends only the last, that closes the attempt, has a span: there
     may be thousands."""
-
-    def __init__(self, inner: TaskLog, tracer: Tracer) -> None:
-        self._inner = inner
-        self._tracer = tracer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
     async def create(self, submitted: Change) -> Task:
         with self._tracer.start_as_current_span(

@@ -15,7 +15,6 @@ from opentelemetry.trace import (
     StatusCode,
     Tracer,
     get_current_span,
-    set_span_in_context,
     use_span,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -61,12 +60,6 @@ def forwarded() -> dict[str, str]:
     headers: dict[str, str] = {}
     _propagator.inject(headers)
     return headers
-
-
-def child(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, Any]) -> Span:
-    """A span of its own within the current one, that never becomes the current one: it may end in
-    another context than it began in."""
-    return tracer.start_span(name, set_span_in_context(get_current_span()), kind, attributes)
 
 
 def trace_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -4,7 +4,7 @@ through as it is."""
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from adapters.prometheus.metrics import Metrics
 from application.ports import (
@@ -19,16 +19,20 @@ from application.ports import (
 from domain.events import Event
 from domain.task import Attempt, Change, Failure, Task, TaskRequest
 
+Port = TypeVar("Port")
 
-class MeasuredTaskLog:
-    """Meets the TaskLog port."""
 
-    def __init__(self, inner: TaskLog, metrics: Metrics) -> None:
+class _Measured(Generic[Port]):
+    def __init__(self, inner: Port, metrics: Metrics) -> None:
         self._inner = inner
         self._metrics = metrics
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+
+class MeasuredTaskLog(_Measured[TaskLog]):
+    """Meets the TaskLog port."""
 
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
         claimed = await self._inner.claim(task_id, lease, now)
@@ -74,15 +78,8 @@ class MeasuredTaskLog:
         self._metrics.tasks.labels(task.status.value).inc()
 
 
-class MeasuredModel:
+class MeasuredModel(_Measured[LanguageModel]):
     """Meets the LanguageModel port."""
-
-    def __init__(self, inner: LanguageModel, metrics: Metrics) -> None:
-        self._inner = inner
-        self._metrics = metrics
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
     async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
         began = time.perf_counter()
