@@ -94,7 +94,7 @@ async def hub(url: str, subscribers: int, events: int, size: int) -> float:
         following = await follow(task_id, None)
         assert following is not None
         seen = 0
-        async for batches in following.batches:
+        async for batches in following.batches():
             if seen == 0:
                 ready.release()
             for batch in batches:

@@ -4,14 +4,16 @@ This is the half of every EventFeed that has nothing to do with where batches co
 adapter puts batches in directly; a store that publishes over the network does so from its one
 listener. `publish` never waits for a subscriber: one that falls behind loses its queue and gets a
 Gap, which sends it to the log.
+
+What is published while the event loop is busy becomes one batch by the time that it goes out: the
+more there is to do, the more events go into one delivery.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
-from application.ports import Batch, FeedClosed, FeedWatch, Gap
+from application.ports import Batch, FeedClosed, FeedWatch, Gap, Take
 
 QUEUE_LIMIT = 512
 """Batches that may wait for one subscriber before it is sent to the log. They are shared with all
@@ -20,20 +22,46 @@ WAITING_LIMIT = 1024 * 1024
 """Characters of text that may wait for one subscriber, in more than one batch: it may be the only
 one that still holds them."""
 
+JOINED_LIMIT = 64 * 1024
+"""Characters of text up to which batches are joined: a write of more gains nothing."""
+
 
 class Inbox:
     """One subscriber's bounded queue. Meets the Subscription port."""
 
+    __slots__ = (
+        "_closed",
+        "_gap",
+        "_heard",
+        "_limit",
+        "_size",
+        "_take",
+        "_timer",
+        "_waiting",
+        "_wakeup",
+        "_watch",
+    )
+
     def __init__(self, limit: int, watch: FeedWatch | None) -> None:
         self._limit = limit
         self._watch = watch
-        self._waiting: deque[Batch] = deque()
+        self._waiting: list[Batch] = []
         self._size = 0
         self._gap = False
         self._closed = False
+        self._take: Take | None = None
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._wakeup: asyncio.Future[None] | None = None
 
-    def put(self, batch: Batch, size: int) -> None:
+    def put(self, batch: Batch, size: int, now: float) -> None:
+        """`now` is the event loop's time."""
+        if self._take is not None:
+            with suppress(Exception):
+                if self._take(batch):
+                    self._heard = now
+                    return
+            self._take = None  # what follows waits behind this
         if self._gap:
             return  # the log has it, and the reader is on its way there
         self._size += size
@@ -45,6 +73,7 @@ class Inbox:
 
     def lose(self) -> None:
         """Forget what waits and say so."""
+        self._take = None
         self._clear()
         if not self._gap and self._watch is not None:
             self._watch.gap()
@@ -55,8 +84,11 @@ class Inbox:
         self._closed = True
         self._wake()
 
-    async def receive(self, timeout: float) -> Sequence[Batch] | Gap | None:
+    async def receive(
+        self, timeout: float, take: Take | None = None
+    ) -> Sequence[Batch] | Gap | None:
         if not (self._waiting or self._gap or self._closed):
+            self._take = take
             await self._silence(timeout)
         if self._closed:
             raise FeedClosed
@@ -70,16 +102,25 @@ class Inbox:
         return batches
 
     async def _silence(self, timeout: float) -> None:
-        """Return at the next wake-up, or after `timeout` seconds. A bare future and timer: this
-        runs once per batch and subscriber, where asyncio.wait_for would cost a multiple."""
+        """Return at the next wake-up, or after `timeout` seconds in which nothing came. A bare
+        future and timer: asyncio.wait_for would cost a multiple."""
         loop = asyncio.get_running_loop()
         self._wakeup = loop.create_future()
-        timer = loop.call_later(timeout, self._wake)
+        self._heard = loop.time()
+        self._timer = loop.call_later(timeout, self._look, timeout)
         try:
             await self._wakeup
         finally:
-            timer.cancel()
-            self._wakeup = None
+            self._timer.cancel()
+            self._timer = self._wakeup = self._take = None
+
+    def _look(self, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        left = self._heard + timeout - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._look, timeout)
+        else:
+            self._wake()
 
     def _clear(self) -> None:
         self._waiting.clear()
@@ -97,6 +138,7 @@ class FanOut:
         self._queue_limit = queue_limit
         self._watch = watch
         self._inboxes: dict[str, set[Inbox]] = {}
+        self._published: dict[str, list[Batch]] = {}
         self._closed = False
 
     @asynccontextmanager
@@ -114,12 +156,27 @@ class FanOut:
                 del self._inboxes[task_id]
 
     def publish(self, task_id: str, batch: Batch) -> None:
-        size = batch.size
-        for inbox in self._inboxes.get(task_id, ()):
-            inbox.put(batch, size)
+        """Deliver it as soon as the event loop comes to it, together with what else is published
+        until then."""
+        if task_id not in self._inboxes:
+            return
+        if not self._published:
+            asyncio.get_running_loop().call_soon(self._deliver)
+        self._published.setdefault(task_id, []).append(batch)
+
+    def _deliver(self) -> None:
+        published, self._published = self._published, {}
+        now = asyncio.get_running_loop().time()
+        for task_id, batches in published.items():
+            inboxes = self._inboxes.get(task_id, ())
+            for batch in batches if len(batches) == 1 else _joined(batches):
+                size = batch.size
+                for inbox in inboxes:
+                    inbox.put(batch, size, now)
 
     def lose(self, task_id: str) -> None:
         """Something of this task may have been missed: its subscribers get a Gap."""
+        self._published.pop(task_id, None)
         for inbox in self._inboxes.get(task_id, ()):
             inbox.lose()
 
@@ -129,3 +186,21 @@ class FanOut:
         for inboxes in self._inboxes.values():
             for inbox in inboxes:
                 inbox.close()
+
+
+def _joined(batches: Sequence[Batch]) -> Iterator[Batch]:
+    """The same events in few batches, none of them of more than JOINED_LIMIT if it is several."""
+    run, size = [batches[0]], batches[0].size
+    for batch in batches[1:]:
+        last, size = run[-1], size + batch.size
+        goes_on = batch.first == last.last + 1 and batch.before == batch.epoch == last.epoch
+        if size > JOINED_LIMIT or not goes_on:
+            yield _one(run)
+            run, size = [], batch.size
+        run.append(batch)
+    yield _one(run)
+
+
+def _one(run: Sequence[Batch]) -> Batch:
+    events = tuple(event for batch in run for event in batch.events)
+    return Batch(run[0].epoch, run[0].first, events, run[0].before)

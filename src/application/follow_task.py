@@ -7,9 +7,10 @@ longer what the subscriber saw of it, it starts over from the first event.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from application.ports import (
     Page,
     StoreUnavailable,
     Subscription,
+    Take,
     TaskLog,
     UnknownTask,
 )
@@ -40,13 +42,30 @@ PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A subscriber that was let in. `batches` yields whatever is ready, in order; an empty
-    sequence now and then while there is no event, or no store; and returns after the last event
-    of the log, when this process stops delivering, or when the log is gone. Raises
-    StoreUnavailable if live delivery does not come about."""
+    """A subscriber that was let in."""
 
     task: Task
-    batches: AsyncGenerator[Sequence[Batch], None]
+    _follow: Callable[[Take | None], AsyncGenerator[Sequence[Batch], None]]
+
+    def batches(self, take: Take | None = None) -> AsyncGenerator[Sequence[Batch], None]:
+        """Whatever is ready, in order; an empty sequence now and then while there is no event, or
+        no store. Returns after the last event of the log, when this process stops delivering, or
+        when the log is gone. Raises StoreUnavailable if live delivery does not come about.
+
+        While the subscriber has seen all there is and waits, new batches are given to `take`, the
+        shortest way there is; what it does not take is among the next."""
+        return self._follow(take)
+
+
+@dataclass(slots=True)
+class _Position:
+    """Where one subscriber stands in the log: the last event it saw, and its epoch."""
+
+    epoch: str | None
+    after: int
+
+    def move(self, batch: Batch) -> None:
+        self.epoch, self.after = batch.epoch, batch.last
 
 
 class TooManyStreams(Exception):
@@ -86,7 +105,7 @@ class FollowTask:
         task = await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
         if seen is not None and task.status.terminal and await self._has_all(task_id, seen):
             return None
-        return Following(task, self._follow(task_id, seen))
+        return Following(task, partial(self._follow, task_id, seen))
 
     async def _has_all(self, task_id: str, seen: EventId) -> bool:
         page = await self._tasks.read(task_id, max(0, seen.sequence - 1), 2)
@@ -96,22 +115,25 @@ class FollowTask:
         return False
 
     async def _follow(
-        self, task_id: str, seen: EventId | None
+        self, task_id: str, seen: EventId | None, take: Take | None = None
     ) -> AsyncGenerator[Sequence[Batch], None]:
-        epoch, after = (None, 0) if seen is None else (seen.epoch, seen.sequence)
+        at = _Position(None, 0) if seen is None else _Position(seen.epoch, seen.sequence)
         sign_of_life = self._clock.now()
+        taking = None if take is None else _taking(at, take)
         self._open += 1
         try:
             async with self._feed.subscribe(task_id) as live:
                 level = False
                 while True:
+                    stood = at.after
                     if level:
-                        ready, level = await self._live(live, epoch, after)
+                        ready, level = await self._live(live, at, taking)
                         silent = level and not ready
                     else:
-                        ready, level, silent = await self._replay(task_id, epoch, after)
+                        ready, level, silent = await self._replay(task_id, at)
                     if ready:
-                        epoch, after = ready[-1].epoch, ready[-1].last
+                        at.move(ready[-1])
+                    if ready or at.after != stood:
                         sign_of_life = self._clock.now()
                     if ready or silent:
                         yield ready
@@ -129,36 +151,35 @@ class FollowTask:
         with suppress(StoreUnavailable):  # it will be asked again
             await self._settle_forgotten(await self._tasks.get(task_id))
 
-    async def _replay(
-        self, task_id: str, epoch: str | None, after: int
-    ) -> tuple[Sequence[Batch], bool, bool]:
+    async def _replay(self, task_id: str, at: _Position) -> tuple[Sequence[Batch], bool, bool]:
         """The next page of the log; whether the subscriber is level with the log behind it; and
         whether there was nothing to read because the store was away."""
         try:
-            page = await self._read(task_id, epoch, after)
+            page = await self._read(task_id, at)
         except StoreUnavailable as error:
             log.warning("store unavailable: stream waits", task_id=task_id, error=str(error))
             await asyncio.sleep(STORE_PAUSE)
             return (), False, True
         return page.batches, page.level, False
 
-    async def _read(self, task_id: str, epoch: str | None, after: int) -> Page:
-        page = await self._tasks.read(task_id, after, self._page)
-        if after > 0 and page.before != epoch:  # the store lost what we saw
+    async def _read(self, task_id: str, at: _Position) -> Page:
+        page = await self._tasks.read(task_id, at.after, self._page)
+        if at.after > 0 and page.before != at.epoch:  # the store lost what we saw
             page = await self._tasks.read(task_id, 0, self._page)
         return page
 
     async def _live(
-        self, live: Subscription, epoch: str | None, after: int
+        self, live: Subscription, at: _Position, take: Take | None
     ) -> tuple[Sequence[Batch], bool]:
         """What the feed has next, and whether the subscriber is still level with the log. Nothing
         and level: a silence."""
         while True:
-            received = await live.receive(self._silence)
+            received = await live.receive(self._silence, take)
             if received is None:
                 return (), True
             if isinstance(received, Gap):
                 return (), False
+            epoch, after = at.epoch, at.after
             ready: list[Batch] = []
             for batch in received:
                 if not batch.joins(epoch, after):
@@ -168,3 +189,18 @@ class FollowTask:
                     epoch, after = batch.epoch, batch.last
             if ready:
                 return ready, True
+
+
+def _taking(at: _Position, take: Take) -> Take:
+    """Moves the subscriber past what was taken. Offers only what is the very next, and not the
+    end: on that there is more to do."""
+
+    def offer(batch: Batch) -> bool:
+        if batch.first != at.after + 1 or batch.before != at.epoch or batch.closes:
+            return False
+        if not take(batch):
+            return False
+        at.move(batch)
+        return True
+
+    return offer

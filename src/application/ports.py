@@ -7,7 +7,7 @@ Times are integer milliseconds since the Unix epoch unless a name says otherwise
 seconds.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -270,11 +270,20 @@ class TaskLog(Protocol):
 
 
 class Subscription(Protocol):
-    async def receive(self, timeout: float) -> Sequence[Batch] | Gap | None:
+    async def receive(
+        self, timeout: float, take: "Take | None" = None
+    ) -> Sequence[Batch] | Gap | None:
         """All that waits, oldest first; if nothing does, what comes next; None after `timeout`
         seconds of silence. For one caller at a time. Raises FeedClosed when this process stops
-        delivering."""
+        delivering.
+
+        As long as nothing waits, each batch that comes is given to `take`, by whoever brings it
+        and without a switch of tasks. What it takes, it has: the waiting goes on."""
         ...
+
+
+Take = Callable[[Batch], bool]
+"""Answers whether it took a batch. Waits for nothing. If it raises, it took nothing."""
 
 
 class EventFeed(Protocol):

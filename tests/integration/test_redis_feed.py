@@ -132,7 +132,7 @@ async def test_followers_see_everything_once_through_many_cuts(bench: Bench) -> 
         following = await follow(task_id, None)
         assert following is not None
         number = 1
-        async for ready in following.batches:
+        async for ready in following.batches():
             for batch in ready:
                 assert batch.first == number
                 events.extend(batch.events)

@@ -38,7 +38,7 @@ class Bench:
         following = await follow_task(self.tasks, self.feed)(task_id, None)
         assert following is not None
         seen: list[Event] = []
-        async for ready in following.batches:
+        async for ready in following.batches():
             for batch in ready:
                 assert batch.first == len(seen) + 1
                 seen.extend(batch.events)
@@ -103,7 +103,7 @@ async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:
         follow = follow_task(bench.tasks, bench.feed, silence=5.0)
         listening = await follow(task_id, None)
         assert listening is not None
-        batches = await anext(listening.batches)
+        batches = await anext(listening.batches())
         assert batches[-1].last == 4
         seen = EventId(batches[-1].epoch, 4)
 
@@ -118,7 +118,7 @@ async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:
         assert coming_back is not None
         log = list((await bench.tasks.read(task_id, 0, 100)).events)
         for following in (listening, coming_back):
-            again = [batch async for ready in following.batches for batch in ready]
+            again = [batch async for ready in following.batches() for batch in ready]
             assert again[0].first == 1
             assert [event for batch in again for event in batch.events] == log
 

@@ -1,6 +1,7 @@
 """FollowTask under any interleaving of what is added, lost and read."""
 
 import asyncio
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ class Follower:
     def __init__(self, follow: FollowTask, appetite: int) -> None:
         self._follow = follow
         self._appetite = appetite
+        self._offered = 0
         self.seen: list[Event] = []
         self.last: EventId | None = None
         self.ended = False
@@ -41,16 +43,22 @@ class Follower:
 
     async def _connection(self, following: Following, hunger: asyncio.Semaphore) -> None:
         left = self._appetite
-        try:
-            async for ready in following.batches:
+        async with aclosing(following.batches(self._at_once)) as batches:
+            async for ready in batches:
                 for batch in ready:
                     self._take(batch)
                 await hunger.acquire()
                 left -= 1
                 if left == 0 or self.ended:
                     return
-        finally:
-            await following.batches.aclose()
+
+    def _at_once(self, batch: Batch) -> bool:
+        """Every other one, if this one does that at all."""
+        self._offered += 1
+        if self._offered % 2 == self._appetite % 3:
+            return False
+        self._take(batch)
+        return True
 
     def _take(self, batch: Batch) -> None:
         assert batch.first == (self.last.sequence if self.last else 0) + 1
@@ -114,15 +122,16 @@ async def test_a_log_made_anew_is_replayed_from_its_start() -> None:
     await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     following = await follow(TASK_ID, None)
     assert following is not None
-    first = await anext(following.batches)
+    batches = following.batches()
+    first = await anext(batches)
     now = 11.0  # the store forgets the task, and a delivery makes it anew
     await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     await tasks.claim(TASK_ID, 30.0, 1)
-    anew = await anext(following.batches)
+    anew = await anext(batches)
     assert anew[0].epoch != first[0].epoch
     assert anew[0].first == 1
     assert len(anew[0].events) == 2
-    await following.batches.aclose()
+    await batches.aclose()
 
 
 async def test_a_follower_of_a_forgotten_task_is_told() -> None:
@@ -133,9 +142,10 @@ async def test_a_follower_of_a_forgotten_task_is_told() -> None:
     await tasks.create(Task.submit(TASK_ID, REQUEST, SystemClock().now()))
     following = await follow(TASK_ID, None)
     assert following is not None
+    batches = following.batches()
     seen: list[Event] = []
     async with asyncio.timeout(5):
-        async for ready in following.batches:
+        async for ready in batches:
             for batch in ready:
                 seen.extend(batch.events)
     assert isinstance(seen[-1], TaskErrored)
@@ -150,10 +160,11 @@ async def test_streams_are_bounded() -> None:
     await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     following = await follow(TASK_ID, None)
     assert following is not None
-    await anext(following.batches)
+    batches = following.batches()
+    await anext(batches)
     with pytest.raises(TooManyStreams):
         await follow(TASK_ID, None)
-    await following.batches.aclose()
+    await batches.aclose()
     assert await follow(TASK_ID, None) is not None
 
 
@@ -167,11 +178,12 @@ async def test_a_follower_that_sleeps_holds_little_and_gets_all() -> None:
     assert isinstance(attempt, Attempt)
     following = await follow(TASK_ID, None)
     assert following is not None
-    await anext(following.batches)
+    batches = following.batches()
+    await anext(batches)
     for _ in range(40):
         attempt = await tasks.append(attempt, [ContentAdded(1, "x" * 50_000)], 30.0)
     end = attempt.task.fail(2, Failure("f", "f", True))
     await tasks.settle(attempt, end)
-    sizes = [sum(batch.size for batch in ready) async for ready in following.batches]
+    sizes = [sum(batch.size for batch in ready) async for ready in batches]
     assert sum(sizes) == 40 * 50_000
     assert max(sizes) <= PAGE_SIZE + 50_000

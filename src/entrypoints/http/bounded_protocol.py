@@ -1,16 +1,30 @@
 """HTTP/1.1 on uvicorn, with bounds that it does not have: on the size of a request's head, and on
 the time that a client takes to send the head and then the body. How long an answer takes is not
 bounded here: an event stream is one.
+
+And with a short way for those streams, an ASGI extension that writes a piece of a response at once.
+ASGI's own `send` costs several times the write itself, since each call of it goes through every
+middleware and has to be awaited by a task of the response.
 """
 
 import asyncio
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, cast
 
+from litestar.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers."""
+
+
+_EXTENSION = "longtask.push"
+
+Push = Callable[[bytes], bool]
+"""Writes a piece of a body without a Content-Length, between `send`s of the same. False if it was
+not written, since the client is gone or slow: `send` would wait."""
 
 
 class HeadTooLarge(Exception):
@@ -47,6 +61,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._wait()
+        push = partial(_push, self.transport, self.flow)
+        self.scope["extensions"] = {_EXTENSION: {"push": push}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -79,6 +95,25 @@ class BoundedProtocol(HttpToolsProtocol):
             head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode())
         self.transport.close()
+
+
+def push_of(scope: Scope) -> Push | None:
+    """The short way for the response to this request, where the server has one."""
+    extension = (scope.get("extensions") or {}).get(_EXTENSION)
+    return None if extension is None else cast("Push", extension["push"])
+
+
+def _push(transport: asyncio.Transport, flow: FlowControl, piece: bytes) -> bool:
+    if flow.write_paused or transport.is_closing():
+        return False
+    transport.write(_chunk(piece))
+    return True
+
+
+@lru_cache(maxsize=1)
+def _chunk(piece: bytes) -> bytes:
+    """Of the chunked encoding. A crowd gets the same piece, one after the other."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def bounded_protocol(patience: float) -> Any:

@@ -1,20 +1,28 @@
-"""Server-Sent Events: the frames, and the body of one stream.
+"""Server-Sent Events: the frames, and the response that is a stream of them.
 
 An event's frame is encoded once per process and step of the log, whoever reads it; what is ready
-goes out in one write.
+goes out in one write. A client that has seen all there is gets the next frame from whoever brings
+it (bounded_protocol), without a task of its own being woken; only one that is behind is waited for.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
 import structlog
+from litestar import Litestar, Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Send
 
 from application.follow_task import Following
 from application.ports import Batch, Clock, StoreUnavailable
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
 from domain.task import Task
+from entrypoints.http.bounded_protocol import Push, push_of
 
 log = structlog.get_logger(__name__)
 
@@ -37,24 +45,27 @@ class Frames:
 
     def __init__(self) -> None:
         self._encoded: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
+        # A crowd asks for the same batch, one after the other.
+        self.of = lru_cache(maxsize=1)(self._of)
 
-    def of(self, task_id: str, ready: Sequence[Batch]) -> bytes:
-        if len(ready) == 1:
-            return self._batch(task_id, ready[0])
-        return b"".join([self._batch(task_id, batch) for batch in ready])
-
-    def _batch(self, task_id: str, batch: Batch) -> bytes:
+    def _of(self, task_id: str, batch: Batch) -> bytes:
         encoded = self._encoded.get(batch)
         if encoded is None:
-            epoch = batch.epoch.encode()
-            encoded = b"".join(
-                [
-                    b"id: %b-%d\ndata: %b\n\n" % (epoch, number, _encode(_data(task_id, event)))
-                    for number, event in enumerate(batch.events, batch.first)
-                ]
-            )
-            self._encoded[batch] = encoded
+            encoded = self._encoded[batch] = _encoded(task_id, batch)
         return encoded
+
+    def of_all(self, task_id: str, ready: Sequence[Batch]) -> bytes:
+        return b"".join([self.of(task_id, batch) for batch in ready])
+
+
+def _encoded(task_id: str, batch: Batch) -> bytes:
+    epoch = batch.epoch.encode()
+    return b"".join(
+        [
+            b"id: %b-%d\ndata: %b\n\n" % (epoch, number, _encode(_data(task_id, event)))
+            for number, event in enumerate(batch.events, batch.first)
+        ]
+    )
 
 
 def _data(task_id: str, event: Event) -> dict[str, Any]:
@@ -108,16 +119,76 @@ def _connected(task: Task, now: int) -> bytes:
     return b"data: %b\n\n" % _encode(data)
 
 
-async def stream(following: Following, frames: Frames, clock: Clock) -> AsyncGenerator[bytes, None]:
-    """The body. Ends after the task's last event, when this process stops, and when live delivery
-    does not come about: the client connects again and goes on from where it stands."""
-    task = following.task
-    batches = following.batches
-    try:
-        yield RETRY + _connected(task, clock.now())
-        async for ready in batches:
-            yield frames.of(task.id, ready) if ready else KEEP_ALIVE
-    except StoreUnavailable as error:
-        log.error("store unavailable: stream ended", task_id=task.id, error=str(error))
-    finally:
-        await batches.aclose()
+class EventStream(Response[None]):
+    """Ends after the task's last event, when this process stops, and when live delivery does not
+    come about: the client connects again and goes on from where it stands. `opened` is entered for
+    as long as it lasts."""
+
+    def __init__(
+        self,
+        following: Following,
+        frames: Frames,
+        clock: Clock,
+        opened: AbstractAsyncContextManager[None],
+    ) -> None:
+        super().__init__(None, media_type="text/event-stream", headers=HEADERS)
+        self._parts = following, frames, clock, opened
+
+    def to_asgi_response(
+        self,
+        app: Litestar | None,
+        request: Request[Any, Any, Any],
+        **options: Any,
+    ) -> ASGIResponse:
+        return _Streaming(
+            *self._parts,
+            push_of(request.scope),
+            headers={**(options.get("headers") or {}), **self.headers},
+            media_type=self.media_type,
+        )
+
+
+class _Streaming(ASGIResponse):
+    _should_set_content_length = False
+
+    def __init__(
+        self,
+        following: Following,
+        frames: Frames,
+        clock: Clock,
+        opened: AbstractAsyncContextManager[None],
+        push: Push | None,
+        **response: Any,
+    ) -> None:
+        super().__init__(**response)
+        self._following = following
+        self._frames = frames
+        self._clock = clock
+        self._opened = opened
+        self._push = push
+
+    async def send_body(self, send: Send, receive: Receive) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(self._send(send))
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            sending.cancel()
+
+    async def _send(self, send: Send) -> None:
+        task, frames, push = self._following.task, self._frames, self._push
+
+        def take(batch: Batch) -> bool:
+            return push is not None and push(frames.of(task.id, batch))
+
+        async with self._opened, aclosing(self._following.batches(take)) as batches:
+            await _write(send, RETRY + _connected(task, self._clock.now()))
+            try:
+                async for ready in batches:
+                    await _write(send, frames.of_all(task.id, ready) if ready else KEEP_ALIVE)
+            except StoreUnavailable as error:
+                log.error("store unavailable: stream ended", task_id=task.id, error=str(error))
+        await _write(send, b"", more=False)
+
+
+async def _write(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

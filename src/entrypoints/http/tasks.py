@@ -1,6 +1,7 @@
 """/api/tasks: start, look at, follow and cancel a task."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,6 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Schema
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
-from litestar.response import Stream
 
 from adapters.prometheus import Metrics
 from application.admission import Admission, Caller, StreamPlace
@@ -22,7 +22,7 @@ from domain.events import EventId, MalformedEventId, TaskStatus
 from domain.task import IllegalTransition, check_task_id
 from entrypoints.http.access import BY_LINK, Access
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
-from entrypoints.http.event_stream import HEADERS, Frames, stream
+from entrypoints.http.event_stream import EventStream, Frames
 from entrypoints.http.problems import (
     bad_field,
     documented,
@@ -195,8 +195,7 @@ class TaskController(Controller):
         place = await admission.stream(caller)
         if seen is not None:
             metrics.resumes.inc()
-        body = _counted(stream(following, frames, clock), admission, place, metrics)
-        return Stream(body, media_type="text/event-stream", headers=HEADERS)
+        return EventStream(following, frames, clock, _counted(admission, place, metrics))
 
     @get(
         "/{taskId:str}",
@@ -247,16 +246,15 @@ async def _record(task_id: str, caller: Caller, access: Access, get_task: GetTas
     return task_body(task, text, access.stream_url(task.id, caller.owner))
 
 
+@asynccontextmanager
 async def _counted(
-    body: AsyncGenerator[bytes, None], admission: Admission, place: StreamPlace, metrics: Metrics
-) -> AsyncGenerator[bytes, None]:
+    admission: Admission, place: StreamPlace, metrics: Metrics
+) -> AsyncIterator[None]:
     with metrics.streams.track_inprogress():
         admission.enter(place)
         try:
-            async for chunk in body:
-                yield chunk
+            yield
         finally:
-            await body.aclose()
             await admission.leave(place)
 
 
