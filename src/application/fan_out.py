@@ -10,10 +10,10 @@ more there is to do, the more events go into one delivery.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
 
-from application.ports import Batch, FeedClosed, FeedWatch, Gap, Take
+from application.ports import Batch, Cursor, FeedClosed, FeedWatch, Gap
 
 QUEUE_LIMIT = 512
 """Batches that may wait for one subscriber before it is sent to the log. They are shared with all
@@ -32,14 +32,14 @@ class Inbox:
     __slots__ = (
         "_closed",
         "_gap",
-        "_heard",
         "_limit",
         "_size",
-        "_take",
         "_timer",
         "_waiting",
         "_wakeup",
         "_watch",
+        "cursor",
+        "heard",
     )
 
     def __init__(self, limit: int, watch: FeedWatch | None) -> None:
@@ -49,19 +49,15 @@ class Inbox:
         self._size = 0
         self._gap = False
         self._closed = False
-        self._take: Take | None = None
-        self._heard = 0.0
+        self.cursor: Cursor | None = None
+        """There while what comes may go past the queue."""
+        self.heard = 0.0
+        """When something last did, by the event loop's clock."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakeup: asyncio.Future[None] | None = None
 
-    def put(self, batch: Batch, size: int, now: float) -> None:
-        """`now` is the event loop's time."""
-        if self._take is not None:
-            with suppress(Exception):
-                if self._take(batch):
-                    self._heard = now
-                    return
-            self._take = None  # what follows waits behind this
+    def put(self, batch: Batch, size: int) -> None:
+        self.cursor = None  # what follows waits behind this
         if self._gap:
             return  # the log has it, and the reader is on its way there
         self._size += size
@@ -73,7 +69,7 @@ class Inbox:
 
     def lose(self) -> None:
         """Forget what waits and say so."""
-        self._take = None
+        self.cursor = None
         self._clear()
         if not self._gap and self._watch is not None:
             self._watch.gap()
@@ -85,10 +81,10 @@ class Inbox:
         self._wake()
 
     async def receive(
-        self, timeout: float, take: Take | None = None
+        self, timeout: float, cursor: Cursor | None = None
     ) -> Sequence[Batch] | Gap | None:
         if not (self._waiting or self._gap or self._closed):
-            self._take = take
+            self.cursor = cursor
             await self._silence(timeout)
         if self._closed:
             raise FeedClosed
@@ -106,17 +102,17 @@ class Inbox:
         future and timer: asyncio.wait_for would cost a multiple."""
         loop = asyncio.get_running_loop()
         self._wakeup = loop.create_future()
-        self._heard = loop.time()
+        self.heard = loop.time()
         self._timer = loop.call_later(timeout, self._look, timeout)
         try:
             await self._wakeup
         finally:
             self._timer.cancel()
-            self._timer = self._wakeup = self._take = None
+            self._timer = self._wakeup = self.cursor = None
 
     def _look(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
-        left = self._heard + timeout - loop.time()
+        left = self.heard + timeout - loop.time()
         if left > 0:
             self._timer = loop.call_later(left, self._look, timeout)
         else:
@@ -170,9 +166,7 @@ class FanOut:
         for task_id, batches in published.items():
             inboxes = self._inboxes.get(task_id, ())
             for batch in batches if len(batches) == 1 else _joined(batches):
-                size = batch.size
-                for inbox in inboxes:
-                    inbox.put(batch, size, now)
+                _give(batch, inboxes, now)
 
     def lose(self, task_id: str) -> None:
         """Something of this task may have been missed: its subscribers get a Gap."""
@@ -186,6 +180,26 @@ class FanOut:
         for inboxes in self._inboxes.values():
             for inbox in inboxes:
                 inbox.close()
+
+
+def _give(batch: Batch, inboxes: Iterable[Inbox], now: float) -> None:
+    """What is done once per subscriber and batch, and so has to be little."""
+    before, stood, epoch, last = batch.before, batch.first - 1, batch.epoch, batch.last
+    closes, size = batch.closes, batch.size
+    for inbox in inboxes:
+        cursor = inbox.cursor
+        if cursor is None or cursor.after != stood or cursor.epoch != before or closes:
+            inbox.put(batch, size)
+            continue
+        try:
+            taken = cursor.take(batch)
+        except Exception:
+            taken = False  # the subscriber meets the same fault when it writes this itself
+        if taken:
+            cursor.epoch, cursor.after = epoch, last
+            inbox.heard = now
+        else:
+            inbox.put(batch, size)
 
 
 def _joined(batches: Sequence[Batch]) -> Iterator[Batch]:

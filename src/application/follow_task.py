@@ -18,13 +18,13 @@ from application.manage_task import owned
 from application.ports import (
     Batch,
     Clock,
+    Cursor,
     EventFeed,
     FeedClosed,
     Gap,
     Page,
     StoreUnavailable,
     Subscription,
-    Take,
     TaskLog,
     UnknownTask,
 )
@@ -33,6 +33,8 @@ from domain.events import EventId, is_last
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
+
+Take = Callable[[Batch], bool]
 
 STORE_PAUSE = 1.0
 """Seconds between two readings of a store that is away."""
@@ -45,9 +47,9 @@ class Following:
     """A subscriber that was let in."""
 
     task: Task
-    _follow: Callable[[Take | None], AsyncGenerator[Sequence[Batch], None]]
+    _follow: Callable[[Take], AsyncGenerator[Sequence[Batch], None]]
 
-    def batches(self, take: Take | None = None) -> AsyncGenerator[Sequence[Batch], None]:
+    def batches(self, take: Take = lambda _: False) -> AsyncGenerator[Sequence[Batch], None]:
         """Whatever is ready, in order; an empty sequence now and then while there is no event, or
         no store. Returns after the last event of the log, when this process stops delivering, or
         when the log is gone. Raises StoreUnavailable if live delivery does not come about.
@@ -55,17 +57,6 @@ class Following:
         While the subscriber has seen all there is and waits, new batches are given to `take`, the
         shortest way there is; what it does not take is among the next."""
         return self._follow(take)
-
-
-@dataclass(slots=True)
-class _Position:
-    """Where one subscriber stands in the log: the last event it saw, and its epoch."""
-
-    epoch: str | None
-    after: int
-
-    def move(self, batch: Batch) -> None:
-        self.epoch, self.after = batch.epoch, batch.last
 
 
 class TooManyStreams(Exception):
@@ -115,11 +106,11 @@ class FollowTask:
         return False
 
     async def _follow(
-        self, task_id: str, seen: EventId | None, take: Take | None = None
+        self, task_id: str, seen: EventId | None, take: Take
     ) -> AsyncGenerator[Sequence[Batch], None]:
-        at = _Position(None, 0) if seen is None else _Position(seen.epoch, seen.sequence)
+        epoch, after = (None, 0) if seen is None else (seen.epoch, seen.sequence)
+        at = Cursor(epoch, after, take)
         sign_of_life = self._clock.now()
-        taking = None if take is None else _taking(at, take)
         self._open += 1
         try:
             async with self._feed.subscribe(task_id) as live:
@@ -127,7 +118,7 @@ class FollowTask:
                 while True:
                     stood = at.after
                     if level:
-                        ready, level = await self._live(live, at, taking)
+                        ready, level = await self._live(live, at)
                         silent = level and not ready
                     else:
                         ready, level, silent = await self._replay(task_id, at)
@@ -151,7 +142,7 @@ class FollowTask:
         with suppress(StoreUnavailable):  # it will be asked again
             await self._settle_forgotten(await self._tasks.get(task_id))
 
-    async def _replay(self, task_id: str, at: _Position) -> tuple[Sequence[Batch], bool, bool]:
+    async def _replay(self, task_id: str, at: Cursor) -> tuple[Sequence[Batch], bool, bool]:
         """The next page of the log; whether the subscriber is level with the log behind it; and
         whether there was nothing to read because the store was away."""
         try:
@@ -162,19 +153,17 @@ class FollowTask:
             return (), False, True
         return page.batches, page.level, False
 
-    async def _read(self, task_id: str, at: _Position) -> Page:
+    async def _read(self, task_id: str, at: Cursor) -> Page:
         page = await self._tasks.read(task_id, at.after, self._page)
         if at.after > 0 and page.before != at.epoch:  # the store lost what we saw
             page = await self._tasks.read(task_id, 0, self._page)
         return page
 
-    async def _live(
-        self, live: Subscription, at: _Position, take: Take | None
-    ) -> tuple[Sequence[Batch], bool]:
+    async def _live(self, live: Subscription, at: Cursor) -> tuple[Sequence[Batch], bool]:
         """What the feed has next, and whether the subscriber is still level with the log. Nothing
         and level: a silence."""
         while True:
-            received = await live.receive(self._silence, take)
+            received = await live.receive(self._silence, at)
             if received is None:
                 return (), True
             if isinstance(received, Gap):
@@ -189,18 +178,3 @@ class FollowTask:
                     epoch, after = batch.epoch, batch.last
             if ready:
                 return ready, True
-
-
-def _taking(at: _Position, take: Take) -> Take:
-    """Moves the subscriber past what was taken. Offers only what is the very next, and not the
-    end: on that there is more to do."""
-
-    def offer(batch: Batch) -> bool:
-        if batch.first != at.after + 1 or batch.before != at.epoch or batch.closes:
-            return False
-        if not take(batch):
-            return False
-        at.move(batch)
-        return True
-
-    return offer

@@ -152,6 +152,21 @@ class Batch:
         return Batch(self.epoch, sequence + 1, rest, self.epoch)
 
 
+@dataclass(slots=True)
+class Cursor:
+    """Where a subscriber stands in a log: the number of the last event that it has, and that one's
+    epoch (0 and None: it has none)."""
+
+    epoch: str | None
+    after: int
+    take: Callable[[Batch], bool]
+    """Hands a batch on if that can be done at once, and answers whether it did. If it raises, it
+    did not."""
+
+    def move(self, batch: Batch) -> None:
+        self.epoch, self.after = batch.epoch, batch.last
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A stretch of a log, from number `first`, as it stood at one moment, when it held `length`
@@ -271,19 +286,16 @@ class TaskLog(Protocol):
 
 class Subscription(Protocol):
     async def receive(
-        self, timeout: float, take: "Take | None" = None
+        self, timeout: float, cursor: Cursor | None = None
     ) -> Sequence[Batch] | Gap | None:
         """All that waits, oldest first; if nothing does, what comes next; None after `timeout`
         seconds of silence. For one caller at a time. Raises FeedClosed when this process stops
         delivering.
 
-        As long as nothing waits, each batch that comes is given to `take`, by whoever brings it
-        and without a switch of tasks. What it takes, it has: the waiting goes on."""
+        While it waits, a batch that goes on right at the cursor and does not close the log is
+        given to the cursor's `take` at once, by whoever brings it. What that takes moves the
+        cursor, and is not received: the waiting goes on."""
         ...
-
-
-Take = Callable[[Batch], bool]
-"""Answers whether it took a batch. Waits for nothing. If it raises, it took nothing."""
 
 
 class EventFeed(Protocol):

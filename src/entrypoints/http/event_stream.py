@@ -8,7 +8,6 @@ it (bounded_protocol), without a task of its own being woken; only one that is b
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,14 +44,16 @@ class Frames:
 
     def __init__(self) -> None:
         self._encoded: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
-        # A crowd asks for the same batch, one after the other.
-        self.of = lru_cache(maxsize=1)(self._of)
+        self._latest: Batch | None = None
+        self._latest_encoded = b""
 
-    def _of(self, task_id: str, batch: Batch) -> bytes:
-        encoded = self._encoded.get(batch)
-        if encoded is None:
-            encoded = self._encoded[batch] = _encoded(task_id, batch)
-        return encoded
+    def of(self, task_id: str, batch: Batch) -> bytes:
+        if batch is not self._latest:  # a crowd asks for the same one after the other
+            encoded = self._encoded.get(batch)
+            if encoded is None:
+                encoded = self._encoded[batch] = _encoded(task_id, batch)
+            self._latest, self._latest_encoded = batch, encoded
+        return self._latest_encoded
 
     def of_all(self, task_id: str, ready: Sequence[Batch]) -> bytes:
         return b"".join([self.of(task_id, batch) for batch in ready])
