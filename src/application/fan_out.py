@@ -5,11 +5,13 @@ adapter puts batches in directly; a store that publishes over the network does s
 listener. `publish` never waits for a subscriber: one that falls behind loses its queue and gets a
 Gap, which sends it to the log.
 
-What is published while the event loop is busy becomes one batch by the time that it goes out: the
-more there is to do, the more events go into one delivery.
+A crowd rests after each delivery, in proportion to what that took: what is published meanwhile goes
+out as one batch. So one subscriber gets each event at once, a few hundred still do, and thousands
+get a few events at a time, for a bounded share of the process's time.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -24,6 +26,9 @@ one that still holds them."""
 
 JOINED_LIMIT = 64 * 1024
 """Characters of text up to which batches are joined: a write of more gains nothing."""
+REST, LONGEST_REST = 3, 0.1
+"""Time between two deliveries to a crowd, as a multiple of what the first took, and at most, in
+seconds."""
 
 
 class Inbox:
@@ -133,8 +138,7 @@ class FanOut:
     def __init__(self, queue_limit: int = QUEUE_LIMIT, watch: FeedWatch | None = None) -> None:
         self._queue_limit = queue_limit
         self._watch = watch
-        self._inboxes: dict[str, set[Inbox]] = {}
-        self._published: dict[str, list[Batch]] = {}
+        self._crowds: dict[str, _Crowd] = {}
         self._closed = False
 
     @asynccontextmanager
@@ -142,44 +146,64 @@ class FanOut:
         inbox = Inbox(self._queue_limit, self._watch)
         if self._closed:
             inbox.close()
-        self._inboxes.setdefault(task_id, set()).add(inbox)
+        crowd = self._crowds.setdefault(task_id, _Crowd())
+        crowd.inboxes.add(inbox)
         try:
             yield inbox
         finally:
-            inboxes = self._inboxes[task_id]
-            inboxes.discard(inbox)
-            if not inboxes:
-                del self._inboxes[task_id]
+            crowd.inboxes.discard(inbox)
+            if not crowd.inboxes:
+                del self._crowds[task_id]
 
     def publish(self, task_id: str, batch: Batch) -> None:
-        """Deliver it as soon as the event loop comes to it, together with what else is published
-        until then."""
-        if task_id not in self._inboxes:
-            return
-        if not self._published:
-            asyncio.get_running_loop().call_soon(self._deliver)
-        self._published.setdefault(task_id, []).append(batch)
-
-    def _deliver(self) -> None:
-        published, self._published = self._published, {}
-        now = asyncio.get_running_loop().time()
-        for task_id, batches in published.items():
-            inboxes = self._inboxes.get(task_id, ())
-            for batch in batches if len(batches) == 1 else _joined(batches):
-                _give(batch, inboxes, now)
+        """Deliver it as soon as the event loop comes to it, or when the crowd has rested."""
+        if (crowd := self._crowds.get(task_id)) is not None:
+            crowd.publish(batch)
 
     def lose(self, task_id: str) -> None:
         """Something of this task may have been missed: its subscribers get a Gap."""
-        self._published.pop(task_id, None)
-        for inbox in self._inboxes.get(task_id, ()):
-            inbox.lose()
+        if (crowd := self._crowds.get(task_id)) is not None:
+            crowd.published.clear()
+            for inbox in crowd.inboxes:
+                inbox.lose()
 
     def close(self) -> None:
         """End every subscription, now and from now on. Safe to call twice."""
         self._closed = True
-        for inboxes in self._inboxes.values():
-            for inbox in inboxes:
+        for crowd in self._crowds.values():
+            for inbox in crowd.inboxes:
                 inbox.close()
+
+
+class _Crowd:
+    """The subscribers of one task."""
+
+    __slots__ = ("_rested", "_scheduled", "inboxes", "published")
+
+    def __init__(self) -> None:
+        self.inboxes: set[Inbox] = set()
+        self.published: list[Batch] = []
+        self._scheduled = False
+        self._rested = 0.0
+
+    def publish(self, batch: Batch) -> None:
+        self.published.append(batch)
+        if not self._scheduled:
+            self._scheduled = True
+            loop, rest = asyncio.get_running_loop(), self._rested - time.monotonic()
+            if rest > 0:
+                loop.call_later(rest, self._deliver)
+            else:
+                loop.call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        self._scheduled = False
+        batches, self.published = self.published, []
+        began, now = time.monotonic(), asyncio.get_running_loop().time()
+        for batch in _joined(batches):
+            _give(batch, self.inboxes, now)
+        ended = time.monotonic()
+        self._rested = ended + min(LONGEST_REST, REST * (ended - began))
 
 
 def _give(batch: Batch, inboxes: Iterable[Inbox], now: float) -> None:
@@ -204,17 +228,24 @@ def _give(batch: Batch, inboxes: Iterable[Inbox], now: float) -> None:
 
 def _joined(batches: Sequence[Batch]) -> Iterator[Batch]:
     """The same events in few batches, none of them of more than JOINED_LIMIT if it is several."""
-    run, size = [batches[0]], batches[0].size
-    for batch in batches[1:]:
-        last, size = run[-1], size + batch.size
-        goes_on = batch.first == last.last + 1 and batch.before == batch.epoch == last.epoch
-        if size > JOINED_LIMIT or not goes_on:
+    run: list[Batch] = []
+    size = 0
+    for batch in batches:
+        size += batch.size
+        if run and (size > JOINED_LIMIT or not _goes_on(run[-1], batch)):
             yield _one(run)
             run, size = [], batch.size
         run.append(batch)
-    yield _one(run)
+    if run:
+        yield _one(run)
+
+
+def _goes_on(last: Batch, batch: Batch) -> bool:
+    return batch.first == last.last + 1 and batch.before == batch.epoch == last.epoch
 
 
 def _one(run: Sequence[Batch]) -> Batch:
+    if len(run) == 1:
+        return run[0]
     events = tuple(event for batch in run for event in batch.events)
     return Batch(run[0].epoch, run[0].first, events, run[0].before)
