@@ -89,8 +89,16 @@ class Inbox:
         self, timeout: float, cursor: Cursor | None = None
     ) -> Sequence[Batch] | Gap | None:
         if not (self._waiting or self._gap or self._closed):
-            self.cursor = cursor
-            await self._silence(timeout)
+            # A bare future and timer: asyncio.wait_for would cost a multiple.
+            loop = asyncio.get_running_loop()
+            self.cursor, self.heard = cursor, loop.time()
+            self._wakeup = loop.create_future()
+            self._timer = loop.call_later(timeout, self._look, timeout)
+            try:
+                await self._wakeup
+            finally:
+                self._timer.cancel()
+                self._timer = self._wakeup = self.cursor = None
         if self._closed:
             raise FeedClosed
         if self._gap:
@@ -101,19 +109,6 @@ class Inbox:
         batches = tuple(self._waiting)
         self._clear()
         return batches
-
-    async def _silence(self, timeout: float) -> None:
-        """Return at the next wake-up, or after `timeout` seconds in which nothing came. A bare
-        future and timer: asyncio.wait_for would cost a multiple."""
-        loop = asyncio.get_running_loop()
-        self._wakeup = loop.create_future()
-        self.heard = loop.time()
-        self._timer = loop.call_later(timeout, self._look, timeout)
-        try:
-            await self._wakeup
-        finally:
-            self._timer.cancel()
-            self._timer = self._wakeup = self.cursor = None
 
     def _look(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()

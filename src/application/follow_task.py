@@ -126,10 +126,12 @@ class FollowTask:
                         at.move(ready[-1])
                     if ready or at.after != stood:
                         sign_of_life = self._clock.now()
+                    ended = bool(ready) and ready[-1].closes
                     if ready or silent:
                         yield ready
-                    if ready and ready[-1].closes:
+                    if ended:
                         return
+                    del ready  # a page of the log, and it may be long until the next
                     if self._settle_forgotten.suspects(sign_of_life):
                         await self._settle(task_id)
                         sign_of_life = self._clock.now()

@@ -69,6 +69,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                interface="asgi3",
                 lifespan="on",
                 log_config=None,
                 access_log=False,

@@ -2,9 +2,9 @@
 the time that a client takes to send the head and then the body. How long an answer takes is not
 bounded here: an event stream is one.
 
-And with a short way for those streams, an ASGI extension that writes a piece of a response at once.
-ASGI's own `send` costs several times the write itself, since each call of it goes through every
-middleware and has to be awaited by a task of the response.
+And with a short way for those streams, an ASGI extension. ASGI's own `send` costs several times the
+write itself, since each call of it goes through every middleware and has to be awaited by a task of
+the response; its `receive` takes another task to learn that the client went away.
 """
 
 import asyncio
@@ -20,11 +20,47 @@ HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers."""
 
 
-_EXTENSION = "longtask.push"
+_EXTENSION = "longtask.line"
 
-Push = Callable[[bytes], bool]
-"""Writes a piece of a body without a Content-Length, between `send`s of the same. False if it was
-not written, since the client is gone or slow: `send` would wait."""
+
+class Line:
+    """The connection that a response goes out on."""
+
+    __slots__ = ("_closed", "_flow", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport = transport
+        self._flow = flow
+        self._closed: Callable[[], None] | None = None
+
+    def push(self, piece: bytes) -> bool:
+        """Write a piece of a body without a Content-Length, between `send`s of the same. False if
+        it was not written, since the client is gone or slow: `send` would wait."""
+        if self._flow.write_paused or self._transport.is_closing():
+            return False
+        self._transport.write(_chunk(piece))
+        return True
+
+    def on_close(self, closed: Callable[[], None]) -> None:
+        """Have `closed` called when the connection is lost; at once if it has been."""
+        self._closed = closed
+        if self._transport.is_closing():
+            closed()
+
+    def close(self) -> None:
+        if self._closed is not None:
+            self._closed()
+
+
+def line_of(scope: Scope) -> Line:
+    """That of the response to this request."""
+    return cast("Line", (scope.get("extensions") or {})[_EXTENSION]["line"])
+
+
+@lru_cache(maxsize=1)
+def _chunk(piece: bytes) -> bytes:
+    """Of the chunked encoding. A crowd gets the same piece, one after the other."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 class HeadTooLarge(Exception):
@@ -32,11 +68,16 @@ class HeadTooLarge(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
+    # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
+    # for every connection.
+    __slots__ = ("_head", "_line", "_patience", "_waiting")
+
     def __init__(self, *args: Any, patience: float, **options: Any) -> None:
         super().__init__(*args, **options)
         self._patience = patience
         self._head = 0
         self._waiting: asyncio.TimerHandle | None = None
+        self._line: Line | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,6 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
         super().connection_lost(exc)
+        if self._line is not None:
+            self._line.close()
 
     def on_message_begin(self) -> None:
         self._head = 0
@@ -61,8 +104,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._wait()
-        push = partial(_push, self.transport, self.flow)
-        self.scope["extensions"] = {_EXTENSION: {"push": push}}
+        self._line = Line(self.transport, self.flow)
+        self.scope["extensions"] = {_EXTENSION: {"line": self._line}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -95,25 +138,6 @@ class BoundedProtocol(HttpToolsProtocol):
             head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode())
         self.transport.close()
-
-
-def push_of(scope: Scope) -> Push | None:
-    """The short way for the response to this request, where the server has one."""
-    extension = (scope.get("extensions") or {}).get(_EXTENSION)
-    return None if extension is None else cast("Push", extension["push"])
-
-
-def _push(transport: asyncio.Transport, flow: FlowControl, piece: bytes) -> bool:
-    if flow.write_paused or transport.is_closing():
-        return False
-    transport.write(_chunk(piece))
-    return True
-
-
-@lru_cache(maxsize=1)
-def _chunk(piece: bytes) -> bytes:
-    """Of the chunked encoding. A crowd gets the same piece, one after the other."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def bounded_protocol(patience: float) -> Any:

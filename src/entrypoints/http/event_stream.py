@@ -8,7 +8,7 @@ it (bounded_protocol), without a task of its own being woken; only one that is b
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -21,7 +21,7 @@ from application.follow_task import Following
 from application.ports import Batch, Clock, StoreUnavailable
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
 from domain.task import Task
-from entrypoints.http.bounded_protocol import Push, push_of
+from entrypoints.http.bounded_protocol import Line, line_of
 
 log = structlog.get_logger(__name__)
 
@@ -143,13 +143,14 @@ class EventStream(Response[None]):
     ) -> ASGIResponse:
         return _Streaming(
             *self._parts,
-            push_of(request.scope),
+            line_of(request.scope),
             headers={**(options.get("headers") or {}), **self.headers},
             media_type=self.media_type,
         )
 
 
 class _Streaming(ASGIResponse):
+    __slots__ = ("_clock", "_following", "_frames", "_line", "_opened")
     _should_set_content_length = False
 
     def __init__(
@@ -158,7 +159,7 @@ class _Streaming(ASGIResponse):
         frames: Frames,
         clock: Clock,
         opened: AbstractAsyncContextManager[None],
-        push: Push | None,
+        line: Line,
         **response: Any,
     ) -> None:
         super().__init__(**response)
@@ -166,28 +167,33 @@ class _Streaming(ASGIResponse):
         self._frames = frames
         self._clock = clock
         self._opened = opened
-        self._push = push
+        self._line = line
 
     async def send_body(self, send: Send, receive: Receive) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            sending = tasks.create_task(self._send(send))
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            sending.cancel()
+        sending = cast("asyncio.Task[Any]", asyncio.current_task())
+        task, frames, push = self._following.task, self._frames, self._line.push
+        gone = False
 
-    async def _send(self, send: Send) -> None:
-        task, frames, push = self._following.task, self._frames, self._push
+        def hang_up() -> None:
+            nonlocal gone
+            gone = sending.cancel()
 
         def take(batch: Batch) -> bool:
-            return push is not None and push(frames.of(task.id, batch))
+            return push(frames.of(task.id, batch))
 
-        async with self._opened, aclosing(self._following.batches(take)) as batches:
-            await _write(send, RETRY + _connected(task, self._clock.now()))
-            try:
+        self._line.on_close(hang_up)
+        try:
+            async with self._opened, aclosing(self._following.batches(take)) as batches:
+                await _write(send, RETRY + _connected(task, self._clock.now()))
                 async for ready in batches:
                     await _write(send, frames.of_all(task.id, ready) if ready else KEEP_ALIVE)
-            except StoreUnavailable as error:
-                log.error("store unavailable: stream ended", task_id=task.id, error=str(error))
+                    del ready  # a page of the log, and it may be long until the next
+        except StoreUnavailable as error:
+            log.error("store unavailable: stream ended", task_id=task.id, error=str(error))
+        except asyncio.CancelledError:
+            if not gone:
+                raise
+            sending.uncancel()
         await _write(send, b"", more=False)
 
 

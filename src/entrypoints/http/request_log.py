@@ -8,6 +8,8 @@ prompt.
 import re
 import time
 import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -48,22 +50,30 @@ class RequestLog:
         self._app = app
         self._tracing = tracing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        headers, path = Headers.from_scope(scope), scope["path"]
+            return self._app(scope, receive, send)
+        path = scope["path"]
         # A stream is as long as its reader likes, and no part of how a task comes about.
         if self._tracing is None or not path.startswith("/api/") or path == STREAM_PATH:
-            await self._logged(scope, receive, send, headers)
-            return
-        with self._tracing.request(scope["method"], path, headers) as span:
-            self._tracing.answered(span, await self._logged(scope, receive, send, headers))
+            return self._logged(scope, receive, send)
+        return self._traced(scope, receive, send, self._tracing)
+
+    async def _traced(
+        self, scope: HTTPScope, receive: Receive, send: Send, tracing: "Tracing"
+    ) -> None:
+        headers = Headers.from_scope(scope)
+        with tracing.request(scope["method"], scope["path"], headers) as span:
+            await self._logged(scope, receive, send, partial(tracing.answered, span))
 
     async def _logged(
-        self, scope: HTTPScope, receive: Receive, send: Send, given_headers: Headers
-    ) -> int | None:
-        given = given_headers.get("x-request-id", "")
+        self,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+        answered: Callable[[int | None], None] = lambda _: None,
+    ) -> None:
+        given = Headers.from_scope(scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -95,4 +105,4 @@ class RequestLog:
                 status=status,
                 seconds=round(time.perf_counter() - began, 3),
             )
-        return status
+        answered(status)
