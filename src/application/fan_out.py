@@ -138,17 +138,25 @@ class FanOut:
 
     @asynccontextmanager
     async def subscribe(self, task_id: str) -> AsyncIterator[Inbox]:
-        inbox = Inbox(self._queue_limit, self._watch)
-        if self._closed:
-            inbox.close()
-        crowd = self._crowds.setdefault(task_id, _Crowd())
-        crowd.inboxes.add(inbox)
+        inbox = self.join(task_id)
         try:
             yield inbox
         finally:
-            crowd.inboxes.discard(inbox)
-            if not crowd.inboxes:
-                del self._crowds[task_id]
+            self.leave(task_id, inbox)
+
+    def join(self, task_id: str) -> Inbox:
+        """A subscription that somebody has to end with `leave`."""
+        inbox = Inbox(self._queue_limit, self._watch)
+        if self._closed:
+            inbox.close()
+        self._crowds.setdefault(task_id, _Crowd()).inboxes.add(inbox)
+        return inbox
+
+    def leave(self, task_id: str, inbox: Inbox) -> None:
+        crowd = self._crowds[task_id]
+        crowd.inboxes.discard(inbox)
+        if not crowd.inboxes:
+            del self._crowds[task_id]
 
     def publish(self, task_id: str, batch: Batch) -> None:
         """Deliver it as soon as the event loop comes to it, or when the crowd has rested."""

@@ -29,8 +29,7 @@ from application.ports import (
     UnknownTask,
 )
 from application.settle_task import SettleForgotten
-from domain.events import EventId, is_last
-from domain.task import Task
+from domain.events import EventId, TaskStatus, is_last
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +43,12 @@ PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A subscriber that was let in."""
+    """A subscriber that was let in, and how the task stood then. Not the task itself: its prompt
+    would stay in memory for as long as the subscriber does."""
 
-    task: Task
+    task_id: str
+    status: TaskStatus
+    attempt: int
     _follow: Callable[[Take], AsyncGenerator[Sequence[Batch], None]]
 
     def batches(self, take: Take = lambda _: False) -> AsyncGenerator[Sequence[Batch], None]:
@@ -96,7 +98,8 @@ class FollowTask:
         task = await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
         if seen is not None and task.status.terminal and await self._has_all(task_id, seen):
             return None
-        return Following(task, partial(self._follow, task_id, seen))
+        follow = partial(self._follow, task_id, seen)
+        return Following(task_id, task.status, task.attempt, follow)
 
     async def _has_all(self, task_id: str, seen: EventId) -> bool:
         page = await self._tasks.read(task_id, max(0, seen.sequence - 1), 2)

@@ -53,20 +53,20 @@ class RedisEventFeed:
 
     @contextlib.asynccontextmanager
     async def subscribe(self, task_id: str) -> AsyncIterator[Inbox]:
-        name = keys_of(task_id).channel
-        async with self._fan_out.subscribe(task_id) as inbox:
-            channel = self._channels.setdefault(name, _Channel(task_id))
-            channel.subscribers += 1
-            try:
-                if channel.subscribers == 1:
-                    await self._tell(name)
-                await self._wait_for(channel)
-                yield inbox
-            finally:
-                channel.subscribers -= 1
-                if channel.subscribers == 0:
-                    del self._channels[name]
-                    await self._tell(name)
+        name, inbox = keys_of(task_id).channel, self._fan_out.join(task_id)
+        channel = self._channels.setdefault(name, _Channel(task_id))
+        channel.subscribers += 1
+        try:
+            if channel.subscribers == 1:
+                await self._tell(name)
+            await self._wait_for(channel)
+            yield inbox
+        finally:
+            self._fan_out.leave(task_id, inbox)
+            channel.subscribers -= 1
+            if channel.subscribers == 0:
+                del self._channels[name]
+                await self._tell(name)
 
     def close(self) -> None:
         """End every subscription, now and from now on."""

@@ -20,7 +20,6 @@ from litestar.types import Receive, Send
 from application.follow_task import Following
 from application.ports import Batch, Clock, StoreUnavailable
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
-from domain.task import Task
 from entrypoints.http.bounded_protocol import Line, line_of
 
 log = structlog.get_logger(__name__)
@@ -109,13 +108,13 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
             }
 
 
-def _connected(task: Task, now: int) -> bytes:
+def _connected(following: Following, now: int) -> bytes:
     data = {
         "type": "connected",
-        "taskId": task.id,
+        "taskId": following.task_id,
         "timestamp": now,
-        "status": task.status.value,
-        "attempt": task.attempt,
+        "status": following.status.value,
+        "attempt": following.attempt,
     }
     return b"data: %b\n\n" % _encode(data)
 
@@ -130,7 +129,7 @@ class EventStream(Response[None]):
         following: Following,
         frames: Frames,
         clock: Clock,
-        opened: AbstractAsyncContextManager[None],
+        opened: AbstractAsyncContextManager[Any],
     ) -> None:
         super().__init__(None, media_type="text/event-stream", headers=HEADERS)
         self._parts = following, frames, clock, opened
@@ -158,7 +157,7 @@ class _Streaming(ASGIResponse):
         following: Following,
         frames: Frames,
         clock: Clock,
-        opened: AbstractAsyncContextManager[None],
+        opened: AbstractAsyncContextManager[Any],
         line: Line,
         **response: Any,
     ) -> None:
@@ -171,7 +170,7 @@ class _Streaming(ASGIResponse):
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         sending = cast("asyncio.Task[Any]", asyncio.current_task())
-        task, frames, push = self._following.task, self._frames, self._line.push
+        task_id, frames, push = self._following.task_id, self._frames, self._line.push
         gone = False
 
         def hang_up() -> None:
@@ -179,17 +178,17 @@ class _Streaming(ASGIResponse):
             gone = sending.cancel()
 
         def take(batch: Batch) -> bool:
-            return push(frames.of(task.id, batch))
+            return push(frames.of(task_id, batch))
 
         self._line.on_close(hang_up)
         try:
             async with self._opened, aclosing(self._following.batches(take)) as batches:
-                await _write(send, RETRY + _connected(task, self._clock.now()))
+                await _write(send, RETRY + _connected(self._following, self._clock.now()))
                 async for ready in batches:
-                    await _write(send, frames.of_all(task.id, ready) if ready else KEEP_ALIVE)
+                    await _write(send, frames.of_all(task_id, ready) if ready else KEEP_ALIVE)
                     del ready  # a page of the log, and it may be long until the next
         except StoreUnavailable as error:
-            log.error("store unavailable: stream ended", task_id=task.id, error=str(error))
+            log.error("store unavailable: stream ended", task_id=task_id, error=str(error))
         except asyncio.CancelledError:
             if not gone:
                 raise

@@ -1,7 +1,5 @@
 """/api/tasks: start, look at, follow and cancel a task."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -195,7 +193,7 @@ class TaskController(Controller):
         place = await admission.stream(caller)
         if seen is not None:
             metrics.resumes.inc()
-        return EventStream(following, frames, clock, _counted(admission, place, metrics))
+        return EventStream(following, frames, clock, _Open(admission, place, metrics))
 
     @get(
         "/{taskId:str}",
@@ -246,16 +244,24 @@ async def _record(task_id: str, caller: Caller, access: Access, get_task: GetTas
     return task_body(task, text, access.stream_url(task.id, caller.owner))
 
 
-@asynccontextmanager
-async def _counted(
-    admission: Admission, place: StreamPlace, metrics: Metrics
-) -> AsyncIterator[None]:
-    with metrics.streams.track_inprogress():
-        admission.enter(place)
-        try:
-            yield
-        finally:
-            await admission.leave(place)
+class _Open:
+    """An open stream, counted and in its place. A class, since a generator takes three times the
+    memory."""
+
+    __slots__ = ("_admission", "_metrics", "_place")
+
+    def __init__(self, admission: Admission, place: StreamPlace, metrics: Metrics) -> None:
+        self._admission = admission
+        self._place = place
+        self._metrics = metrics
+
+    async def __aenter__(self) -> None:
+        self._metrics.streams.inc()
+        self._admission.enter(self._place)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._metrics.streams.dec()
+        await self._admission.leave(self._place)
 
 
 def _event_id(field: str, text: str) -> EventId | None:
