@@ -1,11 +1,19 @@
-"""What the fan-out is measured beside: a bare uvloop server, which is the most that a Python
-process can do (it writes finished frames to sockets and nothing else), and FastAPI with
-sse-starlette and one Redis pub/sub connection per client, which is what people write today.
+"""What the service is measured beside.
 
     python -m benchmarks.peers bare|sse-starlette --rate 50 --seconds 10 [--redis URL]
+    python -m benchmarks.peers replay --events 10000
+    python -m benchmarks.peers relay --upstream URL --tokens 10000
+    python -m benchmarks.peers litestar
+    python -m benchmarks.peers openai-sdk --upstream URL --tokens 10000
 
-Both print their port, then serve GET / as an event stream of so many stamped tokens a second, from
-the moment that the first client is there.
+`bare`, a uvloop server, is the most that a Python process can do: it writes finished frames to
+sockets and nothing else. `sse-starlette`, with FastAPI and one Redis pub/sub connection per client,
+is what people write today. Both serve GET / as an event stream of so many stamped tokens a second,
+from the moment that the first client is there. `replay` writes so many finished frames at once.
+`relay` copies a stream of the upstream's to each client.
+`litestar` answers an empty JSON object. These print their port.
+
+`openai-sdk` reads a completion through OpenAI's SDK and prints how many tokens a second it parsed.
 """
 
 import argparse
@@ -14,7 +22,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -74,6 +82,72 @@ async def bare(rate: int, seconds: int) -> None:
         await asyncio.sleep(0.1)
 
 
+async def replay(events: int) -> None:
+    frames = b"".join([content(number + 1) for number in range(events)]) + END
+    chunk = b"%x\r\n%b\r\n" % (len(frames), frames)
+
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(_HEAD + chunk)
+
+    server = await asyncio.get_running_loop().create_server(Client, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def relay(url: str, tokens: int) -> None:
+    loop = asyncio.get_running_loop()
+    host, port = url.removeprefix("http://").partition("/")[0].split(":")
+    body = json.dumps({"messages": [{"content": f"{tokens} 30"}]}).encode()
+    request = b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+    class Source(asyncio.Protocol):
+        def __init__(self, client: Any) -> None:
+            self.client = client
+
+        def connection_made(self, transport: Any) -> None:
+            transport.write(request)
+
+        def data_received(self, data: bytes) -> None:
+            self.client.write(data)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.client.close()
+
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            source = loop.create_connection(lambda: Source(self.transport), host, int(port))
+            self.opening = asyncio.ensure_future(source)
+
+    server = await loop.create_server(Client, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+async def openai_sdk(url: str, tokens: int) -> None:
+    from openai import AsyncOpenAI  # noqa: PLC0415
+
+    async with AsyncOpenAI(api_key="bench", base_url=url) as client:
+        for number in (100, tokens):  # the first warms up
+            began, seen = time.perf_counter(), 0
+            stream = await client.chat.completions.create(
+                model="bench",
+                messages=[{"role": "user", "content": f"{number} 0"}],
+                stream=True,
+            )
+            async for chunk in stream:
+                seen += bool(chunk.choices and chunk.choices[0].delta.content)
+            assert seen == number, seen
+            took = time.perf_counter() - began
+    print(tokens / took)
+
+
 async def sse_starlette(rate: int, seconds: int, redis_url: str) -> None:
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
@@ -117,6 +191,26 @@ async def sse_starlette(rate: int, seconds: int, redis_url: str) -> None:
         await serving
 
 
+async def litestar() -> None:
+    import uvicorn  # noqa: PLC0415
+    from litestar import Litestar, post  # noqa: PLC0415
+
+    @post("/", status_code=200)
+    async def empty() -> dict[str, str]:
+        return {}
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            Litestar([empty], openapi_config=None), port=0, log_level="error", access_log=False
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.05)
+    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    await serving
+
+
 def publish(rate: int, seconds: int, redis_url: str) -> None:
     from redis import Redis  # noqa: PLC0415
 
@@ -126,15 +220,24 @@ def publish(rate: int, seconds: int, redis_url: str) -> None:
 
 def main() -> None:
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("peer", choices=["bare", "sse-starlette"])
-    arguments.add_argument("--rate", type=int, required=True)
-    arguments.add_argument("--seconds", type=int, required=True)
+    peers = ["bare", "sse-starlette", "replay", "relay", "litestar", "openai-sdk"]
+    arguments.add_argument("peer", choices=peers)
+    arguments.add_argument("--rate", type=int, default=50)
+    arguments.add_argument("--seconds", type=int, default=10)
     arguments.add_argument("--redis", default="")
+    arguments.add_argument("--events", type=int, default=10_000)
+    arguments.add_argument("--upstream", default="")
+    arguments.add_argument("--tokens", type=int, default=10_000)
     given = arguments.parse_args()
-    if given.peer == "bare":
-        uvloop.run(bare(given.rate, given.seconds))
-    else:
-        uvloop.run(sse_starlette(given.rate, given.seconds, given.redis))
+    running: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "bare": lambda: bare(given.rate, given.seconds),
+        "sse-starlette": lambda: sse_starlette(given.rate, given.seconds, given.redis),
+        "replay": lambda: replay(given.events),
+        "relay": lambda: relay(given.upstream, given.tokens),
+        "litestar": litestar,
+        "openai-sdk": lambda: openai_sdk(given.upstream, given.tokens),
+    }
+    uvloop.run(running[given.peer]())
 
 
 if __name__ == "__main__":

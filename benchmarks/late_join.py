@@ -1,0 +1,86 @@
+"""E. Late joins: the whole log of a finished task to one client, and to a hundred at once.
+G. The same for logs of other lengths: time per event must not grow with the log.
+
+The logs are written straight to Redis, a token an event, and read over HTTP. Beside it, in the same
+run: a bare uvloop server that writes as many finished frames from memory (the ceiling).
+"""
+
+import argparse
+import asyncio
+import secrets
+import time
+from typing import Any
+
+from adapters.redis import RedisTaskLog, connect, parse_address
+from benchmarks.rig import join, measured, medians, ours, peer, used
+from domain.events import ContentAdded
+from domain.task import Attempt, Task, TaskRequest
+
+CROWD = 100
+_REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+_STEP = 500
+
+
+async def logged(redis_url: str, events: int) -> str:
+    """The path of the stream of a finished task with so many tokens in its log."""
+    way = connect(parse_address(redis_url), connections=1, connect_timeout=5.0, timeout=5.0)
+    tasks, task_id = RedisTaskLog(way, 600.0), f"task_1_{secrets.token_hex(12)}"
+    await tasks.create(Task.submit(task_id, _REQUEST, 1))
+    attempt = await tasks.claim(task_id, 30.0, 1)
+    assert isinstance(attempt, Attempt)
+    for first in range(0, events, _STEP):
+        some = [ContentAdded(1, " token")] * min(_STEP, events - first)
+        attempt = await tasks.append(attempt, some, 30.0)
+    text = " token" * events
+    done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+    await tasks.settle(attempt, done)
+    await way.aclose()
+    return f"/api/tasks/stream?taskId={task_id}"
+
+
+async def replayed(address: str, path: str, events: int, readers: int) -> float:
+    """Seconds until so many have all of it."""
+    began = time.perf_counter()
+    opened = [await join(address, path) for _ in range(readers)]
+    await asyncio.gather(*(each.closed for each in opened))
+    assert all(each.events >= events for each in opened), "not every event arrived"
+    return time.perf_counter() - began
+
+
+async def rates(
+    address: str, pid: int, path: str, events: int, readers: int, repeats: int
+) -> dict[str, float]:
+    """Of the middle one of several, after one that does not count."""
+    await replayed(address, path, events, readers)
+    cpu, _ = used(pid)
+    found = sorted([await replayed(address, path, events, readers) for _ in range(repeats)])
+    spent, _ = used(pid)
+    return {
+        "events_per_second": round(readers * events / found[repeats // 2]),
+        "us_cpu_per_event": round((spent - cpu) * 1e6 / (repeats * readers * events), 2),
+    }
+
+
+async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
+    runs = []
+    for _ in range(given.repeats):
+        figures: dict[str, float] = {}
+        async with ours(redis_url) as (address, pid, _client):
+            for events in map(int, given.lengths.split(",")):
+                path = await logged(redis_url, events)
+                times = max(3, given.events // events)
+                found = await rates(address, pid, path, events, 1, times)
+                figures |= {f"E_{events}_one_{key}": value for key, value in found.items()}
+                if events == 10_000:
+                    found = await rates(address, pid, path, events, CROWD, 3)
+                    figures |= {f"E_{events}_{CROWD}_{key}": value for key, value in found.items()}
+        with peer("replay", "--events", "10000") as (address, pid):
+            for readers in (1, CROWD):
+                found = await rates(address, pid, "/", 10_000, readers, 10)
+                figures[f"E_10000_{readers}_bare_events_per_second"] = found["events_per_second"]
+        runs.append(figures)
+    return medians(runs)
+
+
+if __name__ == "__main__":
+    measured(__doc__ or "", run, lengths="1000,10000,100000", events=500_000, repeats=3)

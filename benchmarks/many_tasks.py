@@ -1,0 +1,88 @@
+"""D. Many tasks at once: each streams 30 tokens a second through the one process to one subscriber.
+
+How late tokens are, and how many a second arrive of those that the upstream makes. Beside it, in
+the same run: a bare uvloop relay that copies the upstream's bytes to the subscriber, with neither
+log nor queue (the ceiling: two sockets per task).
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from typing import Any
+
+import uvloop
+
+from benchmarks.rig import Subscriber, join, measured, ours, peer, percentile, start, upstream, used
+
+RATE = 30
+
+
+async def watched(opened: list[Subscriber], latencies: list[float], pid: int, seconds: int) -> Any:
+    """All of them, once all are there, for so long."""
+    await asyncio.sleep(1)
+    latencies.clear()
+    (cpu, _), since = used(pid), time.perf_counter()
+    tokens = sum(each.stamps for each in opened)
+    await asyncio.sleep(seconds)
+    took, (cpu_after, _) = time.perf_counter() - since, used(pid)
+    tokens = sum(each.stamps for each in opened) - tokens
+    return {
+        "tokens_per_second": round(tokens / took),
+        "wanted_per_second": len(opened) * RATE,
+        "tokens_per_cpu_second": round(tokens / (cpu_after - cpu)),
+        "latency_ms_p50": round(percentile(latencies, 0.5), 2),
+        "latency_ms_p99": round(percentile(latencies, 0.99), 2),
+    }
+
+
+def lasting(count: int, seconds: int) -> int:
+    """Tokens of each task: enough for all to be started meanwhile."""
+    return RATE * (seconds + 4 + count // 40)
+
+
+async def service_with(redis_url: str, count: int, seconds: int) -> dict[str, float]:
+    latencies: list[float] = []
+    tokens = lasting(count, seconds)
+    async with ours(redis_url) as (address, pid, client):
+        await (await join(address, await start(client, RATE, RATE))).closed  # warm
+        opened = []
+        for first in range(0, count, 20):
+            some = range(first, min(count, first + 20))
+            paths = await asyncio.gather(*(start(client, tokens, RATE) for _ in some))
+            opened += [await join(address, path, latencies) for path in paths]
+        while not all(each.stamps for each in opened):
+            await asyncio.sleep(0.1)
+        figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
+        await asyncio.gather(*(each.closed for each in opened))
+        assert {each.stamps for each in opened} == {tokens}, "not every token arrived"
+    return figures
+
+
+async def relay_with(count: int, seconds: int) -> dict[str, float]:
+    latencies: list[float] = []
+    tokens = lasting(count, seconds)
+    async with upstream() as url:
+        with peer("relay", "--upstream", url, "--tokens", str(tokens)) as (address, pid):
+            opened = [await join(address, "/", latencies) for _ in range(count)]
+            while not all(each.stamps for each in opened):
+                await asyncio.sleep(0.1)
+            figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
+    return figures
+
+
+def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for count in map(int, given.counts.split(",")):
+        for name, measure in (
+            ("longtask", service_with(redis_url, count, given.seconds)),
+            ("relay", relay_with(count, given.seconds)),
+        ):
+            found = uvloop.run(measure)
+            print(name, count, found, file=sys.stderr, flush=True)
+            figures |= {f"D_{count}_{name}_{key}": value for key, value in found.items()}
+    return figures
+
+
+if __name__ == "__main__":
+    measured(__doc__ or "", run, counts="100,300,1000", seconds=10)

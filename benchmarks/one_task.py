@@ -1,0 +1,100 @@
+"""One task to one subscriber on Redis, every part real: HTTP, the QStash protocol, an
+OpenAI-compatible upstream, Redis, SSE.
+
+A. Latency: the upstream sends 100 tokens a second, each stamped when it is written; what the
+service adds is the time until the subscriber has it, less that without a service in between.
+B. Throughput: the upstream sends as fast as it is read; tokens a second from the start request to
+the last event. Beside it, in the same run: how fast OpenAI's SDK alone parses the same stream.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+
+from benchmarks.rig import (
+    SERVER,
+    join,
+    measured,
+    medians,
+    ours,
+    percentile,
+    pin,
+    start,
+    upstream,
+)
+
+
+async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> float:
+    """Tokens per second."""
+    began = time.perf_counter()
+    subscriber = await join(address, await start(client, tokens, 0))
+    await subscriber.closed
+    took = time.perf_counter() - began
+    assert subscriber.bytes > tokens * len(" token"), "not every token arrived"
+    return tokens / took
+
+
+async def paced(address: str, client: httpx.AsyncClient, tokens: int, rate: int) -> list[float]:
+    """How late each token was, in ms."""
+    latencies: list[float] = []
+    subscriber = await join(address, await start(client, tokens, rate), latencies)
+    await subscriber.closed
+    # Those of the first moments may have been waiting in the log, for the subscriber to come.
+    assert len(latencies) == tokens, len(latencies)
+    return latencies[rate // 2 :]
+
+
+async def without(tokens: int, rate: int) -> list[float]:
+    """The same from the upstream itself."""
+    latencies: list[float] = []
+    async with upstream() as url, httpx.AsyncClient(timeout=60) as client:
+        body = {"messages": [{"role": "user", "content": f"{tokens} {rate}"}]}
+        async with client.stream("POST", f"{url}/chat/completions", json=body) as response:
+            async for line in response.aiter_lines():
+                stamp = line.partition('"content":"')[2].partition(";")[0]
+                if stamp:
+                    latencies.append((time.perf_counter_ns() - int(stamp)) / 1e6)
+    return latencies
+
+
+async def by_sdk(tokens: int) -> float:
+    """Tokens per second that OpenAI's SDK parses, in a process where ours would be."""
+    async with upstream() as url:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.peers", "openai-sdk"),
+            *("--upstream", url, "--tokens", str(tokens)),
+            stdout=subprocess.PIPE,
+        )
+        pin(SERVER, process.pid)
+        output, _ = await process.communicate()
+        return float(output)
+
+
+async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
+    runs = []
+    for _ in range(given.repeats):
+        async with ours(redis_url) as (address, _, client):
+            await flat_out(address, client, 1_000)  # warm
+            late = await paced(address, client, 100 * given.seconds, 100)
+            rate = await flat_out(address, client, given.tokens)
+        alone = await without(100 * given.seconds, 100)
+        runs.append(
+            {
+                "A_latency_ms_p50": percentile(late, 0.5),
+                "A_latency_ms_p99": percentile(late, 0.99),
+                "A_upstream_alone_ms_p50": percentile(alone, 0.5),
+                "A_upstream_alone_ms_p99": percentile(alone, 0.99),
+                "B_tokens_per_second": round(rate),
+                "B_sdk_alone_tokens_per_second": round(await by_sdk(given.tokens // 10)),
+            }
+        )
+    return {name: round(value, 2) for name, value in medians(runs).items()}
+
+
+if __name__ == "__main__":
+    measured(__doc__ or "", run, tokens=100_000, seconds=10, repeats=5)

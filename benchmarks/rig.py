@@ -1,0 +1,284 @@
+"""What the benchmarks stand on: an OpenAI-compatible upstream, the service in a process of its own,
+subscribers, and how figures are taken and shown.
+
+On a machine with two cores or more the service (or what it is compared with) has one to itself;
+Redis, upstream and clients share another. Nothing here is measured itself.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import uvloop
+from tests.redis_server import LocalRedis
+
+AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
+
+SERVER, LOAD = {1}, {0}
+"""Cores."""
+SLOTS = 20
+"""Into so many moments streams of one pace are spread."""
+
+_PIECE = 'data: {"model":"bench","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
+_FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+_ID, _END = b"\nid: ", b'"type":"end"'
+_ENDS = re.compile(rb'"type": ?"end"')
+_STAMP = re.compile(rb"(\d+);")
+
+
+class Upstream(asyncio.Protocol):
+    """Speaks chat completions. The prompt says what to do: "<tokens> <tokens per second>"; a rate
+    of 0 means as fast as it is read. Tokens at a rate are the moments of their making."""
+
+    def __init__(self, paces: dict[int, "Pace"]) -> None:
+        self._paces = paces
+        self._request = b""
+        self._block, self._blocks = b"", 0
+        self.left = 0
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._request += data
+        head, found, body = self._request.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if not found or len(body) < int(length[1] if length else 0):
+            return
+        self._request = b""
+        tokens, rate = map(int, json.loads(body)["messages"][-1]["content"].split())
+        self.transport.write(_HEAD)
+        if rate:
+            self.left = tokens
+            self._paces.setdefault(rate, Pace(rate)).add(self)
+        else:
+            self._block, self._blocks = (_PIECE % " token" * 100).encode(), tokens // 100
+            self.resume_writing()
+
+    def resume_writing(self) -> None:
+        while self._blocks and self.transport.get_write_buffer_size() < 64 * 1024:
+            self._blocks -= 1
+            self.transport.write(self._block)
+            if self._blocks == 0:
+                self.finish()
+
+    def finish(self) -> None:
+        self.transport.write(_FINISH)
+        self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.left = self._blocks = 0
+
+
+class Pace:
+    """All streams of one rate."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._slots: list[list[Upstream]] = [[] for _ in range(SLOTS)]
+        self._next = 0
+        self._ticking = asyncio.create_task(self._tick())
+
+    def add(self, stream: Upstream) -> None:
+        self._slots[self._next % SLOTS].append(stream)
+        self._next += 1
+
+    async def _tick(self) -> None:
+        began, ticks = time.perf_counter(), 0
+        while True:
+            ticks += 1
+            due = began + ticks / (self._rate * SLOTS)
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            slot = self._slots[ticks % SLOTS]
+            for stream in slot:
+                if stream.left:
+                    stream.transport.write((_PIECE % f"{time.perf_counter_ns()};").encode())
+                    stream.left -= 1
+                    if not stream.left:
+                        stream.finish()
+            if not all(stream.left for stream in slot):
+                slot[:] = [stream for stream in slot if stream.left]
+
+
+@contextlib.asynccontextmanager
+async def upstream() -> AsyncIterator[str]:
+    paces: dict[int, Pace] = {}
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Upstream(paces), "127.0.0.1", 0, backlog=4096)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+def pin(cores: set[int], pid: int = 0) -> None:
+    if (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(pid, cores)
+
+
+@contextlib.contextmanager
+def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
+    """Its address and process id."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        environment = {
+            **os.environ,
+            "OPENAI_BASE_URL": upstream_url,
+            "LONGTASK_LOG_FORMAT": "json",
+            "LONGTASK_PORT": "0",
+            "LONGTASK_MAX_RUNNING": "5000",
+            **settings,
+        }
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "entrypoints.cli", "serve"],
+                cwd=folder,
+                env=environment,
+                stderr=stderr,
+            )
+        try:
+            pin(SERVER, process.pid)
+            deadline = time.monotonic() + 30
+            while not (found := re.search(r'"url": "(http[^"]+)"', log.read_text())):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(log.read_text())
+                time.sleep(0.05)
+            yield found[1], process.pid
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@contextlib.contextmanager
+def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
+    """The address and process id of one of peers.py."""
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "benchmarks.peers", name, *options],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        pin(SERVER, process.pid)
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}", process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.asynccontextmanager
+async def ours(redis_url: str) -> AsyncIterator[tuple[str, int, httpx.AsyncClient]]:
+    """The service on Redis and on the upstream: address, process id, and a client of it."""
+    async with upstream() as upstream_url:
+        with service(upstream_url, REDIS_URL=redis_url) as (address, pid):
+            async with httpx.AsyncClient(base_url=address, timeout=60) as client:
+                yield address, pid, client
+
+
+async def start(client: httpx.AsyncClient, tokens: int, rate: int) -> str:
+    """The path of a new task's stream."""
+    body = {"prompt": f"{tokens} {rate}", "maxTokens": 128_000}
+    answer = await client.post("/api/tasks/start", json=body)
+    answer.raise_for_status()
+    return str(answer.json()["streamUrl"])
+
+
+class Subscriber(asyncio.Protocol):
+    """Counts events; reads when each was made, too, if it is given where to put that."""
+
+    def __init__(self, path: str, latencies: list[float] | None = None) -> None:
+        self.events = self.stamps = self.bytes = 0
+        self.closed = asyncio.get_running_loop().create_future()
+        self._path = path
+        self._latencies = latencies
+        self._tail = b""
+
+    def connection_made(self, transport: Any) -> None:
+        transport.write(f"GET {self._path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        now, tail = time.perf_counter_ns(), self._tail
+        self.bytes += len(data)
+        data = tail + data
+        self._tail = data[-len(_END) :]
+        self.events += data.count(_ID) - tail.count(_ID)
+        ended = _ENDS.search(data) if b'"end"' in data else None
+        if self._latencies is not None:
+            text = data[len(tail) : ended.start() if ended else None]
+            stamps = _STAMP.findall(text)
+            self.stamps += len(stamps)
+            self._latencies.extend([(now - int(each)) / 1e6 for each in stamps])
+        if ended and not self.closed.done():
+            self._transport.close()
+            self.closed.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_exception(ConnectionError("closed before the end"))
+
+
+async def connected(address: str, protocol: Callable[[], AnyProtocol]) -> AnyProtocol:
+    host = urlsplit(address)
+    _, made = await asyncio.get_running_loop().create_connection(
+        protocol, host.hostname or "", host.port or 0
+    )
+    return made
+
+
+async def join(address: str, path: str, latencies: list[float] | None = None) -> Subscriber:
+    return await connected(address, lambda: Subscriber(path, latencies))
+
+
+def used(pid: int) -> tuple[float, int]:
+    """CPU seconds and resident bytes of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def percentile(values: list[float], share: float) -> float:
+    return statistics.quantiles(values, n=1000)[round(share * 1000) - 1]
+
+
+def medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Each figure's median over runs of the same."""
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def measured(
+    description: str,
+    run: Callable[[str, argparse.Namespace], Any],
+    **options: Any,
+) -> None:
+    """The command line of a benchmark: `run` (of a Redis's address, and of what was given for
+    the options, each with its default) answers the figures, or is to be awaited for them."""
+    arguments = argparse.ArgumentParser(description=description.splitlines()[0])
+    for name, default in options.items():
+        arguments.add_argument(f"--{name}", type=type(default), default=default)
+    arguments.add_argument("--json", type=Path, help="Write the figures here, too.")
+    given = arguments.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    pin(LOAD)
+    with LocalRedis().running() as server:
+        figures = run(server.url, given)
+        if asyncio.iscoroutine(figures):
+            figures = uvloop.run(figures)
+    for name, value in figures.items():
+        print(f"{name:<56}{value:>14,}")
+    if given.json is not None:
+        given.json.write_text(json.dumps(figures, indent=2) + "\n")
