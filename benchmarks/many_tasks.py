@@ -18,6 +18,15 @@ from benchmarks.rig import Subscriber, join, measured, ours, peer, percentile, s
 RATE = 30
 
 
+async def begun(opened: list[Subscriber]) -> None:
+    """All of them have something."""
+    async with asyncio.timeout(120):
+        for each in opened:
+            while not each.stamps:
+                assert not each.closed.done(), each.closed
+                await asyncio.sleep(0.1)
+
+
 async def watched(opened: list[Subscriber], latencies: list[float], pid: int, seconds: int) -> Any:
     """All of them, once all are there, for so long."""
     await asyncio.sleep(1)
@@ -51,8 +60,7 @@ async def service_with(redis_url: str, count: int, seconds: int) -> dict[str, fl
             some = range(first, min(count, first + 20))
             paths = await asyncio.gather(*(start(client, tokens, RATE) for _ in some))
             opened += [await join(address, path, latencies) for path in paths]
-        while not all(each.stamps for each in opened):
-            await asyncio.sleep(0.1)
+        await begun(opened)
         figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
         await asyncio.gather(*(each.closed for each in opened))
         assert {each.stamps for each in opened} == {tokens}, "not every token arrived"
@@ -65,8 +73,7 @@ async def relay_with(count: int, seconds: int) -> dict[str, float]:
     async with upstream() as url:
         with peer("relay", "--upstream", url, "--tokens", str(tokens)) as (address, pid):
             opened = [await join(address, "/", latencies) for _ in range(count)]
-            while not all(each.stamps for each in opened):
-                await asyncio.sleep(0.1)
+            await begun(opened)
             figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
     return figures
 

@@ -65,7 +65,9 @@ class Upstream(asyncio.Protocol):
         self.transport.write(_HEAD)
         if rate:
             self.left = tokens
-            self._paces.setdefault(rate, Pace(rate)).add(self)
+            if rate not in self._paces:
+                self._paces[rate] = Pace(rate)
+            self._paces[rate].add(self)
         else:
             self._block, self._blocks = (_PIECE % " token" * 100).encode(), tokens // 100
             self.resume_writing()

@@ -38,6 +38,7 @@ class OpenAIModel:
             base_url=base_url,
             max_retries=0,
             timeout=httpx2.Timeout(silence, connect=CONNECT_TIMEOUT),
+            http_client=openai.DefaultAioHttpClient(),
         )
         self._api_key = api_key
         self._refused: dict[str, frozenset[str]] = {}

@@ -54,6 +54,11 @@ class Connection(Protocol):
         StoreUnavailable. Never repeats a command by itself."""
         ...
 
+    async def call_along(self, *words: Word) -> Any:
+        """The same for a command whose answer is short: where that saves something, those made at
+        the same time go in one round trip."""
+        ...
+
     async def listen(self) -> Listener: ...
 
     async def aclose(self) -> None: ...
@@ -67,19 +72,20 @@ class Script:
     """One of scripts/*.lua: called by its hash, and sent whole where the server does not know it
     (yet, or any more)."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, *, long: bool = False) -> None:
+        """`long`: whether its answer may be."""
         folder = files("adapters.redis").joinpath("scripts")
         parts = [folder.joinpath(f"{each}.lua").read_text() for each in ("shared", name)]
         self._source = "\n".join([f"local publish = '{connection.publish}'", *parts])
         self._hash = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
-        self._connection = connection
+        self._call = connection.call if long else connection.call_along
 
     async def __call__(self, keys: list[str], args: Iterable[Word] = ()) -> Any:
         words = (len(keys), *keys, *args)
         try:
-            return await self._connection.call("EVALSHA", self._hash, *words)
+            return await self._call("EVALSHA", self._hash, *words)
         except UnknownScript:
-            return await self._connection.call("EVAL", self._source, *words)
+            return await self._call("EVAL", self._source, *words)
 
 
 _MEANINGS = {

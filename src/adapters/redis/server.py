@@ -7,7 +7,7 @@ was published in between would be missed.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -21,6 +21,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 from adapters.redis.address import Address
 from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
 from application.cancellation import end_tasks
+from application.gathering import Gathering
 from application.ports import StoreUnavailable
 
 HEALTH_CHECK = 5
@@ -32,6 +33,8 @@ UNANSWERED_LIMIT = 2
 noticed within three seconds."""
 
 
+PIPELINES, PIPELINE_LIMIT = 4, 128
+"""Pipelines under way at once, and commands in one."""
 LISTENERS = 2
 """Connections beside those for commands: the one that listens, and the next while it is closed."""
 
@@ -62,11 +65,27 @@ class ServerConnection:
         self.client = client
         self._sentinel = sentinel
         self._free = asyncio.Semaphore(connections)
+        self._along: Gathering[Sequence[Word], Any] = Gathering(
+            self._pipeline, at_once=PIPELINES, limit=PIPELINE_LIMIT
+        )
 
     async def call(self, *words: Word) -> Any:
         with _translated():
             async with self._free:
                 return await self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    async def call_along(self, *words: Word) -> Any:
+        with _translated():
+            return await self._along(words)
+
+    async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
+        async with self._free:
+            if len(commands) == 1:
+                return [await self.client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+            pipeline = self.client.pipeline(transaction=False)
+            for words in commands:
+                pipeline.execute_command(*words)
+            return await pipeline.execute(raise_on_error=False)
 
     async def listen(self) -> Listener:
         listener = ServerListener(self.client)
@@ -119,6 +138,9 @@ class ClusterConnection:
                 # away from others that came at the same time.
                 await self.client.initialize()
                 return await self.client.execute_command(*words)
+
+    async def call_along(self, *words: Word) -> Any:
+        return await self.call(*words)
 
     async def listen(self) -> Listener:
         with _translated():

@@ -52,7 +52,7 @@ class RedisTaskLog:
         self._commit = Script(connection, "commit")
         self._revoke = Script(connection, "revoke")
         self._note = Script(connection, "note")
-        self._read = Script(connection, "read")
+        self._read = Script(connection, "read", long=True)
 
     async def create(self, submitted: Change) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)

@@ -1,0 +1,72 @@
+"""Calls made at the same time, carried out together: where one call with many items costs hardly
+more than one with a single item, whoever is idle calls at once, and whoever is busy calls less
+often, with more at a time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class Gathering(Generic[Item, Answer]):
+    def __init__(
+        self,
+        carry_out: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        at_once: int,
+        limit: int,
+    ) -> None:
+        """`carry_out` answers each of its items, at most `limit`, or raises for all. At most
+        `at_once` of its calls are under way."""
+        self._carry_out = carry_out
+        self._at_once = at_once
+        self._limit = limit
+        self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._calls: set[asyncio.Task[None]] = set()
+        self._starting = False
+
+    async def __call__(self, item: Item) -> Answer:
+        """The answer to this one item. Raises what was answered or raised for it."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((item, answer))
+        if not self._starting and len(self._calls) < self._at_once:
+            # Not yet: others that are about to run may have something to call, too.
+            self._starting = True
+            loop.call_soon(self._start)
+        return await answer
+
+    def _start(self) -> None:
+        self._starting = False
+        while self._waiting and len(self._calls) < self._at_once:
+            taken, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+            # A call for many belongs to none of them.
+            call = asyncio.create_task(self._call(taken), context=Context())
+            self._calls.add(call)
+            call.add_done_callback(self._done)
+
+    def _done(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._start()
+
+    async def _call(self, taken: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        answers: Sequence[Answer | Exception]
+        try:
+            answers = await self._carry_out([item for item, _ in taken])
+        except asyncio.CancelledError:
+            for _, future in taken:
+                future.cancel()
+            raise
+        except Exception as error:
+            answers = [error] * len(taken)
+        for (_, future), answer in zip(taken, answers, strict=True):
+            if future.done():  # whoever asked has gone
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
