@@ -1,8 +1,8 @@
-"""What the benchmarks stand on: an OpenAI-compatible upstream, the service in a process of its own,
-subscribers, and how figures are taken and shown.
+"""What the benchmarks stand on: an OpenAI-compatible upstream, a queue, the service in a process of
+its own, subscribers, and how figures are taken and shown.
 
 On a machine with two cores or more the service (or what it is compared with) has one to itself;
-Redis, upstream and clients share another. Nothing here is measured itself.
+Redis, upstream, queue and clients share another. Nothing here is measured itself.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import os
 import re
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,8 @@ import httpx
 import uvloop
 from tests.redis_server import LocalRedis
 
+from entrypoints.local_qstash.delivery import sign
+
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 
 SERVER, LOAD = {1}, {0}
@@ -36,6 +39,7 @@ SLOTS = 20
 _PIECE = 'data: {"model":"bench","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
 _FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _ID, _END = b"\nid: ", b'"type":"end"'
 _ENDS = re.compile(rb'"type": ?"end"')
 _STAMP = re.compile(rb"(\d+);")
@@ -57,7 +61,7 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._request += data
         head, found, body = self._request.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        length = LENGTH.search(head)
         if not found or len(body) < int(length[1] if length else 0):
             return
         self._request = b""
@@ -126,6 +130,73 @@ async def upstream() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
 
+class Queue:
+    """Speaks as much of QStash as a publisher hears, and delivers each message once, to where the
+    service is; without such an address it keeps them."""
+
+    KEY = "sig_bench"
+
+    def __init__(self, url: str) -> None:
+        self.address: str | None = None
+        self.messages = 0
+        self.settings = {
+            "QSTASH_URL": url,
+            "QSTASH_TOKEN": "bench",
+            "QSTASH_CURRENT_SIGNING_KEY": self.KEY,
+            "QSTASH_NEXT_SIGNING_KEY": self.KEY,
+            "BASE_URL": "http://longtask.test",
+        }
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = LENGTH.search(head)
+                body = await reader.readexactly(int(length[1]) if length else 0)
+                path = head.split(b" ", 2)[1].decode()
+                answer: Any
+                if path == "/v2/batch":
+                    batch = json.loads(body)
+                    answer = [self._take(each["destination"], each["body"]) for each in batch]
+                else:
+                    answer = self._take(path.removeprefix("/v2/publish/"), body.decode())
+                data = json.dumps(answer).encode()
+                writer.write(
+                    b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\n"
+                    b"content-length: %d\r\n\r\n%b" % (len(data), data)
+                )
+        writer.close()
+
+    def _take(self, url: str, body: str) -> dict[str, str]:
+        self.messages += 1
+        if self.address is not None:
+            delivery = asyncio.create_task(self._deliver(self.address, url, body.encode()))
+            self._deliveries.add(delivery)
+            delivery.add_done_callback(self._deliveries.discard)
+        return {"messageId": f"msg_{self.messages}"}
+
+    async def _deliver(self, address: str, url: str, body: bytes) -> None:
+        host, path = urlsplit(address), urlsplit(url).path
+        reader, writer = await asyncio.open_connection(host.hostname, host.port)
+        signature = sign(self.KEY, url, body, int(time.time()))
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: bench\r\nUpstash-Signature: {signature}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        await reader.read()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def queue() -> AsyncIterator[Queue]:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    taking = Queue(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    async with await asyncio.start_server(taking.serve, sock=listener):
+        yield taking
+
+
 def pin(cores: set[int], pid: int = 0) -> None:
     if (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(pid, cores)
@@ -184,8 +255,10 @@ def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
 @contextlib.asynccontextmanager
 async def ours(redis_url: str) -> AsyncIterator[tuple[str, int, httpx.AsyncClient]]:
     """The service on Redis and on the upstream: address, process id, and a client of it."""
-    async with upstream() as upstream_url:
-        with service(upstream_url, REDIS_URL=redis_url) as (address, pid):
+    async with upstream() as upstream_url, queue() as taking:
+        settings = {**taking.settings, "REDIS_URL": redis_url}
+        with service(upstream_url, **settings) as (address, pid):
+            taking.address = address
             async with httpx.AsyncClient(base_url=address, timeout=60) as client:
                 yield address, pid, client
 

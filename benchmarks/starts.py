@@ -7,54 +7,23 @@ JSON object, on the same uvicorn.
 
 import argparse
 import asyncio
-import contextlib
 import json
-import re
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
-from benchmarks.rig import connected, measured, medians, peer, percentile, service, used
+from benchmarks.rig import (
+    LENGTH,
+    connected,
+    measured,
+    medians,
+    peer,
+    percentile,
+    queue,
+    service,
+    used,
+)
 
 _BODY = json.dumps({"prompt": "Why is the sky blue?"}).encode()
-_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-
-
-class Queue:
-    """Speaks as much of QStash as a publisher hears: one message, or a batch of them."""
-
-    def __init__(self) -> None:
-        self.messages = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = _LENGTH.search(head)
-                body = await reader.readexactly(int(length[1]) if length else 0)
-                answer: Any
-                if head.startswith(b"POST /v2/batch"):
-                    answer = [self._take() for _ in json.loads(body)]
-                else:
-                    answer = self._take()
-                data = json.dumps(answer).encode()
-                writer.write(
-                    b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\n"
-                    b"content-length: %d\r\n\r\n%b" % (len(data), data)
-                )
-        writer.close()
-
-    def _take(self) -> dict[str, str]:
-        self.messages += 1
-        return {"messageId": f"msg_{self.messages}"}
-
-
-@contextlib.asynccontextmanager
-async def queue() -> AsyncIterator[tuple[str, Queue]]:
-    taken = Queue()
-    server = await asyncio.start_server(taken.serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", taken
 
 
 class Client(asyncio.Protocol):
@@ -79,7 +48,7 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._answer += data
         head, found, body = self._answer.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
+        length = LENGTH.search(head)
         if not found or len(body) < int(length[1] if length else 0):
             return
         assert head.startswith(b"HTTP/1.1 " + self._status), self._answer
@@ -127,26 +96,17 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for _ in range(given.repeats):
         found: dict[str, float] = {}
-        async with queue() as (queue_url, taken):
-            settings = {"QSTASH_URL": queue_url, **_SECRETS}
-            with service("", REDIS_URL=redis_url, **settings) as (address, pid):
+        async with queue() as taking:
+            settings = {**taking.settings, "REDIS_URL": redis_url}
+            with service("http://127.0.0.1:1", **settings) as (address, pid):
                 figures = await pressed(address, pid, start, b"202", given.clients, given.seconds)
-                assert taken.messages > figures["per_second"] * given.seconds / 2
-                found |= {f"F_start_{key}": value for key, value in figures.items()}
+            assert taking.messages > figures["per_second"] * given.seconds / 2
+            found |= {f"F_start_{key}": value for key, value in figures.items()}
         with peer("litestar") as (address, pid):
             figures = await pressed(address, pid, empty, b"200", given.clients, given.seconds)
             found |= {f"F_litestar_{key}": value for key, value in figures.items()}
         runs.append(found)
     return medians(runs)
-
-
-_SECRETS = {
-    "QSTASH_TOKEN": "bench",
-    "QSTASH_CURRENT_SIGNING_KEY": "sig_bench_current",
-    "QSTASH_NEXT_SIGNING_KEY": "sig_bench_next",
-    "BASE_URL": "http://127.0.0.1:1",
-    "OPENAI_API_KEY": "",
-}
 
 
 if __name__ == "__main__":

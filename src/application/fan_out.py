@@ -38,6 +38,7 @@ class Inbox:
         "_closed",
         "_gap",
         "_limit",
+        "_loop",
         "_size",
         "_timer",
         "_waiting",
@@ -47,7 +48,10 @@ class Inbox:
         "heard",
     )
 
-    def __init__(self, limit: int, watch: FeedWatch | None) -> None:
+    def __init__(
+        self, limit: int, watch: FeedWatch | None, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._loop = loop
         self._limit = limit
         self._watch = watch
         self._waiting: list[Batch] = []
@@ -90,7 +94,7 @@ class Inbox:
     ) -> Sequence[Batch] | Gap | None:
         if not (self._waiting or self._gap or self._closed):
             # A bare future and timer: asyncio.wait_for would cost a multiple.
-            loop = asyncio.get_running_loop()
+            loop = self._loop
             self.cursor, self.heard = cursor, loop.time()
             self._wakeup = loop.create_future()
             self._timer = loop.call_later(timeout, self._look, timeout)
@@ -111,10 +115,9 @@ class Inbox:
         return batches
 
     def _look(self, timeout: float) -> None:
-        loop = asyncio.get_running_loop()
-        left = self.heard + timeout - loop.time()
+        left = self.heard + timeout - self._loop.time()
         if left > 0:
-            self._timer = loop.call_later(left, self._look, timeout)
+            self._timer = self._loop.call_later(left, self._look, timeout)
         else:
             self._wake()
 
@@ -146,10 +149,12 @@ class FanOut:
 
     def join(self, task_id: str) -> Inbox:
         """A subscription that somebody has to end with `leave`."""
-        inbox = Inbox(self._queue_limit, self._watch)
+        if (crowd := self._crowds.get(task_id)) is None:
+            crowd = self._crowds[task_id] = _Crowd()
+        inbox = Inbox(self._queue_limit, self._watch, crowd.loop)
         if self._closed:
             inbox.close()
-        self._crowds.setdefault(task_id, _Crowd()).inboxes.add(inbox)
+        crowd.inboxes.add(inbox)
         return inbox
 
     def leave(self, task_id: str, inbox: Inbox) -> None:
@@ -181,9 +186,10 @@ class FanOut:
 class _Crowd:
     """The subscribers of one task."""
 
-    __slots__ = ("_rested", "_scheduled", "inboxes", "published")
+    __slots__ = ("_rested", "_scheduled", "inboxes", "loop", "published")
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()  # asked once: Python makes a system call of it
         self.inboxes: set[Inbox] = set()
         self.published: list[Batch] = []
         self._scheduled = False
@@ -193,16 +199,16 @@ class _Crowd:
         self.published.append(batch)
         if not self._scheduled:
             self._scheduled = True
-            loop, rest = asyncio.get_running_loop(), self._rested - time.monotonic()
+            rest = self._rested - time.monotonic()
             if rest > 0:
-                loop.call_later(rest, self._deliver)
+                self.loop.call_later(rest, self._deliver)
             else:
-                loop.call_soon(self._deliver)
+                self.loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
         self._scheduled = False
         batches, self.published = self.published, []
-        began, now = time.monotonic(), asyncio.get_running_loop().time()
+        began, now = time.monotonic(), self.loop.time()
         for batch in _joined(batches):
             _give(batch, self.inboxes, now)
         ended = time.monotonic()

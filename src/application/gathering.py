@@ -28,10 +28,12 @@ class Gathering(Generic[Item, Answer]):
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._calls: set[asyncio.Task[None]] = set()
         self._starting = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, item: Item) -> Answer:
         """The answer to this one item. Raises what was answered or raised for it."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop or asyncio.get_running_loop()
+        self._loop = loop  # asked once: Python makes a system call of it
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, answer))
         if not self._starting and len(self._calls) < self._at_once:

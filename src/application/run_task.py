@@ -12,6 +12,7 @@ reading from the model pauses once too much does. An order to stop leaves attemp
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from application.cancellation import end_tasks
 from application.ports import (
     Busy,
     Clock,
+    Cursor,
     Delivery,
     EventFeed,
     FeedClosed,
@@ -261,13 +263,12 @@ class RunTask:
     async def _outlasting(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call of the store that may be repeated, for up to a lease while it is away: no
         longer, since another may have the task by then. Raises StoreUnavailable."""
-        clock = asyncio.get_running_loop().time
-        until, pause = clock() + self._lease, FIRST_PAUSE
+        until, pause = time.monotonic() + self._lease, FIRST_PAUSE
         while True:
             try:
                 return await call()
             except StoreUnavailable as error:
-                if clock() + pause > until:
+                if time.monotonic() + pause > until:
                     raise
                 log.warning("store unavailable, trying again", error=str(error))
             await asyncio.sleep(pause)
@@ -348,13 +349,18 @@ class RunTask:
     async def _watch(self, attempt: Attempt, live: Subscription) -> NoReturn:
         """Raise as soon as the feed tells that the task ended: this attempt did not end it, since
         it stops watching before it does."""
+        cursor: Cursor | None = None
         try:
             while True:
-                received = await live.receive(3600.0)
+                received = await live.receive(3600.0, cursor)
                 if isinstance(received, Gap):
                     await self._hold(attempt)  # refused if the end was what we missed
-                elif received and received[-1].closes:
-                    raise _SettledElsewhere
+                elif received:
+                    last = received[-1]
+                    if last.closes:
+                        raise _SettledElsewhere
+                    # What we add ourselves is let pass without waking us.
+                    cursor = Cursor(last.epoch, last.last, lambda _: True)
         except FeedClosed:
             # We are stopping. In the time that is left, only a refusal will tell.
             await asyncio.Event().wait()

@@ -49,6 +49,8 @@ class RedisEventFeed:
         self._channels: dict[str, _Channel] = {}
         self._listener: Listener | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._untold: set[str] = set()
+        self._telling: asyncio.Task[None] | None = None
         self._sending = asyncio.Lock()
 
     @contextlib.asynccontextmanager
@@ -58,7 +60,7 @@ class RedisEventFeed:
         channel.subscribers += 1
         try:
             if channel.subscribers == 1:
-                await self._tell(name)
+                self._tell(name)
             await self._wait_for(channel)
             yield inbox
         finally:
@@ -66,7 +68,7 @@ class RedisEventFeed:
             channel.subscribers -= 1
             if channel.subscribers == 0:
                 del self._channels[name]
-                await self._tell(name)
+                self._tell(name)
 
     def close(self) -> None:
         """End every subscription, now and from now on."""
@@ -74,8 +76,7 @@ class RedisEventFeed:
 
     async def aclose(self) -> None:
         self.close()
-        if self._listening is not None:
-            await end_tasks([self._listening])
+        await end_tasks([each for each in (self._listening, self._telling) if each is not None])
 
     async def _wait_for(self, channel: _Channel) -> None:
         try:
@@ -84,23 +85,28 @@ class RedisEventFeed:
         except TimeoutError:
             raise StoreUnavailable("Redis confirms no subscription") from None
 
-    async def _tell(self, name: str) -> None:
-        """Bring the server's mind in line with ours about one channel. One command at a time and
-        by what is wanted when it is sent, so that none overtakes another. Without a listener
-        nothing is sent: a new one subscribes to all that is wanted by itself."""
+    def _tell(self, name: str) -> None:
+        """Bring the server's mind in line with ours about one channel, soon."""
+        # What is started here outlives the request that happens to come first, whose ids its log
+        # lines must not carry.
         if self._listening is None:
-            # It outlives the request that happens to come first, whose ids its log lines must not
-            # carry.
             self._listening = asyncio.create_task(self._listen(), context=Context())
-        if self._listener is None:
-            return
+        self._untold.add(name)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_all(), context=Context())
+
+    async def _tell_all(self) -> None:
+        """One command at a time and by what is wanted when it is sent, so that none overtakes
+        another; as many channels in it as there are, since a crowd comes at once. Without a
+        listener nothing is sent: a new one subscribes to all that is wanted by itself."""
         async with self._sending:
-            if self._listener is not None:
+            while self._untold and self._listener is not None:
+                names, self._untold = self._untold, set()
                 with contextlib.suppress(StoreUnavailable):
-                    if name in self._channels:
-                        await self._listener.subscribe([name])
-                    else:
-                        await self._listener.unsubscribe(name)
+                    if wanted := names & self._channels.keys():
+                        await self._listener.subscribe(wanted)
+                    if unwanted := names - wanted:
+                        await self._listener.unsubscribe(unwanted)
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE
@@ -110,6 +116,7 @@ class RedisEventFeed:
                 listener = await self._connection.listen()
                 async with self._sending:
                     self._listener = listener
+                    self._untold.clear()
                     if self._channels:
                         await listener.subscribe(list(self._channels))
                 async for heard in listener.messages():

@@ -102,10 +102,13 @@ class RestListener:
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         for channel in channels:
+            if channel in self._streams:  # let go of and wanted again, before that was said
+                await self.unsubscribe([channel])
             self._open(channel)
 
-    async def unsubscribe(self, channel: str) -> None:
-        await end_tasks([self._streams.pop(channel).reading])
+    async def unsubscribe(self, channels: Iterable[str]) -> None:
+        known = [channel for channel in channels if channel in self._streams]
+        await end_tasks([self._streams.pop(channel).reading for channel in known])
 
     async def messages(self) -> AsyncIterator[Confirmed | Published]:
         while True:
