@@ -12,6 +12,10 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
+class UnansweredCall(Exception):
+    """Raised when there are not as many answers as calls: nobody knows whose is whose."""
+
+
 class Gathering(Generic[Item, Answer]):
     def __init__(
         self,
@@ -59,6 +63,8 @@ class Gathering(Generic[Item, Answer]):
         answers: Sequence[Answer | Exception]
         try:
             answers = await self._carry_out([item for item, _ in taken])
+            if len(answers) != len(taken):
+                raise UnansweredCall(f"{len(answers)} answers to {len(taken)} calls")  # noqa: TRY301
         except asyncio.CancelledError:
             for _, future in taken:
                 future.cancel()

@@ -1,9 +1,10 @@
 """TaskQueue on QStash's HTTP API, v2."""
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import httpx
 from qstash import AsyncQStash
@@ -12,14 +13,19 @@ from qstash.errors import (
     QStashError,
     RateLimitExceededError,
 )
-from qstash.message import PublishResponse
+from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
 from adapters.qstash.message import encode
+from application.gathering import Gathering
 from application.ports import QueueRefused, QueueUnavailable
 from domain.task import Task
 
 T = TypeVar("T")
+_Message = dict[str, Any]  # the parameters of the SDK's publish
 
+CALLS, BATCH, BATCHED_SIZE = 4, 32, 32 * 1024
+"""Calls under way at once, above which messages wait for each other; messages in one call; and
+characters of a message above which it goes by itself."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. Its reset header is a moment of its own clock."""
 
@@ -51,6 +57,7 @@ class QStashQueue:
         self._retry_delay = retry_delay
         self._timeout = timeout
         self._forwarded = forwarded
+        self._gathered = Gathering(self._publish_all, at_once=CALLS, limit=BATCH)
         # The SDK writes a number as seconds, the way of QStash: "90s".
         self._delivery_timeout = None if delivery_timeout is None else math.ceil(delivery_timeout)
 
@@ -59,20 +66,42 @@ class QStashQueue:
         await self._client.http._client.aclose()
 
     async def enqueue(self, task: Task, occasion: str = "") -> str:
-        answer = await self._call(
-            self._client.message.publish(
-                url=self._webhook_url,
-                body=encode(task, self._retries),
-                content_type="application/json",
-                headers=self._forwarded(),  # the SDK marks them as to be forwarded
-                retries=self._retries,
-                retry_delay=self._retry_delay,
-                failure_callback=self._failure_url,
-                timeout=self._delivery_timeout,
-                deduplication_id=f"{task.id}-{occasion}" if occasion else task.id,
-                label="longtask",
-            )
+        body = encode(task, self._retries).decode()
+        message = _Message(
+            url=self._webhook_url,
+            body=body,
+            content_type="application/json",
+            headers=self._forwarded(),  # the SDK marks them as to be forwarded
+            retries=self._retries,
+            retry_delay=self._retry_delay,
+            failure_callback=self._failure_url,
+            deduplication_id=f"{task.id}-{occasion}" if occasion else task.id,
+            label="longtask",
         )
+        if self._delivery_timeout is not None:
+            message["timeout"] = self._delivery_timeout
+        if len(body) > BATCHED_SIZE:
+            return await self._publish(message)
+        return await self._gathered(message)
+
+    async def _publish_all(self, messages: Sequence[_Message]) -> Sequence[str | Exception]:
+        """In one call, unless there is only one. If QStash refuses any of them, each by itself:
+        one that it took already has the same id again."""
+        if len(messages) > 1:
+            batch = cast("list[BatchRequest]", messages)
+            with contextlib.suppress(QueueRefused, LookupError):
+                answers = await self._call(self._client.message.batch(batch))
+                return [each.message_id for each in answers if isinstance(each, BatchResponse)]
+        return await asyncio.gather(*map(self._attempt, messages))
+
+    async def _attempt(self, message: _Message) -> str | Exception:
+        try:
+            return await self._publish(message)
+        except (QueueUnavailable, QueueRefused) as error:
+            return error
+
+    async def _publish(self, message: _Message) -> str:
+        answer = await self._call(self._client.message.publish(**message))
         if not isinstance(answer, PublishResponse):
             raise QueueRefused("the queue's answer was not that of one destination")
         return answer.message_id
