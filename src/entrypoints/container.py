@@ -32,6 +32,7 @@ from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from entrypoints import __version__
 from entrypoints.http.access import Access
+from entrypoints.http.event_stream import Frames
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
@@ -197,6 +198,7 @@ class Container(containers.DeclarativeContainer):
     model = providers.Singleton(_watched_model, settings, metrics, tracing)
 
     access = providers.Singleton(_access, settings)
+    frames = providers.Singleton(Frames)
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     admission = providers.Singleton(
         Admission,

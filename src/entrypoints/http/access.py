@@ -11,10 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
-from litestar.middleware.base import DefineMiddleware
+from litestar.handlers import BaseRouteHandler
 
 from application.admission import Caller
 from entrypoints.api_keys import ApiKey, name_of
@@ -34,6 +32,19 @@ class Access:
         self._keys = keys
         self._secret = secret
         self._link_ttl = link_ttl
+
+    async def guard(
+        self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+    ) -> None:
+        """Let nobody past who may not, and tell the handler who it is (`request.user`)."""
+        address = connection.client.host if connection.client else ""
+        token = connection.query_params.get("token")
+        authorization = connection.headers.get("authorization", "")
+        if token is not None and not authorization and handler.opt.get(BY_LINK):
+            task_id = connection.query_params.get("taskId")
+            connection.scope["user"] = self.by_link(token, task_id, address)
+        else:
+            connection.scope["user"] = self.by_key(authorization, address)
 
     def by_key(self, authorization: str, address: str) -> Caller:
         """Whoever sent this header. Raises a problem (401)."""
@@ -87,31 +98,6 @@ class Access:
             }
             query["token"] = jwt.encode(claims, self._secret, _ALGORITHM)
         return f"{STREAM_PATH}?{urlencode(query)}"
-
-
-class Authentication(AbstractAuthenticationMiddleware):
-    def __init__(self, app: Any, access: Access) -> None:
-        super().__init__(app)
-        self._access = access
-
-    async def authenticate_request(
-        self, connection: ASGIConnection[Any, Any, Any, Any]
-    ) -> AuthenticationResult:
-        address = connection.client.host if connection.client else ""
-        token = connection.query_params.get("token")
-        authorization = connection.headers.get("authorization", "")
-        if token is not None and not authorization and connection.route_handler.opt.get(BY_LINK):
-            task_id = connection.query_params.get("taskId")
-            return AuthenticationResult(self._access.by_link(token, task_id, address), None)
-        return AuthenticationResult(self._access.by_key(authorization, address), None)
-
-
-def authentication(access: Access) -> DefineMiddleware:
-    return DefineMiddleware(Authentication, access=access)
-
-
-async def caller_of(request: Request[Caller, Any, Any]) -> Caller:
-    return request.user
 
 
 def _unauthorized(kind: str, detail: str) -> Exception:

@@ -20,9 +20,7 @@ from application.admission import STREAM_TTL
 from application.cancellation import end_tasks
 from entrypoints import __version__
 from entrypoints.container import Container, close_connections
-from entrypoints.http.access import authentication, caller_of
 from entrypoints.http.bodies import describe_bounds
-from entrypoints.http.event_stream import Frames
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.page import page_handlers
 from entrypoints.http.problems import problem_details_plugin
@@ -39,7 +37,7 @@ def create_app(container: Container) -> ASGIApp:
     settings, access = container.settings(), container.access()
     app = Litestar(
         route_handlers=[
-            Router("/", route_handlers=[TaskController], middleware=[authentication(access)]),
+            Router("/", route_handlers=[TaskController], guards=[access.guard]),
             qstash_router(settings.development, access),
             healthz,
             readyz,
@@ -47,7 +45,7 @@ def create_app(container: Container) -> ASGIApp:
             *page_handlers(),
             create_static_files_router(ASSETS_PATH, [Path(static_path)], include_in_schema=False),
         ],
-        dependencies=_dependencies(container, settings.default_model),
+        dependencies={"parts": Provide(lambda: container, sync_to_thread=False)},
         plugins=[problem_details_plugin(container.metrics())],
         openapi_config=_openapi(),
         cors_config=_cors(settings.origins),
@@ -57,37 +55,6 @@ def create_app(container: Container) -> ASGIApp:
     )
     describe_bounds(app.openapi_schema.components.schemas or {})
     return RequestLog(app, container.tracing())
-
-
-def _dependencies(container: Container, default_model: str) -> dict[str, Provide]:
-    frames = Frames()
-    sources: dict[str, Callable[[], Any]] = {
-        "access": container.access,
-        "admission": container.admission,
-        "start_task": container.start_task,
-        "get_task": container.get_task,
-        "follow_task": container.follow_task,
-        "cancel_task": container.cancel_task,
-        "run_task": container.run_task,
-        "settle_undelivered": container.settle_undelivered,
-        "deliveries": container.deliveries,
-        "tasks": container.tasks,
-        "queue": container.queue,
-        "clock": container.clock,
-        "ids": container.ids,
-        "default_model": lambda: default_model,
-        "frames": lambda: frames,
-        "metrics": container.metrics,
-    }
-    provided = {name: _provide(source) for name, source in sources.items()}
-    return {**provided, "caller": Provide(caller_of)}
-
-
-def _provide(source: Callable[[], Any]) -> Provide:
-    def give() -> Any:
-        return source()
-
-    return Provide(give, sync_to_thread=False)
 
 
 def _connections(container: Container) -> Callable[[Litestar], Any]:

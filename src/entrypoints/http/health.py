@@ -7,7 +7,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from adapters.prometheus import CONTENT_TYPE, Metrics
+from adapters.prometheus import CONTENT_TYPE
 from application.ports import (
     QueueRefused,
     QueueUnavailable,
@@ -15,7 +15,7 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
-from application.run_task import RunTask
+from entrypoints.container import Container
 from entrypoints.http.bodies import HealthBody
 
 log = structlog.get_logger(__name__)
@@ -28,13 +28,11 @@ async def healthz() -> HealthBody:
 
 @get("/readyz", tags=["operation"], summary="Whether store and queue can be reached")
 async def readyz(
-    tasks: NamedDependency[SkipValidation[TaskLog]],
-    queue: NamedDependency[SkipValidation[TaskQueue]],
-    run_task: NamedDependency[RunTask],
+    parts: NamedDependency[SkipValidation[Container]],
 ) -> Response[HealthBody]:
-    store, queue_state = await asyncio.gather(_state(tasks), _state(queue))
-    checks = {"store": store, "queue": queue_state}
-    if run_task.stopping:
+    store, queue = await asyncio.gather(_state(parts.tasks()), _state(parts.queue()))
+    checks = {"store": store, "queue": queue}
+    if parts.run_task().stopping:
         checks["process"] = "stopping"
     ready = set(checks.values()) == {"ok"}
     body = HealthBody("ready" if ready else "not ready", checks)
@@ -57,5 +55,5 @@ async def _state(part: TaskLog | TaskQueue) -> str:
 
 
 @get("/metrics", tags=["operation"], summary="Figures for Prometheus", media_type=CONTENT_TYPE)
-async def metrics_page(metrics: NamedDependency[Metrics]) -> bytes:
-    return metrics.exposition()
+async def metrics_page(parts: NamedDependency[SkipValidation[Container]]) -> bytes:
+    return parts.metrics().exposition()

@@ -12,13 +12,13 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
 from adapters.prometheus import Metrics
-from adapters.qstash import DeliveryReader, ForgedDelivery, MalformedDelivery
+from adapters.qstash import ForgedDelivery, MalformedDelivery
 from application.admission import Caller
-from application.ports import Clock, Delivery, TaskIds
-from application.run_task import Again, Done, Failed, Full, RunTask, Verdict
-from application.settle_task import SettleUndelivered
+from application.ports import Delivery
+from application.run_task import Again, Done, Failed, Full, Verdict
 from domain.task import check_task_id
-from entrypoints.http.access import Access, authentication
+from entrypoints.container import Container
+from entrypoints.http.access import Access
 from entrypoints.http.bodies import StartBody
 from entrypoints.http.problems import documented, problem, retry_after_header
 
@@ -44,21 +44,20 @@ class QStashController(Controller):
     async def webhook(
         self,
         request: Request[Any, Any, Any],
-        deliveries: NamedDependency[DeliveryReader],
-        run_task: NamedDependency[RunTask],
-        metrics: NamedDependency[Metrics],
+        parts: NamedDependency[SkipValidation[Container]],
     ) -> Response[Any]:
+        metrics = parts.metrics()
         headers = request.headers
         body = await request.body()
         try:
-            delivery = await deliveries.task(headers.get("upstash-signature"), body)
+            delivery = await parts.deliveries().task(headers.get("upstash-signature"), body)
         except (ForgedDelivery, MalformedDelivery) as error:
             raise _refused(error, headers.get("upstash-message-id"), metrics) from error
         structlog.contextvars.bind_contextvars(
             task_id=delivery.task_id, message_id=headers.get("upstash-message-id")
         )
         with metrics.running.track_inprogress():
-            verdict = await run_task(delivery)
+            verdict = await parts.run_task()(delivery)
         return _answer(delivery.task_id, verdict, metrics)
 
     @post(
@@ -71,20 +70,18 @@ class QStashController(Controller):
     async def failure(
         self,
         request: Request[Any, Any, Any],
-        deliveries: NamedDependency[DeliveryReader],
-        settle_undelivered: NamedDependency[SettleUndelivered],
-        metrics: NamedDependency[Metrics],
+        parts: NamedDependency[SkipValidation[Container]],
     ) -> dict[str, Any]:
         message_id = request.headers.get("upstash-message-id")
         body = await request.body()
         try:
-            delivery, source = await deliveries.failure(
+            delivery, source = await parts.deliveries().failure(
                 request.headers.get("upstash-signature"), body
             )
         except (ForgedDelivery, MalformedDelivery) as error:
-            raise _refused(error, message_id, metrics) from error
+            raise _refused(error, message_id, parts.metrics()) from error
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
-        task = await settle_undelivered(delivery, source)
+        task = await parts.settle_undelivered()(delivery, source)
         return {"success": True, "taskId": task.id, "status": task.status.value}
 
 
@@ -98,32 +95,25 @@ class DevelopmentController(Controller):
     @get("/webhook", summary="Run a task without the queue (development only)")
     async def run(
         self,
-        caller: NamedDependency[Caller],
+        request: Request[Caller, Any, Any],
+        parts: NamedDependency[SkipValidation[Container]],
         prompt: Annotated[str, QueryParameter(name="prompt", description="The prompt.")],
-        run_task: NamedDependency[RunTask],
-        default_model: NamedDependency[str],
-        clock: NamedDependency[SkipValidation[Clock]],
-        ids: NamedDependency[SkipValidation[TaskIds]],
-        metrics: NamedDependency[Metrics],
         task_id: Annotated[
             str | None, QueryParameter(name="taskId", description="Its id; one is made without.")
         ] = None,
     ) -> Response[Any]:
-        request = StartBody(prompt=prompt).request(default_model)
-        now = clock.now()
-        task_id = ids.next(now) if task_id is None else check_task_id(task_id)
+        wanted = StartBody(prompt=prompt).request(parts.settings().default_model)
+        now = parts.clock().now()
+        task_id = parts.ids().next(now) if task_id is None else check_task_id(task_id)
         structlog.contextvars.bind_contextvars(task_id=task_id)
-        verdict = await run_task(Delivery(task_id, request, now, 1, caller.owner))
-        return _answer(task_id, verdict, metrics)
+        verdict = await parts.run_task()(Delivery(task_id, wanted, now, 1, request.user.owner))
+        return _answer(task_id, verdict, parts.metrics())
 
 
 def qstash_router(development: bool, access: Access) -> Router:
     handlers: list[Any] = [QStashController]
     if development:
-        protected = Router(
-            "/", route_handlers=[DevelopmentController], middleware=[authentication(access)]
-        )
-        handlers.append(protected)
+        handlers.append(Router("/", route_handlers=[DevelopmentController], guards=[access.guard]))
     return Router("/api/qstash", route_handlers=handlers)
 
 

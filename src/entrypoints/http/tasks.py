@@ -12,15 +12,12 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from adapters.prometheus import Metrics
 from application.admission import Admission, Caller, StreamPlace
-from application.follow_task import FollowTask
-from application.manage_task import CancelTask, GetTask
-from application.ports import Clock
-from application.start_task import StartTask
 from domain.events import EventId, MalformedEventId, TaskStatus
 from domain.task import IllegalTransition, check_task_id
-from entrypoints.http.access import BY_LINK, Access
+from entrypoints.container import Container
+from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
-from entrypoints.http.event_stream import EventStream, Frames
+from entrypoints.http.event_stream import EventStream
 from entrypoints.http.problems import (
     bad_field,
     documented,
@@ -28,6 +25,9 @@ from entrypoints.http.problems import (
     rate_limit_headers,
     wrong_shape,
 )
+
+Parts = NamedDependency[SkipValidation[Container]]
+"""One dependency, whatever a handler needs of it: Litestar resolves several in a task each."""
 
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
@@ -85,11 +85,8 @@ class TaskController(Controller):
     async def start(
         self,
         data: JSONBody[StartBody],
-        caller: NamedDependency[Caller],
-        access: NamedDependency[Access],
-        start_task: NamedDependency[StartTask],
-        default_model: NamedDependency[str],
-        metrics: NamedDependency[Metrics],
+        request: Request[Caller, Any, Any],
+        parts: Parts,
         idempotency_key: Annotated[
             str | None,
             HeaderParameter(
@@ -110,8 +107,9 @@ class TaskController(Controller):
             raise bad_field(
                 "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
             )
-        started = await start_task(data.request(default_model), caller, idempotency_key)
-        metrics.starts.inc()
+        wanted = data.request(parts.settings().default_model)
+        started = await parts.start_task()(wanted, request.user, idempotency_key)
+        parts.metrics().starts.inc()
         task = started.task
         body = StartedBody(
             True,
@@ -119,7 +117,7 @@ class TaskController(Controller):
             task.message_id,
             "Task queued successfully",
             task.status.value,
-            access.stream_url(task.id, caller.owner),
+            parts.access().stream_url(task.id, request.user.owner),
         )
         location = {"Location": f"/api/tasks/{task.id}"}
         headers = {**location, **rate_limit_headers(started.standings)}
@@ -138,10 +136,10 @@ class TaskController(Controller):
     async def status(
         self,
         task_id: TaskIdQuery,
-        caller: NamedDependency[Caller],
-        get_task: NamedDependency[GetTask],
+        request: Request[Caller, Any, Any],
+        parts: Parts,
     ) -> StatusBody:
-        task = await get_task.record(check_task_id(task_id), caller.owner)
+        task = await parts.get_task().record(check_task_id(task_id), request.user.owner)
         error = None if task.failure is None else task.failure.message
         return StatusBody(task.id, task.status.value, error)
 
@@ -164,12 +162,8 @@ class TaskController(Controller):
     async def stream(
         self,
         task_id: TaskIdQuery,
-        caller: NamedDependency[Caller],
-        admission: NamedDependency[Admission],
-        follow_task: NamedDependency[FollowTask],
-        frames: NamedDependency[Frames],
-        clock: NamedDependency[SkipValidation[Clock]],
-        metrics: NamedDependency[Metrics],
+        request: Request[Caller, Any, Any],
+        parts: Parts,
         last_event_header: Annotated[
             str,
             HeaderParameter(
@@ -187,13 +181,15 @@ class TaskController(Controller):
         seen = _event_id("Last-Event-ID", last_event_header) or _event_id(
             "lastEventId", last_event_query
         )
-        following = await follow_task(check_task_id(task_id), seen, caller.owner)
+        follow_task, admission, metrics = parts.follow_task(), parts.admission(), parts.metrics()
+        following = await follow_task(check_task_id(task_id), seen, request.user.owner)
         if following is None:
             return Response(None, status_code=204)
-        place = await admission.stream(caller)
+        place = await admission.stream(request.user)
         if seen is not None:
             metrics.resumes.inc()
-        return EventStream(following, frames, clock, _Open(admission, place, metrics))
+        opened = _Open(admission, place, metrics)
+        return EventStream(following, parts.frames(), parts.clock(), opened)
 
     @get(
         "/{taskId:str}",
@@ -203,11 +199,10 @@ class TaskController(Controller):
     async def record(
         self,
         task_id: TaskIdPath,
-        caller: NamedDependency[Caller],
-        access: NamedDependency[Access],
-        get_task: NamedDependency[GetTask],
+        request: Request[Caller, Any, Any],
+        parts: Parts,
     ) -> TaskBody:
-        return await _record(check_task_id(task_id), caller, access, get_task)
+        return await _record(check_task_id(task_id), request.user, parts)
 
     @post(
         "/{taskId:str}/cancel",
@@ -222,26 +217,23 @@ class TaskController(Controller):
     async def cancel(
         self,
         task_id: TaskIdPath,
-        caller: NamedDependency[Caller],
-        access: NamedDependency[Access],
-        cancel_task: NamedDependency[CancelTask],
-        get_task: NamedDependency[GetTask],
-        metrics: NamedDependency[Metrics],
+        request: Request[Caller, Any, Any],
+        parts: Parts,
     ) -> Response[TaskBody]:
         status = 202
         try:
-            await cancel_task(check_task_id(task_id), caller.owner)
-            metrics.cancels.inc()
+            await parts.cancel_task()(check_task_id(task_id), request.user.owner)
+            parts.metrics().cancels.inc()
         except IllegalTransition as refusal:
             if refusal.current is not TaskStatus.CANCELLED:
                 raise
             status = 200
-        return Response(await _record(task_id, caller, access, get_task), status_code=status)
+        return Response(await _record(task_id, request.user, parts), status_code=status)
 
 
-async def _record(task_id: str, caller: Caller, access: Access, get_task: GetTask) -> TaskBody:
-    task, text = await get_task.with_text(task_id, caller.owner)
-    return task_body(task, text, access.stream_url(task.id, caller.owner))
+async def _record(task_id: str, caller: Caller, parts: Container) -> TaskBody:
+    task, text = await parts.get_task().with_text(task_id, caller.owner)
+    return task_body(task, text, parts.access().stream_url(task.id, caller.owner))
 
 
 class _Open:
