@@ -18,18 +18,9 @@ from benchmarks.rig import Subscriber, join, measured, ours, peer, percentile, s
 RATE = 30
 
 
-async def begun(opened: list[Subscriber]) -> None:
-    """All of them have something."""
-    async with asyncio.timeout(120):
-        for each in opened:
-            while not each.stamps:
-                assert not each.closed.done(), each.closed
-                await asyncio.sleep(0.1)
-
-
 async def watched(opened: list[Subscriber], latencies: list[float], pid: int, seconds: int) -> Any:
-    """All of them, once all are there, for so long."""
-    await asyncio.sleep(1)
+    """All of them for so long, after a moment to get going."""
+    await asyncio.sleep(2)
     latencies.clear()
     (cpu, _), since = used(pid), time.perf_counter()
     tokens = sum(each.stamps for each in opened)
@@ -45,22 +36,17 @@ async def watched(opened: list[Subscriber], latencies: list[float], pid: int, se
     }
 
 
-def lasting(count: int, seconds: int) -> int:
-    """Tokens of each task: enough for all to be started meanwhile."""
-    return RATE * (seconds + 4 + count // 40)
-
-
 async def service_with(redis_url: str, count: int, seconds: int) -> dict[str, float]:
     latencies: list[float] = []
-    tokens = lasting(count, seconds)
-    async with ours(redis_url) as (address, pid, client):
-        await (await join(address, await start(client, RATE, RATE))).closed  # warm
+    tokens, go = RATE * (seconds + 3), asyncio.Event()
+    async with ours(redis_url, go) as (address, pid, client):
         opened = []
         for first in range(0, count, 20):
             some = range(first, min(count, first + 20))
             paths = await asyncio.gather(*(start(client, tokens, RATE) for _ in some))
             opened += [await join(address, path, latencies) for path in paths]
-        await begun(opened)
+        await asyncio.gather(*(each.running for each in opened))
+        go.set()
         figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
         await asyncio.gather(*(each.closed for each in opened))
         assert {each.stamps for each in opened} == {tokens}, "not every token arrived"
@@ -69,12 +55,14 @@ async def service_with(redis_url: str, count: int, seconds: int) -> dict[str, fl
 
 async def relay_with(count: int, seconds: int) -> dict[str, float]:
     latencies: list[float] = []
-    tokens = lasting(count, seconds)
-    async with upstream() as url:
+    tokens, go = RATE * (seconds + 3), asyncio.Event()
+    async with upstream(go) as url:
         with peer("relay", "--upstream", url, "--tokens", str(tokens)) as (address, pid):
             opened = [await join(address, "/", latencies) for _ in range(count)]
-            await begun(opened)
+            go.set()
             figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
+            for each in opened:
+                each.closed.cancel()
     return figures
 
 

@@ -49,8 +49,9 @@ class Upstream(asyncio.Protocol):
     """Speaks chat completions. The prompt says what to do: "<tokens> <tokens per second>"; a rate
     of 0 means as fast as it is read. Tokens at a rate are the moments of their making."""
 
-    def __init__(self, paces: dict[int, "Pace"]) -> None:
+    def __init__(self, paces: dict[int, "Pace"], go: asyncio.Event) -> None:
         self._paces = paces
+        self._go = go
         self._request = b""
         self._block, self._blocks = b"", 0
         self.left = 0
@@ -70,7 +71,7 @@ class Upstream(asyncio.Protocol):
         if rate:
             self.left = tokens
             if rate not in self._paces:
-                self._paces[rate] = Pace(rate)
+                self._paces[rate] = Pace(rate, self._go)
             self._paces[rate].add(self)
         else:
             self._block, self._blocks = (_PIECE % " token" * 100).encode(), tokens // 100
@@ -94,8 +95,9 @@ class Upstream(asyncio.Protocol):
 class Pace:
     """All streams of one rate."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, go: asyncio.Event) -> None:
         self._rate = rate
+        self._go = go
         self._slots: list[list[Upstream]] = [[] for _ in range(SLOTS)]
         self._next = 0
         self._ticking = asyncio.create_task(self._tick())
@@ -105,6 +107,7 @@ class Pace:
         self._next += 1
 
     async def _tick(self) -> None:
+        await self._go.wait()
         began, ticks = time.perf_counter(), 0
         while True:
             ticks += 1
@@ -122,10 +125,14 @@ class Pace:
 
 
 @contextlib.asynccontextmanager
-async def upstream() -> AsyncIterator[str]:
+async def upstream(go: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """Its address. What has a pace begins at `go`, or at once."""
+    if go is None:
+        go = asyncio.Event()
+        go.set()
     paces: dict[int, Pace] = {}
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Upstream(paces), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: Upstream(paces, go), "127.0.0.1", 0, backlog=4096)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
 
@@ -253,9 +260,11 @@ def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
 
 
 @contextlib.asynccontextmanager
-async def ours(redis_url: str) -> AsyncIterator[tuple[str, int, httpx.AsyncClient]]:
+async def ours(
+    redis_url: str, go: asyncio.Event | None = None
+) -> AsyncIterator[tuple[str, int, httpx.AsyncClient]]:
     """The service on Redis and on the upstream: address, process id, and a client of it."""
-    async with upstream() as upstream_url, queue() as taking:
+    async with upstream(go) as upstream_url, queue() as taking:
         settings = {**taking.settings, "REDIS_URL": redis_url}
         with service(upstream_url, **settings) as (address, pid):
             taking.address = address
@@ -277,6 +286,8 @@ class Subscriber(asyncio.Protocol):
     def __init__(self, path: str, latencies: list[float] | None = None) -> None:
         self.events = self.stamps = self.bytes = 0
         self.closed = asyncio.get_running_loop().create_future()
+        self.running = asyncio.get_running_loop().create_future()
+        """Done once the task is being worked on."""
         self._path = path
         self._latencies = latencies
         self._tail = b""
@@ -291,6 +302,8 @@ class Subscriber(asyncio.Protocol):
         data = tail + data
         self._tail = data[-len(_END) :]
         self.events += data.count(_ID) - tail.count(_ID)
+        if not self.running.done() and b'"data":"running"' in data:
+            self.running.set_result(None)
         ended = _ENDS.search(data) if b'"end"' in data else None
         if self._latencies is not None:
             text = data[len(tail) : ended.start() if ended else None]

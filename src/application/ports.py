@@ -227,7 +227,7 @@ class TaskLog(Protocol):
         """Forget what an idempotency key is bound to, if it is."""
         ...
 
-    async def note_message(self, task_id: str, message_id: str) -> Task:
+    async def note_message(self, task_id: str, message_id: str) -> None:
         """Record under which id the queue holds the task. Raises UnknownTask."""
         ...
 

@@ -6,6 +6,8 @@ Or the queue says nothing any more (it lost the message, or a process died befor
 then whoever reads the task after long enough settles it.
 """
 
+from dataclasses import replace
+
 import structlog
 
 from application.ports import (
@@ -54,7 +56,8 @@ class SettleUndelivered:
                     # If an attempt is alive the new delivery stands by.
                     log.warning("deliveries ran out: queued anew", attempt=task.attempt)
                     queued = await self._queue.enqueue(task, message_id)
-                    return await self._tasks.note_message(task.id, queued)
+                    await self._tasks.note_message(task.id, queued)
+                    return replace(task, message_id=queued)
                 try:
                     failed = await self._tasks.fail(task.id, EXHAUSTED, self._clock.now())
                 except (IllegalTransition, UnknownTask):

@@ -10,6 +10,7 @@ not answer: the same request again goes on with it, and may be under way elsewhe
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 import structlog
@@ -115,10 +116,9 @@ class StartTask:
                 await self._tasks.release(key)
             raise
         log.info("task queued", message_id=message_id)
-        try:
-            return await self._tasks.note_message(task_id, message_id)
-        except UnknownTask:  # the store lost it just now: the delivery will make it again
-            return replace(task, message_id=message_id)
+        with suppress(UnknownTask):  # the store lost it just now: the delivery will make it again
+            await self._tasks.note_message(task_id, message_id)
+        return replace(task, message_id=message_id)
 
     async def _withdrawn(self, task_id: str) -> bool:
         """Fail a task that the queue did not take; answer whether it was still ours to fail. It

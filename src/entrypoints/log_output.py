@@ -37,6 +37,8 @@ def configure_logs(level: str, console: bool, traced: bool = False) -> None:
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
+    # Of each line, what none shows: a system call, and more.
+    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {
             "version": 1,

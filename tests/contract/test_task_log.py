@@ -116,7 +116,8 @@ async def test_a_released_key_is_free(store: Store) -> None:
 async def test_the_message_id_survives_the_attempt_that_did_not_know_it(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)
-    assert (await store.tasks.note_message(task_id, "msg_1")).message_id == "msg_1"
+    await store.tasks.note_message(task_id, "msg_1")
+    assert (await store.tasks.get(task_id)).message_id == "msg_1"
     await store.tasks.settle(attempt, attempt.task.give_back(NOW, "x"))
     assert (await store.tasks.get(task_id)).message_id == "msg_1"
     assert (await claim(store.tasks, task_id)).task.message_id == "msg_1"

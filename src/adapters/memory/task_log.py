@@ -80,11 +80,10 @@ class MemoryTaskLog:
     async def release(self, key: str) -> None:
         self._reserved.pop(key, None)
 
-    async def note_message(self, task_id: str, message_id: str) -> Task:
+    async def note_message(self, task_id: str, message_id: str) -> None:
         entry = self._entry(task_id)
         entry.task = replace(entry.task, message_id=message_id)
         self._await_queue(entry)
-        return entry.task
 
     async def get(self, task_id: str) -> Task:
         return self._entry(task_id).task

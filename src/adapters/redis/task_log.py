@@ -74,12 +74,10 @@ class RedisTaskLog:
     async def release(self, key: str) -> None:
         await self._call("DEL", idempotency_key(key))
 
-    async def note_message(self, task_id: str, message_id: str) -> Task:
+    async def note_message(self, task_id: str, message_id: str) -> None:
         keys = keys_of(task_id)
-        task = await self._note([keys.record, keys.awaited], [message_id, self._patience])
-        if task is None:
+        if not await self._note([keys.record, keys.awaited], [message_id, self._patience]):
             raise UnknownTask(task_id)
-        return replace(decode_task(task), message_id=message_id)
 
     async def get(self, task_id: str) -> Task:
         task, message = await self._call("HMGET", keys_of(task_id).record, "task", "message")

@@ -8,12 +8,12 @@ prompt.
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
@@ -22,16 +22,19 @@ from entrypoints.http.access import STREAM_PATH
 if TYPE_CHECKING:
     from adapters.opentelemetry import Tracing
 
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 """For what says nothing else of itself."""
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
 _API_PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -42,6 +45,7 @@ _API_PAGE_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_API_PAGE_HEADER = (b"content-security-policy", _API_PAGE_POLICY.encode())
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
@@ -84,14 +88,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                headers["X-Request-Id"] = request_id
-                if scope["path"].startswith("/schema"):
-                    headers.setdefault("Content-Security-Policy", _API_PAGE_POLICY)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+                message["headers"] = _with_ours(scope, message["headers"], request_id)
             await send(message)
 
         try:
@@ -106,3 +103,18 @@ class RequestLog:
                 seconds=round(time.perf_counter() - began, 3),
             )
         answered(status)
+
+
+def _with_ours(scope: HTTPScope, headers: RawHeaders, request_id: str) -> RawHeaders:
+    added = [(b"x-request-id", request_id.encode()), *_HEADERS]
+    if scope["path"].startswith("/schema"):
+        added.insert(0, _API_PAGE_HEADER)
+    if scope["scheme"] == "https":
+        added.append(_HSTS)
+    result = list(headers)
+    said = {name.lower() for name, _ in result}
+    for header in added:
+        if header[0] not in said:
+            said.add(header[0])
+            result.append(header)
+    return result
