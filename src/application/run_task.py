@@ -44,7 +44,7 @@ from application.ports import (
 )
 from application.standby import settled_or_silent
 from domain.events import ContentAdded, Usage
-from domain.task import Attempt, Failure, TaskRequest
+from domain.task import Attempt, Failure
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +52,6 @@ T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two calls of a store that is away."""
-BUFFER_LIMIT = 256 * 1024
-"""Characters that may wait for an append before reading from the model pauses."""
 EVENT_LIMIT = 32 * 1024
 """Characters of one content event: what comes in larger pieces becomes several."""
 FULL_PAUSE = 5.0
@@ -279,30 +277,31 @@ class RunTask:
     ) -> tuple[Attempt, str, Finished]:
         """All the text, once it is in the log, and the attempt as it stands then. Raises whatever
         ended the attempt early."""
-        pieces = _Pieces()
-        reader = asyncio.create_task(self._read_model(attempt.task.request, pieces, cost))
-        writer = asyncio.create_task(self._write_log(attempt, pieces))
+        writer = asyncio.create_task(self._write(attempt, cost))
         endless: list[Coroutine[Any, Any, NoReturn]] = [
             self._renew(attempt),
             self._watch(attempt, live),
             self._watch_stop(),
         ]
         others = [asyncio.create_task(coroutine) for coroutine in endless]
-        running: set[asyncio.Task[Any]] = {reader, writer, *others}
+        running: set[asyncio.Task[Any]] = {writer, *others}
         try:
             while not writer.done():
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 # An attempt that somebody ended has not failed by what that broke in it.
                 for task in sorted(done, key=others.__contains__, reverse=True):
                     task.result()
-            return *writer.result(), reader.result()
+            return writer.result()
         finally:
-            await end_tasks([reader, writer, *others])
+            await end_tasks([writer, *others])
 
-    async def _read_model(self, request: TaskRequest, pieces: "_Pieces", cost: "_Cost") -> Finished:
+    async def _write(self, attempt: Attempt, cost: "_Cost") -> tuple[Attempt, str, Finished]:
+        """From the model into the log, step by step: what the model says during a step waits in
+        its connection, which bounds it, and is the next one."""
+        written: list[str] = []
         finished: Finished | None = None
         room = self._max_text
-        async with aclosing(self._model.stream(request)) as stream:
+        async with aclosing(self._model.stream(attempt.task.request)) as stream:
             async for item in stream:
                 if isinstance(item, Finished):
                     finished = item
@@ -316,27 +315,19 @@ class RunTask:
                             "answer_too_long",
                             f"The answer is longer than {self._max_text} characters.",
                         )
-                    pieces.put(item)
-                    if pieces.full:
-                        await pieces.drained()
+                    attempt = await self._add(attempt, item)
+                    written.append(item)
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer broke off.")
-        pieces.close()
-        return finished
+        return attempt, "".join(written), finished
 
-    async def _write_log(self, attempt: Attempt, pieces: "_Pieces") -> tuple[Attempt, str]:
-        written: list[str] = []
-        while (text := await pieces.take()) is not None:
-            now = self._clock.now()
-            events = [
-                ContentAdded(now, text[begin : begin + EVENT_LIMIT])
-                for begin in range(0, len(text), EVENT_LIMIT)
-            ]
-            attempt = await self._outlasting(
-                partial(self._tasks.append, attempt, events, self._lease)
-            )
-            written.append(text)
-        return attempt, "".join(written)
+    async def _add(self, attempt: Attempt, text: str) -> Attempt:
+        now = self._clock.now()
+        events = [
+            ContentAdded(now, text[begin : begin + EVENT_LIMIT])
+            for begin in range(0, len(text), EVENT_LIMIT)
+        ]
+        return await self._outlasting(partial(self._tasks.append, attempt, events, self._lease))
 
     async def _renew(self, attempt: Attempt) -> NoReturn:
         while True:
@@ -379,44 +370,3 @@ class _Cost:
     characters: int
     usage: Usage | None = None
     incurred: bool = False
-
-
-class _Pieces:
-    """Text on its way from the model to the log, bounded."""
-
-    def __init__(self) -> None:
-        self._waiting: list[str] = []
-        self._size = 0
-        self._closed = False
-        self._filled = asyncio.Event()
-        self._emptied = asyncio.Event()
-
-    @property
-    def full(self) -> bool:
-        return self._size >= BUFFER_LIMIT
-
-    def put(self, piece: str) -> None:
-        self._waiting.append(piece)
-        self._size += len(piece)
-        self._filled.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._filled.set()
-
-    async def drained(self) -> None:
-        self._emptied.clear()
-        await self._emptied.wait()
-
-    async def take(self) -> str | None:
-        """All that waits as one text, as soon as there is any; None after the end."""
-        if not self._waiting and not self._closed:
-            self._filled.clear()
-            await self._filled.wait()
-        if not self._waiting:
-            return None
-        text = "".join(self._waiting)
-        self._waiting.clear()
-        self._size = 0
-        self._emptied.set()
-        return text

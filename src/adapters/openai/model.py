@@ -55,8 +55,8 @@ class OpenAIModel:
                 ) as response:
                     chunks = ChunkStream(request.model)
                     async for data in response.iter_bytes():
-                        for piece in chunks.feed(data):
-                            yield piece
+                        if text := "".join(chunks.feed(data)):
+                            yield text
                         if chunks.done:
                             break
                     yield chunks.finished()
