@@ -164,7 +164,7 @@ class FanOut:
             del self._crowds[task_id]
 
     def publish(self, task_id: str, batch: Batch) -> None:
-        """Deliver it as soon as the event loop comes to it, or when the crowd has rested."""
+        """Deliver it at once, or when the crowd has rested."""
         if (crowd := self._crowds.get(task_id)) is not None:
             crowd.publish(batch)
 
@@ -203,7 +203,7 @@ class _Crowd:
             if rest > 0:
                 self.loop.call_later(rest, self._deliver)
             else:
-                self.loop.call_soon(self._deliver)
+                self._deliver()
 
     def _deliver(self) -> None:
         self._scheduled = False
