@@ -30,26 +30,38 @@ class Gathering(Generic[Item, Answer]):
         self._at_once = at_once
         self._limit = limit
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._under_way = 0
         self._calls: set[asyncio.Task[None]] = set()
-        self._starting = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, item: Item) -> Answer:
         """The answer to this one item. Raises what was answered or raised for it."""
+        if self._under_way == 0:
+            return await self._alone(item)
         loop = self._loop or asyncio.get_running_loop()
         self._loop = loop  # asked once: Python makes a system call of it
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((item, answer))
-        if not self._starting and len(self._calls) < self._at_once:
+        if len(self._waiting) == 1:
             # Not yet: others that are about to run may have something to call, too.
-            self._starting = True
             loop.call_soon(self._start)
         return await answer
 
+    async def _alone(self, item: Item) -> Answer:
+        self._under_way += 1
+        try:
+            answers = await self._carry_out([item])
+        finally:
+            self._under_way -= 1
+            self._start()
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]
+
     def _start(self) -> None:
-        self._starting = False
-        while self._waiting and len(self._calls) < self._at_once:
+        while self._waiting and self._under_way < self._at_once:
             taken, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+            self._under_way += 1
             # A call for many belongs to none of them.
             call = asyncio.create_task(self._call(taken), context=Context())
             self._calls.add(call)
@@ -57,6 +69,7 @@ class Gathering(Generic[Item, Answer]):
 
     def _done(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
+        self._under_way -= 1
         self._start()
 
     async def _call(self, taken: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:

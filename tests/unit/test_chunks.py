@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.openai.chunks import LINE_LIMIT, ChunkStream
+from adapters.openai.chunks import EVENT_LIMIT, ChunkStream
 from application.ports import Finished, ModelRefused, ModelUnavailable
 from domain.events import Usage
 from tests.upstream import DONE, USAGE, event, finish, piece
 
 
-def _read(data: bytes, cuts: list[int] | None = None) -> tuple[list[str], Finished]:
+def _read(data: bytes, cuts: list[int] | None = None) -> tuple[str, Finished]:
     chunks = ChunkStream("asked-for")
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts or []}), len(data)]
-    pieces = [text for begin, end in pairwise(edges) for text in chunks.feed(data[begin:end])]
-    return pieces, chunks.finished()
+    text = "".join([chunks.feed(data[begin:end]) for begin, end in pairwise(edges)])
+    return text, chunks.finished()
 
 
 @given(
@@ -35,8 +35,8 @@ def test_any_cut_and_any_line_ending(
     body = body.replace(b"data: ", b"data:" + space)
     if comment:
         body = b": ping\n\n" + body.replace(b"\n\n", b"\n\n: ping\n\n", 1)
-    pieces, finished = _read(body.replace(b"\n", ending), cuts)
-    assert pieces == words
+    text, finished = _read(body.replace(b"\n", ending), cuts)
+    assert text == "".join(words)
     assert finished == Finished("length", "test-model", Usage(3, 5, 8))
 
 
@@ -46,14 +46,14 @@ def test_data_over_several_lines_is_one_chunk(cuts: list[int]) -> None:
         {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}]}, indent=1
     )
     body = "".join(f"data: {line}\r\n" for line in chunk.splitlines()) + "\r\n"
-    assert _read(body.encode(), cuts)[0] == ["x"]
+    assert _read(body.encode(), cuts)[0] == "x"
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_it(data: bytes) -> None:
     chunks = ChunkStream("m")
     try:
-        list(chunks.feed(data))
+        chunks.feed(data)
         chunks.finished()
     except (ModelUnavailable, ModelRefused):
         pass
@@ -80,10 +80,10 @@ def test_chunks_of_any_shape_are_text_or_a_fault_of_the_model(
 ) -> None:
     body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
     try:
-        pieces, _ = _read(body, cuts)
+        text, _ = _read(body, cuts)
     except (ModelUnavailable, ModelRefused):
         return
-    assert all(isinstance(piece, str) for piece in pieces)
+    assert isinstance(text, str)
 
 
 def test_what_is_not_text_is_passed_over() -> None:
@@ -96,14 +96,14 @@ def test_what_is_not_text_is_passed_over() -> None:
         + event({"choices": [{"delta": {"refusal": "No."}}]})
         + finish()
     )
-    pieces, finished = _read(body)
-    assert pieces == ["a", "No."]
+    text, finished = _read(body)
+    assert text == "aNo."
     assert finished == Finished("stop", "asked-for", None)
 
 
 def test_nothing_after_done_is_read() -> None:
     chunks = ChunkStream("m")
-    assert list(chunks.feed(piece("a") + finish() + DONE + b"data: junk\n\n")) == ["a"]
+    assert chunks.feed(piece("a") + finish() + DONE + b"data: junk\n\n") == "a"
     assert chunks.done
 
 
@@ -123,13 +123,18 @@ def test_an_answer_without_a_finish_reason_broke_off() -> None:
     ],
 )
 def test_an_error_in_the_stream(error: object, kind: type[Exception], code: str) -> None:
+    chunks = ChunkStream("m")
+    assert chunks.feed(piece("a") + event({"error": error}) + piece("b")) == "a"
+    assert chunks.done
     with pytest.raises(kind) as raised:
-        _read(piece("a") + event({"error": error}))
+        chunks.finished()
     assert getattr(raised.value, "code") == code  # noqa: B009
 
 
-def test_a_line_without_end_is_bounded() -> None:
+def test_an_event_without_end_is_bounded() -> None:
     chunks = ChunkStream("m")
-    assert list(chunks.feed(b"x" * LINE_LIMIT)) == []
+    chunks.feed(b"x" * EVENT_LIMIT)
+    assert not chunks.done
+    chunks.feed(b"x")
     with pytest.raises(ModelUnavailable):
-        list(chunks.feed(b"x"))
+        chunks.finished()

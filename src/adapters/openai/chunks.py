@@ -5,17 +5,16 @@ or without a space, several data lines per event), each event's data one chunk o
 or an error object. No I/O here.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from adapters.openai.errors import classify_reported
-from application.ports import Finished, ModelUnavailable
+from application.ports import Finished, ModelRefused, ModelUnavailable
 from domain.events import Usage
 
-LINE_LIMIT = 8 * 1024 * 1024
-"""Bytes that one unfinished line may take before the answer counts as broken."""
+EVENT_LIMIT = 8 * 1024 * 1024
+"""Bytes that one unfinished event may take before the answer counts as broken."""
 
 
 class _Delta(msgspec.Struct):
@@ -49,48 +48,52 @@ class ChunkStream:
 
     def __init__(self, model: str) -> None:
         self.done = False
-        """Whether the server said that nothing more will come."""
+        """Whether nothing more will come: the server said so, or what it said is a fault."""
         self._model = model
         self._reason: str | None = None
         self._usage: Usage | None = None
+        self._fault: ModelUnavailable | ModelRefused | None = None
         self._rest = b""
-        self._data: list[bytes] = []
 
-    def feed(self, data: bytes) -> Iterator[str]:
-        """The pieces of text that these bytes complete. Raises ModelUnavailable or ModelRefused
-        for an error object and for what is not this format."""
+    def feed(self, data: bytes) -> str:
+        """The text that these bytes complete, up to a fault or the end."""
         data = self._rest + data
+        held = b""
         if b"\r" in data:
             # A carriage return at the cut may be half of a line ending: it waits for the rest.
-            held = data[-1:] == b"\r"
-            data = data[:-1] if held else data
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            *lines, rest = data.split(b"\n")
-            self._rest = rest + b"\r" if held else rest
-        else:
-            *lines, self._rest = data.split(b"\n")
-        if len(self._rest) > LINE_LIMIT:
-            raise _broken()
-        for line in lines:
-            if line.startswith(b"data:"):
-                self._data.append(line[5:])
-            elif not line and self._data:
-                event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                self._data.clear()
-                if event.strip() == b"[DONE]":
-                    self.done = True
-                    return
-                yield from self._chunk(event)
+            held = b"\r" if data[-1:] == b"\r" else b""
+            data = data.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *events, rest = data.split(b"\n\n")
+        self._rest = rest + held
+        texts: list[str] = []
+        try:
+            if len(self._rest) > EVENT_LIMIT:
+                raise _broken()
+            for event in events:
+                plain = event.startswith(b"data:") and b"\n" not in event
+                payload = event[5:] if plain else _payload(event)
+                if len(payload) < 16 and payload.strip() in (b"", b"[DONE]"):
+                    if payload.strip():
+                        self.done = True
+                        break
+                    continue
+                self._take(payload, texts)
+        except (ModelUnavailable, ModelRefused) as fault:
+            self._fault, self.done = fault, True
+        return "".join(texts)
 
     def finished(self) -> Finished:
-        """How the answer ended. Raises ModelUnavailable if it broke off before it had."""
+        """How the answer ended. Raises ModelUnavailable or ModelRefused for an error object, for
+        what is not this format, and if it broke off before it had ended."""
+        if self._fault is not None:
+            raise self._fault
         if self._reason is None:
             raise ModelUnavailable("incomplete", "The model's answer broke off.")
         return Finished(self._reason, self._model, self._usage)
 
-    def _chunk(self, event: bytes) -> Iterator[str]:
+    def _take(self, payload: bytes, texts: list[str]) -> None:
         try:
-            chunk = _decode(event)
+            chunk = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _broken() from None
         if chunk.error is not None:
@@ -102,9 +105,15 @@ class ChunkStream:
             self._usage = Usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
         for choice in chunk.choices or ():
             if choice.delta is not None and (text := choice.delta.content or choice.delta.refusal):
-                yield text
+                texts.append(text)
             if choice.finish_reason is not None:
                 self._reason = choice.finish_reason
+
+
+def _payload(event: bytes) -> bytes:
+    """Its data lines, joined: an event may have comments, other fields and several of them."""
+    lines = event.split(b"\n")
+    return b"\n".join([line[5:] for line in lines if line.startswith(b"data:")])
 
 
 def _broken() -> ModelUnavailable:

@@ -55,7 +55,7 @@ class OpenAIModel:
                 ) as response:
                     chunks = ChunkStream(request.model)
                     async for data in response.iter_bytes():
-                        if text := "".join(chunks.feed(data)):
+                        if text := chunks.feed(data):
                             yield text
                         if chunks.done:
                             break

@@ -34,7 +34,7 @@ UNANSWERED_LIMIT = 2
 noticed within three seconds."""
 
 
-PIPELINES, PIPELINE_LIMIT = 4, 128
+PIPELINES, PIPELINE_LIMIT = 4, 256
 """Pipelines under way at once, and commands in one."""
 LISTENERS = 2
 """Connections beside those for commands: the one that listens, and the next while it is closed."""
