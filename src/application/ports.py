@@ -377,9 +377,11 @@ class Allowances(Protocol):
 
 class LanguageModel(Protocol):
     def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
-        """The answer piece by piece, then exactly one Finished as the last item. Raises
-        ModelUnavailable or ModelRefused, also in mid-stream. Closing the generator closes the
-        connection, so that no further tokens are paid for."""
+        """The answer piece by piece, then exactly one Finished as the last item. A piece is what
+        the model has said since it was last asked: what comes in between waits, in bounded memory,
+        and is the next one. Raises ModelUnavailable or ModelRefused, also in mid-stream, after what
+        was said before. Closing the generator closes the connection, so that no further tokens are
+        paid for."""
         ...
 
 

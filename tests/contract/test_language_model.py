@@ -1,5 +1,6 @@
 """What every LanguageModel promises (application/ports.py)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -48,13 +49,28 @@ async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
         await anext(stream)
 
 
+async def test_what_is_said_meanwhile_is_one_piece(upstream: Upstream) -> None:
+    begin, all_said = Gate(), Gate()
+    upstream.then(Script([piece("a"), begin, piece("b"), piece("c"), piece("d"), all_said]))
+    model = OpenAIModel("key", upstream.url, silence=5.0)
+    stream = model.stream(_request())
+    assert await anext(stream) == "a"
+    begin.open()
+    assert await asyncio.to_thread(all_said.reached.wait, 5)
+    for _ in range(10):  # it is at our socket: the event loop takes it from there
+        await asyncio.sleep(0)
+    assert await anext(stream) == "bcd"
+    await stream.aclose()
+    await model.aclose()
+
+
 async def test_leaving_closes_the_connection(upstream: Upstream) -> None:
     upstream.then(Script([piece("a"), Gate()]))
     model = OpenAIModel("key", upstream.url, silence=5.0)
     stream = model.stream(_request())
     await anext(stream)
     await stream.aclose()
-    assert upstream.received[0].gone.wait(5)
+    assert await asyncio.to_thread(upstream.received[0].gone.wait, 5)
     await model.aclose()
 
 

@@ -47,10 +47,16 @@ def test_the_body_knows_better_than_a_status_below_500(
     assert classify_error(_status_error(status, body), KEY).code == code
 
 
+def _caused_by(error: openai.OpenAIError, cause: Exception) -> openai.OpenAIError:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (openai.APITimeoutError(REQUEST), "model_timeout"),
+        (_caused_by(openai.APITimeoutError(REQUEST), TimeoutError()), "model_timeout"),
+        (_caused_by(openai.APITimeoutError(REQUEST), ConnectionError()), "model_unreachable"),
         (openai.APIConnectionError(request=REQUEST), "model_unreachable"),
         (openai.APIError("odd", REQUEST, body=None), "model_error"),
         (openai.OpenAIError("odd"), "model_error"),

@@ -71,7 +71,7 @@ ModelFault = ModelRefused | ModelUnavailable
 def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
     """A fault that the client raised, most of them for the first answer."""
     if isinstance(error, openai.APITimeoutError):
-        return _fault("model_timeout")
+        return _fault("model_timeout" if _timed_out(error) else "model_unreachable")
     if isinstance(error, openai.APIStatusError):
         status = error.status_code
         by_status = _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
@@ -92,7 +92,15 @@ def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
 
 def classify_broken(error: Exception) -> ModelFault:
     """A fault of the connection while the answer was streaming."""
-    return _fault("model_timeout" if "Timeout" in type(error).__name__ else "connection_lost")
+    return _fault("model_timeout" if _timed_out(error) else "connection_lost")
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """The client takes every fault of a connection of aiohttp's for a time-out: what lies behind
+    tells."""
+    while error is not None and not isinstance(error, TimeoutError):
+        error = error.__cause__
+    return error is not None
 
 
 def classify_reported(error: Any) -> ModelFault:

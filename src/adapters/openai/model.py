@@ -18,6 +18,8 @@ from application.ports import Finished
 from domain.task import TaskRequest
 
 CONNECT_TIMEOUT = 10.0
+CONNECTIONS = 100_000
+"""More than there can be: how many tasks run is bounded elsewhere."""
 
 # Parameters that some models or servers refuse, and what to send instead (None: nothing). Newer
 # models of OpenAI want max_completion_tokens and take no temperature; older servers do not know
@@ -38,7 +40,10 @@ class OpenAIModel:
             base_url=base_url,
             max_retries=0,
             timeout=httpx2.Timeout(silence, connect=CONNECT_TIMEOUT),
-            http_client=openai.DefaultAioHttpClient(),
+            # A third of the work of the client's own transport for each read.
+            http_client=openai.DefaultAioHttpClient(
+                limits=httpx2.Limits(max_connections=CONNECTIONS)
+            ),
         )
         self._api_key = api_key
         self._refused: dict[str, frozenset[str]] = {}
