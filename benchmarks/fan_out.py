@@ -13,56 +13,75 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.rig import join, measured, ours, peer, percentile, start, used
+from benchmarks.rig import Subscriber, join, measured, ours, peer, percentile, start, used
 
 RATE = 50
 
 
 def joining(count: int) -> int:
-    """Seconds that so many subscribers get to arrive."""
+    """Seconds that so many subscribers get to arrive, where nobody waits for them."""
     return 3 + count // 400
 
 
-async def crowd(address: str, pid: int, path: str, count: int, seconds: int) -> dict[str, float]:
-    """So many subscribers of a stream that lasts `joining` and those seconds."""
-    _, idle = used(pid)
-    latencies: list[float] = []
-    began = time.perf_counter()
-    opened = [await join(address, path, None if n % 50 else latencies) for n in range(count)]
-    await asyncio.sleep(max(0.0, began + joining(count) - time.perf_counter()))
+async def joined(address: str, path: str, count: int, latencies: list[float]) -> list[Subscriber]:
+    """So many subscribers, one in fifty of which reads when each event was made."""
+    return [await join(address, path, None if n % 50 else latencies) for n in range(count)]
+
+
+async def watched(
+    opened: list[Subscriber], latencies: list[float], pid: int, seconds: float
+) -> dict[str, float]:
+    (cpu, _), since = used(pid), time.perf_counter()
     latencies.clear()
-    cpu, memory = used(pid)
-    events, since = sum(each.events for each in opened), time.perf_counter()
-    await asyncio.sleep(seconds - 2)
+    events = sum(each.events for each in opened)
+    await asyncio.sleep(seconds)
     delivered = sum(each.events for each in opened) - events
-    took = time.perf_counter() - since
-    cpu_after, _ = used(pid)
-    ended = await asyncio.gather(*(each.closed for each in opened), return_exceptions=True)
-    if path != "/":  # the peers keep no log: who comes later sees less, and who is slow is cut off
-        assert not any(ended), "not every subscriber came to the end"
-        assert len({each.events for each in opened}) == 1, "not every subscriber saw every event"
+    took, (cpu_after, _) = time.perf_counter() - since, used(pid)
+    spent = max(0.01, cpu_after - cpu)
     return {
         "deliveries_per_second": round(delivered / took),
-        "wanted_per_second": count * RATE,
-        "deliveries_per_cpu_second": round(delivered / max(0.01, cpu_after - cpu)),
+        "wanted_per_second": len(opened) * RATE,
+        "deliveries_per_cpu_second": round(delivered / spent),
+        "cpu_seconds_per_million": round(spent * 1e6 / delivered, 1),
         "latency_ms_p50": round(percentile(latencies, 0.5), 2),
         "latency_ms_p99": round(percentile(latencies, 0.99), 2),
-        "kib_per_subscriber": round((memory - idle) / count / 1024, 1),
     }
 
 
 async def service_to(redis_url: str, count: int, seconds: int) -> dict[str, float]:
-    async with ours(redis_url) as (address, pid, client):
-        await (await join(address, await start(client, RATE, RATE))).closed  # warm
-        path = await start(client, RATE * (seconds + joining(count)), RATE)
-        return await crowd(address, pid, path, count, seconds)
+    latencies: list[float] = []
+    go = asyncio.Event()
+    async with ours(redis_url, go) as (address, pid, client):
+        path = await start(client, RATE * (seconds + 3), RATE)
+        await (await join(address, path)).running
+        _, before = used(pid)
+        opened = await joined(address, path, count, latencies)
+        await asyncio.gather(*(each.running for each in opened))
+        _, idle = used(pid)
+        go.set()
+        await asyncio.sleep(1)
+        figures = await watched(opened, latencies, pid, seconds)
+        ended = await asyncio.gather(*(each.closed for each in opened), return_exceptions=True)
+    assert not any(ended), "not every subscriber came to the end"
+    assert len({each.events for each in opened}) == 1, "not every subscriber saw every event"
+    return {**figures, "idle_kib_per_subscriber": round((idle - before) / count / 1024, 1)}
 
 
 async def peer_to(name: str, redis_url: str, count: int, seconds: int) -> dict[str, float]:
-    lasting = str(seconds + joining(count))
+    """A peer begins with its first subscriber and keeps no log: who comes later sees less."""
+    latencies: list[float] = []
+    lasting = str(seconds + joining(count) + 2)
     options = ("--rate", str(RATE), "--seconds", lasting, "--redis", redis_url)
     with peer(name, *options) as (address, pid):
-        return await crowd(address, pid, "/", count, seconds)
+        _, before = used(pid)
+        began = time.perf_counter()
+        opened = await joined(address, "/", count, latencies)
+        await asyncio.sleep(max(0.0, began + joining(count) - time.perf_counter()))
+        _, then = used(pid)
+        figures = await watched(opened, latencies, pid, seconds)
+        for each in opened:
+            each.closed.cancel()
+    return {**figures, "kib_per_subscriber": round((then - before) / count / 1024, 1)}
 
 
 def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:

@@ -50,13 +50,19 @@ class Gathering(Generic[Item, Answer]):
     async def _alone(self, item: Item) -> Answer:
         self._under_way += 1
         try:
-            answers = await self._carry_out([item])
+            answers = await self._answers([item])
         finally:
             self._under_way -= 1
             self._start()
         if isinstance(answers[0], Exception):
             raise answers[0]
         return answers[0]
+
+    async def _answers(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
+        answers = await self._carry_out(items)
+        if len(answers) != len(items):
+            raise UnansweredCall(f"{len(answers)} answers to {len(items)} calls")
+        return answers
 
     def _start(self) -> None:
         while self._waiting and self._under_way < self._at_once:
@@ -75,9 +81,7 @@ class Gathering(Generic[Item, Answer]):
     async def _call(self, taken: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:
         answers: Sequence[Answer | Exception]
         try:
-            answers = await self._carry_out([item for item, _ in taken])
-            if len(answers) != len(taken):
-                raise UnansweredCall(f"{len(answers)} answers to {len(taken)} calls")  # noqa: TRY301
+            answers = await self._answers([item for item, _ in taken])
         except asyncio.CancelledError:
             for _, future in taken:
                 future.cancel()

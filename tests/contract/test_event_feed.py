@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.ports import Batch, FeedClosed, Gap, Subscription
+from application.ports import Batch, Cursor, FeedClosed, Gap, Subscription
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
 from domain.task import Attempt
 from tests.contract.conftest import LEASE, QUEUE_LIMIT, Store
@@ -77,6 +77,98 @@ async def test_every_subscriber_gets_everything_and_shares_it(store: Store) -> N
         attempt = await _add(store, attempt, "a")
         first, second = await _receive(one, 2), await _receive(two, 2)
     assert all(mine is theirs for mine, theirs in zip(first, second, strict=True))
+
+
+class Taker:
+    """A subscriber's short way: it takes what comes as long as it is `open`."""
+
+    def __init__(self, at: Batch) -> None:
+        self.taken: list[Batch] = []
+        self.open = True
+        self.cursor = Cursor(at.epoch, at.last, self._take)
+
+    def _take(self, batch: Batch) -> bool:
+        if self.open:
+            self.taken.append(batch)
+        return self.open
+
+    async def until(self, events: int) -> None:
+        async with asyncio.timeout(TIMEOUT):
+            while len(_events(self.taken)) < events:
+                await asyncio.sleep(0.001)
+
+
+async def test_what_goes_on_at_the_cursor_is_taken_past_the_queue(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        attempt = await claim(store.tasks, task_id)
+        taker = Taker((await _receive(live, 1))[-1])
+        waiting = asyncio.create_task(live.receive(TIMEOUT, taker.cursor))
+        await asyncio.sleep(0)
+        for text in "abc":
+            attempt = await _add(store, attempt, text)
+        await taker.until(3)
+        assert _events(taker.taken) == [ContentAdded(NOW, text) for text in "abc"]
+        assert not waiting.done()
+        taker.open = False
+        attempt = await _add(store, attempt, "d")
+        received = await waiting
+        assert received
+        assert not isinstance(received, Gap)
+        assert _events(list(received)) == [ContentAdded(NOW, "d")]
+        assert received[0].joins(taker.cursor.epoch, taker.cursor.after)
+
+
+async def test_a_silence_is_told_though_something_was_taken_before(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        attempt = await claim(store.tasks, task_id)
+        taker = Taker((await _receive(live, 1))[-1])
+        waiting = asyncio.create_task(live.receive(4 * SILENCE, taker.cursor))
+        await asyncio.sleep(SILENCE)
+        await _add(store, attempt, "a")
+        assert await waiting is None
+        assert _events(taker.taken) == [ContentAdded(NOW, "a")]
+
+
+async def test_neither_the_end_nor_what_lies_elsewhere_is_taken(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as live:
+        attempt = await claim(store.tasks, task_id)
+        first = (await _receive(live, 1))[-1]
+        taker = Taker(first)
+        taker.cursor.after -= 1  # the subscriber stands elsewhere
+        waiting = asyncio.create_task(live.receive(TIMEOUT, taker.cursor))
+        await asyncio.sleep(0)
+        await _add(store, attempt, "a")
+        assert await waiting
+        taker = Taker(first)
+        taker.cursor.after += 1
+        waiting = asyncio.create_task(live.receive(TIMEOUT, taker.cursor))
+        await asyncio.sleep(0)
+        await store.tasks.cancel(task_id, NOW)
+        received = await waiting
+        assert received
+        assert not isinstance(received, Gap)
+        assert received[-1].closes
+        assert taker.taken == []
+
+
+async def test_what_cannot_be_taken_is_received_and_harms_nobody_else(store: Store) -> None:
+    def broken(_: Batch) -> bool:
+        raise ValueError
+
+    task_id = await submit(store.tasks)
+    async with store.feed.subscribe(task_id) as one, store.feed.subscribe(task_id) as two:
+        attempt = await claim(store.tasks, task_id)
+        at = (await _receive(one, 1))[-1]
+        await _receive(two, 1)
+        cursor = Cursor(at.epoch, at.last, broken)
+        waiting = [asyncio.create_task(each.receive(TIMEOUT, cursor)) for each in (one, two)]
+        await asyncio.sleep(0)
+        await _add(store, attempt, "a")
+        assert all(await asyncio.gather(*waiting))
+        assert cursor.after == at.last
 
 
 async def test_a_subscriber_who_left_does_not_disturb_the_rest(store: Store) -> None:

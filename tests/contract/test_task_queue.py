@@ -1,5 +1,8 @@
 """What the TaskQueue promises (application/ports.py), by the QStash adapter on a local QStash."""
 
+import asyncio
+import contextlib
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -43,6 +46,69 @@ async def test_a_task_enqueued_twice_is_one_message(queue: QStashQueue) -> None:
     first = await queue.enqueue(_task("task_1_a"))
     assert await queue.enqueue(_task("task_1_a")) == first
     assert await queue.enqueue(_task("task_1_b")) != first
+
+
+async def test_tasks_enqueued_at_once_are_each_a_message(queue: QStashQueue) -> None:
+    tasks = [_task(f"task_1_{number}") for number in range(50)]
+    messages = await asyncio.gather(*map(queue.enqueue, tasks))
+    assert len(set(messages)) == 50
+    # Each its own: one by one they are the same again.
+    assert [await queue.enqueue(task) for task in tasks[::10]] == messages[::10]
+
+
+async def test_a_message_that_is_refused_takes_none_with_it() -> None:
+    """Said of a QStash that refuses one of a batch, in the ways in which it may."""
+    for answer in ("error beside the others", "whole batch refused"):
+        async with _refusing(answer) as (url, calls):
+            queue = _queue(url)
+            tasks = [_task(f"task_1_{number}") for number in range(6)] + [_task("task_1_bad")]
+            answers = await asyncio.gather(*map(queue.enqueue, tasks), return_exceptions=True)
+            assert answers[:6] == [f"msg_task_1_{number}" for number in range(6)]
+            assert isinstance(answers[6], QueueRefused)
+            assert "/v2/batch" in calls
+            await queue.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _refusing(answer: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """A QStash that refuses one task, whose address and the paths that were called."""
+    calls: list[str] = []
+    serving: set[asyncio.Task[None] | None] = set()
+
+    def publish(body: str) -> dict[str, str]:
+        task_id = json.loads(body)["taskId"]
+        return {"error": "no"} if "bad" in task_id else {"messageId": f"msg_{task_id}"}
+
+    def respond(path: str, body: bytes) -> tuple[int, object]:
+        if path != "/v2/batch":
+            one = publish(body.decode())
+            return (400 if "error" in one else 201), one
+        answers = [publish(each["body"]) for each in json.loads(body)]
+        if answer == "whole batch refused" and {"error": "no"} in answers:
+            return 400, {"error": "no"}
+        return 200, answers
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+                length = int(head.partition("content-length: ")[2].split()[0])
+                path = head.split()[1]
+                status, data = respond(path, await reader.readexactly(length))
+                calls.append(path)
+                body = json.dumps(data).encode()
+                writer.write(
+                    b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                    % (status, len(body))
+                )
+                writer.write(body)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", calls
+        await asyncio.gather(*filter(None, serving))
 
 
 async def test_another_occasion_is_another_message(queue: QStashQueue) -> None:
