@@ -66,7 +66,10 @@ class Gathering(Generic[Item, Answer]):
 
     def _start(self) -> None:
         while self._waiting and self._under_way < self._at_once:
-            taken, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+            waiting = [each for each in self._waiting if not each[1].done()]  # nobody who left
+            taken, self._waiting = waiting[: self._limit], waiting[self._limit :]
+            if not taken:
+                return
             self._under_way += 1
             # A call for many belongs to none of them.
             call = asyncio.create_task(self._call(taken), context=Context())

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from adapters.redis import Connection, RedisEventFeed, RedisTaskLog, RestConnection
+from adapters.redis import (
+    Connection,
+    RedisEventFeed,
+    RedisTaskLog,
+    RestConnection,
+    connect,
+    parse_address,
+)
 from adapters.redis import rest as rest_module
+from adapters.redis.connection import UnknownScript
 from adapters.redis.layout import keys_of
 from application.ports import Gap, LeaseLost, StoreUnavailable, Subscription
 from domain.events import ContentAdded, Event, EventId, fold
@@ -206,6 +214,42 @@ async def test_a_node_that_dies_and_comes_back() -> None:
             async with asyncio.timeout(20):
                 for seen in await asyncio.gather(*following):
                     assert fold(seen).text == "ab"
+
+
+# Commands that share a round trip
+
+
+async def test_each_of_many_commands_at_once_has_its_own_answer(redis_url: str) -> None:
+    connection = to_redis(redis_url)
+    answers = await asyncio.gather(
+        *(connection.call_along("ECHO", str(number)) for number in range(500)),
+        connection.call_along("GET"),
+        connection.call_along("EVALSHA", "0" * 40, 0),
+        return_exceptions=True,
+    )
+    assert answers[:500] == [str(number).encode() for number in range(500)]
+    assert isinstance(answers[500], StoreUnavailable)
+    assert isinstance(answers[501], UnknownScript)
+    await connection.aclose()
+
+
+async def test_an_answer_that_comes_too_late_is_nobodys(own_redis: LocalRedis) -> None:
+    connection = connect(
+        parse_address(own_redis.url), connections=3, connect_timeout=1.0, timeout=0.5
+    )
+    assert await connection.call_along("ECHO", "warm") == b"warm"
+    with own_redis.frozen():
+        late = await asyncio.gather(
+            *(connection.call_along("ECHO", f"late {number}") for number in range(20)),
+            connection.call("ECHO", "late"),
+            return_exceptions=True,
+        )
+    assert {type(each) for each in late} == {StoreUnavailable}
+    for number in range(20):
+        word = str(number).encode()
+        calls = (connection.call("ECHO", word), connection.call_along("ECHO", word))
+        assert list(await asyncio.gather(*calls)) == [word, word]
+    await connection.aclose()
 
 
 # REST

@@ -18,13 +18,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers."""
-
-
 _EXTENSION = "longtask.line"
 
 
 class Line:
-    """The connection that a response goes out on."""
+    """A connection, for the one response that goes out on it at a time."""
 
     __slots__ = ("_closed", "_flow", "_transport")
 
@@ -41,10 +39,10 @@ class Line:
         self._transport.write(_chunk(piece))
         return True
 
-    def on_close(self, closed: Callable[[], None]) -> None:
+    def on_close(self, closed: Callable[[], None] | None) -> None:
         """Have `closed` called when the connection is lost; at once if it has been."""
         self._closed = closed
-        if self._transport.is_closing():
+        if closed is not None and self._transport.is_closing():
             closed()
 
     def close(self) -> None:
@@ -77,17 +75,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._patience = patience
         self._head = 0
         self._waiting: asyncio.TimerHandle | None = None
-        self._line: Line | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._line = Line(transport, self.flow)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
         super().connection_lost(exc)
-        if self._line is not None:
-            self._line.close()
+        self._line.close()
 
     def on_message_begin(self) -> None:
         self._head = 0
@@ -104,7 +101,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._wait()
-        self._line = Line(self.transport, self.flow)
         self.scope["extensions"] = {_EXTENSION: {"line": self._line}}
         super().on_headers_complete()
 

@@ -175,7 +175,7 @@ class _Streaming(ASGIResponse):
 
         def hang_up() -> None:
             nonlocal gone
-            gone = sending.cancel()
+            gone = gone or sending.cancel()
 
         def take(batch: Batch) -> bool:
             return push(frames.of(task_id, batch))
@@ -193,6 +193,8 @@ class _Streaming(ASGIResponse):
             if not gone:
                 raise
             sending.uncancel()
+        finally:
+            self._line.on_close(None)
         await _write(send, b"", more=False)
 
 
