@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
+CASES := one_task fan_out many_tasks late_join starts redis_store
+
 .PHONY: run test test-compose faults lint audit bench lock clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
@@ -29,9 +31,8 @@ audit:  ## Known faults of what we depend on (needs the internet)
 
 bench: $(VENV)/.dev  ## Measure; figures as a table, and as JSON in benchmarks/results
 	mkdir -p benchmarks/results
-	$(BIN)/python -m benchmarks.embedded_stream --json benchmarks/results/embedded_stream.json
-	$(BIN)/python -m benchmarks.redis_store --json benchmarks/results/redis_store.json
-	$(BIN)/python -m benchmarks.fan_out --json benchmarks/results/fan_out.json
+	for case in $(CASES); do \
+	  $(BIN)/python -m benchmarks.$$case --json benchmarks/results/$$case.json || exit 1; done
 
 lock:  ## Write requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

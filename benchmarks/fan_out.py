@@ -1,4 +1,5 @@
-"""Fan-out: streams of one task at 50 tokens a second to many subscribers of one process.
+"""C. Fan-out: streams of one task at 50 tokens a second to many subscribers of one process.
+G. The same as subscribers grow: CPU time per delivery must not.
 
 The server (`longtask serve` on Redis) has a core of its own; Redis, upstream and subscribers share
 the other. In the same run, with the same subscribers: the ceiling and the peer of peers.py. Every
@@ -13,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.rig import Subscriber, join, measured, ours, peer, percentile, start, used
+from benchmarks.rig import Subscriber, join, measured, medians, ours, peer, percentile, start, used
 
 RATE = 50
 
@@ -88,16 +89,22 @@ def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for count in map(int, given.counts.split(",")):
         names = ["longtask", "bare", *(["sse-starlette"] if count <= given.peer_most else [])]
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+        for _ in range(given.repeats):
+            for name in names:
+                found = uvloop.run(
+                    service_to(redis_url, count, given.seconds)
+                    if name == "longtask"
+                    else peer_to(name, redis_url, count, given.seconds)
+                )
+                print(name, count, found, file=sys.stderr, flush=True)
+                runs[name].append(found)
         for name in names:
-            found = uvloop.run(
-                service_to(redis_url, count, given.seconds)
-                if name == "longtask"
-                else peer_to(name, redis_url, count, given.seconds)
-            )
-            print(name, count, found, file=sys.stderr, flush=True)
-            figures |= {f"C_{count}_{name}_{key}": value for key, value in found.items()}
+            figures |= {
+                f"C_{count}_{name}_{key}": value for key, value in medians(runs[name]).items()
+            }
     return figures
 
 
 if __name__ == "__main__":
-    measured(__doc__ or "", run, counts="200,1000,2000,5000", peer_most=1_000, seconds=8)
+    measured(__doc__ or "", run, counts="200,1000,2000,5000", peer_most=1_000, seconds=8, repeats=3)

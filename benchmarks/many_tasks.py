@@ -13,7 +13,18 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.rig import Subscriber, join, measured, ours, peer, percentile, start, upstream, used
+from benchmarks.rig import (
+    Subscriber,
+    join,
+    measured,
+    medians,
+    ours,
+    peer,
+    percentile,
+    start,
+    upstream,
+    used,
+)
 
 RATE = 30
 
@@ -69,15 +80,15 @@ async def relay_with(count: int, seconds: int) -> dict[str, float]:
 def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for count in map(int, given.counts.split(",")):
-        for name, measure in (
-            ("longtask", service_with(redis_url, count, given.seconds)),
-            ("relay", relay_with(count, given.seconds)),
-        ):
-            found = uvloop.run(measure)
-            print(name, count, found, file=sys.stderr, flush=True)
-            figures |= {f"D_{count}_{name}_{key}": value for key, value in found.items()}
+        runs: dict[str, list[dict[str, float]]] = {"longtask": [], "relay": []}
+        for _ in range(given.repeats):
+            runs["longtask"].append(uvloop.run(service_with(redis_url, count, given.seconds)))
+            runs["relay"].append(uvloop.run(relay_with(count, given.seconds)))
+            print(count, *(each[-1] for each in runs.values()), file=sys.stderr, flush=True)
+        for name, found in runs.items():
+            figures |= {f"D_{count}_{name}_{key}": value for key, value in medians(found).items()}
     return figures
 
 
 if __name__ == "__main__":
-    measured(__doc__ or "", run, counts="100,300,1000", seconds=10)
+    measured(__doc__ or "", run, counts="100,300,1000", seconds=10, repeats=3)

@@ -5,6 +5,8 @@ A. Latency: the upstream sends 100 tokens a second, each stamped when it is writ
 service adds is the time until the subscriber has it, less that without a service in between.
 B. Throughput: the upstream sends as fast as it is read; tokens a second from the start request to
 the last event. Beside it, in the same run: how fast OpenAI's SDK alone parses the same stream.
+G. The same for answers of other lengths, from the first piece to the last: time per token must not
+grow with the log.
 """
 
 import argparse
@@ -29,14 +31,14 @@ from benchmarks.rig import (
 )
 
 
-async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> float:
-    """Tokens per second."""
+async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> tuple[float, float]:
+    """Tokens per second, and microseconds for each of them once there was one."""
     began = time.perf_counter()
     subscriber = await join(address, await start(client, tokens, 0))
     await subscriber.closed
-    took = time.perf_counter() - began
+    ended = time.perf_counter()
     assert subscriber.bytes > tokens * len(" token"), "not every token arrived"
-    return tokens / took
+    return tokens / (ended - began), (ended - subscriber.spoken) * 1e6 / tokens
 
 
 async def paced(address: str, client: httpx.AsyncClient, tokens: int, rate: int) -> list[float]:
@@ -81,7 +83,9 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
         async with ours(redis_url) as (address, _, client):
             await flat_out(address, client, 1_000)  # warm
             late = await paced(address, client, 100 * given.seconds, 100)
-            rate = await flat_out(address, client, given.tokens)
+            rate, _ = await flat_out(address, client, given.tokens)
+            lengths = [int(length) for length in given.lengths.split(",")]
+            each = [(await flat_out(address, client, length))[1] for length in lengths]
         alone = await without(100 * given.seconds, 100)
         runs.append(
             {
@@ -90,6 +94,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
                 "A_upstream_alone_ms_p50": percentile(alone, 0.5),
                 "A_upstream_alone_ms_p99": percentile(alone, 0.99),
                 "B_tokens_per_second": round(rate),
+                **{f"G_B_{n}_us_per_token": us for n, us in zip(lengths, each, strict=True)},
                 "B_sdk_alone_tokens_per_second": round(await by_sdk(given.tokens // 10)),
             }
         )
@@ -97,4 +102,4 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    measured(__doc__ or "", run, tokens=100_000, seconds=10, repeats=5)
+    measured(__doc__ or "", run, tokens=100_000, lengths="1000,10000,100000", seconds=10, repeats=5)

@@ -288,6 +288,8 @@ class Subscriber(asyncio.Protocol):
         self.closed = asyncio.get_running_loop().create_future()
         self.running = asyncio.get_running_loop().create_future()
         """Done once the task is being worked on."""
+        self.spoken = 0.0
+        """When the first piece of the answer came (perf_counter)."""
         self._path = path
         self._latencies = latencies
         self._tail = b""
@@ -304,6 +306,8 @@ class Subscriber(asyncio.Protocol):
         self.events += data.count(_ID) - tail.count(_ID)
         if not self.running.done() and b'"data":"running"' in data:
             self.running.set_result(None)
+        if not self.spoken and b'"type":"content"' in data:
+            self.spoken = time.perf_counter()
         ended = _ENDS.search(data) if b'"end"' in data else None
         if self._latencies is not None:
             text = data[len(tail) : ended.start() if ended else None]

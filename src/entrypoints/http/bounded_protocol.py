@@ -9,7 +9,7 @@ the response; its `receive` takes another task to learn that the client went awa
 
 import asyncio
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, cast
 
 from litestar.types import Scope
@@ -61,6 +61,21 @@ def _chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
+class _Flow(FlowControl):
+    """uvicorn's, but for an event that takes a KiB and that hardly anybody ever waits for: here it
+    is made when it is."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+
+    @cached_property
+    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
+        event = asyncio.Event()
+        event.set()
+        return event
+
+
 class HeadTooLarge(Exception):
     """Raised within the parser, to stop it."""
 
@@ -78,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport)
         self._line = Line(transport, self.flow)
         self._wait()
 
