@@ -19,11 +19,6 @@ from benchmarks.rig import Subscriber, join, measured, medians, ours, peer, perc
 RATE = 50
 
 
-def joining(count: int) -> int:
-    """Seconds that so many subscribers get to arrive, where nobody waits for them."""
-    return 3 + count // 400
-
-
 async def joined(address: str, path: str, count: int, latencies: list[float]) -> list[Subscriber]:
     """So many subscribers, one in fifty of which reads when each event was made."""
     return [await join(address, path, None if n % 50 else latencies) for n in range(count)]
@@ -69,20 +64,21 @@ async def service_to(redis_url: str, count: int, seconds: int) -> dict[str, floa
 
 
 async def peer_to(name: str, redis_url: str, count: int, seconds: int) -> dict[str, float]:
-    """A peer begins with its first subscriber and keeps no log: who comes later sees less."""
     latencies: list[float] = []
-    lasting = str(seconds + joining(count) + 2)
-    options = ("--rate", str(RATE), "--seconds", lasting, "--redis", redis_url)
-    with peer(name, *options) as (address, pid):
+    shape = {"clients": count, "rate": RATE, "seconds": seconds + 4}
+    options = [str(word) for name, value in shape.items() for word in (f"--{name}", value)]
+    with peer(name, *options, "--redis", redis_url) as (address, pid):
         _, before = used(pid)
-        began = time.perf_counter()
         opened = await joined(address, "/", count, latencies)
-        await asyncio.sleep(max(0.0, began + joining(count) - time.perf_counter()))
-        _, then = used(pid)
+        async with asyncio.timeout(60):
+            while not opened[0].events:
+                await asyncio.sleep(0.05)
+        _, idle = used(pid)
+        await asyncio.sleep(1)
         figures = await watched(opened, latencies, pid, seconds)
         for each in opened:
             each.closed.cancel()
-    return {**figures, "kib_per_subscriber": round((then - before) / count / 1024, 1)}
+    return {**figures, "idle_kib_per_subscriber": round((idle - before) / count / 1024, 1)}
 
 
 def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:

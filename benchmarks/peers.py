@@ -1,6 +1,6 @@
 """What the service is measured beside.
 
-    python -m benchmarks.peers bare|sse-starlette --rate 50 --seconds 10 [--redis URL]
+    python -m benchmarks.peers bare|sse-starlette --clients 1000 --rate 50 --seconds 10 --redis URL
     python -m benchmarks.peers replay --events 10000
     python -m benchmarks.peers relay --upstream URL --tokens 10000
     python -m benchmarks.peers litestar
@@ -9,7 +9,7 @@
 `bare`, a uvloop server, is the most that a Python process can do: it writes finished frames to
 sockets and nothing else. `sse-starlette`, with FastAPI and one Redis pub/sub connection per client,
 is what people write today. Both serve GET / as an event stream of so many stamped tokens a second,
-from the moment that the first client is there. `replay` writes so many finished frames at once.
+from the moment that so many clients are there. `replay` writes so many finished frames at once.
 `relay` copies a stream of the upstream's to each client.
 `litestar` answers an empty JSON object. These print their port.
 
@@ -19,6 +19,7 @@ from the moment that the first client is there. `replay` writes so many finished
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -53,9 +54,9 @@ async def paced(rate: int, seconds: int, publish: Callable[[bytes], Any]) -> Non
     publish(END)
 
 
-async def bare(rate: int, seconds: int) -> None:
+async def bare(count: int, rate: int, seconds: int) -> None:
     clients: set[Any] = set()
-    first = asyncio.Event()
+    complete = asyncio.Event()
 
     class Client(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -64,7 +65,8 @@ async def bare(rate: int, seconds: int) -> None:
         def data_received(self, data: bytes) -> None:
             self.transport.write(_HEAD)
             clients.add(self.transport)
-            first.set()
+            if len(clients) == count:
+                complete.set()
 
         def connection_lost(self, exc: Exception | None) -> None:
             clients.discard(self.transport)
@@ -76,7 +78,8 @@ async def bare(rate: int, seconds: int) -> None:
 
     server = await asyncio.get_running_loop().create_server(Client, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await first.wait()
+    await complete.wait()
+    await asyncio.sleep(1)
     await paced(rate, seconds, publish)
     while clients:
         await asyncio.sleep(0.1)
@@ -148,19 +151,20 @@ async def openai_sdk(url: str, tokens: int) -> None:
     print(tokens / took)
 
 
-async def sse_starlette(rate: int, seconds: int, redis_url: str) -> None:
+async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> None:
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
     from redis.asyncio import Redis  # noqa: PLC0415
     from sse_starlette import EventSourceResponse, ServerSentEvent  # noqa: PLC0415
 
     app, redis = FastAPI(), Redis.from_url(redis_url, max_connections=100_000)
-    first = asyncio.Event()
+    complete, clients = asyncio.Event(), itertools.count(1)
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         async with redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANNEL)
-            first.set()
+            if next(clients) == count:
+                complete.set()
             async for message in pubsub.listen():
                 if message["type"] == "message":
                     frame = message["data"].decode()
@@ -180,7 +184,8 @@ async def sse_starlette(rate: int, seconds: int, redis_url: str) -> None:
     while not server.started:
         await asyncio.sleep(0.05)
     print(server.servers[0].sockets[0].getsockname()[1], flush=True)
-    await first.wait()
+    await complete.wait()
+    await asyncio.sleep(1)
     # The publisher is somebody else's process with others, too.
     code = f"from benchmarks.peers import publish; publish({rate}, {seconds}, {redis_url!r})"
     publisher = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
@@ -222,6 +227,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     peers = ["bare", "sse-starlette", "replay", "relay", "litestar", "openai-sdk"]
     arguments.add_argument("peer", choices=peers)
+    arguments.add_argument("--clients", type=int, default=1)
     arguments.add_argument("--rate", type=int, default=50)
     arguments.add_argument("--seconds", type=int, default=10)
     arguments.add_argument("--redis", default="")
@@ -230,8 +236,10 @@ def main() -> None:
     arguments.add_argument("--tokens", type=int, default=10_000)
     given = arguments.parse_args()
     running: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-        "bare": lambda: bare(given.rate, given.seconds),
-        "sse-starlette": lambda: sse_starlette(given.rate, given.seconds, given.redis),
+        "bare": lambda: bare(given.clients, given.rate, given.seconds),
+        "sse-starlette": lambda: sse_starlette(
+            given.clients, given.rate, given.seconds, given.redis
+        ),
         "replay": lambda: replay(given.events),
         "relay": lambda: relay(given.upstream, given.tokens),
         "litestar": litestar,

@@ -26,7 +26,7 @@ one that still holds them."""
 
 JOINED_LIMIT = 64 * 1024
 """Characters of text up to which batches are joined: a write of more gains nothing."""
-REST, LONGEST_REST = 3, 0.1
+REST, LONGEST_REST = 5, 0.1
 """Time between two deliveries to a crowd, as a multiple of what the first took, and at most, in
 seconds."""
 
