@@ -178,7 +178,7 @@ async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> 
         return EventSourceResponse(events())
 
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="error", access_log=False, backlog=4096)
+        uvicorn.Config(app, port=0, log_level="critical", access_log=False, backlog=4096)
     )
     serving = asyncio.create_task(server.serve())
     while not server.started:
