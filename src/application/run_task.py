@@ -1,14 +1,14 @@
 """RunTask: one delivery of one task, from the claim to the verdict.
 
-While an attempt runs, five things go on side by side: reading the model, adding to the log,
-renewing the lease, listening for a cancellation, and listening for the order to stop. The first
-that ends the attempt decides; the others are stopped, the model's connection closed with them.
+While an attempt runs, four things go on side by side: writing what the model says, renewing the
+lease, listening for a cancellation, and listening for the order to stop. The first that ends the
+attempt decides; the others are stopped, the model's connection closed with them.
 
-Pieces are gathered while the previous append is under way: idle, each piece is an event at once;
-busy, those that wait become one event. No timer is involved.
+The model is read and the log written by turns: idle, each piece is an event at once; busy, what the
+model said since it was last asked becomes one event. No timer is involved.
 
-A store that is away for less than a lease costs no attempt: what was to be written waits, and
-reading from the model pauses once too much does. An order to stop leaves attempts a grace period.
+A store that is away for less than a lease costs no attempt: what was to be written waits, and the
+model with it. An order to stop leaves attempts a grace period.
 """
 
 import asyncio

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from dependency_injector import containers, providers
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from adapters.demo import DemoModel
 from adapters.memory import MemoryAllowances, MemoryTaskLog
@@ -233,6 +235,11 @@ class Container(containers.DeclarativeContainer):
     )
     get_task = providers.Singleton(GetTask, tasks, settle_forgotten)
     cancel_task = providers.Singleton(CancelTask, tasks, queue, clock)
+
+
+Parts = NamedDependency[SkipValidation[Container]]
+"""How a handler asks for them: as one dependency, since Litestar resolves several in a task each,
+and keeps those tasks in memory for as long as a stream lasts."""
 
 
 def stop_work(container: Container) -> None:

@@ -49,7 +49,20 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             contexts.append(context)
         page = context.new_page()
         _watch(page, url.partition("/#")[0].rstrip("/") + "/", faults)
+        failed: list[str | None] = []
+
+        def note(request: Request) -> None:
+            failed.append(request.failure)
+
+        page.on("requestfailed", note)
         page.goto(url)
+        # The browser gives up what it is loading when the machine's network changes: a container
+        # that starts is such a change. Then a script is missing, and the page is dead.
+        if "net::ERR_NETWORK_CHANGED" in failed:
+            failed.clear()
+            page.reload()
+        page.remove_listener("requestfailed", note)
+        assert not failed, failed
         return page
 
     yield open_page

@@ -129,7 +129,7 @@ class EventStream(Response[None]):
         following: Following,
         frames: Frames,
         clock: Clock,
-        opened: AbstractAsyncContextManager[Any],
+        opened: AbstractAsyncContextManager[None],
     ) -> None:
         super().__init__(None, media_type="text/event-stream", headers=HEADERS)
         self._parts = following, frames, clock, opened
@@ -157,7 +157,7 @@ class _Streaming(ASGIResponse):
         following: Following,
         frames: Frames,
         clock: Clock,
-        opened: AbstractAsyncContextManager[Any],
+        opened: AbstractAsyncContextManager[None],
         line: Line,
         **response: Any,
     ) -> None:

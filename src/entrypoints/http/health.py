@@ -4,8 +4,6 @@ import asyncio
 
 import structlog
 from litestar import Response, get
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
 
 from adapters.prometheus import CONTENT_TYPE
 from application.ports import (
@@ -15,7 +13,7 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
-from entrypoints.container import Container
+from entrypoints.container import Parts
 from entrypoints.http.bodies import HealthBody
 
 log = structlog.get_logger(__name__)
@@ -28,7 +26,7 @@ async def healthz() -> HealthBody:
 
 @get("/readyz", tags=["operation"], summary="Whether store and queue can be reached")
 async def readyz(
-    parts: NamedDependency[SkipValidation[Container]],
+    parts: Parts,
 ) -> Response[HealthBody]:
     store, queue = await asyncio.gather(_state(parts.tasks()), _state(parts.queue()))
     checks = {"store": store, "queue": queue}
@@ -55,5 +53,5 @@ async def _state(part: TaskLog | TaskQueue) -> str:
 
 
 @get("/metrics", tags=["operation"], summary="Figures for Prometheus", media_type=CONTENT_TYPE)
-async def metrics_page(parts: NamedDependency[SkipValidation[Container]]) -> bytes:
+async def metrics_page(parts: Parts) -> bytes:
     return parts.metrics().exposition()

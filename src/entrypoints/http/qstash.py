@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import structlog
 from litestar import Controller, Request, Response, Router, get, post
-from litestar.di import NamedDependency
-from litestar.params import QueryParameter, SkipValidation
+from litestar.params import QueryParameter
 
 from adapters.prometheus import Metrics
 from adapters.qstash import ForgedDelivery, MalformedDelivery
@@ -17,7 +16,7 @@ from application.admission import Caller
 from application.ports import Delivery
 from application.run_task import Again, Done, Failed, Full, Verdict
 from domain.task import check_task_id
-from entrypoints.container import Container
+from entrypoints.container import Parts
 from entrypoints.http.access import Access
 from entrypoints.http.bodies import StartBody
 from entrypoints.http.problems import documented, problem, retry_after_header
@@ -44,7 +43,7 @@ class QStashController(Controller):
     async def webhook(
         self,
         request: Request[Any, Any, Any],
-        parts: NamedDependency[SkipValidation[Container]],
+        parts: Parts,
     ) -> Response[Any]:
         metrics = parts.metrics()
         headers = request.headers
@@ -70,7 +69,7 @@ class QStashController(Controller):
     async def failure(
         self,
         request: Request[Any, Any, Any],
-        parts: NamedDependency[SkipValidation[Container]],
+        parts: Parts,
     ) -> dict[str, Any]:
         message_id = request.headers.get("upstash-message-id")
         body = await request.body()
@@ -96,7 +95,7 @@ class DevelopmentController(Controller):
     async def run(
         self,
         request: Request[Caller, Any, Any],
-        parts: NamedDependency[SkipValidation[Container]],
+        parts: Parts,
         prompt: Annotated[str, QueryParameter(name="prompt", description="The prompt.")],
         task_id: Annotated[
             str | None, QueryParameter(name="taskId", description="Its id; one is made without.")

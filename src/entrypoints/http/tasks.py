@@ -4,17 +4,16 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, Response, get, post, route
-from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Schema
-from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter, SkipValidation
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from adapters.prometheus import Metrics
 from application.admission import Admission, Caller, StreamPlace
 from domain.events import EventId, MalformedEventId, TaskStatus
 from domain.task import IllegalTransition, check_task_id
-from entrypoints.container import Container
+from entrypoints.container import Container, Parts
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
 from entrypoints.http.event_stream import EventStream
@@ -25,9 +24,6 @@ from entrypoints.http.problems import (
     rate_limit_headers,
     wrong_shape,
 )
-
-Parts = NamedDependency[SkipValidation[Container]]
-"""One dependency, whatever a handler needs of it: Litestar resolves several in a task each."""
 
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
