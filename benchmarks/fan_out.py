@@ -9,12 +9,11 @@ subscriber of ours must see every event. A figure counts while all are there.
 import argparse
 import asyncio
 import sys
-import time
 from typing import Any
 
 import uvloop
 
-from benchmarks.rig import Subscriber, join, measured, medians, ours, peer, percentile, start, used
+from benchmarks.rig import Subscriber, join, late, measured, medians, ours, over, peer, start, used
 
 RATE = 50
 
@@ -27,20 +26,14 @@ async def joined(address: str, path: str, count: int, latencies: list[float]) ->
 async def watched(
     opened: list[Subscriber], latencies: list[float], pid: int, seconds: float
 ) -> dict[str, float]:
-    (cpu, _), since = used(pid), time.perf_counter()
     latencies.clear()
-    events = sum(each.events for each in opened)
-    await asyncio.sleep(seconds)
-    delivered = sum(each.events for each in opened) - events
-    took, (cpu_after, _) = time.perf_counter() - since, used(pid)
-    spent = max(0.01, cpu_after - cpu)
+    delivered, took, spent = await over(pid, seconds, lambda: sum(each.events for each in opened))
     return {
         "deliveries_per_second": round(delivered / took),
         "wanted_per_second": len(opened) * RATE,
         "deliveries_per_cpu_second": round(delivered / spent),
         "cpu_seconds_per_million": round(spent * 1e6 / delivered, 1),
-        "latency_ms_p50": round(percentile(latencies, 0.5), 2),
-        "latency_ms_p99": round(percentile(latencies, 0.99), 2),
+        **{f"latency_{name}": value for name, value in late(latencies).items()},
     }
 
 

@@ -8,7 +8,6 @@ log nor queue (the ceiling: two sockets per task).
 import argparse
 import asyncio
 import sys
-import time
 from typing import Any
 
 import uvloop
@@ -16,34 +15,31 @@ import uvloop
 from benchmarks.rig import (
     Subscriber,
     join,
+    late,
     measured,
     medians,
     ours,
+    over,
     peer,
-    percentile,
     start,
     upstream,
-    used,
 )
 
 RATE = 30
 
 
-async def watched(opened: list[Subscriber], latencies: list[float], pid: int, seconds: int) -> Any:
+async def watched(
+    opened: list[Subscriber], latencies: list[float], pid: int, seconds: int
+) -> dict[str, float]:
     """All of them for so long, after a moment to get going."""
     await asyncio.sleep(2)
     latencies.clear()
-    (cpu, _), since = used(pid), time.perf_counter()
-    tokens = sum(each.stamps for each in opened)
-    await asyncio.sleep(seconds)
-    took, (cpu_after, _) = time.perf_counter() - since, used(pid)
-    tokens = sum(each.stamps for each in opened) - tokens
+    tokens, took, spent = await over(pid, seconds, lambda: sum(each.stamps for each in opened))
     return {
         "tokens_per_second": round(tokens / took),
         "wanted_per_second": len(opened) * RATE,
-        "tokens_per_cpu_second": round(tokens / (cpu_after - cpu)),
-        "latency_ms_p50": round(percentile(latencies, 0.5), 2),
-        "latency_ms_p99": round(percentile(latencies, 0.99), 2),
+        "tokens_per_cpu_second": round(tokens / spent),
+        **{f"latency_{name}": value for name, value in late(latencies).items()},
     }
 
 
@@ -58,7 +54,7 @@ async def service_with(redis_url: str, count: int, seconds: int) -> dict[str, fl
             opened += [await join(address, path, latencies) for path in paths]
         await asyncio.gather(*(each.running for each in opened))
         go.set()
-        figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
+        figures = await watched(opened, latencies, pid, seconds)
         await asyncio.gather(*(each.closed for each in opened))
         assert {each.stamps for each in opened} == {tokens}, "not every token arrived"
     return figures
@@ -71,7 +67,7 @@ async def relay_with(count: int, seconds: int) -> dict[str, float]:
         with peer("relay", "--upstream", url, "--tokens", str(tokens)) as (address, pid):
             opened = [await join(address, "/", latencies) for _ in range(count)]
             go.set()
-            figures: dict[str, float] = await watched(opened, latencies, pid, seconds)
+            figures = await watched(opened, latencies, pid, seconds)
             for each in opened:
                 each.closed.cancel()
     return figures

@@ -54,6 +54,24 @@ async def paced(rate: int, seconds: int, publish: Callable[[bytes], Any]) -> Non
     publish(END)
 
 
+async def listening(client: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    server = await asyncio.get_running_loop().create_server(client, "127.0.0.1", 0, backlog=4096)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    return server
+
+
+async def on_uvicorn(app: Any) -> tuple[Any, asyncio.Task[None]]:
+    import uvicorn  # noqa: PLC0415
+
+    config = uvicorn.Config(app, port=0, log_level="critical", access_log=False, backlog=4096)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.05)
+    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    return server, serving
+
+
 async def bare(count: int, rate: int, seconds: int) -> None:
     clients: set[Any] = set()
     complete = asyncio.Event()
@@ -76,8 +94,7 @@ async def bare(count: int, rate: int, seconds: int) -> None:
         for client in list(clients):
             client.write(chunk)
 
-    server = await asyncio.get_running_loop().create_server(Client, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    await listening(Client)
     await complete.wait()
     await asyncio.sleep(1)
     await paced(rate, seconds, publish)
@@ -96,9 +113,7 @@ async def replay(events: int) -> None:
         def data_received(self, data: bytes) -> None:
             self.transport.write(_HEAD + chunk)
 
-    server = await asyncio.get_running_loop().create_server(Client, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    await (await listening(Client)).serve_forever()
 
 
 async def relay(url: str, tokens: int) -> None:
@@ -128,9 +143,7 @@ async def relay(url: str, tokens: int) -> None:
             source = loop.create_connection(lambda: Source(self.transport), host, int(port))
             self.opening = asyncio.ensure_future(source)
 
-    server = await loop.create_server(Client, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    await (await listening(Client)).serve_forever()
 
 
 async def openai_sdk(url: str, tokens: int) -> None:
@@ -152,7 +165,6 @@ async def openai_sdk(url: str, tokens: int) -> None:
 
 
 async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> None:
-    import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI  # noqa: PLC0415
     from redis.asyncio import Redis  # noqa: PLC0415
     from sse_starlette import EventSourceResponse, ServerSentEvent  # noqa: PLC0415
@@ -177,13 +189,7 @@ async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> 
     async def stream() -> EventSourceResponse:
         return EventSourceResponse(events())
 
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="critical", access_log=False, backlog=4096)
-    )
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.05)
-    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    server, serving = await on_uvicorn(app)
     await complete.wait()
     await asyncio.sleep(1)
     # The publisher is somebody else's process with others, too.
@@ -197,22 +203,13 @@ async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> 
 
 
 async def litestar() -> None:
-    import uvicorn  # noqa: PLC0415
     from litestar import Litestar, post  # noqa: PLC0415
 
     @post("/", status_code=200)
     async def empty() -> dict[str, str]:
         return {}
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            Litestar([empty], openapi_config=None), port=0, log_level="error", access_log=False
-        )
-    )
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.05)
-    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    _, serving = await on_uvicorn(Litestar([empty], openapi_config=None))
     await serving
 
 
@@ -223,10 +220,21 @@ def publish(rate: int, seconds: int, redis_url: str) -> None:
     asyncio.run(paced(rate, seconds, lambda frame: redis.publish(CHANNEL, frame)))
 
 
+PEERS: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, None]]] = {
+    "bare": lambda given: bare(given.clients, given.rate, given.seconds),
+    "sse-starlette": lambda given: sse_starlette(
+        given.clients, given.rate, given.seconds, given.redis
+    ),
+    "replay": lambda given: replay(given.events),
+    "relay": lambda given: relay(given.upstream, given.tokens),
+    "litestar": lambda _: litestar(),
+    "openai-sdk": lambda given: openai_sdk(given.upstream, given.tokens),
+}
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser()
-    peers = ["bare", "sse-starlette", "replay", "relay", "litestar", "openai-sdk"]
-    arguments.add_argument("peer", choices=peers)
+    arguments.add_argument("peer", choices=PEERS)
     arguments.add_argument("--clients", type=int, default=1)
     arguments.add_argument("--rate", type=int, default=50)
     arguments.add_argument("--seconds", type=int, default=10)
@@ -235,17 +243,7 @@ def main() -> None:
     arguments.add_argument("--upstream", default="")
     arguments.add_argument("--tokens", type=int, default=10_000)
     given = arguments.parse_args()
-    running: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-        "bare": lambda: bare(given.clients, given.rate, given.seconds),
-        "sse-starlette": lambda: sse_starlette(
-            given.clients, given.rate, given.seconds, given.redis
-        ),
-        "replay": lambda: replay(given.events),
-        "relay": lambda: relay(given.upstream, given.tokens),
-        "litestar": litestar,
-        "openai-sdk": lambda: openai_sdk(given.upstream, given.tokens),
-    }
-    uvloop.run(running[given.peer]())
+    uvloop.run(PEERS[given.peer](given))
 
 
 if __name__ == "__main__":

@@ -39,10 +39,21 @@ SLOTS = 20
 _PIECE = 'data: {"model":"bench","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
 _FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _ID, _END = b"\nid: ", b'"type":"end"'
 _ENDS = re.compile(rb'"type": ?"end"')
 _STAMP = re.compile(rb"(\d+);")
+
+
+def message(data: bytes) -> tuple[bytes, bytes] | None:
+    """Head and body of what was sent over HTTP, once all of it is there."""
+    head, found, body = data.partition(b"\r\n\r\n")
+    return (head, body) if found and len(body) >= length_of(head) else None
+
+
+def length_of(head: bytes) -> int:
+    """Of the body."""
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    return int(length[1]) if length else 0
 
 
 class Upstream(asyncio.Protocol):
@@ -61,11 +72,10 @@ class Upstream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._request += data
-        head, found, body = self._request.partition(b"\r\n\r\n")
-        length = LENGTH.search(head)
-        if not found or len(body) < int(length[1] if length else 0):
+        if (whole := message(self._request)) is None:
             return
         self._request = b""
+        _, body = whole
         tokens, rate = map(int, json.loads(body)["messages"][-1]["content"].split())
         self.transport.write(_HEAD)
         if rate:
@@ -159,8 +169,7 @@ class Queue:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = LENGTH.search(head)
-                body = await reader.readexactly(int(length[1]) if length else 0)
+                body = await reader.readexactly(length_of(head))
                 path = head.split(b" ", 2)[1].decode()
                 answer: Any
                 if path == "/v2/batch":
@@ -340,6 +349,22 @@ def used(pid: int) -> tuple[float, int]:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def over(pid: int, seconds: float, count: Callable[[], int]) -> tuple[int, float, float]:
+    """By how much a count grows in so long, how long that really was, and the CPU seconds that the
+    process used for it."""
+    (cpu, _), began, before = used(pid), time.perf_counter(), count()
+    await asyncio.sleep(seconds)
+    done, took, (cpu_after, _) = count() - before, time.perf_counter() - began, used(pid)
+    return done, took, max(0.01, cpu_after - cpu)
+
+
+def late(latencies: list[float]) -> dict[str, float]:
+    return {
+        "ms_p50": round(percentile(latencies, 0.5), 2),
+        "ms_p99": round(percentile(latencies, 0.99), 2),
+    }
 
 
 def percentile(values: list[float], share: float) -> float:

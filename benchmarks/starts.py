@@ -12,15 +12,15 @@ import time
 from typing import Any
 
 from benchmarks.rig import (
-    LENGTH,
     connected,
+    late,
     measured,
     medians,
+    message,
+    over,
     peer,
-    percentile,
     queue,
     service,
-    used,
 )
 
 _BODY = json.dumps({"prompt": "Why is the sky blue?"}).encode()
@@ -47,10 +47,9 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
-        head, found, body = self._answer.partition(b"\r\n\r\n")
-        length = LENGTH.search(head)
-        if not found or len(body) < int(length[1] if length else 0):
+        if (whole := message(self._answer)) is None:
             return
+        head, _ = whole
         assert head.startswith(b"HTTP/1.1 " + self._status), self._answer
         self.latencies.append((time.perf_counter() - self._began) * 1000)
         self._answer = b""
@@ -69,18 +68,17 @@ async def pressed(
     await asyncio.sleep(0.5)
     for each in opened:
         each.latencies.clear()
-    began, (cpu, _) = time.perf_counter(), used(pid)
-    await asyncio.sleep(seconds)
+    done, took, spent = await over(
+        pid, seconds, lambda: sum(len(each.latencies) for each in opened)
+    )
     latencies = [latency for each in opened for latency in each.latencies]
-    took, (cpu_after, _) = time.perf_counter() - began, used(pid)
     for each in opened:
         each.stopping = True
     await asyncio.gather(*(each.stopped for each in opened))
     return {
-        "per_second": round(len(latencies) / took),
-        "per_cpu_second": round(len(latencies) / (cpu_after - cpu)),
-        "ms_p50": round(percentile(latencies, 0.5), 2),
-        "ms_p99": round(percentile(latencies, 0.99), 2),
+        "per_second": round(done / took),
+        "per_cpu_second": round(done / spent),
+        **late(latencies),
     }
 
 

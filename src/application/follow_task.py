@@ -25,6 +25,7 @@ from application.ports import (
     Page,
     StoreUnavailable,
     Subscription,
+    Take,
     TaskLog,
     UnknownTask,
 )
@@ -32,8 +33,6 @@ from application.settle_task import SettleForgotten
 from domain.events import EventId, TaskStatus, is_last
 
 log = structlog.get_logger(__name__)
-
-Take = Callable[[Batch], bool]
 
 STORE_PAUSE = 1.0
 """Seconds between two readings of a store that is away."""

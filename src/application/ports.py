@@ -152,6 +152,11 @@ class Batch:
         return Batch(self.epoch, sequence + 1, rest, self.epoch)
 
 
+Take = Callable[[Batch], bool]
+"""Hands a batch on if that can be done at once, and answers whether it did. If it raises, it did
+not."""
+
+
 @dataclass(slots=True)
 class Cursor:
     """Where a subscriber stands in a log: the number of the last event that it has, and that one's
@@ -159,9 +164,7 @@ class Cursor:
 
     epoch: str | None
     after: int
-    take: Callable[[Batch], bool]
-    """Hands a batch on if that can be done at once, and answers whether it did. If it raises, it
-    did not."""
+    take: Take
 
     def move(self, batch: Batch) -> None:
         self.epoch, self.after = batch.epoch, batch.last

@@ -72,12 +72,12 @@ class ChunkStream:
             for event in events:
                 plain = event.startswith(b"data:") and b"\n" not in event
                 payload = event[5:] if plain else _payload(event)
-                if len(payload) < 16 and payload.strip() in (b"", b"[DONE]"):
-                    if payload.strip():
-                        self.done = True
-                        break
-                    continue
-                self._take(payload, texts)
+                word = payload.strip() if len(payload) < 16 else payload
+                if word == b"[DONE]":
+                    self.done = True
+                    break
+                if word:
+                    self._take(payload, texts)
         except (ModelUnavailable, ModelRefused) as fault:
             self._fault, self.done = fault, True
         return "".join(texts)

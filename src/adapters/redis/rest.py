@@ -64,8 +64,7 @@ class RestConnection:
             # No JSON, or another: something else stands at this address, or in between.
             raise StoreUnavailable("What answers is not Redis's REST API") from error
 
-    async def call_along(self, *words: Word) -> Any:
-        return await self.call(*words)
+    call_along = call
 
     async def listen(self) -> Listener:
         return RestListener(self, self._streams)

@@ -85,9 +85,9 @@ class ServerConnection:
             return await self._along(words)
 
     async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
+        if len(commands) == 1:
+            return [await self.call(*commands[0])]
         async with self._free, asyncio.timeout(self._timeout):
-            if len(commands) == 1:
-                return [await self.client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
             pipeline = self.client.pipeline(transaction=False)
             for words in commands:
                 pipeline.execute_command(*words)
@@ -145,8 +145,7 @@ class ClusterConnection:
                 await self.client.initialize()
                 return await self.client.execute_command(*words)
 
-    async def call_along(self, *words: Word) -> Any:
-        return await self.call(*words)
+    call_along = call
 
     async def listen(self) -> Listener:
         with _translated():

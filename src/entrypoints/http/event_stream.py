@@ -8,6 +8,7 @@ it (bounded_protocol), without a task of its own being woken; only one that is b
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -119,20 +120,23 @@ def _connected(following: Following, now: int) -> bytes:
     return b"data: %b\n\n" % _encode(data)
 
 
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a stream is made of. `opened` is entered for as long as it lasts."""
+
+    following: Following
+    frames: Frames
+    clock: Clock
+    opened: AbstractAsyncContextManager[None]
+
+
 class EventStream(Response[None]):
     """Ends after the task's last event, when this process stops, and when live delivery does not
-    come about: the client connects again and goes on from where it stands. `opened` is entered for
-    as long as it lasts."""
+    come about: the client connects again and goes on from where it stands."""
 
-    def __init__(
-        self,
-        following: Following,
-        frames: Frames,
-        clock: Clock,
-        opened: AbstractAsyncContextManager[None],
-    ) -> None:
+    def __init__(self, events: Events) -> None:
         super().__init__(None, media_type="text/event-stream", headers=HEADERS)
-        self._parts = following, frames, clock, opened
+        self._events = events
 
     def to_asgi_response(
         self,
@@ -141,7 +145,7 @@ class EventStream(Response[None]):
         **options: Any,
     ) -> ASGIResponse:
         return _Streaming(
-            *self._parts,
+            self._events,
             line_of(request.scope),
             headers={**(options.get("headers") or {}), **self.headers},
             media_type=self.media_type,
@@ -149,28 +153,18 @@ class EventStream(Response[None]):
 
 
 class _Streaming(ASGIResponse):
-    __slots__ = ("_clock", "_following", "_frames", "_line", "_opened")
+    __slots__ = ("_events", "_line")
     _should_set_content_length = False
 
-    def __init__(
-        self,
-        following: Following,
-        frames: Frames,
-        clock: Clock,
-        opened: AbstractAsyncContextManager[None],
-        line: Line,
-        **response: Any,
-    ) -> None:
+    def __init__(self, events: Events, line: Line, **response: Any) -> None:
         super().__init__(**response)
-        self._following = following
-        self._frames = frames
-        self._clock = clock
-        self._opened = opened
+        self._events = events
         self._line = line
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         sending = cast("asyncio.Task[Any]", asyncio.current_task())
-        task_id, frames, push = self._following.task_id, self._frames, self._line.push
+        following, frames, push = self._events.following, self._events.frames, self._line.push
+        task_id = following.task_id
         gone = False
 
         def hang_up() -> None:
@@ -182,8 +176,8 @@ class _Streaming(ASGIResponse):
 
         self._line.on_close(hang_up)
         try:
-            async with self._opened, aclosing(self._following.batches(take)) as batches:
-                await _write(send, RETRY + _connected(self._following, self._clock.now()))
+            async with self._events.opened, aclosing(following.batches(take)) as batches:
+                await _write(send, RETRY + _connected(following, self._events.clock.now()))
                 async for ready in batches:
                     await _write(send, frames.of_all(task_id, ready) if ready else KEEP_ALIVE)
                     del ready  # a page of the log, and it may be long until the next

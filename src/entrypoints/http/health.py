@@ -25,9 +25,7 @@ async def healthz() -> HealthBody:
 
 
 @get("/readyz", tags=["operation"], summary="Whether store and queue can be reached")
-async def readyz(
-    parts: Parts,
-) -> Response[HealthBody]:
+async def readyz(parts: Parts) -> Response[HealthBody]:
     store, queue = await asyncio.gather(_state(parts.tasks()), _state(parts.queue()))
     checks = {"store": store, "queue": queue}
     if parts.run_task().stopping:

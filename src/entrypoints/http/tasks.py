@@ -16,7 +16,7 @@ from domain.task import IllegalTransition, check_task_id
 from entrypoints.container import Container, Parts
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
-from entrypoints.http.event_stream import EventStream
+from entrypoints.http.event_stream import Events, EventStream
 from entrypoints.http.problems import (
     bad_field,
     documented,
@@ -185,7 +185,7 @@ class TaskController(Controller):
         if seen is not None:
             metrics.resumes.inc()
         opened = _Open(admission, place, metrics)
-        return EventStream(following, parts.frames(), parts.clock(), opened)
+        return EventStream(Events(following, parts.frames(), parts.clock(), opened))
 
     @get(
         "/{taskId:str}",
