@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import httpx_sse
@@ -75,6 +75,12 @@ class Client:
         self.url = url
         self.http = httpx.Client(base_url=url, timeout=20.0)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
     def start(self, prompt: str = PROMPT, **fields: Any) -> str:
         answer = self.http.post("/api/tasks/start", json={"prompt": prompt, **fields})
         assert answer.status_code == 202, answer.text
@@ -125,14 +131,13 @@ def follow(url: str, task_id: str) -> tuple[threading.Thread, Seen]:
         return False
 
     def read() -> None:
-        client = Client(url)
-        while True:
-            last = whole.logged[-1].id if whole.logged else ""
-            with contextlib.suppress(httpx.HTTPError):
-                if client.events(task_id, after=last, until=note).status == 204:
-                    break
-            time.sleep(0.05)
-        client.http.close()
+        with Client(url) as client:
+            while True:
+                last = whole.logged[-1].id if whole.logged else ""
+                with contextlib.suppress(httpx.HTTPError):
+                    if client.events(task_id, after=last, until=note).status == 204:
+                        break
+                time.sleep(0.05)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -154,12 +159,11 @@ def running_service(settings: Settings) -> Iterator[Running]:
     """The service on a real uvicorn, and a client of it."""
     service = Service(settings, signals=False)
     ready = threading.Event()
-    with _in_thread(lambda: service.run(ready.set), ready, service.stop):
-        client = Client(service.url)
-        try:
-            yield Running(service, client)
-        finally:
-            client.http.close()
+    with (
+        _in_thread(lambda: service.run(ready.set), ready, service.stop),
+        Client(service.url) as client,
+    ):
+        yield Running(service, client)
 
 
 @contextmanager

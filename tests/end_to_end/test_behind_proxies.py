@@ -119,9 +119,9 @@ def test_a_stream_comes_piece_by_piece(
     upstream.then(
         Script([piece("one"), gates[0], piece("two"), gates[1], piece("three"), finish(), DONE])
     )
-    client = Client(url)
-    client.http.headers["Authorization"] = f"Bearer {KEY}"
-    link = client.record(client.start())["streamUrl"]
+    with Client(url) as client:
+        client.http.headers["Authorization"] = f"Bearer {KEY}"
+        link = client.record(client.start())["streamUrl"]
     with httpx.stream("GET", url + link, headers={"Accept-Encoding": "gzip"}) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert "content-encoding" not in stream.headers
@@ -131,7 +131,6 @@ def test_a_stream_comes_piece_by_piece(
         assert any('"data":"two"' in line for line in lines)
         gates[1].open()
         assert any('"type":"end"' in line for line in lines)
-    client.http.close()
     written = "".join(each.read_text() for each in folder.iterdir() if each.is_file())
     assert link.partition("token=")[2] not in written, "the proxy's log holds a link"
 

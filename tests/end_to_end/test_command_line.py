@@ -115,16 +115,15 @@ def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
     with process_of(
         tmp_path, "serve", "--port", "0", LONGTASK_LOG_FORMAT="json", LONGTASK_DEMO_SPEED="0"
     ) as (process, log):
-        client = Client(found_in(log))
-        task_id = client.start(PROMPT)
-        seen = client.events(task_id)
-        assert "Demo model" in seen.text
-        assert client.http.get("/readyz").json()["checks"] == {"store": "ok", "queue": "ok"}
-        query = {"taskId": "by-hand", "prompt": PROMPT}
-        assert client.http.get("/api/qstash/webhook", params=query).status_code == 200
-        request_id = "my-request-7"
-        client.http.get("/healthz?prompt=" + PROMPT, headers={"X-Request-Id": request_id})
-        client.http.close()
+        with Client(found_in(log)) as client:
+            task_id = client.start(PROMPT)
+            seen = client.events(task_id)
+            assert "Demo model" in seen.text
+            assert client.http.get("/readyz").json()["checks"] == {"store": "ok", "queue": "ok"}
+            query = {"taskId": "by-hand", "prompt": PROMPT}
+            assert client.http.get("/api/qstash/webhook", params=query).status_code == 200
+            request_id = "my-request-7"
+            client.http.get("/healthz?prompt=" + PROMPT, headers={"X-Request-Id": request_id})
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     text = log.read_text()
@@ -150,10 +149,9 @@ def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Ups
         "LONGTASK_QSTASH_RETRY_DELAY": "10",
     }
     with process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log):
-        client = Client(found_in(log))
-        client.wait_for(client.start(PROMPT), "failed")
-        client.wait_for(client.start(PROMPT), "completed")
-        client.http.close()
+        with Client(found_in(log)) as client:
+            client.wait_for(client.start(PROMPT), "failed")
+            client.wait_for(client.start(PROMPT), "completed")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
     text = log.read_text()

@@ -6,6 +6,7 @@ import socket
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.processes import found_in, process_of
@@ -83,8 +84,10 @@ def test_an_attempt_that_ends_within_the_grace_is_whole(
         "LONGTASK_LOG_FORMAT": "json",
         "LONGTASK_GRACE": "30",
     }
-    with process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log):
-        client = Client(found_in(log))
+    with (
+        process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log),
+        Client(found_in(log)) as client,
+    ):
         task_id = client.start()
         thread, seen = follow(client.url, task_id)
         eventually(lambda: seen.text == "One")
@@ -97,7 +100,6 @@ def test_an_attempt_that_ends_within_the_grace_is_whole(
         gate.open()
         assert process.wait(20) == 0
         assert '"attempt completed"' in log.read_text()
-        client.http.close()
     with running_service(settings_for(redis_url=redis_url)) as service:
         record = service.client.record(task_id)
         assert (record["status"], record["text"], record["attempt"]) == ("completed", "One two", 1)
@@ -140,8 +142,10 @@ def test_readers_that_hardly_read_cost_little_and_see_everything(
         "LONGTASK_LOG_FORMAT": "json",
         "LONGTASK_MAX_TEXT": "30000000",
     }
-    with process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log):
-        client = Client(found_in(log))
+    with (
+        process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log),
+        Client(found_in(log)) as client,
+    ):
         task_id = client.start()
         host, _, port = client.url.removeprefix("http://").partition(":")
         sleepers = []
@@ -156,18 +160,18 @@ def test_readers_that_hardly_read_cost_little_and_see_everything(
         gate.open()
         before = _resident(process.pid)
         most = 0
+        received: list[bytes] = []
         while client.http.get("/api/tasks/start", params={"taskId": task_id}).json()["status"] in (
             "pending",
             "running",
         ):
             most = max(most, _resident(process.pid))
-            for sleeper in sleepers:
-                sleeper.recv(1)
+            first, *_ = [sleeper.recv(1) for sleeper in sleepers]
+            received.append(first)
         # The text itself, its end event and what was in flight; twenty copies would be 400 MB.
         assert most - before < 200 * 1024 * 1024
         seen = client.events(task_id)
         assert len(seen.logged[-1].data["data"]) == len("Begin. ") + 20_000 * len(text)
-        received: list[bytes] = []
         reading = threading.Thread(target=_read_on, args=(sleepers[0], received))
         reading.start()
         for sleeper in sleepers[1:]:
@@ -175,7 +179,6 @@ def test_readers_that_hardly_read_cost_little_and_see_everything(
         reading.join(60)
         ids = [line for line in b"".join(received).split(b"\n") if line.startswith(b"id: ")]
         assert [each.removeprefix(b"id: ").decode() for each in ids] == [e.id for e in seen.logged]
-        client.http.close()
 
 
 def _read_on(sleeper: socket.socket, received: list[bytes]) -> None:
@@ -192,12 +195,13 @@ def test_a_start_is_told_apart_from_its_double_while_the_queue_is_slow(upstream:
         answers: list[str] = []
 
         def start() -> None:
-            client = Client(service.url)
-            reply = client.http.post(
-                "/api/tasks/start", json={"prompt": "x"}, headers={"Idempotency-Key": "one"}
+            reply = httpx.post(
+                f"{service.url}/api/tasks/start",
+                json={"prompt": "x"},
+                headers={"Idempotency-Key": "one"},
+                timeout=20,
             )
             answers.append(reply.json()["taskId"])
-            client.http.close()
 
         threads = [threading.Thread(target=start) for _ in range(10)]
         for thread in threads:

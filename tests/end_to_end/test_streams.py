@@ -135,7 +135,7 @@ def test_an_id_of_a_lost_log_replays_from_the_start(service: Running) -> None:
 
 
 def _follow_in_cuts(
-    client: Client, task_id: str, cuts: list[int], slowness: float, seen: list[Event]
+    url: str, task_id: str, cuts: list[int], slowness: float, seen: list[Event]
 ) -> None:
     """Read with a connection per cut, hanging up after so many events, then to the end; a pause of
     `slowness` seconds before each event is taken."""
@@ -147,11 +147,12 @@ def _follow_in_cuts(
 
         return full
 
-    for cut in [*cuts, 10_000]:
-        part = client.events(task_id, seen[-1].id if seen else "", until=hang_up_after(cut))
-        seen.extend(part.logged)
-        if part.status == 204 or (seen and seen[-1].type in ("end", "error")):
-            return
+    with Client(url) as client:
+        for cut in [*cuts, 10_000]:
+            part = client.events(task_id, seen[-1].id if seen else "", until=hang_up_after(cut))
+            seen.extend(part.logged)
+            if part.status == 204 or (seen and seen[-1].type in ("end", "error")):
+                return
 
 
 @settings(
@@ -181,18 +182,15 @@ def test_three_followers_who_come_and_go_see_the_same(
     upstream.then(Script([*steps, finish(), DONE]))
     task_id = service.client.start()
     seen: list[list[Event]] = [[], [], []]
-    clients = [Client(service.url) for _ in cuts]
     followers = [
-        threading.Thread(target=_follow_in_cuts, args=(client, task_id, each, speed, events))
-        for client, each, speed, events in zip(clients, cuts, speeds, seen, strict=True)
+        threading.Thread(target=_follow_in_cuts, args=(service.url, task_id, each, speed, events))
+        for each, speed, events in zip(cuts, speeds, seen, strict=True)
     ]
     for follower in followers:
         follower.start()
     for follower in followers:
         follower.join(20)
         assert not follower.is_alive()
-    for client in clients:
-        client.http.close()
     _assert_whole(seen[0], "".join(words))
     for other in seen[1:]:
         assert [(each.id, each.data) for each in other] == [

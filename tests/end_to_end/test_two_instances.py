@@ -35,9 +35,8 @@ def _instance(folder: Path, redis_url: str, upstream: Upstream) -> Iterator[Clie
         "LONGTASK_LOG_FORMAT": "json",
     }
     with process_of(folder, "serve", "--port", "0", **settings) as (process, log):
-        client = Client(found_in(log))
-        yield client
-        client.http.close()
+        with Client(found_in(log)) as client:
+            yield client
         process.terminate()
         assert process.wait(20) == 0
 
@@ -179,9 +178,8 @@ def _balanced(
             )
             found_in(log)
             processes[log] = process
-        client = Client(balancer.url)
-        yield client, processes
-        client.http.close()
+        with Client(balancer.url) as client:
+            yield client, processes
 
 
 def _runs(processes: dict[Path, "subprocess.Popen[str]"]) -> Path:
@@ -225,19 +223,19 @@ def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
         processes[frozen].send_signal(signal.SIGSTOP)
         gate.open()
         # Through the other one alone: the balancer does not know who is frozen.
-        other = Client(found_in(awake))
-        thread_of_other, seen_by_other = follow(other.url, task_id)
+        url_of_other = found_in(awake)
+        thread_of_other, seen_by_other = follow(url_of_other, task_id)
         thread_of_other.join(30)
         _was_finished_by_another(seen_by_other)
         processes[frozen].send_signal(signal.SIGCONT)
         eventually(lambda: "attempt ended by another" in frozen.read_text())
-        late = other.events(task_id)
+        with Client(url_of_other) as other:
+            late = other.events(task_id)
         assert [(e.id, e.data) for e in late.logged] == [
             (e.id, e.data) for e in seen_by_other.logged
         ]
         thread.join(30)
         assert [e.id for e in seen.logged] == [e.id for e in late.logged]
-        other.http.close()
 
 
 def test_a_stop_gives_running_tasks_to_the_other_at_once(
@@ -271,9 +269,10 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_finished(
     }
     words = ("serve", "--port", "0", "--workers", "2")
     with process_of(tmp_path, *words, **settings) as (process, log):
-        client = Client(found_in(log))
-        task_id = client.start()
-        thread, seen = follow(client.url, task_id)
+        url = found_in(log)
+        with Client(url) as client:
+            task_id = client.start()
+        thread, seen = follow(url, task_id)
         eventually(lambda: seen.text == "Lost")
         workers = _children(process.pid)
         assert len(workers) == 2
@@ -281,7 +280,6 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_finished(
             os.kill(worker, signal.SIGKILL)
         thread.join(40)
         assert not thread.is_alive()
-        client.http.close()
         replaced = _children(process.pid)
         process.terminate()
         assert process.wait(20) == 0

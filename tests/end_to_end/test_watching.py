@@ -126,9 +126,8 @@ def test_workers_add_their_figures_up(tmp_path: Path, own_redis: LocalRedis) -> 
 
         eventually(answers, 30)
         for _ in range(8):  # a connection each, so that both have a share
-            client = Client(url)
-            client.start()
-            client.http.close()
+            with Client(url) as client:
+                client.start()
         counts = {figures(url)["longtask_starts_total"] for _ in range(8)}
         assert counts == {8}
         process.terminate()
@@ -191,10 +190,9 @@ def test_ids_of_the_trace_are_in_the_log(tmp_path: Path, collector: Collector) -
             OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
         ) as (process, log),
     ):
-        client = Client(found_in(log))
-        task = client.start()
-        client.wait_for(task, "completed")
-        client.http.close()
+        with Client(found_in(log)) as client:
+            task = client.start()
+            client.wait_for(task, "completed")
         process.terminate()
         assert process.wait(30) == 0
         lines = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]

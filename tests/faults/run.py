@@ -100,21 +100,20 @@ async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> Non
 
 
 def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
-    client = Client(world.front.url)
     until = time.monotonic() + QUIET
     found = []
-    for user in users:
-        if not user.task_id:
-            found.append(f"{user.plan.name}: never accepted; {user.faults}")
-            continue
-        record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
-        found += violations(world, user, record, late)
-        totals.tasks[_end(record, late)] += 1
-        totals.attempts += 0 if record is None else record["attempt"]
-        totals.followers += len(user.followers)
-        totals.connections += sum(each.connections for each in user.followers)
-        totals.events += sum(len(each.events) for each in user.followers)
-    client.http.close()
+    with Client(world.front.url) as client:
+        for user in users:
+            if not user.task_id:
+                found.append(f"{user.plan.name}: never accepted; {user.faults}")
+                continue
+            record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
+            found += violations(world, user, record, late)
+            totals.tasks[_end(record, late)] += 1
+            totals.attempts += 0 if record is None else record["attempt"]
+            totals.followers += len(user.followers)
+            totals.connections += sum(each.connections for each in user.followers)
+            totals.events += sum(len(each.events) for each in user.followers)
     return found
 
 
