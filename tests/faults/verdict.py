@@ -45,7 +45,7 @@ def violations(world: World, user: User, record: dict[str, Any] | None, late: Se
     for number, follower in enumerate(user.followers):
         found += [f"{task}: follower {number}: {fault}" for fault in follower.faults]
     if record is None:
-        if world.lost_data and user.task_id in world.given_up:
+        if world.lost_data and (world.qstash_forgot or user.task_id in world.given_up):
             return found  # neither of its two homes has it any more, and its readers cannot know
         if user.task_id not in world.ended_before_loss:
             found.append(f"{task}: lost")
