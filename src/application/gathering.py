@@ -1,6 +1,9 @@
 """Calls made at the same time, carried out together: where one call with many items costs hardly
 more than one with a single item, whoever is idle calls at once, and whoever is busy calls less
 often, with more at a time.
+
+What came last tells what comes next: after a call for one item the next goes at once, in the task
+that asks; after one for many it waits, if only a turn of the event loop, for those that follow.
 """
 
 import asyncio
@@ -23,12 +26,16 @@ class Gathering(Generic[Item, Answer]):
         *,
         at_once: int,
         limit: int,
+        pause: float = 0.0,
     ) -> None:
         """`carry_out` answers each of its items, at most `limit`, or raises for all. At most
-        `at_once` of its calls are under way."""
+        `at_once` of its calls are under way. While any is, an item waits up to `pause` seconds
+        for others, or until a call has ended."""
         self._carry_out = carry_out
         self._at_once = at_once
         self._limit = limit
+        self._pause = pause
+        self._in_company = False  # the last call was for many
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._under_way = 0
         self._calls: set[asyncio.Task[None]] = set()
@@ -36,7 +43,7 @@ class Gathering(Generic[Item, Answer]):
 
     async def __call__(self, item: Item) -> Answer:
         """The answer to this one item. Raises what was answered or raised for it."""
-        if self._under_way == 0:
+        if self._under_way == 0 and not self._in_company:
             return await self._alone(item)
         loop = self._loop or asyncio.get_running_loop()
         self._loop = loop  # asked once: Python makes a system call of it
@@ -44,7 +51,7 @@ class Gathering(Generic[Item, Answer]):
         self._waiting.append((item, answer))
         if len(self._waiting) == 1:
             # Not yet: others that are about to run may have something to call, too.
-            loop.call_soon(self._start)
+            loop.call_later(self._pause if self._under_way else 0.0, self._start)
         return await answer
 
     async def _alone(self, item: Item) -> Answer:
@@ -71,6 +78,7 @@ class Gathering(Generic[Item, Answer]):
             if not taken:
                 return
             self._under_way += 1
+            self._in_company = len(taken) > 1
             # A call for many belongs to none of them.
             call = asyncio.create_task(self._call(taken), context=Context())
             self._calls.add(call)

@@ -26,8 +26,8 @@ class Counter:
         return [ValueError(item) if item % 2 else 2 * item for item in items]
 
 
-def _gathering(counter: Counter) -> Gathering[int, int]:
-    return Gathering(counter, at_once=2, limit=3)
+def _gathering(counter: Counter, pause: float = 0.0) -> Gathering[int, int]:
+    return Gathering(counter, at_once=2, limit=3, pause=pause)
 
 
 async def _started(
@@ -58,6 +58,41 @@ async def test_those_that_wait_go_together_and_not_too_many() -> None:
     counter.open.set()
     assert await asyncio.gather(*calls) == list(range(0, 32, 4))
     assert counter.calls == [[0], [2, 4, 6], [8, 10, 12], [14]]
+
+
+async def test_after_many_the_next_waits_for_others_and_after_one_it_does_not() -> None:
+    counter = Counter()
+    gathering = _gathering(counter)
+    calls = await _started(counter, gathering, 0, 2, 4)
+    counter.open.set()
+    await asyncio.gather(*calls)
+    assert await asyncio.gather(*map(gathering, (6, 8))) == [12, 16]
+    assert await gathering(10) == 20
+    assert await asyncio.gather(*map(gathering, (12, 14))) == [24, 28]
+    assert counter.calls == [[0], [2, 4], [6, 8], [10], [12], [14]]
+
+
+async def test_while_a_call_is_under_way_the_next_pauses_for_others() -> None:
+    counter = Counter()
+    gathering = _gathering(counter, pause=0.2)
+    calls = await _started(counter, gathering, 0, 2)
+    assert counter.calls == [[0]]
+    calls.append(asyncio.create_task(gathering(4)))
+    while len(counter.calls) == 1:
+        await asyncio.sleep(0.001)
+    assert counter.calls == [[0], [2, 4]]
+    counter.open.set()
+    assert await asyncio.gather(*calls) == [0, 4, 8]
+
+
+async def test_a_call_that_ends_ends_the_pause() -> None:
+    counter = Counter()
+    gathering = _gathering(counter, pause=3600)
+    calls = await _started(counter, gathering, 0, 2, 4)
+    assert counter.calls == [[0]]
+    counter.open.set()
+    assert await asyncio.gather(*calls) == [0, 4, 8]
+    assert counter.calls == [[0], [2, 4]]
 
 
 async def test_a_fault_of_one_is_its_own() -> None:

@@ -26,6 +26,9 @@ _Message = dict[str, Any]  # the parameters of the SDK's publish
 CALLS, BATCH, BATCHED_SIZE = 4, 32, 32 * 1024
 """Calls under way at once, above which messages wait for each other; messages in one call; and
 characters of a message above which it goes by itself."""
+PAUSE = 0.005
+"""Seconds that a message waits for others while a call is under way: less than QStash takes to
+answer one, so that a busy process makes few calls and nobody notices."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. Its reset header is a moment of its own clock."""
 
@@ -57,7 +60,7 @@ class QStashQueue:
         self._retry_delay = retry_delay
         self._timeout = timeout
         self._forwarded = forwarded
-        self._gathered = Gathering(self._publish_all, at_once=CALLS, limit=BATCH)
+        self._gathered = Gathering(self._publish_all, at_once=CALLS, limit=BATCH, pause=PAUSE)
         # The SDK writes a number as seconds, the way of QStash: "90s".
         self._delivery_timeout = None if delivery_timeout is None else math.ceil(delivery_timeout)
 
