@@ -1,7 +1,8 @@
-"""Where log lines go and what they look like: one pipe for ours, uvicorn's and every library's.
+"""Where log lines go and what they look like: one look for ours, uvicorn's and every library's.
 
 Lines go to standard error: JSON in production, readable in a terminal. Libraries that log requests
-in full at INFO are held at WARNING, since a URL may carry what must not be logged.
+in full at INFO are held at WARNING, since a URL may carry what must not be logged; so is uvicorn,
+which tells of its own starting and stopping what the service says in a line each.
 """
 
 import logging.config
@@ -10,14 +11,22 @@ from typing import Any
 
 import structlog
 
-LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio")
+LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "uvicorn.error")
+
+
+class _Lines(structlog.WriteLogger):
+    """Where a line of ours ends: past `logging`, which costs more than all that makes a line."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(sys.stderr)
+        self.name = name
 
 
 def configure_logs(level: str, console: bool, traced: bool = False) -> None:
     """`traced`: with the ids of the span that a line belongs to."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -36,8 +45,6 @@ def configure_logs(level: str, console: bool, traced: bool = False) -> None:
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
-    # Of each line, what none shows: a system call, and more.
-    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     logging.config.dictConfig(
         {
             "version": 1,
@@ -60,12 +67,8 @@ def configure_logs(level: str, console: bool, traced: bool = False) -> None:
         }
     )
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, *rendering],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )

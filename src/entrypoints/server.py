@@ -163,7 +163,7 @@ class Service:
         self._server = Server(
             create_app(self.container),
             signals=signals,
-            on_stop=lambda: stop_work(self.container),
+            on_stop=self._stop_work,
             drained=lambda: self.container.run_task().drained(),
             grace=settings.grace,
             request_timeout=settings.request_timeout,
@@ -186,6 +186,11 @@ class Service:
                 await queue
         finally:
             ready.cancel()
+            log.info("stopped")
+
+    def _stop_work(self) -> None:
+        log.info("stopping", grace=self._settings.grace)
+        stop_work(self.container)
 
     def stop(self) -> None:
         """From any thread."""

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 from pathlib import Path
 
 import httpx
@@ -124,12 +125,17 @@ def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
             assert client.http.get("/api/qstash/webhook", params=query).status_code == 200
             request_id = "my-request-7"
             client.http.get("/healthz?prompt=" + PROMPT, headers={"X-Request-Id": request_id})
+            address = client.http.base_url
+        with socket.create_connection((address.host, address.port)) as other:
+            other.sendall(b"not HTTP\r\n\r\n")
+            assert other.recv(1024).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     text = log.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert PROMPT not in text
     assert "planted" not in text
+    assert [lines[0]["event"], lines[-1]["event"]] == ["listening", "stopped"]
     assert {"uvicorn.error", "application.run_task"} <= {line["logger"] for line in lines}
     ran = [line for line in lines if line["event"] == "attempt completed"]
     assert ran[0]["task_id"] == task_id
