@@ -5,6 +5,7 @@ in full at INFO are held at WARNING, since a URL may carry what must not be logg
 which tells of its own starting and stopping what the service says in a line each.
 """
 
+import contextlib
 import logging.config
 import sys
 from typing import Any
@@ -14,12 +15,18 @@ import structlog
 LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "uvicorn.error")
 
 
-class _Lines(structlog.WriteLogger):
-    """Where a line of ours ends: past `logging`, which costs more than all that makes a line."""
+class _Lines:
+    """Where a line of ours ends: past `logging`, which costs more than all that makes a line. Like
+    there, a line that cannot be written stops nothing else."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = msg
 
 
 def configure_logs(level: str, console: bool, traced: bool = False) -> None:

@@ -4,12 +4,13 @@ import json
 import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.processes import found_in, process_of, run_to_its_end
+from tests.processes import environment, found_in, longtask, process_of, run_to_its_end
 from tests.running import Client, Running, eventually
 from tests.tcp_proxy import TcpProxy
 from tests.upstream import Gate, Script, Upstream, answer, piece, refusal
@@ -143,6 +144,25 @@ def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
     assert ran[0]["message_id"].startswith("msg_")
     assert ran[0]["request_id"]
     assert {"timestamp", "level"} <= ran[0].keys()
+
+
+def test_a_log_that_cannot_be_written_stops_no_task(tmp_path: Path) -> None:
+    with subprocess.Popen(  # noqa: S603
+        longtask("serve", "--port", "0"),
+        cwd=tmp_path,
+        env=environment(LONGTASK_LOG_FORMAT="json", LONGTASK_DEMO_SPEED="0"),
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        with process.stderr as log:
+            url = json.loads(log.readline())["url"]
+        try:
+            with Client(url) as client:
+                client.wait_for(client.start(PROMPT), "completed")
+            process.terminate()
+            process.wait(10)
+        finally:
+            process.kill()
 
 
 def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Upstream) -> None:
