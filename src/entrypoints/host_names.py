@@ -1,0 +1,48 @@
+"""The names under which a server answers: the defence against DNS rebinding.
+
+A page of another origin can have its own name point at a private address. The browser then treats
+that server as the page's own origin, and no rule of cross-origin requests applies. What gives the
+page away is the Host header, which the browser sends and no page can change: it holds the page's
+name. A name that is an IP address, or `localhost`, cannot be made to point anywhere.
+
+Sources: RFC 9110, section 7.2 (Host); RFC 3986, section 3.2.2 (host); RFC 6761, section 6.3
+(localhost).
+"""
+
+import re
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?", re.ASCII)
+
+
+def host_of(header: str) -> str | None:
+    """The host that a Host header names: in lower case, without port, brackets and the dot of the
+    root. None if the header is no host with an optional port."""
+    found = _HOST.fullmatch(header)
+    if found is None:
+        return None
+    address, name, port = found.groups()
+    if int(port or 0) > 65_535 or (address is not None and not _is_address(IPv6Address, address)):
+        return None
+    return (address or name).lower().removesuffix(".") or None
+
+
+def is_ip_or_localhost(host: str) -> bool:
+    """Whether a host, as `host_of` returns it, is one that no DNS server can redirect."""
+    return host == "localhost" or _is_address(IPv4Address, host) or _is_address(IPv6Address, host)
+
+
+def answers_to(header: str | None, names: Collection[str]) -> bool:
+    """Whether a server with these names (lower case) may answer a request with this Host header.
+    None stands for a request without one, or with several."""
+    host = None if header is None else host_of(header)
+    return host is not None and (is_ip_or_localhost(host) or host in names)
+
+
+def _is_address(kind: type[IPv4Address] | type[IPv6Address], text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
