@@ -19,6 +19,7 @@ import httpx_sse
 
 from entrypoints.server import AddressTaken, Service
 from entrypoints.settings import Settings
+from entrypoints.terminal import printable
 
 COMPLETED, FAILED, CANCELLED = 0, 1, 130
 RECONNECT_PAUSE = 1.0
@@ -143,7 +144,8 @@ class _Printer:
         self.last_event = event_id or self.last_event
         match event["type"]:
             case "content":
-                sys.stdout.write(event["data"])
+                text = event["data"]
+                sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
                 sys.stdout.flush()
                 self._shown = True
             case "status":
@@ -188,4 +190,4 @@ def _problem(answer: httpx.Response) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)

@@ -8,9 +8,13 @@ which tells of its own starting and stopping what the service says in a line eac
 import contextlib
 import logging.config
 import sys
-from typing import Any
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict, ExcInfo
+
+from entrypoints.terminal import one_line, printable
 
 LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "uvicorn.error")
 
@@ -29,6 +33,20 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
+def _without_controls(_: Any, __: str, event: EventDict) -> EventDict:
+    """What callers sent (a path, say) may stand in a line, but must not act on the terminal."""
+    return {
+        name: one_line(value) if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
+def _plain_traceback(stream: TextIO, error: ExcInfo) -> None:
+    """Prettier ones show local variables: prompts and keys are among them."""
+    plain = StringIO()
+    structlog.dev.plain_traceback(plain, error)
+    stream.write(printable(plain.getvalue()))
+
+
 def configure_logs(level: str, console: bool, traced: bool = False) -> None:
     """`traced`: with the ids of the span that a line belongs to."""
     shared: list[Any] = [
@@ -43,11 +61,10 @@ def configure_logs(level: str, console: bool, traced: bool = False) -> None:
         shared.insert(1, trace_ids)
     rendering: list[Any] = (
         [
+            _without_controls,
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                # Prettier ones show local variables: prompts and keys are among them.
-                exception_formatter=structlog.dev.plain_traceback,
-            )
+                colors=sys.stderr.isatty(), exception_formatter=_plain_traceback
+            ),
         ]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
