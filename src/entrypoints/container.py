@@ -29,12 +29,14 @@ from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
 from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog, TaskQueue
+from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from entrypoints import __version__
 from entrypoints.http.access import Access
 from entrypoints.http.event_stream import Frames
+from entrypoints.http.origins import Origins
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
@@ -145,6 +147,11 @@ def _access(settings: Settings) -> Access:
     )
 
 
+def _origins(settings: Settings) -> Origins:
+    hosts = None if settings.keys else settings.hosts
+    return Origins(hosts=hosts, base_url=settings.base_url, allowed=settings.origins)
+
+
 def _feed(redis: Connection | None, metrics: Metrics) -> FanOut | RedisEventFeed:
     return FanOut(watch=metrics) if redis is None else RedisEventFeed(redis, watch=metrics)
 
@@ -200,6 +207,7 @@ class Container(containers.DeclarativeContainer):
     model = providers.Singleton(_watched_model, settings, metrics, tracing)
 
     access = providers.Singleton(_access, settings)
+    origins = providers.Singleton(_origins, settings)
     frames = providers.Singleton(Frames)
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     admission = providers.Singleton(
@@ -223,6 +231,7 @@ class Container(containers.DeclarativeContainer):
         max_running=settings.provided.max_running,
         max_text=settings.provided.max_text,
     )
+    run_directly = providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task)
     settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)
     follow_task = providers.Singleton(
         FollowTask,

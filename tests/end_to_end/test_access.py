@@ -181,10 +181,14 @@ def test_a_link_opens_nothing_else(service: Running) -> None:
         "no task's stream": f"/api/tasks/stream?token={token}",
         "the record": f"/api/tasks/{task}?token={token}",
         "the status": f"/api/tasks/start?taskId={task}&token={token}",
-        "two tasks": f"/api/tasks/stream?taskId={other}&taskId={task}&token={token}",
     }
     for what, path in tried.items():
         assert httpx.get(service.url + path).status_code == 401, what
+    for first, last in ((other, task), (task, other)):
+        both = f"/api/tasks/stream?taskId={first}&token={token}&taskId={last}"
+        refused = httpx.get(service.url + both)
+        assert refused.status_code == 400
+        assert refused.json()["errors"] == [{"field": "taskId", "message": "is given twice"}]
     cancel = httpx.post(f"{service.url}/api/tasks/{task}/cancel?token={token}")
     assert cancel.status_code == 401
     assert httpx.get(service.url + "/", headers=as_bearer(token)).status_code == 200

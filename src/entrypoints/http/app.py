@@ -12,7 +12,6 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
@@ -22,7 +21,7 @@ from entrypoints import __version__
 from entrypoints.container import Container, close_connections
 from entrypoints.http.bodies import describe_bounds
 from entrypoints.http.health import healthz, metrics_page, readyz
-from entrypoints.http.page import page_handlers
+from entrypoints.http.page import page_handlers, static_files
 from entrypoints.http.problems import problem_details_plugin
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
@@ -43,8 +42,9 @@ def create_app(container: Container) -> ASGIApp:
             readyz,
             metrics_page,
             *page_handlers(),
-            create_static_files_router(ASSETS_PATH, [Path(static_path)], include_in_schema=False),
+            static_files(ASSETS_PATH, Path(static_path)),
         ],
+        guards=[container.origins().guard],
         dependencies={"parts": Provide(lambda: container, sync_to_thread=False)},
         plugins=[problem_details_plugin(container.metrics())],
         openapi_config=_openapi(),

@@ -15,16 +15,22 @@ from application.ports import (
 )
 from entrypoints.container import Parts
 from entrypoints.http.bodies import HealthBody
+from entrypoints.http.origins import ANY_HOST
 
 log = structlog.get_logger(__name__)
 
 
-@get("/healthz", tags=["operation"], summary="Whether the process lives")
+@get("/healthz", opt={ANY_HOST: True}, tags=["operation"], summary="Whether the process lives")
 async def healthz() -> HealthBody:
     return HealthBody("ok")
 
 
-@get("/readyz", tags=["operation"], summary="Whether store and queue can be reached")
+@get(
+    "/readyz",
+    opt={ANY_HOST: True},
+    tags=["operation"],
+    summary="Whether store and queue can be reached",
+)
 async def readyz(parts: Parts) -> Response[HealthBody]:
     store, queue = await asyncio.gather(_state(parts.tasks()), _state(parts.queue()))
     checks = {"store": store, "queue": queue}

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Response, Router, get
+from litestar.connection import ASGIConnection
 from litestar.datastructures import CacheControlHeader
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.response import File
 from litestar.static_files import create_static_files_router
+
+from entrypoints.http.problems import nothing_here
 
 WEB = Path(__file__).parent.parent / "web"
 HEADERS = {
@@ -52,11 +55,21 @@ async def page() -> File:
 
 
 def page_handlers() -> list[HTTPRouteHandler | Router]:
-    files = create_static_files_router(
-        "/web",
-        [WEB],
-        after_request=_with_headers,
-        cache_control=REVALIDATE,
-        include_in_schema=False,
-    )
+    files = static_files("/web", WEB, after_request=_with_headers, cache_control=REVALIDATE)
     return [page, files]
+
+
+def static_files(path: str, directory: Path, **options: Any) -> Router:
+    """The files of a directory, and no other path: the file system raises for some (a NUL, a file
+    in the place of a directory, a name that is too long)."""
+    there = {f"/{each.relative_to(directory).as_posix()}" for each in directory.rglob("*")}
+
+    async def only_these(
+        connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+    ) -> None:
+        if str(connection.path_params["file_path"]) not in there:
+            raise nothing_here()
+
+    return create_static_files_router(
+        path, [directory], include_in_schema=False, guards=[only_these], **options
+    )

@@ -92,7 +92,11 @@ def problem(
 
 
 def bad_field(field: str, message: str) -> ProblemDetailsException:
-    return _invalid([{"field": field, "message": message}])
+    return invalid([{"field": field, "message": message}])
+
+
+def nothing_here(headers: dict[str, str] | None = None) -> ProblemDetailsException:
+    return problem(404, "not-found", "There is nothing at this address.", headers=headers)
 
 
 def retry_after_header(seconds: float | None) -> dict[str, str]:
@@ -100,7 +104,7 @@ def retry_after_header(seconds: float | None) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
 
 
-def _invalid(errors: Sequence[FieldFault]) -> ProblemDetailsException:
+def invalid(errors: Sequence[FieldFault]) -> ProblemDetailsException:
     detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors)
     return problem(400, "invalid-request", detail, errors=errors)
 
@@ -110,7 +114,7 @@ def _camel(field: str) -> str:
 
 
 def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
-    return _invalid(
+    return invalid(
         [{"field": _camel(each.field), "message": each.message} for each in error.faults]
     )
 
@@ -181,7 +185,7 @@ def _http(error: HTTPException) -> ProblemDetailsException:
     if status == HTTPStatus.BAD_REQUEST:
         return bad_field("body", error.detail)
     if status == HTTPStatus.NOT_FOUND:
-        return problem(404, "not-found", "There is nothing at this address.", headers=headers)
+        return nothing_here(headers)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         detail = "This address does not take this method."
         return problem(405, "method-not-allowed", detail, headers=headers)

@@ -13,12 +13,11 @@ from litestar.params import QueryParameter
 from adapters.prometheus import Metrics
 from adapters.qstash import ForgedDelivery, MalformedDelivery
 from application.admission import Caller
-from application.ports import Delivery
 from application.run_task import Again, Done, Failed, Full, Verdict
-from domain.task import check_task_id
 from entrypoints.container import Parts
 from entrypoints.http.access import Access
 from entrypoints.http.bodies import StartBody
+from entrypoints.http.origins import CHANGES
 from entrypoints.http.problems import documented, problem, retry_after_header
 
 log = structlog.get_logger(__name__)
@@ -91,7 +90,12 @@ class DevelopmentController(Controller):
     tags = ("qstash",)
     security = ({"key": []},)
 
-    @get("/webhook", summary="Run a task without the queue (development only)")
+    @get(
+        "/webhook",
+        opt={CHANGES: True},
+        responses=documented(401, 403, 404, 429, 489, 503),
+        summary="Run a task without the queue (development only)",
+    )
     async def run(
         self,
         request: Request[Caller, Any, Any],
@@ -102,10 +106,7 @@ class DevelopmentController(Controller):
         ] = None,
     ) -> Response[Any]:
         wanted = StartBody(prompt=prompt).request(parts.settings().default_model)
-        now = parts.clock().now()
-        task_id = parts.ids().next(now) if task_id is None else check_task_id(task_id)
-        structlog.contextvars.bind_contextvars(task_id=task_id)
-        verdict = await parts.run_task()(Delivery(task_id, wanted, now, 1, request.user.owner))
+        task_id, verdict = await parts.run_directly()(wanted, request.user, task_id)
         return _answer(task_id, verdict, parts.metrics())
 
 

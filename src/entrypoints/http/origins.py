@@ -1,0 +1,87 @@
+"""What a browser may be made to send by a page that is not ours, and what no request may leave
+open: a guard of every route, before any other.
+
+- *DNS rebinding*: without API keys, a Host that is a name must be one of ours (`host_names`).
+- *Cross-site requests*: what changes something must come from our own pages, from an origin that
+  the settings name, or from what is no browser. A browser says where a request comes from in
+  Sec-Fetch-Site (W3C Fetch Metadata), or at least in Origin (RFC 6454), and no page can change
+  either.
+- *Repeated parameters*: no parameter of the query is a list, so one that is given twice is an
+  error. Otherwise two readers of the query could each take another of the two.
+"""
+
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from entrypoints.host_names import answers_to
+from entrypoints.http.problems import invalid, problem
+
+CHANGES = "changes_something"
+"""Mark (in a handler's `opt`) of a GET that changes something."""
+ANY_HOST = "any_host"
+"""Mark of what is answered under any name, and without one: HAProxy's health check sends none."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+class Origins:
+    def __init__(
+        self, *, hosts: Collection[str] | None, base_url: str | None, allowed: Collection[str]
+    ) -> None:
+        """`hosts` are the names under which the service may be addressed, beside IP addresses and
+        localhost (None: any name, since callers are known by their keys). Pages of the `allowed`
+        origins, and of that of `base_url`, may change things."""
+        self._hosts = hosts
+        self._allowed = frozenset(allowed) | ({_origin(base_url)} if base_url else frozenset())
+
+    async def guard(self, connection: _Connection, handler: BaseRouteHandler) -> None:
+        """Raises a problem: 403 for a foreign name or page, 400 for a repeated parameter."""
+        headers = connection.headers
+        host = headers.get("host")
+        if (
+            self._hosts is not None
+            and not handler.opt.get(ANY_HOST)
+            and not answers_to(host, self._hosts)
+        ):
+            raise problem(
+                403,
+                "unknown-host",
+                "This service has no such name. LONGTASK_ALLOWED_HOSTS or BASE_URL would name it.",
+            )
+        if connection.scope["query_string"]:
+            _refuse_repeated(connection)
+        method = connection.scope.get("method", "GET")
+        changes = method not in SAFE_METHODS or handler.opt.get(CHANGES)
+        if changes and not self._may_change(
+            headers.get("sec-fetch-site"), headers.get("origin"), host
+        ):
+            raise problem(
+                403,
+                "cross-origin",
+                "A page of another origin may not do this. LONGTASK_CORS_ORIGINS would let it.",
+            )
+
+    def _may_change(self, site: str | None, origin: str | None, host: str | None) -> bool:
+        if origin is not None and origin in self._allowed:
+            return True
+        if site is not None:
+            return site in ("same-origin", "none")
+        return origin is None or (host is not None and urlsplit(origin).netloc == host)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _refuse_repeated(connection: _Connection) -> None:
+    names = Counter(name for name, _ in connection.query_params.multi_items())
+    repeated = [name for name, times in names.items() if times > 1]
+    if repeated:
+        raise invalid([{"field": name, "message": "is given twice"} for name in repeated])
