@@ -1,5 +1,8 @@
 """GetTask and CancelTask. A task of another owner is as unknown as one that never was."""
 
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
 import structlog
 
 from application.ports import Clock, QueueUnavailable, TaskLog, TaskQueue, UnknownTask
@@ -19,6 +22,16 @@ def owned(task: Task, owner: str | None) -> Task:
     return task
 
 
+@dataclass(frozen=True, slots=True)
+class TaskWithText:
+    """A record and its text: `text`, or, where the log is longer than a page, what `pages` yields.
+    Whole, a text may take megabytes, and a reader may be slow."""
+
+    task: Task
+    text: str
+    pages: AsyncGenerator[str, None] | None
+
+
 class GetTask:
     def __init__(self, tasks: TaskLog, settle_forgotten: SettleForgotten) -> None:
         self._tasks = tasks
@@ -28,28 +41,33 @@ class GetTask:
         """The record alone. Raises UnknownTask or StoreUnavailable."""
         return await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
 
-    async def with_text(self, task_id: str, owner: str | None = None) -> tuple[Task, str]:
-        """The record and the text so far, of the last attempt. Reads the whole log. Raises
-        UnknownTask or StoreUnavailable."""
-        pieces: list[str] = []
-        after = 0
-        owned(await self._tasks.get(task_id), owner)  # before a log is read for a stranger
+    async def with_text(self, task_id: str, owner: str | None = None) -> TaskWithText:
+        """The record and the text so far, of the last attempt. Raises UnknownTask or
+        StoreUnavailable."""
+        # The record first: what it says has ended is in the log as a whole.
+        task = await self.record(task_id, owner)
+        after, begun = 0, 0
         while True:
             page = await self._tasks.read(task_id, after, PAGE)
-            for event in page.events:
-                _gather(event, pieces)
+            for number, event in enumerate(page.events, after + 1):
+                if isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
+                    begun = number
+            if after == 0 and len(page.events) >= page.length:
+                return TaskWithText(task, _content(page.events[begun:]), None)
             after += len(page.events)
             if after >= page.length or not page.events:
-                break
-        # The record last: it is never older than the text, so 'completed' comes with all of it.
-        return await self.record(task_id, owner), "".join(pieces)
+                return TaskWithText(task, "", self._pages(task_id, begun, after))
+
+    async def _pages(self, task_id: str, after: int, until: int) -> AsyncGenerator[str, None]:
+        """The content behind event number `after`, up to event `until`, page by page."""
+        while after < until:
+            page = await self._tasks.read(task_id, after, min(PAGE, until - after))
+            after += len(page.events) or until  # a log that was lost since has no more to give
+            yield _content(page.events)
 
 
-def _gather(event: Event, pieces: list[str]) -> None:
-    if isinstance(event, ContentAdded):
-        pieces.append(event.text)
-    elif isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
-        pieces.clear()
+def _content(events: Sequence[Event]) -> str:
+    return "".join([event.text for event in events if isinstance(event, ContentAdded)])
 
 
 class CancelTask:

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+import structlog
 
 from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key
@@ -17,13 +18,18 @@ from entrypoints.settings import (
     DEV_CURRENT_KEY,
     DEV_NEXT_KEY,
     DEV_TOKEN,
+    ENV_FILE,
     Settings,
     SettingsError,
     chosen_parts,
     describe,
+    filed_settings,
     load_settings,
 )
+from entrypoints.terminal import one_line
 from entrypoints.workers import serve_workers
+
+log = structlog.get_logger(__name__)
 
 SETTINGS_EXIT = 2
 
@@ -53,6 +59,8 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
     configure_logs(
         settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
     )
+    if filed := filed_settings():
+        log.info("settings read from a file", file=str(ENV_FILE.resolve()), names=filed)
     try:
         if settings.workers == 1:
             serve(settings)
@@ -85,7 +93,7 @@ def doctor_command() -> None:
     running service. Exit status 1 if something cannot work."""
     found = asyncio.run(examine(_settings()))
     for each in found:
-        click.echo(f"{each.level:5}{each.part}: {each.what}")
+        click.echo(f"{each.level:5}{each.part}: {one_line(each.what)}")
         if each.advice:
             click.echo(f"     -> {each.advice}")
     sys.exit(1 if any(each.level == "fail" for each in found) else 0)
@@ -161,6 +169,8 @@ def ask_command(
     if server is not None:
         sys.exit(ask_server(server, asked, key))
     # A service for this prompt alone, which nobody else can reach in the meantime.
+    if filed := filed_settings():
+        click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(filed)}", err=True)
     settings = _settings(host="127.0.0.1", port=0).model_copy(update={"api_keys": None})
     configure_logs("ERROR", settings.console_logs)
     sys.exit(ask_embedded(settings, asked))

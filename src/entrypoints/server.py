@@ -11,6 +11,7 @@ import math
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import cast
 
 import structlog
 import uvicorn
@@ -18,8 +19,10 @@ from litestar.types import ASGIApp
 
 from application.ports import StoreUnavailable
 from entrypoints.container import Container, stop_work
+from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.http.app import create_app
-from entrypoints.http.bounded_protocol import bounded_protocol
+from entrypoints.http.bounded_protocol import BoundedProtocol, Bounds, bounded_protocol
+from entrypoints.http.unsent import Unsent
 from entrypoints.local_qstash.app import create_app as create_local_qstash
 from entrypoints.settings import (
     DEV_CURRENT_KEY,
@@ -38,6 +41,9 @@ LAST_WORDS = 10
 KEEP_ALIVE = 75
 """Seconds that a connection is kept without a request: longer than the proxies in front keep it, so
 that none sends a request into a connection that is being closed."""
+
+LOCAL_CONNECTIONS = 512
+"""Connections of a local QStash, whose clients are few."""
 
 FORCE_PAUSE = 0.1
 """Seconds after which a second order to stop is obeyed: the first one's grace is over."""
@@ -60,12 +66,15 @@ class Server(uvicorn.Server):
         drained: Callable[[], Awaitable[None]] | None = None,
         grace: float = 0.0,
         request_timeout: float = 30.0,
+        write_timeout: float = 60.0,
+        max_connections: int = LOCAL_CONNECTIONS,
         proxies: Sequence[str] = (),
     ) -> None:
         """`grace`: seconds that requests may go on after `on_stop` has told them to end. Until
         `drained` returns all requests are still answered: readiness is red by then, and whoever
         balances the load needs a moment to see it. Only `proxies` (addresses or networks) are
         believed whom they forward for."""
+        self._unsent = Unsent(write_timeout)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -74,7 +83,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                http=bounded_protocol(request_timeout),
+                http=bounded_protocol(Bounds(request_timeout, max_connections, self._unsent)),
                 ws="none",
                 proxy_headers=bool(proxies),
                 forwarded_allow_ips=list(proxies),
@@ -90,6 +99,10 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._unsent.sweep(cast("set[BoundedProtocol]", self.server_state.connections))
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -167,6 +180,8 @@ class Service:
             drained=lambda: self.container.run_task().drained(),
             grace=settings.grace,
             request_timeout=settings.request_timeout,
+            write_timeout=settings.write_timeout,
+            max_connections=max_connections(settings),
             proxies=settings.proxies,
         )
 
@@ -211,6 +226,7 @@ class Service:
 
 def serve(settings: Settings) -> None:
     """Run the service until a signal. Raises AddressTaken."""
+    use_all_descriptors()
     service = Service(settings)
     collect_garbage_less_often()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -219,6 +235,7 @@ def serve(settings: Settings) -> None:
 
 def serve_local_qstash(host: str, port: int) -> None:
     """Run a QStash alone until a signal. Raises AddressTaken."""
+    use_all_descriptors()
     listener = listen(host, port)
     server = local_qstash(signals=True)
     log.info("local QStash listening", url=url_of(listener))

@@ -20,12 +20,14 @@ from adapters.redis import MalformedUrl, parse_address
 from application.admission import Limits
 from entrypoints.api_keys import ApiKey, MalformedKeys, parse_keys
 from entrypoints.local_qstash.message import BadMessage, evaluate_delay
+from entrypoints.settings_sources import named_in, stray_secrets
 
 DEV_TOKEN = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0="  # noqa: S105
 """Token of QStash's development server: public, the same for everyone (QStash's documentation,
 howto/local-development). So are the two keys below."""
 DEV_CURRENT_KEY = "sig_7RvLjqfZBvP5KEUimQCE1pvpLuou"
 DEV_NEXT_KEY = "sig_7W3ZNbfKWk5NWwEs3U4ixuQ7fxwE"
+ENV_FILE = Path(".env")
 UPSTASH_URL = "https://qstash.upstash.io"
 
 
@@ -35,7 +37,7 @@ class SettingsError(Exception):
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", populate_by_name=True
     )
 
     env: Literal["development", "production"] | None = Field(
@@ -107,6 +109,26 @@ class Settings(BaseSettings):
         gt=0,
         alias="LONGTASK_REQUEST_TIMEOUT",
         description="Seconds for a client to send the head, and then the body, of a request.",
+    )
+    write_timeout: float = Field(
+        60.0,
+        gt=0,
+        alias="LONGTASK_WRITE_TIMEOUT",
+        description="Seconds after which a client that takes nothing of its response is cut off.",
+    )
+    max_connections: int | None = Field(
+        None,
+        ge=1,
+        alias="LONGTASK_MAX_CONNECTIONS",
+        description="Connections that one process holds open at once; more are refused with 503. "
+        "Default: as many as its file descriptors allow (ulimit -n), at most 20,000.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        alias="LONGTASK_ALLOWED_HOSTS",
+        description="Names under which a service without API keys may be addressed, beside "
+        "localhost, IP addresses and the host of BASE_URL, with commas in between: against pages "
+        "of other names that resolve to this machine (DNS rebinding).",
     )
     workers: int = Field(
         1,
@@ -323,6 +345,12 @@ class Settings(BaseSettings):
         return _words(self.cors_origins)
 
     @property
+    def hosts(self) -> frozenset[str]:
+        """Names by which the service may be addressed, in lower case."""
+        named = [*_words(self.allowed_hosts), self.host, urlsplit(self.base_url or "").hostname]
+        return frozenset(name.lower() for name in named if name)
+
+    @property
     def proxies(self) -> list[str]:
         return _words(self.trusted_proxies)
 
@@ -483,18 +511,26 @@ def _is_http_url(url: str) -> bool:
     )
 
 
-def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Settings:
     """Settings from the overrides (by field name), the environment and the file, in this order.
     Raises SettingsError."""
+    faults = stray_secrets(env_file)
     try:
-        return Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]
     except ValidationError as error:
-        lines: list[str] = []
         for fault in error.errors(include_input=False, include_url=False):
             where = str(fault["loc"][0]) if fault["loc"] else ""
             name = _variable(where)
-            lines += [f"{name}: {line}" if name else line for line in fault["msg"].splitlines()]
-        raise SettingsError("\n".join(f"  - {line}" for line in lines)) from None
+            faults += [f"{name}: {line}" if name else line for line in fault["msg"].splitlines()]
+    if faults:
+        raise SettingsError("\n".join(f"  - {line}" for line in faults))
+    return settings
+
+
+def filed_settings(env_file: Path = ENV_FILE) -> list[str]:
+    """The variables that the file decides, unless the environment does."""
+    names = {str(field.alias) for field in Settings.model_fields.values()}
+    return sorted(names & named_in(env_file))
 
 
 def _variable(location: str) -> str:

@@ -19,6 +19,7 @@ import structlog
 
 from adapters.prometheus import forget_process
 from adapters.prometheus.metrics import DIRECTORY
+from entrypoints.descriptors import use_all_descriptors
 from entrypoints.log_output import configure_logs
 from entrypoints.server import (
     LAST_WORDS,
@@ -131,6 +132,7 @@ def _work(settings: Settings, listener: socket.socket, qstash_url: str) -> None:
     configure_logs(
         settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
     )
+    use_all_descriptors()
     service = Service(settings, listener=listener, qstash_url=qstash_url)
     collect_garbage_less_often()
 

@@ -136,7 +136,7 @@ def ended_task(service: Running) -> str:
         | st.sampled_from(
             [
                 b"GET / HTTP/1.1\r\n",
-                b"POST /api/tasks/start HTTP/1.1\r\nHost: x\r\n",
+                b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\n",
                 b"Content-Length: 5\r\n",
                 b"Content-Length: -1\r\n",
                 b"Transfer-Encoding: chunked\r\n",

@@ -100,11 +100,13 @@ def test_pages_of_the_named_origins_may_use_the_api(upstream: Upstream) -> None:
 
 def test_a_head_that_is_too_large_is_refused_before_it_is_kept(service: Running) -> None:
     line = b"X-Filler: " + b"x" * 1000 + b"\r\n"
-    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + line * (HEAD_LIMIT // len(line) + 2)
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + line * (HEAD_LIMIT // len(line) + 2)
     assert raw(service, head).startswith(b"HTTP/1.1 431 ")
-    url = b"GET /healthz?" + b"x" * (HEAD_LIMIT + 1) + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    url = b"GET /healthz?" + b"x" * (HEAD_LIMIT + 1) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert raw(service, url).startswith(b"HTTP/1.1 431 ")
-    fits = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + line * 20 + b"\r\n"
+    fits = (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + line * 20 + b"\r\n"
+    )
     assert raw(service, fits).startswith(b"HTTP/1.1 200 ")
 
 
@@ -113,7 +115,7 @@ def test_a_head_that_is_too_large_is_refused_before_it_is_kept(service: Running)
     [
         b"",
         b"GET /healthz HT",
-        b"POST /api/tasks/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 100\r\n\r\n{",
     ],
     ids=["nothing", "half a head", "half a body"],
@@ -142,7 +144,7 @@ def test_a_request_that_is_none_is_refused(service: Running) -> None:
 
 def test_an_upgrade_is_not_taken(service: Running) -> None:
     head = (
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\nConnection: close\r\n\r\n"
     )
     assert b" 101 " not in raw(service, head).partition(b"\r\n")[0]

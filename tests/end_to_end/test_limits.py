@@ -115,7 +115,8 @@ def test_a_body_that_breaks_off_is_no_error_of_ours(
         host, _, port = service.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port))) as half:
             half.sendall(
-                b"POST /api/tasks/start HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\n"
                 b'Content-Length: 100\r\n\r\n{"prompt": '
             )
         eventually(lambda: "path='/api/tasks/start'" in caplog.text)
@@ -153,7 +154,7 @@ def test_readers_that_hardly_read_cost_little_and_see_everything(
             sleeper = socket.socket()
             sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sleeper.connect((host, int(port)))
-            request = f"GET /api/tasks/stream?taskId={task_id} HTTP/1.0\r\nHost: x\r\n\r\n"
+            request = f"GET /api/tasks/stream?taskId={task_id} HTTP/1.0\r\nHost: localhost\r\n\r\n"
             sleeper.sendall(request.encode())
             assert sleeper.recv(1)
             sleepers.append(sleeper)

@@ -183,9 +183,9 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     finish_reason: str | None
     usage: UsageBody | None
     error: FailureBody | None
-    text: str
     stream_url: str
     """Path and query of the stream; where API keys are needed, with a token in place of one."""
+    text: str
 
 
 class HealthBody(msgspec.Struct):
@@ -222,6 +222,6 @@ def task_body(task: Task, text: str, stream_url: str) -> TaskBody:
         error=None
         if failure is None
         else FailureBody(failure.code, failure.message, failure.retryable),
-        text=text,
         stream_url=stream_url,
+        text=text,
     )

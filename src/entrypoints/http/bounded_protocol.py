@@ -1,158 +1,301 @@
-"""HTTP/1.1 on uvicorn, with bounds that it does not have: on the size of a request's head, and on
-the time that a client takes to send the head and then the body. How long an answer takes is not
-bounded here: an event stream is one.
+"""HTTP/1.1 on uvicorn, with bounds that it does not have: on the size of a request's head and of
+what frames its body, on the time that a client takes to send either and to take a response, on the
+requests that wait for each other, and on the connections. How long a response takes is not bounded
+here: an event stream is one.
 
-And with a short way for those streams, an ASGI extension. ASGI's own `send` costs several times the
-write itself, since each call of it goes through every middleware and has to be awaited by a task of
-the response; its `receive` takes another task to learn that the client went away.
+Requests of one connection are answered one after the other: what comes behind one that is being
+answered is left unread, as bytes. uvicorn would make a request of each, however many.
+
+What of uvicorn's own is relied on here is private to it; tests/end_to_end/test_http_bounds.py fails
+when an upgrade moves it.
 """
 
 import asyncio
-from collections.abc import Callable
-from functools import cached_property, lru_cache, partial
-from typing import Any, cast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+from typing import Any
 
-from litestar.types import Scope
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from entrypoints.http.line import LazyFlowControl, Line
+from entrypoints.http.unsent import NOTHING, Unsent
+
+log = structlog.get_logger(__name__)
 
 HEAD_LIMIT = 32 * 1024
-"""Bytes of request line and headers."""
-_EXTENSION = "longtask.line"
+"""Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
+body."""
+BODY_PART = 2 * 1024
+"""Bytes of a body that are parsed at once: requests that hide behind its end are at most as many as
+fit into one."""
+LOG_PAUSE = 10.0
+"""Seconds between two log lines that tell of refused connections."""
+HEAD_END = b"\r\n\r\n"
+ONCE = frozenset(
+    {
+        b"authorization",
+        b"content-type",
+        b"host",
+        b"idempotency-key",
+        b"last-event-id",
+        b"origin",
+        b"sec-fetch-site",
+        b"upstash-signature",
+    }
+)
+"""Headers by which is decided what a request may: with two of one name, two readers could decide by
+another each (RFC 9110, 5.3: a sender must not repeat them)."""
 
 
-class Line:
-    """A connection, for the one response that goes out on it at a time."""
+@dataclass(slots=True)
+class Bounds:
+    """Those of one server. Times in seconds."""
 
-    __slots__ = ("_closed", "_flow", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
-        self._transport = transport
-        self._flow = flow
-        self._closed: Callable[[], None] | None = None
-
-    def push(self, piece: bytes) -> bool:
-        """Write a piece of a body without a Content-Length, between `send`s of the same. False if
-        it was not written, since the client is gone or slow: `send` would wait."""
-        if self._flow.write_paused or self._transport.is_closing():
-            return False
-        self._transport.write(_chunk(piece))
-        return True
-
-    def on_close(self, closed: Callable[[], None] | None) -> None:
-        """Have `closed` called when the connection is lost; at once if it has been."""
-        self._closed = closed
-        if closed is not None and self._transport.is_closing():
-            closed()
-
-    def close(self) -> None:
-        if self._closed is not None:
-            self._closed()
+    request_timeout: float
+    """For the head of a request, and again for its body."""
+    max_connections: int
+    unsent: Unsent
+    refused: int = field(default=0, init=False)
+    logged_at: float = field(default=float("-inf"), init=False)
 
 
-def line_of(scope: Scope) -> Line:
-    """That of the response to this request."""
-    return cast("Line", (scope.get("extensions") or {})[_EXTENSION]["line"])
+class _Phase(Enum):
+    """What the parser waits for."""
+
+    IDLE = auto()
+    """A request."""
+    HEAD = auto()
+    """The rest of a head."""
+    BODY = auto()
+    """The rest of a body."""
 
 
-@lru_cache(maxsize=1)
-def _chunk(piece: bytes) -> bytes:
-    """Of the chunked encoding. A crowd gets the same piece, one after the other."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
+class _Unframed(RequestResponseCycle):
+    """A response to HTTP/1.0, which knows no chunks: without a length it ends with the
+    connection."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            if b"content-length" not in names:
+                self.chunked_encoding = False
+        elif self.chunked_encoding is False and self.expected_content_length == 0:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
-class _Flow(FlowControl):
-    """uvicorn's, but for an event that takes a KiB and that hardly anybody ever waits for: here it
-    is made when it is."""
+class _Dropped:
+    """Takes the fields of a trailer, which come when the request is being answered already."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.read_paused = self.write_paused = False
+    def append(self, header: tuple[bytes, bytes]) -> None: ...
 
-    @cached_property
-    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
-        event = asyncio.Event()
-        event.set()
-        return event
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
 
 
-class HeadTooLarge(Exception):
-    """Raised within the parser, to stop it."""
+_TRAILER: Any = _Dropped()
 
 
 class BoundedProtocol(HttpToolsProtocol):
     # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
     # for every connection.
-    __slots__ = ("_head", "_line", "_patience", "_waiting")
+    __slots__ = ("_bounds", "_head", "_line", "_phase", "_timer", "_unread", "unsent")
 
-    def __init__(self, *args: Any, patience: float, **options: Any) -> None:
+    def __init__(self, *args: Any, bounds: Bounds, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._patience = patience
+        self._bounds = bounds
+        self._phase = _Phase.IDLE
         self._head = 0
-        self._waiting: asyncio.TimerHandle | None = None
+        self._unread = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self.unsent = NOTHING
+
+    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = _Flow(transport)
+        self.flow = LazyFlowControl(transport)
         self._line = Line(transport, self.flow)
-        self._wait()
+        if len(self.connections) > self._bounds.max_connections:
+            self._turn_away()
+        else:
+            self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
+        self._unread = b""
+        self._bounds.unsent.resumed(self)
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
         self._line.close()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._bounds.unsent.paused(self)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._bounds.unsent.resumed(self)
+
+    # What arrives
+
+    def data_received(self, data: bytes) -> None:
+        if self._unread:
+            self._leave_unread(self._unread + data)
+        elif self._phase is _Phase.IDLE and len(data) <= HEAD_LIMIT and not self._answering:
+            end = data.find(HEAD_END)
+            if end < 0 or data.find(HEAD_END, end + 4) < 0:  # at most one whole request
+                self._parse(data)
+            else:
+                self._read(data)
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """Parse what belongs to one request; leave what is behind it."""
+        while data and not self.transport.is_closing():
+            if self._answering:
+                self._leave_unread(data.lstrip(b"\r\n"))
+                return
+            if self._phase is _Phase.BODY:
+                size = BODY_PART
+            else:
+                room = HEAD_LIMIT - self._head
+                end = data.find(HEAD_END, 0, room)
+                size = end + len(HEAD_END) if end >= 0 else room
+            part, data = data[:size], data[size:]
+            self._parse(part)
+
+    @property
+    def _answering(self) -> bool:
+        """Whether a whole request waits for its response."""
+        cycle = self.cycle
+        return self._phase is _Phase.IDLE and cycle is not None and not cycle.response_complete
+
+    def _leave_unread(self, data: bytes) -> None:
+        self._unread = data
+        if data:
+            self.flow.pause_reading()
+
+    def _parse(self, part: bytes) -> None:
+        before, taken = self._phase, self._body_taken()
+        super().data_received(part)
+        if self._phase is _Phase.IDLE:
+            if self._timer is None and not self._answering:
+                self._wait()  # line ends between requests are no request, but still a client's
+        elif self._phase is _Phase.HEAD:
+            self._head += len(part) if before is not _Phase.BODY else 0
+        elif before is _Phase.BODY and not self.cycle.response_complete:
+            self._head = self._head + len(part) if self._body_taken() == taken else 0
+        if self._head >= HEAD_LIMIT:
+            self._refuse("431 Request Header Fields Too Large")
+
+    def _body_taken(self) -> int:
+        return len(self.cycle.body) if self._phase is _Phase.BODY else 0
+
     def on_message_begin(self) -> None:
-        self._head = 0
+        self._phase, self._head = _Phase.HEAD, 0
         self._wait()
         super().on_message_begin()
 
-    def on_url(self, url: bytes) -> None:
-        self._take(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._take(len(name) + len(value) + 4)
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._wait()
-        self.scope["extensions"] = {_EXTENSION: {"line": self._line}}
+        names = [name for name, _ in self.headers if name in ONCE]
+        version = self.parser.get_http_version()
+        if len(set(names)) < len(names) or (b"host" not in names and version != "1.0"):
+            self.send_400_response("A header is missing or repeated.")
+            raise _Refused
+        self.scope["extensions"] = self._line.extension()
         super().on_headers_complete()
+        self._phase, self._head = _Phase.BODY, 0
+        self.headers = _TRAILER
+        self._line.chunked = version != "1.0"
+        if version == "1.0":
+            self.cycle.__class__ = _Unframed  # its task has not begun
 
     def on_message_complete(self) -> None:
+        self._phase, self._head = _Phase.IDLE, 0
         self._arrived()
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._unread and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Read what came behind the request that has been answered."""
+        if self.transport.is_closing():
+            return
+        data, self._unread = self._unread, b""
+        self._read(data)
+        if not self._unread:
+            self.flow.resume_reading()
+
+    # What is refused
+
     def send_400_response(self, msg: str) -> None:
         self._arrived()
-        if not self.transport.is_closing():  # else it was refused with another status already
+        if self.transport.is_closing():  # refused with another status already
+            return
+        if self._may_be_told:
             super().send_400_response(msg)
+        else:
+            self.transport.close()
 
-    def _take(self, size: int) -> None:
-        self._head += size
-        if self._head > HEAD_LIMIT:
-            self._refuse("431 Request Header Fields Too Large")
-            raise HeadTooLarge
+    @property
+    def _may_be_told(self) -> bool:
+        """Whether a status that is written now is the next thing that the client waits for."""
+        if self._phase is _Phase.BODY:
+            return not self.cycle.response_started
+        return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
 
-    def _wait(self) -> None:
-        self._arrived()
-        self._waiting = self.loop.call_later(self._patience, self._refuse, "408 Request Timeout")
-
-    def _arrived(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def _turn_away(self) -> None:
+        bounds, now = self._bounds, self.loop.time()
+        bounds.refused += 1
+        if now - bounds.logged_at > LOG_PAUSE:
+            log.error(
+                "connections refused: as many are open as may be",
+                open=bounds.max_connections,
+                refused=bounds.refused,
+            )
+            bounds.logged_at, bounds.refused = now, 0
+        self._refuse("503 Service Unavailable")
 
     def _refuse(self, status: str) -> None:
         self._arrived()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self.transport.is_closing():
+            return
+        if self._may_be_told:
             head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode())
         self.transport.close()
 
+    def _wait(self) -> None:
+        self._arrived()
+        self._timer = self.loop.call_later(self._bounds.request_timeout, self._too_late)
 
-def bounded_protocol(patience: float) -> Any:
-    """What uvicorn is to make connections with: `patience` in seconds, for the head and for the
-    body."""
-    return partial(BoundedProtocol, patience=patience)
+    def _too_late(self) -> None:
+        cycle = self.cycle
+        if self._phase is _Phase.BODY or cycle is None or cycle.response_complete:
+            self._refuse("408 Request Timeout")
+        else:
+            self._wait()  # the response to the request before is still going out
+
+    def _arrived(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _Refused(Exception):
+    """Raised within the parser, to stop it."""
+
+
+def bounded_protocol(bounds: Bounds) -> Any:
+    """What uvicorn is to make connections with."""
+    return partial(BoundedProtocol, bounds=bounds)

@@ -21,7 +21,7 @@ from litestar.types import Receive, Send
 from application.follow_task import Following
 from application.ports import Batch, Clock, StoreUnavailable
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
-from entrypoints.http.bounded_protocol import Line, line_of
+from entrypoints.http.line import Line, line_of
 
 log = structlog.get_logger(__name__)
 
@@ -179,8 +179,11 @@ class _Streaming(ASGIResponse):
             async with self._events.opened, aclosing(following.batches(take)) as batches:
                 await _write(send, RETRY + _connected(following, self._events.clock.now()))
                 async for ready in batches:
-                    await _write(send, frames.of_all(task_id, ready) if ready else KEEP_ALIVE)
+                    frame = frames.of_all(task_id, ready) if ready else KEEP_ALIVE
                     del ready  # a page of the log, and it may be long until the next
+                    await _write(send, frame)
+                    del frame
+                    await self._line.drained()
         except StoreUnavailable as error:
             log.error("store unavailable: stream ended", task_id=task_id, error=str(error))
         except asyncio.CancelledError:

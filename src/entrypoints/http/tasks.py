@@ -15,7 +15,7 @@ from domain.events import EventId, MalformedEventId, TaskStatus
 from domain.task import IllegalTransition, check_task_id
 from entrypoints.container import Container, Parts
 from entrypoints.http.access import BY_LINK
-from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody, task_body
+from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody
 from entrypoints.http.event_stream import Events, EventStream
 from entrypoints.http.problems import (
     bad_field,
@@ -24,6 +24,7 @@ from entrypoints.http.problems import (
     rate_limit_headers,
     wrong_shape,
 )
+from entrypoints.http.record import record_response
 
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
@@ -197,7 +198,7 @@ class TaskController(Controller):
         task_id: TaskIdPath,
         request: Request[Caller, Any, Any],
         parts: Parts,
-    ) -> TaskBody:
+    ) -> Response[TaskBody]:
         return await _record(check_task_id(task_id), request.user, parts)
 
     @post(
@@ -224,12 +225,15 @@ class TaskController(Controller):
             if refusal.current is not TaskStatus.CANCELLED:
                 raise
             status = 200
-        return Response(await _record(task_id, request.user, parts), status_code=status)
+        return await _record(task_id, request.user, parts, status)
 
 
-async def _record(task_id: str, caller: Caller, parts: Container) -> TaskBody:
-    task, text = await parts.get_task().with_text(task_id, caller.owner)
-    return task_body(task, text, parts.access().stream_url(task.id, caller.owner))
+async def _record(
+    task_id: str, caller: Caller, parts: Container, status: int = 200
+) -> Response[TaskBody]:
+    found = await parts.get_task().with_text(task_id, caller.owner)
+    stream_url = parts.access().stream_url(task_id, caller.owner)
+    return record_response(found, stream_url, status)
 
 
 class _Open:

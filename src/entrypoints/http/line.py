@@ -1,0 +1,88 @@
+"""A short way for event streams, an ASGI extension of the protocol.
+
+ASGI's own `send` costs several times the write itself, since each call of it goes through every
+middleware and has to be awaited by a task of the response; its `receive` takes another task to
+learn that the client went away.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any, cast
+
+from litestar.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+
+_EXTENSION = "longtask.line"
+
+
+class Line:
+    """A connection, for the one response that goes out on it at a time."""
+
+    __slots__ = ("_closed", "_flow", "_transport", "chunked")
+
+    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+        self._transport = transport
+        self._flow = flow
+        self._closed: Callable[[], None] | None = None
+        self.chunked = True
+        """Whether the response is in the chunked encoding, which HTTP/1.0 does not know."""
+
+    def push(self, piece: bytes) -> bool:
+        """Write a piece of a body without a Content-Length, between `send`s of the same. False if
+        it was not written, since the client is gone or slow: `send` would wait."""
+        if self._flow.write_paused or self._transport.is_closing():
+            return False
+        self._transport.write(_chunk(piece) if self.chunked else piece)
+        return True
+
+    async def drained(self) -> None:
+        """Return once the client has taken what was written, or is gone. To be awaited before
+        more is read or made for it: what it does not take is then held once, in the transport,
+        where it is counted (`unsent`)."""
+        if self._flow.write_paused:
+            await self._flow.drain()
+
+    def cut(self) -> None:
+        """Break the connection off, so that the client takes no part of a body for the whole."""
+        self._transport.abort()
+
+    def on_close(self, closed: Callable[[], None] | None) -> None:
+        """Have `closed` called when the connection is lost; at once if it has been."""
+        self._closed = closed
+        if closed is not None and self._transport.is_closing():
+            closed()
+
+    def close(self) -> None:
+        if self._closed is not None:
+            self._closed()
+
+    def extension(self) -> dict[str, Any]:
+        """The scope's extensions, by which `line_of` finds this."""
+        return {_EXTENSION: {"line": self}}
+
+
+def line_of(scope: Scope) -> Line:
+    """That of the response to this request."""
+    return cast("Line", (scope.get("extensions") or {})[_EXTENSION]["line"])
+
+
+@lru_cache(maxsize=1)
+def _chunk(piece: bytes) -> bytes:
+    """Of the chunked encoding. All readers of a task get the same piece, one after the other."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+class LazyFlowControl(FlowControl):
+    """uvicorn's, but for an event that takes a KiB and that is hardly ever waited for: here it is
+    made when it is."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+
+    @cached_property
+    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
+        event = asyncio.Event()
+        event.set()
+        return event

@@ -1,0 +1,90 @@
+"""The record of a task as a response: at once, or, with a long text, as a stream of its pages, so
+that a client that reads slowly holds one page in memory and not the whole text.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Send
+
+from application.manage_task import TaskWithText
+from application.ports import StoreUnavailable, UnknownTask
+from entrypoints.http.bodies import TaskBody, task_body
+from entrypoints.http.line import Line, line_of
+
+log = structlog.get_logger(__name__)
+
+_encode = msgspec.json.Encoder().encode
+_NO_TEXT = b'"text":""}'
+"""How a record without a text ends: `text` is its last field."""
+
+
+def record_response(
+    found: TaskWithText, stream_url: str, status_code: int = 200
+) -> Response[TaskBody]:
+    body = task_body(found.task, found.text, stream_url)
+    if found.pages is None:
+        return Response(body, status_code=status_code)
+    return _LongRecord(body, found.pages, status_code)
+
+
+class _LongRecord(Response[TaskBody]):
+    def __init__(self, body: TaskBody, pages: AsyncGenerator[str, None], status_code: int) -> None:
+        super().__init__(body, status_code=status_code, media_type="application/json")
+        self._pages = pages
+
+    def to_asgi_response(
+        self, app: Litestar | None, request: Request[Any, Any, Any], **options: Any
+    ) -> ASGIResponse:
+        return _Streaming(
+            _encode(self.content).removesuffix(_NO_TEXT) + b'"text":"',
+            self._pages,
+            line_of(request.scope),
+            self.content.task_id,
+            headers=options.get("headers"),
+            media_type=self.media_type,
+            status_code=self.status_code or 200,
+        )
+
+
+class _Streaming(ASGIResponse):
+    __slots__ = ("_head", "_line", "_pages", "_task_id")
+    _should_set_content_length = False
+
+    def __init__(
+        self,
+        head: bytes,
+        pages: AsyncGenerator[str, None],
+        line: Line,
+        task_id: str,
+        **response: Any,
+    ) -> None:
+        super().__init__(**response)
+        self._head = head
+        self._pages = pages
+        self._line = line
+        self._task_id = task_id
+
+    async def send_body(self, send: Send, receive: Receive) -> None:
+        try:
+            async with aclosing(self._pages) as pages:
+                await _write(send, self._head)
+                async for text in pages:
+                    await _write(send, _encode(text)[1:-1])
+                    del text
+                    await self._line.drained()
+            await _write(send, b'"}', more=False)
+        except (StoreUnavailable, UnknownTask) as error:
+            # The status is out: what is left to say is that this is not all.
+            log.error("record broken off", task_id=self._task_id, error=str(error))
+            self._line.cut()
+            await receive()
+
+
+async def _write(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

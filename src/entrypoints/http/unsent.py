@@ -1,0 +1,78 @@
+"""What responses hold in memory because their clients do not read: bounded, for each and in all.
+
+A connection counts while its transport holds more than the transport's high-water mark (64 KiB).
+One that takes nothing for the write time-out is cut, and so is the one that has waited longest as
+soon as all of them together hold more than they may. A reader that was cut connects again and goes
+on behind its last event.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+UNSENT_LIMIT = 128 * 1024 * 1024
+"""Bytes that wait for slow clients in one process."""
+SWEEP_PAUSE = 1.0
+"""Seconds between two looks at connections that make no progress."""
+
+
+NOTHING = (0, 0.0)
+"""Of a connection for which nothing waits."""
+
+
+class Connection(Protocol):
+    transport: asyncio.Transport
+    unsent: tuple[int, float]
+    """Bytes that waited when progress was last seen, and when that was."""
+
+
+class Unsent:
+    def __init__(self, timeout: float, limit: int = UNSENT_LIMIT) -> None:
+        """`timeout`: seconds without progress after which a connection is cut. `limit`: bytes that
+        all together may hold."""
+        self._timeout = timeout
+        self._limit = limit
+        self._paused: dict[Connection, int] = {}  # the longest first
+        self._total = 0
+        self._swept = 0.0
+
+    def paused(self, connection: Connection) -> None:
+        """More is held for a connection than its transport's mark."""
+        size = connection.transport.get_write_buffer_size()
+        self._total += size - self._paused.pop(connection, 0)
+        self._paused[connection] = size
+        while self._total > self._limit:
+            longest = next(iter(self._paused))
+            log.warning("slow client cut: too much waits for all", bytes=self._paused[longest])
+            self._cut(longest)
+
+    def resumed(self, connection: Connection) -> None:
+        """Its client has read, or is gone."""
+        self._total -= self._paused.pop(connection, 0)
+
+    def sweep(self, connections: Iterable[Connection]) -> None:
+        """Cut those that have taken nothing for the time-out, whether little waits for them or
+        much, and also while they are being closed. To be called often: it looks once a second."""
+        now = time.monotonic()
+        if now - self._swept < SWEEP_PAUSE:
+            return
+        self._swept = now
+        for connection in list(connections):
+            size = connection.transport.get_write_buffer_size()
+            before, since = connection.unsent
+            if size == 0:
+                connection.unsent = NOTHING
+            elif size < before or before == 0:
+                connection.unsent = (size, now)
+            elif now - since > self._timeout:
+                log.info("slow client cut: it takes nothing", bytes=size)
+                self._cut(connection)
+
+    def _cut(self, connection: Connection) -> None:
+        self.resumed(connection)
+        connection.transport.abort()
