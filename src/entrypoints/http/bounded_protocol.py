@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
 body."""
-BODY_PART = 2 * 1024
-"""Bytes of a body that are parsed at once: requests that hide behind its end are at most as many as
-fit into one."""
+CHUNKED_PART = 2 * 1024
+"""Bytes of a chunked body that are parsed at once. Where it ends is known only then: so the
+requests that may hide behind its end are as many as fit into one."""
 LOG_PAUSE = 10.0
 """Seconds between two log lines that tell of refused connections."""
 HEAD_END = b"\r\n\r\n"
@@ -97,18 +97,20 @@ class _Dropped:
 
 
 _TRAILER: Any = _Dropped()
+_LENGTH = b"content-length"
 
 
 class BoundedProtocol(HttpToolsProtocol):
     # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
     # for every connection.
-    __slots__ = ("_bounds", "_head", "_line", "_phase", "_timer", "_unread", "unsent")
+    __slots__ = ("_bounds", "_head", "_left", "_line", "_phase", "_timer", "_unread", "unsent")
 
     def __init__(self, *args: Any, bounds: Bounds, **options: Any) -> None:
         super().__init__(*args, **options)
         self._bounds = bounds
         self._phase = _Phase.IDLE
         self._head = 0
+        self._left = 0  # of a body whose length was told
         self._unread = b""
         self._timer: asyncio.TimerHandle | None = None
         self.unsent = NOTHING
@@ -147,7 +149,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._leave_unread(self._unread + data)
         elif self._phase is _Phase.IDLE and len(data) <= HEAD_LIMIT and not self._answering:
             end = data.find(HEAD_END)
-            if end < 0 or data.find(HEAD_END, end + 4) < 0:  # at most one whole request
+            if end < 0 or end + len(HEAD_END) == len(data):  # nothing behind the first head
                 self._parse(data)
             else:
                 self._read(data)
@@ -161,7 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._leave_unread(data.lstrip(b"\r\n"))
                 return
             if self._phase is _Phase.BODY:
-                size = BODY_PART
+                size = self._left or CHUNKED_PART
             else:
                 room = HEAD_LIMIT - self._head
                 end = data.find(HEAD_END, 0, room)
@@ -182,6 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _parse(self, part: bytes) -> None:
         before, taken = self._phase, self._body_taken()
+        self._left = max(0, self._left - len(part))
         super().data_received(part)
         if self._phase is _Phase.IDLE:
             if self._timer is None and not self._answering:
@@ -211,6 +214,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._line.extension()
         super().on_headers_complete()
         self._phase, self._head = _Phase.BODY, 0
+        self._left = next((int(size) for name, size in self.headers if name == _LENGTH), 0)
         self.headers = _TRAILER
         self._line.chunked = version != "1.0"
         if version == "1.0":

@@ -1,0 +1,331 @@
+"""One connection: how much of it is read at once, how long it may take, and in which order it is
+answered. (What many of them may cost is measured in tests/abuse.)"""
+
+import itertools
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from application.ports import Page, StoreUnavailable
+from entrypoints.http.bounded_protocol import HEAD_LIMIT
+from tests.raw_http import GET, LAST_GET, connect, conversation, received
+from tests.running import Running, eventually, follow, running_service, settings_for
+from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
+
+HEAD = b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "header": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Endless: ",
+    "header name": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-",
+    "path": b"GET /",
+    "query": b"GET /healthz?",
+    "chunk extension": CHUNKED + b"1;x=",
+    "trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX-Endless: ",
+    "trailer name": CHUNKED + b"2\r\n{}\r\n0\r\nX-",
+}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Running]:
+    with running_service(settings_for(request_timeout=20.0)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("part", ENDLESS)
+def test_what_has_no_end_is_refused_as_it_arrives(served: Running, part: str) -> None:
+    """And not when it is whole, for it never is: the client would keep all of it in memory."""
+    with connect(served.url) as connection:
+        connection.sendall(ENDLESS[part])
+        sent = 0
+        while sent < 8 * HEAD_LIMIT:
+            try:
+                connection.sendall(b"x" * 1024)
+            except ConnectionError:
+                break
+            sent += 1024
+        connection.settimeout(5)
+        answer = received(connection)
+    assert not answer or answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
+    assert served.client.http.get("/healthz").status_code == 200
+
+
+def test_a_head_is_taken_up_to_its_bound_and_no_further(served: Running) -> None:
+    def head(size: int) -> bytes:
+        begin = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Filler: "
+        return begin + b"x" * (size - len(begin) - 4) + b"\r\n\r\n"
+
+    for step in (1_000, HEAD_LIMIT * 2):
+        for size, status in ((HEAD_LIMIT - 1, b"200"), (HEAD_LIMIT + 1, b"431")):
+            whole = head(size)
+            parts = [whole[at : at + step] for at in range(0, size, step)]
+            answer = conversation(served.url, parts)
+            assert not answer or answer.split(b" ")[1] == status, (step, size)
+            assert answer or status == b"431"  # a reset may overtake it
+
+
+def test_requests_that_come_at_once_are_answered_one_after_the_other(served: Running) -> None:
+    answer = conversation(served.url, [GET * 2_000 + LAST_GET])
+    assert answer.count(b"HTTP/1.1 200 OK") == 2_001
+    assert len(re.findall(rb"HTTP/1.1 (\d+)", answer)) == 2_001
+
+
+BAD = b'{"prompt": 5}'
+REQUESTS = [
+    (GET, b"200"),
+    (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", b"404"),
+    (HEAD + b"Content-Length: %d\r\n\r\n" % len(BAD) + BAD, b"400"),
+    (CHUNKED + b"d\r\n" + BAD + b"\r\n0\r\n\r\n", b"400"),
+    (CHUNKED + b"d\r\n" + BAD + b"\r\n0\r\nX-Trailer: x\r\n\r\n", b"400"),
+    (b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"405"),
+    (b"\r\n" + GET, b"200"),
+]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    chosen=st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=12),
+    cuts=st.lists(st.integers(1, 400), max_size=8),
+)
+def test_however_requests_are_cut_each_gets_its_own_response(
+    served: Running, chosen: list[tuple[bytes, bytes]], cuts: list[int]
+) -> None:
+    whole = b"".join(request for request, _ in chosen) + LAST_GET
+    bounds = [0, *itertools.accumulate(cuts), len(whole)]
+    parts = [whole[begin:end] for begin, end in itertools.pairwise(bounds) if begin < len(whole)]
+    with connect(served.url) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            connection.sendall(part)
+        answer = received(connection)
+    statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)
+    assert statuses == [status for _, status in chosen] + [b"200"]
+
+
+@pytest.fixture
+def hurried(upstream: Upstream) -> Iterator[Running]:
+    settings = settings_for(openai_base_url=upstream.url, request_timeout=0.5, keep_alive=0.1)
+    with running_service(settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize("stray", [b"\r\n", b"\r", b"\r\n\r\n\r\n"])
+def test_line_ends_after_a_response_switch_no_timer_off(hurried: Running, stray: bytes) -> None:
+    with connect(hurried.url, timeout=10) as connection:
+        connection.sendall(GET)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.sendall(stray)
+        began = time.monotonic()
+        received(connection)
+        assert time.monotonic() - began < 5
+
+
+def test_line_ends_do_not_keep_a_connection_open(hurried: Running) -> None:
+    with connect(hurried.url, timeout=10) as connection:
+        connection.sendall(GET)
+        deadline = time.monotonic() + 10
+        gone = False
+        while not gone and time.monotonic() < deadline:
+            try:
+                connection.sendall(b"\r\n")
+            except ConnectionError:
+                gone = True
+            time.sleep(0.05)
+        assert gone
+
+
+@pytest.mark.parametrize(
+    ("behind", "whole"),
+    [
+        (GET[:20], 0),
+        (GET * 30 + LAST_GET, 31),
+        (GET + GET[:20], 1),
+        (b"\r\n", 0),
+        (b"nonsense", 0),
+    ],
+)
+def test_what_comes_behind_a_stream_leaves_it_whole(
+    hurried: Running, upstream: Upstream, behind: bytes, whole: int
+) -> None:
+    """A half request behind it was answered 408 into its chunks after the request time-out."""
+    gate = Gate()
+    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    task = hurried.client.start()
+    with connect(hurried.url) as connection:
+        request = f"GET /api/tasks/stream?taskId={task} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        connection.sendall(request.encode() + behind)
+        begun = time.monotonic()
+        data = b""
+        while time.monotonic() - begun < 1.5:  # three time-outs
+            data += connection.recv(65536)
+        gate.open()
+        while b"0\r\n\r\n" not in data:
+            part = connection.recv(65536)
+            assert part, data
+            data += part
+        stream, _, rest = data.partition(b"0\r\n\r\n")
+        assert b'"type":"end"' in stream
+        assert b" 408 " not in stream
+        if whole > 0:
+            rest += received(connection)
+        assert rest.count(b"HTTP/1.1 200 OK") == whole
+
+
+@pytest.mark.parametrize(
+    "hosts", [[], ["localhost", "localhost"], ["localhost", "evil.example"]], ids=str
+)
+def test_a_request_names_one_host(served: Running, hosts: list[str]) -> None:
+    lines = "".join(f"Host: {host}\r\n" for host in hosts)
+    answer = conversation(served.url, [f"GET /healthz HTTP/1.1\r\n{lines}\r\n".encode()])
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Idempotency-Key"])
+def test_a_header_that_decides_comes_once(served: Running, name: str) -> None:
+    head = f"GET /healthz HTTP/1.1\r\nHost: localhost\r\n{name}: a\r\n{name.upper()}: b\r\n\r\n"
+    assert conversation(served.url, [head.encode()]).startswith(b"HTTP/1.1 400 ")
+
+
+def test_http_1_0_gets_no_chunks(service: Running) -> None:
+    task = service.client.start()
+    service.client.wait_for(task, "completed")
+    seen = service.client.events(task)
+    answer = conversation(
+        service.url,
+        [f"GET /api/tasks/stream?taskId={task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()],
+    )
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert b"connection: close" in head.lower()
+    assert body.startswith(b"retry: 1000\ndata: ")
+    ids = re.findall(rb"^id: (.*)$", body, re.MULTILINE)
+    assert [each.decode() for each in ids] == [each.id for each in seen.logged]
+    whole = conversation(
+        service.url, [f"GET /api/tasks/{task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()]
+    )
+    assert b"content-length" in whole.lower()
+
+
+def test_http_1_0_gets_no_chunks_live(service: Running, upstream: Upstream) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    task = service.client.start()
+    with connect(service.url) as connection:
+        connection.sendall(
+            f"GET /api/tasks/stream?taskId={task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
+        )
+        data = b""
+        while b'"One"' not in data:
+            data += connection.recv(65536)
+        gate.open()
+        data += received(connection)
+    body = data.partition(b"\r\n\r\n")[2]
+    assert all(
+        line.startswith((b"id: ", b"data: {", b"retry: ", b": ")) or not line
+        for line in body.split(b"\n")
+    )
+
+
+def test_more_connections_than_may_be_are_turned_away_and_told_of(
+    upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    settings = settings_for(openai_base_url=upstream.url, max_connections=20)
+    with running_service(settings) as service:
+        service.client.http.get("/healthz")
+        idle = [connect(service.url) for _ in range(19)]
+        try:
+            for connection in idle:
+                connection.sendall(GET)
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            for _ in range(5):
+                assert conversation(service.url, [GET]).startswith(b"HTTP/1.1 503 ")
+            assert service.client.http.get("/healthz").status_code == 200
+        finally:
+            for connection in idle:
+                connection.close()
+        eventually(lambda: conversation(service.url, [LAST_GET]).startswith(b"HTTP/1.1 200"))
+    assert caplog.text.count("connections refused: as many are open as may be") == 1
+
+
+def _long(upstream: Upstream, service: Running, lines: int = 60_000) -> tuple[str, str]:
+    """A task whose log is of several pages, with a lost attempt before; and its text."""
+    text = "".join(f'{number:06} "quoted" \\ é世🌍\n' for number in range(lines))
+    pieces = [piece(text[at : at + 20_000]) for at in range(0, len(text), 20_000)]
+    upstream.then(Script([piece("lost"), *pieces], cut=True), Script([*pieces, finish(), DONE]))
+    task = service.client.start()
+    eventually(
+        lambda: (
+            service.client.http.get(f"/api/tasks/start?taskId={task}").json()["status"]
+            == "completed"
+        ),
+        timeout=30,
+    )
+    return task, text
+
+
+def test_a_long_record_comes_in_pages_and_is_whole(service: Running, upstream: Upstream) -> None:
+    task, text = _long(upstream, service)
+    answer = service.client.http.get(f"/api/tasks/{task}")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert "Content-Length" not in answer.headers
+    record = answer.json()
+    assert record["text"] == text
+    assert (record["status"], record["attempt"]) == ("completed", 2)
+    assert "finishReason" in record
+    old = conversation(
+        service.url, [f"GET /api/tasks/{task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()]
+    )
+    assert old.partition(b"\r\n\r\n")[2] == answer.content
+
+
+def test_a_record_whose_log_goes_away_is_no_whole_one(upstream: Upstream) -> None:
+    """Its status is out: the connection breaks off, so that no client takes the rest for all."""
+    with running_service(
+        settings_for(openai_base_url=upstream.url, qstash_retry_delay="50")
+    ) as service:
+        task, _ = _long(upstream, service)
+        tasks = service.service.container.tasks()
+        read, calls = tasks.read, itertools.count()
+
+        async def fails(task_id: str, after: int, limit: int) -> Page:
+            if next(calls) > 5:
+                raise StoreUnavailable("away")
+            return await read(task_id, after, limit)
+
+        tasks.read = fails  # type: ignore[method-assign]
+        with pytest.raises(httpx.HTTPError):
+            service.client.http.get(f"/api/tasks/{task}")
+
+
+def test_a_client_that_takes_nothing_is_cut(upstream: Upstream) -> None:
+    settings = settings_for(
+        openai_base_url=upstream.url,
+        write_timeout=1.0,
+        qstash_retry_delay="50",
+        max_text=20_000_000,
+    )
+    with running_service(settings) as service:
+        # More than a kernel keeps for a connection.
+        task, text = _long(upstream, service, lines=500_000)
+        connections = service.service._server.server_state.connections
+
+        def unsent() -> int:
+            return sum(each.transport.get_write_buffer_size() for each in list(connections))
+
+        for path in (f"/api/tasks/{task}", f"/api/tasks/stream?taskId={task}"):
+            with connect(service.url, receive_buffer=4096) as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                eventually(lambda: unsent() > 0)
+                eventually(lambda: unsent() == 0)
+                assert not received(connection).endswith(b"0\r\n\r\n")
+        thread, whole = follow(service.url, task)
+        thread.join(20)
+        assert whole.logged[-1].data["data"] == text
