@@ -39,10 +39,28 @@ def run_to_its_end(
 @contextmanager
 def process_of(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[Any, Path]]:
     """A command that goes on, and the file that its standard error goes to."""
-    log = tmp_path / f"{words[0]}.log"
+    with _running(longtask(*words), tmp_path, words[0], settings) as running:
+        yield running
+
+
+@contextmanager
+def process_with_files(
+    files: int, tmp_path: Path, *words: str, **settings: str
+) -> Iterator[tuple[Any, Path]]:
+    """The same, with at most so many file descriptors."""
+    limited = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *longtask(*words)]
+    with _running(limited, tmp_path, words[0], settings) as running:
+        yield running
+
+
+@contextmanager
+def _running(
+    command: list[str], tmp_path: Path, name: str, settings: dict[str, str]
+) -> Iterator[tuple[Any, Path]]:
+    log = tmp_path / f"{name}.log"
     with log.open("w") as stderr:
         process = subprocess.Popen(  # noqa: S603
-            longtask(*words),
+            command,
             cwd=tmp_path,
             env=environment(**settings),
             stdout=subprocess.PIPE,
@@ -55,7 +73,7 @@ def process_of(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[A
             if process.poll() is None:
                 process.kill()
             process.communicate()
-            WATCH.look(f"the log of {words[0]}", log.read_text())
+            WATCH.look(f"the log of {name}", log.read_text())
 
 
 def found_in(log: Path, pattern: str = r'"url": "(http://[^"]+)"') -> str:
