@@ -241,3 +241,17 @@ def test_local_qstash_runs_alone(tmp_path: Path) -> None:
         assert httpx.get(f"{url}/v2/keys").status_code == 401
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_ask_sends_no_key_of_the_environment_where_a_foreign_folder_says(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={upstream.url}\n")
+    refused = run_to_its_end(tmp_path, "ask", "Hi.", OPENAI_API_KEY="sk-planted-secret")
+    assert refused.returncode == 2
+    assert "OPENAI_BASE_URL" in refused.stderr
+    assert upstream.received == []
+    asked = run_to_its_end(tmp_path, "ask", "Hi.")
+    assert asked.returncode == 0
+    assert f"settings of {tmp_path / '.env'}: OPENAI_BASE_URL" in asked.stderr
+    assert "sk-planted" not in upstream.received[0].headers["authorization"]

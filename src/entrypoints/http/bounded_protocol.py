@@ -18,9 +18,10 @@ from functools import partial
 from typing import Any
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from entrypoints.http.line import LazyFlowControl, Line
+from entrypoints.http.unframed import UnframedCycle
 from entrypoints.http.unsent import NOTHING, Unsent
 
 log = structlog.get_logger(__name__)
@@ -71,20 +72,6 @@ class _Phase(Enum):
     """The rest of a head."""
     BODY = auto()
     """The rest of a body."""
-
-
-class _Unframed(RequestResponseCycle):
-    """A response to HTTP/1.0, which knows no chunks: without a length it ends with the
-    connection."""
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            names = {name.lower() for name, _ in message.get("headers", ())}
-            if b"content-length" not in names:
-                self.chunked_encoding = False
-        elif self.chunked_encoding is False and self.expected_content_length == 0:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
 
 
 class _Dropped:
@@ -218,7 +205,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers = _TRAILER
         self._line.chunked = version != "1.0"
         if version == "1.0":
-            self.cycle.__class__ = _Unframed  # its task has not begun
+            self.cycle.__class__ = UnframedCycle  # its task has not begun
 
     def on_message_complete(self) -> None:
         self._phase, self._head = _Phase.IDLE, 0
