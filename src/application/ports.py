@@ -15,8 +15,6 @@ from typing import Protocol
 from domain.events import Event, Usage, is_last, text_size
 from domain.task import Attempt, Change, Failure, Task, TaskRequest
 
-IDEMPOTENCY_TTL = 24 * 3600
-"""Seconds for which a TaskLog keeps an idempotency key bound."""
 PATIENCE = 3600.0
 """Seconds without a sign of life after which a task counts as forgotten by the queue, beside the
 queue's own pauses: also long enough for a failure callback of QStash's."""
@@ -219,15 +217,6 @@ class TaskLog(Protocol):
     async def create(self, submitted: Change) -> Task:
         """Write a new task's record and first event; answer the record. A task of that id that
         exists already stays as it is and is answered instead."""
-        ...
-
-    async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
-        """Bind an idempotency key to a task id for IDEMPOTENCY_TTL. Answers the fingerprint and
-        the task id bound to it: these, or those of whoever came first."""
-        ...
-
-    async def release(self, key: str) -> None:
-        """Forget what an idempotency key is bound to, if it is."""
         ...
 
     async def note_message(self, task_id: str, message_id: str) -> None:

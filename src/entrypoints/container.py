@@ -12,13 +12,14 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.demo import DemoModel
-from adapters.memory import MemoryAllowances, MemoryTaskLog
+from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import DeliveryReader, QStashQueue
 from adapters.redis import (
     Connection,
     RedisAllowances,
     RedisEventFeed,
+    RedisIdempotencyKeys,
     RedisTaskLog,
     RestConnection,
     connect,
@@ -27,6 +28,7 @@ from adapters.redis import (
 from application.admission import Admission
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
+from application.idempotency import IdempotencyKeys
 from application.manage_task import CancelTask, GetTask
 from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog, TaskQueue
 from application.run_directly import RunDirectly
@@ -140,6 +142,10 @@ def _allowances(redis: Connection | None) -> Allowances:
     return MemoryAllowances() if redis is None else RedisAllowances(redis)
 
 
+def _keys(redis: Connection | None) -> IdempotencyKeys:
+    return MemoryIdempotencyKeys() if redis is None else RedisIdempotencyKeys(redis)
+
+
 def _access(settings: Settings) -> Access:
     secret = settings.stream_secret
     return Access(
@@ -218,7 +224,8 @@ class Container(containers.DeclarativeContainer):
         settings.provided.owner_limits,
         settings.provided.limits_of_addresses,
     )
-    start_task = providers.Singleton(StartTask, tasks, queue, clock, ids, admission)
+    keys = providers.Singleton(_keys, redis)
+    start_task = providers.Singleton(StartTask, tasks, keys, queue, clock, ids, admission)
     run_task = providers.Singleton(
         RunTask,
         tasks,

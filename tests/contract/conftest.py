@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from adapters.memory import MemoryAllowances, MemoryTaskLog
+from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.redis import (
     Connection,
     RedisAllowances,
     RedisEventFeed,
+    RedisIdempotencyKeys,
     RedisTaskLog,
     RestConnection,
     connect,
@@ -21,6 +22,7 @@ from adapters.redis import (
 from application.admission import Admission, Limits
 from application.fan_out import FanOut
 from application.follow_task import PAGE, FollowTask
+from application.idempotency import IdempotencyKeys
 from application.ports import PATIENCE, Allowances, EventFeed, TaskLog
 from application.settle_task import SettleForgotten
 from domain.task import Attempt, Task, TaskRequest
@@ -42,13 +44,15 @@ class Store:
     tasks: TaskLog
     feed: EventFeed
     allowances: Allowances
+    keys: IdempotencyKeys
     close_feed: Callable[[], None]
 
 
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = FanOut(QUEUE_LIMIT)
-    yield Store(MemoryTaskLog(feed, ttl, LOG_PATIENCE), feed, MemoryAllowances(), feed.close)
+    tasks = MemoryTaskLog(feed, ttl, LOG_PATIENCE)
+    yield Store(tasks, feed, MemoryAllowances(), MemoryIdempotencyKeys(), feed.close)
 
 
 async def begun(tasks: TaskLog) -> Attempt:
@@ -94,7 +98,8 @@ async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     feed = RedisEventFeed(connection, QUEUE_LIMIT)
     try:
         tasks = RedisTaskLog(connection, ttl, LOG_PATIENCE)
-        yield Store(tasks, feed, RedisAllowances(connection), feed.close)
+        allowances, keys = RedisAllowances(connection), RedisIdempotencyKeys(connection)
+        yield Store(tasks, feed, allowances, keys, feed.close)
     finally:
         await feed.aclose()
         await connection.aclose()

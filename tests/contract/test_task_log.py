@@ -95,24 +95,6 @@ async def test_an_unknown_task_is_unknown_to_all(store: Store) -> None:
             await call
 
 
-async def test_a_key_is_bound_to_who_comes_first(store: Store) -> None:
-    key = secrets.token_hex(6)
-    first, second = await asyncio.gather(
-        store.tasks.reserve(key, "print", "task_a"), store.tasks.reserve(key, "print", "task_b")
-    )
-    assert first == second
-    assert first in {("print", "task_a"), ("print", "task_b")}
-    assert await store.tasks.reserve(key, "other", "task_c") == first
-
-
-async def test_a_released_key_is_free(store: Store) -> None:
-    key = secrets.token_hex(6)
-    await store.tasks.reserve(key, "print", "task_a")
-    await store.tasks.release(key)
-    await store.tasks.release(key)
-    assert await store.tasks.reserve(key, "other", "task_b") == ("other", "task_b")
-
-
 async def test_the_message_id_survives_the_attempt_that_did_not_know_it(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from adapters.redis import RedisEventFeed, RedisTaskLog
+from adapters.redis import RedisEventFeed, RedisIdempotencyKeys, RedisTaskLog
 from adapters.redis.layout import keys_of
 from adapters.redis.server import ServerConnection
 from application.ports import Gap, StoreUnavailable
@@ -174,7 +174,7 @@ async def test_a_store_that_is_not_there_is_unavailable() -> None:
         tasks.get("task_1_a"),
         tasks.create(Task.submit("task_1_a", REQUEST, 1)),
         tasks.read("task_1_a", 0, 1),
-        tasks.reserve("k", "f", "t"),
+        RedisIdempotencyKeys(connection).bind("k", "f", "t"),
         tasks.check(),
     ):
         with pytest.raises(StoreUnavailable):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from adapters.memory import MemoryTaskLog
+from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.admission import Caller
 from application.fan_out import FanOut
 from application.ports import QueueRefused, QueueUnavailable
@@ -55,7 +55,12 @@ class Bench:
         self.tasks = MemoryTaskLog(FanOut(), 60.0)
         self.queue = MoodyQueue(self.tasks)
         self._start = StartTask(
-            self.tasks, self.queue, SystemClock(), RandomTaskIds(), unlimited(self.tasks)
+            self.tasks,
+            MemoryIdempotencyKeys(),
+            self.queue,
+            SystemClock(),
+            RandomTaskIds(),
+            unlimited(self.tasks),
         )
 
     async def start(self, request: TaskRequest, key: str | None = None) -> Task:

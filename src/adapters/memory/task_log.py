@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 from application.fan_out import FanOut
 from application.ports import (
-    IDEMPOTENCY_TTL,
     PAGE_SIZE,
     PATIENCE,
     Batch,
@@ -54,7 +53,6 @@ class MemoryTaskLog:
         self._patience = patience
         self._elapsed = elapsed
         self._entries: dict[str, _Entry] = {}
-        self._reserved: dict[str, tuple[float, str, str]] = {}
         self._expiries: list[tuple[float, str]] = []
 
     async def create(self, submitted: Change) -> Task:
@@ -66,19 +64,6 @@ class MemoryTaskLog:
             heapq.heappush(self._expiries, (entry.expires, task.id))
             self._write(entry, submitted)
         return entry.task
-
-    async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
-        now = self._elapsed()
-        # Insertion order is the order of expiry, since all live equally long.
-        while self._reserved and (first := next(iter(self._reserved))):
-            if self._reserved[first][0] > now:
-                break
-            del self._reserved[first]
-        _, *bound = self._reserved.setdefault(key, (now + IDEMPOTENCY_TTL, fingerprint, task_id))
-        return bound[0], bound[1]
-
-    async def release(self, key: str) -> None:
-        self._reserved.pop(key, None)
 
     async def note_message(self, task_id: str, message_id: str) -> None:
         entry = self._entry(task_id)

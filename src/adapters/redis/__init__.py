@@ -4,6 +4,7 @@ from adapters.redis.address import Address, MalformedUrl, parse_address
 from adapters.redis.allowances import RedisAllowances
 from adapters.redis.connection import Connection
 from adapters.redis.event_feed import RedisEventFeed
+from adapters.redis.idempotency import RedisIdempotencyKeys
 from adapters.redis.rest import RestConnection
 from adapters.redis.server import connect
 from adapters.redis.task_log import RedisTaskLog
@@ -14,6 +15,7 @@ __all__ = [
     "MalformedUrl",
     "RedisAllowances",
     "RedisEventFeed",
+    "RedisIdempotencyKeys",
     "RedisTaskLog",
     "RestConnection",
     "connect",

@@ -13,7 +13,8 @@ may touch them all.
 | `longtask:{id}:awaited` | string | there while the queue may still bring the task |
 | `longtask:{id}:events` | channel | `before epoch first [event, ...]`: what one step added, with \
 the epoch before it (`-`: none) |
-| `longtask:idempotency:<sha256>` | string | `fingerprint task-id`, for 24 hours |
+| `longtask:idempotency:<sha256>` | string | `fingerprint task-id since`, for 24 hours; \
+`since` in ms of Redis's clock |
 | `longtask:allowance:<account>` | string or sorted set | what an account used in its window, or \
 who holds its places and until when |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |

@@ -19,11 +19,9 @@ from adapters.redis.layout import (
     decode_task,
     encode_event,
     encode_task,
-    idempotency_key,
     keys_of,
 )
 from application.ports import (
-    IDEMPOTENCY_TTL,
     PAGE_SIZE,
     PATIENCE,
     Busy,
@@ -46,7 +44,6 @@ class RedisTaskLog:
         self._ttl = _milliseconds(ttl)
         self._patience = _milliseconds(patience)
         self._create = Script(connection, "create")
-        self._reserve = Script(connection, "reserve")
         self._append = Script(connection, "append")
         self._renew = Script(connection, "renew")
         self._commit = Script(connection, "commit")
@@ -63,16 +60,6 @@ class RedisTaskLog:
             [*values, self._ttl, self._patience, keys.channel, *events],
         )
         return task if written else await self.get(task.id)
-
-    async def reserve(self, key: str, fingerprint: str, task_id: str) -> tuple[str, str]:
-        bound = await self._reserve(
-            [idempotency_key(key)], [f"{fingerprint} {task_id}", IDEMPOTENCY_TTL]
-        )
-        found, _, found_id = bound.decode().partition(" ")
-        return found, found_id
-
-    async def release(self, key: str) -> None:
-        await self._call("DEL", idempotency_key(key))
 
     async def note_message(self, task_id: str, message_id: str) -> None:
         keys = keys_of(task_id)

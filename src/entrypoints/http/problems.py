@@ -221,7 +221,10 @@ def _queue(error: QueueUnavailable) -> ProblemDetailsException:
 
 
 def _uncertain(error: StartUncertain) -> ProblemDetailsException:
-    detail = "The queue did not answer. Send the same request with the same Idempotency-Key again."
+    detail = (
+        "It is not known yet whether the task was started. "
+        "Send the same request with the same Idempotency-Key again."
+    )
     return problem(
         503, "start-uncertain", detail, headers=retry_after_header(error.retry_after or 1)
     )

@@ -1,0 +1,118 @@
+"""One key, one task: on two instances over one Redis, at once, and after the task is gone."""
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from redis import Redis
+
+from application.idempotency import ABANDONED_AFTER
+from tests.redis_server import LocalRedis
+from tests.running import Running, eventually, running_service, settings_for
+from tests.upstream import Upstream
+
+ROUNDS, AT_ONCE = 15, 20
+
+
+@pytest.fixture
+def redis(own_redis: LocalRedis) -> Iterator[Redis]:
+    with Redis.from_url(own_redis.url) as client:
+        yield client
+
+
+def _start(service: Running, key: str, prompt: str = "Hi.") -> httpx.Response:
+    return service.client.http.post(
+        "/api/tasks/start", json={"prompt": prompt}, headers={"Idempotency-Key": key}
+    )
+
+
+async def _at_once(services: list[Running], key: str) -> list[httpx.Response]:
+    async with httpx.AsyncClient(timeout=20.0) as client:
+        return await asyncio.gather(
+            *(
+                client.post(
+                    f"{services[number % 2].url}/api/tasks/start",
+                    json={"prompt": "Hi."},
+                    headers={"Idempotency-Key": key},
+                )
+                for number in range(AT_ONCE)
+            )
+        )
+
+
+@pytest.mark.parametrize("starts", [0, 1])
+def test_equal_starts_on_two_instances_pass_a_limit_once(
+    own_redis: LocalRedis, redis: Redis, upstream: Upstream, starts: int
+) -> None:
+    """Twenty at once, over and over: one of them makes the task, the others are told the same."""
+    settings = settings_for(
+        redis_url=own_redis.url, openai_base_url=upstream.url, address_limits="starts=1"
+    )
+    with running_service(settings) as one, running_service(settings) as two:
+        for number in range(ROUNDS):
+            redis.flushall()
+            if starts == 0:
+                assert _start(one, "another").status_code == 202
+            before = set(redis.keys("longtask:*:record"))
+            responses = asyncio.run(_at_once([one, two], f"key-{number}"))
+            accepted = [each.json()["taskId"] for each in responses if each.status_code == 202]
+            assert {each.status_code for each in responses} <= {202, 429}
+            assert len(set(accepted)) == starts
+            assert len(set(redis.keys("longtask:*:record")) - before) == starts
+
+
+def test_a_repeat_after_the_time_to_live_is_a_new_start_that_is_run(
+    own_redis: LocalRedis, redis: Redis, upstream: Upstream
+) -> None:
+    settings = settings_for(redis_url=own_redis.url, openai_base_url=upstream.url)
+    with running_service(settings) as service:
+        first = _start(service, "k").json()["taskId"]
+        service.client.wait_for(first, "completed")
+        redis.delete(*redis.keys(f"longtask:{{{first}}}:*"))  # as when its time to live is over
+        _grow_older(redis)
+        second = _start(service, "k").json()["taskId"]
+        assert second != first
+        service.client.wait_for(second, "completed")
+        assert _start(service, "k").json()["taskId"] == second
+        assert _start(service, "k", "Another.").status_code == 422
+        assert len(upstream.received) == 2
+
+
+def test_a_start_whose_key_holds_no_task_yet_is_told_to_come_again(
+    own_redis: LocalRedis, redis: Redis, upstream: Upstream
+) -> None:
+    """The process that had the key died before it wrote the record."""
+    settings = settings_for(redis_url=own_redis.url, openai_base_url=upstream.url)
+    with running_service(settings) as service:
+        first = _start(service, "k").json()["taskId"]
+        service.client.wait_for(first, "completed")
+        redis.delete(*redis.keys(f"longtask:{{{first}}}:*"))
+        waiting = _start(service, "k")
+        assert waiting.status_code == 503
+        assert waiting.json()["type"] == "urn:longtask:problem:start-uncertain"
+        assert 1 <= int(waiting.headers["Retry-After"]) <= 5
+        _grow_older(redis)
+        assert _start(service, "k").status_code == 202
+
+
+def test_the_key_of_a_failed_task_is_free(
+    own_redis: LocalRedis, redis: Redis, upstream: Upstream
+) -> None:
+    settings = settings_for(
+        redis_url=own_redis.url, openai_base_url=upstream.url, max_text=1, qstash_retries=0
+    )
+    with running_service(settings) as service:
+        first = _start(service, "k").json()["taskId"]
+        eventually(lambda: service.client.record(first)["status"] == "failed")
+        assert _start(service, "k", "Another.").json()["taskId"] != first
+
+
+def _grow_older(redis: Redis) -> None:
+    """Let a minute pass for the one key that is bound."""
+    (name,) = redis.keys("longtask:idempotency:*")
+    value = redis.get(name)
+    assert isinstance(value, bytes)
+    fingerprint, task_id, since = value.decode().split()
+    earlier = int(since) - int(ABANDONED_AFTER * 1000) - 1_000
+    redis.set(name, f"{fingerprint} {task_id} {earlier}", keepttl=True)

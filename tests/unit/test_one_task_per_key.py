@@ -1,0 +1,291 @@
+"""StartTask with one idempotency key from several places at once, under any interleaving."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
+from application.admission import Admission, Caller, OverLimit, Standing
+from application.fan_out import FanOut
+from application.idempotency import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys
+from application.ports import StoreUnavailable, TaskLog
+from application.start_task import IdempotencyConflict, Started, StartTask, StartUncertain
+from domain.events import TaskStatus
+from domain.task import Failure, Task, TaskRequest
+from entrypoints.identity import RandomTaskIds, SystemClock
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+OTHER = TaskRequest(model="m", max_tokens=11, temperature=0.5, prompt="Hi.")
+CALLER = Caller("alice", "192.0.2.1")
+FAILED = Failure("model_error", "It failed.", True)
+
+
+class Queue:
+    """Takes everything."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
+        await asyncio.sleep(0)
+        self.taken.append(task.id)
+        return f"msg_{task.id}"
+
+    async def withdraw(self, message_id: str) -> bool:
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        raise NotImplementedError
+
+
+class Admits:
+    """Lets in as many starts as it has left; remembers which."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.admitted: list[str] = []
+
+    async def start(self, caller: Caller, task_id: str) -> Sequence[Standing]:
+        await asyncio.sleep(0)
+        if self.left == 0:
+            raise OverLimit(Standing("starts-per-key", 1, 0, 60.0))
+        self.left -= 1
+        self.admitted.append(task_id)
+        return ()
+
+    def origin(self, caller: Caller) -> str | None:
+        return None
+
+
+class Slow:
+    """A port each of whose calls waits, before it is carried out and after."""
+
+    def __init__(self, inner: object, pause: Callable[[str], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._pause = pause
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any, **named: Any) -> Any:
+            await self._pause(f"before {name}")
+            try:
+                result = await getattr(self._inner, name)(*args, **named)
+            finally:
+                await self._pause(f"after {name}")
+            return result
+
+        return call
+
+
+class Bench:
+    def __init__(self, ttl: float = 1e6, starts: int = 1_000) -> None:
+        self.now = 0.0
+        self.tasks = MemoryTaskLog(FanOut(), ttl, elapsed=lambda: self.now)
+        self.keys = MemoryIdempotencyKeys(lambda: self.now)
+        self.queue = Queue()
+        self.admits = Admits(starts)
+        self.created: list[str] = []
+
+    def starter(
+        self, pause: Callable[[str], Awaitable[None]] | None = None, wait: float = 0.05
+    ) -> StartTask:
+        """A process of its own, before and behind each of whose calls the test may wait."""
+        tasks, keys = cast(TaskLog, self.tasks), cast(IdempotencyKeys, self.keys)
+        if pause is not None:
+            tasks, keys = (
+                cast(TaskLog, Slow(tasks, pause)),
+                cast(IdempotencyKeys, Slow(keys, pause)),
+            )
+        admission = cast(Admission, self.admits)
+        ids = RandomTaskIds()
+        return StartTask(tasks, keys, self.queue, SystemClock(), ids, admission, wait=wait)
+
+    async def start(self, request: TaskRequest = REQUEST) -> Task:
+        return (await self.starter()(request, CALLER, "key")).task
+
+    @property
+    def records(self) -> dict[str, Task]:
+        return {task_id: entry.task for task_id, entry in self.tasks._entries.items()}
+
+
+class Frozen:
+    """Stops a process at one place."""
+
+    def __init__(self, place: str) -> None:
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        self._place = place
+
+    async def __call__(self, place: str) -> None:
+        if place == self._place:
+            self._place = ""
+            self.reached.set()
+            await self.go_on.wait()
+
+
+async def test_equal_starts_at_once_are_admitted_once() -> None:
+    bench = Bench(starts=1)
+    results = await asyncio.gather(
+        *(bench.starter(wait=5.0)(REQUEST, CALLER, "key") for _ in range(20))
+    )
+    assert len({each.task.id for each in results}) == 1
+    assert len(bench.admits.admitted) == len(bench.records) == len(set(bench.queue.taken)) == 1
+
+
+async def test_equal_starts_that_are_refused_leave_nothing() -> None:
+    bench = Bench(starts=0)
+    results = await asyncio.gather(
+        *(bench.starter(wait=5.0)(REQUEST, CALLER, "key") for _ in range(20)),
+        return_exceptions=True,
+    )
+    assert {type(each) for each in results} == {OverLimit}
+    assert bench.records == {}
+    bench.admits.left = 1
+    assert (await bench.start(OTHER)).status is TaskStatus.PENDING
+
+
+@pytest.mark.parametrize("place", ["after bind", "before create"])
+async def test_a_start_waits_for_the_one_that_holds_the_key(place: str) -> None:
+    bench, frozen = Bench(), Frozen(place)
+    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
+    await frozen.reached.wait()
+    with pytest.raises(StartUncertain) as uncertain:
+        await bench.start()
+    assert uncertain.value.retry_after == 5.0
+    with pytest.raises(IdempotencyConflict):
+        await bench.start(OTHER)
+    second = asyncio.create_task(bench.starter(wait=5.0)(REQUEST, CALLER, "key"))
+    frozen.go_on.set()
+    assert (await first).task.id == (await second).task.id
+    assert len(bench.records) == len(bench.admits.admitted) == 1
+
+
+async def test_a_start_that_was_frozen_makes_no_second_task() -> None:
+    """Its key was taken over before its record was there: it goes on with the other's task."""
+    for place in ("after bind", "before create"):
+        bench, frozen = Bench(), Frozen(place)
+        first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
+        await frozen.reached.wait()
+        bench.now += ABANDONED_AFTER + 1
+        second = await bench.start()
+        frozen.go_on.set()
+        assert (await first).task.id == second.id
+        assert set(bench.queue.taken) == {second.id}
+        (lost,) = [each for each in bench.records.values() if each.id != second.id]
+        assert lost.failure is not None
+        assert lost.failure.code == "superseded"
+
+
+@pytest.mark.parametrize("place", ["after create", "before enqueue"])
+async def test_a_record_is_gone_on_with_however_old_the_key_is(place: str) -> None:
+    bench, frozen = Bench(), Frozen(place)
+    starter = bench.starter(frozen)
+    starter._queue = cast(Any, Slow(bench.queue, frozen))
+    first = asyncio.create_task(starter(REQUEST, CALLER, "key"))
+    await frozen.reached.wait()
+    bench.now += ABANDONED_AFTER + 1
+    second = await bench.start()
+    frozen.go_on.set()
+    assert (await first).task.id == second.id
+    assert len(bench.records) == 1
+
+
+async def test_a_repeat_that_looked_too_early_does_not_win() -> None:
+    """It saw no record, and takes the key over only after the first start has confirmed it."""
+    bench, first, second = Bench(), Frozen("before create"), Frozen("after get")
+    starting = asyncio.create_task(bench.starter(first)(REQUEST, CALLER, "key"))
+    await first.reached.wait()
+    bench.now += ABANDONED_AFTER + 1
+    repeating = asyncio.create_task(bench.starter(second)(REQUEST, CALLER, "key"))
+    await second.reached.wait()
+    first.go_on.set()
+    started = await starting
+    second.go_on.set()
+    assert (await repeating).task.id == started.task.id
+    assert set(bench.queue.taken) == {started.task.id}
+
+
+async def test_a_key_outlives_no_task() -> None:
+    """The record's time to live is over, the key's is not: the same request is a new start."""
+    bench = Bench(ttl=10.0)
+    first = await bench.start()
+    bench.now += 11.0
+    with pytest.raises(StartUncertain):
+        await bench.start()
+    bench.now = ABANDONED_AFTER + 1
+    second = await bench.start()
+    assert second.id != first.id
+    assert bench.queue.taken == [first.id, second.id]
+    assert second.id in bench.records
+    bench.now += ABANDONED_AFTER + 1
+    assert (await bench.start(OTHER)).id not in {first.id, second.id}
+
+
+async def test_a_key_of_a_failed_task_is_free_and_of_others_is_not() -> None:
+    bench = Bench()
+    first = await bench.start()
+    await bench.tasks.fail(first.id, FAILED, 1)
+    second = await bench.start(OTHER)
+    assert second.id != first.id
+    await bench.tasks.cancel(second.id, 1)
+    assert (await bench.start(OTHER)).id == second.id
+    with pytest.raises(IdempotencyConflict):
+        await bench.start(REQUEST)
+    bench.now += IDEMPOTENCY_TTL
+    assert (await bench.start(REQUEST)).id != second.id
+
+
+async def test_of_many_repeats_of_a_failed_start_one_makes_the_new_task() -> None:
+    bench = Bench()
+    first = await bench.start()
+    await bench.tasks.fail(first.id, FAILED, 1)
+    again = await asyncio.gather(
+        *(bench.starter(wait=5.0)(REQUEST, CALLER, "key") for _ in range(20))
+    )
+    assert len({each.task.id for each in again}) == 1
+    assert len(bench.records) == len(bench.admits.admitted) == 2
+
+
+async def test_a_start_that_broke_before_its_record_frees_its_key() -> None:
+    bench = Bench()
+
+    async def away(place: str) -> None:
+        if place == "before create":
+            raise StoreUnavailable("away")
+
+    with pytest.raises(StoreUnavailable):
+        await bench.starter(away)(REQUEST, CALLER, "key")
+    assert (await bench.start(OTHER)).status is TaskStatus.PENDING
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32), starters=st.integers(2, 5), starts=st.integers(1, 5))
+def test_a_key_has_one_task_whatever_freezes(seed: int, starters: int, starts: int) -> None:
+    """Clocks jump between any two steps, by up to a minute and a half."""
+
+    async def scenario() -> None:
+        bench, rng = Bench(starts=starts), random.Random(seed)
+
+        async def pause(_: str) -> None:
+            for _turn in range(rng.choice((0, 0, 1, 3, 20))):
+                await asyncio.sleep(0)
+            bench.now += rng.choice((0.0, 0.0, 0.0, 90.0))
+
+        results = await asyncio.gather(
+            *(bench.starter(pause)(REQUEST, CALLER, "key") for _ in range(starters)),
+            return_exceptions=True,
+        )
+        started = {each.task.id for each in results if isinstance(each, Started)}
+        refused = [each for each in results if not isinstance(each, Started)]
+        assert all(isinstance(each, OverLimit | StartUncertain) for each in refused), refused
+        assert len(set(bench.queue.taken)) <= 1
+        assert started <= set(bench.queue.taken)
+        records = bench.records.values()
+        assert sum(each.status is TaskStatus.PENDING for each in records) <= 1
+        assert set(bench.records) <= set(bench.admits.admitted)
+        assert len(bench.admits.admitted) == len(set(bench.admits.admitted))
+
+    asyncio.run(scenario())
