@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -40,15 +39,21 @@ PAGE = 1_000
 """Events per read of the log: what a subscriber that is catching up holds in memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Following:
     """A subscriber that was let in, and how the task stood then. Not the task itself: its prompt
-    would stay in memory for as long as the subscriber does."""
+    would stay in memory for as long as the subscriber does.
+
+    It holds one of the process's slots for streams until its `batches` have ended or it is closed,
+    whichever comes first."""
 
     task_id: str
     status: TaskStatus
     attempt: int
-    _follow: Callable[[Take], AsyncGenerator[Sequence[Batch], None]]
+    seen: EventId | None
+    _follow: Callable[["Following", Take], AsyncGenerator[Sequence[Batch], None]]
+    _release: Callable[[], None]
+    _holds: bool = True
 
     def batches(self, take: Take = lambda _: False) -> AsyncGenerator[Sequence[Batch], None]:
         """Whatever is ready, in order; an empty sequence now and then while there is no event, or
@@ -57,7 +62,14 @@ class Following:
 
         While the subscriber has seen all there is and waits, new batches are given to `take`, the
         shortest way there is; what it does not take is among the next."""
-        return self._follow(take)
+        return self._follow(self, take)
+
+    def close(self) -> None:
+        """Give the slot back. To be called also by a caller that never asked for `batches`; safe
+        to call twice."""
+        if self._holds:
+            self._holds = False
+            self._release()
 
 
 class TooManyStreams(Exception):
@@ -91,14 +103,28 @@ class FollowTask:
     ) -> Following | None:
         """Follow from behind `seen`; from the first event without it, or if it is of a log that
         was lost since. None if `seen` is the last event of a log that has ended. Raises
-        TooManyStreams, UnknownTask or StoreUnavailable."""
+        TooManyStreams, UnknownTask or StoreUnavailable. The caller closes what is returned."""
         if self._open >= self._max_streams:
             raise TooManyStreams
+        self._open += 1  # before the first await, so that subscribers that come at once are counted
+        following: Following | None = None
+        try:
+            following = await self._let_in(task_id, seen, owner)
+        finally:
+            if following is None:
+                self._release()
+        return following
+
+    async def _let_in(
+        self, task_id: str, seen: EventId | None, owner: str | None
+    ) -> Following | None:
         task = await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
         if seen is not None and task.status.terminal and await self._has_all(task_id, seen):
             return None
-        follow = partial(self._follow, task_id, seen)
-        return Following(task_id, task.status, task.attempt, follow)
+        return Following(task_id, task.status, task.attempt, seen, self._follow, self._release)
+
+    def _release(self) -> None:
+        self._open -= 1
 
     async def _has_all(self, task_id: str, seen: EventId) -> bool:
         page = await self._tasks.read(task_id, max(0, seen.sequence - 1), 2)
@@ -108,12 +134,12 @@ class FollowTask:
         return False
 
     async def _follow(
-        self, task_id: str, seen: EventId | None, take: Take
+        self, following: Following, take: Take
     ) -> AsyncGenerator[Sequence[Batch], None]:
+        task_id, seen = following.task_id, following.seen
         epoch, after = (None, 0) if seen is None else (seen.epoch, seen.sequence)
         at = Cursor(epoch, after, take)
         sign_of_life = self._clock.now()
-        self._open += 1
         try:
             async with self._feed.subscribe(task_id) as live:
                 level = False
@@ -140,7 +166,7 @@ class FollowTask:
         except (FeedClosed, UnknownTask):
             return
         finally:
-            self._open -= 1
+            following.close()
 
     async def _settle(self, task_id: str) -> None:
         with suppress(StoreUnavailable):  # it will be asked again

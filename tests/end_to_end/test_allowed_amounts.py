@@ -205,3 +205,17 @@ def test_limits_hold_on_the_embedded_default_too(upstream: Upstream) -> None:
             service.client.http.post("/api/tasks/start", json={"prompt": "Hi."}),
             "starts-per-address",
         )
+
+
+def test_a_stream_over_its_keys_limit_takes_no_slot_of_the_process(
+    upstream: Upstream, emptied_redis: str
+) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("a"), gate, finish(), DONE]))
+    with instances(upstream, emptied_redis, 1, limits="streams=1", max_streams=2) as (service,):
+        path = f"/api/tasks/stream?taskId={service.client.start()}"
+        with service.client.http.stream("GET", path) as stream:
+            assert stream.status_code == 200
+            for _ in range(3):
+                refused(service.client.http.get(path), "streams-per-key")
+        gate.open()

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Send
+from litestar.types import Receive, Scope, Send
 
 from application.follow_task import Following
 from application.ports import Batch, Clock, StoreUnavailable
@@ -160,6 +160,12 @@ class _Streaming(ASGIResponse):
         super().__init__(**response)
         self._events = events
         self._line = line
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._events.following.close()  # its batches may never have been asked for
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         sending = cast("asyncio.Task[Any]", asyncio.current_task())

@@ -182,7 +182,11 @@ class TaskController(Controller):
         following = await follow_task(check_task_id(task_id), seen, request.user.owner)
         if following is None:
             return Response(None, status_code=204)
-        place = await admission.stream(request.user)
+        try:
+            place = await admission.stream(request.user)
+        except BaseException:
+            following.close()
+            raise
         if seen is not None:
             metrics.resumes.inc()
         opened = _Open(admission, place, metrics)
