@@ -1,8 +1,9 @@
 """Admission: who may still start a task or open a stream, by what they have used.
 
 An account is an owner or a network address; each may have limits. A place among the running tasks
-is not given back when a task ends, which may happen anywhere and without us: when all places are
-taken, those of ended tasks are found and freed.
+is given back by the process that ends the task (running_slots). A task may also end without any:
+its record expires, or the process dies in between. So a start that finds all places taken looks at
+LOOK of them, those first whose last look is the longest ago, and frees what it can.
 """
 
 import ipaddress
@@ -27,6 +28,8 @@ STREAM_TTL = 60.0
 """Seconds after which the streams of a process that died no longer count."""
 PAUSE = 5.0
 """Seconds after which a place may be free again."""
+LOOK = 2
+"""Places among the running tasks that a start looks at when all are taken."""
 CHARACTERS_PER_TOKEN = 4
 """Of English text, for an answer of which the model did not count the tokens."""
 
@@ -79,7 +82,9 @@ class StreamPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Account:
+class Account:
+    """`kind` is key or address."""
+
     kind: str
     name: str
     limits: Limits
@@ -111,24 +116,27 @@ class Admission:
         """Let a new task in. Answers how the caller then stands. Raises OverLimit or
         StoreUnavailable."""
         accounts, standings = self._accounts(caller.owner, caller.address), []
+        taken: list[str] = []
         try:
             for account in accounts:
                 if (limit := account.limits.tokens) is not None:
                     standings.append(await self._spend(account, "tokens", 0, limit, DAY))
                 if (limit := account.limits.running) is not None:
                     await self._run(account, task_id, limit)
+                    taken.append(account.of("running"))
                 if (limit := account.limits.starts) is not None:
                     standings.append(await self._spend(account, "starts", 1, limit, MINUTE))
         except OverLimit:
-            for account in accounts:
-                if account.limits.running is not None:
-                    await self._allowances.release(account.of("running"), task_id)
+            for name in taken:
+                await self._allowances.release(name, task_id)
             raise
         return standings
 
     def origin(self, caller: Caller) -> str | None:
-        """What a task must remember of where it came from, so that it can be charged."""
-        return None if self._per_address.tokens is None else caller.address
+        """What a task must remember of where it came from, so that it can be charged and give
+        its place back."""
+        limits = self._per_address
+        return None if limits.tokens is None and limits.running is None else caller.address
 
     async def charge(self, task: Task, usage: Usage | None, characters: int) -> None:
         """Count what an attempt has cost, by what the model says or else by the characters of its
@@ -184,7 +192,7 @@ class Admission:
                 log.warning("places not held", error=str(error))
 
     async def _spend(
-        self, account: _Account, what: str, amount: int, limit: int, window: float
+        self, account: Account, what: str, amount: int, limit: int, window: float
     ) -> Standing:
         # Nothing is spent of tokens yet, but there must be at least one left.
         bound = limit if amount else limit - 1
@@ -195,33 +203,45 @@ class Admission:
             raise OverLimit(standing)
         return standing
 
-    async def _run(self, account: _Account, task_id: str, limit: int) -> None:
+    async def _run(self, account: Account, task_id: str, limit: int) -> None:
         name = account.of("running")
         while not await self._allowances.hold(name, task_id, limit, RUNNING_TTL):
-            if not await self._free_one(name):
+            if not await self._free_some(name):
                 raise OverLimit(Standing(account.policy("running"), limit, 0, PAUSE))
 
-    async def _free_one(self, name: str) -> bool:
-        for task_id, left in await self._allowances.holders(name):
+    async def _free_some(self, name: str) -> bool:
+        """Free the places of tasks that have ended, among a few. The others come last from now on,
+        so that all are looked at in turn."""
+        ended: list[str] = []
+        alive: list[str] = []
+        for task_id, left in await self._allowances.holders(name, LOOK):
             try:
                 task = await self._settle_forgotten(await self._tasks.get(task_id))
             except UnknownTask:
-                if left > RUNNING_TTL - COMING_ABOUT:
-                    continue
+                if left <= RUNNING_TTL - COMING_ABOUT:
+                    ended.append(task_id)
             else:
-                if not task.status.terminal:
-                    continue
+                (ended if task.status.terminal else alive).append(task_id)
+        if alive:
+            await self._allowances.postpone(name, alive, RUNNING_TTL)
+        for task_id in ended:
             await self._allowances.release(name, task_id)
-            return True
-        return False
+        return bool(ended)
 
-    def _accounts(self, owner: str | None, address: str | None) -> Sequence[_Account]:
-        accounts = []
-        if owner is not None:
-            accounts.append(_Account("key", owner, self._per_owner))
-        if address is not None:
-            accounts.append(_Account("address", network(address), self._per_address))
-        return accounts
+    def _accounts(self, owner: str | None, address: str | None) -> Sequence[Account]:
+        return accounts_of(owner, address, self._per_owner, self._per_address)
+
+
+def accounts_of(
+    owner: str | None, address: str | None, per_owner: Limits, per_address: Limits
+) -> Sequence[Account]:
+    """The accounts that something of this owner, from this address, counts for."""
+    accounts = []
+    if owner is not None:
+        accounts.append(Account("key", owner, per_owner))
+    if address is not None:
+        accounts.append(Account("address", network(address), per_address))
+    return accounts
 
 
 def network(address: str) -> str:

@@ -359,9 +359,14 @@ class Allowances(Protocol):
         """Hold these places for `ttl` seconds from now."""
         ...
 
-    async def holders(self, account: str) -> Sequence[tuple[str, float]]:
+    async def holders(self, account: str, limit: int) -> Sequence[tuple[str, float]]:
         """Who holds a place and for how many seconds still, the one that ends first before the
-        others."""
+        others; at most `limit` of them."""
+        ...
+
+    async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
+        """Hold those of these places that are still held for `ttl` seconds from now. They come
+        last among the holders then, if no place was ever taken for longer."""
         ...
 
     async def release(self, account: str, holder: str) -> None: ...

@@ -33,6 +33,7 @@ from application.manage_task import CancelTask, GetTask
 from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog, TaskQueue
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
+from application.running_slots import SlotReleasingLog
 from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from entrypoints import __version__
@@ -174,17 +175,21 @@ def _patience(settings: Settings) -> float:
 def _tasks(
     redis: Connection | None,
     feed: FanOut | RedisEventFeed,
-    ttl: float,
+    settings: Settings,
     patience: float,
+    allowances: Allowances,
     metrics: Metrics,
     tracing: "Tracing | None",
 ) -> TaskLog:
     tasks: TaskLog
     if redis is not None:
-        tasks = RedisTaskLog(redis, ttl, patience)
+        tasks = RedisTaskLog(redis, settings.task_ttl, patience)
     else:
         assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
-        tasks = MemoryTaskLog(feed, ttl, patience)
+        tasks = MemoryTaskLog(feed, settings.task_ttl, patience)
+    limits = settings.owner_limits, settings.limits_of_addresses
+    if any(each.running is not None for each in limits):
+        tasks = cast(TaskLog, SlotReleasingLog(tasks, allowances, *limits))
     measured = cast(TaskLog, MeasuredTaskLog(tasks, metrics))
     if tracing is None:
         return measured
@@ -205,8 +210,9 @@ class Container(containers.DeclarativeContainer):
     redis = providers.Singleton(_redis, settings)
     feed = providers.Singleton(_feed, redis, metrics)
     patience = providers.Callable(_patience, settings)
+    allowances = providers.Singleton(_allowances, redis)
     tasks = providers.Singleton(
-        _tasks, redis, feed, settings.provided.task_ttl, patience, metrics, tracing
+        _tasks, redis, feed, settings, patience, allowances, metrics, tracing
     )
     queue = providers.Singleton(_queue, settings, qstash_url, base_url, tracing)
     deliveries = providers.Singleton(_deliveries, settings, base_url)
@@ -218,7 +224,7 @@ class Container(containers.DeclarativeContainer):
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     admission = providers.Singleton(
         Admission,
-        providers.Singleton(_allowances, redis),
+        allowances,
         tasks,
         settle_forgotten,
         settings.provided.owner_limits,

@@ -23,7 +23,7 @@ def account() -> str:
 
 
 async def names(allowances: Allowances, account: str) -> list[str]:
-    return [name for name, _ in await allowances.holders(account)]
+    return [name for name, _ in await allowances.holders(account, 100)]
 
 
 async def test_what_is_spent_adds_up_to_the_limit_and_no_further(
@@ -116,6 +116,28 @@ async def test_holders_come_with_the_time_they_have_left(
 ) -> None:
     await allowances.hold(account, "long", 2, 1_000.0)
     await allowances.hold(account, "short", 2, TTL)
-    (first, short), (second, long) = await allowances.holders(account)
+    (first, short), (second, long) = await allowances.holders(account, 100)
     assert (first, second) == ("short", "long")
     assert 0 < short <= TTL < 900.0 < long <= 1_000.0
+
+
+async def test_no_more_holders_come_than_are_asked_for(
+    allowances: Allowances, account: str
+) -> None:
+    for number in range(5):
+        await allowances.hold(account, str(number), 5, TTL + number)
+    assert [name for name, _ in await allowances.holders(account, 2)] == ["0", "1"]
+
+
+async def test_a_place_that_is_postponed_comes_last_and_one_given_back_stays_free(
+    allowances: Allowances, account: str
+) -> None:
+    for number in range(3):
+        await allowances.hold(account, str(number), 5, TTL + number)
+    await allowances.release(account, "1")
+    await allowances.postpone(account, ["0", "1"], 2 * TTL)
+    held = dict(await allowances.holders(account, 10))
+    assert list(held) == ["2", "0"]
+    assert TTL + 5 < held["0"] <= 2 * TTL
+    await allowances.postpone(f"{account}-empty", ["0"], TTL)
+    assert await allowances.holders(f"{account}-empty", 10) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from entrypoints.api_keys import new_key
 from tests.running import Running, eventually, follow, running_service, settings_for
@@ -219,3 +220,32 @@ def test_a_stream_over_its_keys_limit_takes_no_slot_of_the_process(
             for _ in range(3):
                 refused(service.client.http.get(path), "streams-per-key")
         gate.open()
+
+
+@pytest.mark.parametrize("whose", ["limits", "address_limits"])
+def test_a_task_gives_its_place_back_when_it_ends(
+    upstream: Upstream, emptied_redis: str, whose: str
+) -> None:
+    """Not when another start needs it: the store then holds no place of it any more."""
+    gate = Gate()
+    upstream.then(Script([piece("a"), finish(), DONE]), Script([piece("b"), gate, finish(), DONE]))
+    with (
+        instances(upstream, emptied_redis, 1, **{whose: "running=5"}) as (service,),
+        Redis.from_url(emptied_redis) as redis,
+    ):
+
+        def held() -> list[bytes]:
+            return [
+                holder
+                for name in redis.keys("longtask:allowance:running:*")
+                for holder in redis.zrange(name, 0, -1)
+            ]
+
+        completed = start(service).json()["taskId"]
+        service.client.wait_for(completed, "completed")
+        eventually(lambda: held() == [])
+        cancelled = start(service).json()["taskId"]
+        assert gate.reached.wait(10)
+        assert held() == [cancelled.encode()]
+        assert service.client.http.post(f"/api/tasks/{cancelled}/cancel").status_code == 202
+        assert held() == []

@@ -49,7 +49,9 @@ async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
     with pytest.raises(OverLimit) as refused:
         await bench.admission.start(ALICE, "task_1_b")
     assert refused.value.standing.policy == "starts-per-key"
-    assert [name for name, _ in await bench.allowances.holders("running:key:alice")] == ["task_1_a"]
+    assert [name for name, _ in await bench.allowances.holders("running:key:alice", 10)] == [
+        "task_1_a"
+    ]
 
 
 async def test_a_stream_that_is_read_keeps_its_place_and_one_that_is_not_loses_it() -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
 
 from application.ports import Spent
 
@@ -42,9 +43,13 @@ class MemoryAllowances:
         until = self._elapsed() + ttl
         self._held.setdefault(account, {}).update(dict.fromkeys(holders, until))
 
-    async def holders(self, account: str) -> Sequence[tuple[str, float]]:
+    async def holders(self, account: str, limit: int) -> Sequence[tuple[str, float]]:
         now, held = self._elapsed(), self._held.get(account, {})
-        return [(name, held[name] - now) for name in sorted(held, key=held.__getitem__)]
+        return [(name, held[name] - now) for name in nsmallest(limit, held, key=held.__getitem__)]
+
+    async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
+        held = self._held.get(account, {})
+        await self.keep(account, [each for each in holders if each in held], ttl)
 
     async def release(self, account: str, holder: str) -> None:
         self._held.get(account, {}).pop(holder, None)

@@ -13,6 +13,7 @@ class RedisAllowances:
         self._spend = Script(connection, "spend")
         self._hold = Script(connection, "hold")
         self._holders = Script(connection, "holders")
+        self._postpone = Script(connection, "postpone")
 
     async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
         granted, used, left = await self._spend(
@@ -27,12 +28,15 @@ class RedisAllowances:
     async def keep(self, account: str, holders: Sequence[str], ttl: float) -> None:
         await self._take(account, holders, -1, ttl)
 
-    async def holders(self, account: str) -> Sequence[tuple[str, float]]:
+    async def holders(self, account: str, limit: int) -> Sequence[tuple[str, float]]:
         # Those whose time is over are still among them: whoever frees one of theirs does no harm.
         return [
             (holder.decode(), int(left) / 1000)
-            for holder, left in await self._holders([allowance_key(account)])
+            for holder, left in await self._holders([allowance_key(account)], [limit])
         ]
+
+    async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
+        await self._postpone([allowance_key(account)], [round(ttl * 1000), *holders])
 
     async def release(self, account: str, holder: str) -> None:
         await self._call("ZREM", allowance_key(account), holder)

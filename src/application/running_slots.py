@@ -1,0 +1,65 @@
+"""A TaskLog that gives back a task's places among the running ones as soon as a write ends it.
+
+Every end of a task is one of four writes, whoever decides it: completed, failed, cancelled,
+orphaned, its deliveries exhausted, its start withdrawn. So it is here that none is forgotten.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from application.admission import Account, Limits, accounts_of
+from application.ports import Allowances, Busy, StoreUnavailable, TaskLog
+from domain.task import Attempt, Change, Failure, Task
+
+log = structlog.get_logger(__name__)
+
+
+class SlotReleasingLog:
+    """Meets the TaskLog port. A place that could not be given back is found by a later start."""
+
+    def __init__(
+        self, inner: TaskLog, allowances: Allowances, per_owner: Limits, per_address: Limits
+    ) -> None:
+        self._inner = inner
+        self._allowances = allowances
+        self._per_owner = per_owner
+        self._per_address = per_address
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def settle(self, attempt: Attempt, change: Change) -> None:
+        await self._inner.settle(attempt, change)
+        if change.task.status.terminal:
+            await self._release(change.task)
+
+    async def cancel(self, task_id: str, now: int) -> Task:
+        task = await self._inner.cancel(task_id, now)
+        await self._release(task)
+        return task
+
+    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
+        failed = await self._inner.fail(task_id, failure, now)
+        if isinstance(failed, Task):
+            await self._release(failed)
+        return failed
+
+    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+        task = await self._inner.fail_forgotten(task_id, failure, now)
+        if task.failure is failure:  # else it was not orphaned, or another process was faster
+            await self._release(task)
+        return task
+
+    async def _release(self, task: Task) -> None:
+        for account in self._accounts(task):
+            if account.limits.running is None:
+                continue
+            try:
+                await self._allowances.release(account.of("running"), task.id)
+            except StoreUnavailable as error:
+                log.warning("slot not released", task_id=task.id, error=str(error))
+
+    def _accounts(self, task: Task) -> Sequence[Account]:
+        return accounts_of(task.owner, task.origin, self._per_owner, self._per_address)

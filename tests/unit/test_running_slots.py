@@ -1,0 +1,176 @@
+"""Places among the running tasks: given back by what ends a task, else found in turn."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+
+from adapters.memory import MemoryAllowances, MemoryTaskLog
+from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits, OverLimit
+from application.fan_out import FanOut
+from application.ports import Busy, StoreUnavailable, TaskLog
+from application.running_slots import SlotReleasingLog
+from application.settle_task import SettleForgotten
+from domain.task import Attempt, Failure, Task
+from tests.contract.conftest import REQUEST
+
+TASK_ID = "task_1_a"
+ALICE = Caller("alice", "192.0.2.1")
+ACCOUNTS = ("running:key:alice", "running:address:192.0.2.1")
+FAILURE = Failure("f", "f", True)
+PATIENCE = 100.0
+DAY = 86_400.0
+
+
+class CountedAllowances(MemoryAllowances):
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        super().__init__(elapsed)
+        self.released: list[tuple[str, str]] = []
+        self.away = False
+
+    async def release(self, account: str, holder: str) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
+        self.released.append((account, holder))
+        await super().release(account, holder)
+
+
+class Bench:
+    def __init__(self, running: int | None = 1, *, releasing: bool = True) -> None:
+        self.seconds = 0.0
+        self.plain = MemoryTaskLog(FanOut(), 1_000 * DAY, PATIENCE, elapsed=lambda: self.seconds)
+        self.allowances = CountedAllowances(lambda: self.seconds)
+        limits = Limits(running=running), Limits(running=running)
+        self.tasks = cast(TaskLog, self.plain)
+        if releasing:
+            self.tasks = cast(TaskLog, SlotReleasingLog(self.tasks, self.allowances, *limits))
+        settle = SettleForgotten(self.tasks, self, PATIENCE)
+        self.admission = Admission(self.allowances, self.tasks, settle, *limits)
+
+    def now(self) -> int:
+        return int(self.seconds * 1000)
+
+    async def start(self, task_id: str = TASK_ID) -> Task:
+        await self.admission.start(ALICE, task_id)
+        origin = self.admission.origin(ALICE)
+        task = Task.submit(task_id, REQUEST, self.now(), ALICE.owner, origin)
+        return await self.tasks.create(task)
+
+    async def attempt(self) -> Attempt:
+        attempt = await self.tasks.claim(TASK_ID, 30.0, self.now())
+        assert isinstance(attempt, Attempt)
+        return attempt
+
+    async def held(self) -> set[str]:
+        return {
+            name for each in ACCOUNTS for name, _ in await self.allowances.holders(each, 10_000)
+        }
+
+
+async def _completed(bench: Bench) -> None:
+    attempt = await bench.attempt()
+    done = attempt.task.complete(1, text="", finish_reason="stop", model="m", usage=None)
+    await bench.tasks.settle(attempt, done)
+
+
+async def _failed(bench: Bench) -> None:
+    attempt = await bench.attempt()
+    await bench.tasks.settle(attempt, attempt.task.fail(1, FAILURE))
+
+
+async def _cancelled(bench: Bench) -> None:
+    await bench.attempt()
+    await bench.tasks.cancel(TASK_ID, 1)
+
+
+async def _withdrawn(bench: Bench) -> None:
+    await bench.tasks.fail(TASK_ID, FAILURE, 1)
+
+
+async def _orphaned(bench: Bench) -> None:
+    bench.seconds += PATIENCE + 1
+    await bench.tasks.fail_forgotten(TASK_ID, FAILURE, 1)
+
+
+@pytest.mark.parametrize("end", [_completed, _failed, _cancelled, _withdrawn, _orphaned])
+async def test_what_ends_a_task_gives_its_places_back_once(
+    end: Callable[[Bench], Awaitable[None]],
+) -> None:
+    bench = Bench()
+    await bench.start()
+    assert await bench.held() == {TASK_ID}
+    await end(bench)
+    assert await bench.held() == set()
+    assert sorted(bench.allowances.released) == sorted((each, TASK_ID) for each in ACCOUNTS)
+
+
+async def test_what_does_not_end_a_task_leaves_its_places() -> None:
+    bench = Bench()
+    await bench.start()
+    attempt = await bench.attempt()
+    assert isinstance(await bench.tasks.fail(TASK_ID, FAILURE, 1), Busy)
+    await bench.tasks.fail_forgotten(TASK_ID, FAILURE, 1)
+    await bench.tasks.settle(attempt, attempt.task.give_back(1, "model_error"))
+    assert await bench.held() == {TASK_ID}
+
+
+async def test_where_nothing_is_limited_nothing_is_given_back() -> None:
+    bench = Bench(running=None)
+    assert (await bench.start()).origin is None
+    await _completed(bench)
+    assert bench.allowances.released == []
+
+
+async def test_a_place_that_could_not_be_given_back_is_found_by_the_next_start() -> None:
+    bench = Bench()
+    await bench.start()
+    bench.allowances.away = True
+    await _completed(bench)
+    bench.allowances.away = False
+    assert await bench.held() == {TASK_ID}
+    await bench.start("task_1_b")
+    assert await bench.held() == {"task_1_b"}
+
+
+async def test_all_places_are_looked_at_in_turn() -> None:
+    """However long the others run: the one that ended elsewhere is found after a few starts."""
+    bench = Bench(running=20, releasing=False)
+    for number in range(20):
+        bench.seconds += 1
+        await bench.start(f"task_1_{number}")
+    await bench.plain.cancel("task_1_19", 1)
+    refused = 0
+    while True:
+        bench.seconds += 1
+        try:
+            await bench.start("task_1_new")
+            break
+        except OverLimit:
+            refused += 1
+    assert refused == len(ACCOUNTS) * (19 // LOOK)
+    assert "task_1_19" not in await bench.held()
+    assert len(await bench.held()) == 20
+
+
+async def test_a_place_lapses_thirty_days_after_its_task_was_last_seen_alive() -> None:
+    bench = Bench(running=1, releasing=False)
+    await bench.start()
+    await bench.plain.claim(TASK_ID, 100 * DAY, bench.now())
+    bench.seconds += 29 * DAY
+    with pytest.raises(OverLimit):
+        await bench.start("task_1_b")
+    bench.seconds += 29 * DAY
+    with pytest.raises(OverLimit):
+        await bench.start("task_1_b")
+    bench.seconds += 31 * DAY
+    await bench.start("task_1_b")
+
+
+async def test_looking_does_not_make_a_start_that_died_younger() -> None:
+    bench = Bench(running=1)
+    await bench.admission.start(ALICE, "task_1_died")
+    for _ in range(int(COMING_ABOUT / 20)):
+        with pytest.raises(OverLimit):
+            await bench.start()
+        bench.seconds += 20.0
+    await bench.start()
