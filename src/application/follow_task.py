@@ -3,7 +3,8 @@
 Subscribe first, then read the log, then go live: what comes in between arrives twice and is
 dropped by its number; what is missing (a Gap, a number that jumps) is read from the log. The log
 alone is the truth, the feed only says when to look and saves the looking. Where the log is no
-longer what the subscriber saw of it, it starts over from the first event.
+longer what the subscriber saw of it, it starts over from the first event. Where the store has lost
+the log of a task that has ended (a Redis that evicts keys), an error says so and is the last event.
 """
 
 import asyncio
@@ -29,12 +30,15 @@ from application.ports import (
     UnknownTask,
 )
 from application.settle_task import SettleForgotten
-from domain.events import EventId, TaskStatus, is_last
+from domain.events import EventId, TaskErrored, TaskStatus, is_last
 
 log = structlog.get_logger(__name__)
 
 STORE_PAUSE = 1.0
 """Seconds between two readings of a store that is away."""
+LOST = EventId("lost", 1)
+"""The id of the event that tells of a lost log, so that a subscriber that comes back is told
+nothing more. No log has an epoch of this name."""
 PAGE = 1_000
 """Events per read of the log: what a subscriber that is catching up holds in memory."""
 
@@ -102,7 +106,7 @@ class FollowTask:
         self, task_id: str, seen: EventId | None, owner: str | None = None
     ) -> Following | None:
         """Follow from behind `seen`; from the first event without it, or if it is of a log that
-        was lost since. None if `seen` is the last event of a log that has ended. Raises
+        was lost since. None if `seen` is the last event of a log that has ended, or LOST. Raises
         TooManyStreams, UnknownTask or StoreUnavailable. The caller closes what is returned."""
         if self._open >= self._max_streams:
             raise TooManyStreams
@@ -128,6 +132,8 @@ class FollowTask:
 
     async def _has_all(self, task_id: str, seen: EventId) -> bool:
         page = await self._tasks.read(task_id, max(0, seen.sequence - 1), 2)
+        if page.length == 0:
+            return seen == LOST
         match page.batches:
             case (Batch(epoch, first, (event,)),):
                 return EventId(epoch, first) == seen and is_last(event)
@@ -177,11 +183,21 @@ class FollowTask:
         whether there was nothing to read because the store was away."""
         try:
             page = await self._read(task_id, at)
+            if page.length == 0 and (await self._tasks.get(task_id)).status.terminal:
+                page = await self._read(task_id, at)  # as it is since the end was written
+                if page.length == 0:
+                    return (self._lost(task_id),), False, False
         except StoreUnavailable as error:
             log.warning("store unavailable: stream waits", task_id=task_id, error=str(error))
             await asyncio.sleep(STORE_PAUSE)
             return (), False, True
         return page.batches, page.level, False
+
+    def _lost(self, task_id: str) -> Batch:
+        log.error("log lost", task_id=task_id)
+        message = "The events of this task were lost. Its record can still be read."
+        error = TaskErrored(self._clock.now(), message, "log_lost", True)
+        return Batch(LOST.epoch, LOST.sequence, (error,), None)
 
     async def _read(self, task_id: str, at: Cursor) -> Page:
         page = await self._tasks.read(task_id, at.after, self._page)

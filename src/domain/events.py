@@ -98,6 +98,23 @@ def text_size(event: Event) -> int:
     return len(event.text) if isinstance(event, ContentAdded | TaskEnded) else 0
 
 
+def gather_text(event: Event, pieces: list[str]) -> None:
+    """Go on by one event in a list of the pieces of text of the last attempt."""
+    if isinstance(event, ContentAdded):
+        pieces.append(event.text)
+    elif isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
+        pieces.clear()
+
+
+def text_of(events: Iterable[Event]) -> str:
+    """The content of the last attempt, also of a log that the store lost and that was begun
+    anew."""
+    pieces: list[str] = []
+    for event in events:
+        gather_text(event, pieces)
+    return "".join(pieces)
+
+
 class IllegalLog(ValueError):
     """Raised by `fold` for a sequence of events that no task can have."""
 

@@ -182,3 +182,43 @@ def test_a_locked_redis(
             assert service.client.events(service.client.start()).types[-1] == "end"
     assert reason in caplog.text
     assert "planted" not in caplog.text
+
+
+def _evict_log(redis: LocalRedis, task_id: str) -> None:
+    assert redis_cli("-p", str(redis.port), "del", f"longtask:{{{task_id}}}:log").strip() == "1"
+
+
+def test_a_reader_of_a_task_whose_log_was_evicted_is_told_once(
+    own_redis: LocalRedis, upstream: Upstream
+) -> None:
+    with _service(own_redis.url, upstream) as service:
+        client = service.client
+        task_id = client.start()
+        whole = client.events(task_id)
+        _evict_log(own_redis, task_id)
+        for last in ("", whole.logged[0].id, whole.logged[-1].id):
+            told = client.events(task_id, after=last)
+            assert told.types == ["connected", "error"]
+            error = told.events[-1]
+            assert (error.data["code"], error.data["retryable"]) == ("log_lost", True)
+            assert client.events(task_id, after=error.id).status == 204
+        assert client.record(task_id)["status"] == "completed"
+
+
+def test_a_running_task_whose_log_was_evicted_begins_anew(
+    own_redis: LocalRedis, upstream: Upstream
+) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("Lost"), gate, piece(" piece"), finish(), DONE]))
+    with _service(own_redis.url, upstream) as service:
+        task_id = service.client.start()
+        with _following(service.client, task_id) as seen:
+            eventually(lambda: seen.text == "Lost")
+            _evict_log(own_redis, task_id)
+            gate.open()
+        (anew,) = [at for at, event in enumerate(seen.logged) if at and event.id.endswith("-1")]
+        _is_whole(Seen(seen.logged[anew:]), "Hello, world.")
+        assert len({event.id for event in seen.logged}) == len(seen.logged)
+        assert [e.id for e in service.client.events(task_id).logged] == [
+            event.id for event in seen.logged[anew:]
+        ]

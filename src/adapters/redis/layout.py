@@ -145,13 +145,14 @@ def decode_batch(data: bytes) -> Batch:
 
 
 def decode_page(epochs: bytes, after: int, length: int, events: Sequence[bytes]) -> Page:
-    """What read.lua answered: events behind number `after` of a log of so many."""
+    """What read.lua answered: events behind number `after` of a log of so many. The epochs may
+    tell of more events than that: those of a log that was evicted."""
     opened = [each.partition("-") for each in epochs.decode().split()]
     firsts = [int(first) for first, _, _ in opened]
     batches: list[Batch] = []
     before = before_page = None
     for (_, _, epoch), first, end in zip(opened, firsts, [*firsts[1:], length + 1], strict=True):
-        if first <= after < end:
+        if first <= after < end and after <= length:
             before = before_page = epoch
         part = events[max(first, after + 1) - after - 1 : max(0, end - after - 1)]
         if part:

@@ -30,7 +30,7 @@ from application.ports import (
     Settled,
     UnknownTask,
 )
-from domain.events import Event, TaskStatus, fold
+from domain.events import Event, TaskStatus, text_of
 from domain.task import Attempt, Change, Failure, Task
 
 TEXT_PAGE = 5_000
@@ -97,7 +97,8 @@ class RedisTaskLog:
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         keys = keys_of(attempt.task.id)
-        values = [attempt.number, _milliseconds(lease), self._ttl, self._patience]
+        times = (_milliseconds(lease), self._ttl, self._patience)
+        values = [attempt.number, *times, attempt.logged]
         if not await self._renew([keys.record, keys.log, keys.lease, keys.awaited], values):
             raise LeaseLost
 
@@ -118,7 +119,7 @@ class RedisTaskLog:
             # lapses like that of any other that was lost.
             if revoked:
                 events = await self._events(task_id)
-                change = task.cancel(now, fold(events).text)
+                change = task.cancel(now, text_of(events))
                 if await self._write(task, change, writer=0, logged=len(events)):
                     return change.task
 

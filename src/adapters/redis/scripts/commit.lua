@@ -4,7 +4,7 @@
 --   hold at least, task, status, attempt, writer, lease in ms (0 for none), ttl in ms, patience in
 --   ms (0 once the task has ended), channel, epoch, event...
 -- Answers the length of the log, or 0 if the record is another by now, or held.
-local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'writer', 'epoch', 'epochs')
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'writer', 'epochs')
 if record[1] ~= ARGV[1] or record[2] ~= ARGV[2] or (ARGV[3] ~= '' and record[3] ~= ARGV[3]) then
   return 0
 end
@@ -17,9 +17,16 @@ for number = 5, #KEYS do
     return 0
   end
 end
+-- Epochs of which the log holds nothing any more are left out: its list may have been evicted.
+local epochs, last = {}, '-'
+for first, epoch in string.gmatch(record[4], '(%d+)-(%w+)') do
+  if tonumber(first) <= before then
+    epochs[#epochs + 1], last = first .. '-' .. epoch, epoch
+  end
+end
+epochs[#epochs + 1] = (before + 1) .. '-' .. ARGV[13]
 redis.call('HSET', KEYS[1], 'task', ARGV[5], 'status', ARGV[6], 'attempt', ARGV[7],
-  'writer', ARGV[8], 'epoch', ARGV[13],
-  'epochs', record[5] .. ' ' .. (before + 1) .. '-' .. ARGV[13])
+  'writer', ARGV[8], 'epoch', ARGV[13], 'epochs', table.concat(epochs, ' '))
 if ARGV[9] == '0' then
   redis.call('DEL', KEYS[3])
 else
@@ -34,5 +41,5 @@ local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 14))
 redis.call('PEXPIRE', KEYS[1], ARGV[10])
 redis.call('PEXPIRE', KEYS[2], ARGV[10])
 redis.call(publish, ARGV[12],
-  record[4] .. ' ' .. ARGV[13] .. ' ' .. (before + 1) .. ' [' .. table.concat(ARGV, ',', 14) .. ']')
+  last .. ' ' .. ARGV[13] .. ' ' .. (before + 1) .. ' [' .. table.concat(ARGV, ',', 14) .. ']')
 return length
