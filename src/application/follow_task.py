@@ -161,11 +161,13 @@ class FollowTask:
                     if ready or at.after != stood:
                         sign_of_life = self._clock.now()
                     ended = bool(ready) and ready[-1].closes
-                    if ready or silent:
-                        yield ready
+                    # Handed over and not kept: it may be a page of the log, and the reader slow.
+                    handed = [ready]
+                    del ready
+                    if handed[0] or silent:
+                        yield handed.pop()
                     if ended:
                         return
-                    del ready  # a page of the log, and it may be long until the next
                     if self._settle_forgotten.suspects(sign_of_life):
                         await self._settle(task_id)
                         sign_of_life = self._clock.now()
