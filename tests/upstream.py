@@ -90,6 +90,8 @@ DEFAULT = Script(answer("Hello", ", ", "world", "."))
 class Upstream:
     def __init__(self) -> None:
         self.scripts: deque[Script] = deque()
+        self.always = DEFAULT
+        """What a request gets for which there is no script."""
         self.received: list[Received] = []
         self.url = ""
         self._server: asyncio.Server | None = None
@@ -99,7 +101,7 @@ class Upstream:
         self.scripts.extend(scripts)
 
     def script_for(self, received: Received) -> Script:
-        return self.scripts.popleft() if self.scripts else DEFAULT
+        return self.scripts.popleft() if self.scripts else self.always
 
     @contextmanager
     def running(self) -> Iterator["Upstream"]:
