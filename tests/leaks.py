@@ -24,6 +24,7 @@ PLANTED = re.compile(
             "a secret of forty characters",  # stream secrets
             r"lt_[A-Za-z0-9_-]{40,}",  # API keys
             r"token=eyJ",  # links to streams
+            r"(?:embedded|sig)_[A-Za-z0-9_-]{40,}",  # the embedded queue's token and keys
         )
     )
 )

@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import httpx_sse
 
+from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.server import Service, listen, local_qstash, url_of
 from entrypoints.settings import Settings, load_settings
 from tests.leaks import PROMPT
@@ -153,6 +154,12 @@ class Running:
     def url(self) -> str:
         return self.service.url
 
+    @property
+    def queue(self) -> QueueCredentials:
+        """Those of the embedded queue, or of the settings."""
+        credentials: QueueCredentials = self.service.container.queue_credentials()
+        return credentials
+
 
 @contextmanager
 def running_service(settings: Settings) -> Iterator[Running]:
@@ -167,9 +174,10 @@ def running_service(settings: Settings) -> Iterator[Running]:
 
 
 @contextmanager
-def running_local_qstash() -> Iterator[str]:
-    """A local QStash alone, with the development server's token and keys; its address."""
-    server, listener = local_qstash(signals=False), listen("127.0.0.1", 0)
+def running_local_qstash(credentials: QueueCredentials = DEVELOPMENT) -> Iterator[str]:
+    """A local QStash alone, by default with the development server's token and keys; its
+    address."""
+    server, listener = local_qstash(credentials, signals=False), listen("127.0.0.1", 0)
     ready = threading.Event()
 
     async def run() -> None:

@@ -8,16 +8,15 @@ from typing import Any
 import click
 import structlog
 
+from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key
 from entrypoints.ask import Asked, ask_embedded, ask_server
 from entrypoints.doctor import examine
+from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
-    DEV_CURRENT_KEY,
-    DEV_NEXT_KEY,
-    DEV_TOKEN,
     ENV_FILE,
     Settings,
     SettingsError,
@@ -73,16 +72,28 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
 @main.command("local-qstash")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name under which others call it, besides localhost, addresses and --host. Repeatable.",
+)
 @click.option("--json-logs", is_flag=True, help="Log lines as JSON.")
-def local_qstash_command(host: str, port: int, json_logs: bool) -> None:
+def local_qstash_command(
+    host: str, port: int, allowed_hosts: tuple[str, ...], json_logs: bool
+) -> None:
     """Run a QStash for development: in memory, with the public keys of Upstash's own one."""
+    names = [host_of(name) for name in allowed_hosts]
+    if None in names:
+        raise click.BadParameter("not a host name", param_hint="--allowed-host")
     configure_logs("INFO", console=not json_logs)
     click.echo(f"QSTASH_URL=http://{host}:{port}", err=True)
-    click.echo(f"QSTASH_TOKEN={DEV_TOKEN}", err=True)
-    click.echo(f"QSTASH_CURRENT_SIGNING_KEY={DEV_CURRENT_KEY}", err=True)
-    click.echo(f"QSTASH_NEXT_SIGNING_KEY={DEV_NEXT_KEY}", err=True)
+    click.echo(f"QSTASH_TOKEN={DEVELOPMENT.token}", err=True)
+    click.echo(f"QSTASH_CURRENT_SIGNING_KEY={DEVELOPMENT.current_key}", err=True)
+    click.echo(f"QSTASH_NEXT_SIGNING_KEY={DEVELOPMENT.next_key}", err=True)
     try:
-        serve_local_qstash(host, port)
+        serve_local_qstash(host, port, {name for name in (*names, host_of(host)) if name})
     except AddressTaken as error:
         raise click.ClickException(str(error)) from error
 

@@ -14,7 +14,7 @@ from litestar.params import SkipValidation
 from adapters.demo import DemoModel
 from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
-from adapters.qstash import DeliveryReader, QStashQueue
+from adapters.qstash import DeliveryReader, QStashQueue, QueueCredentials
 from adapters.redis import (
     Connection,
     RedisAllowances,
@@ -42,7 +42,7 @@ from entrypoints.http.event_stream import Frames
 from entrypoints.http.origins import Origins
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN, Settings
+from entrypoints.settings import Settings
 
 if TYPE_CHECKING:
     from adapters.opentelemetry import Tracing
@@ -61,22 +61,29 @@ def _tracing(settings: Settings) -> "Tracing | None":
 
 
 def _queue(
-    settings: Settings, qstash_url: str, base_url: str, tracing: "Tracing | None"
+    settings: Settings,
+    credentials: QueueCredentials,
+    qstash_url: str,
+    base_url: str,
+    tracing: "Tracing | None",
 ) -> TaskQueue:
     if tracing is None:
-        return _qstash(settings, qstash_url, base_url, dict)
+        return _qstash(settings, credentials.token, qstash_url, base_url, dict)
     from adapters.opentelemetry import TracedQueue, forwarded  # noqa: PLC0415
 
-    queue = _qstash(settings, qstash_url, base_url, forwarded)
+    queue = _qstash(settings, credentials.token, qstash_url, base_url, forwarded)
     return cast(TaskQueue, TracedQueue(queue, tracing.tracer))
 
 
 def _qstash(
-    settings: Settings, qstash_url: str, base_url: str, forwarded: Callable[[], dict[str, str]]
+    settings: Settings,
+    token: str,
+    qstash_url: str,
+    base_url: str,
+    forwarded: Callable[[], dict[str, str]],
 ) -> QStashQueue:
-    token = settings.qstash_token
     return QStashQueue(
-        token=token.get_secret_value() if token else DEV_TOKEN,
+        token=token,
         url=qstash_url,
         webhook_url=base_url + WEBHOOK_PATH,
         failure_url=base_url + FAILURE_PATH,
@@ -88,11 +95,10 @@ def _qstash(
     )
 
 
-def _deliveries(settings: Settings, base_url: str) -> DeliveryReader:
-    current, following = settings.qstash_current_signing_key, settings.qstash_next_signing_key
+def _deliveries(credentials: QueueCredentials, base_url: str) -> DeliveryReader:
     return DeliveryReader(
-        current_key=current.get_secret_value() if current else DEV_CURRENT_KEY,
-        next_key=following.get_secret_value() if following else DEV_NEXT_KEY,
+        current_key=credentials.current_key,
+        next_key=credentials.next_key,
         webhook_url=base_url + WEBHOOK_PATH,
         failure_url=base_url + FAILURE_PATH,
     )
@@ -202,6 +208,7 @@ class Container(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     base_url = providers.Dependency(instance_of=str)
     qstash_url = providers.Dependency(instance_of=str)
+    queue_credentials = providers.Dependency(instance_of=QueueCredentials)
 
     metrics = providers.Singleton(Metrics)
     tracing = providers.Singleton(_tracing, settings)
@@ -214,8 +221,8 @@ class Container(containers.DeclarativeContainer):
     tasks = providers.Singleton(
         _tasks, redis, feed, settings, patience, allowances, metrics, tracing
     )
-    queue = providers.Singleton(_queue, settings, qstash_url, base_url, tracing)
-    deliveries = providers.Singleton(_deliveries, settings, base_url)
+    queue = providers.Singleton(_queue, settings, queue_credentials, qstash_url, base_url, tracing)
+    deliveries = providers.Singleton(_deliveries, queue_credentials, base_url)
     model = providers.Singleton(_watched_model, settings, metrics, tracing)
 
     access = providers.Singleton(_access, settings)

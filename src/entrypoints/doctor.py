@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.qstash import QStashQueue
+from adapters.qstash import QStashQueue, is_development_key
 from adapters.redis import Connection
 from application.ports import QueueRefused, QueueUnavailable, StoreUnavailable
+from entrypoints import queue_access
 from entrypoints.container import WEBHOOK_PATH, Container, close_connections
-from entrypoints.settings import Settings, is_loopback
+from entrypoints.host_names import is_loopback
+from entrypoints.settings import Settings
 
 OLDEST_REDIS = (7, 0)
 SLOW = 0.02
@@ -36,7 +38,12 @@ class Finding:
 async def examine(settings: Settings) -> list[Finding]:
     """Faults of the parts are findings, never raised."""
     base_url = settings.base_url or f"http://{settings.host}:{settings.port}"
-    container = Container(settings=settings, base_url=base_url, qstash_url=settings.qstash_url)
+    container = Container(
+        settings=settings,
+        base_url=base_url,
+        qstash_url=settings.qstash_url,
+        queue_credentials=queue_access.credentials_of(settings),
+    )
     parts = (
         _access(settings),
         _store(container),
@@ -168,6 +175,8 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
             "set QSTASH_TOKEN and its keys for anything but trying it out",
         )
         return
+    if public := queue_access.public_settings(settings):
+        yield _public_keys(settings, ", ".join(public))
     queue = cast(QStashQueue, container.queue())  # or what traces it
     try:
         keys = await queue.signing_keys()
@@ -180,6 +189,8 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
         )
         return
     yield Finding("ok", part, f"{settings.qstash_url} accepts the token")
+    if not public and any(is_development_key(each) for each in keys):
+        yield _public_keys(settings, "the keys that this QStash signs with")
     ours = [settings.qstash_current_signing_key, settings.qstash_next_signing_key]
     set_keys = [each.get_secret_value() if each else "" for each in ours]
     if keys[0] not in set_keys:
@@ -198,6 +209,13 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
         )
     else:
         yield Finding("ok", part, "both signing keys are QStash's")
+
+
+def _public_keys(settings: Settings, what: str) -> Finding:
+    said = f"{what}: those of QStash's development server, with which anybody runs any task"
+    advice = "for development only; QStash's console has your own"
+    refused = queue_access.refuses_development_keys(settings)
+    return Finding("fail" if refused else "warn", "queue", said, advice)
 
 
 async def _base_url(settings: Settings, base_url: str) -> AsyncGenerator[Finding, None]:

@@ -11,7 +11,7 @@ Sources: RFC 9110, section 7.2 (Host); RFC 3986, section 3.2.2 (host); RFC 6761,
 
 import re
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))?", re.ASCII)
 
@@ -31,6 +31,14 @@ def host_of(header: str) -> str | None:
 def is_ip_or_localhost(host: str) -> bool:
     """Whether a host, as `host_of` returns it, is one that no DNS server can redirect."""
     return host == "localhost" or _is_address(IPv4Address, host) or _is_address(IPv6Address, host)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether only this machine reaches what listens on this address or name."""
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def answers_to(header: str | None, names: Collection[str]) -> bool:

@@ -10,13 +10,14 @@ import gc
 import math
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import cast
 
 import structlog
 import uvicorn
 from litestar.types import ASGIApp
 
+from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.ports import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.descriptors import max_connections, use_all_descriptors
@@ -24,13 +25,8 @@ from entrypoints.http.app import create_app
 from entrypoints.http.bounded_protocol import BoundedProtocol, Bounds, bounded_protocol
 from entrypoints.http.unsent import Unsent
 from entrypoints.local_qstash.app import create_app as create_local_qstash
-from entrypoints.settings import (
-    DEV_CURRENT_KEY,
-    DEV_NEXT_KEY,
-    DEV_TOKEN,
-    Settings,
-    chosen_parts,
-)
+from entrypoints.queue_access import credentials_of
+from entrypoints.settings import Settings, chosen_parts
 
 log = structlog.get_logger(__name__)
 
@@ -156,22 +152,25 @@ class Service:
         *,
         listener: socket.socket | None = None,
         qstash_url: str | None = None,
+        queue_credentials: QueueCredentials | None = None,
         signals: bool = True,
     ) -> None:
-        """A worker among several is given the socket and the queue that they share. Raises
-        AddressTaken."""
+        """A worker among several is given the socket and the queue that they share, with the
+        queue's credentials. Raises AddressTaken."""
         self._settings = settings
         self._listener = listener or listen(settings.host, settings.port)
         self.url = url_of(self._listener)
         self._local: Server | None = None
+        credentials = queue_credentials or credentials_of(settings)
         if settings.embedded_qstash and qstash_url is None:
             self._local_listener = listen("127.0.0.1", settings.local_qstash_port)
-            self._local = local_qstash(signals=False)
+            self._local = local_qstash(credentials, signals=False)
             qstash_url = url_of(self._local_listener)
         self.container = Container(
             settings=settings,
             base_url=settings.base_url or self.url,
             qstash_url=qstash_url or settings.qstash_url,
+            queue_credentials=credentials,
         )
         self._server = Server(
             create_app(self.container),
@@ -233,20 +232,22 @@ def serve(settings: Settings) -> None:
         runner.run(service.run())
 
 
-def serve_local_qstash(host: str, port: int) -> None:
-    """Run a QStash alone until a signal. Raises AddressTaken."""
+def serve_local_qstash(host: str, port: int, names: Collection[str]) -> None:
+    """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
+    Besides addresses and localhost it answers to `names`. Raises AddressTaken."""
     use_all_descriptors()
     listener = listen(host, port)
-    server = local_qstash(signals=True)
+    server = local_qstash(DEVELOPMENT, signals=True, names=names)
     log.info("local QStash listening", url=url_of(listener))
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(server.serve([listener]))
 
 
-def local_qstash(*, signals: bool) -> Server:
-    """A QStash with the token and keys of Upstash's development server, not yet started."""
-    app = create_local_qstash(DEV_TOKEN, DEV_CURRENT_KEY, DEV_NEXT_KEY)
-    return Server(app, signals=signals)
+def local_qstash(
+    credentials: QueueCredentials, *, signals: bool, names: Collection[str] = ()
+) -> Server:
+    """A QStash that is not yet started."""
+    return Server(create_local_qstash(credentials, names), signals=signals)
 
 
 def collect_garbage_less_often() -> None:

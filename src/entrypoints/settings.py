@@ -7,7 +7,7 @@ value counts as not set. Faults are collected: `load_settings` tells of all of t
 import re
 from dataclasses import fields
 from importlib.util import find_spec
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -19,14 +19,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from adapters.redis import MalformedUrl, parse_address
 from application.admission import Limits
 from entrypoints.api_keys import ApiKey, MalformedKeys, parse_keys
+from entrypoints.host_names import is_loopback
 from entrypoints.local_qstash.message import BadMessage, evaluate_delay
+from entrypoints.queue_access import development_key_faults
 from entrypoints.settings_sources import named_in, stray_secrets
 
-DEV_TOKEN = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0="  # noqa: S105
-"""Token of QStash's development server: public, the same for everyone (QStash's documentation,
-howto/local-development). So are the two keys below."""
-DEV_CURRENT_KEY = "sig_7RvLjqfZBvP5KEUimQCE1pvpLuou"
-DEV_NEXT_KEY = "sig_7W3ZNbfKWk5NWwEs3U4ixuQ7fxwE"
 ENV_FILE = Path(".env")
 UPSTASH_URL = "https://qstash.upstash.io"
 
@@ -163,6 +160,13 @@ class Settings(BaseSettings):
     )
     qstash_next_signing_key: SecretStr | None = Field(
         None, alias="QSTASH_NEXT_SIGNING_KEY", description="Checks deliveries after a rotation."
+    )
+    allow_development_keys: bool = Field(
+        False,
+        alias="LONGTASK_ALLOW_DEVELOPMENT_KEYS",
+        description="true: a development stack, which may use the token and signing keys of "
+        "QStash's development server where others reach it. They are public: with them anybody "
+        "runs any task.",
     )
     qstash_url: str = Field(UPSTASH_URL, alias="QSTASH_URL", description="QStash's address.")
     qstash_retries: int = Field(
@@ -398,6 +402,7 @@ class Settings(BaseSettings):
             faults.append(f"LONGTASK_QSTASH_RETRY_DELAY: {error}")
         faults += self._redis_faults()
         faults += self._access_faults()
+        faults += development_key_faults(self)
         if self.otlp_endpoint is not None and find_spec("opentelemetry") is None:
             faults.append(
                 "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the packages for traces are not "
@@ -465,13 +470,6 @@ class Settings(BaseSettings):
         elif (url is None) != (token is None):
             faults.append("UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN go together")
         return faults
-
-
-def is_loopback(host: str | None) -> bool:
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_network(text: str) -> bool:

@@ -1,7 +1,9 @@
 """Several processes of the service behind one port.
 
 The parent binds the socket, runs the local QStash where one is embedded, and starts a worker anew
-that died. The workers share nothing but the socket and the store. Who kills the parent ends them.
+that died. The workers share nothing but the socket, the store and that queue's credentials, which
+reach them through a pipe: the command line and the environment of a process can be read by others.
+Who kills the parent ends them.
 """
 
 import asyncio
@@ -19,8 +21,10 @@ import structlog
 
 from adapters.prometheus import forget_process
 from adapters.prometheus.metrics import DIRECTORY
+from adapters.qstash import QueueCredentials
 from entrypoints.descriptors import use_all_descriptors
 from entrypoints.log_output import configure_logs
+from entrypoints.queue_access import credentials_of
 from entrypoints.server import (
     LAST_WORDS,
     STOP_SIGNALS,
@@ -39,6 +43,8 @@ RESTART_PAUSE = 1.0
 """Seconds between a worker's death and the next one in its place."""
 KILL_PAUSE = LAST_WORDS + 5
 """Seconds that workers get to stop once their attempts had their grace."""
+
+_WorkerArgs = tuple[Settings, socket.socket, str, QueueCredentials]
 
 _spawn = multiprocessing.get_context("spawn")
 multiprocessing.allow_connection_pickling()
@@ -60,7 +66,8 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    async with _queue(settings) as qstash_url:
+    credentials = credentials_of(settings)
+    async with _queue(settings, credentials) as qstash_url:
         log.info(
             "listening",
             url=url_of(listener),
@@ -68,19 +75,19 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
             workers=settings.workers,
             **chosen_parts(settings),
         )
-        args = (settings, listener, qstash_url)
+        args = (settings, listener, qstash_url, credentials)
         places = [asyncio.create_task(_keep(args, stopping)) for _ in range(settings.workers)]
         await asyncio.gather(*places)
 
 
 @contextlib.asynccontextmanager
-async def _queue(settings: Settings) -> AsyncIterator[str]:
+async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIterator[str]:
     """Where the queue is: the local QStash, for as long as the workers run, or the real one."""
     if not settings.embedded_qstash:
         yield settings.qstash_url
         return
     listener = listen("127.0.0.1", settings.local_qstash_port)
-    server = local_qstash(signals=False)
+    server = local_qstash(credentials, signals=False)
     serving = asyncio.create_task(server.serve([listener]))
     await server.ready.wait()
     try:
@@ -90,7 +97,7 @@ async def _queue(settings: Settings) -> AsyncIterator[str]:
         await serving
 
 
-async def _keep(args: tuple[Settings, socket.socket, str], stopping: asyncio.Event) -> None:
+async def _keep(args: _WorkerArgs, stopping: asyncio.Event) -> None:
     """One worker after the other, until the order to stop."""
     while not stopping.is_set():
         process = _spawn.Process(target=_work, args=args)
@@ -125,7 +132,12 @@ async def _end_of(process: SpawnProcess) -> None:
         loop.remove_reader(process.sentinel)
 
 
-def _work(settings: Settings, listener: socket.socket, qstash_url: str) -> None:
+def _work(
+    settings: Settings,
+    listener: socket.socket,
+    qstash_url: str,
+    queue_credentials: QueueCredentials,
+) -> None:
     """A worker, in a process of its own."""
     # Ctrl-C reaches every process of the terminal; it is the parent who tells us to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -133,7 +145,9 @@ def _work(settings: Settings, listener: socket.socket, qstash_url: str) -> None:
         settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
     )
     use_all_descriptors()
-    service = Service(settings, listener=listener, qstash_url=qstash_url)
+    service = Service(
+        settings, listener=listener, qstash_url=qstash_url, queue_credentials=queue_credentials
+    )
     collect_garbage_less_often()
 
     async def run() -> None:

@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.qstash import QStashQueue
+from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.ports import QueueRefused, QueueUnavailable
 from domain.task import Task, TaskRequest
-from entrypoints.settings import DEV_TOKEN
 from tests.running import running_local_qstash
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 NOBODY = "http://127.0.0.1:1"
 
 
-def _queue(url: str, token: str = DEV_TOKEN) -> QStashQueue:
+def _queue(url: str, token: str = DEVELOPMENT.token) -> QStashQueue:
     return QStashQueue(
         token=token,
         url=url,

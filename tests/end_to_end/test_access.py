@@ -14,7 +14,7 @@ import pytest
 from adapters.memory import MemoryTaskLog
 from entrypoints.api_keys import new_key
 from entrypoints.local_qstash.delivery import sign
-from entrypoints.settings import DEV_CURRENT_KEY, Settings
+from entrypoints.settings import Settings
 from tests.processes import run_to_its_end
 from tests.running import Running, eventually, follow, running_service, settings_for
 from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
@@ -149,7 +149,7 @@ def test_the_queue_needs_no_key_but_a_signature(service: Running) -> None:
     assert httpx.post(f"{service.url}/api/qstash/webhook", content="{}").status_code == 401
     assert httpx.post(f"{service.url}/api/qstash/failure", content="{}").status_code == 401
     url, body = f"{service.url}/api/qstash/webhook", b"{}"
-    signature = sign(DEV_CURRENT_KEY, url, body, 2_000_000_000)
+    signature = sign(service.queue.current_key, url, body, 2_000_000_000)
     answer = httpx.post(url, content=body, headers={"Upstash-Signature": signature})
     assert answer.status_code == 401, "signed for another time"
 
@@ -268,7 +268,7 @@ def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None
         "request": {"model": "m", "maxTokens": 5, "temperature": 0, "prompt": "Hi."},
     }
     body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
-    signature = sign(DEV_CURRENT_KEY, url, body, int(time.time()))
+    signature = sign(service.queue.current_key, url, body, int(time.time()))
     answer = httpx.post(url, content=body, headers={"Upstash-Signature": signature}, timeout=20)
     assert answer.status_code == 200
     assert call(service, "record", task, as_bearer(ALICE)).json()["status"] == "completed"

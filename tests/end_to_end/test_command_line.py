@@ -183,7 +183,7 @@ def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Ups
     text = log.read_text()
     assert "attempt failed" in text
     assert "attempt completed" in text
-    for secret in (SECRET, PROMPT, "Hello, world", "eyJVc2VySUQi", "sig_7RvLj"):
+    for secret in (SECRET, PROMPT, "Hello, world", "embedded_", "sig_"):
         assert secret not in text
 
 

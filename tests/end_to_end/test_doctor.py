@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.api_keys import new_key
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
 from tests.processes import run_to_its_end
 from tests.redis_server import LocalRedis, redis_cli
 from tests.running import running_local_qstash, running_service, settings_for
 from tests.upstream import Script, Upstream, refusal
 
 KEY, ENTRY = new_key("alice")
+QUEUE = QueueCredentials.random()
 
 
 def models(*names: str) -> Script:
@@ -30,9 +32,9 @@ class Patient:
         self.settings = {
             "REDIS_URL": redis.url,
             "QSTASH_URL": qstash_url,
-            "QSTASH_TOKEN": DEV_TOKEN,
-            "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
-            "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+            "QSTASH_TOKEN": QUEUE.token,
+            "QSTASH_CURRENT_SIGNING_KEY": QUEUE.current_key,
+            "QSTASH_NEXT_SIGNING_KEY": QUEUE.next_key,
             "BASE_URL": base_url,
             "OPENAI_API_KEY": "sk-planted-secret",
             "LONGTASK_API_KEYS": ENTRY,
@@ -44,21 +46,27 @@ class Patient:
         settings = {**self.settings, "OPENAI_BASE_URL": upstream.url, **changed}
         ran = run_to_its_end(self._tmp_path, "doctor", **settings)
         assert ran.stderr == ""
-        for secret in (DEV_TOKEN, DEV_CURRENT_KEY, "sk-planted-secret", KEY, "a secret of"):
+        for secret in (
+            QUEUE.token,
+            QUEUE.current_key,
+            "sk-planted-secret",
+            KEY,
+            "a secret of",
+        ):
             assert secret not in ran.stdout
         return ran.returncode, ran.stdout.splitlines()
 
 
 @pytest.fixture
 def patient(tmp_path: Path, upstream: Upstream, own_redis: LocalRedis) -> Iterator[Patient]:
-    with running_local_qstash() as qstash_url:
+    with running_local_qstash(QUEUE) as qstash_url:
         settings = settings_for(
             openai_base_url=upstream.url,
             redis_url=own_redis.url,
             qstash_url=qstash_url,
-            qstash_token=DEV_TOKEN,
-            qstash_current_signing_key=DEV_CURRENT_KEY,
-            qstash_next_signing_key=DEV_NEXT_KEY,
+            qstash_token=QUEUE.token,
+            qstash_current_signing_key=QUEUE.current_key,
+            qstash_next_signing_key=QUEUE.next_key,
             base_url="http://127.0.0.1:1",
             api_keys=ENTRY,
             stream_secret="a secret of forty characters, or even more",
@@ -105,7 +113,7 @@ def fault(lines: list[str], level: str, part: str) -> str:
         (
             {
                 "QSTASH_CURRENT_SIGNING_KEY": "sig_old",
-                "QSTASH_NEXT_SIGNING_KEY": DEV_CURRENT_KEY,
+                "QSTASH_NEXT_SIGNING_KEY": QUEUE.current_key,
             },
             "warn",
             "queue",
@@ -132,6 +140,39 @@ def test_each_fault_is_found_and_advised_on(
     status, lines = patient.examined(upstream, **changed)
     assert said in fault(lines, level, part)
     assert status == (1 if level == "fail" else 0)
+
+
+PUBLIC = {
+    "QSTASH_TOKEN": DEVELOPMENT.token,
+    "QSTASH_CURRENT_SIGNING_KEY": DEVELOPMENT.current_key,
+    "QSTASH_NEXT_SIGNING_KEY": DEVELOPMENT.next_key,
+}
+
+
+def test_development_keys_are_called_so_on_a_development_stack(
+    patient: Patient, upstream: Upstream
+) -> None:
+    upstream.then(models("gpt-4o-mini"))
+    with running_local_qstash() as qstash_url:
+        status, lines = patient.examined(
+            upstream, **PUBLIC, QSTASH_URL=qstash_url, LONGTASK_ALLOW_DEVELOPMENT_KEYS="true"
+        )
+    said = fault(lines, "warn", "queue")
+    assert "development server" in said
+    for name in PUBLIC:
+        assert name in said
+    assert status == 0
+
+
+def test_a_queue_that_signs_with_development_keys_fails(
+    patient: Patient, upstream: Upstream
+) -> None:
+    upstream.then(models("gpt-4o-mini"))
+    own_token = replace(DEVELOPMENT, token=QUEUE.token)
+    with running_local_qstash(own_token) as qstash_url:
+        status, lines = patient.examined(upstream, QSTASH_URL=qstash_url)
+    assert "development server" in fault(lines, "fail", "queue")
+    assert status == 1
 
 
 def test_a_redis_that_may_forget(

@@ -12,7 +12,6 @@ import httpx
 import jwt
 import pytest
 
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
 from tests.running import Running, eventually, running_service, settings_for
 from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
 
@@ -182,7 +181,7 @@ def test_cancel_of_a_queued_task_withdraws_it(upstream: Upstream) -> None:
         message_id = service.client.record(task_id)["messageId"]
         queue = httpx.Client(
             base_url=service.service.container.qstash_url(),
-            headers={"Authorization": f"Bearer {DEV_TOKEN}"},
+            headers={"Authorization": f"Bearer {service.queue.token}"},
         )
         with queue:
             assert queue.get(f"/v2/messages/{message_id}").status_code == 200
@@ -211,7 +210,9 @@ def _body(task_id: str, **changes: Any) -> bytes:
     return json.dumps({**message, **changes}).encode()
 
 
-def _signature(url: str, body: bytes, key: str = DEV_CURRENT_KEY, **claims: Any) -> str:
+def _signature(
+    service: Running, url: str, body: bytes, key: str | None = None, **claims: Any
+) -> str:
     now = int(time.time())
     digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode()
     whole = {
@@ -223,7 +224,7 @@ def _signature(url: str, body: bytes, key: str = DEV_CURRENT_KEY, **claims: Any)
         "jti": "jwt_1",
         "body": digest,
     }
-    return jwt.encode({**whole, **claims}, key, algorithm="HS256")
+    return jwt.encode({**whole, **claims}, key or service.queue.current_key, algorithm="HS256")
 
 
 def _deliver(
@@ -241,7 +242,9 @@ def test_a_duplicate_delivery_of_a_finished_task_runs_nothing(
     task_id = service.client.start()
     before = service.client.events(task_id).logged
     body = _body(task_id)
-    assert _deliver(service, body, _signature(service.url + WEBHOOK, body)).status_code == 200
+    assert (
+        _deliver(service, body, _signature(service, service.url + WEBHOOK, body)).status_code == 200
+    )
     assert [e.id for e in service.client.events(task_id).logged] == [e.id for e in before]
     assert len(upstream.received) == 1
 
@@ -257,7 +260,7 @@ def test_a_duplicate_delivery_waits_for_the_running_attempt(
     answers: list[int] = []
 
     def deliver() -> None:
-        signature = _signature(service.url + WEBHOOK, body)
+        signature = _signature(service, service.url + WEBHOOK, body)
         answers.append(_deliver(service, body, signature).status_code)
 
     duplicate = threading.Thread(target=deliver)
@@ -273,7 +276,9 @@ def test_a_duplicate_delivery_waits_for_the_running_attempt(
 
 def test_a_delivery_alone_makes_a_lost_record_anew(service: Running) -> None:
     body = _body("task_1_unknown")
-    assert _deliver(service, body, _signature(service.url + WEBHOOK, body)).status_code == 200
+    assert (
+        _deliver(service, body, _signature(service, service.url + WEBHOOK, body)).status_code == 200
+    )
     record = service.client.record("task_1_unknown")
     assert record["status"] == "completed"
     assert record["createdAt"] == 1_700_000_000_000
@@ -281,14 +286,14 @@ def test_a_delivery_alone_makes_a_lost_record_anew(service: Running) -> None:
 
 def test_the_next_signing_key_is_accepted(service: Running) -> None:
     body = _body("task_1_rotated")
-    signature = _signature(service.url + WEBHOOK, body, DEV_NEXT_KEY)
+    signature = _signature(service, service.url + WEBHOOK, body, service.queue.next_key)
     assert _deliver(service, body, signature).status_code == 200
 
 
 def test_a_clock_that_is_a_little_behind_is_waited_for(service: Running) -> None:
     body = _body("task_1_early")
     soon = int(time.time()) + 2
-    signature = _signature(service.url + WEBHOOK, body, nbf=soon, iat=soon)
+    signature = _signature(service, service.url + WEBHOOK, body, nbf=soon, iat=soon)
     assert _deliver(service, body, signature).status_code == 200
 
 
@@ -301,12 +306,12 @@ def test_what_is_not_signed_for_us_is_refused(
     now = int(time.time())
     signatures = {
         "missing": None,
-        "key": _signature(url, body, "sig_of_somebody_else_with_32_bytes_"),
-        "expired": _signature(url, body, exp=now - 60, nbf=now - 400, iat=now - 400),
-        "url": _signature("https://elsewhere.example/api/qstash/webhook", body),
-        "body": _signature(url, body + b" "),
+        "key": _signature(service, url, body, "sig_of_somebody_else_with_32_bytes_"),
+        "expired": _signature(service, url, body, exp=now - 60, nbf=now - 400, iat=now - 400),
+        "url": _signature(service, "https://elsewhere.example/api/qstash/webhook", body),
+        "body": _signature(service, url, body + b" "),
         "junk": "not.a.token",
-        "early": _signature(url, body, nbf=now + 3600),
+        "early": _signature(service, url, body, nbf=now + 3600),
     }
     reply = _deliver(service, body, signatures[case])
     assert reply.status_code == 401
@@ -317,7 +322,7 @@ def test_what_is_not_signed_for_us_is_refused(
 
 def test_a_webhook_delivery_replayed_to_the_failure_callback_is_refused(service: Running) -> None:
     body = _body("task_1_forged")
-    signature = _signature(service.url + WEBHOOK, body)
+    signature = _signature(service, service.url + WEBHOOK, body)
     headers = {"Upstash-Signature": signature}
     reply = service.client.http.post("/api/qstash/failure", content=body, headers=headers)
     assert reply.status_code == 401
@@ -333,7 +338,7 @@ def test_a_webhook_delivery_replayed_to_the_failure_callback_is_refused(service:
     ],
 )
 def test_signed_nonsense_is_not_delivered_again(service: Running, body: bytes) -> None:
-    reply = _deliver(service, body, _signature(service.url + WEBHOOK, body))
+    reply = _deliver(service, body, _signature(service, service.url + WEBHOOK, body))
     assert reply.status_code == 489
     assert reply.headers["Upstash-NonRetryable-Error"] == "true"
 
@@ -343,7 +348,7 @@ def _failure_callback(service: Running, body: bytes) -> httpx.Response:
     callback = json.dumps(
         {"status": 500, "sourceMessageId": "msg_1", "sourceBody": source}
     ).encode()
-    signature = _signature(service.url + "/api/qstash/failure", callback)
+    signature = _signature(service, service.url + "/api/qstash/failure", callback)
     return service.client.http.post(
         "/api/qstash/failure", content=callback, headers={"Upstash-Signature": signature}
     )

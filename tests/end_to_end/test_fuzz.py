@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entrypoints.local_qstash.delivery import sign
-from entrypoints.settings import DEV_CURRENT_KEY
 from tests.running import Running, running_service, settings_for
 
 # One service for all examples of a test: what one example breaks, the next one finds.
@@ -70,7 +69,7 @@ def post(service: Running, path: str, body: bytes, signature: str | None) -> htt
 @MANY
 @given(body=st.binary(max_size=200) | nearly_messages())
 def test_whatever_is_signed_is_answered(fuzzed: Running, path: str, body: bytes) -> None:
-    signature = sign(DEV_CURRENT_KEY, fuzzed.url + path, body, int(time.time()))
+    signature = sign(fuzzed.queue.current_key, fuzzed.url + path, body, int(time.time()))
     answer = post(fuzzed, path, body, signature)
     if answer.status_code == 489:
         assert answer.headers["Upstash-NonRetryable-Error"] == "true"

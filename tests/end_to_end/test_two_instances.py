@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from adapters.qstash import DEVELOPMENT
 from tests.processes import found_in, process_of, run_to_its_end
 from tests.redis_server import free_port
 from tests.running import (
@@ -139,9 +139,9 @@ def test_a_long_answer_through_redis(redis_url: str, upstream: Upstream) -> None
 
 
 QSTASH = {
-    "QSTASH_TOKEN": DEV_TOKEN,
-    "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
-    "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+    "QSTASH_TOKEN": DEVELOPMENT.token,
+    "QSTASH_CURRENT_SIGNING_KEY": DEVELOPMENT.current_key,
+    "QSTASH_NEXT_SIGNING_KEY": DEVELOPMENT.next_key,
     "LONGTASK_QSTASH_RETRY_DELAY": "100",
 }
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash.delivery import sign
-from entrypoints.settings import DEV_CURRENT_KEY
 from tests.faults.clients import User
 from tests.faults.world import LEASE, RETRIES, Program, World
 from tests.tcp_proxy import TcpProxy
@@ -219,7 +219,7 @@ class Chaos:
         ).encode()
         url = f"{self.world.back.url}/api/qstash/webhook"
         headers = {
-            "Upstash-Signature": sign(DEV_CURRENT_KEY, url, body, int(time.time())),
+            "Upstash-Signature": sign(DEVELOPMENT.current_key, url, body, int(time.time())),
             "Upstash-Message-Id": "msg_duplicate",
             "Content-Type": "application/json",
         }

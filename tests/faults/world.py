@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from adapters.qstash import DEVELOPMENT
 from tests.processes import environment, longtask
 from tests.redis_server import LocalRedis, free_port, redis_cli
 from tests.running import eventually
@@ -38,9 +38,9 @@ PATIENCE = 60.0
 each may be told to come again after five seconds or run into its time-out."""
 RETRIES = 3
 SETTINGS = {
-    "QSTASH_TOKEN": DEV_TOKEN,
-    "QSTASH_CURRENT_SIGNING_KEY": DEV_CURRENT_KEY,
-    "QSTASH_NEXT_SIGNING_KEY": DEV_NEXT_KEY,
+    "QSTASH_TOKEN": DEVELOPMENT.token,
+    "QSTASH_CURRENT_SIGNING_KEY": DEVELOPMENT.current_key,
+    "QSTASH_NEXT_SIGNING_KEY": DEVELOPMENT.next_key,
     "LONGTASK_QSTASH_RETRIES": str(RETRIES),
     "LONGTASK_QSTASH_RETRY_DELAY": "200 * pow(2, retried)",
     "LONGTASK_QSTASH_TIMEOUT": "2",
@@ -251,7 +251,7 @@ class World:
     def ask_given_up(self) -> set[str]:
         """Tasks of which QStash could deliver neither the message nor the failure callback."""
         url = f"http://127.0.0.1:{self.qstash.port}/v2/dlq"
-        headers = {"Authorization": f"Bearer {DEV_TOKEN}"}
+        headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
         found: set[str] = set()
         page: dict[str, Any] = {"cursor": ""}
         while (cursor := page.get("cursor")) is not None:

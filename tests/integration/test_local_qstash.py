@@ -16,7 +16,7 @@ import pytest
 from qstash import AsyncQStash, QStash, Receiver
 from qstash.errors import QStashError
 
-from entrypoints.settings import DEV_CURRENT_KEY, DEV_NEXT_KEY, DEV_TOKEN
+from adapters.qstash import DEVELOPMENT
 from tests.destination import Answer, Delivered, Destination
 from tests.running import eventually, running_local_qstash
 
@@ -30,7 +30,7 @@ def qstash_url() -> Iterator[str]:
 class Sdk:
     """Both clients by one way of calling: `sdk("message.publish", url=...)`."""
 
-    def __init__(self, kind: str, url: str, token: str = DEV_TOKEN) -> None:
+    def __init__(self, kind: str, url: str, token: str = DEVELOPMENT.token) -> None:
         self._loop = asyncio.new_event_loop()
         self._client: QStash | AsyncQStash = (
             QStash(token, retry=False, base_url=url)
@@ -66,7 +66,7 @@ def destination() -> Iterator[Destination]:
 
 
 def _verified(delivered: Delivered, url: str) -> None:
-    Receiver(DEV_CURRENT_KEY, DEV_NEXT_KEY).verify(
+    Receiver(DEVELOPMENT.current_key, DEVELOPMENT.next_key).verify(
         signature=delivered.headers["upstash-signature"], body=delivered.body.decode(), url=url
     )
 
@@ -399,7 +399,7 @@ def test_flow_control_bounds_the_rate(sdk: Sdk, destination: Destination) -> Non
 
 def test_signing_keys(sdk: Sdk) -> None:
     keys = sdk("signing_key.get")
-    assert (keys.current, keys.next) == (DEV_CURRENT_KEY, DEV_NEXT_KEY)
+    assert (keys.current, keys.next) == (DEVELOPMENT.current_key, DEVELOPMENT.next_key)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

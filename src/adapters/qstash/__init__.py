@@ -1,6 +1,21 @@
 """Upstash QStash, through its official SDK: publishing to it, and checking what it delivers."""
 
+from adapters.qstash.credentials import (
+    DEVELOPMENT,
+    QueueCredentials,
+    is_development_key,
+    is_development_token,
+)
 from adapters.qstash.deliveries import DeliveryReader, ForgedDelivery, MalformedDelivery
 from adapters.qstash.queue import QStashQueue
 
-__all__ = ["DeliveryReader", "ForgedDelivery", "MalformedDelivery", "QStashQueue"]
+__all__ = [
+    "DEVELOPMENT",
+    "DeliveryReader",
+    "ForgedDelivery",
+    "MalformedDelivery",
+    "QStashQueue",
+    "QueueCredentials",
+    "is_development_key",
+    "is_development_token",
+]

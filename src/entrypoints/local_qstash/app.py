@@ -3,20 +3,20 @@
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
-from urllib.parse import unquote, urlencode
 
 from litestar import Controller, Litestar, Request, Response, delete, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, QueryParameter
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp
 
+from adapters.qstash import QueueCredentials
 from entrypoints.local_qstash.delivery import DeadLetter, Deliveries
 from entrypoints.local_qstash.message import BadMessage, read_message
+from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 
 BODY_LIMIT = 16 * 1024 * 1024
 DLQ_PAGE = 100
@@ -24,12 +24,13 @@ DLQ_PAGE = 100
 Destination = Annotated[str, QueryParameter(name="destination")]
 
 
-def create_app(token: str, current_key: str, next_key: str) -> ASGIApp:
+def create_app(credentials: QueueCredentials, names: Collection[str] = ()) -> ASGIApp:
+    """`names`: hosts under which it answers, in lower case, besides localhost and addresses."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        deliveries.append(Deliveries(current_key))
+        deliveries.append(Deliveries(credentials.current_key))
         try:
             yield
         finally:
@@ -37,48 +38,24 @@ def create_app(token: str, current_key: str, next_key: str) -> ASGIApp:
 
     async def require_token(request: Request[Any, Any, Any]) -> None:
         given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if not hmac.compare_digest(given.encode(), f"Bearer {credentials.token}".encode()):
             raise HTTPException("unauthorized", status_code=401)
 
     @get("/v2/keys")
     async def keys() -> dict[str, str]:
-        return {"current": current_key, "next": next_key}
+        return {"current": credentials.current_key, "next": credentials.next_key}
 
-    return DestinationInQuery(
-        Litestar(
-            route_handlers=[Publishing, Messages, DeadLetters, keys],
-            dependencies={"deliveries": Provide(lambda: deliveries[0], sync_to_thread=False)},
-            before_request=require_token,
-            lifespan=[lifespan],
-            exception_handlers={HTTPException: _error, BadMessage: _bad_message},
-            request_max_body_size=BODY_LIMIT,
-            openapi_config=None,
-            logging_config=None,
-        )
+    app = Litestar(
+        route_handlers=[Publishing, Messages, DeadLetters, keys],
+        dependencies={"deliveries": Provide(lambda: deliveries[0], sync_to_thread=False)},
+        before_request=require_token,
+        lifespan=[lifespan],
+        exception_handlers={HTTPException: _error, BadMessage: _bad_message},
+        request_max_body_size=BODY_LIMIT,
+        openapi_config=None,
+        logging_config=None,
     )
-
-
-class DestinationInQuery:
-    """Moves the destination of `/v2/publish/https://host/path?query` into the query: a router
-    would take its slashes and its query for ours."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            path = scope["raw_path"].decode("latin-1")
-            query = scope["query_string"].decode("latin-1")
-            for prefix, parts in (("/v2/publish/", 0), ("/v2/enqueue/", 1)):
-                if path.startswith(prefix):
-                    *queue, destination = path[len(prefix) :].split("/", parts)
-                    if destination.lower().startswith(("http%3a", "https%3a")):
-                        destination = unquote(destination)
-                    destination += f"?{query}" if query else ""
-                    scope["path"] = "/".join([prefix.rstrip("/"), *queue])
-                    scope["raw_path"] = scope["path"].encode()
-                    scope["query_string"] = urlencode({"destination": destination}).encode()
-        await self._app(scope, receive, send)
+    return OwnHosts(DestinationInQuery(app), names)
 
 
 def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
