@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.local_qstash.delivery import Outcome, backoff, pause_before_retry
+from entrypoints.local_qstash.delivery import backoff, pause_before_retry
 from entrypoints.local_qstash.message import (
     MAX_DELAY,
     BadMessage,
@@ -17,6 +17,7 @@ from entrypoints.local_qstash.message import (
     evaluate_delay,
     read_message,
 )
+from entrypoints.local_qstash.outcome import Outcome
 
 NOW = 1_700_000_000.0
 

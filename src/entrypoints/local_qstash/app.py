@@ -14,12 +14,14 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
 from adapters.qstash import QueueCredentials
-from entrypoints.local_qstash.delivery import DeadLetter, Deliveries
+from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT
+from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.delivery import Deliveries, QueueFull
 from entrypoints.local_qstash.message import BadMessage, read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 
-BODY_LIMIT = 16 * 1024 * 1024
 DLQ_PAGE = 100
+FULL = "as many messages wait as may be held; publish it again later"
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
@@ -50,7 +52,7 @@ def create_app(credentials: QueueCredentials, names: Collection[str] = ()) -> AS
         dependencies={"deliveries": Provide(lambda: deliveries[0], sync_to_thread=False)},
         before_request=require_token,
         lifespan=[lifespan],
-        exception_handlers={HTTPException: _error, BadMessage: _bad_message},
+        exception_handlers={HTTPException: _error, BadMessage: _bad_message, QueueFull: _full},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
@@ -64,6 +66,10 @@ def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str
 
 def _bad_message(_: Request[Any, Any, Any], error: BadMessage) -> Response[dict[str, str]]:
     return Response({"error": str(error)}, status_code=400)
+
+
+def _full(_: Request[Any, Any, Any], __: QueueFull) -> Response[dict[str, str]]:
+    return Response({"error": FULL}, status_code=429)
 
 
 def _not_found(what: str) -> HTTPException:
@@ -101,7 +107,7 @@ def _answer(published: dict[str, Any]) -> Response[dict[str, Any]]:
 async def _json(request: Request[Any, Any, Any]) -> Any:
     try:
         return json.loads(await request.body() or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadMessage("the body is not JSON") from None
 
 
@@ -137,15 +143,20 @@ class Publishing(Controller):
         given = await _json(request)
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise BadMessage("a batch is a list of messages")
+        if len(given) > BATCH_LIMIT:
+            raise BadMessage(f"a batch has at most {BATCH_LIMIT} messages")
         answers: list[dict[str, Any]] = []
         for each in given:
             headers = {str(name): str(value) for name, value in (each.get("headers") or {}).items()}
             body = str(each.get("body") or "").encode()
-            destination, queue = str(each.get("destination", "")), each.get("queue")
+            destination = str(each.get("destination", ""))
+            queue = None if each.get("queue") is None else str(each["queue"])
             try:
                 answers.append(_publish(deliveries, request, destination, headers, body, queue))
             except BadMessage as error:
                 answers.append({"error": str(error)})
+            except QueueFull:
+                answers.append({"error": FULL})
         return answers
 
 
@@ -189,9 +200,8 @@ class DeadLetters(Controller):
         cursor: FromQuery[str | None] = None,
         count: FromQuery[int] = DLQ_PAGE,
     ) -> dict[str, Any]:
-        matching = [
-            each for each in deliveries.dead_letters() if _matches(each, dict(request.query_params))
-        ]
+        wanted, letters = dict(request.query_params), deliveries.dead_letters.newest_first()
+        matching = [each for each in letters if _matches(each, wanted)]
         begin = next((at for at, each in enumerate(matching) if each.id == cursor), 0)
         end = begin + max(1, min(count, DLQ_PAGE))
         answer: dict[str, Any] = {"messages": [each.as_json() for each in matching[begin:end]]}
@@ -203,21 +213,21 @@ class DeadLetters(Controller):
     async def show(
         self, dlq_id: FromPath[str], deliveries: NamedDependency[Deliveries]
     ) -> dict[str, Any]:
-        letter = deliveries.dead_letter(dlq_id)
+        letter = deliveries.dead_letters.get(dlq_id)
         if letter is None:
             raise _not_found("message")
         return letter.as_json()
 
     @delete("/{dlq_id:str}", status_code=200)
     async def discard(self, dlq_id: FromPath[str], deliveries: NamedDependency[Deliveries]) -> None:
-        if not deliveries.delete_dead_letters([dlq_id]):
+        if not deliveries.dead_letters.delete([dlq_id]):
             raise _not_found("message")
 
     @delete("/", status_code=200)
     async def discard_many(
         self, request: Request[Any, Any, Any], deliveries: NamedDependency[Deliveries]
     ) -> dict[str, int]:
-        return {"deleted": deliveries.delete_dead_letters(_ids(await _json(request), "dlqIds"))}
+        return {"deleted": deliveries.dead_letters.delete(_ids(await _json(request), "dlqIds"))}
 
 
 def _ids(given: Any, name: str) -> list[str]:

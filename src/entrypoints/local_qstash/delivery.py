@@ -12,17 +12,16 @@ import json
 import math
 import secrets
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 import jwt
 import structlog
 
+from entrypoints.local_qstash.bounds import DEAD_AGE, HELD_BYTES, REMEMBERED, size_of
+from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.message import (
     MAX_DELAY,
     BadMessage,
@@ -31,8 +30,9 @@ from entrypoints.local_qstash.message import (
     duration,
     evaluate_delay,
     read_message,
-    text_or_base64,
 )
+from entrypoints.local_qstash.outcome import Outcome, read_outcome
+from entrypoints.local_qstash.slots import Slots
 
 log = structlog.get_logger(__name__)
 
@@ -40,49 +40,12 @@ DEFAULT_TIMEOUT = 7_200.0
 """Seconds for one delivery; `Upstash-Timeout` can only shorten it."""
 DEDUPLICATION_WINDOW = 600.0
 SIGNATURE_LIFE = 300
-NON_RETRYABLE_STATUS = 489
 _RETRY_HEADERS = (
     "retry-after",
     "x-ratelimit-reset",
     "x-ratelimit-reset-requests",
     "x-ratelimit-reset-tokens",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came back from one delivery. Status 0: nothing did."""
-
-    status: int
-    headers: Mapping[str, list[str]]
-    body: bytes
-
-    @property
-    def delivered(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def final(self) -> bool:
-        """Whether the destination forbids further retries."""
-        marks = self.headers.get("upstash-nonretryable-error", [])
-        return self.status == NON_RETRYABLE_STATUS and "true" in marks
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    id: str
-    message: QueuedMessage
-    outcome: Outcome
-    at: int
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            **self.message.as_json(),
-            "dlqId": self.id,
-            "responseStatus": self.outcome.status,
-            "responseHeader": dict(self.outcome.headers),
-            **text_or_base64("responseBody", self.outcome.body),
-        }
 
 
 def backoff(retry: int) -> float:
@@ -128,90 +91,59 @@ def sign(key: str, url: str, body: bytes, now: int) -> str:
     return jwt.encode(claims, key, algorithm="HS256")
 
 
-class _Slots:
-    """At most `limit` holders at once, in order of arrival; a newer message may change the limit.
-    A rate, where there is one, bounds how many may begin within one period."""
-
-    def __init__(self) -> None:
-        self._limit: int | None = None
-        self._held = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._period_began = 0.0
-        self._begun = 0
-
-    @asynccontextmanager
-    async def hold(self, limit: int | None, rate: int | None, period: float) -> AsyncIterator[None]:
-        self._limit = limit
-        self._admit()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        self._admit()
-        try:
-            await turn
-            if rate is not None:
-                await self._keep_rate(rate, period)
-            yield
-        finally:
-            if turn.done() and not turn.cancelled():
-                self._held -= 1
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiting.remove(turn)
-            self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting and (self._limit is None or self._held < self._limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._held += 1
-
-    async def _keep_rate(self, rate: int, period: float) -> None:
-        while True:
-            now = time.monotonic()
-            if now - self._period_began >= period:
-                self._period_began, self._begun = now, 0
-            if self._begun < rate:
-                self._begun += 1
-                return
-            await asyncio.sleep(self._period_began + period - now)
+class QueueFull(Exception):
+    """Raised for a publish beyond what may be held."""
 
 
 class Deliveries:
     """All messages that are held, and the dead letters."""
 
     def __init__(self, signing_key: str) -> None:
+        """To be made where an event loop runs."""
         self._signing_key = signing_key
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(None, connect=5.0), limits=httpx.Limits(max_connections=None)
+            headers={"Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(None, connect=5.0),
+            limits=httpx.Limits(max_connections=None),
         )
         self._messages: dict[str, QueuedMessage] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: set[str] = set()
-        self._recent: dict[str, tuple[float, str]] = {}
-        self._slots: dict[str, _Slots] = {}
-        self._dead: dict[str, DeadLetter] = {}
+        self._recent: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._slots = Slots()
+        self._held = 0
+        self.dead_letters = DeadLetters()
+        self._sweeping = asyncio.create_task(self._sweep())
 
     async def aclose(self) -> None:
+        self._sweeping.cancel()
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._client.aclose()
 
-    def publish(self, message: QueuedMessage) -> tuple[str, bool]:
-        """Take a message; answer its id, and whether an earlier one stands for it."""
-        if message.deduplication is not None:
-            now = time.monotonic()
-            self._forget_old(now)
-            recent = self._recent.get(message.deduplication)
-            if recent is not None:
-                return recent[1], True
-            self._recent[message.deduplication] = (now + DEDUPLICATION_WINDOW, message.id)
+    def publish(self, message: QueuedMessage, bounded: bool = True) -> tuple[str, bool]:
+        """Take a message; answer its id, and whether an earlier one stands for it. Raises QueueFull
+        if it is `bounded` and there is no room for it."""
+        name, now, size = message.deduplication, time.monotonic(), size_of(message)
+        self._forget_old(now)
+        if name is not None and (recent := self._recent.get(name)) is not None:
+            return recent[1], True
+        if bounded and self._held + size > HELD_BYTES:
+            raise QueueFull
+        if name is not None:
+            self._recent[name] = (now + DEDUPLICATION_WINDOW, message.id)
         self._messages[message.id] = message
+        self._held += size
         task = asyncio.create_task(self._carry(message))
         self._tasks[message.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(message.id, None))
+        task.add_done_callback(lambda _: self._ended(message.id, size))
         return message.id, False
+
+    def _ended(self, message_id: str, size: int) -> None:
+        self._messages.pop(message_id, None)
+        self._tasks.pop(message_id, None)
+        self._held -= size
 
     def message(self, message_id: str) -> QueuedMessage | None:
         return self._messages.get(message_id)
@@ -226,32 +158,18 @@ class Deliveries:
                 self._tasks[message_id].cancel()
         return len(cancelled)
 
-    def dead_letters(self) -> list[DeadLetter]:
-        """Newest first."""
-        return sorted(self._dead.values(), key=lambda each: each.at, reverse=True)
-
-    def dead_letter(self, dlq_id: str) -> DeadLetter | None:
-        return self._dead.get(dlq_id)
-
-    def delete_dead_letters(self, dlq_ids: Iterable[str]) -> int:
-        return sum(self._dead.pop(each, None) is not None for each in dlq_ids)
-
     async def _carry(self, message: QueuedMessage) -> None:
         """One message from its publish to its end."""
-        await asyncio.sleep(max(0.0, message.not_before / 1000 - time.time()))
         try:
+            await asyncio.sleep(max(0.0, message.not_before / 1000 - time.time()))
             if message.queue is None:
                 await self._attempts(message)
             else:
                 # A queue is in order: the next waits for this one's retries too.
-                async with self._slot(f"queue:{message.queue}").hold(1, None, 1.0):
+                async with self._slots.hold(f"queue:{message.queue}", 1):
                     await self._attempts(message)
-        except asyncio.CancelledError:
-            raise
         except Exception:
             log.exception("delivery broke", message_id=message.id)
-        finally:
-            self._messages.pop(message.id, None)
 
     async def _attempts(self, message: QueuedMessage) -> None:
         while message.id in self._messages:
@@ -273,8 +191,8 @@ class Deliveries:
         if message.flow is None:
             return await self._send(message)
         flow: FlowControl = message.flow
-        slots = self._slot(f"flow:{flow.key}")
-        async with slots.hold(flow.parallelism, flow.rate, flow.period):
+        name = f"flow:{flow.key}"
+        async with self._slots.hold(name, flow.parallelism, flow.rate, flow.period):
             return await self._send(message)
 
     async def _send(self, message: QueuedMessage) -> Outcome:
@@ -290,28 +208,21 @@ class Deliveries:
         limit = min(DEFAULT_TIMEOUT, message.timeout or DEFAULT_TIMEOUT)
         self._in_flight.add(message.id)
         try:
-            async with asyncio.timeout(limit):
-                response = await self._client.request(
+            async with (
+                asyncio.timeout(limit),
+                self._client.stream(
                     message.method, message.url, content=message.body, headers=headers
-                )
+                ) as response,
+            ):
+                return await read_outcome(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             log.warning("no answer", message_id=message.id, error=type(error).__name__)
             return Outcome(0, {}, f"no answer: {type(error).__name__}".encode())
         finally:
             self._in_flight.discard(message.id)
-        received: dict[str, list[str]] = {}
-        for name, value in response.headers.multi_items():
-            received.setdefault(name, []).append(value)
-        return Outcome(response.status_code, received, response.content)
 
     def _bury(self, message: QueuedMessage, outcome: Outcome) -> None:
-        letter = DeadLetter(
-            f"{int(time.time() * 1000)}-{secrets.token_hex(4)}",
-            message,
-            outcome,
-            int(time.time() * 1000),
-        )
-        self._dead[letter.id] = letter
+        letter = self.dead_letters.add(message, outcome)
         log.warning("message failed", message_id=message.id, status=outcome.status)
         headers = message.failure_callback_headers
         self._tell(message, outcome, message.failure_callback, headers, dlqId=letter.id)
@@ -351,18 +262,23 @@ class Deliveries:
             callback = read_message(
                 url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time()
             )
-        except BadMessage as error:
-            log.error("callback not published", message_id=message.id, error=str(error))
-            return
-        self.publish(callback)
+            # The failure callback comes once, in the place of its message: it is never refused.
+            self.publish(callback, bounded="dlqId" not in more)
+        except (BadMessage, QueueFull) as error:
+            reason = str(error) or "full"
+            log.error("callback not published", message_id=message.id, error=reason)
 
-    def _slot(self, name: str) -> _Slots:
-        return self._slots.setdefault(name, _Slots())
+    async def _sweep(self) -> None:
+        """What is old goes also where nothing comes after it."""
+        while True:
+            await asyncio.sleep(DEAD_AGE / 24)
+            self.dead_letters.drop_old()
+            self._forget_old(time.monotonic())
 
     def _forget_old(self, now: float) -> None:
         # Insertion order is the order of expiry, since the window is the same for all.
         while self._recent:
             oldest = next(iter(self._recent))
-            if self._recent[oldest][0] > now:
+            if self._recent[oldest][0] > now and len(self._recent) < REMEMBERED:
                 return
             del self._recent[oldest]

@@ -229,7 +229,7 @@ def _method(method: str) -> str:
 def _whole(text: str | None, name: str, default: int) -> int:
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
         raise BadMessage(f"invalid {name}: {text!r} is not a whole number")
     return int(text)
 
@@ -280,7 +280,7 @@ def _deduplication(
     if named is not None:
         if ":" in named:
             raise BadMessage("a deduplication id may not hold ':'")
-        return f"id:{named}"
+        return f"id:{hashlib.sha256(named.encode()).hexdigest()}"
     if given.get("upstash-content-based-deduplication", "").lower() != "true":
         return None
     content = hashlib.sha256()
@@ -291,9 +291,10 @@ def _deduplication(
 
 
 def _callback_headers(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Settings of the callback's own message: what follows the prefix, as a publish says it."""
+    """Settings of the callback's own message. It has no callback, which would hold it whole."""
     return {
         f"Upstash-{name[len(prefix) :]}": value
         for name, value in headers.items()
         if name.lower().startswith(prefix)
+        and not name.lower()[len(prefix) :].startswith(("callback", "failure-callback"))
     }

@@ -1,0 +1,104 @@
+"""Who may be delivered now: the order of a queue, the parallelism and the rate of a flow.
+
+Source of the rules: QStash's documentation, features/queues and features/flowcontrol.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from entrypoints.local_qstash.bounds import IDLE_FLOWS
+
+
+class _Slots:
+    """At most `limit` holders at once, in order of arrival; a newer message may change the limit.
+    A rate, where there is one, bounds how many may begin within one period."""
+
+    def __init__(self) -> None:
+        self._limit: int | None = None
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._period_began = 0.0
+        self._begun = 0
+        self.matters_until = 0.0
+        """In seconds of `monotonic`: until then what began counts."""
+
+    @property
+    def idle(self) -> bool:
+        return not (self._held or self._waiting)
+
+    @asynccontextmanager
+    async def hold(self, limit: int | None, rate: int | None, period: float) -> AsyncIterator[None]:
+        self._limit = limit
+        self._admit()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._admit()
+        try:
+            await turn
+            if rate is not None:
+                await self._keep_rate(rate, period)
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._held -= 1
+            else:
+                with contextlib.suppress(ValueError):
+                    self._waiting.remove(turn)
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and (self._limit is None or self._held < self._limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._held += 1
+
+    async def _keep_rate(self, rate: int, period: float) -> None:
+        while True:
+            now = monotonic()
+            if now - self._period_began >= period:
+                self._period_began, self._begun = now, 0
+            if self._begun < rate:
+                self._begun += 1
+                self.matters_until = self._period_began + period
+                return
+            await asyncio.sleep(self._period_began + period - now)
+
+
+class Slots:
+    """By name. A name without a message is forgotten once nothing depends on it: at once, or when
+    its period has ended; the oldest early if there are more than IDLE_FLOWS of them."""
+
+    def __init__(self) -> None:
+        self._busy: dict[str, _Slots] = {}
+        self._idle: dict[str, _Slots] = {}
+
+    def __len__(self) -> int:
+        return len(self._busy) + len(self._idle)
+
+    @asynccontextmanager
+    async def hold(
+        self, name: str, limit: int | None, rate: int | None = None, period: float = 1.0
+    ) -> AsyncIterator[None]:
+        """Wait for a slot of this name, and have it. `period` in seconds."""
+        slots = self._busy.get(name) or self._idle.pop(name, None) or _Slots()
+        self._busy[name] = slots
+        try:
+            async with slots.hold(limit, rate, period):
+                yield
+        finally:
+            if slots.idle:
+                del self._busy[name]
+                self._idle[name] = slots
+                self._forget()
+
+    def _forget(self) -> None:
+        now = monotonic()
+        for name in [name for name, each in self._idle.items() if each.matters_until <= now]:
+            del self._idle[name]
+        while len(self._idle) > IDLE_FLOWS:
+            del self._idle[next(iter(self._idle))]

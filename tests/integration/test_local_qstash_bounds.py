@@ -1,0 +1,219 @@
+"""What the local QStash holds is bounded, whatever is sent to it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.qstash import DEVELOPMENT
+from entrypoints.local_qstash import bounds, delivery
+from entrypoints.local_qstash.delivery import Deliveries, QueueFull
+from entrypoints.local_qstash.message import QueuedMessage, read_message
+from tests.destination import Answer, Destination
+from tests.running import eventually, running_local_qstash, running_service, settings_for
+from tests.upstream import Upstream, refusal
+
+KEY = "sig_of_a_test_that_has_32_bytes_or_more"
+
+
+@pytest.fixture(scope="module")
+def queue() -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
+    with (
+        running_local_qstash() as url,
+        httpx.Client(base_url=url, headers=headers, timeout=20) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def destination() -> Iterator[Destination]:
+    with Destination().running() as running:
+        yield running
+
+
+@pytest.fixture
+async def deliveries() -> AsyncIterator[Deliveries]:
+    held = Deliveries(KEY)
+    yield held
+    await held.aclose()
+
+
+def _later(size: int = 10, **headers: str) -> QueuedMessage:
+    """A message that waits for an hour."""
+    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
+    url = "http://127.0.0.1:1/"
+    return read_message(url, {"Upstash-Delay": "1h", **named}, b"x" * size, now=time.time())
+
+
+def test_refused_tasks_leave_the_newest_dead_letters_only(upstream: Upstream) -> None:
+    """As many refused tasks as hold half as much again as may be kept."""
+    prompt = "\N{GRINNING FACE}" * 95_000  # four bytes each
+    count = bounds.DEAD_BYTES * 3 // 2 // len(prompt.encode())
+    for _ in range(count):
+        upstream.then(refusal(401))
+    settings = settings_for(openai_base_url=upstream.url, openai_api_key="sk-planted-secret")
+    with running_service(settings) as service:
+        for _ in range(count):
+            task_id = service.client.start(prompt)
+            service.client.wait_for(task_id, "failed")
+        headers = {"Authorization": f"Bearer {service.queue.token}"}
+        url = service.service.container.qstash_url()
+        with httpx.Client(base_url=url, headers=headers, timeout=20) as asked:
+            letters = eventually(lambda: _all_with(asked, task_id))
+    held = sum(len(each["body"].encode()) for each in letters)
+    assert bounds.DEAD_BYTES // 2 < held <= bounds.DEAD_BYTES
+
+
+def _all_with(asked: httpx.Client, last: str) -> list[dict[str, Any]] | None:
+    """All dead letters, once that of this task is among them."""
+    found: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"cursor": ""}
+    while (cursor := page.get("cursor")) is not None:
+        page = asked.get("/v2/dlq", params={"cursor": cursor, "count": 20}).json()
+        found += page["messages"]
+    return found if any(last in each["body"] for each in found) else None
+
+
+def _labelled(queue: httpx.Client, label: str) -> Any:
+    """The dead letters with this label."""
+    return queue.get("/v2/dlq", params={"label": label}).json()["messages"]
+
+
+def test_of_a_long_response_only_the_beginning_is_kept(
+    queue: httpx.Client, destination: Destination
+) -> None:
+    body = b"x" * (3 * bounds.RESPONSE_BYTES)
+    destination.answers.append(Answer(500, {"X-Why": "because"}, body))
+    headers = {"Upstash-Retries": "0", "Upstash-Label": "long"}
+    queue.post(f"/v2/publish/{destination.url}/long", headers=headers)
+    (letter,) = eventually(lambda: _labelled(queue, "long"))
+    assert letter["responseBody"] == "x" * bounds.RESPONSE_BYTES
+    assert letter["responseHeader"]["x-why"] == ["because"]
+
+
+def test_a_packed_response_is_not_unpacked(queue: httpx.Client, destination: Destination) -> None:
+    destination.answers.append(Answer(500, {"Content-Encoding": "gzip"}, b"not even gzip"))
+    headers = {"Upstash-Retries": "0", "Upstash-Label": "packed"}
+    queue.post(f"/v2/publish/{destination.url}/packed", headers=headers)
+    (letter,) = eventually(lambda: _labelled(queue, "packed"))
+    assert (letter["responseStatus"], letter["responseBody"]) == (500, "not even gzip")
+    assert destination.at("/packed")[0].headers["accept-encoding"] == "identity"
+
+
+async def test_messages_beyond_a_sum_of_bytes_are_refused(
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "HELD_BYTES", 1_000_000)
+    kept = [deliveries.publish(_later(90_000))[0] for _ in range(10)]
+    with pytest.raises(QueueFull):
+        deliveries.publish(_later(90_000, Deduplication_Id="again"))
+    with pytest.raises(QueueFull):
+        deliveries.publish(_later(10, Forward_Long="x" * 90_000))
+    deliveries.cancel(kept[:1])
+    await _until(lambda: len(deliveries._tasks) == 9)
+    # What was refused may be published again: it does not count as known.
+    message = _later(90_000, Deduplication_Id="again")
+    assert deliveries.publish(message) == (message.id, False)
+    deliveries.publish(_later(90_000), bounded=False)
+
+
+async def test_nothing_is_left_of_what_was_cancelled(deliveries: Deliveries) -> None:
+    for number in range(100):
+        flow = {"Flow_Control_Key": f"k{number}", "Flow_Control_Value": "rate=1"}
+        deliveries.publish(_later(1_000, **flow))
+    deliveries.cancel(None)
+    await _until(lambda: not deliveries._tasks)
+    assert deliveries._held == 0
+    assert deliveries._messages == {}
+    assert len(deliveries._slots) == 0
+
+
+async def test_deduplication_ids_are_bounded(
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "REMEMBERED", 10)
+    for number in range(50):
+        deliveries.publish(_later(Deduplication_Id=f"id-{number}"))
+    assert len(deliveries._recent) == 10
+    assert deliveries.publish(_later(Deduplication_Id="id-49"))[1]
+
+
+async def test_a_failure_callback_is_not_refused(
+    deliveries: Deliveries, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the task of the service would not be settled."""
+    destination.answers.append(Answer(500))
+    message = read_message(
+        f"{destination.url}/x",
+        {
+            "Upstash-Retries": "0",
+            "Upstash-Callback": f"{destination.url}/callback",
+            "Upstash-Failure-Callback": f"{destination.url}/callback/failure",
+        },
+        b"x",
+        now=time.time(),
+    )
+    deliveries.publish(message)
+    monkeypatch.setattr(delivery, "HELD_BYTES", 0)
+    await _until(lambda: bool(destination.at("/callback/failure")))
+    assert destination.at("/callback") == []
+
+
+def test_a_full_queue_says_so(queue: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "HELD_BYTES", 0)
+    answer = queue.post("/v2/publish/http://127.0.0.1:1/", content="x")
+    assert answer.status_code == 429
+    assert "later" in answer.json()["error"]
+    batch = queue.post("/v2/batch", json=[{"destination": "http://127.0.0.1:1/"}])
+    assert "later" in batch.json()[0]["error"]
+
+
+def test_a_start_that_finds_the_queue_full_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_service(settings_for()) as service:
+        monkeypatch.setattr(delivery, "HELD_BYTES", 0)
+        answer = service.client.http.post("/api/tasks/start", json={"prompt": "Hi."})
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        monkeypatch.undo()
+        service.client.wait_for(service.client.start(), "completed")
+
+
+def test_a_batch_is_bounded(queue: httpx.Client) -> None:
+    answer = queue.post("/v2/batch", json=[{}] * (bounds.BATCH_LIMIT + 1))
+    assert answer.status_code == 400
+    assert str(bounds.BATCH_LIMIT) in answer.json()["error"]
+    assert len(queue.post("/v2/batch", json=[{}] * bounds.BATCH_LIMIT).json()) == bounds.BATCH_LIMIT
+
+
+def test_a_callback_has_no_callback(queue: httpx.Client, destination: Destination) -> None:
+    """Each would hold the one before it in base64: a third more with each of them."""
+    queue.post(
+        f"/v2/publish/{destination.url}/x",
+        headers={
+            "Upstash-Callback": f"{destination.url}/callback/1",
+            "Upstash-Callback-Callback": f"{destination.url}/callback/2",
+            "Upstash-Callback-Failure-Callback": f"{destination.url}/callback/3",
+            "Upstash-Callback-Forward-X-Call": "c",
+        },
+    )
+    (first,) = eventually(lambda: destination.at("/callback/1"))
+    assert first.headers["x-call"] == "c"
+    queue.post(f"/v2/publish/{destination.url}/after")
+    eventually(lambda: destination.at("/after"))
+    assert destination.at("/callback/2") == destination.at("/callback/3") == []
+
+
+def test_a_number_too_long_to_be_one_is_refused(queue: httpx.Client) -> None:
+    for name in ("Upstash-Not-Before", "Upstash-Retries"):
+        answer = queue.post("/v2/publish/http://127.0.0.1:1/", headers={name: "9" * 5_000})
+        assert answer.status_code == 400, name
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.01)

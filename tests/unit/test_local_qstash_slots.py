@@ -1,0 +1,58 @@
+"""The slots of queues and flows: a name without a message is forgotten."""
+
+import asyncio
+
+import pytest
+
+from entrypoints.local_qstash import bounds, slots
+from entrypoints.local_qstash.slots import Slots
+
+
+async def test_a_name_that_nobody_waits_for_is_forgotten() -> None:
+    queues = Slots()
+    async with queues.hold("queue:a", 1):
+        waiting = asyncio.create_task(_held(queues, "queue:a"))
+        await asyncio.sleep(0)
+        assert len(queues) == 1
+    await waiting
+    assert len(queues) == 0
+
+
+async def test_so_is_one_whose_holder_was_cancelled() -> None:
+    queues = Slots()
+    async with queues.hold("queue:a", 1):
+        waiting = asyncio.create_task(_held(queues, "queue:a"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert len(queues) == 1
+    assert len(queues) == 0
+
+
+async def test_a_rate_is_kept_until_its_period_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(slots, "monotonic", lambda: now)
+    flows = Slots()
+    await _held(flows, "flow:a", rate=1, period=60.0)
+    assert len(flows) == 1
+    second = asyncio.create_task(_held(flows, "flow:a", rate=1, period=60.0))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not second.done(), "one each minute"
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    now += 61.0
+    await _held(flows, "flow:b")
+    assert len(flows) == 0
+
+
+async def test_idle_flows_are_bounded() -> None:
+    flows = Slots()
+    for number in range(bounds.IDLE_FLOWS + 5):
+        await _held(flows, f"flow:{number}", rate=1, period=86_400.0)
+    assert len(flows) == bounds.IDLE_FLOWS
+
+
+async def _held(slots: Slots, name: str, rate: int | None = None, period: float = 1.0) -> None:
+    async with slots.hold(name, 1, rate, period):
+        await asyncio.sleep(0)
