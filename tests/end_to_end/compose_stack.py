@@ -3,6 +3,7 @@
 Not among the tests of `make test`, since it builds images and pulls others: `make test-compose`.
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -23,6 +24,8 @@ from tests.running import Client, Seen, eventually, follow
 ROOT = Path(__file__).parents[2]
 PROJECT = "longtask-test"
 INSTANCES = 3
+STARTS = 30
+"""What one address may start in a minute."""
 
 
 def _run(*words: str, **environment: str) -> str:
@@ -94,6 +97,8 @@ def stack() -> Iterator[Stack]:
         # Slow enough that no task ends within the grace of an instance that is told to stop.
         "LONGTASK_DEMO_SPEED": "12",
         "OPENAI_API_KEY": "",
+        # Far more than the tests start in a minute.
+        "LONGTASK_ADDRESS_LIMITS": f"starts={STARTS}",
     }
     client = Client(f"http://127.0.0.1:{port}")
     stack = Stack(client, _compose_command(), environment)
@@ -176,6 +181,93 @@ def test_redis_starts_again_under_a_task(stack: Stack) -> None:
     _run("docker", "restart", "--time", "5", *stack.containers("redis"))
     thread.join(60)
     assert _whole(stack, task_id, seen)[-1] == "completed"
+
+
+# Calls from inside the stack's network: each line of the answer is a status.
+CALLS = """
+import sys, urllib.error, urllib.request
+url, count, names, body, method = sys.argv[1:]
+for number in range(int(count)):
+    headers = {"Content-Type": "application/json", "Host": "localhost"}
+    headers |= {name: f"203.0.113.{number}" for name in names.split(",") if name}
+    data = body.encode() if method == "POST" else None
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        print(urllib.request.urlopen(request, timeout=20).status)
+    except urllib.error.HTTPError as error:
+        print(error.code)
+"""
+
+
+def _inside(
+    stack: Stack, url: str, count: int = 1, names: str = "", body: str = "{}", method: str = "POST"
+) -> list[int]:
+    """What a client in the stack's network is answered. The headers of these names say that it is
+    another one each time."""
+    container = stack.containers("app")[0]
+    command = ["docker", "exec", container, "python3", "-c", CALLS]
+    return [
+        int(each) for each in _ask(*command, url, str(count), names, body, method).stdout.split()
+    ]
+
+
+@pytest.mark.parametrize("url", ["http://app:8000", "http://proxy:8000"])
+def test_a_client_inside_the_network_cannot_choose_its_address(stack: Stack, url: str) -> None:
+    statuses = _inside(
+        stack,
+        f"{url}/api/tasks/start",
+        2 * STARTS + 1,
+        "X-Forwarded-For,Forwarded,X-Real-Ip",
+        json.dumps({"prompt": "Hi.", "maxTokens": 1}),
+    )
+    # A minute may have ended in between.
+    assert 429 in statuses
+    assert set(statuses) <= {202, 429}
+    assert statuses.count(202) <= 2 * STARTS
+
+
+PATHS = [
+    "/api/qstash/webhook",
+    "/api/qstash/failure",
+    "/api/qstash/webhook?a=b",
+    "/api/%71stash/webhook",
+    "//api//qstash/webhook",
+    "/x/../api/qstash/webhook",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_delivery_is_taken_at_the_published_port(stack: Stack, path: str) -> None:
+    port = int(stack.environment["LONGTASK_PORT"])
+    for method in ("POST", "GET", "PUT"):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request(method, path, b"{}")  # written as it is here, unlike httpx
+        answer = connection.getresponse()
+        assert answer.status in (403, 404), (method, path)
+        assert b"bad-signature" not in answer.read()
+        connection.close()
+
+
+def test_deliveries_come_through_a_port_that_is_not_published(stack: Stack) -> None:
+    assert _inside(stack, "http://proxy:8001/api/qstash/webhook") == [401]  # it wants a signature
+    for path in ("/api/tasks/start", "/metrics", "/"):
+        assert _inside(stack, f"http://proxy:8001{path}") == [404]
+    (proxy,) = stack.containers("proxy")
+    published = _inspect(proxy)["NetworkSettings"]["Ports"]
+    bound = {port: each for port, each in published.items() if each}
+    port = stack.environment["LONGTASK_PORT"]
+    assert bound == {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}
+    task_id, thread, seen = _begun(stack)
+    thread.join(60)
+    assert _whole(stack, task_id, seen)[-1] == "completed"
+
+
+def test_the_doctor_calls_its_keys_what_they_are(stack: Stack) -> None:
+    container = stack.containers("app")[0]
+    said = _run("docker", "exec", container, "longtask", "doctor")
+    assert "warn queue: QSTASH_TOKEN, QSTASH_CURRENT_SIGNING_KEY, QSTASH_NEXT_SIGNING_KEY" in said
+    assert "ok   address: http://proxy:8001" in said
+    assert "fail" not in said
 
 
 def test_the_stack_stops_and_starts_and_still_knows_its_tasks(stack: Stack) -> None:

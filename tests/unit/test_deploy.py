@@ -1,14 +1,20 @@
-"""The files in deploy/: they name figures that the service has, and nothing else."""
+"""The files in deploy/, and the compose stack: the figures that they name exist, and the doors that
+they should keep closed are."""
 
 import json
 import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from adapters.prometheus import Metrics
+from adapters.qstash import DEVELOPMENT
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
 
 
 def names() -> set[str]:
@@ -35,3 +41,58 @@ def test_the_dashboard_shows_every_figure() -> None:
     kinds = {re.sub(r"_(bucket|sum|count)$", "", name) for name in names()}
     assert {each for each in kinds if each not in shown} <= {"longtask_cancels_total"}
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+@pytest.fixture(scope="module")
+def stack() -> Any:
+    """docker-compose.yml, with the default of each variable."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    return yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))
+
+
+def sections(text: str) -> dict[str, str]:
+    """Those of haproxy.cfg, by their first lines."""
+    parts = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)
+    return {part.partition("\n")[0]: part for part in parts}
+
+
+def test_the_stack_is_published_on_loopback_only(stack: Any) -> None:
+    published = [
+        (name, port) for name, each in stack["services"].items() for port in each.get("ports", [])
+    ]
+    assert published == [("proxy", "127.0.0.1:8000:8000")]
+
+
+def test_the_stack_trusts_its_own_proxy_only(stack: Any) -> None:
+    address = ip_address(stack["services"]["app"]["environment"]["LONGTASK_TRUSTED_PROXIES"])
+    proxy = stack["services"]["proxy"]["networks"]["default"]["ipv4_address"]
+    assert str(address) == proxy
+    (network,) = stack["networks"]["default"]["ipam"]["config"]
+    assert address in ip_network(network["subnet"])
+    # No other container is given the address, not even while the proxy is away.
+    assert address not in ip_network(network["ip_range"])
+    assert ip_network(network["ip_range"]).subnet_of(ip_network(network["subnet"]))  # type: ignore[arg-type]
+    others = [each for name, each in stack["services"].items() if name != "proxy"]
+    assert all("networks" not in each for each in others)
+
+
+def test_the_stacks_proxy_believes_no_client(stack: Any) -> None:
+    backend = sections((DEPLOY / "haproxy.cfg").read_text())["backend app"]
+    assert "http-request set-header X-Forwarded-For %[src]\n" in backend
+    assert "http-request set-header X-Forwarded-Proto http\n" in backend
+
+
+def test_deliveries_have_a_port_of_their_own_that_is_not_published(stack: Any) -> None:
+    assert stack["services"]["app"]["environment"]["BASE_URL"] == "http://proxy:8001"
+    parts = sections((DEPLOY / "haproxy.cfg").read_text())
+    assert "bind :8000\n" in parts["frontend public"]
+    assert re.search(r"http-request deny .* qstash }", parts["frontend public"])
+    assert "bind :8001\n" in parts["frontend deliveries"]
+
+
+def test_the_stack_says_that_it_is_one_for_development(stack: Any) -> None:
+    app = stack["services"]["app"]["environment"]
+    assert app["LONGTASK_ALLOW_DEVELOPMENT_KEYS"] == "true"
+    assert app["QSTASH_TOKEN"] == DEVELOPMENT.token
+    assert app["QSTASH_CURRENT_SIGNING_KEY"] == DEVELOPMENT.current_key
+    assert app["QSTASH_NEXT_SIGNING_KEY"] == DEVELOPMENT.next_key
