@@ -8,7 +8,7 @@ import asyncio
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 class Script:
     """One answer. `steps` are bytes to send, seconds to pause, or a gate to wait at."""
 
-    steps: Sequence["bytes | float | Gate"] = ()
+    steps: Iterable["bytes | float | Gate"] = ()
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False

@@ -57,22 +57,35 @@ class QueueRefused(Exception):
 
 
 class ModelUnavailable(Exception):
-    """Raised for a fault of the model that may pass. The same request may succeed later."""
+    """Raised for a fault of the model that may pass. The same request may succeed later.
 
-    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+    `unbilled`: the model's server refused the request before it did any work for it, or was never
+    connected to, so that the request has cost nothing."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        unbilled: bool = False,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.unbilled = unbilled
 
 
 class ModelRefused(Exception):
-    """Raised for a fault that trying again cannot mend: a wrong key, an unknown model, a quota."""
+    """Raised for a fault that trying again cannot mend: a wrong key, an unknown model, a quota.
+    `unbilled` as in ModelUnavailable."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, unbilled: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.unbilled = unbilled
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +360,8 @@ class Allowances(Protocol):
 
     async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
         """Add `amount` to what the account used, unless that would be more than `limit`; in one
-        step. Its window of so many seconds begins with the first use."""
+        step. Its window of so many seconds begins with the first use. Raises ValueError for a
+        negative amount: what is used never becomes less within a window."""
         ...
 
     async def hold(self, account: str, holder: str, limit: int, ttl: float) -> bool:
@@ -376,9 +390,11 @@ class LanguageModel(Protocol):
     def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
         """The answer piece by piece, then exactly one Finished as the last item. A piece is what
         the model has said since it was last asked: what comes in between waits, in bounded memory,
-        and is the next one. Raises ModelUnavailable or ModelRefused, also in mid-stream, after what
-        was said before. Closing the generator closes the connection, so that no further tokens are
-        paid for."""
+        and is the next one. An empty text is no part of the answer but a sign that the model works:
+        it reasons or calls a tool. Whatever else its server sends (comments, empty deltas) yields
+        nothing. Raises ModelUnavailable or ModelRefused, also in mid-stream, after what was said
+        before; their `unbilled` says that the request has cost nothing. Closing the generator
+        closes the connection, so that no further tokens are paid for."""
         ...
 
 

@@ -126,7 +126,7 @@ def _model(settings: Settings) -> LanguageModel:
         # Servers that want no key are still sent one, since the SDK insists.
         api_key=key.get_secret_value() if key else "none",
         base_url=settings.openai_base_url,
-        silence=settings.model_silence,
+        read_timeout=settings.model_silence,
     )
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
-from application.ports import Finished, LanguageModel, ModelUnavailable
+from application.ports import Finished, LanguageModel, ModelRefused, ModelUnavailable
 from domain.task import TaskRequest
-from tests.upstream import Gate, Script, Upstream, answer, piece
+from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
 
 WORDS = ["One", " two", " three", "."]
 
@@ -24,7 +24,7 @@ async def model(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIter
         yield DemoModel(tokens_per_second=0)
         return
     upstream.then(Script(answer(*WORDS)))
-    opened = OpenAIModel("key", upstream.url, silence=5.0)
+    opened = OpenAIModel("key", upstream.url, read_timeout=5.0)
     yield opened
     await opened.aclose()
 
@@ -37,7 +37,7 @@ async def test_pieces_and_then_one_end(model: LanguageModel) -> None:
     assert finished.model
     assert finished.usage is not None
     assert finished.usage.total_tokens >= finished.usage.completion_tokens > 0
-    assert len(items) > 1
+    assert items
     assert all(isinstance(item, str) and item for item in items)
 
 
@@ -52,7 +52,7 @@ async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
 async def test_what_is_said_meanwhile_is_one_piece(upstream: Upstream) -> None:
     begin, all_said = Gate(), Gate()
     upstream.then(Script([piece("a"), begin, piece("b"), piece("c"), piece("d"), all_said]))
-    model = OpenAIModel("key", upstream.url, silence=5.0)
+    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
     stream = model.stream(_request())
     assert await anext(stream) == "a"
     begin.open()
@@ -66,7 +66,7 @@ async def test_what_is_said_meanwhile_is_one_piece(upstream: Upstream) -> None:
 
 async def test_leaving_closes_the_connection(upstream: Upstream) -> None:
     upstream.then(Script([piece("a"), Gate()]))
-    model = OpenAIModel("key", upstream.url, silence=5.0)
+    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
     stream = model.stream(_request())
     await anext(stream)
     await stream.aclose()
@@ -76,20 +76,83 @@ async def test_leaving_closes_the_connection(upstream: Upstream) -> None:
 
 async def test_silence_of_the_server_is_a_passing_fault(upstream: Upstream) -> None:
     upstream.then(Script([piece("a"), Gate()]))
-    model = OpenAIModel("key", upstream.url, silence=0.1)
+    model = OpenAIModel("key", upstream.url, read_timeout=0.1)
     stream = model.stream(_request())
     assert await anext(stream) == "a"
     with pytest.raises(ModelUnavailable) as lost:
         await anext(stream)
     assert lost.value.code == "model_timeout"
+    assert not lost.value.unbilled
+    await model.aclose()
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "reasoning_details"])
+async def test_that_the_model_works_is_an_empty_text(upstream: Upstream, name: str) -> None:
+    said = {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}.get(name, "hm")
+    gates = [Gate(), Gate(), Gate()]
+    upstream.then(
+        Script(
+            [
+                *(event({"choices": [{"delta": {name: said}}]}), gates[0]),
+                *(event({"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]}), gates[1]),
+                *(piece("a"), gates[2], finish(), DONE),
+            ]
+        )
+    )
+    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
+    items = []
+    async for item in model.stream(_request()):
+        items.append(item)
+        if gates:
+            gates.pop(0).open()
+    assert items == ["", "", "a", Finished("stop", "test-model", None)]
+    await model.aclose()
+
+
+async def test_what_is_no_sign_of_work_yields_nothing(upstream: Upstream) -> None:
+    empty = [
+        {"content": ""},
+        {"role": "assistant", "content": None},
+        {"reasoning_content": "", "reasoning": None, "reasoning_details": [], "tool_calls": []},
+    ]
+    idle = [b": ping\n\n", b"\n", *(event({"choices": [{"delta": each}]}) for each in empty)]
+    idle.append(event({"choices": [], "usage": None}))
+    upstream.then(Script([*(step for each in idle for step in (each, 0.02)), finish(), DONE]))
+    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
+    assert [item async for item in model.stream(_request())] == [Finished("stop", "m", None)]
+    await model.aclose()
+
+
+@pytest.mark.parametrize(
+    ("script", "unbilled"),
+    [
+        (refusal(429), True),
+        (refusal(401), True),
+        (refusal(503), True),
+        (Script([event({"error": {"type": "rate_limit_error"}})]), True),
+        (Script([event({"error": {"type": "server_error"}})]), False),
+        (Script([], cut=True), False),
+        (Script([finish(), b"data: [\n\n"]), False),
+    ],
+)
+async def test_a_fault_says_whether_it_came_before_any_work(
+    upstream: Upstream, script: Script, unbilled: bool
+) -> None:
+    upstream.then(script)
+    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
+    with pytest.raises((ModelUnavailable, ModelRefused)) as fault:
+        await anext(model.stream(_request()))
+    assert isinstance(fault.value, ModelRefused | ModelUnavailable)
+    assert fault.value.unbilled is unbilled
     await model.aclose()
 
 
 async def test_a_server_that_is_not_there_is_a_passing_fault() -> None:
-    model = OpenAIModel("key", "http://127.0.0.1:1/v1", silence=1.0)
+    model = OpenAIModel("key", "http://127.0.0.1:1/v1", read_timeout=1.0)
     with pytest.raises(ModelUnavailable) as lost:
         await anext(model.stream(_request()))
     assert lost.value.code == "model_unreachable"
+    assert lost.value.unbilled
     await model.aclose()
 
 

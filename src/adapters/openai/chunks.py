@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.openai.errors import classify_reported
+from adapters.openai.errors import ModelFault, classify_reported, unreadable
 from application.ports import Finished, ModelRefused, ModelUnavailable
 from domain.events import Usage
 
@@ -17,9 +17,30 @@ EVENT_LIMIT = 8 * 1024 * 1024
 """Bytes that one unfinished event may take before the answer counts as broken."""
 
 
+COUNT_LIMIT = 2**53
+"""Tokens above which a count is none: JSON's integers are exact up to here (RFC 8259, 6)."""
+
+_NOTHING = msgspec.Raw(b"")
+
+
 class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
+    # Not carried, so not decoded: only whether there is anything counts. Chat completions have
+    # tool_calls; for reasoning there are the names of DeepSeek, vLLM and OpenRouter.
+    tool_calls: msgspec.Raw = _NOTHING
+    reasoning_content: msgspec.Raw = _NOTHING
+    reasoning: msgspec.Raw = _NOTHING
+    reasoning_details: msgspec.Raw = _NOTHING
+
+    @property
+    def works(self) -> bool:
+        """Whether the model says something that is no text."""
+        said = (self.tool_calls, self.reasoning_content, self.reasoning, self.reasoning_details)
+        return any(bytes(each) not in _EMPTY for each in said)
+
+
+_EMPTY = {b"", b"null", b'""', b"[]", b"{}"}
 
 
 class _Choice(msgspec.Struct):
@@ -27,16 +48,10 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
-
-
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     model: str | None = None
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
 
 
@@ -49,10 +64,12 @@ class ChunkStream:
     def __init__(self, model: str) -> None:
         self.done = False
         """Whether nothing more will come: the server said so, or what it said is a fault."""
+        self.worked = False
+        """Whether what was fed last holds reasoning or a tool call."""
         self._model = model
         self._reason: str | None = None
         self._usage: Usage | None = None
-        self._fault: ModelUnavailable | ModelRefused | None = None
+        self._fault: ModelFault | None = None
         self._rest = b""
 
     def feed(self, data: bytes) -> str:
@@ -63,12 +80,13 @@ class ChunkStream:
             # A carriage return at the cut may be half of a line ending: it waits for the rest.
             held = b"\r" if data[-1:] == b"\r" else b""
             data = data.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        self.worked = False
         *events, rest = data.split(b"\n\n")
         self._rest = rest + held
         texts: list[str] = []
         try:
             if len(self._rest) > EVENT_LIMIT:
-                raise _broken()
+                raise unreadable()
             for event in events:
                 plain = event.startswith(b"data:") and b"\n" not in event
                 payload = event[5:] if plain else _payload(event)
@@ -94,18 +112,20 @@ class ChunkStream:
     def _take(self, payload: bytes, texts: list[str]) -> None:
         try:
             chunk = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _broken() from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise unreadable() from None
         if chunk.error is not None:
             raise classify_reported(chunk.error)
         if chunk.model:
             self._model = chunk.model
         if chunk.usage is not None:
-            usage = chunk.usage
-            self._usage = Usage(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+            self._usage = _usage(chunk.usage)
         for choice in chunk.choices or ():
-            if choice.delta is not None and (text := choice.delta.content or choice.delta.refusal):
-                texts.append(text)
+            if choice.delta is not None:
+                if text := choice.delta.content or choice.delta.refusal:
+                    texts.append(text)
+                elif choice.delta.works:
+                    self.worked = True
             if choice.finish_reason is not None:
                 self._reason = choice.finish_reason
 
@@ -116,5 +136,17 @@ def _payload(event: bytes) -> bytes:
     return b"\n".join([line[5:] for line in lines if line.startswith(b"data:")])
 
 
-def _broken() -> ModelUnavailable:
-    return ModelUnavailable("invalid_response", "The model's answer could not be read.")
+def _usage(told: Any) -> Usage | None:
+    """The counts, or None if one of them cannot be: it is no whole number, negative or absurdly
+    large. A server that counts nothing sends noughts."""
+    if not isinstance(told, dict):
+        return None
+    prompt, completion = told.get("prompt_tokens", 0), told.get("completion_tokens", 0)
+    if not (_is_count(prompt) and _is_count(completion)):
+        return None
+    total = told.get("total_tokens", prompt + completion)
+    return Usage(prompt, completion, total) if _is_count(total) and total > 0 else None
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= COUNT_LIMIT

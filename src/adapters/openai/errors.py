@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import aiohttp
+import httpx2
 import openai
 
 from application.ports import ModelRefused, ModelUnavailable
@@ -32,6 +34,7 @@ _PASSING = {
     "model_timeout": "The model's server did not answer in time.",
     "model_error": "The model's server failed.",
     "connection_lost": "The connection to the model's server broke.",
+    "invalid_response": "The model's answer could not be read.",
 }
 # What the provider calls a fault, by its `code` or its `type`, and what we call it.
 _NAMES = {
@@ -62,6 +65,8 @@ _STATUSES = {
     422: "invalid_request",
     429: "rate_limited",
 }
+# What a server reports instead of beginning to work, also inside a stream.
+_BEFORE_WORK = {*_REFUSALS, "rate_limited"} - {"content_refused"}
 _QUOTED = {"invalid_request", "model_not_found", "context_length_exceeded"}
 _QUOTE_LIMIT = 300
 
@@ -70,52 +75,81 @@ ModelFault = ModelRefused | ModelUnavailable
 
 def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
     """A fault that the client raised, most of them for the first answer."""
-    if isinstance(error, openai.APITimeoutError):
-        return _fault("model_timeout" if _timed_out(error) else "model_unreachable")
     if isinstance(error, openai.APIStatusError):
         status = error.status_code
         by_status = _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
         code = by_status
         # A status above 499 is the server's own confession; below, the body knows better.
         if status < 500:
-            named = _NAMES.get(error.code or "") or _NAMES.get(error.type or "")
+            named = _named(error.code, error.type)
             if named is not None and named != "invalid_request":
                 code = named
-        quote = ""
-        if code in _QUOTED and isinstance(error.body, Mapping):
-            quote = str(error.body.get("message") or "").replace(api_key, "***")[:_QUOTE_LIMIT]
-        return _fault(code, quote, _retry_after(error.response.headers))
+        quote = _quote(error.body, api_key) if code in _QUOTED else ""
+        return _fault(code, quote, _retry_after(error.response.headers), unbilled=True)
+    if _is_caused_by(error, httpx2.DecodingError):
+        return unreadable()
+    never_connected = _is_caused_by(
+        error, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError
+    )
+    if isinstance(error, openai.APITimeoutError):
+        # The client takes every fault of a connection of aiohttp's for a time-out.
+        code = "model_timeout" if _is_caused_by(error, TimeoutError) else "model_unreachable"
+        return _fault(code, unbilled=never_connected)
     if isinstance(error, openai.APIConnectionError):
-        return _fault("model_unreachable")
+        return _fault("model_unreachable", unbilled=never_connected)
     return _fault("model_error")
 
 
 def classify_broken(error: Exception) -> ModelFault:
-    """A fault of the connection while the answer was streaming."""
-    return _fault("model_timeout" if _timed_out(error) else "connection_lost")
-
-
-def _timed_out(error: BaseException | None) -> bool:
-    """The client takes every fault of a connection of aiohttp's for a time-out: what lies behind
-    tells."""
-    while error is not None and not isinstance(error, TimeoutError):
-        error = error.__cause__
-    return error is not None
+    """A fault of the connection while the answer was streaming, or a response that is not HTTP."""
+    if _is_caused_by(error, TimeoutError):
+        return _fault("model_timeout")
+    if _is_caused_by(error, httpx2.DecodingError, aiohttp.ClientResponseError, ValueError):
+        return unreadable()
+    return _fault("connection_lost")
 
 
 def classify_reported(error: Any) -> ModelFault:
     """An error object inside a stream that had begun well."""
-    named = None
-    if isinstance(error, Mapping):
-        named = _NAMES.get(str(error.get("code"))) or _NAMES.get(str(error.get("type")))
-    return _fault(named or "model_error")
+    code = _named(error.get("code"), error.get("type")) if isinstance(error, Mapping) else None
+    return _fault(code or "model_error", unbilled=code in _BEFORE_WORK)
 
 
-def _fault(code: str, quote: str = "", retry_after: float | None = None) -> ModelFault:
+def unreadable() -> ModelFault:
+    """The fault for what is not the format that was asked for."""
+    return _fault("invalid_response")
+
+
+def _is_caused_by(error: BaseException | None, *kinds: type[BaseException]) -> bool:
+    """Whether the error or one that lies behind it is of these kinds."""
+    while error is not None and not isinstance(error, kinds):
+        error = error.__cause__
+    return error is not None
+
+
+def _named(*words: object) -> str | None:
+    """Our code for the first word that is known. A server may send anything in its place."""
+    return next((_NAMES[each] for each in words if isinstance(each, str) and each in _NAMES), None)
+
+
+def _quote(body: object, api_key: str) -> str:
+    """What an error object says, shortened, without the key and what is no Unicode text."""
+    message = body.get("message") if isinstance(body, Mapping) else None
+    if not isinstance(message, str):
+        return ""
+    text = message.replace(api_key, "***")[:_QUOTE_LIMIT]
+    return text.encode(errors="replace").decode()
+
+
+def _fault(
+    code: str, quote: str = "", retry_after: float | None = None, *, unbilled: bool = False
+) -> ModelFault:
     if code in _PASSING:
-        return ModelUnavailable(code, _PASSING[code], retry_after)
+        return ModelUnavailable(code, _PASSING[code], retry_after, unbilled=unbilled)
     message = _REFUSALS[code]
-    return ModelRefused(code, f"{message} It said: {quote}" if quote else message)
+    if quote:
+        message = f"{message} It said: {quote}"
+    return ModelRefused(code, message, unbilled=unbilled)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -124,7 +158,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     if milliseconds is not None:
         return milliseconds / 1000
     value = headers.get("retry-after", "")
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     return _number(value)
 

@@ -7,11 +7,14 @@ for nothing.
 """
 
 from collections.abc import AsyncGenerator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 
+from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error
 from application.ports import Finished
@@ -33,16 +36,20 @@ _UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter
 
 
 class OpenAIModel:
-    def __init__(self, api_key: str, base_url: str | None, silence: float) -> None:
-        """`silence`: seconds without a byte after which the model counts as unreachable."""
+    def __init__(self, api_key: str, base_url: str | None, read_timeout: float) -> None:
+        """`read_timeout`: seconds that each read of the connection may take."""
         self._client = openai.AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
-            timeout=httpx2.Timeout(silence, connect=CONNECT_TIMEOUT),
+            timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
+            default_headers={"Accept-Encoding": "identity"},
             # A third of the work of the client's own transport for each read.
             http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=CONNECTIONS)
+                limits=httpx2.Limits(max_connections=CONNECTIONS),
+                event_hooks={"response": [bound_body]},
+                # No cookie is kept: the client would hold all that it is ever sent.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             ),
         )
         self._api_key = api_key
@@ -60,7 +67,8 @@ class OpenAIModel:
                 ) as response:
                     chunks = ChunkStream(request.model)
                     async for data in response.iter_bytes():
-                        if text := chunks.feed(data):
+                        text = chunks.feed(data)
+                        if text or chunks.worked:
                             yield text
                         if chunks.done:
                             break
@@ -68,13 +76,19 @@ class OpenAIModel:
                     return
             except openai.BadRequestError as error:
                 wanted = error.param
-                known = wanted in _REPLACEMENTS and wanted not in refused
-                if wanted is None or not known or error.code not in _UNSUPPORTED:
+                if (
+                    not isinstance(wanted, str)  # the server may send anything for it
+                    or wanted not in _REPLACEMENTS
+                    or wanted in refused
+                    or str(error.code) not in _UNSUPPORTED
+                ):
                     raise classify_error(error, self._api_key) from error
                 self._refused[request.model] = refused | {wanted}
             except openai.OpenAIError as error:
                 raise classify_error(error, self._api_key) from error
-            except (httpx2.HTTPError, httpx2.StreamError) as error:
+            except (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, ValueError) as error:
+                # The client lets aiohttp's errors for what is not HTTP pass as they are, and those
+                # of Python's for an address that is none.
                 raise classify_broken(error) from error
 
 

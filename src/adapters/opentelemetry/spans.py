@@ -58,7 +58,7 @@ class TracedModel(_Traced[LanguageModel]):
         try:
             async with aclosing(self._inner.stream(request)) as items:
                 async for item in items:
-                    if not begun:
+                    if not begun and item:  # an empty text is no token
                         begun = True
                         span.add_event("first token")
                     if isinstance(item, Finished):

@@ -87,7 +87,7 @@ class MeasuredModel(_Measured[LanguageModel]):
         try:
             async with aclosing(self._inner.stream(request)) as items:
                 async for item in items:
-                    if not first:
+                    if not first and item:  # an empty text is no token
                         first = time.perf_counter()
                         self._metrics.first_token_seconds.observe(first - began)
                     if isinstance(item, Finished):

@@ -1,0 +1,72 @@
+"""What a model's server may put into a chunk to break its reader: depth, counts that are none."""
+
+import pytest
+
+from adapters.openai.chunks import COUNT_LIMIT, ChunkStream
+from application.ports import ModelRefused, ModelUnavailable
+from domain.events import Usage
+from tests.upstream import DONE, event, finish, piece
+
+PLACES = {
+    "a field that is not read": b'{"x":%b}',
+    "a field of a delta that is not read": b'{"choices":[{"delta":{"x":%b}}]}',
+    "choices": b'{"choices":%b}',
+    "content": b'{"choices":[{"delta":{"content":%b}}]}',
+    "reasoning": b'{"choices":[{"delta":{"reasoning_details":%b}}]}',
+    "tool calls": b'{"choices":[{"delta":{"tool_calls":%b}}]}',
+    "usage": b'{"usage":%b}',
+    "a count": b'{"usage":{"total_tokens":%b}}',
+    "an error": b'{"error":%b}',
+    "the code of an error": b'{"error":{"code":%b}}',
+    "the type of an error": b'{"error":{"type":%b}}',
+}
+SHAPES = {"lists": (b"[", b"]", b""), "objects": (b'{"a":', b"}", b"1"), "open": (b"[", b"", b"")}
+
+
+@pytest.mark.parametrize("depth", [100, 800, 1_000, 2_000, 100_000])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("place", PLACES)
+def test_depth_is_a_fault_of_the_model_or_none(place: str, shape: str, depth: int) -> None:
+    begin, end, inmost = SHAPES[shape]
+    nested = begin * depth + inmost + end * depth
+    chunks = ChunkStream("m")
+    assert chunks.feed(piece("a") + b"data: %b\n\n" % (PLACES[place] % nested)) == "a"
+    chunks.feed(finish() + DONE)
+    fault = _fault(chunks)
+    assert fault in ("invalid_response", "model_error") or (fault is None and depth < 2_000)
+
+
+def _fault(chunks: ChunkStream) -> str | None:
+    try:
+        chunks.finished()
+    except (ModelUnavailable, ModelRefused) as fault:
+        return fault.code
+    return None
+
+
+COUNTS = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+def _usage(told: object) -> Usage | None:
+    chunks = ChunkStream("m")
+    chunks.feed(finish() + event({"choices": [], "usage": told}) + DONE)
+    return chunks.finished().usage
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize(
+    "count", [-1, -(10**30), COUNT_LIMIT + 1, 10**30, None, "8", 8.5, True, [], {}, [8]]
+)
+def test_a_count_that_cannot_be_is_left_out(name: str, count: object) -> None:
+    assert _usage({**COUNTS, name: count}) is None
+
+
+@pytest.mark.parametrize("told", [[], "8", 8, {}, dict.fromkeys(COUNTS, 0), None])
+def test_usage_that_counts_nothing_is_none(told: object) -> None:
+    assert _usage(told) is None
+
+
+def test_counts_that_are_left_away_follow_from_the_others() -> None:
+    assert _usage(COUNTS) == Usage(3, 5, 8)
+    assert _usage({"prompt_tokens": 3, "completion_tokens": 5}) == Usage(3, 5, 8)
+    assert _usage({**COUNTS, "total_tokens": COUNT_LIMIT}) == Usage(3, 5, COUNT_LIMIT)
