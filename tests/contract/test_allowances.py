@@ -43,6 +43,14 @@ async def test_nothing_spent_is_a_question(allowances: Allowances, account: str)
     assert asked.used == 7
 
 
+async def test_a_negative_amount_is_refused(allowances: Allowances, account: str) -> None:
+    await allowances.spend(account, 5, 10, 60.0)
+    for limit in (10, None):
+        with pytest.raises(ValueError, match="negative"):
+            await allowances.spend(account, -3, limit, 60.0)
+    assert (await allowances.spend(account, 0, None, 60.0)).used == 5
+
+
 async def test_without_a_limit_everything_is_counted(allowances: Allowances, account: str) -> None:
     await allowances.spend(account, 1_000_000, None, 60.0)
     assert (await allowances.spend(account, 1_000_000, None, 60.0)).used == 2_000_000

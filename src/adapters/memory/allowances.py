@@ -19,6 +19,8 @@ class MemoryAllowances:
         self._held: dict[str, dict[str, float]] = {}
 
     async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
+        if amount < 0:
+            raise ValueError("a negative amount")
         now = self._elapsed()
         self._forget(now)
         used, until = self._used.get(account, (0, 0.0))

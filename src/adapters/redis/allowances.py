@@ -16,6 +16,8 @@ class RedisAllowances:
         self._postpone = Script(connection, "postpone")
 
     async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
+        if amount < 0:
+            raise ValueError("a negative amount")
         granted, used, left = await self._spend(
             [allowance_key(account)],
             [amount, -1 if limit is None else limit, round(window * 1000)],
