@@ -26,6 +26,7 @@ from adapters.redis import (
     parse_address,
 )
 from application.admission import Admission
+from application.attempt import AttemptBounds
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.idempotency import IdempotencyKeys
@@ -126,7 +127,7 @@ def _model(settings: Settings) -> LanguageModel:
         # Servers that want no key are still sent one, since the SDK insists.
         api_key=key.get_secret_value() if key else "none",
         base_url=settings.openai_base_url,
-        read_timeout=settings.model_silence,
+        read_timeout=settings.model_read_timeout,
     )
 
 
@@ -246,10 +247,15 @@ class Container(containers.DeclarativeContainer):
         model,
         clock,
         admission,
-        lease=settings.provided.lease,
+        bounds=providers.Factory(
+            AttemptBounds,
+            lease=settings.provided.lease,
+            read_timeout=settings.provided.model_read_timeout,
+            attempt_timeout=settings.provided.attempt_timeout,
+            max_text=settings.provided.max_text,
+        ),
         grace=settings.provided.grace,
         max_running=settings.provided.max_running,
-        max_text=settings.provided.max_text,
     )
     run_directly = providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task)
     settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)

@@ -215,11 +215,18 @@ class Settings(BaseSettings):
         alias="LONGTASK_DEFAULT_MODEL",
         description="Model of a request that names none.",
     )
-    model_silence: float = Field(
-        120.0,
+    model_read_timeout: float = Field(
+        600.0,
         gt=0,
-        alias="LONGTASK_MODEL_SILENCE",
-        description="Seconds without a byte after which the model counts as unreachable.",
+        alias="LONGTASK_MODEL_READ_TIMEOUT",
+        description="Seconds without a piece of the answer (text, reasoning, tool call) after "
+        "which an attempt is lost.",
+    )
+    attempt_timeout: float = Field(
+        86_400.0,
+        gt=0,
+        alias="LONGTASK_ATTEMPT_TIMEOUT",
+        description="Seconds after which an attempt that still runs fails the task.",
     )
     demo_speed: float = Field(
         30.0,

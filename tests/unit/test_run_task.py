@@ -2,120 +2,13 @@
 into the log, and what each way of ending leads to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
 
-from adapters.memory import MemoryTaskLog
-from application.fan_out import FanOut
-from application.ports import Delivery, Finished, ModelUnavailable, StoreUnavailable
-from application.run_task import (
-    EVENT_LIMIT,
-    FULL_PAUSE,
-    Again,
-    Done,
-    Failed,
-    Full,
-    RunTask,
-    Verdict,
-)
-from domain.events import ContentAdded, Event, StatusChanged, TaskStatus, fold
-from domain.task import Attempt, Failure, Task, TaskRequest
-from entrypoints.identity import SystemClock
-from tests.contract.conftest import unlimited
-
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
-FINISHED = Finished("stop", "m-1", None)
-TASK_ID = "task_1_a"
-
-
-class DrivenModel:
-    """Says what the test puts into `words`; an exception there is raised."""
-
-    def __init__(self) -> None:
-        self.words: asyncio.Queue[str | Finished | Exception] = asyncio.Queue()
-        self.taken = 0
-        self.closed = 0
-
-    def say(self, *words: str | Finished | Exception) -> None:
-        for word in words:
-            self.words.put_nowait(word)
-
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
-        try:
-            while True:
-                word = await self.words.get()
-                self.taken += 1
-                if isinstance(word, Exception):
-                    raise word
-                yield word
-                if isinstance(word, Finished):
-                    return
-        finally:
-            self.closed += 1
-
-
-class SlowLog(MemoryTaskLog):
-    """The memory log, its appends held up while `open` is not set."""
-
-    def __init__(self, feed: FanOut) -> None:
-        super().__init__(feed, 60.0)
-        self.open = asyncio.Event()
-        self.open.set()
-        self.appending = asyncio.Event()
-        self.away = False
-        self.refused = asyncio.Event()
-
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
-        self.appending.set()
-        await self.open.wait()
-        if self.away:
-            self.refused.set()
-            raise StoreUnavailable("away")
-        return await super().append(attempt, events, lease)
-
-
-class Bench:
-    def __init__(
-        self,
-        *,
-        lease: float = 30.0,
-        grace: float = 0.0,
-        max_running: int = 10,
-        max_text: int = 1_000_000,
-    ) -> None:
-        self.feed = FanOut()
-        self.tasks = SlowLog(self.feed)
-        self.model = DrivenModel()
-        self.run = RunTask(
-            self.tasks,
-            self.feed,
-            self.model,
-            SystemClock(),
-            unlimited(self.tasks),
-            lease=lease,
-            grace=grace,
-            max_running=max_running,
-            max_text=max_text,
-        )
-
-    def deliver(self, *, max_attempts: int = 4, task_id: str = TASK_ID) -> asyncio.Task[Verdict]:
-        return asyncio.create_task(self.run(Delivery(task_id, REQUEST, 1, max_attempts)))
-
-    async def events(self) -> list[Event]:
-        return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)
-
-    async def content(self) -> list[str]:
-        return [each.text for each in await self.events() if isinstance(each, ContentAdded)]
-
-    async def until_content(self, *texts: str) -> None:
-        async with asyncio.timeout(5), self.feed.subscribe(TASK_ID) as live:
-            while True:
-                try:
-                    if await self.content() == list(texts):
-                        return
-                except Exception:
-                    await asyncio.sleep(0)
-                    continue
-                await live.receive(0.01)
+from application.attempt import EVENT_LIMIT
+from application.ports import ModelUnavailable
+from application.run_task import FULL_PAUSE, Again, Done, Failed, Full
+from domain.events import StatusChanged, TaskStatus, fold
+from domain.task import Attempt, Failure, Task
+from tests.unit.run_task_bench import FINISHED, REQUEST, TASK_ID, Bench
 
 
 async def test_idle_every_piece_is_an_event_at_once() -> None:

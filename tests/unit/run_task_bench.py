@@ -1,0 +1,117 @@
+"""RunTask beside a model that the test drives piece by piece, on the memory store."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from adapters.memory import MemoryTaskLog
+from application.admission import Admission
+from application.attempt import AttemptBounds
+from application.fan_out import FanOut
+from application.ports import Delivery, Finished, StoreUnavailable
+from application.run_task import RunTask, Verdict
+from domain.events import ContentAdded, Event
+from domain.task import Attempt, TaskRequest
+from entrypoints.identity import SystemClock
+from tests.contract.conftest import unlimited
+
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+FINISHED = Finished("stop", "m-1", None)
+TASK_ID = "task_1_a"
+OWNER = "alice"
+
+
+class DrivenModel:
+    """Says what the test puts into `words`; an exception there is raised."""
+
+    def __init__(self) -> None:
+        self.words: asyncio.Queue[str | Finished | Exception] = asyncio.Queue()
+        self.asked = 0
+        self.taken = 0
+        self.closed = 0
+
+    def say(self, *words: str | Finished | Exception) -> None:
+        for word in words:
+            self.words.put_nowait(word)
+
+    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+        self.asked += 1
+        try:
+            while True:
+                word = await self.words.get()
+                self.taken += 1
+                if isinstance(word, Exception):
+                    raise word
+                yield word
+                if isinstance(word, Finished):
+                    return
+        finally:
+            self.closed += 1
+
+
+class SlowLog(MemoryTaskLog):
+    """The memory log, its appends held up while `open` is not set."""
+
+    def __init__(self, feed: FanOut) -> None:
+        super().__init__(feed, 60.0)
+        self.open = asyncio.Event()
+        self.open.set()
+        self.appending = asyncio.Event()
+        self.away = False
+        self.refused = asyncio.Event()
+
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+        self.appending.set()
+        await self.open.wait()
+        if self.away:
+            self.refused.set()
+            raise StoreUnavailable("away")
+        return await super().append(attempt, events, lease)
+
+
+class Bench:
+    def __init__(
+        self,
+        *,
+        lease: float = 30.0,
+        grace: float = 0.0,
+        max_running: int = 10,
+        max_text: int = 1_000_000,
+        read_timeout: float = 60.0,
+        attempt_timeout: float = 60.0,
+        admission: Admission | None = None,
+    ) -> None:
+        self.feed = FanOut()
+        self.tasks = SlowLog(self.feed)
+        self.model = DrivenModel()
+        self.run = RunTask(
+            self.tasks,
+            self.feed,
+            self.model,
+            SystemClock(),
+            admission or unlimited(self.tasks),
+            bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_text),
+            grace=grace,
+            max_running=max_running,
+        )
+
+    def deliver(
+        self, *, max_attempts: int = 4, task_id: str = TASK_ID, request: TaskRequest = REQUEST
+    ) -> asyncio.Task[Verdict]:
+        return asyncio.create_task(self.run(Delivery(task_id, request, 1, max_attempts, OWNER)))
+
+    async def events(self) -> list[Event]:
+        return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)
+
+    async def content(self) -> list[str]:
+        return [each.text for each in await self.events() if isinstance(each, ContentAdded)]
+
+    async def until_content(self, *texts: str) -> None:
+        async with asyncio.timeout(5), self.feed.subscribe(TASK_ID) as live:
+            while True:
+                try:
+                    if await self.content() == list(texts):
+                        return
+                except Exception:
+                    await asyncio.sleep(0)
+                    continue
+                await live.receive(0.01)
