@@ -64,7 +64,8 @@ class AttemptBounds:
 
 @dataclass(slots=True)
 class Cost:
-    """What an attempt has used of a model: nothing until the model says something."""
+    """What an attempt has used of a model: nothing until the request goes to it, then what was
+    sent and what was said."""
 
     characters: int
     usage: Usage | None = None
@@ -120,26 +121,32 @@ class RunningAttempt:
         its connection, which bounds it, and is the next one."""
         written: list[str] = []
         finished: Finished | None = None
+        works = False
+        self.cost.incurred = True
         self._waiting_since = time.monotonic()
-        async with aclosing(self._model.stream(attempt.task.request)) as stream:
-            async for item in stream:
-                if isinstance(item, Finished):
-                    finished = item
-                    self.cost.usage, self.cost.incurred = item.usage, True
-                    continue
-                if item:
-                    self._count(item)
-                    self._waiting_since = None
-                    attempt = await self._add(attempt, item)
-                    written.append(item)
-                self._waiting_since = time.monotonic()
+        try:
+            async with aclosing(self._model.stream(attempt.task.request)) as stream:
+                async for item in stream:
+                    works = True
+                    if isinstance(item, Finished):
+                        finished = item
+                        self.cost.usage = item.usage
+                        continue
+                    if item:
+                        self._count(item)
+                        self._waiting_since = None
+                        attempt = await self._add(attempt, item)
+                        written.append(item)
+                    self._waiting_since = time.monotonic()
+        except (ModelUnavailable, ModelRefused) as fault:
+            self.cost.incurred = works or not fault.unbilled
+            raise
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer broke off.")
         return attempt, "".join(written), finished
 
     def _count(self, text: str) -> None:
         self.cost.characters += len(text)
-        self.cost.incurred = True
         self._room -= len(text)
         if self._room < 0:
             message = f"The answer is longer than {self._bounds.max_text} characters."

@@ -12,7 +12,7 @@ from redis import Redis
 
 from entrypoints.api_keys import new_key
 from tests.running import Running, eventually, follow, running_service, settings_for
-from tests.upstream import DONE, USAGE, Gate, Script, Upstream, finish, piece
+from tests.upstream import DONE, USAGE, Gate, Script, Upstream, answer, finish, piece, refusal
 
 ALICE, ALICES_ENTRY = new_key("alice")
 BOB, BOBS_ENTRY = new_key("bob")
@@ -165,6 +165,33 @@ def test_an_attempt_that_was_cancelled_has_cost_something_too(
         assert gate.reached.wait(10)
         assert service.client.http.post(f"/api/tasks/{task}/cancel").status_code == 202
         eventually(lambda: start(service).status_code == 429)
+
+
+def test_a_prompt_is_charged_though_no_piece_of_the_answer_came(
+    upstream: Upstream, emptied_redis: str
+) -> None:
+    gate = Gate()
+    upstream.then(Script([gate]))
+    with instances(upstream, emptied_redis, 1, limits="tokens=20000") as (service,):
+        task = service.client.start("x" * 90_000)
+        assert gate.reached.wait(10)
+        assert service.client.http.post(f"/api/tasks/{task}/cancel").status_code == 202
+        eventually(lambda: start(service).status_code == 429)
+
+
+def test_a_prompt_that_the_model_refused_costs_nothing(
+    upstream: Upstream, emptied_redis: str
+) -> None:
+    upstream.then(refusal(401), Script(answer("a")))
+    with instances(upstream, emptied_redis, 1, limits="tokens=20000") as (service,):
+        service.client.wait_for(service.client.start("x" * 90_000), "failed")
+        service.client.wait_for(service.client.start(), "completed")
+
+        def left() -> str:
+            return start(service).headers["RateLimit"].partition(";r=")[2].partition(";")[0]
+
+        # Charges come a moment after the end and in order: those of the others are few.
+        assert int(eventually(lambda: left().replace("20000", ""))) > 19_000
 
 
 def test_an_address_is_limited_whatever_keys_it_has(upstream: Upstream, emptied_redis: str) -> None:
