@@ -27,14 +27,17 @@ class Gathering(Generic[Item, Answer]):
         at_once: int,
         limit: int,
         pause: float = 0.0,
+        late: Callable[[Item, Answer | Exception], None] = lambda *_: None,
     ) -> None:
         """`carry_out` answers each of its items, at most `limit`, or raises for all. At most
         `at_once` of its calls are under way. While any is, an item waits up to `pause` seconds
-        for others, or until a call has ended."""
+        for others, or until a call has ended. `late` is given what was answered for an item
+        whose caller had gone."""
         self._carry_out = carry_out
         self._at_once = at_once
         self._limit = limit
         self._pause = pause
+        self._late = late
         self._in_company = False  # the last call was for many
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._under_way = 0
@@ -42,7 +45,11 @@ class Gathering(Generic[Item, Answer]):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, item: Item) -> Answer:
-        """The answer to this one item. Raises what was answered or raised for it."""
+        """The answer to this one item. Raises what was answered or raised for it.
+
+        How long it takes is for `carry_out` and the caller to bound, the time before a call is
+        made included. A caller that is cancelled leaves at once: its item is dropped if no call
+        has it yet, its own call is cancelled, and one that it shares goes on for the others."""
         if self._under_way == 0 and not self._in_company:
             return await self._alone(item)
         loop = self._loop or asyncio.get_running_loop()
@@ -99,10 +106,10 @@ class Gathering(Generic[Item, Answer]):
             raise
         except Exception as error:
             answers = [error] * len(taken)
-        for (_, future), answer in zip(taken, answers, strict=True):
-            if future.done():  # whoever asked has gone
-                continue
-            if isinstance(answer, Exception):
+        for (item, future), answer in zip(taken, answers, strict=True):
+            if future.done():  # its caller has gone
+                self._late(item, answer)
+            elif isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)

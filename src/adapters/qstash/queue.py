@@ -1,12 +1,15 @@
 """TaskQueue on QStash's HTTP API, v2."""
 
 import asyncio
-import contextlib
 import math
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
+from urllib.parse import quote
 
 import httpx
+import structlog
 from qstash import AsyncQStash
 from qstash.errors import (
     DailyMessageLimitExceededError,
@@ -15,10 +18,13 @@ from qstash.errors import (
 )
 from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
+from adapters.qstash.answers import UnreadableAnswer, bound_answers
 from adapters.qstash.message import encode
 from application.gathering import Gathering
 from application.ports import QueueRefused, QueueUnavailable
 from domain.task import Task
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 _Message = dict[str, Any]  # the parameters of the SDK's publish
@@ -31,6 +37,18 @@ PAUSE = 0.005
 answer one, so that a busy process makes few calls and nobody notices."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. Its reset header is a moment of its own clock."""
+ERROR_LIMIT = 300
+"""Characters of an error answer that are kept: the SDK puts the whole body into its message."""
+_SERVER_FAULT = re.compile(r"Request failed with status: 5\d\d\b")  # the SDK's words
+_MESSAGE_ID = re.compile(r"[!-~]{1,500}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    task_id: str
+    message: _Message
+    deadline: float
+    """By the event loop's clock."""
 
 
 class QStashQueue:
@@ -48,25 +66,30 @@ class QStashQueue:
     ) -> None:
         """`webhook_url` and `failure_url` are where QStash reaches us. `retry_delay` is an
         expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
-        12 s. `timeout` bounds each call here, `delivery_timeout` each of QStash's to us, in
-        seconds. The headers that `forwarded` gives come with each delivery."""
+        12 s. `timeout` bounds each method here, waiting for other calls included,
+        `delivery_timeout` each of QStash's calls to us, in seconds. The headers that `forwarded`
+        gives come with each delivery."""
         # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
         )
+        # The SDK has no option for what its client does, and no way to close it.
+        self._http = self._client.http._client
+        bound_answers(self._http)
         self._webhook_url = webhook_url
         self._failure_url = failure_url
         self._retries = retries
         self._retry_delay = retry_delay
         self._timeout = timeout
         self._forwarded = forwarded
-        self._gathered = Gathering(self._publish_all, at_once=CALLS, limit=BATCH, pause=PAUSE)
+        self._gathered = Gathering(
+            self._publish_all, at_once=CALLS, limit=BATCH, pause=PAUSE, late=_tell_of_late
+        )
         # The SDK writes a number as seconds, the way of QStash: "90s".
         self._delivery_timeout = None if delivery_timeout is None else math.ceil(delivery_timeout)
 
     async def aclose(self) -> None:
-        # The SDK offers no way to close the client that it holds.
-        await self._client.http._client.aclose()
+        await self._http.aclose()
 
     async def enqueue(self, task: Task, occasion: str = "") -> str:
         body = encode(task, self._retries).decode()
@@ -83,35 +106,51 @@ class QStashQueue:
         )
         if self._delivery_timeout is not None:
             message["timeout"] = self._delivery_timeout
-        if len(body) > BATCHED_SIZE:
-            return await self._publish(message)
-        return await self._gathered(message)
-
-    async def _publish_all(self, messages: Sequence[_Message]) -> Sequence[str | Exception]:
-        """In one call, unless there is only one. If QStash refuses any of them, each by itself:
-        one that it took already has the same id again."""
-        if len(messages) > 1:
-            batch = cast("list[BatchRequest]", messages)
-            with contextlib.suppress(QueueRefused, LookupError):
-                answers = await self._call(self._client.message.batch(batch))
-                return [each.message_id for each in answers if isinstance(each, BatchResponse)]
-        return await asyncio.gather(*map(self._attempt, messages))
-
-    async def _attempt(self, message: _Message) -> str | Exception:
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        wanted = _Wanted(task.id, message, deadline)
         try:
-            return await self._publish(message)
+            async with asyncio.timeout_at(deadline):
+                if len(body) > BATCHED_SIZE:
+                    return await self._publish(wanted)
+                return await self._gathered(wanted)
+        except TimeoutError:
+            raise QueueUnavailable(f"no answer from the queue in {self._timeout:g} s") from None
+
+    async def _publish_all(self, wanted: Sequence[_Wanted]) -> Sequence[str | Exception]:
+        """In one call, unless there is only one. If QStash refuses any of them, or the answer does
+        not say what became of each, each by itself: one that QStash took already has the same id
+        again."""
+        if len(wanted) > 1:
+            try:
+                return await self._publish_batch(wanted)
+            except (QueueRefused, UnreadableAnswer) as error:
+                log.warning("batch not taken as a whole", error=str(error), messages=len(wanted))
+        return await asyncio.gather(*map(self._attempt, wanted))
+
+    async def _publish_batch(self, wanted: Sequence[_Wanted]) -> Sequence[str]:
+        """The call lasts until the last of the callers gives up."""
+        batch = cast("list[BatchRequest]", [each.message for each in wanted])
+        deadline = max(each.deadline for each in wanted)
+        answers = await self._call(self._client.message.batch(batch), deadline)
+        if len(answers) != len(wanted):
+            raise UnreadableAnswer(f"{len(answers)} answers of the queue to {len(wanted)} messages")
+        return [_message_id(each, BatchResponse) for each in answers]
+
+    async def _attempt(self, wanted: _Wanted) -> str | Exception:
+        try:
+            return await self._publish(wanted)
         except (QueueUnavailable, QueueRefused) as error:
             return error
 
-    async def _publish(self, message: _Message) -> str:
-        answer = await self._call(self._client.message.publish(**message))
-        if not isinstance(answer, PublishResponse):
-            raise QueueRefused("the queue's answer was not that of one destination")
-        return answer.message_id
+    async def _publish(self, wanted: _Wanted) -> str:
+        if asyncio.get_running_loop().time() >= wanted.deadline:
+            raise QueueUnavailable("the queue had no time left for the message")
+        answer = await self._call(self._client.message.publish(**wanted.message), wanted.deadline)
+        return _message_id(answer, PublishResponse)
 
     async def withdraw(self, message_id: str) -> bool:
         try:
-            await self._call(self._client.message.cancel(message_id))
+            await self._call(self._client.message.cancel(quote(message_id, safe="")))
         except QueueRefused:
             return False
         return True
@@ -123,15 +162,46 @@ class QStashQueue:
         """What QStash signs deliveries with now, and will after a rotation. Raises
         QueueUnavailable or QueueRefused."""
         keys = await self._call(self._client.signing_key.get())
+        if not all(isinstance(key, str) and key for key in (keys.current, keys.next)):
+            raise UnreadableAnswer("the queue's answer holds no signing keys")
         return keys.current, keys.next
 
-    async def _call(self, request: Awaitable[T]) -> T:
+    async def _call(self, request: Awaitable[T], deadline: float | None = None) -> T:
+        """At most until `deadline`, or for the time-out."""
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout_at(deadline):
                 return await request
         except (RateLimitExceededError, DailyMessageLimitExceededError) as error:
-            raise QueueUnavailable(str(error), RATE_LIMIT_PAUSE) from error
+            raise QueueUnavailable(str(error)[:ERROR_LIMIT], RATE_LIMIT_PAUSE) from error
         except QStashError as error:
-            raise QueueRefused(str(error)) from error
+            message = str(error)[:ERROR_LIMIT]
+            if _SERVER_FAULT.match(message):
+                raise QueueUnavailable(message) from error
+            raise QueueRefused(message) from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise QueueUnavailable(f"{type(error).__name__} from the queue") from error
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            # What the SDK raises when it reads JSON of another shape, or what is no JSON.
+            reason = f"the queue's answer cannot be read ({type(error).__name__})"
+            raise UnreadableAnswer(reason) from error
+        except RuntimeError as error:  # httpx: the client was closed, this process is stopping
+            raise QueueUnavailable(f"no call to the queue: {error}") from error
+
+
+def _message_id(answer: object, kind: type[PublishResponse | BatchResponse]) -> str:
+    """Raises UnreadableAnswer."""
+    if not isinstance(answer, kind):
+        raise UnreadableAnswer("the queue's answer was not that of one destination")
+    message_id: object = answer.message_id
+    if not isinstance(message_id, str) or not _MESSAGE_ID.fullmatch(message_id):
+        raise UnreadableAnswer("the queue's answer holds no message id")
+    return message_id
+
+
+def _tell_of_late(wanted: _Wanted, answer: str | Exception) -> None:
+    """Its start was told that the queue did not answer: the delivery finds the task failed, or the
+    same start goes on with it (application/start_task.py)."""
+    if isinstance(answer, str):
+        log.warning("queue took a task too late", task_id=wanted.task_id, message_id=answer)

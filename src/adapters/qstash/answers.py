@@ -1,0 +1,46 @@
+"""What is looked at in each answer of QStash before the SDK reads it."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+
+from application.ports import QueueUnavailable
+
+ANSWER_LIMIT = 1024 * 1024
+"""Bytes of an answer's body. The largest that is asked for, to a batch of 32 messages, has a few
+hundred bytes for each."""
+
+
+class UnreadableAnswer(QueueUnavailable):
+    """Raised for an answer that is not one of QStash's API: no JSON, another shape, too large. What
+    was asked for may have been done."""
+
+
+def bound_answers(client: httpx.AsyncClient) -> None:
+    """Have `client` raise UnreadableAnswer for a body of more than ANSWER_LIMIT bytes, and for a
+    compressed one, whose true size is not known before it is unpacked."""
+    client.headers["Accept-Encoding"] = "identity"
+    client.event_hooks = {"response": [_bound]}
+
+
+async def _bound(response: httpx.Response) -> None:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnreadableAnswer("the queue's answer is compressed, which was not asked for")
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  (an async client's)
+    response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > ANSWER_LIMIT:
+                raise UnreadableAnswer(f"the queue's answer has more than {ANSWER_LIMIT} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
