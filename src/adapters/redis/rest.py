@@ -36,7 +36,8 @@ class RestConnection:
     publish = "PUBLISH"
 
     def __init__(self, url: str, token: str, *, connections: int, timeout: float) -> None:
-        """At most so many commands are under way at once, each for `timeout` seconds at most."""
+        """At most so many commands are under way at once. Each ends within `timeout` seconds,
+        waiting for its turn included."""
         self._redis = Redis(url, token, rest_retries=0, allow_telemetry=False)
         self._streams = httpx.AsyncClient(
             base_url=url,
@@ -50,7 +51,7 @@ class RestConnection:
     async def call(self, *words: Word) -> Any:
         command = [word.decode() if isinstance(word, bytes) else word for word in words]
         try:
-            async with self._free, asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._free:
                 return _as_bytes(await self._redis.execute(command))
         except UpstashError as error:
             if str(error).startswith("NOSCRIPT"):

@@ -33,7 +33,6 @@ UNANSWERED_LIMIT = 2
 """Questions without an answer after which the connection counts as lost: one that died silently is
 noticed within three seconds."""
 
-
 PIPELINES, PIPELINE_LIMIT = 4, 256
 """Pipelines under way at once, and commands in one."""
 LISTENERS = 2
@@ -65,8 +64,8 @@ class ServerConnection:
     def __init__(
         self, client: Redis, connections: int, timeout: float, sentinel: Sentinel | None = None
     ) -> None:
-        """`client` has no time-out of its own: redis-py would set it anew for each answer, which
-        costs a third of what the answer does."""
+        """`timeout` bounds a call in seconds, its wait for a connection included. `client` has none
+        of its own: redis-py would set it anew for each answer, a third of what the answer costs."""
         self.client = client
         self._timeout = timeout
         self._sentinel = sentinel
@@ -77,17 +76,19 @@ class ServerConnection:
 
     async def call(self, *words: Word) -> Any:
         with _translated():
-            async with self._free, asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), self._free:
                 return await self.client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def call_along(self, *words: Word) -> Any:
         with _translated():
-            return await self._along(words)
+            # The caller's own: of a call that it shares, the others may have waited for less.
+            async with asyncio.timeout(self._timeout):
+                return await self._along(words)
 
     async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
         if len(commands) == 1:
             return [await self.call(*commands[0])]
-        async with self._free, asyncio.timeout(self._timeout):
+        async with asyncio.timeout(self._timeout), self._free:
             pipeline = self.client.pipeline(transaction=False)
             for words in commands:
                 pipeline.execute_command(*words)
@@ -132,18 +133,24 @@ class ClusterConnection:
     publish = "SPUBLISH"
 
     def __init__(self, cluster: RedisCluster, connections: int, options: dict[str, Any]) -> None:
-        """`options` are those of a connection to any node."""
+        """`options` are those of a connection to any node. Their `socket_timeout` also bounds the
+        time that a command waits for its turn."""
         self.client = cluster
         self._options = options
+        self._timeout: float = options["socket_timeout"]
         self._free = asyncio.Semaphore(connections)
 
     async def call(self, *words: Word) -> Any:
         with _translated():
-            async with self._free:
+            async with asyncio.timeout(self._timeout):
+                await self._free.acquire()
+            try:
                 # Before the first command, not by it: redis-py would take the first connections
                 # away from others that came at the same time.
                 await self.client.initialize()
                 return await self.client.execute_command(*words)
+            finally:
+                self._free.release()
 
     call_along = call
 
