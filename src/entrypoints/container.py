@@ -41,6 +41,7 @@ from entrypoints import __version__
 from entrypoints.http.access import Access
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.origins import Origins
+from entrypoints.http.readiness import Readiness
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import Settings
@@ -229,6 +230,7 @@ class Container(containers.DeclarativeContainer):
     access = providers.Singleton(_access, settings)
     origins = providers.Singleton(_origins, settings)
     frames = providers.Singleton(Frames)
+    readiness = providers.Singleton(Readiness, tasks, queue)
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     admission = providers.Singleton(
         Admission,
