@@ -39,6 +39,8 @@ class Destination:
         self.answers: deque[Answer] = deque()
         self.delivered: list[Delivered] = []
         self.most_at_once = 0
+        self.ahead = 0.0
+        """Seconds by which its clock is ahead of this machine's, as its `Date` says."""
         self._now = 0
         self._lock = threading.Lock()
 
@@ -88,6 +90,9 @@ class Destination:
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
                 self.wfile.write(answer.body)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + destination.ahead)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 

@@ -14,7 +14,14 @@ from litestar.params import SkipValidation
 from adapters.demo import DemoModel
 from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
-from adapters.qstash import DeliveryReader, QStashQueue, QueueCredentials
+from adapters.qstash import (
+    DeliveryReader,
+    QStashQueue,
+    QueueClock,
+    QueueCredentials,
+    SigningKeys,
+    is_development_key,
+)
 from adapters.redis import (
     Connection,
     RedisAllowances,
@@ -39,11 +46,13 @@ from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from entrypoints import __version__
 from entrypoints.http.access import Access
+from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
+from entrypoints.queue_access import refuses_development_keys
 from entrypoints.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,13 +76,14 @@ def _queue(
     credentials: QueueCredentials,
     qstash_url: str,
     base_url: str,
+    clock: QueueClock,
     tracing: "Tracing | None",
 ) -> TaskQueue:
     if tracing is None:
-        return _qstash(settings, credentials.token, qstash_url, base_url, dict)
+        return _qstash(settings, credentials.token, qstash_url, base_url, clock, dict)
     from adapters.opentelemetry import TracedQueue, forwarded  # noqa: PLC0415
 
-    queue = _qstash(settings, credentials.token, qstash_url, base_url, forwarded)
+    queue = _qstash(settings, credentials.token, qstash_url, base_url, clock, forwarded)
     return cast(TaskQueue, TracedQueue(queue, tracing.tracer))
 
 
@@ -82,6 +92,7 @@ def _qstash(
     token: str,
     qstash_url: str,
     base_url: str,
+    clock: QueueClock,
     forwarded: Callable[[], dict[str, str]],
 ) -> QStashQueue:
     return QStashQueue(
@@ -94,15 +105,25 @@ def _qstash(
         timeout=settings.qstash_timeout,
         delivery_timeout=settings.delivery_timeout,
         forwarded=forwarded,
+        clock=clock,
     )
 
 
-def _deliveries(credentials: QueueCredentials, base_url: str) -> DeliveryReader:
+def _signing_keys(
+    settings: Settings, credentials: QueueCredentials, queue: TaskQueue
+) -> SigningKeys:
+    given = (credentials.current_key, credentials.next_key)
+    refuses = refuses_development_keys(settings)
+    return SigningKeys(
+        cast(QStashQueue, queue).signing_keys,  # or what traces it
+        given if any(given) else None,
+        lambda key: refuses and is_development_key(key),
+    )
+
+
+def _deliveries(base_url: str, keys: SigningKeys, clock: QueueClock) -> DeliveryReader:
     return DeliveryReader(
-        current_key=credentials.current_key,
-        next_key=credentials.next_key,
-        webhook_url=base_url + WEBHOOK_PATH,
-        failure_url=base_url + FAILURE_PATH,
+        keys, clock, webhook_url=base_url + WEBHOOK_PATH, failure_url=base_url + FAILURE_PATH
     )
 
 
@@ -223,14 +244,19 @@ class Container(containers.DeclarativeContainer):
     tasks = providers.Singleton(
         _tasks, redis, feed, settings, patience, allowances, metrics, tracing
     )
-    queue = providers.Singleton(_queue, settings, queue_credentials, qstash_url, base_url, tracing)
-    deliveries = providers.Singleton(_deliveries, queue_credentials, base_url)
+    queue_clock = providers.Singleton(QueueClock)
+    queue = providers.Singleton(
+        _queue, settings, queue_credentials, qstash_url, base_url, queue_clock, tracing
+    )
+    signing_keys = providers.Singleton(_signing_keys, settings, queue_credentials, queue)
+    deliveries = providers.Singleton(_deliveries, base_url, signing_keys, queue_clock)
+    delivery_bodies = providers.Singleton(DeliveryBodies)
     model = providers.Singleton(_watched_model, settings, metrics, tracing)
 
     access = providers.Singleton(_access, settings)
     origins = providers.Singleton(_origins, settings)
     frames = providers.Singleton(Frames)
-    readiness = providers.Singleton(Readiness, tasks, queue)
+    readiness = providers.Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     admission = providers.Singleton(
         Admission,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.qstash import QStashQueue, is_development_key
+from adapters.qstash import OFF, QStashQueue, is_development_key
 from adapters.redis import Connection
 from application.ports import QueueRefused, QueueUnavailable, StoreUnavailable
 from entrypoints import queue_access
@@ -191,7 +191,18 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
     yield Finding("ok", part, f"{settings.qstash_url} accepts the token")
     if not public and any(is_development_key(each) for each in keys):
         yield _public_keys(settings, "the keys that this QStash signs with")
+    off = container.queue_clock().offset() or 0.0
+    if abs(off) > OFF:
+        yield Finding(
+            "warn",
+            part,
+            f"this machine's clock is {abs(off):.0f} s {'slow' if off > 0 else 'fast'}",
+            "set it, and keep it set (chrony, systemd-timesyncd); until then QStash's is used",
+        )
     ours = [settings.qstash_current_signing_key, settings.qstash_next_signing_key]
+    if ours == [None, None]:
+        yield Finding("ok", part, "it tells its signing keys")
+        return
     set_keys = [each.get_secret_value() if each else "" for each in ours]
     if keys[0] not in set_keys:
         yield Finding(

@@ -156,7 +156,9 @@ class Settings(BaseSettings):
         description="Token of Upstash QStash. Without it a local QStash runs inside the service.",
     )
     qstash_current_signing_key: SecretStr | None = Field(
-        None, alias="QSTASH_CURRENT_SIGNING_KEY", description="Checks deliveries."
+        None,
+        alias="QSTASH_CURRENT_SIGNING_KEY",
+        description="Checks deliveries. Default: both signing keys are asked of QStash.",
     )
     qstash_next_signing_key: SecretStr | None = Field(
         None, alias="QSTASH_NEXT_SIGNING_KEY", description="Checks deliveries after a rotation."
@@ -379,12 +381,10 @@ class Settings(BaseSettings):
             "QSTASH_NEXT_SIGNING_KEY": self.qstash_next_signing_key,
         }
         if self.qstash_token is not None:
-            needed: dict[str, object] = {**keys, "BASE_URL": self.base_url}
-            faults += [
-                f"{name} is required with QSTASH_TOKEN"
-                for name, value in needed.items()
-                if value is None
-            ]
+            if self.base_url is None:
+                faults.append("BASE_URL is required with QSTASH_TOKEN")
+            if len(set_keys := [name for name, value in keys.items() if value is not None]) == 1:
+                faults.append(f"{' and '.join(keys)} go together: only {set_keys[0]} is set")
         else:
             faults += [
                 f"{name} is set but QSTASH_TOKEN is not"

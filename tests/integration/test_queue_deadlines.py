@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.qstash import QStashQueue
+from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.ports import QueueUnavailable
 from domain.task import Task, TaskRequest
-from entrypoints.settings import DEV_TOKEN
 from tests.running import running_local_qstash
 from tests.tcp_proxy import TcpProxy
 
@@ -24,7 +23,7 @@ SLACK = 1.0
 @asynccontextmanager
 async def queue_behind(proxy: TcpProxy) -> AsyncIterator[QStashQueue]:
     queue = QStashQueue(
-        token=DEV_TOKEN,
+        token=DEVELOPMENT.token,
         url=proxy.url,
         webhook_url="http://127.0.0.1:1/webhook",
         failure_url="http://127.0.0.1:1/failure",

@@ -1,5 +1,6 @@
 """Upstash QStash, through its official SDK: publishing to it, and checking what it delivers."""
 
+from adapters.qstash.clock import OFF, QueueClock
 from adapters.qstash.credentials import (
     DEVELOPMENT,
     QueueCredentials,
@@ -7,15 +8,20 @@ from adapters.qstash.credentials import (
     is_development_token,
 )
 from adapters.qstash.deliveries import DeliveryReader, ForgedDelivery, MalformedDelivery
+from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.queue import QStashQueue
 
 __all__ = [
     "DEVELOPMENT",
+    "OFF",
     "DeliveryReader",
     "ForgedDelivery",
+    "KeysUnknown",
     "MalformedDelivery",
     "QStashQueue",
+    "QueueClock",
     "QueueCredentials",
+    "SigningKeys",
     "is_development_key",
     "is_development_token",
 ]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
+from adapters.qstash.clock import QueueClock
 from application.ports import QueueUnavailable
 
 ANSWER_LIMIT = 1024 * 1024
@@ -16,11 +17,24 @@ class UnreadableAnswer(QueueUnavailable):
     was asked for may have been done."""
 
 
-def bound_answers(client: httpx.AsyncClient) -> None:
-    """Have `client` raise UnreadableAnswer for a body of more than ANSWER_LIMIT bytes, and for a
-    compressed one, whose true size is not known before it is unpacked."""
+_BEGAN = "longtask.began"
+
+
+def watch_answers(client: httpx.AsyncClient, clock: QueueClock) -> None:
+    """Have `clock` compared with what `client` is answered, and UnreadableAnswer raised for a body
+    of more than ANSWER_LIMIT bytes, and for a compressed one, whose true size is not known before
+    it is unpacked."""
+
+    async def begin(request: httpx.Request) -> None:
+        request.extensions[_BEGAN] = clock.begin()
+
+    async def compare(response: httpx.Response) -> None:
+        # Of QStash itself, not of what stands in front of it, and made just now.
+        if response.is_success and "Age" not in response.headers:
+            clock.compare(response.headers.get("Date", ""), response.request.extensions[_BEGAN])
+
     client.headers["Accept-Encoding"] = "identity"
-    client.event_hooks = {"response": [_bound]}
+    client.event_hooks = {"request": [begin], "response": [compare, _bound]}
 
 
 async def _bound(response: httpx.Response) -> None:

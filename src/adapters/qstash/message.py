@@ -68,7 +68,7 @@ def encode(task: Task, max_retries: int) -> bytes:
 _decoder = msgspec.json.Decoder(TaskMessage)
 
 
-def decode(body: bytes) -> TaskMessage:
+def decode(body: bytes | bytearray) -> TaskMessage:
     """Raises ValueError for anything that `encode` does not give."""
     try:
         message = _decoder.decode(body)

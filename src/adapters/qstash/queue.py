@@ -18,7 +18,8 @@ from qstash.errors import (
 )
 from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
-from adapters.qstash.answers import UnreadableAnswer, bound_answers
+from adapters.qstash.answers import UnreadableAnswer, watch_answers
+from adapters.qstash.clock import QueueClock
 from adapters.qstash.message import encode
 from application.gathering import Gathering
 from application.ports import QueueRefused, QueueUnavailable
@@ -63,19 +64,20 @@ class QStashQueue:
         timeout: float,
         delivery_timeout: float | None,
         forwarded: Callable[[], dict[str, str]] = dict,
+        clock: QueueClock | None = None,
     ) -> None:
         """`webhook_url` and `failure_url` are where QStash reaches us. `retry_delay` is an
         expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
         12 s. `timeout` bounds each method here, waiting for other calls included,
         `delivery_timeout` each of QStash's calls to us, in seconds. The headers that `forwarded`
-        gives come with each delivery."""
+        gives come with each delivery. `clock` learns from each answer."""
         # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
         )
         # The SDK has no option for what its client does, and no way to close it.
         self._http = self._client.http._client
-        bound_answers(self._http)
+        watch_answers(self._http, clock or QueueClock())
         self._webhook_url = webhook_url
         self._failure_url = failure_url
         self._retries = retries

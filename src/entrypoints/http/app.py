@@ -84,7 +84,8 @@ def _side_work(container: Container) -> Callable[[Litestar], Any]:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        working = [asyncio.create_task(each()) for each in (hold_places, measure_lag)]
+        work = (hold_places, measure_lag, container.signing_keys().learn)
+        working = [asyncio.create_task(each()) for each in work]
         try:
             yield
         finally:

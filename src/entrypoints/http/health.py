@@ -24,6 +24,7 @@ async def readyz(parts: Parts) -> Response[HealthBody]:
     if parts.run_task().stopping:
         checks["process"] = "stopping"
     ready = set(checks.values()) == {"ok"}
+    checks |= parts.readiness().warnings()
     body = HealthBody("ready" if ready else "not ready", checks)
     return Response(body, status_code=200 if ready else 503)
 

@@ -2,8 +2,13 @@
 
 QStash delivers again on anything but 2xx, except on 489 with `Upstash-NonRetryable-Error: true`.
 The request is held open until the attempt ends: only so does the queue's retry cover a crash.
+
+A body is read only if its signature holds. Where it is not read, the connection is closed after the
+answer: what a stranger still sends is for nobody.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import structlog
@@ -11,12 +16,14 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.params import QueryParameter
 
 from adapters.prometheus import Metrics
-from adapters.qstash import ForgedDelivery, MalformedDelivery
+from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery
 from application.admission import Caller
+from application.ports import Delivery
 from application.run_task import Again, Done, Failed, Full, Verdict
-from entrypoints.container import Parts
+from entrypoints.container import Container, Parts
 from entrypoints.http.access import Access
 from entrypoints.http.bodies import StartBody
+from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.origins import CHANGES
 from entrypoints.http.problems import documented, problem, retry_after_header
 
@@ -25,6 +32,7 @@ log = structlog.get_logger(__name__)
 # The start's bound, with room for JSON written differently; base64 adds a third and the answer.
 DELIVERY_LIMIT = 8 * 1024 * 1024
 FAILURE_LIMIT = 16 * 1024 * 1024
+CLOSE = {"Connection": "close"}
 NON_RETRYABLE = {"Upstash-NonRetryable-Error": "true"}
 
 
@@ -44,16 +52,10 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> Response[Any]:
-        metrics = parts.metrics()
-        headers = request.headers
-        body = await request.body()
-        try:
-            delivery = await parts.deliveries().task(headers.get("upstash-signature"), body)
-        except (ForgedDelivery, MalformedDelivery) as error:
-            raise _refused(error, headers.get("upstash-message-id"), metrics) from error
-        structlog.contextvars.bind_contextvars(
-            task_id=delivery.task_id, message_id=headers.get("upstash-message-id")
-        )
+        metrics, message_id = parts.metrics(), request.headers.get("upstash-message-id")
+        with _refusals(message_id, metrics):
+            delivery = await _task(request, parts)
+        structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
         with metrics.running.track_inprogress():
             verdict = await parts.run_task()(delivery)
         return _answer(delivery.task_id, verdict, metrics)
@@ -70,14 +72,8 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> dict[str, Any]:
-        message_id = request.headers.get("upstash-message-id")
-        body = await request.body()
-        try:
-            delivery, source = await parts.deliveries().failure(
-                request.headers.get("upstash-signature"), body
-            )
-        except (ForgedDelivery, MalformedDelivery) as error:
-            raise _refused(error, message_id, parts.metrics()) from error
+        with _refusals(request.headers.get("upstash-message-id"), parts.metrics()):
+            delivery, source = await _failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
         task = await parts.settle_undelivered()(delivery, source)
         return {"success": True, "taskId": task.id, "status": task.status.value}
@@ -117,18 +113,50 @@ def qstash_router(development: bool, access: Access) -> Router:
     return Router("/api/qstash", route_handlers=handlers)
 
 
-def _refused(
-    error: ForgedDelivery | MalformedDelivery, message_id: str | None, metrics: Metrics
-) -> Exception:
-    if isinstance(error, ForgedDelivery):
+# Functions of their own: the body is gone once they return, and the attempt may last for an hour.
+
+
+async def _task(request: Request[Any, Any, Any], parts: Container) -> Delivery:
+    deliveries = parts.deliveries()
+    signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
+    async with parts.delivery_bodies().body(request, DELIVERY_LIMIT) as body:
+        return deliveries.task(signed, body)
+
+
+async def _failure(request: Request[Any, Any, Any], parts: Container) -> tuple[Delivery, str]:
+    deliveries = parts.deliveries()
+    signed = await deliveries.signed_failure(request.headers.get("upstash-signature"))
+    async with parts.delivery_bodies().body(request, FAILURE_LIMIT) as body:
+        return deliveries.failure(signed, body)
+
+
+@contextmanager
+def _refusals(message_id: str | None, metrics: Metrics) -> Iterator[None]:
+    """What is wrong with a delivery, as a problem."""
+    try:
+        yield
+    except ForgedDelivery as error:
         # The message id of a forger is not worth a place in the log.
         log.warning("delivery refused", reason=str(error))
         metrics.deliveries.labels("401").inc()
-        return problem(401, "bad-signature", "The signature does not hold.")
-    log.error("malformed delivery", reason=str(error), message_id=message_id)
-    metrics.deliveries.labels("489").inc()
-    detail = "The delivery is signed but is no task of this service."
-    return problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE)
+        raise problem(
+            401, "bad-signature", "The signature does not hold.", headers=CLOSE
+        ) from error
+    except MalformedDelivery as error:
+        log.error("malformed delivery", reason=str(error), message_id=message_id)
+        metrics.deliveries.labels("489").inc()
+        detail = "The delivery is signed but is no task of this service."
+        raise problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE) from error
+    except (KeysUnknown, NoRoom) as error:
+        metrics.deliveries.labels("503").inc()
+        kind, detail = (
+            ("no-room", "As many deliveries are being read here as may be.")
+            if isinstance(error, NoRoom)
+            else ("keys-unknown", "The queue's signing keys are not known here yet.")
+        )
+        log.warning("delivery sent back", reason=detail)
+        headers = retry_after_header(error.retry_after) | CLOSE
+        raise problem(503, kind, detail, headers=headers) from error
 
 
 def _answer(task_id: str, verdict: Verdict, metrics: Metrics) -> Response[Any]:

@@ -11,6 +11,7 @@ from contextvars import Context
 
 import structlog
 
+from adapters.qstash import OFF, QueueClock, SigningKeys
 from application.ports import (
     QueueRefused,
     QueueUnavailable,
@@ -29,16 +30,28 @@ OK = "ok"
 
 
 class Readiness:
-    """What is known of store and queue."""
+    """What is known of store and queue, and of what deliveries are judged by."""
 
-    def __init__(self, tasks: TaskLog, queue: TaskQueue) -> None:
+    def __init__(
+        self, tasks: TaskLog, queue: TaskQueue, keys: SigningKeys, clock: QueueClock
+    ) -> None:
+        self._keys = keys
+        self._clock = clock
         self._parts = {"store": _Part(tasks), "queue": _Part(queue)}
 
     async def checks(self) -> dict[str, str]:
         """By name: "ok", or what is wrong, in words that may be shown to anybody. Takes TIMEOUT
         seconds at most."""
         states: Sequence[str] = await asyncio.gather(*(p.state() for p in self._parts.values()))
-        return dict(zip(self._parts, states, strict=True))
+        checks = dict(zip(self._parts, states, strict=True))
+        if self._keys.state != OK:
+            checks["keys"] = self._keys.state
+        return checks
+
+    def warnings(self) -> dict[str, str]:
+        """What is wrong but keeps this process from nothing."""
+        off = abs(self._clock.offset() or 0.0)
+        return {"clock": f"off by {off:.0f} s"} if off > OFF else {}
 
 
 class _Part:
