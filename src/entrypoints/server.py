@@ -22,7 +22,8 @@ from application.ports import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.http.app import create_app
-from entrypoints.http.bounded_protocol import BoundedProtocol, Bounds, bounded_protocol
+from entrypoints.http.bounded_protocol import BoundedProtocol, bounded_protocol
+from entrypoints.http.bounds import Bounds
 from entrypoints.http.unsent import Unsent
 from entrypoints.local_qstash.app import create_app as create_local_qstash
 from entrypoints.queue_access import credentials_of

@@ -12,19 +12,17 @@ when an upgrade moves it.
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from entrypoints.http.bounds import Bounds
 from entrypoints.http.line import LazyFlowControl, Line
+from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse
 from entrypoints.http.unframed import UnframedCycle
-from entrypoints.http.unsent import NOTHING, Unsent
-
-log = structlog.get_logger(__name__)
+from entrypoints.http.unsent import NOTHING
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
@@ -32,8 +30,6 @@ body."""
 CHUNKED_PART = 2 * 1024
 """Bytes of a chunked body that are parsed at once. Where it ends is known only then: so the
 requests that may hide behind its end are as many as fit into one."""
-LOG_PAUSE = 10.0
-"""Seconds between two log lines that tell of refused connections."""
 HEAD_END = b"\r\n\r\n"
 ONCE = frozenset(
     {
@@ -49,18 +45,6 @@ ONCE = frozenset(
 )
 """Headers by which is decided what a request may: with two of one name, two readers could decide by
 another each (RFC 9110, 5.3: a sender must not repeat them)."""
-
-
-@dataclass(slots=True)
-class Bounds:
-    """Those of one server. Times in seconds."""
-
-    request_timeout: float
-    """For the head of a request, and again for its body."""
-    max_connections: int
-    unsent: Unsent
-    refused: int = field(default=0, init=False)
-    logged_at: float = field(default=float("-inf"), init=False)
 
 
 class _Phase(Enum):
@@ -90,7 +74,17 @@ _LENGTH = b"content-length"
 class BoundedProtocol(HttpToolsProtocol):
     # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
     # for every connection.
-    __slots__ = ("_bounds", "_head", "_left", "_line", "_phase", "_timer", "_unread", "unsent")
+    __slots__ = (
+        "_bounds",
+        "_head",
+        "_left",
+        "_line",
+        "_lingering",
+        "_phase",
+        "_timer",
+        "_unread",
+        "unsent",
+    )
 
     def __init__(self, *args: Any, bounds: Bounds, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -99,6 +93,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head = 0
         self._left = 0  # of a body whose length was told
         self._unread = b""
+        self._lingering: int | None = None  # bytes that are still read, and dropped
         self._timer: asyncio.TimerHandle | None = None
         self.unsent = NOTHING
 
@@ -108,8 +103,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = LazyFlowControl(transport)
         self._line = Line(transport, self.flow)
-        if len(self.connections) > self._bounds.max_connections:
-            self._turn_away()
+        if self._bounds.refuses(len(self.connections)):
+            self._refuse("503 Service Unavailable")
         else:
             self._wait()
 
@@ -132,7 +127,11 @@ class BoundedProtocol(HttpToolsProtocol):
     # What arrives
 
     def data_received(self, data: bytes) -> None:
-        if self._unread:
+        if self._lingering is not None:
+            self._lingering -= len(data)
+            if self._lingering < 0:
+                self.transport.close()
+        elif self._unread:
             self._leave_unread(self._unread + data)
         elif self._phase is _Phase.IDLE and len(data) <= HEAD_LIMIT and not self._answering:
             end = data.find(HEAD_END)
@@ -145,7 +144,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _read(self, data: bytes) -> None:
         """Parse what belongs to one request; leave what is behind it."""
-        while data and not self.transport.is_closing():
+        while data and not self.transport.is_closing() and self._lingering is None:
             if self._answering:
                 self._leave_unread(data.lstrip(b"\r\n"))
                 return
@@ -203,6 +202,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase, self._head = _Phase.BODY, 0
         self._left = next((int(size) for name, size in self.headers if name == _LENGTH), 0)
         self.headers = _TRAILER
+        if self.cycle.scope["method"] not in ("GET", "HEAD"):
+            gently = LastResponse(self.transport, self._close_behind_response)
+            self.cycle.transport = cast("asyncio.Transport", gently)
         self._line.chunked = version != "1.0"
         if version == "1.0":
             self.cycle.__class__ = UnframedCycle  # its task has not begun
@@ -227,12 +229,26 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._unread:
             self.flow.resume_reading()
 
-    # What is refused
+    # The end
+
+    def _close_behind_response(self) -> None:
+        """Close the connection, whose last response has been written: gently, if more of the
+        request is on its way."""
+        if self.transport.is_closing() or self._lingering is not None:
+            return
+        if self._phase is _Phase.IDLE or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self._lingering = LINGER_LIMIT
+        self._arrived()
+        self._timer = self.loop.call_later(LINGER, self.transport.close)
+        self.flow.resume_reading()
+        self.transport.write_eof()
 
     def send_400_response(self, msg: str) -> None:
         self._arrived()
-        if self.transport.is_closing():  # refused with another status already
-            return
+        if self.transport.is_closing() or self._lingering is not None:
+            return  # refused with another status already
         if self._may_be_told:
             super().send_400_response(msg)
         else:
@@ -245,26 +261,19 @@ class BoundedProtocol(HttpToolsProtocol):
             return not self.cycle.response_started
         return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
 
-    def _turn_away(self) -> None:
-        bounds, now = self._bounds, self.loop.time()
-        bounds.refused += 1
-        if now - bounds.logged_at > LOG_PAUSE:
-            log.error(
-                "connections refused: as many are open as may be",
-                open=bounds.max_connections,
-                refused=bounds.refused,
-            )
-            bounds.logged_at, bounds.refused = now, 0
-        self._refuse("503 Service Unavailable")
-
     def _refuse(self, status: str) -> None:
         self._arrived()
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._lingering is not None:
             return
         if self._may_be_told:
+            if self._phase is _Phase.BODY:
+                self.cycle.disconnected = True  # for the handler, which waits for the body
+                self.cycle.message_event.set()
             head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode())
-        self.transport.close()
+            self._close_behind_response()
+        else:
+            self.transport.close()
 
     def _wait(self) -> None:
         self._arrived()

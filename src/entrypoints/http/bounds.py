@@ -1,0 +1,41 @@
+"""The bounds of a server's connections."""
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from entrypoints.http.unsent import Unsent
+
+log = structlog.get_logger(__name__)
+
+LOG_PAUSE = 10.0
+"""Seconds between two log lines that tell of refused connections."""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """Those of one server. Times in seconds."""
+
+    request_timeout: float
+    """For the head of a request, and again for its body."""
+    max_connections: int
+    unsent: Unsent
+    _refused: int = field(default=0, init=False)
+    _logged_at: float = field(default=float("-inf"), init=False)
+
+    def refuses(self, connections: int) -> bool:
+        """Whether so many connections are one more than may be open. If so, that is logged now and
+        then."""
+        if connections <= self.max_connections:
+            return False
+        now = time.monotonic()
+        self._refused += 1
+        if now - self._logged_at > LOG_PAUSE:
+            log.error(
+                "connections refused: as many are open as may be",
+                open=self.max_connections,
+                refused=self._refused,
+            )
+            self._logged_at, self._refused = now, 0
+        return True
