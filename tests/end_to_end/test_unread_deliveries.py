@@ -20,7 +20,7 @@ MIB = 1024 * 1024
 
 
 def _head(path: str, length: int, signature: str | None) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}"]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}"]
     if signature is not None:
         lines.append(f"Upstash-Signature: {signature}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -52,9 +52,9 @@ def test_an_unsigned_delivery_is_refused_before_its_body_comes(
     signature = {
         "missing": None,
         "key": sign(url, body, "sig_of_another_account_0123456789abcdef"),
-        "expired": sign(url, body, exp=now - 60),
-        "url": sign(url + "/x", body),
-        "body": sign(url, body, body=7),
+        "expired": sign(url, body, service.queue.current_key, exp=now - 60),
+        "url": sign(url + "/x", body, service.queue.current_key),
+        "body": sign(url, body, service.queue.current_key, body=7),
     }[case]
     with _connected(service) as connection:
         connection.sendall(_head(path, 8 * MIB, signature))
@@ -105,7 +105,7 @@ def test_bodies_over_the_bound_come_again_and_small_ones_still_fit(
 ) -> None:
     monkeypatch.setattr(delivery_bodies, "WAIT", 0.5)
     url, small = service.url + WEBHOOK, message("task_1_small")
-    signature = sign(url, b"")
+    signature = sign(url, b"", service.queue.current_key)
     with ExitStack() as stack:
         # Seven of the largest and one that leaves a MiB: all wait for their bodies.
         for size in [8 * MIB] * 7 + [7 * MIB]:
@@ -126,13 +126,23 @@ def test_bodies_over_the_bound_come_again_and_small_ones_still_fit(
         assert b"retry-after: " in answer.lower()
         assert b"connection: close\r\n" in answer.lower()
         assert b"urn:longtask:problem:no-room" in answer
-        assert deliver(service.client.http, small, sign(url, small)).status_code == 200
+        assert (
+            deliver(
+                service.client.http, small, sign(url, small, service.queue.current_key)
+            ).status_code
+            == 200
+        )
     # They hung up: there is room again.
     large = message("task_1_large", "x" * 90_000)
     padded = large + b" " * (7 * MIB)
 
     def taken() -> bool:
-        return deliver(service.client.http, padded, sign(url, padded)).status_code == 200
+        return (
+            deliver(
+                service.client.http, padded, sign(url, padded, service.queue.current_key)
+            ).status_code
+            == 200
+        )
 
     eventually(taken)
 
@@ -145,7 +155,9 @@ def test_many_large_deliveries_at_once_are_all_read_in_turn(service: Running) ->
     def one(number: int) -> None:
         body = message(f"task_1_{number}") + b" " * (7 * MIB)
         with httpx.Client(base_url=service.url, timeout=60) as http:
-            answers.append(deliver(http, body, sign(url, body)).status_code)
+            answers.append(
+                deliver(http, body, sign(url, body, service.queue.current_key)).status_code
+            )
 
     threads = [threading.Thread(target=partial(one, number)) for number in range(18)]
     for thread in threads:
@@ -159,7 +171,7 @@ def test_many_large_deliveries_at_once_are_all_read_in_turn(service: Running) ->
 
 def test_a_signed_body_over_the_limit_is_refused_by_its_size(service: Running) -> None:
     with _connected(service) as connection:
-        signature = sign(service.url + WEBHOOK, b"")
+        signature = sign(service.url + WEBHOOK, b"", service.queue.current_key)
         connection.sendall(_head(WEBHOOK, 9 * MIB, signature))
         connection.settimeout(10)
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
