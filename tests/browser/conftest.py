@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import (
@@ -13,6 +14,8 @@ from playwright.sync_api import (
     Request,
     sync_playwright,
 )
+
+from tests.running import running_service, settings_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -35,6 +38,19 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
+    with _pages(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def quiet_page(browser: Browser) -> Iterator[Page]:
+    """One page for all tests of a module that call its scripts and leave it as it was."""
+    with running_service(settings_for()) as service, _pages(browser) as open_page:
+        yield open_page(service.url)
+
+
+@contextmanager
+def _pages(browser: Browser) -> Iterator[OpenPage]:
     """Opens pages, each in a context of its own unless one is given, and holds all of them to this
     at the end: no script broke, nothing was refused by the policy, no dialog, and nothing was asked
     of another server."""

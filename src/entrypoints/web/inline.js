@@ -1,16 +1,17 @@
 // The text of one block: code, emphasis, links, line breaks. As in markdown.js, nothing becomes HTML.
 
 const URL_LIMIT = 2_048;
-// No prose has more parts in a link's text, or delimiters in a block; to look for pairs among more
-// would take too long.
+// No prose has more parts in a link's text, more delimiters that are open at once, or more of them in
+// a row: to look for pairs among more would take too long, and to nest them deeper, too.
 const LABEL_LIMIT = 200;
-const DELIMITERS_LIMIT = 2_000;
+const OPENERS_LIMIT = 16;
+const RUN_LIMIT = 6;
 const SCHEMES = new Set(["http:", "https:", "mailto:"]);
 const ESCAPED = /[!-/:-@[-`{-~]/;
 const BARE = /^https?:\/\/[^\s<>"'`]+/;
 const ANGLE = /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/;
-const DESTINATION = /^\(\s*(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\([^\s()]*\))*))(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)/;
-const SPECIAL = /[\\`*_~[\]!<\nh]/g;
+const DESTINATION = /^\(\s{0,9}(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\([^\s()]*\))*))(?:\s{1,9}(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s{0,9}\)/;
+const SPECIAL = /[\\`*_~[\]!<\n]|h(?=ttps?:)/g;
 const NAMES = { "*1": "em", _1: "em", "*2": "strong", _2: "strong", "~2": "s" };
 
 /** A fragment for a block's text. */
@@ -44,8 +45,10 @@ export function inline(text) {
         at += 2;
       } else plain += text[at++];
     } else if (char === "\n") {
-      const hard = / {2,}$/.test(plain);
-      plain = plain.replace(/ +$/, "");
+      let end = plain.length;
+      while (plain[end - 1] === " ") end -= 1;
+      const hard = plain.length - end > 1;
+      plain = plain.slice(0, end);
       if (hard) push(document.createElement("br"), 1);
       else {
         plain += "\n";
@@ -60,13 +63,14 @@ export function inline(text) {
       } else {
         const code = document.createElement("code");
         const inside = text.slice(at + marks.length, end).replaceAll("\n", " ");
-        code.textContent = /^ .*[^ ].* $/.test(inside) ? inside.slice(1, -1) : inside;
+        const padded = inside.startsWith(" ") && inside.endsWith(" ") && /[^ ]/.test(inside);
+        code.textContent = padded ? inside.slice(1, -1) : inside;
         push(code, end + marks.length - at);
       }
     } else if (char === "*" || char === "_" || char === "~") {
       let length = 1;
       while (text[at + length] === char) length += 1;
-      push(delimiter(text, at, length), length);
+      push(length > RUN_LIMIT ? document.createTextNode(text.slice(at, at + length)) : delimiter(text, at, length), length);
     } else if (char === "[" || (char === "!" && text[at + 1] === "[")) {
       const length = char === "[" ? 1 : 2;
       push({ bracket: text.slice(at, at + length) }, length);
@@ -81,8 +85,8 @@ export function inline(text) {
       const http = text.startsWith("http", at) && !/\w/.test(text[at - 1] ?? " ");
       const angle = char === "<" ? ANGLE.exec(text.slice(at, at + URL_LIMIT)) : null;
       const bare = http ? BARE.exec(text.slice(at, at + URL_LIMIT)) : null;
-      const url = angle?.[1] ?? bare?.[0].replace(/[.,;:!?)\]*_~]+$/, "");
-      const node = url === undefined ? null : anchor(url, [url]);
+      const url = angle?.[1] ?? (bare && withoutEnding(bare[0]));
+      const node = url === null ? null : anchor(url, [url]);
       if (node === null) plain += text[at++];
       else push(node, angle?.[0].length ?? url.length);
     } else {
@@ -93,6 +97,13 @@ export function inline(text) {
   const fragment = document.createDocumentFragment();
   fragment.append(...emphasize(parts));
   return fragment;
+}
+
+/** A bare URL without what ends the sentence around it. */
+function withoutEnding(url) {
+  let end = url.length;
+  while (".,;:!?)]*_~".includes(url[end - 1])) end -= 1;
+  return url.slice(0, end);
 }
 
 function closing(text, from, marks) {
@@ -131,6 +142,11 @@ function link(parts, text, at) {
     return 0;
   }
   parts.splice(open, parts.length - open, node);
+  // No link holds another, but for one of an image.
+  for (let index = open - 1; index >= 0; index -= 1) {
+    const other = parts[index].bracket;
+    if (other === "![" || (other !== undefined && bracket === "[")) parts[index] = document.createTextNode(other);
+  }
   return 1 + target[0].length;
 }
 
@@ -155,9 +171,8 @@ function emphasize(parts) {
   const done = [];
   const openers = []; // indices in `done`
   const shown = (part) => (part.char === undefined ? document.createTextNode(part.bracket) : document.createTextNode(part.char.repeat(part.length)));
-  const tooMany = parts.filter((part) => part.char !== undefined).length > DELIMITERS_LIMIT;
   for (const part of parts) {
-    if (part.char === undefined || tooMany) {
+    if (part.char === undefined) {
       done.push(part instanceof Node ? part : shown(part));
       continue;
     }
@@ -185,6 +200,7 @@ function emphasize(parts) {
     if (left > 0) {
       done.push({ char: part.char, length: left });
       if (part.opens) openers.push(done.length - 1);
+      if (openers.length > OPENERS_LIMIT) openers.shift();
     }
   }
   return done.map((each) => (each.char === undefined ? each : shown(each)));

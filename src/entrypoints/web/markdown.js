@@ -3,26 +3,23 @@
 // The text is a model's and may be hostile: it never becomes HTML. Nodes are made by name and filled
 // with text; links go to http, https and mailto only; an image becomes a link, since to show it
 // would tell its server who reads. What is finished is made once: only the last block, which may
-// still change, is made again when there is more text.
+// still change, is made again when there is more text. What follows very many nodes is shown as text.
 
+import { DEPTH_LIMIT, START, blocks, cells, glued, headingOf, isClosed, isUnderline, items, linesOf, mark, openingOf, unquoted } from "./blocks.js";
 import { inline } from "./inline.js";
+import { Plain } from "./plain.js";
 import { text } from "./texts.js";
 
-const DEPTH_LIMIT = 12; // lists in quotes in lists: beyond it, all is a paragraph
-
-const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`\n]*)$/;
-const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$/;
-const RULE = /^ {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$/;
-const QUOTE = /^ {0,3}> ?/;
-const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:([ \t]+)(?=\S)|[ \t]*$)/;
+const ELEMENTS_LIMIT = 50_000;
 const TASK = /^\[([ xX])\][ \t]+/;
-const UNDERLINE = /^ {0,3}(=+|-{2,})[ \t]*$/;
-const DELIMITER = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 
 export class Markdown {
   #root;
   #open = ""; // the text of the last block, and of what may become one
+  #before = START; // the block before it
   #tail = []; // its nodes
+  #elements = 0; // that are finished
+  #rest = null; // what is over the limit
 
   constructor(root) {
     this.#root = root;
@@ -30,120 +27,59 @@ export class Markdown {
 
   reset() {
     this.#open = "";
+    this.#before = START;
     this.#tail = [];
+    this.#elements = 0;
+    this.#rest = null;
     this.#root.replaceChildren();
   }
 
   append(text) {
+    if (this.#rest !== null) return this.#rest.append(text);
     this.#open += text;
-    const lines = this.#open.split("\n");
-    const blocks = [...split(lines)];
-    for (const node of this.#tail) node.remove();
+    const lines = linesOf(this.#open);
+    for (const node of this.#tail) node?.remove();
     this.#tail = [];
+    let before = this.#before;
     let kept = 0;
-    blocks.forEach((block, number) => {
-      const next = blocks[number + 1];
-      const made = make(block.kind, lines.slice(block.from, block.to), 0);
-      this.#root.append(made);
-      // A line that has not ended may still become part of the block before it.
-      if (next !== undefined && next.from < lines.length - 1) kept = next.from;
-      else this.#tail.push(made);
-    });
-    if (kept > 0) this.#open = lines.slice(kept).join("\n");
-  }
-}
-
-/** Blocks of these lines: {kind, from, to}, in order. */
-function* split(lines) {
-  let at = 0;
-  while (at < lines.length) {
-    if (lines[at].trim() === "") {
-      at += 1;
-      continue;
-    }
-    const kind = kindOf(lines, at);
-    const to = ENDS[kind](lines, at);
-    yield { kind, from: at, to };
-    at = to;
-  }
-}
-
-function kindOf(lines, at) {
-  const line = lines[at];
-  if (FENCE.test(line)) return "fence";
-  if (HEADING.test(line)) return "heading";
-  if (RULE.test(line)) return "rule";
-  if (QUOTE.test(line)) return "quote";
-  if (ITEM.test(line)) return "list";
-  if (line.includes("|") && at + 1 < lines.length && isTable(line, lines[at + 1])) return "table";
-  return "paragraph";
-}
-
-function isTable(head, delimiter) {
-  return DELIMITER.test(delimiter) && delimiter.includes("-") && cells(head).length === cells(delimiter).length;
-}
-
-/** Whether a line can end a paragraph without an empty line between. */
-function interrupts(lines, at) {
-  const line = lines[at];
-  if (FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line)) return true;
-  const item = ITEM.exec(line);
-  return item !== null && item[3] !== undefined && (item[2].length === 1 || /^1[.)]$/.test(item[2]));
-}
-
-const ENDS = {
-  heading: (_, at) => at + 1,
-  rule: (_, at) => at + 1,
-  fence(lines, at) {
-    const mark = FENCE.exec(lines[at])[1];
-    const close = new RegExp(`^ {0,3}${mark[0]}{${mark.length},}[ \\t]*$`);
-    for (let to = at + 1; to < lines.length; to += 1) if (close.test(lines[to])) return to + 1;
-    return lines.length;
-  },
-  quote(lines, at) {
-    let to = at + 1;
-    while (to < lines.length && (QUOTE.test(lines[to]) || (lines[to].trim() !== "" && !interrupts(lines, to)))) to += 1;
-    return to;
-  },
-  list(lines, at) {
-    const kind = markKind(ITEM.exec(lines[at])[2]);
-    let to = at + 1;
-    let end = to;
-    let blank = false;
-    for (; to < lines.length; to += 1) {
-      const line = lines[to];
-      if (line.trim() === "") {
-        blank = true;
+    const found = [...blocks(lines, this.#before)];
+    for (const [number, block] of found.entries()) {
+      const node = block.to > block.from ? this.#show(block, before) : null;
+      before = block;
+      // A line that has not ended may still become part of the block before it; a list may go on
+      // after empty lines.
+      const next = block.kind === "list" ? found[number + 1]?.from : block.to;
+      if (!block.cut && !(next < lines.length - 1)) {
+        this.#tail.push(node);
         continue;
       }
-      const item = ITEM.exec(line);
-      if (!/^(?: {2}|\t)/.test(line)) {
-        if (RULE.test(line)) break;
-        if (item !== null && markKind(item[2]) !== kind) break;
-        if (item === null && (blank || interrupts(lines, to))) break;
-      }
-      blank = false;
-      end = to + 1;
+      kept = block.to;
+      this.#before = block;
+      if (node !== null) this.#elements += 1 + node.getElementsByTagName("*").length;
+      if (this.#elements > ELEMENTS_LIMIT) break;
     }
-    return end;
-  },
-  table(lines, at) {
-    let to = at + 2;
-    while (to < lines.length && lines[to].trim() !== "" && lines[to].includes("|")) to += 1;
-    return to;
-  },
-  paragraph(lines, at) {
-    let to = at + 1;
-    while (to < lines.length && lines[to].trim() !== "") {
-      if (UNDERLINE.test(lines[to])) return to + 1;
-      if (interrupts(lines, to)) break;
-      to += 1;
+    // Of empty lines nothing can become but the last one.
+    if (this.#tail.length === 0 && this.#elements <= ELEMENTS_LIMIT) kept = Math.max(kept, lines.length - 1);
+    this.#open = this.#open.slice(lines.slice(0, kept).reduce((length, line) => length + line.length + (glued(line) ? 0 : 1), 0));
+    if (this.#elements > ELEMENTS_LIMIT) {
+      this.#rest = new Plain(this.#root);
+      this.#rest.append(this.#open);
     }
-    return to;
-  },
-};
+  }
 
-const markKind = (mark) => (mark.length === 1 ? mark : mark.at(-1));
+  /** Add a block to the document; `before` is the one before it. */
+  #show(block, before) {
+    if (block.kind === "fence" && block.carried > 0) {
+      const code = codeOf(block);
+      this.#root.lastElementChild.querySelector("pre").append(code);
+      return code;
+    }
+    const node = make(block, 0);
+    if (before.cut && before.kind === block.kind) node.classList.add("more");
+    this.#root.append(node);
+    return node;
+  }
+}
 
 function element(name, ...children) {
   const node = document.createElement(name);
@@ -151,87 +87,73 @@ function element(name, ...children) {
   return node;
 }
 
-function make(kind, lines, depth) {
-  if (depth > DEPTH_LIMIT) kind = "paragraph";
-  const node = MAKERS[kind](lines, depth);
+function make(block, depth) {
+  const kind = depth > DEPTH_LIMIT ? "paragraph" : block.kind;
+  const node = MAKERS[kind](block.lines, depth, block);
   node.dir = "auto";
   return node;
 }
 
-const inner = (lines, depth) => [...split(lines)].map((each) => make(each.kind, lines.slice(each.from, each.to), depth));
+const inner = (lines, depth) => [...blocks(lines)].filter(({ from, to }) => to > from).map((block) => make(block, depth));
+
+/** The code of a fence: one that was cut ends with a newline, unless that was within a line. */
+function codeOf({ lines, cut }) {
+  const code = lines.slice(1, isClosed(lines) ? -1 : undefined);
+  return element("code", code.join("\n") + (cut && code.length > 0 && !glued(code.at(-1)) ? "\n" : ""));
+}
 
 const MAKERS = {
-  heading(lines) {
-    const [, marks, text = ""] = HEADING.exec(lines[0]);
+  heading([line]) {
+    const { level, text } = headingOf(line);
     // The page has its own first and second heading.
-    return element(`h${Math.min(6, marks.length + 2)}`, inline(text));
+    return element(`h${Math.min(6, level + 2)}`, inline(text));
   },
   rule: () => document.createElement("hr"),
-  fence(lines) {
-    const [, mark, info] = FENCE.exec(lines[0]);
-    const closed = lines.length > 1 && new RegExp(`^ {0,3}${mark[0]}{${mark.length},}[ \\t]*$`).test(lines.at(-1));
-    const code = element("code", lines.slice(1, closed ? -1 : undefined).join("\n"));
-    const language = info.trim().split(/\s/)[0].slice(0, 30);
+  fence(lines, _, block) {
     const copy = element("button");
     copy.type = "button";
     copy.dataset.copy = "code";
     copy.dataset.text = "copy";
     copy.textContent = text("copy");
-    const pre = element("pre", code);
+    const pre = element("pre", codeOf(block));
     pre.dir = "ltr";
     pre.tabIndex = 0;
-    return element("figure", element("figcaption", element("span", language), copy), pre);
+    return element("figure", element("figcaption", element("span", openingOf(lines[0]).language), copy), pre);
   },
-  quote: (lines, depth) => element("blockquote", ...inner(lines.map((line) => line.replace(QUOTE, "")), depth + 1)),
+  quote: (lines, depth) => element("blockquote", ...inner(lines.map(unquoted), depth + 1)),
   list(lines, depth) {
-    const mark = ITEM.exec(lines[0])[2];
-    const list = document.createElement(mark.length === 1 ? "ul" : "ol");
-    const first = Number.parseInt(mark, 10);
-    if (mark.length > 1 && first !== 1) list.start = first;
+    const first = mark(lines[0]);
+    const list = document.createElement(first.length === 1 ? "ul" : "ol");
+    const number = Number.parseInt(first, 10);
+    if (first.length > 1 && number !== 1) list.start = number;
     for (const item of items(lines)) list.append(makeItem(item, depth));
     return list;
   },
-  table(lines) {
-    const aligned = cells(lines[1]).map((cell) => (/^:-+:$/.test(cell) ? "center" : /-:$/.test(cell) ? "end" : ""));
+  table([head, delimiter, ...lines]) {
+    const aligned = cells(delimiter).map((cell) => (/^:-+:$/.test(cell) ? "center" : /-:$/.test(cell) ? "end" : ""));
     const row = (line, name) => {
-      const found = cells(line);
-      return element("tr", ...aligned.map((align, column) => {
-        const cell = element(name, inline(found[column] ?? ""));
-        if (align) cell.className = align;
+      const found = cells(line).map((text, column) => {
+        const cell = element(name, inline(text));
+        if (aligned[column]) cell.className = aligned[column];
         return cell;
-      }));
+      });
+      // One empty cell is enough for all that are missing.
+      if (found.length < aligned.length) found.push(Object.assign(element(name), { colSpan: aligned.length - found.length }));
+      return element("tr", ...found);
     };
-    const table = element("table", element("thead", row(lines[0], "th")), element("tbody", ...lines.slice(2).map((line) => row(line, "td"))));
+    const table = element("table", element("thead", row(head, "th")), element("tbody", ...lines.map((line) => row(line, "td"))));
     const wrapper = element("div", table);
     wrapper.className = "table";
     wrapper.tabIndex = 0;
     return wrapper;
   },
   paragraph(lines) {
-    if (lines.length > 1 && UNDERLINE.test(lines.at(-1))) {
+    if (lines.length > 1 && isUnderline(lines.at(-1))) {
       return element(lines.at(-1).trim()[0] === "=" ? "h3" : "h4", inline(lines.slice(0, -1).join("\n")));
     }
     return element("p", inline(lines.map((line) => line.trimStart()).join("\n").trimEnd()));
   },
 };
-
-/** The lines of each item, without their marks and indentation. */
-function items(lines) {
-  const found = [];
-  const kind = markKind(ITEM.exec(lines[0])[2]);
-  let width = 0;
-  for (const line of lines) {
-    const item = ITEM.exec(line);
-    const indent = /^[ \t]*/.exec(line)[0].length;
-    if (found.length === 0 || (item !== null && markKind(item[2]) === kind && indent < Math.max(2, width))) {
-      width = item[0].length;
-      found.push([line.slice(width)]);
-    } else {
-      found.at(-1).push(line.slice(Math.min(indent, Math.max(2, width))));
-    }
-  }
-  return found;
-}
 
 function makeItem(lines, depth) {
   const node = document.createElement("li");
@@ -253,9 +175,4 @@ function makeItem(lines, depth) {
     else node.append(child);
   }
   return node;
-}
-
-function cells(line) {
-  const inside = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
-  return inside.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
 }

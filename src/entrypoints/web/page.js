@@ -1,16 +1,19 @@
 // The page: what a person does, and what is shown. State lives in state.js, the list in list.js.
 
 import * as api from "./api.js";
+import { copy } from "./clipboard.js";
 import { follow } from "./follow.js";
 import { EventTable } from "./inside.js";
 import { List } from "./list.js";
 import { Markdown } from "./markdown.js";
+import { Plain, uncut } from "./plain.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE, apply, begin } from "./state.js";
 import { advice, otherLanguage, text, translate } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 const answer = new Markdown($("answer"));
+const raw = new Plain($("raw"));
 const events = new EventTable($("events"));
 const list = new List($("list"), { open: go, cancel, retry, remove });
 
@@ -171,7 +174,9 @@ function take(event, id) {
   later(atBottom);
 }
 
-// What arrives between two frames is shown in one go; a frame that took long is followed by a pause.
+// What arrives between two frames is shown in one go, but no more than a frame has time for; one that
+// took long is followed by a pause.
+const AT_ONCE = 32_768;
 let unwritten = "";
 let frame = 0;
 let pausedUntil = 0;
@@ -180,7 +185,7 @@ let following = false;
 function clear() {
   unwritten = "";
   answer.reset();
-  $("raw").replaceChildren(document.createTextNode(""));
+  raw.reset();
 }
 
 function later(atBottom) {
@@ -196,15 +201,19 @@ function paint() {
   frame = 0;
   const began = performance.now();
   if (unwritten) {
-    answer.append(unwritten);
-    $("raw").firstChild.appendData(unwritten);
-    unwritten = "";
+    const end = uncut(unwritten, AT_ONCE);
+    const part = unwritten.slice(0, end);
+    unwritten = unwritten.slice(end);
+    answer.append(part);
+    raw.append(part);
   }
   show();
   events.show();
-  if (following) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
-  following = false;
+  const end = document.documentElement.scrollHeight; // lays out what is new, which is to be in the time
+  if (following) scrollTo({ top: end, behavior: "instant" });
+  following &&= unwritten !== "";
   pausedUntil = performance.now() + 3 * (performance.now() - began);
+  if (unwritten) later(false);
 }
 
 /** Whether the end of the text is in view, and the reader has come so far by scrolling or by luck. */
@@ -263,7 +272,8 @@ function showTime() {
   const seconds = state.createdAt === null ? 0 : Math.max(0, until - state.createdAt) / 1000;
   $("elapsed").textContent = seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   const now = Date.now();
-  while (rates.length > 0 && rates[0] < now - 2_000) rates.shift();
+  const old = rates.findIndex((time) => time >= now - 2_000);
+  rates.splice(0, old < 0 ? rates.length : old);
   const span = state.endedAt === null ? 0 : (state.endedAt - (state.startedAt ?? state.endedAt)) / 1000;
   const rate = state.endedAt === null ? rates.length / 2 : span > 0 ? state.pieces / span : 0;
   $("rate").textContent = text("rate", { rate: rate.toFixed(0) });
@@ -308,17 +318,17 @@ $("listen").addEventListener("click", () => {
   show();
 });
 $("raw-toggle").addEventListener("click", () => {
-  const raw = $("raw").hidden;
-  $("raw").hidden = !raw;
-  $("answer").hidden = raw;
-  $("raw-toggle").setAttribute("aria-pressed", String(raw));
+  const shown = !$("raw").hidden;
+  $("raw").hidden = shown;
+  $("answer").hidden = !shown;
+  $("raw-toggle").setAttribute("aria-pressed", String(!shown));
 });
 $("inside").addEventListener("toggle", () => events.show());
 $("copy").addEventListener("click", (event) => copy(current.state.text, event.currentTarget, "copy"));
 $("share").addEventListener("click", (event) => copy(location.href, event.currentTarget, "share"));
 $("answer").addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
-  if (button !== null) copy(button.closest("figure").querySelector("code").textContent, button, "copy");
+  if (button !== null) copy(button.closest("figure").querySelector("pre").textContent, button, "copy");
 });
 $("download").addEventListener("click", () => {
   const link = document.createElement("a");
@@ -327,24 +337,6 @@ $("download").addEventListener("click", () => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
 });
-
-async function copy(content, button, label) {
-  try {
-    await navigator.clipboard.writeText(content);
-  } catch {
-    // Without https the browser has no clipboard for us, but still the older way.
-    const area = document.createElement("textarea");
-    area.value = content;
-    area.className = "unseen";
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  button.textContent = text("copied");
-  $("announcer").textContent = text("copied");
-  setTimeout(() => (button.textContent = text(label)), 1_500);
-}
 
 // The page itself
 
@@ -376,7 +368,13 @@ $("language").addEventListener("click", () => {
 });
 
 function openWhatIsNamed() {
-  const id = decodeURIComponent(location.hash.slice(1));
+  let id = location.hash.slice(1);
+  try {
+    id = decodeURIComponent(id);
+  } catch {
+    // No task has such an id, and the page says so.
+  }
+  if ($(id) !== null) return; // a place of the page, as of the link that skips to the prompt
   if (id) return open(id);
   // What was left unfinished goes on; else the page is as new.
   const unfinished = remembered.tasks().find((task) => ACTIVE.has(task.status));

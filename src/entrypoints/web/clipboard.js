@@ -1,0 +1,22 @@
+// Copying, and saying so: on the button, and to a screen reader.
+
+import { text } from "./texts.js";
+
+/** `label` is the name of the button's own text, which comes back after a moment. */
+export async function copy(content, button, label) {
+  try {
+    await navigator.clipboard.writeText(content);
+  } catch {
+    // Without https the browser has no clipboard for us, but still the older way.
+    const area = document.createElement("textarea");
+    area.value = content;
+    area.className = "unseen";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  button.textContent = text("copied");
+  document.getElementById("announcer").textContent = text("copied");
+  setTimeout(() => (button.textContent = text(label)), 1_500);
+}
