@@ -25,7 +25,7 @@ RENDER = """async (pieces) => {
     markdown.reset();
     const began = performance.now();
     for (const piece of pieces) markdown.append(piece);
-    document.documentElement.getBoundingClientRect();
+    root.getBoundingClientRect();
     const seconds = (performance.now() - began) / 1000;
     const depth = (node) => {
         let most = 0;
@@ -76,6 +76,8 @@ def lines(number: int, form: str) -> str:
 AT_ONCE = {
     "csv": lines(20_000, "{0},name {0},3.14,true\n"),
     "short lines": lines(200_000, "x\n"),
+    "a word": "A" * 300_000,
+    "words of code": ("`" + "A" * 16_000 + "`\n\n") * 20,
     "a heading of spaces": "# a" + " " * 100_000 + "b",
     "lines of spaces": ("a" + " " * 1_000 + "b\n") * 1_500,
     "a fence's spaces": ("```" + " " * 16_000 + "`\n") * 30,
@@ -203,7 +205,7 @@ def test_the_page_is_never_busy_for_long(
     upstream.then(Script(answer(*cut(whole, 10))))
     page = open_page(service.url)
     page.evaluate(WATCH)
-    start(page, "Long.")
+    start(page, "A" * 50_000)
     status(page, "completed")
     eventually(lambda: text(page) == whole, timeout=30)
     page.click("#raw-toggle")

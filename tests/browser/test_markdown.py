@@ -187,7 +187,7 @@ def test_a_hostile_answer_is_text(
     status(page, "completed")
     eventually(lambda: text(page) == whole)
     assert page.evaluate("window.harmed") is None
-    allowed = "a,blockquote,br,button,code,div,em,figcaption,figure,hr,input,li,ol,p,pre,s,span,strong,table,tbody,td,th,thead,tr,ul,h3,h4,h5,h6"
+    allowed = "a,blockquote,br,button,code,div,em,figcaption,figure,hr,input,li,ol,p,pre,s,span,strong,table,tbody,td,th,thead,tr,ul,wbr,h3,h4,h5,h6"
     strange: list[Any] = page.evaluate(
         "(allowed) => [...document.querySelectorAll('#answer *')]"
         ".filter((node) => !allowed.split(',').includes(node.localName)).map((node) => node.outerHTML)",

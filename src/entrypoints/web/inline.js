@@ -1,5 +1,7 @@
 // The text of one block: code, emphasis, links, line breaks. As in markdown.js, nothing becomes HTML.
 
+import { breakable } from "./plain.js";
+
 const URL_LIMIT = 2_048;
 // No prose has more parts in a link's text, more delimiters that are open at once, or more of them in
 // a row: to look for pairs among more would take too long, and to nest them deeper, too.
@@ -22,7 +24,7 @@ export function inline(text) {
   let brackets = 0; // that are open
 
   const flush = () => {
-    if (plain) parts.push(document.createTextNode(plain));
+    for (const part of breakable(plain)) parts.push(part instanceof Node ? part : document.createTextNode(part));
     plain = "";
   };
   const push = (part, length) => {
@@ -64,7 +66,7 @@ export function inline(text) {
         const code = document.createElement("code");
         const inside = text.slice(at + marks.length, end).replaceAll("\n", " ");
         const padded = inside.startsWith(" ") && inside.endsWith(" ") && /[^ ]/.test(inside);
-        code.textContent = padded ? inside.slice(1, -1) : inside;
+        code.append(...breakable(padded ? inside.slice(1, -1) : inside));
         push(code, end + marks.length - at);
       }
     } else if (char === "*" || char === "_" || char === "~") {
@@ -86,7 +88,7 @@ export function inline(text) {
       const angle = char === "<" ? ANGLE.exec(text.slice(at, at + URL_LIMIT)) : null;
       const bare = http ? BARE.exec(text.slice(at, at + URL_LIMIT)) : null;
       const url = angle?.[1] ?? (bare && withoutEnding(bare[0]));
-      const node = url === null ? null : anchor(url, [url]);
+      const node = url === null ? null : anchor(url, breakable(url));
       if (node === null) plain += text[at++];
       else push(node, angle?.[0].length ?? url.length);
     } else {

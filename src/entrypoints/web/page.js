@@ -6,7 +6,7 @@ import { follow } from "./follow.js";
 import { EventTable } from "./inside.js";
 import { List } from "./list.js";
 import { Markdown } from "./markdown.js";
-import { Plain, uncut } from "./plain.js";
+import { Plain, breakable, uncut } from "./plain.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE, apply, begin } from "./state.js";
 import { advice, otherLanguage, text, translate } from "./texts.js";
@@ -121,17 +121,19 @@ function open(id) {
   current = { id, request: remembered.find(id)?.request ?? null }; // `listen` adds the rest
   $("task").hidden = false;
   $("task-id").textContent = id;
-  $("task-prompt").textContent = current.request?.prompt ?? "…";
+  showPrompt(current.request?.prompt ?? "…");
   const mine = current;
   if (current.request === null) {
     api.record(id).then((found) => {
       mine.request = asRequest(found.request);
-      if (current === mine) $("task-prompt").textContent = mine.request.prompt ?? mine.request.messages?.at(-1)?.content ?? "";
+      if (current === mine) showPrompt(mine.request.prompt ?? mine.request.messages?.at(-1)?.content ?? "");
     }, () => {}); // the stream tells what is the matter
   }
   listen();
   list.show(id);
 }
+
+const showPrompt = (prompt) => $("task-prompt").replaceChildren(...breakable(String(prompt)));
 
 const asRequest = (found) => Object.fromEntries(Object.entries(found).filter(([, value]) => value !== null));
 
