@@ -139,8 +139,8 @@ class Admission:
         return None if limits.tokens is None and limits.running is None else caller.address
 
     async def charge(self, task: Task, usage: Usage | None, characters: int) -> None:
-        """Count what an attempt has cost, by what the model says or else by the characters of its
-        answer."""
+        """Count what an attempt has cost, by what the model says or else by the characters of the
+        request and the answer."""
         tokens = characters // CHARACTERS_PER_TOKEN if usage is None else usage.total_tokens
         try:
             for account in self._accounts(task.owner, task.origin):
