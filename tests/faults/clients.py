@@ -128,14 +128,18 @@ class User:
             await asyncio.sleep(self.rng.uniform(0.05, 0.3))
 
     async def _start_again(self, client: httpx.AsyncClient) -> None:
-        """The same key and body: the same task, whenever it is asked."""
+        """The same key and body: the same task, whenever it is asked, unless that has failed."""
         lossy = self.world.lost_data
         with contextlib.suppress(httpx.HTTPError):
             answer = await self._post(client)
             if answer.status_code == 202 and not (lossy or self.world.lost_data):
                 task_id = answer.json()["taskId"]
-                if task_id != self.task_id:
+                if task_id != self.task_id and not await self._has_failed(client):
                     self.faults.append(f"one key, two tasks: {self.task_id} and {task_id}")
+
+    async def _has_failed(self, client: httpx.AsyncClient) -> bool:
+        record = await client.get(f"/api/tasks/{self.task_id}")
+        return record.status_code == 200 and record.json()["status"] == "failed"
 
     async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(

@@ -88,7 +88,10 @@ class TaskController(Controller):
             str | None,
             HeaderParameter(
                 name="Idempotency-Key",
-                description="The same key and body within 24 hours give the same task.",
+                description=(
+                    "The same key and body within 24 hours give the same task, unless that has "
+                    "failed."
+                ),
                 schema_extra={
                     "max_length": IDEMPOTENCY_KEY_LIMIT,
                     "pattern": "^[!-~]([ -~]*[!-~])?$",
