@@ -109,8 +109,8 @@ def stack() -> Iterator[Stack]:
         eventually(lambda: _ready(client), 60)
         print(f"up after {time.monotonic() - began:.0f} s", file=sys.stderr)
         yield stack
-        print(stack.compose("logs", "--no-color", "--tail=100"), file=sys.stderr)
     finally:
+        print(stack.compose("logs", "--no-color", "--tail=100"), file=sys.stderr)
         client.http.close()
         stack.compose("down", "--volumes")
 

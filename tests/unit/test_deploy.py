@@ -53,7 +53,9 @@ def stack() -> Any:
 def sections(text: str) -> dict[str, str]:
     """Those of haproxy.cfg, by their first lines."""
     parts = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)
-    return {part.partition("\n")[0]: part for part in parts}
+    found = {part.partition("\n")[0]: part for part in parts}
+    assert len(found) == len(parts), "HAProxy refuses two sections of one name"
+    return found
 
 
 def test_the_stack_is_published_on_loopback_only(stack: Any) -> None:
