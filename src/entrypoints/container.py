@@ -50,6 +50,7 @@ from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.event_stream import Frames
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
+from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.queue_access import refuses_development_keys
@@ -251,6 +252,7 @@ class Container(containers.DeclarativeContainer):
     signing_keys = providers.Singleton(_signing_keys, settings, queue_credentials, queue)
     deliveries = providers.Singleton(_deliveries, base_url, signing_keys, queue_clock)
     delivery_bodies = providers.Singleton(DeliveryBodies)
+    start_bodies = providers.Singleton(StartBodies)
     model = providers.Singleton(_watched_model, settings, metrics, tracing)
 
     access = providers.Singleton(_access, settings)

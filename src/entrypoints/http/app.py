@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -45,6 +46,7 @@ def create_app(container: Container) -> ASGIApp:
             static_files(ASSETS_PATH, Path(static_path)),
         ],
         guards=[container.origins().guard],
+        state=State({"start_bodies": container.start_bodies()}),
         dependencies={"parts": Provide(lambda: container, sync_to_thread=False)},
         plugins=[problem_details_plugin(container.metrics())],
         openapi_config=_openapi(),

@@ -11,7 +11,6 @@ when an upgrade moves it.
 """
 
 import asyncio
-from collections.abc import Iterator
 from enum import Enum, auto
 from functools import partial
 from typing import Any, cast
@@ -21,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from entrypoints.http.bounds import Bounds
 from entrypoints.http.line import LazyFlowControl, Line
 from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse
+from entrypoints.http.request_head import TRAILER, is_ambiguous, told_length
 from entrypoints.http.unframed import UnframedCycle
 from entrypoints.http.unsent import NOTHING
 
@@ -31,20 +31,6 @@ CHUNKED_PART = 2 * 1024
 """Bytes of a chunked body that are parsed at once. Where it ends is known only then: so the
 requests that may hide behind its end are as many as fit into one."""
 HEAD_END = b"\r\n\r\n"
-ONCE = frozenset(
-    {
-        b"authorization",
-        b"content-type",
-        b"host",
-        b"idempotency-key",
-        b"last-event-id",
-        b"origin",
-        b"sec-fetch-site",
-        b"upstash-signature",
-    }
-)
-"""Headers by which is decided what a request may: with two of one name, two readers could decide by
-another each (RFC 9110, 5.3: a sender must not repeat them)."""
 
 
 class _Phase(Enum):
@@ -56,19 +42,6 @@ class _Phase(Enum):
     """The rest of a head."""
     BODY = auto()
     """The rest of a body."""
-
-
-class _Dropped:
-    """Takes the fields of a trailer, which come when the request is being answered already."""
-
-    def append(self, header: tuple[bytes, bytes]) -> None: ...
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(())
-
-
-_TRAILER: Any = _Dropped()
-_LENGTH = b"content-length"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -111,18 +84,23 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
         self._unread = b""
-        self._bounds.unsent.resumed(self)
+        self._bounds.unsent.holds(self, 0)
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self._line.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._bounds.unsent.paused(self)
+        self._count()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._bounds.unsent.resumed(self)
+        self._count()
+
+    def _count(self) -> None:
+        """Tell how much waits for this client, or because of it."""
+        unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
+        self._bounds.unsent.holds(self, unsent + len(self._unread))
 
     # What arrives
 
@@ -167,6 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread = data
         if data:
             self.flow.pause_reading()
+            self._count()
 
     def _parse(self, part: bytes) -> None:
         before, taken = self._phase, self._body_taken()
@@ -192,16 +171,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._wait()
-        names = [name for name, _ in self.headers if name in ONCE]
         version = self.parser.get_http_version()
-        if len(set(names)) < len(names) or (b"host" not in names and version != "1.0"):
+        if is_ambiguous(self.headers, version):
             self.send_400_response("A header is missing or repeated.")
             raise _Refused
         self.scope["extensions"] = self._line.extension()
         super().on_headers_complete()
         self._phase, self._head = _Phase.BODY, 0
-        self._left = next((int(size) for name, size in self.headers if name == _LENGTH), 0)
-        self.headers = _TRAILER
+        self._left = told_length(self.headers)
+        self.headers = TRAILER
         if self.cycle.scope["method"] not in ("GET", "HEAD"):
             gently = LastResponse(self.transport, self._close_behind_response)
             self.cycle.transport = cast("asyncio.Transport", gently)
@@ -225,6 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         data, self._unread = self._unread, b""
+        self._count()
         self._read(data)
         if not self._unread:
             self.flow.resume_reading()

@@ -1,5 +1,6 @@
 """/api/tasks: start, look at, follow and cancel a task."""
 
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import msgspec
@@ -25,6 +26,7 @@ from entrypoints.http.problems import (
     wrong_shape,
 )
 from entrypoints.http.record import record_response
+from entrypoints.http.start_bodies import StartBodies
 
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
@@ -47,6 +49,10 @@ class StartRequest(Request[Any, Any, Any]):
     A form or plain text is refused: a page of another origin can send those without asking, and
     must not start a task.
     """
+
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        bodies: StartBodies = self.app.state.start_bodies
+        return bodies.counted(super().stream())
 
     async def json(self) -> StartBody:
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()

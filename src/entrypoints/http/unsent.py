@@ -1,9 +1,10 @@
-"""What responses hold in memory because their clients do not read: bounded, for each and in all.
+"""What connections hold in memory because their clients do not read: bounded, for each and in all.
 
-A connection counts while its transport holds more than the transport's high-water mark (64 KiB).
-One that takes nothing for the write time-out is cut, and so is the one that has waited longest as
-soon as all of them together hold more than they may. A reader that was cut connects again and goes
-on behind its last event.
+A connection counts while its transport holds more than the transport's high-water mark (64 KiB), or
+while requests that came behind the one being answered wait unread. One that takes nothing for the
+write time-out is cut, and so is the one that has held something for the longest time as soon as all
+of them together hold more than they may. A reader that was cut connects again and goes on behind
+its last event.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 UNSENT_LIMIT = 128 * 1024 * 1024
-"""Bytes that wait for slow clients in one process."""
+"""Bytes that wait for slow clients, or because of them, in one process."""
 SWEEP_PAUSE = 1.0
 """Seconds between two looks at connections that make no progress."""
 
@@ -37,23 +38,24 @@ class Unsent:
         all together may hold."""
         self._timeout = timeout
         self._limit = limit
-        self._paused: dict[Connection, int] = {}  # the longest first
+        self._held: dict[Connection, int] = {}  # the longest first
         self._total = 0
         self._swept = 0.0
 
-    def paused(self, connection: Connection) -> None:
-        """More is held for a connection than its transport's mark."""
-        size = connection.transport.get_write_buffer_size()
-        self._total += size - self._paused.pop(connection, 0)
-        self._paused[connection] = size
+    def holds(self, connection: Connection, size: int) -> None:
+        """So many bytes wait for a connection now."""
+        before = self._held.get(connection, 0)
+        if size == before:
+            return
+        self._total += size - before
+        if size == 0:
+            del self._held[connection]
+        else:
+            self._held[connection] = size  # an older one keeps its place
         while self._total > self._limit:
-            longest = next(iter(self._paused))
-            log.warning("slow client cut: too much waits for all", bytes=self._paused[longest])
+            longest = next(iter(self._held))
+            log.warning("slow client cut: too much waits for all", bytes=self._held[longest])
             self._cut(longest)
-
-    def resumed(self, connection: Connection) -> None:
-        """Its client has read, or is gone."""
-        self._total -= self._paused.pop(connection, 0)
 
     def sweep(self, connections: Iterable[Connection]) -> None:
         """Cut those that have taken nothing for the time-out, whether little waits for them or
@@ -74,5 +76,5 @@ class Unsent:
                 self._cut(connection)
 
     def _cut(self, connection: Connection) -> None:
-        self.resumed(connection)
+        self.holds(connection, 0)
         connection.transport.abort()

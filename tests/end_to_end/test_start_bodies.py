@@ -1,0 +1,37 @@
+"""The bodies of starts that are being read hold bounded memory, at the cost of the slow ones."""
+
+import socket
+from contextlib import ExitStack
+
+import httpx
+
+from tests.raw_http import connect, received
+from tests.running import Running, running_service, settings_for
+from tests.upstream import Upstream
+
+SIZE = 600_000
+
+
+def _slow(service: Running) -> socket.socket:
+    """A start whose body is not sent to its end."""
+    connection = connect(service.url)
+    head = (
+        "POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {SIZE + 10}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + b" " * SIZE)
+    return connection
+
+
+def test_the_slowest_body_makes_room_for_the_others(upstream: Upstream) -> None:
+    with running_service(settings_for(openai_base_url=upstream.url)) as service:
+        service.service.container.start_bodies()._room = 4 * SIZE
+        with ExitStack() as stack:
+            slow = [stack.enter_context(_slow(service)) for _ in range(5)]
+            answer = received(slow[0])
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"too-many-requests-at-once" in answer
+            assert b"retry-after: 1" in answer.lower()
+            for prompt in ("short", "x" * 90_000):
+                start = httpx.post(f"{service.url}/api/tasks/start", json={"prompt": prompt})
+                assert start.status_code == 202, start.text
