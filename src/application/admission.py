@@ -1,14 +1,15 @@
 """Admission: who may still start a task or open a stream, by what they have used.
 
-An account is an owner or a network address; each may have limits. A place among the running tasks
-is given back by the process that ends the task (running_slots). A task may also end without any:
-its record expires, or the process dies in between. So a start that finds all places taken looks at
-LOOK of them, those first whose last look is the longest ago, and frees what it can.
+An account is an owner or a network address; each may have limits. A slot among the running tasks
+is released by the process that ends the task (running_slots). A task may also end without one: its
+record expires, or the process dies in between. So a start that finds all slots in use looks at LOOK
+of them in turn, and releases those whose tasks have ended.
 """
 
 import ipaddress
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -126,9 +127,10 @@ class Admission:
                     taken.append(account.of("running"))
                 if (limit := account.limits.starts) is not None:
                     standings.append(await self._spend(account, "starts", 1, limit, MINUTE))
-        except OverLimit:
+        except BaseException:
             for name in taken:
-                await self._allowances.release(name, task_id)
+                with suppress(StoreUnavailable):  # then it is found free by the next that looks
+                    await self._allowances.release(name, task_id)
             raise
         return standings
 

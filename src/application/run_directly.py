@@ -1,11 +1,19 @@
 """RunDirectly: a task that is run by the caller's own request, with no queue in between. For
 development."""
 
+from contextlib import suppress
+
+import structlog
+
 from application.admission import Admission, Caller
 from application.manage_task import owned
-from application.ports import Clock, Delivery, TaskIds, TaskLog, UnknownTask
-from application.run_task import RunTask, Verdict
-from domain.task import Task, TaskRequest
+from application.ports import Clock, Delivery, StoreUnavailable, TaskIds, TaskLog, UnknownTask
+from application.run_task import Again, Full, RunTask, Verdict
+from domain.task import Failure, IllegalTransition, Task, TaskRequest
+
+INTERRUPTED = Failure(
+    "interrupted", "The task was interrupted, and no queue will bring it again.", True
+)
 
 
 class RunDirectly:
@@ -33,17 +41,17 @@ class RunDirectly:
             caller.owner,
             self._admission.origin(caller),
         )
-        new = submitted.task
-        if not await self._exists(new.id):
-            await self._admission.start(caller, new.id)
-            await self._tasks.create(submitted)
-        owned(await self._tasks.get(new.id), caller.owner)
-        delivery = Delivery(new.id, request, now, max_attempts=1, owner=caller.owner)
-        return new.id, await self._run_task(delivery)
-
-    async def _exists(self, task_id: str) -> bool:
+        new_id = submitted.task.id
         try:
-            await self._tasks.get(task_id)
+            task = await self._tasks.get(new_id)
         except UnknownTask:
-            return False
-        return True
+            await self._admission.start(caller, new_id)
+            task = await self._tasks.create(submitted)
+        owned(task, caller.owner)
+        delivery = Delivery(new_id, request, now, max_attempts=1, owner=caller.owner)
+        with structlog.contextvars.bound_contextvars(task_id=new_id):
+            verdict = await self._run_task(delivery)
+            if isinstance(verdict, Again | Full) and task.message_id is None:
+                with suppress(IllegalTransition, UnknownTask, StoreUnavailable):
+                    await self._tasks.fail(new_id, INTERRUPTED, self._clock.now())
+        return new_id, verdict

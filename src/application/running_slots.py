@@ -1,6 +1,6 @@
 """A TaskLog that gives back a task's places among the running ones as soon as a write ends it.
 
-Every end of a task is one of four writes, whoever decides it: completed, failed, cancelled,
+Every end of a task is one of four writes, by whichever use case: completed, failed, cancelled,
 orphaned, its deliveries exhausted, its start withdrawn. So it is here that none is forgotten.
 """
 

@@ -119,8 +119,10 @@ class StartTask:
             outcome = await self._look(request, caller, key)
             if isinstance(outcome, Started):
                 return outcome
-            if outcome is None:
+            if outcome is None and time.monotonic() < until:
                 continue
+            if outcome is None:
+                raise StartUncertain(1.0)
             if time.monotonic() + pause > until:
                 raise StartUncertain(min(RETRY_AFTER, max(1.0, ABANDONED_AFTER - outcome.age)))
             pause = FIRST_PAUSE if outcome.task_id != holder else min(LONGEST_PAUSE, pause * 2)

@@ -4,22 +4,33 @@ A process without a free descriptor accepts nothing and reaches nothing, its sto
 incoming connections get a share of them, and what the process opens by itself keeps the rest.
 """
 
-import resource
+import contextlib
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
 
 from entrypoints.settings import Settings
 
 OWN_FILES = 64
 """Descriptors for listeners, logs, the event loop, and calls of the queue."""
+MOST_FILES = 65_536
+"""Descriptors that a process asks for at most."""
 MOST_CONNECTIONS = 20_000
 """Default where descriptors would allow more."""
 FEWEST_CONNECTIONS = 16
 
 
 def use_all_descriptors() -> None:
-    """Raise this process's limit to the highest that it may have: many systems begin with 1,024
-    for programs that use select(), which this one does not."""
+    """Raise this process's limit as far as it may: many systems begin with 1,024 for programs that
+    use select(), which this one does not."""
+    if resource is None:
+        return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    with contextlib.suppress(ValueError, OSError):  # a kernel may allow less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def max_connections(settings: Settings) -> int:
@@ -28,6 +39,8 @@ def max_connections(settings: Settings) -> int:
     and the queue)."""
     if settings.max_connections is not None:
         return settings.max_connections
+    if resource is None:
+        return MOST_CONNECTIONS
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS

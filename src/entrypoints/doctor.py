@@ -223,7 +223,7 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
 
 
 def _public_keys(settings: Settings, what: str) -> Finding:
-    said = f"{what}: those of QStash's development server, with which anybody runs any task"
+    said = f"{what}: those of QStash's development server, with which others can run any task"
     advice = "for development only; QStash's console has your own"
     refused = queue_access.refuses_development_keys(settings)
     return Finding("fail" if refused else "warn", "queue", said, advice)

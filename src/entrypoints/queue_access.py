@@ -1,7 +1,7 @@
 """Which token and signing keys the service uses with its queue, and where public ones are refused.
 
 Those of QStash's development server are the same everywhere. On one's own machine that does no
-harm; where others reach the service, anybody among them could sign a delivery of their own.
+harm; where others reach the service, any of them could sign a delivery.
 """
 
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ ALLOW = "LONGTASK_ALLOW_DEVELOPMENT_KEYS=true"
 
 
 def credentials_of(settings: "Settings") -> QueueCredentials:
-    """Those of the settings. For an embedded queue random ones, others with each call: whoever
-    starts the queue makes them, and hands them to those who use it."""
+    """Those of the settings. For an embedded queue random ones, others with each call: the process
+    that starts the queue makes them, and hands them to those that use it."""
     if settings.embedded_qstash:
         return QueueCredentials.random()
     return QueueCredentials(
@@ -62,8 +62,8 @@ def development_key_faults(settings: "Settings") -> list[str]:
     if not public or not refuses_development_keys(settings):
         return []
     return [
-        f"{', '.join(public)}: from QStash's development server, which are public. Whoever reaches "
-        "the service could run any task with them. Take your own from QStash's console, or leave "
+        f"{', '.join(public)}: from QStash's development server, which are public. With them, "
+        "any client could run any task. Take your own from QStash's console, or leave "
         f"all three out for a queue inside the service, or say {ALLOW} for a development stack"
     ]
 

@@ -248,7 +248,10 @@ def local_qstash(
     credentials: QueueCredentials, *, signals: bool, names: Collection[str] = ()
 ) -> Server:
     """A QStash that is not yet started."""
-    return Server(create_local_qstash(credentials, names), signals=signals)
+    app = create_local_qstash(
+        credentials.token, credentials.current_key, credentials.next_key, names
+    )
+    return Server(app, signals=signals)
 
 
 def collect_garbage_less_often() -> None:

@@ -167,8 +167,8 @@ class Settings(BaseSettings):
         False,
         alias="LONGTASK_ALLOW_DEVELOPMENT_KEYS",
         description="true: a development stack, which may use the token and signing keys of "
-        "QStash's development server where others reach it. They are public: with them anybody "
-        "runs any task.",
+        "QStash's development server where others reach it. They are public: with them, others can "
+        "run any task.",
     )
     qstash_url: str = Field(UPSTASH_URL, alias="QSTASH_URL", description="QStash's address.")
     qstash_retries: int = Field(

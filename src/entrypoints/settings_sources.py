@@ -1,5 +1,5 @@
 """Where a setting comes from, as far as that decides whether it may be used: a `.env` file lies in
-the current folder, and the folder may be anybody's.
+the current folder, and the folder may be a stranger's.
 
 A secret of the environment is the user's own; the address that it is sent to must be the user's
 choice, too. So a pair of both may come from the environment or from one file, but not the secret
@@ -15,6 +15,8 @@ PAIRS = {
     "OPENAI_API_KEY": "OPENAI_BASE_URL",
     "QSTASH_TOKEN": "QSTASH_URL",
     "UPSTASH_REDIS_REST_TOKEN": "UPSTASH_REDIS_REST_URL",
+    "OTEL_EXPORTER_OTLP_HEADERS": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
 """Secrets, and the setting with the address that each is sent to."""
 

@@ -46,6 +46,8 @@ def keyed(upstream: Upstream) -> Iterator[Running]:
         ({"Sec-Fetch-Site": "cross-site"}, False),
         ({"Origin": EVIL}, False),
         ({"Origin": "null"}, False),
+        ({"Origin": "http://["}, False),
+        ({"Origin": "http://a]b"}, False),
         ({"Origin": "{own}"}, True),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example.org"}, True),
         ({"Origin": "https://tasks.example.org"}, True),

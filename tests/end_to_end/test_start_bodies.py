@@ -1,6 +1,7 @@
 """The bodies of starts that are being read hold bounded memory, at the cost of the slow ones."""
 
 import socket
+import threading
 from contextlib import ExitStack
 
 import httpx
@@ -35,3 +36,25 @@ def test_the_slowest_body_makes_room_for_the_others(upstream: Upstream) -> None:
             for prompt in ("short", "x" * 90_000):
                 start = httpx.post(f"{service.url}/api/tasks/start", json={"prompt": prompt})
                 assert start.status_code == 202, start.text
+
+
+def test_bodies_that_arrive_at_once_are_taken_or_told_to_come_again(upstream: Upstream) -> None:
+    with running_service(settings_for(openai_base_url=upstream.url)) as service:
+        bodies = service.service.container.start_bodies()
+        bodies._room = 200_000
+        statuses: list[int] = []
+
+        def start() -> None:
+            answer = httpx.post(
+                f"{service.url}/api/tasks/start", json={"prompt": "x" * 90_000}, timeout=60
+            )
+            statuses.append(answer.status_code)
+
+        threads = [threading.Thread(target=start) for _ in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert set(statuses) <= {202, 503}
+        assert 202 in statuses
+        assert bodies._held == 0

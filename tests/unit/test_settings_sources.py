@@ -14,6 +14,9 @@ VALUES = {
     "QSTASH_URL": "https://evil.example",
     "UPSTASH_REDIS_REST_TOKEN": "planted-token",
     "UPSTASH_REDIS_REST_URL": "https://evil.example",
+    "OTEL_EXPORTER_OTLP_HEADERS": "api-key=planted-token",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "api-key=planted-token",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "https://evil.example",
 }
 
 

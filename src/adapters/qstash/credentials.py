@@ -1,8 +1,8 @@
 """The token that a QStash accepts and the keys that it signs with, and which of them are public.
 
-QStash's development server has the same ones everywhere. Whoever has such a token can publish and
-ask for the keys (`GET /v2/keys`), and whoever has a key can sign a delivery: run any task in any
-owner's name, past every limit.
+QStash's development server has the same ones everywhere. With such a token one can publish, and ask
+for the keys (`GET /v2/keys`); with a key one can sign a delivery: run any task in any owner's name,
+past every limit.
 """
 
 import secrets

@@ -31,7 +31,7 @@ class SigningKeys:
         given: tuple[str, str] | None = None,
         refused: Callable[[str], bool] = lambda key: False,
     ) -> None:
-        """`ask` answers the queue's current and next key, or raises QueueUnavailable or
+        """`ask` returns the queue's current and next key, or raises QueueUnavailable or
         QueueRefused. Keys that are `given` hold whatever the queue says. One that is `refused`
         makes what the queue said count for nothing."""
         self._ask = ask
@@ -52,12 +52,12 @@ class SigningKeys:
 
     async def renew(self) -> bool:
         """Ask for other keys than those that are known, as `ask` does. Keys that were given are
-        not asked for. Answers whether there are others now."""
+        not asked for. Returns whether there are others now."""
         before = self.known
         return not self._given and await self.ask() and self.known != before
 
     async def ask(self) -> bool:
-        """Ask the queue, whose clock is measured by that, too. Answers whether it has answered.
+        """Ask the queue, whose clock is measured by that, too. Returns whether it responded.
         Within ASK_PAUSE of the last question it is not asked; callers at the same time share one
         question, and each may leave without ending it."""
         if self._asking is None:

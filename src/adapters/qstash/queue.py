@@ -18,9 +18,9 @@ from qstash.errors import (
 )
 from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
-from adapters.qstash.answers import UnreadableAnswer, watch_answers
 from adapters.qstash.clock import QueueClock
 from adapters.qstash.message import encode
+from adapters.qstash.responses import UnreadableResponse, watch_responses
 from application.gathering import Gathering
 from application.ports import QueueRefused, QueueUnavailable
 from domain.task import Task
@@ -77,7 +77,7 @@ class QStashQueue:
         )
         # The SDK has no option for what its client does, and no way to close it.
         self._http = self._client.http._client
-        watch_answers(self._http, clock or QueueClock())
+        watch_responses(self._http, clock or QueueClock())
         self._webhook_url = webhook_url
         self._failure_url = failure_url
         self._retries = retries
@@ -125,7 +125,7 @@ class QStashQueue:
         if len(wanted) > 1:
             try:
                 return await self._publish_batch(wanted)
-            except (QueueRefused, UnreadableAnswer) as error:
+            except (QueueRefused, UnreadableResponse) as error:
                 log.warning("batch not taken as a whole", error=str(error), messages=len(wanted))
         return await asyncio.gather(*map(self._attempt, wanted))
 
@@ -135,7 +135,9 @@ class QStashQueue:
         deadline = max(each.deadline for each in wanted)
         answers = await self._call(self._client.message.batch(batch), deadline)
         if len(answers) != len(wanted):
-            raise UnreadableAnswer(f"{len(answers)} answers of the queue to {len(wanted)} messages")
+            raise UnreadableResponse(
+                f"{len(answers)} answers of the queue to {len(wanted)} messages"
+            )
         return [_message_id(each, BatchResponse) for each in answers]
 
     async def _attempt(self, wanted: _Wanted) -> str | Exception:
@@ -165,7 +167,7 @@ class QStashQueue:
         QueueUnavailable or QueueRefused."""
         keys = await self._call(self._client.signing_key.get())
         if not all(isinstance(key, str) and key for key in (keys.current, keys.next)):
-            raise UnreadableAnswer("the queue's answer holds no signing keys")
+            raise UnreadableResponse("the queue's answer holds no signing keys")
         return keys.current, keys.next
 
     async def _call(self, request: Awaitable[T], deadline: float | None = None) -> T:
@@ -187,18 +189,18 @@ class QStashQueue:
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             # What the SDK raises when it reads JSON of another shape, or what is no JSON.
             reason = f"the queue's answer cannot be read ({type(error).__name__})"
-            raise UnreadableAnswer(reason) from error
+            raise UnreadableResponse(reason) from error
         except RuntimeError as error:  # httpx: the client was closed, this process is stopping
             raise QueueUnavailable(f"no call to the queue: {error}") from error
 
 
 def _message_id(answer: object, kind: type[PublishResponse | BatchResponse]) -> str:
-    """Raises UnreadableAnswer."""
+    """Raises UnreadableResponse."""
     if not isinstance(answer, kind):
-        raise UnreadableAnswer("the queue's answer was not that of one destination")
+        raise UnreadableResponse("the queue's answer was not that of one destination")
     message_id: object = answer.message_id
     if not isinstance(message_id, str) or not _MESSAGE_ID.fullmatch(message_id):
-        raise UnreadableAnswer("the queue's answer holds no message id")
+        raise UnreadableResponse("the queue's answer holds no message id")
     return message_id
 
 

@@ -13,7 +13,7 @@ may touch them all.
 | `longtask:{id}:awaited` | string | there while the queue may still bring the task |
 | `longtask:{id}:events` | channel | `before epoch first [event, ...]`: what one step added, with \
 the epoch before it (`-`: none) |
-| `longtask:idempotency:<sha256>` | string | `fingerprint task-id since`, for 24 hours; \
+| `longtask:idempotency-key:<sha256>` | string | `fingerprint task-id since`, for 24 hours; \
 `since` in ms of Redis's clock |
 | `longtask:allowance:<account>` | string or sorted set | what an account used in its window, or \
 who holds its places and until when |
@@ -66,7 +66,7 @@ def keys_of(task_id: str) -> TaskKeys:
 
 def idempotency_key(key: str) -> str:
     """A client's text of any kind, as a key of a bounded length."""
-    return f"{PREFIX}idempotency:{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"{PREFIX}idempotency-key:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def allowance_key(account: str) -> str:

@@ -86,8 +86,9 @@ class ServerConnection:
                 return await self._along(words)
 
     async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
-        if len(commands) == 1:
-            return [await self.call(*commands[0])]
+        if len(commands) == 1:  # within its caller's time
+            async with self._free:
+                return [await self.client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
         async with asyncio.timeout(self._timeout), self._free:
             pipeline = self.client.pipeline(transaction=False)
             for words in commands:

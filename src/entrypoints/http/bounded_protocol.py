@@ -97,6 +97,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._count()
 
+    @property
+    def written(self) -> int:
+        return self._line.written
+
     def _count(self) -> None:
         """Tell how much waits for this client, or because of it."""
         unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0

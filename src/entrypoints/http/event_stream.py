@@ -169,7 +169,8 @@ class _Streaming(ASGIResponse):
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         sending = cast("asyncio.Task[Any]", asyncio.current_task())
-        following, frames, push = self._events.following, self._events.frames, self._line.push
+        following, frames = self._events.following, self._events.frames
+        push, write = self._line.push, self._line.write
         task_id = following.task_id
         gone = False
 
@@ -183,13 +184,12 @@ class _Streaming(ASGIResponse):
         self._line.on_close(hang_up)
         try:
             async with self._events.opened, aclosing(following.batches(take)) as batches:
-                await _write(send, RETRY + _connected(following, self._events.clock.now()))
+                await write(send, RETRY + _connected(following, self._events.clock.now()))
                 async for ready in batches:
-                    frame = frames.of_all(task_id, ready) if ready else KEEP_ALIVE
-                    del ready  # a page of the log, and it may be long until the next
-                    await _write(send, frame)
-                    del frame
-                    await self._line.drained()
+                    # Handed over and not kept: it may be long until the client has taken it.
+                    handed = [frames.of_all(task_id, ready) if ready else KEEP_ALIVE]
+                    del ready
+                    await write(send, handed.pop())
         except StoreUnavailable as error:
             log.error("store unavailable: stream ended", task_id=task_id, error=str(error))
         except asyncio.CancelledError:
@@ -198,8 +198,4 @@ class _Streaming(ASGIResponse):
             sending.uncancel()
         finally:
             self._line.on_close(None)
-        await _write(send, b"", more=False)
-
-
-async def _write(send: Send, body: bytes, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})
+        await write(send, b"", more=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
-from litestar.types import Scope
+from litestar.types import Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
 _EXTENSION = "longtask.line"
@@ -19,12 +19,14 @@ _EXTENSION = "longtask.line"
 class Line:
     """A connection, for the one response that goes out on it at a time."""
 
-    __slots__ = ("_closed", "_flow", "_transport", "chunked")
+    __slots__ = ("_closed", "_flow", "_transport", "chunked", "written")
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
         self._transport = transport
         self._flow = flow
         self._closed: Callable[[], None] | None = None
+        self.written = 0
+        """Bytes of bodies that were written by `push` and `write`."""
         self.chunked = True
         """Whether the response is in the chunked encoding, which HTTP/1.0 does not know."""
 
@@ -34,12 +36,16 @@ class Line:
         if self._flow.write_paused or self._transport.is_closing():
             return False
         self._transport.write(_chunk(piece) if self.chunked else piece)
+        self.written += len(piece)
         return True
 
-    async def drained(self) -> None:
-        """Return once the client has taken what was written, or is gone. To be awaited before
-        more is read or made for it: what it does not take is then held once, in the transport,
-        where it is counted (`unsent`)."""
+    async def write(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        """Write a piece of a body by ASGI's `send`, and return once the client has taken most of
+        it, or is gone. What it does not take is held once, in the transport, where it is counted
+        (`unsent`): so nothing else should be kept of it meanwhile."""
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+        self.written += len(body)
+        del body
         if self._flow.write_paused:
             await self._flow.drain()
 

@@ -72,7 +72,7 @@ class Origins:
             return True
         if site is not None:
             return site in ("same-origin", "none")
-        return origin is None or (host is not None and urlsplit(origin).netloc == host)
+        return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
 def _origin(url: str) -> str:

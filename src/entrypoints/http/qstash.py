@@ -4,7 +4,7 @@ QStash delivers again on anything but 2xx, except on 489 with `Upstash-NonRetrya
 The request is held open until the attempt ends: only so does the queue's retry cover a crash.
 
 A body is read only if its signature holds. Where it is not read, the connection is closed after the
-answer: what a stranger still sends is for nobody.
+response.
 """
 
 from collections.abc import Iterator

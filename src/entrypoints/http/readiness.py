@@ -1,6 +1,6 @@
 """Whether the parts that this process needs can be reached, asked at a bounded rate.
 
-Readiness is asked for by anybody, without a key. So that its callers cannot make this process call
+Readiness is asked for without a key. So that its callers cannot make this process call
 its store and its queue as often as they like, an answer is kept for a moment, and callers that come
 while a part is being asked share that one question.
 """
@@ -40,7 +40,7 @@ class Readiness:
         self._parts = {"store": _Part(tasks), "queue": _Part(queue)}
 
     async def checks(self) -> dict[str, str]:
-        """By name: "ok", or what is wrong, in words that may be shown to anybody. Takes TIMEOUT
+        """By name: "ok", or what is wrong, in words that every client may see. Takes TIMEOUT
         seconds at most."""
         states: Sequence[str] = await asyncio.gather(*(p.state() for p in self._parts.values()))
         checks = dict(zip(self._parts, states, strict=True))
@@ -70,6 +70,7 @@ class _Part:
         return self._state
 
     async def _ask(self) -> None:
+        self._state = "failed"  # unless it is told otherwise
         try:
             async with asyncio.timeout(TIMEOUT):
                 self._state = await _state(self._part)

@@ -73,18 +73,14 @@ class _Streaming(ASGIResponse):
     async def send_body(self, send: Send, receive: Receive) -> None:
         try:
             async with aclosing(self._pages) as pages:
-                await _write(send, self._head)
+                await self._line.write(send, self._head)
                 async for text in pages:
-                    await _write(send, _encode(text)[1:-1])
+                    handed = [_encode(text)[1:-1]]  # and not kept while the client is slow
                     del text
-                    await self._line.drained()
-            await _write(send, b'"}', more=False)
+                    await self._line.write(send, handed.pop())
+            await self._line.write(send, b'"}', more=False)
         except (StoreUnavailable, UnknownTask) as error:
             # The status is out: what is left to say is that this is not all.
             log.error("record broken off", task_id=self._task_id, error=str(error))
             self._line.cut()
             await receive()
-
-
-async def _write(send: Send, body: bytes, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -19,20 +19,16 @@ class StartBodies:
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
         self._held = 0
-        self._reading: dict[asyncio.Timeout, None] = {}  # the longest first
+        self._reading: dict[asyncio.Timeout, int] = {}  # bytes of each, the longest first
 
     async def counted(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The chunks of a body as they come. Raises a problem (503) for a body that took too long
         while there was no room."""
-        held = 0
         try:
             async with asyncio.timeout(None) as cut, aclosing(chunks):
-                self._reading[cut] = None
+                self._reading[cut] = 0
                 async for chunk in chunks:
-                    held += len(chunk)
-                    self._held += len(chunk)
-                    if self._held > self._room:
-                        next(iter(self._reading)).reschedule(0.0)
+                    self._add(cut, len(chunk))
                     yield chunk
         except TimeoutError:
             raise problem(
@@ -42,5 +38,14 @@ class StartBodies:
                 headers={"Connection": "close", **retry_after_header(1)},
             ) from None
         finally:
-            self._held -= held
-            self._reading.pop(cut, None)
+            self._held -= self._reading.pop(cut, 0)
+
+    def _add(self, body: asyncio.Timeout, size: int) -> None:
+        if body not in self._reading:
+            return  # it is being sent away
+        self._reading[body] += size
+        self._held += size
+        while self._held > self._room:
+            longest = next(iter(self._reading))
+            self._held -= self._reading.pop(longest)
+            longest.reschedule(0.0)

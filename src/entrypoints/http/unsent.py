@@ -29,7 +29,12 @@ NOTHING = (0, 0.0)
 class Connection(Protocol):
     transport: asyncio.Transport
     unsent: tuple[int, float]
-    """Bytes that waited when progress was last seen, and when that was."""
+    """Bytes that its client had taken when `sweep` last looked, and when it last took any."""
+
+    @property
+    def written(self) -> int:
+        """Bytes that were written to it, at least those of streams."""
+        ...
 
 
 class Unsent:
@@ -66,12 +71,15 @@ class Unsent:
         self._swept = now
         for connection in list(connections):
             size = connection.transport.get_write_buffer_size()
+            taken = connection.written - size
             before, since = connection.unsent
             if size == 0:
                 connection.unsent = NOTHING
-            elif size < before or before == 0:
-                connection.unsent = (size, now)
-            elif now - since > self._timeout:
+            elif taken > before or since == 0.0:
+                connection.unsent = (taken, now)
+            elif now - since <= self._timeout:
+                connection.unsent = (taken, since)
+            else:
                 log.info("slow client cut: it takes nothing", bytes=size)
                 self._cut(connection)
 

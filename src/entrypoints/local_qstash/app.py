@@ -13,7 +13,6 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
-from adapters.qstash import QueueCredentials
 from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery import Deliveries, QueueFull
@@ -26,13 +25,13 @@ FULL = "as many messages wait as may be held; publish it again later"
 Destination = Annotated[str, QueryParameter(name="destination")]
 
 
-def create_app(credentials: QueueCredentials, names: Collection[str] = ()) -> ASGIApp:
+def create_app(token: str, current_key: str, next_key: str, names: Collection[str] = ()) -> ASGIApp:
     """`names`: hosts under which it answers, in lower case, besides localhost and addresses."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        deliveries.append(Deliveries(credentials.current_key))
+        deliveries.append(Deliveries(current_key))
         try:
             yield
         finally:
@@ -40,12 +39,12 @@ def create_app(credentials: QueueCredentials, names: Collection[str] = ()) -> AS
 
     async def require_token(request: Request[Any, Any, Any]) -> None:
         given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {credentials.token}".encode()):
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise HTTPException("unauthorized", status_code=401)
 
     @get("/v2/keys")
     async def keys() -> dict[str, str]:
-        return {"current": credentials.current_key, "next": credentials.next_key}
+        return {"current": current_key, "next": next_key}
 
     app = Litestar(
         route_handlers=[Publishing, Messages, DeadLetters, keys],

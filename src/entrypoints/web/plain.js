@@ -15,7 +15,7 @@ export function uncut(text, end) {
  * of a word's length to break it over lines: a long one gets places to break it.
  */
 export function breakable(text) {
-  const parts = text.match(/[^]*?\S{200}|[^]+/g) ?? [];
+  const parts = text.match(/[^]*?\S{200}|[^]+/gu) ?? [];
   return parts.flatMap((part, number) => (number === 0 ? [part] : [document.createElement("wbr"), part]));
 }
 

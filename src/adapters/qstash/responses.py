@@ -1,4 +1,4 @@
-"""What is looked at in each answer of QStash before the SDK reads it."""
+"""What is checked of each response of QStash before the SDK reads it."""
 
 from collections.abc import AsyncIterator
 
@@ -7,22 +7,22 @@ import httpx
 from adapters.qstash.clock import QueueClock
 from application.ports import QueueUnavailable
 
-ANSWER_LIMIT = 1024 * 1024
-"""Bytes of an answer's body. The largest that is asked for, to a batch of 32 messages, has a few
+RESPONSE_LIMIT = 1024 * 1024
+"""Bytes of a response's body. The largest that is asked for, to a batch of 32 messages, has a few
 hundred bytes for each."""
 
 
-class UnreadableAnswer(QueueUnavailable):
-    """Raised for an answer that is not one of QStash's API: no JSON, another shape, too large. What
-    was asked for may have been done."""
+class UnreadableResponse(QueueUnavailable):
+    """Raised for a response that is not one of QStash's API: no JSON, another shape, too large.
+    What was asked for may have been done."""
 
 
 _BEGAN = "longtask.began"
 
 
-def watch_answers(client: httpx.AsyncClient, clock: QueueClock) -> None:
-    """Have `clock` compared with what `client` is answered, and UnreadableAnswer raised for a body
-    of more than ANSWER_LIMIT bytes, and for a compressed one, whose true size is not known before
+def watch_responses(client: httpx.AsyncClient, clock: QueueClock) -> None:
+    """Have `clock` compared with what `client` receives, and UnreadableResponse raised for a body
+    of more than RESPONSE_LIMIT bytes, and for a compressed one, whose true size is not known before
     it is unpacked."""
 
     async def begin(request: httpx.Request) -> None:
@@ -39,7 +39,7 @@ def watch_answers(client: httpx.AsyncClient, clock: QueueClock) -> None:
 
 async def _bound(response: httpx.Response) -> None:
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnreadableAnswer("the queue's answer is compressed, which was not asked for")
+        raise UnreadableResponse("the queue's response is compressed, which was not asked for")
     assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  (an async client's)
     response.stream = _Bounded(response.stream)
 
@@ -52,8 +52,10 @@ class _Bounded(httpx.AsyncByteStream):
         size = 0
         async for chunk in self._stream:
             size += len(chunk)
-            if size > ANSWER_LIMIT:
-                raise UnreadableAnswer(f"the queue's answer has more than {ANSWER_LIMIT} bytes")
+            if size > RESPONSE_LIMIT:
+                raise UnreadableResponse(
+                    f"the queue's response has more than {RESPONSE_LIMIT} bytes"
+                )
             yield chunk
 
     async def aclose(self) -> None:
