@@ -11,7 +11,8 @@ import math
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import structlog
 import uvicorn
@@ -22,7 +23,7 @@ from application.ports import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.http.app import create_app
-from entrypoints.http.bounded_protocol import BoundedProtocol, bounded_protocol
+from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.bounds import Bounds
 from entrypoints.http.unsent import Unsent
 from entrypoints.local_qstash.app import create_app as create_local_qstash
@@ -80,7 +81,13 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                http=bounded_protocol(Bounds(request_timeout, max_connections, self._unsent)),
+                http=cast(
+                    Any,
+                    partial(
+                        BoundedProtocol,
+                        bounds=Bounds(request_timeout, max_connections, self._unsent),
+                    ),
+                ),
                 ws="none",
                 proxy_headers=bool(proxies),
                 forwarded_allow_ips=list(proxies),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from entrypoints.http.bounded_protocol import CHUNKED_PART, HEAD_LIMIT, BoundedProtocol
+from entrypoints.http.bounded_protocol import BoundedProtocol
+from entrypoints.http.request_head import HEAD_LIMIT
 from tests.raw_http import GET, connect, received
 from tests.running import Running, running_service, settings_for
 
 READ_AT_ONCE = 256 * 1024
 """Bytes that the event loop hands over in one go, at most."""
-SHORTEST = len(b"GET / HTTP/1.0\r\n\r\n")
 KNOWN = {200, 204, 400, 401, 403, 404, 405, 408, 411, 413, 415, 422, 431, 501}
 
 HEADS = [
@@ -70,8 +70,8 @@ def check_bounds(service: Running) -> None:
     for each in list(service.service._server.server_state.connections):
         assert isinstance(each, BoundedProtocol)
         assert len(each._unread) <= 2 * READ_AT_ONCE
-        assert len(each.pipeline) <= CHUNKED_PART // SHORTEST + 1
-        assert each._head <= HEAD_LIMIT
+        assert not each.pipeline
+        assert each._framing <= HEAD_LIMIT
         assert sum(len(name) + len(value) for name, value in each.headers or ()) <= HEAD_LIMIT
         if each.cycle is not None:
             assert len(each.cycle.body) <= 2 * READ_AT_ONCE

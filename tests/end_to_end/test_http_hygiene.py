@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from entrypoints.http.bounded_protocol import HEAD_LIMIT
+from entrypoints.http.request_head import HEAD_LIMIT
 from tests.running import Running, running_service, settings_for
 from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 

@@ -3,16 +3,16 @@ what frames its body, on the time that a client takes to send either and to take
 requests that wait for each other, and on the connections. How long a response takes is not bounded
 here: an event stream is one.
 
-Requests of one connection are answered one after the other: what comes behind one that is being
-answered is left unread, as bytes. uvicorn would make a request of each, however many.
+A head is parsed once it is whole. Requests of one connection are answered one after the other: what
+comes behind one that is being answered is left unread, as bytes; uvicorn would make a request of
+each, however many. Behind a chunked body, of which only the parser knows the end, nothing is read.
 
 What of uvicorn's own is relied on here is private to it; tests/end_to_end/test_http_bounds.py fails
 when an upgrade moves it.
 """
 
 import asyncio
-from enum import Enum, auto
-from functools import partial
+import re
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,28 +20,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from entrypoints.http.bounds import Bounds
 from entrypoints.http.line import LazyFlowControl, Line
 from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse
-from entrypoints.http.request_head import TRAILER, is_ambiguous, told_length
+from entrypoints.http.request_head import (
+    HEAD_END,
+    HEAD_LIMIT,
+    TRAILER,
+    HeadRefused,
+    is_ambiguous,
+    part_of_head,
+    told_length,
+    whole_head,
+)
 from entrypoints.http.unframed import UnframedCycle
 from entrypoints.http.unsent import NOTHING
 
-HEAD_LIMIT = 32 * 1024
-"""Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
-body."""
-CHUNKED_PART = 2 * 1024
-"""Bytes of a chunked body that are parsed at once. Where it ends is known only then: so the
-requests that may hide behind its end are as many as fit into one."""
-HEAD_END = b"\r\n\r\n"
-
-
-class _Phase(Enum):
-    """What the parser waits for."""
-
-    IDLE = auto()
-    """A request."""
-    HEAD = auto()
-    """The rest of a head."""
-    BODY = auto()
-    """The rest of a body."""
+CHUNKED_PART = 16 * 1024
+"""Bytes of a chunked body that are parsed at once."""
+_BLANK = re.compile(rb"[\r\n]*")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -49,11 +43,12 @@ class BoundedProtocol(HttpToolsProtocol):
     # for every connection.
     __slots__ = (
         "_bounds",
-        "_head",
+        "_framing",
+        "_in_body",
+        "_last",
         "_left",
         "_line",
         "_lingering",
-        "_phase",
         "_timer",
         "_unread",
         "unsent",
@@ -62,10 +57,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, bounds: Bounds, **options: Any) -> None:
         super().__init__(*args, **options)
         self._bounds = bounds
-        self._phase = _Phase.IDLE
-        self._head = 0
+        self._unread = b""  # part of a head, or what came behind a request that is being answered
+        self._in_body = False
         self._left = 0  # of a body whose length was told
-        self._unread = b""
+        self._framing = 0  # bytes between two pieces of a body
+        self._last = False  # nothing behind this request is read
         self._lingering: int | None = None  # bytes that are still read, and dropped
         self._timer: asyncio.TimerHandle | None = None
         self.unsent = NOTHING
@@ -113,92 +109,119 @@ class BoundedProtocol(HttpToolsProtocol):
             self._lingering -= len(data)
             if self._lingering < 0:
                 self.transport.close()
-        elif self._unread:
+        elif self._answering and not self._last:
             self._leave_unread(self._unread + data)
-        elif self._phase is _Phase.IDLE and len(data) <= HEAD_LIMIT and not self._answering:
-            end = data.find(HEAD_END)
-            if end < 0 or end + len(HEAD_END) == len(data):  # nothing behind the first head
-                self._parse(data)
-            else:
-                self._read(data)
         else:
-            self._read(data)
+            self._read(self._unread + data if self._unread else data)
 
-    def _read(self, data: bytes) -> None:
-        """Parse what belongs to one request; leave what is behind it."""
-        while data and not self.transport.is_closing() and self._lingering is None:
-            if self._answering:
-                self._leave_unread(data.lstrip(b"\r\n"))
-                return
-            if self._phase is _Phase.BODY:
-                size = self._left or CHUNKED_PART
-            else:
-                room = HEAD_LIMIT - self._head
-                end = data.find(HEAD_END, 0, room)
-                size = end + len(HEAD_END) if end >= 0 else room
-            part, data = data[:size], data[size:]
-            self._parse(part)
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays open: a client may close its direction once it has asked,
+        and then wait for the response. One that reads a stream has gone."""
+        waits = self._answering and not self.cycle.response_started
+        if waits:
+            self.cycle.keep_alive = False
+        return waits
 
     @property
     def _answering(self) -> bool:
         """Whether a whole request waits for its response."""
         cycle = self.cycle
-        return self._phase is _Phase.IDLE and cycle is not None and not cycle.response_complete
+        return not self._in_body and cycle is not None and not cycle.response_complete
+
+    def _read(self, data: bytes) -> None:
+        """Parse what belongs to one request; leave what is behind it."""
+        kept, self._unread = self._unread, b""
+        at, end = 0, len(data)
+        while at < end and self._lingering is None and not self.transport.is_closing():
+            if self._in_body:
+                size = self._left or CHUNKED_PART
+                self._parse_body(data[at : at + size])
+                at += size
+            elif self._last:
+                return
+            elif self._answering:
+                self._leave_unread(data[at:])
+                return
+            else:
+                at = self._parse_head(data, _BLANK.match(data, at).end())  # type: ignore[union-attr]
+        if kept or self._unread:
+            self._count()
+        if self._timer is None and not self._answering and not self._in_body:
+            self._unset_keepalive_if_required()
+            self._wait()  # for the rest of a head; line ends are no request
+
+    def _parse_head(self, data: bytes, at: int) -> int:
+        """Parse the head that begins at `at`, if it is whole, and return where it ends. Else keep
+        what there is of it."""
+        end = data.find(HEAD_END, at, at + HEAD_LIMIT) + len(HEAD_END)
+        try:
+            if end < len(HEAD_END):
+                self._unread = part_of_head(data[at:])
+                return len(data)
+            head = whole_head(data[at:end])
+        except HeadRefused as refused:
+            self._refuse(refused.status)
+            return len(data)
+        self._arrived()
+        super().data_received(head)
+        if self._in_body:
+            self._wait()
+        return end
+
+    def _parse_body(self, part: bytes) -> None:
+        before = len(self.cycle.body)
+        self._left = max(0, self._left - len(part))
+        super().data_received(part)
+        if self._in_body and not self.cycle.response_complete:
+            self._framing = self._framing + len(part) if len(self.cycle.body) == before else 0
+            if self._framing >= HEAD_LIMIT:
+                self._refuse("431 Request Header Fields Too Large")
 
     def _leave_unread(self, data: bytes) -> None:
-        self._unread = data
-        if data:
+        self._unread = data.lstrip(b"\r\n")
+        if self._unread:
             self.flow.pause_reading()
             self._count()
 
-    def _parse(self, part: bytes) -> None:
-        before, taken = self._phase, self._body_taken()
-        self._left = max(0, self._left - len(part))
-        super().data_received(part)
-        if self._phase is _Phase.IDLE:
-            if self._timer is None and not self._answering:
-                self._wait()  # line ends between requests are no request, but still a client's
-        elif self._phase is _Phase.HEAD:
-            self._head += len(part) if before is not _Phase.BODY else 0
-        elif before is _Phase.BODY and not self.cycle.response_complete:
-            self._head = self._head + len(part) if self._body_taken() == taken else 0
-        if self._head >= HEAD_LIMIT:
-            self._refuse("431 Request Header Fields Too Large")
-
-    def _body_taken(self) -> int:
-        return len(self.cycle.body) if self._phase is _Phase.BODY else 0
-
     def on_message_begin(self) -> None:
-        self._phase, self._head = _Phase.HEAD, 0
-        self._wait()
+        if self._last:
+            raise _Refused
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._wait()
-        version = self.parser.get_http_version()
-        if is_ambiguous(self.headers, version):
-            self.send_400_response("A header is missing or repeated.")
+        version, headers = self.parser.get_http_version(), self.headers
+        if is_ambiguous(headers, version) or self.parser.should_upgrade():
+            self.send_400_response("A header is missing or repeated, or the method is not known.")
             raise _Refused
         self.scope["extensions"] = self._line.extension()
         super().on_headers_complete()
-        self._phase, self._head = _Phase.BODY, 0
-        self._left = told_length(self.headers)
         self.headers = TRAILER
-        if self.cycle.scope["method"] not in ("GET", "HEAD"):
+        self._in_body, self._framing = True, 0
+        length = told_length(headers)
+        self._left = length or 0
+        self._last = length is None
+        if length != 0:
             gently = LastResponse(self.transport, self._close_behind_response)
             self.cycle.transport = cast("asyncio.Transport", gently)
+        if self._last:
+            self.cycle.keep_alive = False
         self._line.chunked = version != "1.0"
         if version == "1.0":
             self.cycle.__class__ = UnframedCycle  # its task has not begun
 
     def on_message_complete(self) -> None:
-        self._phase, self._head = _Phase.IDLE, 0
+        self._in_body = False
         self._arrived()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._unread and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._in_body:
+            # As it was, it would be kept for as long as the connection is idle.
+            self.cycle.body, self.cycle.scope, self.scope = bytearray(), _ENDED, _ENDED
+        if self._unread:
             self.flow.pause_reading()
             self.loop.call_soon(self._go_on)
 
@@ -206,21 +229,22 @@ class BoundedProtocol(HttpToolsProtocol):
         """Read what came behind the request that has been answered."""
         if self.transport.is_closing():
             return
-        data, self._unread = self._unread, b""
-        self._count()
-        self._read(data)
-        if not self._unread:
+        self._read(self._unread)
+        if not self._answering:
             self.flow.resume_reading()
 
     # The end
 
     def _close_behind_response(self) -> None:
-        """Close the connection, whose last response has been written: gently, if more of the
-        request is on its way."""
-        if self.transport.is_closing() or self._lingering is not None:
-            return
-        if self._phase is _Phase.IDLE or not self.transport.can_write_eof():
+        """Close the connection, whose last response has been written: gently, if more may be on
+        its way."""
+        if self._in_body or self._last:
+            self._linger()
+        else:
             self.transport.close()
+
+    def _linger(self) -> None:
+        if self.transport.is_closing() or self._lingering is not None:
             return
         self._lingering = LINGER_LIMIT
         self._arrived()
@@ -232,6 +256,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arrived()
         if self.transport.is_closing() or self._lingering is not None:
             return  # refused with another status already
+        if self._last and not self._in_body:
+            return  # what is wrong came behind the last request
         if self._may_be_told:
             super().send_400_response(msg)
         else:
@@ -240,34 +266,29 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _may_be_told(self) -> bool:
         """Whether a status that is written now is the next thing that the client waits for."""
-        if self._phase is _Phase.BODY:
+        if self._in_body:
             return not self.cycle.response_started
-        return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
+        return self.cycle is None or self.cycle.response_complete
 
     def _refuse(self, status: str) -> None:
         self._arrived()
         if self.transport.is_closing() or self._lingering is not None:
             return
         if self._may_be_told:
-            if self._phase is _Phase.BODY:
+            if self._in_body:
                 self.cycle.disconnected = True  # for the handler, which waits for the body
                 self.cycle.message_event.set()
             head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode())
-            self._close_behind_response()
+            self._linger()
         else:
             self.transport.close()
 
     def _wait(self) -> None:
         self._arrived()
-        self._timer = self.loop.call_later(self._bounds.request_timeout, self._too_late)
-
-    def _too_late(self) -> None:
-        cycle = self.cycle
-        if self._phase is _Phase.BODY or cycle is None or cycle.response_complete:
-            self._refuse("408 Request Timeout")
-        else:
-            self._wait()  # the response to the request before is still going out
+        self._timer = self.loop.call_later(
+            self._bounds.request_timeout, self._refuse, "408 Request Timeout"
+        )
 
     def _arrived(self) -> None:
         if self._timer is not None:
@@ -275,10 +296,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
 
+_ENDED: Any = {}
+"""In the place of a scope whose request has been answered."""
+
+
 class _Refused(Exception):
     """Raised within the parser, to stop it."""
-
-
-def bounded_protocol(bounds: Bounds) -> Any:
-    """What uvicorn is to make connections with."""
-    return partial(BoundedProtocol, bounds=bounds)

@@ -1,7 +1,15 @@
 """What the protocol itself reads of a request's head."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+HEAD_LIMIT = 32 * 1024
+"""Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
+body."""
+LINES_LIMIT = 128
+"""Lines of a head. Each takes some 200 bytes of memory, however short: a browser sends 20."""
+HEAD_END = b"\r\n\r\n"
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -19,7 +27,36 @@ ONCE = frozenset(
 )
 """Headers by which is decided what a request may do. If one of them came twice, two readers could
 each decide by another value (RFC 9110, section 5.3: a sender must not repeat them)."""
-_LENGTH = b"content-length"
+_LENGTH, _CODING = b"content-length", b"transfer-encoding"
+_METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_UPGRADE = re.compile(rb"^upgrade(?=:)", re.IGNORECASE | re.MULTILINE)
+
+
+class HeadRefused(Exception):
+    """Raised for a head that is not parsed. `status` is the status line of the response."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def part_of_head(part: bytes) -> bytes:
+    """The part, if it may be the beginning of a head. Raises HeadRefused: for one that is too long,
+    and for what is no HTTP from its first byte on, such as TLS."""
+    if len(part) >= HEAD_LIMIT:
+        raise HeadRefused("431 Request Header Fields Too Large")
+    if part and part[0] not in _METHOD:
+        raise HeadRefused("400 Bad Request")
+    return part
+
+
+def whole_head(head: bytes) -> bytes:
+    """The head as it is parsed: without a wish to upgrade the connection, which this server never
+    does. The parser would take such a request to have ended with its head, and its body for the
+    next request. Raises HeadRefused for one that has too many lines."""
+    if head.count(b"\n") > LINES_LIMIT:
+        raise HeadRefused("431 Request Header Fields Too Large")
+    return _UPGRADE.sub(b"x-upgrade", head) if b"upgrade" in head.lower() else head
 
 
 def is_ambiguous(headers: Headers, version: str) -> bool:
@@ -29,9 +66,16 @@ def is_ambiguous(headers: Headers, version: str) -> bool:
     return len(set(names)) < len(names) or (b"host" not in names and version != "1.0")
 
 
-def told_length(headers: Headers) -> int:
-    """Bytes of the body, as Content-Length tells; 0 without one. The parser has checked it."""
-    return next((int(value) for name, value in headers if name == _LENGTH), 0)
+def told_length(headers: Headers) -> int | None:
+    """Bytes of the body, 0 if there is none, None if it is chunked. The parser has checked the
+    headers."""
+    length = 0
+    for name, value in headers:
+        if name == _CODING:
+            return None
+        if name == _LENGTH:
+            length = int(value)
+    return length
 
 
 class _Dropped:
