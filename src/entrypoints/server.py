@@ -40,6 +40,10 @@ KEEP_ALIVE = 75
 """Seconds that a connection is kept without a request: longer than the proxies in front keep it, so
 that none sends a request into a connection that is being closed."""
 
+SEND_BUFFER = 128 * 1024
+"""Bytes (the kernel takes twice as many) that the kernel holds for a client that does not read:
+else 4 MB, which no bound of ours sees, and so late that a client seems to take nothing."""
+
 LOCAL_CONNECTIONS = 512
 """Connections of a local QStash, whose clients are few."""
 
@@ -136,9 +140,12 @@ def listen(host: str, port: int) -> socket.socket:
     """Raises AddressTaken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise AddressTaken(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    # Its connections inherit it.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return listener
 
 
 def url_of(listener: socket.socket) -> str:

@@ -51,6 +51,6 @@ def test_a_model_that_never_comes_to_an_end(tmp_path: Path, upstream: Upstream, 
         with target.used() as used:
             tasks = [target.client.start() for _ in range(5)]
             eventually(lambda: _ended(target, tasks), timeout=60)
-        held(used, memory=96)
+        held(used, memory=160)
         errors = {target.client.record(task)["error"]["code"] for task in tasks}
         assert "internal_error" not in errors

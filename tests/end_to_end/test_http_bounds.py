@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from application.ports import Page, StoreUnavailable
 from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.request_head import HEAD_LIMIT
+from entrypoints.server import SEND_BUFFER
 from tests.raw_http import GET, LAST_GET, connect, conversation, received
 from tests.running import Running, eventually, follow, running_service, settings_for
 from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
@@ -421,3 +422,13 @@ def test_tls_on_a_plain_port_is_refused_at_once(served: Running) -> None:
     began = time.monotonic()
     assert conversation(served.url, [b"\x16\x03\x01\x02\x00\x01"]).startswith(b"HTTP/1.1 400 ")
     assert time.monotonic() - began < 10
+
+
+def test_the_kernel_holds_little_for_a_client(served: Running) -> None:
+    """It would hold 4 MB for each, and for as long as the client is there."""
+    with connect(served.url) as connection:
+        connection.sendall(GET)
+        connection.recv(65_536)
+        for each in list(served.service._server.server_state.connections):
+            own = each.transport.get_extra_info("socket")
+            assert own.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER

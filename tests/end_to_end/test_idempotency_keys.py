@@ -110,7 +110,7 @@ def test_the_key_of_a_failed_task_is_free(
 
 def _grow_older(redis: Redis) -> None:
     """Let a minute pass for the one key that is bound."""
-    (name,) = redis.keys("longtask:idempotency:*")
+    (name,) = redis.keys("longtask:idempotency-key:*")
     value = redis.get(name)
     assert isinstance(value, bytes)
     fingerprint, task_id, since = value.decode().split()

@@ -94,6 +94,21 @@ def test_images_of_any_page_run_no_tasks(upstream: Upstream) -> None:
         assert upstream.received == []
 
 
+@pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1", 200), ("localhost:{port}", 200), ("192.168.1.5", 403)]
+)
+def test_where_a_browser_tells_nothing_only_this_machine_runs_tasks(
+    upstream: Upstream, host: str, status: int
+) -> None:
+    """Over plain HTTP to an address in a network, an image's request has neither Origin nor
+    Sec-Fetch-Site, like one of curl's."""
+    with running_service(settings_for(openai_base_url=upstream.url)) as service:
+        headers = {"Host": host.format(port=service.url.rpartition(":")[2])}
+        query = {"prompt": "x"}
+        answer = httpx.get(service.url + DIRECT, params=query, headers=headers, timeout=20)
+        assert answer.status_code == status
+
+
 def test_a_task_that_is_run_directly_is_its_callers_and_counts(keyed: Running) -> None:
     def run(key: tuple[str, str], **query: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key[0]}"}

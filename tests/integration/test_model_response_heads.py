@@ -58,9 +58,6 @@ async def fault_for(answer: bytes) -> ModelRefused | ModelUnavailable:
         "a header with NUL": OK + b"x: \0\r\n" + EMPTY,
         "a chunk that is none": OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
         "no HTTP": b"hello\r\n\r\n",
-        "a redirect to no name": b"HTTP/1.1 307 X\r\nlocation: http://a..b/\r\n" + EMPTY,
-        "a redirect to a long name": b"HTTP/1.1 307 X\r\nlocation: http://%b/\r\n%b"
-        % (b"a" * 80, EMPTY),
     }.values(),
     ids=lambda head: None,
 )
@@ -68,6 +65,17 @@ async def test_what_is_no_head_of_a_response_is_an_answer_that_cannot_be_read(he
     fault = await fault_for(head)
     assert isinstance(fault, ModelUnavailable)
     assert fault.code == "invalid_response"
+
+
+@pytest.mark.parametrize(
+    "location", [b"http://a..b/", b"http://" + b"a" * 80 + b"/", b"http://127.0.0.1:1/", b"", b"//"]
+)
+async def test_no_redirect_is_followed(location: bytes) -> None:
+    """A prompt would go there, and what is said there would come back."""
+    fault = await fault_for(b"HTTP/1.1 307 X\r\nlocation: %b\r\n%b" % (location, EMPTY))
+    assert isinstance(fault, ModelRefused)
+    assert fault.code == "redirected"
+    assert fault.unbilled
 
 
 def _error(status: int, body: bytes, *headers: bytes) -> bytes:

@@ -114,6 +114,9 @@ class ClosedLine:
     def push(self, piece: bytes) -> bool:
         return False
 
+    async def write(self, send: Any, body: bytes, *, more: bool = True) -> None:
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
     def on_close(self, closed: Any) -> None:
         if closed is not None:
             closed()

@@ -18,6 +18,9 @@ class _Transport:
     def get_write_buffer_size(self) -> int:
         return self.size
 
+    def get_extra_info(self, name: str) -> None:
+        return None
+
     def abort(self) -> None:
         self.cut = True
 

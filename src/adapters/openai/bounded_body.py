@@ -1,7 +1,7 @@
 """Bounds on the body of a response of the model's server, whatever that sends.
 
-The client reads the whole body of a response that is not a success before it raises, and that of a
-redirect before it follows. Here such a body is cut to its beginning first, by size (decoded) and by
+The client reads the whole body of a response that is not a success before it raises. Here such a
+body is cut to its beginning first, by size (decoded) and by
 time. The body of a success is a stream: where the server encoded it although we asked for
 `identity`, it is decoded in small steps.
 """

@@ -70,24 +70,16 @@ class ChunkStream:
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._fault: ModelFault | None = None
-        self._rest = b""
+        self._held = b""  # a carriage return at a cut
+        self._parts: list[bytes] = []  # of an event that is not whole
+        self._size = 0
 
     def feed(self, data: bytes) -> str:
         """The text that these bytes complete, up to a fault or the end."""
-        data = self._rest + data
-        held = b""
-        if b"\r" in data:
-            # A carriage return at the cut may be half of a line ending: it waits for the rest.
-            held = b"\r" if data[-1:] == b"\r" else b""
-            data = data.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        self.worked = False
-        *events, rest = data.split(b"\n\n")
-        self._rest = rest + held
         texts: list[str] = []
+        self.worked = False
         try:
-            if len(self._rest) > EVENT_LIMIT:
-                raise unreadable()
-            for event in events:
+            for event in self._events(data):
                 plain = event.startswith(b"data:") and b"\n" not in event
                 payload = event[5:] if plain else _payload(event)
                 word = payload.strip() if len(payload) < 16 else payload
@@ -99,6 +91,33 @@ class ChunkStream:
         except (ModelUnavailable, ModelRefused) as fault:
             self._fault, self.done = fault, True
         return "".join(texts)
+
+    def _events(self, data: bytes) -> list[bytes]:
+        """The events that these bytes complete. Each byte is looked at once, into however many
+        pieces an event was cut."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        if b"\r" in data:
+            # A carriage return at the cut may be half of a line ending: it waits for the rest.
+            self._held = b"\r" if data[-1:] == b"\r" else b""
+            data = data.removesuffix(self._held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._parts:
+            cut = data[:1] == b"\n" and self._parts[-1][-1:] == b"\n"
+            if not cut and b"\n\n" not in data:
+                return self._keep(data)
+            data = b"".join([*self._parts, data])
+            self._parts, self._size = [], 0
+        *events, rest = data.split(b"\n\n")
+        self._keep(rest)
+        return events
+
+    def _keep(self, part: bytes) -> list[bytes]:
+        if part:
+            self._parts.append(part)
+            self._size += len(part)
+            if self._size > EVENT_LIMIT:
+                raise unreadable()
+        return []
 
     def finished(self) -> Finished:
         """How the answer ended. Raises ModelUnavailable or ModelRefused for an error object, for

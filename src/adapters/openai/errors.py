@@ -27,6 +27,7 @@ _REFUSALS = {
     "content_refused": "The model's server refused the content of the request.",
     "context_length_exceeded": "The request is longer than this model can read.",
     "invalid_request": "The model's server refused the request.",
+    "redirected": "The model's server sent the request to another address, which is not followed.",
 }
 _PASSING = {
     "rate_limited": "The model's server is limiting the rate of requests.",
@@ -77,6 +78,8 @@ def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
     """A fault that the client raised, most of them for the first answer."""
     if isinstance(error, openai.APIStatusError):
         status = error.status_code
+        if status < 400:
+            return _fault("redirected", unbilled=True)
         by_status = _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
         code = by_status
         # A status above 499 is the server's own confession; below, the body knows better.

@@ -6,6 +6,7 @@ The client's retries are off: the queue redelivers, and a retry hidden here woul
 for nothing.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -16,11 +17,15 @@ import openai
 
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
-from adapters.openai.errors import classify_broken, classify_error
+from adapters.openai.errors import classify_broken, classify_error, unreadable
 from application.ports import Finished
 from domain.task import TaskRequest
 
 CONNECT_TIMEOUT = 10.0
+IDLE_LIMIT = 16 * 1024 * 1024
+"""Bytes without a piece of the answer after which a stream counts as none."""
+TURN = 64 * 1024
+"""Bytes without a piece after which others get their turn at each read."""
 CONNECTIONS = 100_000
 """More than there can be: how many tasks run is bounded elsewhere."""
 
@@ -47,6 +52,8 @@ class OpenAIModel:
             # A third of the work of the client's own transport for each read.
             http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(max_connections=CONNECTIONS),
+                # A prompt goes where the settings say, and nowhere else.
+                follow_redirects=False,
                 event_hooks={"response": [bound_body]},
                 # No cookie is kept: the client would hold all that it is ever sent.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -65,11 +72,16 @@ class OpenAIModel:
                 async with self._client.chat.completions.with_streaming_response.create(
                     **_parameters(request, refused)
                 ) as response:
-                    chunks = ChunkStream(request.model)
+                    chunks, idle = ChunkStream(request.model), 0
                     async for data in response.iter_bytes():
                         text = chunks.feed(data)
                         if text or chunks.worked:
+                            idle = 0
                             yield text
+                        elif (idle := idle + len(data)) > TURN:
+                            if idle > IDLE_LIMIT:
+                                raise unreadable()
+                            await asyncio.sleep(0)
                         if chunks.done:
                             break
                     yield chunks.finished()

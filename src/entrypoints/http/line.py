@@ -6,6 +6,9 @@ learn that the client went away.
 """
 
 import asyncio
+import contextlib
+import socket
+import struct
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any, cast
@@ -51,7 +54,7 @@ class Line:
 
     def cut(self) -> None:
         """Break the connection off, so that the client takes no part of a body for the whole."""
-        self._transport.abort()
+        cut_off(self._transport)
 
     def on_close(self, closed: Callable[[], None] | None) -> None:
         """Have `closed` called when the connection is lost; at once if it has been."""
@@ -66,6 +69,16 @@ class Line:
     def extension(self) -> dict[str, Any]:
         """The scope's extensions, by which `line_of` finds this."""
         return {_EXTENSION: {"line": self}}
+
+
+def cut_off(transport: asyncio.Transport) -> None:
+    """Reset a connection: what the kernel holds for it is freed, too. Closed, it would be kept for
+    as long as the client is there and does not read."""
+    own = transport.get_extra_info("socket")
+    if own is not None:
+        with contextlib.suppress(OSError):
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def line_of(scope: Scope) -> Line:

@@ -18,13 +18,15 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from entrypoints.host_names import answers_to
+from entrypoints.host_names import answers_to, host_of, is_loopback
 from entrypoints.http.problems import invalid, problem
 
 CHANGES = "changes_something"
 """Mark (in a handler's `opt`) of a GET that changes something."""
 ANY_HOST = "any_host"
 """Mark of what is answered under any name, and without one: HAProxy's health check sends none."""
+NAMED = 10
+"""Repeated parameters that are named: there may be thousands."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
@@ -57,9 +59,9 @@ class Origins:
         if connection.scope["query_string"]:
             _refuse_repeated(connection)
         method = connection.scope.get("method", "GET")
-        changes = method not in SAFE_METHODS or handler.opt.get(CHANGES)
-        if changes and not self._may_change(
-            headers.get("sec-fetch-site"), headers.get("origin"), host
+        hidden, keyed = bool(handler.opt.get(CHANGES)), "authorization" in headers
+        if (hidden or method not in SAFE_METHODS) and not self._may_change(
+            headers.get("sec-fetch-site"), headers.get("origin"), host, hidden=hidden, keyed=keyed
         ):
             raise problem(
                 403,
@@ -67,11 +69,18 @@ class Origins:
                 "A page of another origin may not do this. LONGTASK_CORS_ORIGINS would let it.",
             )
 
-    def _may_change(self, site: str | None, origin: str | None, host: str | None) -> bool:
+    def _may_change(
+        self, site: str | None, origin: str | None, host: str | None, *, hidden: bool, keyed: bool
+    ) -> bool:
+        """`hidden`: by a GET, with which a browser sends no Origin; and Sec-Fetch-Site only to
+        https and to this machine. So where neither comes, it must be to this machine, or with a
+        key, which no page of others can send."""
         if origin is not None and origin in self._allowed:
             return True
         if site is not None:
             return site in ("same-origin", "none")
+        if hidden and origin is None and not keyed:
+            return is_loopback(host_of(host or ""))
         return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
@@ -84,4 +93,4 @@ def _refuse_repeated(connection: _Connection) -> None:
     names = Counter(name for name, _ in connection.query_params.multi_items())
     repeated = [name for name, times in names.items() if times > 1]
     if repeated:
-        raise invalid([{"field": name, "message": "is given twice"} for name in repeated])
+        raise invalid([{"field": name, "message": "is given twice"} for name in repeated[:NAMED]])

@@ -14,6 +14,8 @@ from typing import Protocol
 
 import structlog
 
+from entrypoints.http.line import cut_off
+
 log = structlog.get_logger(__name__)
 
 UNSENT_LIMIT = 128 * 1024 * 1024
@@ -85,4 +87,4 @@ class Unsent:
 
     def _cut(self, connection: Connection) -> None:
         self.holds(connection, 0)
-        connection.transport.abort()
+        cut_off(connection.transport)

@@ -176,6 +176,7 @@ const ADVICE = {
   answer_too_long: "doLonger",
   attempt_timeout: "doFaster",
   model_unreachable: "doAddress",
+  redirected: "doAddress",
   queue_unavailable: "doQueue",
   deliveries_exhausted: "doQueue",
   forgotten: "doQueue",
