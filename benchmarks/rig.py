@@ -197,7 +197,7 @@ class Queue:
         reader, writer = await asyncio.open_connection(host.hostname, host.port)
         signature = sign(self.KEY, url, body, int(time.time()))
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: bench\r\nUpstash-Signature: {signature}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUpstash-Signature: {signature}\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         writer.write(head.encode() + body)
@@ -304,7 +304,7 @@ class Subscriber(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: Any) -> None:
-        transport.write(f"GET {self._path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+        transport.write(f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
