@@ -25,6 +25,8 @@ CHANGES = "changes_something"
 """Mark (in a handler's `opt`) of a GET that changes something."""
 ANY_HOST = "any_host"
 """Mark of what is answered under any name, and without one: HAProxy's health check sends none."""
+HOSTS_KEPT = 64
+"""Host headers that are looked at once. There are few, but any address may be one."""
 NAMED = 10
 """Repeated parameters that are named: there may be thousands."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,6 +42,7 @@ class Origins:
         localhost (None: any name, since callers are known by their keys). Pages of the `allowed`
         origins, and of that of `base_url`, may change things."""
         self._hosts = hosts
+        self._answered: set[str] = set()  # Host headers that passed
         self._allowed = frozenset(allowed) | ({_origin(base_url)} if base_url else frozenset())
 
     async def guard(self, connection: _Connection, handler: BaseRouteHandler) -> None:
@@ -49,7 +52,8 @@ class Origins:
         if (
             self._hosts is not None
             and not handler.opt.get(ANY_HOST)
-            and not answers_to(host, self._hosts)
+            and host not in self._answered
+            and not self._answers(host, self._hosts)
         ):
             raise problem(
                 403,
@@ -68,6 +72,12 @@ class Origins:
                 "cross-origin",
                 "A page of another origin may not do this. LONGTASK_CORS_ORIGINS would let it.",
             )
+
+    def _answers(self, host: str | None, names: Collection[str]) -> bool:
+        passed = answers_to(host, names)
+        if passed and host is not None and len(self._answered) < HOSTS_KEPT:
+            self._answered.add(host)
+        return passed
 
     def _may_change(
         self, site: str | None, origin: str | None, host: str | None, *, hidden: bool, keyed: bool

@@ -11,6 +11,8 @@ from contextlib import aclosing
 
 from entrypoints.http.problems import problem, retry_after_header
 
+SHORT = 16 * 1024
+"""Bytes of a body that need not be counted: the connection itself may hold more."""
 ROOM = 64 * 1024 * 1024
 """Bytes of bodies that are being read: 64 of the largest."""
 

@@ -26,7 +26,7 @@ from entrypoints.http.problems import (
     wrong_shape,
 )
 from entrypoints.http.record import record_response
-from entrypoints.http.start_bodies import StartBodies
+from entrypoints.http.start_bodies import SHORT, StartBodies
 
 BODY_LIMIT = 1024 * 1024
 IDEMPOTENCY_KEY_LIMIT = 255
@@ -51,6 +51,8 @@ class StartRequest(Request[Any, Any, Any]):
     """
 
     def stream(self) -> AsyncGenerator[bytes, None]:
+        if 0 < (self.content_length or 0) <= SHORT:
+            return super().stream()
         bodies: StartBodies = self.app.state.start_bodies
         return bodies.counted(super().stream())
 
