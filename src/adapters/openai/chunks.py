@@ -79,7 +79,7 @@ class ChunkStream:
         texts: list[str] = []
         self.worked = False
         try:
-            for event in self._events(data):
+            for event in filter(None, self._events(data)):
                 plain = event.startswith(b"data:") and b"\n" not in event
                 payload = event[5:] if plain else _payload(event)
                 word = payload.strip() if len(payload) < 16 else payload
