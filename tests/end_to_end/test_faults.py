@@ -1,7 +1,6 @@
 """What the upstream, the queue and forgers can do, and what clients are told of it."""
 
 import base64
-import hashlib
 import json
 import threading
 import time
@@ -9,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jwt
 import pytest
 
 from tests.running import Running, eventually, running_service, settings_for
+from tests.signing import sign
 from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
 
 WEBHOOK = "/api/qstash/webhook"
@@ -213,18 +212,7 @@ def _body(task_id: str, **changes: Any) -> bytes:
 def _signature(
     service: Running, url: str, body: bytes, key: str | None = None, **claims: Any
 ) -> str:
-    now = int(time.time())
-    digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode()
-    whole = {
-        "iss": "Upstash",
-        "sub": url,
-        "iat": now,
-        "nbf": now,
-        "exp": now + 300,
-        "jti": "jwt_1",
-        "body": digest,
-    }
-    return jwt.encode({**whole, **claims}, key or service.queue.current_key, algorithm="HS256")
+    return sign(url, body, key or service.queue.current_key, **claims)
 
 
 def _deliver(
