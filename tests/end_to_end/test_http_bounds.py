@@ -432,3 +432,20 @@ def test_the_kernel_holds_little_for_a_client(served: Running) -> None:
         for each in list(served.service._server.server_state.connections):
             own = each.transport.get_extra_info("socket")
             assert own.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
+
+
+def test_a_client_may_close_its_direction_behind_several_requests(service: Running) -> None:
+    start = json.dumps({"prompt": "Hi."}).encode()
+    post = HEAD + b"Content-Length: %d\r\n\r\n" % len(start) + start
+    for requests, statuses in (
+        ([post, GET, post, GET], [b"202", b"200", b"202", b"200"]),
+        ([GET, post], [b"200", b"202"]),
+        ([post, GET[:20]], [b"202"]),
+    ):
+        began = time.monotonic()
+        with connect(service.url) as connection:
+            connection.sendall(b"".join(requests))
+            connection.shutdown(socket.SHUT_WR)
+            answer = received(connection)
+        assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answer) == statuses
+        assert time.monotonic() - began < 10

@@ -12,19 +12,20 @@ when an upgrade moves it.
 """
 
 import asyncio
-import re
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from entrypoints.http.bounds import Bounds
 from entrypoints.http.line import LazyFlowControl, Line
-from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse
+from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse, bare_response
 from entrypoints.http.request_head import (
+    ANSWERED,
     HEAD_END,
     HEAD_LIMIT,
     TRAILER,
     HeadRefused,
+    behind_blank,
     is_ambiguous,
     part_of_head,
     told_length,
@@ -35,7 +36,6 @@ from entrypoints.http.unsent import NOTHING
 
 CHUNKED_PART = 16 * 1024
 """Bytes of a chunked body that are parsed at once."""
-_BLANK = re.compile(rb"[\r\n]*")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -43,6 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # for every connection.
     __slots__ = (
         "_bounds",
+        "_ended",
         "_framing",
         "_in_body",
         "_last",
@@ -61,19 +62,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._left = 0  # of a body whose length was told
         self._framing = 0  # bytes between two pieces of a body
+        self._ended = False  # the client has closed its direction
         self._last = False  # nothing behind this request is read
         self._lingering: int | None = None  # bytes that are still read, and dropped
         self._timer: asyncio.TimerHandle | None = None
         self.unsent = NOTHING
-
-    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = LazyFlowControl(transport)
         self._line = Line(transport, self.flow)
         if self._bounds.refuses(len(self.connections)):
-            self._refuse("503 Service Unavailable")
+            transport.write(bare_response("503 Service Unavailable"))
+            transport.close()
         else:
             self._wait()
 
@@ -102,8 +103,6 @@ class BoundedProtocol(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
         self._bounds.unsent.holds(self, unsent + len(self._unread))
 
-    # What arrives
-
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:
             self._lingering -= len(data)
@@ -118,8 +117,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether the connection stays open: a client may close its direction once it has asked,
         and then wait for the response. One that reads a stream has gone."""
         waits = self._answering and not self.cycle.response_started
-        if waits:
+        if waits and not self._unread:
             self.cycle.keep_alive = False
+        self._ended = True
         return waits
 
     @property
@@ -143,7 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._leave_unread(data[at:])
                 return
             else:
-                at = self._parse_head(data, _BLANK.match(data, at).end())  # type: ignore[union-attr]
+                at = self._parse_head(data, behind_blank(data, at))
         if kept or self._unread:
             self._count()
         if self._timer is None and not self._answering and not self._in_body:
@@ -218,9 +218,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if not self._in_body:
-            # As it was, it would be kept for as long as the connection is idle.
-            self.cycle.body, self.cycle.scope, self.scope = bytearray(), _ENDED, _ENDED
+        if not self._in_body:  # else it would be kept for as long as the connection is idle
+            self.cycle.body, self.cycle.scope, self.scope = bytearray(), ANSWERED, ANSWERED
         if self._unread:
             self.flow.pause_reading()
             self.loop.call_soon(self._go_on)
@@ -230,14 +229,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._read(self._unread)
-        if not self._answering:
+        if self._answering and self._ended and not self._unread:
+            self.cycle.keep_alive = False
+        elif not self._answering and self._ended:
+            self.transport.close()
+        elif not self._answering:
             self.flow.resume_reading()
 
-    # The end
-
     def _close_behind_response(self) -> None:
-        """Close the connection, whose last response has been written: gently, if more may be on
-        its way."""
+        """Close the connection behind its last response: gently, if more may be on its way."""
         if self._in_body or self._last:
             self._linger()
         else:
@@ -278,8 +278,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._in_body:
                 self.cycle.disconnected = True  # for the handler, which waits for the body
                 self.cycle.message_event.set()
-            head = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            self.transport.write(head.encode())
+            self.transport.write(bare_response(status))
             self._linger()
         else:
             self.transport.close()
@@ -294,10 +293,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-_ENDED: Any = {}
-"""In the place of a scope whose request has been answered."""
 
 
 class _Refused(Exception):

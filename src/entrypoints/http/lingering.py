@@ -14,6 +14,11 @@ LINGER_LIMIT = 1024 * 1024
 """Bytes that are read on."""
 
 
+def bare_response(status: str) -> bytes:
+    """The last response of a connection, with nothing in it but its status."""
+    return f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode()
+
+
 class LastResponse:
     """The transport as uvicorn sees it while it answers a request with a body: `close` closes the
     connection gently."""

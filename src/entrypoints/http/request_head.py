@@ -29,6 +29,7 @@ ONCE = frozenset(
 each decide by another value (RFC 9110, section 5.3: a sender must not repeat them)."""
 _LENGTH, _CODING = b"content-length", b"transfer-encoding"
 _METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BLANK = re.compile(rb"[\r\n]+")
 _UPGRADE = re.compile(rb"^upgrade(?=:)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -38,6 +39,12 @@ class HeadRefused(Exception):
     def __init__(self, status: str) -> None:
         super().__init__(status)
         self.status = status
+
+
+def behind_blank(data: bytes, at: int) -> int:
+    """Where the line ends at `at` end. A client may send some before a request (RFC 9112, 2.2)."""
+    blank = _BLANK.match(data, at)
+    return at if blank is None else blank.end()
 
 
 def part_of_head(part: bytes) -> bytes:
@@ -88,3 +95,5 @@ class _Dropped:
 
 
 TRAILER: Any = _Dropped()
+ANSWERED: Any = {}
+"""In the place of a scope whose request has been answered."""
