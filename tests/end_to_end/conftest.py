@@ -1,0 +1,21 @@
+"""Services that the tests of one connection share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.running import Running, running_service, settings_for
+from tests.upstream import Upstream
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Running]:
+    with running_service(settings_for(request_timeout=20.0)) as running:
+        yield running
+
+
+@pytest.fixture
+def hurried(upstream: Upstream) -> Iterator[Running]:
+    settings = settings_for(openai_base_url=upstream.url, request_timeout=0.5, keep_alive=0.1)
+    with running_service(settings) as running:
+        yield running
