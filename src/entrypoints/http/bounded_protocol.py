@@ -116,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays open: a client may close its direction once it has asked,
         and then wait for the response. One that reads a stream has gone."""
-        waits = self._answering and not self.cycle.response_started
+        waits = self._answering and not self._line.watched
         if waits and not self._unread:
             self.cycle.keep_alive = False
         self._ended = True

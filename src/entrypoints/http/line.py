@@ -62,6 +62,11 @@ class Line:
         if closed is not None and self._transport.is_closing():
             closed()
 
+    @property
+    def watched(self) -> bool:
+        """Whether a response waits to be told when the client is gone, as an endless one does."""
+        return self._closed is not None
+
     def close(self) -> None:
         if self._closed is not None:
             self._closed()
