@@ -7,7 +7,7 @@ import structlog
 
 from application.ports import Clock, QueueUnavailable, TaskLog, TaskQueue, UnknownTask
 from application.settle_task import SettleForgotten
-from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
+from domain.events import ContentAdded, Event, begins_anew
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class GetTask:
         while True:
             page = await self._tasks.read(task_id, after, PAGE)
             for number, event in enumerate(page.events, after + 1):
-                if isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
+                if begins_anew(event):
                     begun = number
             if after == 0 and len(page.events) >= page.length:
                 return TaskWithText(task, _content(page.events[begun:]), None)

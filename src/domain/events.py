@@ -98,12 +98,9 @@ def text_size(event: Event) -> int:
     return len(event.text) if isinstance(event, ContentAdded | TaskEnded) else 0
 
 
-def gather_text(event: Event, pieces: list[str]) -> None:
-    """Go on by one event in a list of the pieces of text of the last attempt."""
-    if isinstance(event, ContentAdded):
-        pieces.append(event.text)
-    elif isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
-        pieces.clear()
+def begins_anew(event: Event) -> bool:
+    """Whether text of before this event no longer counts: an attempt begins."""
+    return isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING
 
 
 def text_of(events: Iterable[Event]) -> str:
@@ -111,7 +108,10 @@ def text_of(events: Iterable[Event]) -> str:
     anew."""
     pieces: list[str] = []
     for event in events:
-        gather_text(event, pieces)
+        if isinstance(event, ContentAdded):
+            pieces.append(event.text)
+        elif begins_anew(event):
+            pieces.clear()
     return "".join(pieces)
 
 

@@ -35,7 +35,7 @@ def test_a_head_without_end(tmp_path: Path, part: str) -> None:
         return sent
 
     with attacked(tmp_path) as target, target.used() as used:
-        # What was sent before the refusal came stood in the buffers of two kernels.
+        # What was sent before the refusal arrived was still in the kernel's buffers.
         assert max(at_once(10, send)) < 16 * MIB
     held(used, memory=24)
 

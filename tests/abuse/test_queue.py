@@ -1,4 +1,4 @@
-"""What strangers may cost at the queue's edge: deliveries that nobody signed, or that are replayed
+"""What strangers may cost at the queue's edge: deliveries without a signature, or replayed
 with another body, tasks that are refused by the thousand, and questions for readiness."""
 
 import contextlib

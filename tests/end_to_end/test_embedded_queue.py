@@ -1,4 +1,4 @@
-"""The queue inside the service: nobody but the service has what its deliveries are signed with."""
+"""The queue inside the service: only the service has the keys that sign its deliveries."""
 
 import os
 import re

@@ -83,16 +83,16 @@ async def _failed(bench: Bench, attempt: Attempt) -> None:
 
 
 @pytest.mark.parametrize("end", [_completed, _cancelled, _failed])
-@pytest.mark.parametrize("stood", [None, 0, 1, 2, 5, 7])
+@pytest.mark.parametrize("last_seen", [None, 0, 1, 2, 5, 7])
 async def test_a_reader_of_an_ended_task_is_told_and_then_has_all(
-    bench: Bench, end: Callable[[Bench, Attempt], Awaitable[None]], stood: int | None
+    bench: Bench, end: Callable[[Bench, Attempt], Awaitable[None]], last_seen: int | None
 ) -> None:
-    """Wherever it stood, and even if that was the end: which event that was, nobody knows."""
+    """Whichever event it saw last, even if that was the end: the log can no longer tell."""
     task_id = (await bench.task()).id
     await end(bench, await bench.claim(task_id))
     page = await bench.tasks.read(task_id, 0, 100)
     epochs = [batch.epoch for batch in page.batches for _ in batch.events]
-    after = None if stood is None else EventId(epochs[max(0, stood - 1)], stood)
+    after = None if last_seen is None else EventId(epochs[max(0, last_seen - 1)], last_seen)
     await bench.evict(task_id)
     (batch,) = await bench.seen(task_id, after)
     (error,) = batch.events
@@ -124,17 +124,17 @@ async def test_a_running_attempt_is_forsaken_and_readers_start_over(bench: Bench
     task_id = (await bench.task()).id
     first = await bench.claim(task_id)
     first = await bench.tasks.append(first, [ContentAdded(1, "one")], LEASE)
-    stood = await bench.last(task_id)
+    last_seen = await bench.last(task_id)
     whole: list[Batch] = []
     readers = [
         asyncio.create_task(bench.seen(task_id, None, whole)),
-        asyncio.create_task(bench.seen(task_id, stood)),
+        asyncio.create_task(bench.seen(task_id, last_seen)),
     ]
     async with asyncio.timeout(5):
-        while not (whole and whole[-1].last == stood.sequence):
+        while not (whole and whole[-1].last == last_seen.sequence):
             await asyncio.sleep(0.01)
     await bench.evict(task_id)
-    late = asyncio.create_task(bench.seen(task_id, stood))
+    late = asyncio.create_task(bench.seen(task_id, last_seen))
     with pytest.raises(LeaseLost):
         await bench.tasks.append(first, [ContentAdded(1, "two")], LEASE)
     second = await bench.claim(task_id)
@@ -151,8 +151,8 @@ async def test_a_running_attempt_is_forsaken_and_readers_start_over(bench: Bench
     assert log.batches[0].before is None
     assert log.batches[1].before == log.batches[0].epoch
     assert len(log.events) == log.length == 5
-    for after in (None, stood, *(EventId(log.batches[0].epoch, n) for n in (1, 3))):
-        number = after.sequence if after is not None and after != stood else 0
+    for after in (None, last_seen, *(EventId(log.batches[0].epoch, n) for n in (1, 3))):
+        number = after.sequence if after is not None and after != last_seen else 0
         seen = [event for batch in await bench.seen(task_id, after) for event in batch.events]
         assert seen == list(log.events[number:])
     for reader in (*readers, late):
@@ -176,9 +176,9 @@ async def test_a_silent_attempt_learns_of_it_when_it_renews_its_lease(bench: Ben
 @pytest.mark.parametrize("comes_back", [False, True])
 async def test_readers_of_a_waiting_task_get_what_comes(bench: Bench, comes_back: bool) -> None:
     task_id = (await bench.task()).id
-    stood = await bench.last(task_id) if comes_back else None
+    last_seen = await bench.last(task_id) if comes_back else None
     await bench.evict(task_id)
-    reading = asyncio.create_task(bench.seen(task_id, stood))
+    reading = asyncio.create_task(bench.seen(task_id, last_seen))
     attempt = await bench.claim(task_id)
     attempt = await bench.tasks.append(attempt, [ContentAdded(1, "text")], LEASE)
     assert await bench.last(task_id) == EventId(
