@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from application.ports import Allowances, StoreUnavailable, TaskLog, UnknownTask
+from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask
+from application.ports import Allowances, TaskLog
 from application.settle_task import SettleForgotten
 from domain.events import Usage
 from domain.task import Task
@@ -52,26 +53,6 @@ class Limits:
     running: int | None = None
     streams: int | None = None
     tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How an account stands with one of its limits. `window` is None for places, `reset` the
-    seconds after which it is worth asking again."""
-
-    policy: str
-    limit: int
-    left: int
-    reset: float
-    window: float | None = None
-
-
-class OverLimit(Exception):
-    """Raised when a caller has used up what it may."""
-
-    def __init__(self, standing: Standing) -> None:
-        super().__init__(f"over the limit {standing.policy}")
-        self.standing = standing
 
 
 @dataclass(slots=True)
@@ -113,26 +94,26 @@ class Admission:
         self._per_address = per_address
         self._streams: dict[str, set[str]] = {}
 
-    async def start(self, caller: Caller, task_id: str) -> Sequence[Standing]:
+    async def start(self, caller: Caller, task_id: str) -> Sequence[LimitStatus]:
         """Let a new task in. Answers how the caller then stands. Raises OverLimit or
         StoreUnavailable."""
-        accounts, standings = self._accounts(caller.owner, caller.address), []
+        accounts, limit_statuses = self._accounts(caller.owner, caller.address), []
         taken: list[str] = []
         try:
             for account in accounts:
                 if (limit := account.limits.tokens) is not None:
-                    standings.append(await self._spend(account, "tokens", 0, limit, DAY))
+                    limit_statuses.append(await self._spend(account, "tokens", 0, limit, DAY))
                 if (limit := account.limits.running) is not None:
                     await self._run(account, task_id, limit)
                     taken.append(account.of("running"))
                 if (limit := account.limits.starts) is not None:
-                    standings.append(await self._spend(account, "starts", 1, limit, MINUTE))
+                    limit_statuses.append(await self._spend(account, "starts", 1, limit, MINUTE))
         except BaseException:
             for name in taken:
                 with suppress(StoreUnavailable):  # then it is found free by the next that looks
                     await self._allowances.release(name, task_id)
             raise
-        return standings
+        return limit_statuses
 
     def origin(self, caller: Caller) -> str | None:
         """What a task must remember of where it came from, so that it can be charged and give
@@ -165,7 +146,7 @@ class Admission:
                 account.of("streams"), place.holder, limit, STREAM_TTL
             ):
                 await self.leave(place)
-                raise OverLimit(Standing(account.policy("streams"), limit, 0, PAUSE))
+                raise OverLimit(LimitStatus(account.policy("streams"), limit, 0, PAUSE))
         return place
 
     def enter(self, place: StreamPlace) -> None:
@@ -195,21 +176,21 @@ class Admission:
 
     async def _spend(
         self, account: Account, what: str, amount: int, limit: int, window: float
-    ) -> Standing:
+    ) -> LimitStatus:
         # Nothing is spent of tokens yet, but there must be at least one left.
         bound = limit if amount else limit - 1
         spent = await self._allowances.spend(account.of(what), amount, bound, window)
         left = max(0, limit - spent.used)
-        standing = Standing(account.policy(what), limit, left, spent.reset, window)
+        status = LimitStatus(account.policy(what), limit, left, spent.reset, window)
         if not spent.granted:
-            raise OverLimit(standing)
-        return standing
+            raise OverLimit(status)
+        return status
 
     async def _run(self, account: Account, task_id: str, limit: int) -> None:
         name = account.of("running")
         while not await self._allowances.hold(name, task_id, limit, RUNNING_TTL):
             if not await self._free_some(name):
-                raise OverLimit(Standing(account.policy("running"), limit, 0, PAUSE))
+                raise OverLimit(LimitStatus(account.policy("running"), limit, 0, PAUSE))
 
     async def _free_some(self, name: str) -> bool:
         """Free the places of tasks that have ended, among a few. The others come last from now on,

@@ -19,19 +19,8 @@ from typing import Any, NoReturn, TypeVar
 import structlog
 
 from application.cancellation import end_tasks
-from application.ports import (
-    Clock,
-    Cursor,
-    FeedClosed,
-    Finished,
-    Gap,
-    LanguageModel,
-    ModelRefused,
-    ModelUnavailable,
-    StoreUnavailable,
-    Subscription,
-    TaskLog,
-)
+from application.errors import FeedClosed, ModelRefused, ModelUnavailable, StoreUnavailable
+from application.ports import Clock, Cursor, Finished, Gap, LanguageModel, Subscription, TaskLog
 from domain.events import ContentAdded, Usage
 from domain.task import Attempt
 

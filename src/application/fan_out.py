@@ -15,7 +15,8 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
-from application.ports import Batch, Cursor, FeedClosed, FeedWatch, Gap
+from application.errors import FeedClosed
+from application.ports import Batch, Cursor, FeedWatch, Gap
 
 QUEUE_LIMIT = 512
 """Batches that may wait for one subscriber before it is sent to the log. They are shared with all

@@ -14,20 +14,18 @@ from dataclasses import dataclass
 
 import structlog
 
+from application.errors import FeedClosed, StoreUnavailable, TooManyStreams, UnknownTask
 from application.manage_task import owned
 from application.ports import (
     Batch,
     Clock,
     Cursor,
     EventFeed,
-    FeedClosed,
     Gap,
     Page,
-    StoreUnavailable,
     Subscription,
     Take,
     TaskLog,
-    UnknownTask,
 )
 from application.settle_task import SettleForgotten
 from domain.events import EventId, TaskErrored, TaskStatus, is_last
@@ -74,10 +72,6 @@ class Following:
         if self._holds:
             self._holds = False
             self._release()
-
-
-class TooManyStreams(Exception):
-    """Raised when this process has as many subscribers as it may have."""
 
 
 class FollowTask:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from application.ports import Clock, QueueUnavailable, TaskLog, TaskQueue, UnknownTask
+from application.errors import QueueUnavailable, UnknownTask
+from application.ports import Clock, TaskLog, TaskQueue
 from application.settle_task import SettleForgotten
 from domain.events import ContentAdded, Event, begins_anew
 from domain.task import Task

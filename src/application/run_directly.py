@@ -6,10 +6,12 @@ from contextlib import suppress
 import structlog
 
 from application.admission import Admission, Caller
+from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import owned
-from application.ports import Clock, Delivery, StoreUnavailable, TaskIds, TaskLog, UnknownTask
+from application.ports import Clock, Delivery, TaskIds, TaskLog
 from application.run_task import Again, Full, RunTask, Verdict
-from domain.task import Failure, IllegalTransition, Task, TaskRequest
+from domain.errors import IllegalTransition
+from domain.task import Failure, Task, TaskRequest
 
 INTERRUPTED = Failure(
     "interrupted", "The task was interrupted, and no queue will bring it again.", True

@@ -17,21 +17,23 @@ from application.attempt import (
     SettledElsewhere,
     retry_while_leased,
 )
+from application.errors import (
+    FeedClosed,
+    LeaseLost,
+    ModelRefused,
+    ModelUnavailable,
+    StoreUnavailable,
+    UnknownTask,
+)
 from application.ports import (
     Busy,
     Clock,
     Delivery,
     EventFeed,
-    FeedClosed,
     LanguageModel,
-    LeaseLost,
-    ModelRefused,
-    ModelUnavailable,
     Settled,
-    StoreUnavailable,
     Subscription,
     TaskLog,
-    UnknownTask,
 )
 from application.standby import settled_or_silent
 from domain.task import Attempt, Change, Failure

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 from application.admission import Account, Limits, accounts_of
-from application.ports import Allowances, Busy, StoreUnavailable, TaskLog
+from application.errors import StoreUnavailable
+from application.ports import Allowances, Busy, TaskLog
 from domain.task import Attempt, Change, Failure, Task
 
 log = structlog.get_logger(__name__)

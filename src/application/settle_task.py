@@ -10,17 +10,11 @@ from dataclasses import replace
 
 import structlog
 
-from application.ports import (
-    Busy,
-    Clock,
-    Delivery,
-    EventFeed,
-    TaskLog,
-    TaskQueue,
-    UnknownTask,
-)
+from application.errors import UnknownTask
+from application.ports import Busy, Clock, Delivery, EventFeed, TaskLog, TaskQueue
 from application.standby import settled_or_silent
-from domain.task import Failure, IllegalTransition, Task
+from domain.errors import IllegalTransition
+from domain.task import Failure, Task
 
 log = structlog.get_logger(__name__)
 

@@ -22,21 +22,29 @@ from dataclasses import asdict, dataclass, replace
 
 import structlog
 
-from application.admission import Admission, Caller, Standing
-from application.idempotency import ABANDONED_AFTER, Binding, IdempotencyKeys
-from application.ports import (
-    Busy,
-    Clock,
+from application.admission import Admission, Caller
+from application.errors import (
+    IdempotencyConflict,
+    LimitStatus,
     QueueRefused,
     QueueUnavailable,
+    StartUncertain,
     StoreUnavailable,
+    UnknownTask,
+)
+from application.ports import (
+    ABANDONED_AFTER,
+    Binding,
+    Busy,
+    Clock,
+    IdempotencyKeys,
     TaskIds,
     TaskLog,
     TaskQueue,
-    UnknownTask,
 )
+from domain.errors import IllegalTransition
 from domain.events import TaskStatus
-from domain.task import Failure, IllegalTransition, Task, TaskRequest
+from domain.task import Failure, Task, TaskRequest
 
 log = structlog.get_logger(__name__)
 
@@ -51,26 +59,12 @@ SUPERSEDED = Failure(
 )
 
 
-class IdempotencyConflict(Exception):
-    """Raised when an idempotency key comes back with another request."""
-
-
-class StartUncertain(Exception):
-    """Raised for a start with an idempotency key when the queue did not answer, or when another
-    start with the same key has not come to its end. The same request again goes on where this one
-    broke off, after `retry_after` seconds where that is known."""
-
-    def __init__(self, retry_after: float | None) -> None:
-        super().__init__("it is not known yet whether the task was started")
-        self.retry_after = retry_after
-
-
 @dataclass(frozen=True, slots=True)
 class Started:
     """The record of a queued task, its message id set, and how its caller stands with limits."""
 
     task: Task
-    standings: Sequence[Standing]
+    limit_statuses: Sequence[LimitStatus]
 
 
 class StartTask:
@@ -109,9 +103,9 @@ class StartTask:
         if idempotency_key is not None:
             return await self._once(request, caller, _owned_key(caller, idempotency_key))
         task_id = self._ids.next(self._clock.now())
-        standings = await self._admission.start(caller, task_id)
+        limit_statuses = await self._admission.start(caller, task_id)
         task = await self._create(request, caller, task_id)
-        return Started(await self._publish(task, None), standings)
+        return Started(await self._publish(task, None), limit_statuses)
 
     async def _once(self, request: TaskRequest, caller: Caller, key: str) -> Started:
         until, pause, holder = time.monotonic() + self._wait, FIRST_PAUSE, ""
@@ -155,7 +149,7 @@ class StartTask:
         """Start the task that the key was bound to for us. None if another start took the key
         over before ours was confirmed: ours is failed then, and was never published."""
         try:
-            standings = await self._admission.start(caller, bound.task_id)
+            limit_statuses = await self._admission.start(caller, bound.task_id)
             task = await self._create(request, caller, bound.task_id)
         except BaseException:
             # Should a record have been written after all, nothing publishes it.
@@ -163,7 +157,7 @@ class StartTask:
                 await self._keys.release(key, bound.task_id)
             raise
         if (started := await self._confirmed(task, key, bound)) is not None:
-            return Started(started, standings)
+            return Started(started, limit_statuses)
         log.warning("idempotency key taken over", task_id=task.id)
         with suppress(IllegalTransition, UnknownTask):
             await self._tasks.fail(task.id, SUPERSEDED, self._clock.now())

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.errors import IllegalLog, MalformedEventId
+
 
 class TaskStatus(StrEnum):
     PENDING = "pending"
@@ -113,14 +115,6 @@ def text_of(events: Iterable[Event]) -> str:
         elif begins_anew(event):
             pieces.clear()
     return "".join(pieces)
-
-
-class IllegalLog(ValueError):
-    """Raised by `fold` for a sequence of events that no task can have."""
-
-
-class MalformedEventId(ValueError):
-    """Raised for an event id that this service never gave."""
 
 
 @dataclass(frozen=True, slots=True)

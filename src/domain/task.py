@@ -8,11 +8,12 @@ Times are integer milliseconds since the Unix epoch.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from domain.errors import Fault, IllegalTransition, InvalidRequest, MalformedTaskId
 from domain.events import (
     Event,
     StatusChanged,
@@ -33,39 +34,6 @@ METADATA_KEY_LIMIT = 64
 METADATA_VALUE_LIMIT = 512
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
-
-
-class DomainError(Exception):
-    """Anything that the rules of this package refuse."""
-
-
-class IllegalTransition(DomainError):
-    """Raised when a task is asked for a change that its status does not allow."""
-
-    def __init__(self, task_id: str, current: TaskStatus, wanted: TaskStatus) -> None:
-        super().__init__(f"task {task_id} is {current} and cannot become {wanted}")
-        self.current = current
-        self.wanted = wanted
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with a request: the field, in the domain's own spelling, and a sentence."""
-
-    field: str
-    message: str
-
-
-class InvalidRequest(DomainError):
-    """Raised with every fault of a request at once, never only the first."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
-        self.faults = tuple(faults)
-
-
-class MalformedTaskId(DomainError):
-    """Raised for a task id that no task can have."""
 
 
 def check_task_id(task_id: str) -> str:

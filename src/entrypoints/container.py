@@ -36,9 +36,15 @@ from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.fan_out import FanOut
 from application.follow_task import FollowTask
-from application.idempotency import IdempotencyKeys
 from application.manage_task import CancelTask, GetTask
-from application.ports import PATIENCE, Allowances, LanguageModel, TaskLog, TaskQueue
+from application.ports import (
+    PATIENCE,
+    Allowances,
+    IdempotencyKeys,
+    LanguageModel,
+    TaskLog,
+    TaskQueue,
+)
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog

@@ -15,7 +15,7 @@ import httpx
 
 from adapters.qstash import OFF, QStashQueue, is_development_key
 from adapters.redis import Connection
-from application.ports import QueueRefused, QueueUnavailable, StoreUnavailable
+from application.errors import QueueRefused, QueueUnavailable, StoreUnavailable
 from entrypoints import queue_access
 from entrypoints.container import WEBHOOK_PATH, Container, close_connections
 from entrypoints.host_names import is_loopback

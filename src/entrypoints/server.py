@@ -19,7 +19,7 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from adapters.qstash import DEVELOPMENT, QueueCredentials
-from application.ports import StoreUnavailable
+from application.errors import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.http.app import create_app

@@ -22,8 +22,7 @@ from adapters.redis import (
 from application.admission import Admission, Limits
 from application.fan_out import FanOut
 from application.follow_task import PAGE, FollowTask
-from application.idempotency import IdempotencyKeys
-from application.ports import PATIENCE, Allowances, EventFeed, TaskLog
+from application.ports import PATIENCE, Allowances, EventFeed, IdempotencyKeys, TaskLog
 from application.settle_task import SettleForgotten
 from domain.task import Attempt, Task, TaskRequest
 from entrypoints.identity import SystemClock

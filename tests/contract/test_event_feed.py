@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from application.ports import Batch, Cursor, FeedClosed, Gap, Subscription
+from application.errors import FeedClosed
+from application.ports import Batch, Cursor, Gap, Subscription
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
 from domain.task import Attempt
 from tests.contract.conftest import LEASE, QUEUE_LIMIT, Store

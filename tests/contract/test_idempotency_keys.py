@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from application.idempotency import ABANDONED_AFTER, Binding, IdempotencyKeys
+from application.ports import ABANDONED_AFTER, Binding, IdempotencyKeys
 from tests.contract.conftest import Store
 
 

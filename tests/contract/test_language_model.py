@@ -7,7 +7,8 @@ import pytest
 
 from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
-from application.ports import Finished, LanguageModel, ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
+from application.ports import Finished, LanguageModel
 from domain.task import TaskRequest
 from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
 

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from application.ports import PAGE_SIZE, Busy, LeaseLost, Settled, TaskLog, UnknownTask
+from application.errors import LeaseLost, UnknownTask
+from application.ports import PAGE_SIZE, Busy, Settled, TaskLog
+from domain.errors import IllegalTransition
 from domain.events import (
     ContentAdded,
     Event,
@@ -18,15 +20,7 @@ from domain.events import (
     fold,
     text_size,
 )
-from domain.task import (
-    Attempt,
-    Failure,
-    IllegalTransition,
-    Message,
-    Role,
-    Task,
-    TaskRequest,
-)
+from domain.task import Attempt, Failure, Message, Role, Task, TaskRequest
 from tests.contract.conftest import LEASE, LOG_PATIENCE, REQUEST, Store
 
 NOW = 1_700_000_000_000

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
-from application.ports import QueueRefused, QueueUnavailable
+from application.errors import QueueRefused, QueueUnavailable
 from domain.task import Task, TaskRequest
 from tests.running import running_local_qstash
 

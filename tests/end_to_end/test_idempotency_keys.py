@@ -7,7 +7,7 @@ import httpx
 import pytest
 from redis import Redis
 
-from application.idempotency import ABANDONED_AFTER
+from application.ports import ABANDONED_AFTER
 from tests.redis_server import LocalRedis
 from tests.running import Running, eventually, running_service, settings_for
 from tests.upstream import Upstream

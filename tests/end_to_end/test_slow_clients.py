@@ -6,7 +6,8 @@ import socket
 import httpx
 import pytest
 
-from application.ports import Page, StoreUnavailable
+from application.errors import StoreUnavailable
+from application.ports import Page
 from entrypoints.server import SEND_BUFFER
 from tests.raw_http import GET, connect, conversation, received
 from tests.running import Running, eventually, follow, running_service, settings_for

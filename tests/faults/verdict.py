@@ -4,10 +4,10 @@
 import time
 from typing import Any
 
+from domain.errors import IllegalLog
 from domain.events import (
     ContentAdded,
     Event,
-    IllegalLog,
     StatusChanged,
     TaskEnded,
     TaskErrored,

@@ -11,8 +11,9 @@ import pytest
 from adapters.redis import RedisEventFeed, RedisTaskLog
 from adapters.redis.layout import keys_of
 from adapters.redis.server import ServerConnection
+from application.errors import LeaseLost
 from application.follow_task import FollowTask
-from application.ports import Batch, LeaseLost
+from application.ports import Batch
 from domain.events import ContentAdded, Event, EventId, StatusChanged, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
 from tests.contract.conftest import LEASE, begun, follow_task, to_redis

@@ -13,7 +13,8 @@ import pytest
 
 from adapters.openai import OpenAIModel, bounded_body
 from adapters.openai.bounded_body import STEP, bound_body
-from application.ports import Finished, ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
+from application.ports import Finished
 from domain.task import TaskRequest
 from tests.upstream import Script, Upstream, answer
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapters.openai import OpenAIModel
-from application.ports import ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
 from domain.task import TaskRequest
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
-from application.ports import QueueUnavailable
+from application.errors import QueueUnavailable
 from domain.task import Task, TaskRequest
 from tests.running import running_local_qstash
 from tests.tcp_proxy import TcpProxy

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.qstash import QStashQueue
-from application.ports import QueueUnavailable
+from application.errors import QueueUnavailable
 from domain.task import Task, TaskRequest
 from tests.destination import Answer, Destination
 from tests.running import eventually, running_service, settings_for

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from adapters.redis import Connection, RestConnection, connect, parse_address
-from application.ports import StoreUnavailable
+from application.errors import StoreUnavailable
 from tests.redis_server import LocalRedis
 from tests.rest_front import TOKEN, RestFront
 from tests.tcp_proxy import TcpProxy

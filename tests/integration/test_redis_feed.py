@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from adapters.redis import RedisEventFeed, RedisIdempotencyKeys, RedisTaskLog
 from adapters.redis.layout import keys_of
 from adapters.redis.server import ServerConnection
-from application.ports import Gap, StoreUnavailable
+from application.errors import StoreUnavailable
+from application.ports import Gap
 from domain.events import ContentAdded, Event
 from domain.task import Task
 from tests.contract.conftest import LEASE, REQUEST, begun, follow_task, to_redis

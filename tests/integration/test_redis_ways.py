@@ -18,7 +18,8 @@ from adapters.redis import (
 from adapters.redis import rest as rest_module
 from adapters.redis.connection import UnknownScript
 from adapters.redis.layout import keys_of
-from application.ports import Gap, LeaseLost, StoreUnavailable, Subscription
+from application.errors import LeaseLost, StoreUnavailable
+from application.ports import Gap, Subscription
 from domain.events import ContentAdded, Event, EventId, fold
 from domain.task import Attempt
 from tests.contract.conftest import LEASE, begun, follow_task, to_redis

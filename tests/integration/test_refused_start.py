@@ -7,7 +7,8 @@ import pytest
 
 from adapters.redis import RedisAllowances, RedisTaskLog
 from adapters.redis.server import ServerConnection
-from application.admission import Admission, Caller, Limits, OverLimit
+from application.admission import Admission, Caller, Limits
+from application.errors import OverLimit
 from application.settle_task import SettleForgotten
 from domain.task import Task
 from entrypoints.identity import SystemClock

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from adapters.memory import MemoryTaskLog
 from application.admission import Admission
 from application.attempt import AttemptBounds
+from application.errors import StoreUnavailable
 from application.fan_out import FanOut
-from application.ports import Delivery, Finished, StoreUnavailable
+from application.ports import Delivery, Finished
 from application.run_task import RunTask, Verdict
 from domain.events import ContentAdded, Event
 from domain.task import Attempt, TaskRequest

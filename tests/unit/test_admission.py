@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from adapters.memory import MemoryAllowances, MemoryTaskLog
-from application.admission import Admission, Caller, Limits, OverLimit, network
+from application.admission import Admission, Caller, Limits, network
+from application.errors import OverLimit
 from application.fan_out import FanOut
 from application.ports import PATIENCE
 from application.settle_task import SettleForgotten
@@ -48,7 +49,7 @@ async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
     await bench.admission.start(ALICE, "task_1_a")
     with pytest.raises(OverLimit) as refused:
         await bench.admission.start(ALICE, "task_1_b")
-    assert refused.value.standing.policy == "starts-per-key"
+    assert refused.value.status.policy == "starts-per-key"
     assert [name for name, _ in await bench.allowances.holders("running:key:alice", 10)] == [
         "task_1_a"
     ]

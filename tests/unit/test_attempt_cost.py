@@ -7,8 +7,9 @@ import pytest
 
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Limits
+from application.errors import ModelRefused, ModelUnavailable
 from application.fan_out import FanOut
-from application.ports import PATIENCE, Finished, ModelRefused, ModelUnavailable
+from application.ports import PATIENCE, Finished
 from application.run_task import Verdict
 from application.settle_task import SettleForgotten
 from domain.events import Usage

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.openai.chunks import EVENT_LIMIT, ChunkStream
-from application.ports import Finished, ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
+from application.ports import Finished
 from domain.events import Usage
 from tests.upstream import DONE, USAGE, event, finish, piece
 

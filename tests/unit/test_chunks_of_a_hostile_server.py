@@ -6,7 +6,7 @@ import time
 import pytest
 
 from adapters.openai.chunks import COUNT_LIMIT, ChunkStream
-from application.ports import ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
 from domain.events import Usage
 from tests.upstream import DONE, event, finish, piece
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory import MemoryTaskLog
+from application.errors import TooManyStreams
 from application.fan_out import FanOut
-from application.follow_task import Following, FollowTask, TooManyStreams
+from application.follow_task import Following, FollowTask
 from application.ports import PAGE_SIZE, Batch
 from application.settle_task import SettleForgotten
 from domain.events import ContentAdded, Event, EventId, TaskErrored

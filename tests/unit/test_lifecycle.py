@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from domain.errors import IllegalLog, IllegalTransition, MalformedEventId
 from domain.events import (
     ContentAdded,
     Event,
     EventId,
-    IllegalLog,
-    MalformedEventId,
     StatusChanged,
     TaskEnded,
     TaskErrored,
@@ -21,7 +20,7 @@ from domain.events import (
     fold,
     is_last,
 )
-from domain.task import Change, Failure, IllegalTransition, Task, TaskRequest
+from domain.task import Change, Failure, Task, TaskRequest
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 FAILURE = Failure("model_error", "It failed.", True)

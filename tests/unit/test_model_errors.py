@@ -5,7 +5,7 @@ import openai
 import pytest
 
 from adapters.openai.errors import classify_error
-from application.ports import ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
 
 KEY = "sk-planted-secret"
 REQUEST = httpx2.Request("POST", "http://example.org/v1/chat/completions")

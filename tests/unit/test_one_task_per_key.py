@@ -10,11 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
-from application.admission import Admission, Caller, OverLimit, Standing
+from application.admission import Admission, Caller
+from application.errors import (
+    IdempotencyConflict,
+    LimitStatus,
+    OverLimit,
+    StartUncertain,
+    StoreUnavailable,
+)
 from application.fan_out import FanOut
-from application.idempotency import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys
-from application.ports import StoreUnavailable, TaskLog
-from application.start_task import IdempotencyConflict, Started, StartTask, StartUncertain
+from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys, TaskLog
+from application.start_task import Started, StartTask
 from domain.events import TaskStatus
 from domain.task import Failure, Task, TaskRequest
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -50,10 +56,10 @@ class Admits:
         self.left = left
         self.admitted: list[str] = []
 
-    async def start(self, caller: Caller, task_id: str) -> Sequence[Standing]:
+    async def start(self, caller: Caller, task_id: str) -> Sequence[LimitStatus]:
         await asyncio.sleep(0)
         if self.left == 0:
-            raise OverLimit(Standing("starts-per-key", 1, 0, 60.0))
+            raise OverLimit(LimitStatus("starts-per-key", 1, 0, 60.0))
         self.left -= 1
         self.admitted.append(task_id)
         return ()

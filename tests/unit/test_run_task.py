@@ -4,7 +4,7 @@ into the log, and what each way of ending leads to."""
 import asyncio
 
 from application.attempt import EVENT_LIMIT
-from application.ports import ModelUnavailable
+from application.errors import ModelUnavailable
 from application.run_task import FULL_PAUSE, Again, Done, Failed, Full
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task

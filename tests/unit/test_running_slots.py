@@ -6,9 +6,10 @@ from typing import cast
 import pytest
 
 from adapters.memory import MemoryAllowances, MemoryTaskLog
-from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits, OverLimit
+from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits
+from application.errors import OverLimit, StoreUnavailable
 from application.fan_out import FanOut
-from application.ports import Busy, StoreUnavailable, TaskLog
+from application.ports import Busy, TaskLog
 from application.running_slots import SlotReleasingLog
 from application.settle_task import SettleForgotten
 from domain.task import Attempt, Failure, Task

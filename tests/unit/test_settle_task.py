@@ -6,8 +6,9 @@ import asyncio
 import pytest
 
 from adapters.memory import MemoryTaskLog
+from application.errors import QueueUnavailable, UnknownTask
 from application.fan_out import FanOut
-from application.ports import Delivery, QueueUnavailable, UnknownTask
+from application.ports import Delivery
 from application.settle_task import QUEUEING_LIMIT, SettleForgotten, SettleUndelivered
 from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task

@@ -6,9 +6,9 @@ import pytest
 
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.admission import Caller
+from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
 from application.fan_out import FanOut
-from application.ports import QueueRefused, QueueUnavailable
-from application.start_task import IdempotencyConflict, StartTask, StartUncertain
+from application.start_task import StartTask
 from domain.events import TaskStatus
 from domain.task import Attempt, Task, TaskRequest
 from entrypoints.identity import RandomTaskIds, SystemClock

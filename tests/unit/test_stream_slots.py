@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 
 from adapters.memory import MemoryTaskLog
+from application.errors import StoreUnavailable, TooManyStreams, UnknownTask
 from application.fan_out import FanOut
-from application.follow_task import Following, FollowTask, TooManyStreams
-from application.ports import PATIENCE, StoreUnavailable, TaskLog, UnknownTask
+from application.follow_task import Following, FollowTask
+from application.ports import PATIENCE, TaskLog
 from application.settle_task import SettleForgotten
 from domain.events import EventId
 from domain.task import Task

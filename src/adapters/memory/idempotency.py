@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from application.idempotency import IDEMPOTENCY_TTL, Binding
+from application.ports import IDEMPOTENCY_TTL, Binding
 
 
 class MemoryIdempotencyKeys:

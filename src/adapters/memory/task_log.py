@@ -11,17 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from application.errors import LeaseLost, UnknownTask
 from application.fan_out import FanOut
-from application.ports import (
-    PAGE_SIZE,
-    PATIENCE,
-    Batch,
-    Busy,
-    LeaseLost,
-    Page,
-    Settled,
-    UnknownTask,
-)
+from application.ports import PAGE_SIZE, PATIENCE, Batch, Busy, Page, Settled
 from domain.events import Event, TaskStatus, fold, text_size
 from domain.task import Attempt, Change, Failure, Task
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from adapters.openai.errors import ModelFault, classify_reported, unreadable
-from application.ports import Finished, ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
+from application.ports import Finished
 from domain.events import Usage
 
 EVENT_LIMIT = 8 * 1024 * 1024

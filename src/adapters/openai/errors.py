@@ -17,7 +17,7 @@ import aiohttp
 import httpx2
 import openai
 
-from application.ports import ModelRefused, ModelUnavailable
+from application.errors import ModelRefused, ModelUnavailable
 
 _REFUSALS = {
     "invalid_api_key": "The model's server did not accept the API key.",

@@ -7,16 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
-from application.ports import (
-    Busy,
-    Finished,
-    LanguageModel,
-    ModelRefused,
-    ModelUnavailable,
-    Settled,
-    TaskLog,
-    TaskQueue,
-)
+from application.errors import ModelRefused, ModelUnavailable
+from application.ports import Busy, Finished, LanguageModel, Settled, TaskLog, TaskQueue
 from domain.task import Attempt, Change, Task, TaskRequest
 
 Port = TypeVar("Port")

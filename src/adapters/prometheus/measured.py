@@ -7,15 +7,8 @@ from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 from adapters.prometheus.metrics import Metrics
-from application.ports import (
-    Busy,
-    Finished,
-    LanguageModel,
-    ModelRefused,
-    ModelUnavailable,
-    Settled,
-    TaskLog,
-)
+from application.errors import ModelRefused, ModelUnavailable
+from application.ports import Busy, Finished, LanguageModel, Settled, TaskLog
 from domain.events import Event
 from domain.task import Attempt, Change, Failure, Task, TaskRequest
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from application.ports import QueueRefused, QueueUnavailable
+from application.errors import QueueRefused, QueueUnavailable
 
 log = structlog.get_logger(__name__)
 

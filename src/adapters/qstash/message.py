@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import msgspec
 
-from domain.task import DomainError, Message, Role, Task, TaskRequest, check_task_id
+from domain.errors import DomainError
+from domain.task import Message, Role, Task, TaskRequest, check_task_id
 
 
 class _Message(msgspec.Struct):

@@ -21,8 +21,8 @@ from qstash.message import BatchRequest, BatchResponse, PublishResponse
 from adapters.qstash.clock import QueueClock
 from adapters.qstash.message import encode
 from adapters.qstash.responses import UnreadableResponse, watch_responses
+from application.errors import QueueRefused, QueueUnavailable
 from application.gathering import Gathering
-from application.ports import QueueRefused, QueueUnavailable
 from domain.task import Task
 
 log = structlog.get_logger(__name__)

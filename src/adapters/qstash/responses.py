@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from adapters.qstash.clock import QueueClock
-from application.ports import QueueUnavailable
+from application.errors import QueueUnavailable
 
 RESPONSE_LIMIT = 1024 * 1024
 """Bytes of a response's body. The largest that is asked for, to a batch of 32 messages, has a few

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
-from application.ports import StoreUnavailable
+from application.errors import StoreUnavailable
 
 Word = str | bytes | int
 

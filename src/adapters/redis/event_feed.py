@@ -20,8 +20,9 @@ import structlog
 from adapters.redis.connection import Confirmed, Connection, Listener, Published
 from adapters.redis.layout import decode_batch, keys_of
 from application.cancellation import end_tasks
+from application.errors import StoreUnavailable
 from application.fan_out import QUEUE_LIMIT, FanOut, Inbox
-from application.ports import FeedWatch, StoreUnavailable
+from application.ports import FeedWatch
 
 log = structlog.get_logger(__name__)
 

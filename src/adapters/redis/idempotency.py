@@ -2,7 +2,7 @@
 
 from adapters.redis.connection import Connection, Script
 from adapters.redis.layout import idempotency_key
-from application.idempotency import IDEMPOTENCY_TTL, Binding
+from application.ports import IDEMPOTENCY_TTL, Binding
 
 
 class RedisIdempotencyKeys:

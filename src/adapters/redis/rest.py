@@ -21,7 +21,7 @@ from upstash_redis.errors import UpstashError
 
 from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
 from application.cancellation import end_tasks
-from application.ports import StoreUnavailable
+from application.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 

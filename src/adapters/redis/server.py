@@ -22,8 +22,8 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 from adapters.redis.address import Address
 from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
 from application.cancellation import end_tasks
+from application.errors import StoreUnavailable
 from application.gathering import Gathering
-from application.ports import StoreUnavailable
 
 HEALTH_CHECK = 5
 """Seconds of idleness after which a connection is pinged: so long a dead one may go unnoticed."""

@@ -21,15 +21,8 @@ from adapters.redis.layout import (
     encode_task,
     keys_of,
 )
-from application.ports import (
-    PAGE_SIZE,
-    PATIENCE,
-    Busy,
-    LeaseLost,
-    Page,
-    Settled,
-    UnknownTask,
-)
+from application.errors import LeaseLost, UnknownTask
+from application.ports import PAGE_SIZE, PATIENCE, Busy, Page, Settled
 from domain.events import Event, TaskStatus, text_of
 from domain.task import Attempt, Change, Failure, Task
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar.openapi.spec import OpenAPIType, Schema
 
+from domain.errors import Fault, InvalidRequest
 from domain.task import (
     MAX_TOKENS_LIMIT,
     MESSAGES_LIMIT,
@@ -14,8 +15,6 @@ from domain.task import (
     MODEL_NAME_LIMIT,
     PROMPT_LIMIT,
     TEMPERATURE_LIMIT,
-    Fault,
-    InvalidRequest,
     Message,
     Role,
     Task,

@@ -18,8 +18,9 @@ from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from application.errors import StoreUnavailable
 from application.follow_task import Following
-from application.ports import Batch, Clock, StoreUnavailable
+from application.ports import Batch, Clock
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
 from entrypoints.http.line import Line, line_of
 

@@ -21,18 +21,19 @@ from litestar.plugins.problem_details import (
 )
 
 from adapters.prometheus import Metrics
-from application.admission import OverLimit, Standing
-from application.follow_task import TooManyStreams
-from application.ports import (
+from application.errors import (
     FeedClosed,
+    IdempotencyConflict,
+    LimitStatus,
+    OverLimit,
     QueueRefused,
     QueueUnavailable,
+    StartUncertain,
     StoreUnavailable,
+    TooManyStreams,
     UnknownTask,
 )
-from application.start_task import IdempotencyConflict, StartUncertain
-from domain.events import MalformedEventId
-from domain.task import IllegalTransition, InvalidRequest, MalformedTaskId
+from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, MalformedTaskId
 
 log = structlog.get_logger(__name__)
 
@@ -119,13 +120,13 @@ def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
     )
 
 
-def rate_limit_headers(standings: Sequence[Standing]) -> dict[str, str]:
+def rate_limit_headers(limit_statuses: Sequence[LimitStatus]) -> dict[str, str]:
     """draft-ietf-httpapi-ratelimit-headers-10. Places have no window, and no remainder that would
     be true for longer than this answer: only those that are out are told."""
-    if not standings:
+    if not limit_statuses:
         return {}
     policies, now = [], []
-    for each in standings:
+    for each in limit_statuses:
         window = "" if each.window is None else f";w={round(each.window)}"
         policies.append(f'"{each.policy}";q={each.limit}{window}')
         now.append(f'"{each.policy}";r={each.left};t={math.ceil(each.reset)}')
@@ -141,15 +142,15 @@ _LIMITED = {
 
 
 def _over_limit(error: OverLimit, metrics: Metrics) -> ProblemDetailsException:
-    standing = error.standing
-    what, _, whose = standing.policy.partition("-per-")
-    log.warning("over a limit", policy=standing.policy)
-    metrics.over_limit.labels(standing.policy).inc()
+    status = error.status
+    what, _, whose = status.policy.partition("-per-")
+    log.warning("over a limit", policy=status.policy)
+    metrics.over_limit.labels(status.policy).inc()
     return problem(
         429,
         f"too-many-{what}",
-        f"{_LIMITED[what]} The limit is {standing.limit} for each {whose}.",
-        headers={**retry_after_header(standing.reset), **rate_limit_headers([standing])},
+        f"{_LIMITED[what]} The limit is {status.limit} for each {whose}.",
+        headers={**retry_after_header(status.reset), **rate_limit_headers([status])},
     )
 
 

@@ -12,13 +12,8 @@ from contextvars import Context
 import structlog
 
 from adapters.qstash import OFF, QueueClock, SigningKeys
-from application.ports import (
-    QueueRefused,
-    QueueUnavailable,
-    StoreUnavailable,
-    TaskLog,
-    TaskQueue,
-)
+from application.errors import QueueRefused, QueueUnavailable, StoreUnavailable
+from application.ports import TaskLog, TaskQueue
 
 log = structlog.get_logger(__name__)
 

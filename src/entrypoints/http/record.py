@@ -12,8 +12,8 @@ from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
+from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import TaskWithText
-from application.ports import StoreUnavailable, UnknownTask
 from entrypoints.http.bodies import TaskBody, task_body
 from entrypoints.http.line import Line, line_of
 

@@ -12,8 +12,9 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from adapters.prometheus import Metrics
 from application.admission import Admission, Caller, StreamPlace
-from domain.events import EventId, MalformedEventId, TaskStatus
-from domain.task import IllegalTransition, check_task_id
+from domain.errors import IllegalTransition, MalformedEventId
+from domain.events import EventId, TaskStatus
+from domain.task import check_task_id
 from entrypoints.container import Container, Parts
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody
@@ -128,7 +129,7 @@ class TaskController(Controller):
             parts.access().stream_url(task.id, request.user.owner),
         )
         location = {"Location": f"/api/tasks/{task.id}"}
-        headers = {**location, **rate_limit_headers(started.standings)}
+        headers = {**location, **rate_limit_headers(started.limit_statuses)}
         return Response(body, status_code=202, headers=headers)
 
     @route("/start", http_method=[HttpMethod.OPTIONS], include_in_schema=False)

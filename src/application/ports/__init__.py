@@ -1,0 +1,51 @@
+"""What the use cases need of the outside world, in the application's own words, by port.
+
+Every method states its promise; one contract suite per port (tests/contract) holds each adapter to
+it. No type of a framework, a driver or a wire format appears here. What a port raises stands in
+`application.errors`.
+
+Times are integer milliseconds since the Unix epoch unless a name says otherwise; durations are
+seconds.
+"""
+
+from application.ports.clock import Clock, TaskIds
+from application.ports.event_feed import Cursor, EventFeed, FeedWatch, Gap, Subscription, Take
+from application.ports.idempotency_keys import (
+    ABANDONED_AFTER,
+    IDEMPOTENCY_TTL,
+    Binding,
+    IdempotencyKeys,
+)
+from application.ports.language_model import Finished, LanguageModel
+from application.ports.limits import Allowances, Spent
+from application.ports.log_pages import Batch, Page
+from application.ports.task_log import PAGE_SIZE, PATIENCE, Busy, Settled, TaskLog
+from application.ports.task_queue import Delivery, TaskQueue
+
+__all__ = [
+    "ABANDONED_AFTER",
+    "IDEMPOTENCY_TTL",
+    "PAGE_SIZE",
+    "PATIENCE",
+    "Allowances",
+    "Batch",
+    "Binding",
+    "Busy",
+    "Clock",
+    "Cursor",
+    "Delivery",
+    "EventFeed",
+    "FeedWatch",
+    "Finished",
+    "Gap",
+    "IdempotencyKeys",
+    "LanguageModel",
+    "Page",
+    "Settled",
+    "Spent",
+    "Subscription",
+    "Take",
+    "TaskIds",
+    "TaskLog",
+    "TaskQueue",
+]

@@ -1,0 +1,53 @@
+"""What the rules of the domain refuse.
+
+DomainError
+├── IllegalTransition   a status does not allow this change
+├── InvalidRequest      a request breaks its bounds; holds every Fault
+├── MalformedTaskId     no task can have this id
+├── MalformedEventId    this service never gave this event id
+└── IllegalLog          no task can have this sequence of events
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class DomainError(Exception):
+    """The base of everything that the domain refuses."""
+
+
+class IllegalTransition(DomainError):
+    """Raised when a task is asked for a change that its status does not allow."""
+
+    def __init__(self, task_id: str, current: str, wanted: str) -> None:
+        super().__init__(f"task {task_id} is {current} and cannot become {wanted}")
+        self.current = current
+        self.wanted = wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request: the field, in the domain's own spelling, and a sentence."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(DomainError):
+    """Raised with every fault of a request at once, never only the first."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class MalformedTaskId(DomainError):
+    """Raised for a task id that no task can have."""
+
+
+class MalformedEventId(DomainError):
+    """Raised for an event id that this service never gave."""
+
+
+class IllegalLog(DomainError):
+    """Raised by `fold` for a sequence of events that no task can have."""
