@@ -14,7 +14,8 @@ from typing import Any
 from adapters.redis import RedisTaskLog, connect, parse_address
 from benchmarks.rig import join, measured, medians, ours, peer, used
 from domain.events import ContentAdded
-from domain.task import Attempt, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt, Task
 
 CROWD = 100
 _REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")

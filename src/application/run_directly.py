@@ -11,7 +11,8 @@ from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
 from application.run_task import Again, Full, RunTask, Verdict
 from domain.errors import IllegalTransition
-from domain.task import Failure, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Failure, Task
 
 INTERRUPTED = Failure(
     "interrupted", "The task was interrupted, and no queue will bring it again.", True

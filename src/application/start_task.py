@@ -44,7 +44,8 @@ from application.ports import (
 )
 from domain.errors import IllegalTransition
 from domain.events import TaskStatus
-from domain.task import Failure, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Failure, Task
 
 log = structlog.get_logger(__name__)
 

@@ -8,12 +8,9 @@ Times are integer milliseconds since the Unix epoch.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 
-from domain.errors import Fault, IllegalTransition, InvalidRequest, MalformedTaskId
+from domain.errors import IllegalTransition, MalformedTaskId
 from domain.events import (
     Event,
     StatusChanged,
@@ -22,16 +19,7 @@ from domain.events import (
     TaskStatus,
     Usage,
 )
-
-PROMPT_LIMIT = 100_000
-"""Characters in a prompt, in a system text, and in all messages together."""
-MESSAGES_LIMIT = 1_000
-MAX_TOKENS_LIMIT = 128_000
-TEMPERATURE_LIMIT = 2.0
-MODEL_NAME_LIMIT = 200
-METADATA_PAIRS_LIMIT = 16
-METADATA_KEY_LIMIT = 64
-METADATA_VALUE_LIMIT = 512
+from domain.request import TaskRequest
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
@@ -45,99 +33,6 @@ def check_task_id(task_id: str) -> str:
     if not _TASK_ID.fullmatch(task_id):
         raise MalformedTaskId("a task id is 1 to 128 letters, digits, '-' or '_'")
     return task_id
-
-
-class Role(StrEnum):
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    role: Role
-    content: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRequest:
-    """What a client asks for. Exists only if it is within all bounds: else `InvalidRequest`."""
-
-    model: str
-    max_tokens: int
-    temperature: float
-    prompt: str | None = None
-    messages: tuple[Message, ...] = ()
-    system: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        faults = [*self._text_faults(), *self._number_faults(), *self._metadata_faults()]
-        if faults:
-            raise InvalidRequest(faults)
-        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
-
-    def conversation(self) -> tuple[Message, ...]:
-        """The request in the chat form that models take: system text, then the rest."""
-        opening = (Message(Role.SYSTEM, self.system),) if self.system is not None else ()
-        if self.prompt is not None:
-            return (*opening, Message(Role.USER, self.prompt))
-        return (*opening, *self.messages)
-
-    def _text_faults(self) -> list[Fault]:
-        faults = []
-        if self.prompt is None and not self.messages:
-            faults.append(Fault("prompt", "either prompt or messages is required"))
-        if self.prompt is not None and self.messages:
-            faults.append(Fault("messages", "give either prompt or messages, not both"))
-        if self.prompt is not None:
-            faults.extend(_text_fault("prompt", self.prompt, PROMPT_LIMIT))
-        if self.system is not None:
-            faults.extend(_text_fault("system", self.system, PROMPT_LIMIT))
-        if len(self.messages) > MESSAGES_LIMIT:
-            faults.append(Fault("messages", f"must be at most {MESSAGES_LIMIT} messages"))
-        for index, message in enumerate(self.messages[:MESSAGES_LIMIT]):
-            if not message.content.strip():
-                faults.append(Fault(f"messages[{index}].content", "must not be empty"))
-        if sum(len(message.content) for message in self.messages) > PROMPT_LIMIT:
-            faults.append(
-                Fault("messages", f"must be at most {PROMPT_LIMIT} characters in all"),
-            )
-        faults.extend(_text_fault("model", self.model, MODEL_NAME_LIMIT))
-        if not (self.model.isascii() and self.model.isprintable()):
-            faults.append(Fault("model", "must be printable ASCII"))
-        return faults
-
-    def _number_faults(self) -> list[Fault]:
-        faults = []
-        if not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
-            faults.append(Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}"))
-        if not 0 <= self.temperature <= TEMPERATURE_LIMIT:
-            faults.append(Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}"))
-        return faults
-
-    def _metadata_faults(self) -> list[Fault]:
-        faults = []
-        if len(self.metadata) > METADATA_PAIRS_LIMIT:
-            faults.append(Fault("metadata", f"must be at most {METADATA_PAIRS_LIMIT} pairs"))
-        for key, value in self.metadata.items():
-            if not 1 <= len(key) <= METADATA_KEY_LIMIT:
-                faults.append(
-                    Fault("metadata", f"a key must be 1 to {METADATA_KEY_LIMIT} characters"),
-                )
-            if len(value) > METADATA_VALUE_LIMIT:
-                faults.append(
-                    Fault("metadata", f"a value must be at most {METADATA_VALUE_LIMIT} characters"),
-                )
-        return faults
-
-
-def _text_fault(name: str, text: str, limit: int) -> list[Fault]:
-    if not text.strip():
-        return [Fault(name, "must not be empty")]
-    if len(text) > limit:
-        return [Fault(name, f"must be at most {limit} characters")]
-    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from application.fan_out import FanOut
 from application.follow_task import PAGE, FollowTask
 from application.ports import PATIENCE, Allowances, EventFeed, IdempotencyKeys, TaskLog
 from application.settle_task import SettleForgotten
-from domain.task import Attempt, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt, Task
 from entrypoints.identity import SystemClock
 from tests.rest_front import TOKEN
 

@@ -9,7 +9,7 @@ from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished, LanguageModel
-from domain.task import TaskRequest
+from domain.request import TaskRequest
 from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
 
 WORDS = ["One", " two", " three", "."]

@@ -20,7 +20,8 @@ from domain.events import (
     fold,
     text_size,
 )
-from domain.task import Attempt, Failure, Message, Role, Task, TaskRequest
+from domain.request import Message, Role, TaskRequest
+from domain.task import Attempt, Failure, Task
 from tests.contract.conftest import LEASE, LOG_PATIENCE, REQUEST, Store
 
 NOW = 1_700_000_000_000

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
-from domain.task import TaskRequest
+from domain.request import TaskRequest
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -9,7 +9,8 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
-from domain.task import Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Task
 from tests.running import running_local_qstash
 from tests.tcp_proxy import TcpProxy
 

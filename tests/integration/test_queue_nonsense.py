@@ -11,7 +11,8 @@ import pytest
 
 from adapters.qstash import QStashQueue
 from application.errors import QueueUnavailable
-from domain.task import Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Task
 from tests.destination import Answer, Destination
 from tests.running import eventually, running_service, settings_for
 

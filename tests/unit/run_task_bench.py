@@ -11,7 +11,8 @@ from application.fan_out import FanOut
 from application.ports import Delivery, Finished
 from application.run_task import RunTask, Verdict
 from domain.events import ContentAdded, Event
-from domain.task import Attempt, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt
 from entrypoints.identity import SystemClock
 from tests.contract.conftest import unlimited
 

@@ -10,7 +10,8 @@ from application.errors import OverLimit
 from application.fan_out import FanOut
 from application.ports import PATIENCE
 from application.settle_task import SettleForgotten
-from domain.task import Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Task
 from entrypoints.identity import SystemClock
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")

@@ -13,7 +13,7 @@ from application.ports import PATIENCE, Finished
 from application.run_task import Verdict
 from application.settle_task import SettleForgotten
 from domain.events import Usage
-from domain.task import TaskRequest
+from domain.request import TaskRequest
 from entrypoints.identity import SystemClock
 from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
 

@@ -15,7 +15,8 @@ from application.follow_task import Following, FollowTask
 from application.ports import PAGE_SIZE, Batch
 from application.settle_task import SettleForgotten
 from domain.events import ContentAdded, Event, EventId, TaskErrored
-from domain.task import Attempt, Failure, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt, Failure, Task
 from entrypoints.identity import SystemClock
 from tests.contract.conftest import follow_task
 

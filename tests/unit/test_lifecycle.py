@@ -20,7 +20,8 @@ from domain.events import (
     fold,
     is_last,
 )
-from domain.task import Change, Failure, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Change, Failure, Task
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 FAILURE = Failure("model_error", "It failed.", True)

@@ -22,7 +22,8 @@ from application.fan_out import FanOut
 from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys, TaskLog
 from application.start_task import Started, StartTask
 from domain.events import TaskStatus
-from domain.task import Failure, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Failure, Task
 from entrypoints.identity import RandomTaskIds, SystemClock
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidRequest, MalformedTaskId
-from domain.task import Message, Role, TaskRequest, check_task_id
+from domain.request import Message, Role, TaskRequest
+from domain.task import check_task_id
 
 GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "prompt": "Hi."}
 

@@ -10,7 +10,8 @@ from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailab
 from application.fan_out import FanOut
 from application.start_task import StartTask
 from domain.events import TaskStatus
-from domain.task import Attempt, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt, Task
 from entrypoints.identity import RandomTaskIds, SystemClock
 from tests.contract.conftest import unlimited
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 
 from application.ports import Finished
 from domain.events import Usage
-from domain.task import TaskRequest
+from domain.request import TaskRequest
 
 MODEL_NAME = "longtask-demo"
 

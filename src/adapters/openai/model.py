@@ -19,7 +19,7 @@ from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
 from application.ports import Finished
-from domain.task import TaskRequest
+from domain.request import TaskRequest
 
 CONNECT_TIMEOUT = 10.0
 IDLE_LIMIT = 16 * 1024 * 1024

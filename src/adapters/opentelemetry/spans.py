@@ -9,7 +9,8 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Busy, Finished, LanguageModel, Settled, TaskLog, TaskQueue
-from domain.task import Attempt, Change, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Task
 
 Port = TypeVar("Port")
 

@@ -10,7 +10,8 @@ from adapters.prometheus.metrics import Metrics
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Busy, Finished, LanguageModel, Settled, TaskLog
 from domain.events import Event
-from domain.task import Attempt, Change, Failure, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Failure, Task
 
 Port = TypeVar("Port")
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import msgspec
 
 from domain.errors import DomainError
-from domain.task import Message, Role, Task, TaskRequest, check_task_id
+from domain.request import Message, Role, TaskRequest
+from domain.task import Task, check_task_id
 
 
 class _Message(msgspec.Struct):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.events import Usage
-from domain.task import TaskRequest
+from domain.request import TaskRequest
 
 
 @dataclass(frozen=True, slots=True)

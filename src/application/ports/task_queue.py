@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from domain.task import Change, Task, TaskRequest
+from domain.request import TaskRequest
+from domain.task import Change, Task
 
 
 @dataclass(frozen=True, slots=True)

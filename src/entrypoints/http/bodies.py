@@ -6,7 +6,7 @@ import msgspec
 from litestar.openapi.spec import OpenAPIType, Schema
 
 from domain.errors import Fault, InvalidRequest
-from domain.task import (
+from domain.request import (
     MAX_TOKENS_LIMIT,
     MESSAGES_LIMIT,
     METADATA_KEY_LIMIT,
@@ -17,9 +17,9 @@ from domain.task import (
     TEMPERATURE_LIMIT,
     Message,
     Role,
-    Task,
     TaskRequest,
 )
+from domain.task import Task
 
 DEFAULT_MAX_TOKENS = 1_000
 DEFAULT_TEMPERATURE = 0.7
