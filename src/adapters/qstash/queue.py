@@ -18,11 +18,11 @@ from qstash.errors import (
 )
 from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
+from adapters.batching import MicroBatcher
 from adapters.qstash.clock import QueueClock
 from adapters.qstash.message import encode
 from adapters.qstash.responses import UnreadableResponse, watch_responses
 from application.errors import QueueRefused, QueueUnavailable
-from application.gathering import Gathering
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -84,8 +84,12 @@ class QStashQueue:
         self._retry_delay = retry_delay
         self._timeout = timeout
         self._forwarded = forwarded
-        self._gathered = Gathering(
-            self._publish_all, at_once=CALLS, limit=BATCH, pause=PAUSE, late=_tell_of_late
+        self._batched = MicroBatcher(
+            self._publish_all,
+            max_calls=CALLS,
+            max_items=BATCH,
+            pause=PAUSE,
+            abandoned=_tell_of_late,
         )
         # The SDK writes a number as seconds, the way of QStash: "90s".
         self._delivery_timeout = None if delivery_timeout is None else math.ceil(delivery_timeout)
@@ -114,7 +118,7 @@ class QStashQueue:
             async with asyncio.timeout_at(deadline):
                 if len(body) > BATCHED_SIZE:
                     return await self._publish(wanted)
-                return await self._gathered(wanted)
+                return await self._batched(wanted)
         except TimeoutError:
             raise QueueUnavailable(f"no answer from the queue in {self._timeout:g} s") from None
 

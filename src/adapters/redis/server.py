@@ -19,11 +19,11 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
+from adapters.batching import MicroBatcher
 from adapters.redis.address import Address
 from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
-from application.gathering import Gathering
 
 HEALTH_CHECK = 5
 """Seconds of idleness after which a connection is pinged: so long a dead one may go unnoticed."""
@@ -70,8 +70,8 @@ class ServerConnection:
         self._timeout = timeout
         self._sentinel = sentinel
         self._free = asyncio.Semaphore(connections)
-        self._along: Gathering[Sequence[Word], Any] = Gathering(
-            self._pipeline, at_once=PIPELINES, limit=PIPELINE_LIMIT
+        self._batched: MicroBatcher[Sequence[Word], Any] = MicroBatcher(
+            self._pipeline, max_calls=PIPELINES, max_items=PIPELINE_LIMIT
         )
 
     async def call(self, *words: Word) -> Any:
@@ -83,7 +83,7 @@ class ServerConnection:
         with _translated():
             # The caller's own: of a call that it shares, the others may have waited for less.
             async with asyncio.timeout(self._timeout):
-                return await self._along(words)
+                return await self._batched(words)
 
     async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
         if len(commands) == 1:  # within its caller's time

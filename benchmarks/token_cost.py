@@ -1,0 +1,111 @@
+"""What one token costs in instructions: a figure that does not move with the machine.
+
+H. The service runs under callgrind, on its own stores. The model sends a token, and the next one
+once the reader has it, so that each is a step of its own: read from the model, appended, published,
+written to the reader. Two runs differ in nothing but the number of tokens; what they differ by in
+instructions is what the tokens cost. Needs valgrind.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx
+import uvloop
+
+from benchmarks.rig import message
+
+_PIECE = b'data: {"model":"bench","choices":[{"index":0,"delta":{"content":" token"}}]}\n\n'
+_END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+class Model:
+    """Speaks chat completions to one request, a token whenever it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = b""
+        while message(request) is None:
+            request += await reader.read(65536)
+        writer.write(_HEAD)
+        self._writer = writer
+        self.asked.set()
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def instructions(tokens: int, folder: Path) -> int:
+    """Instructions that the service's process takes from its start to its end."""
+    model = Model()
+    server = await asyncio.start_server(model.serve, "127.0.0.1", 0)
+    log = folder / f"log-{tokens}"
+    environment = {
+        **os.environ,
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1",
+        "LONGTASK_LOG_FORMAT": "json",
+        "LONGTASK_PORT": "0",
+        "LONGTASK_LEASE": "600",
+        "PYTHONHASHSEED": "0",
+    }
+    with log.open("w") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out-{tokens}"),
+            *(sys.executable, "-X", "frozen_modules=on", "-m", "entrypoints.cli", "serve"),
+            cwd=folder,
+            env=environment,
+            stderr=stderr,
+        )
+    while not (found := re.search(r'"url": "(http[^"]+)"', log.read_text())):
+        assert process.returncode is None, log.read_text()
+        await asyncio.sleep(0.1)
+    async with httpx.AsyncClient(base_url=found[1], timeout=300) as client:
+        started = await client.post("/api/tasks/start", json={"prompt": "hi"})
+        path = started.raise_for_status().json()["streamUrl"]
+        async with client.stream("GET", path) as response:
+            await model.asked.wait()
+            sent = 0
+            async for line in response.aiter_lines():
+                if '"type":"content"' in line or '"data":"running"' in line:
+                    model.send(_PIECE if sent < tokens else _END)
+                    if sent == tokens:
+                        model.close()
+                    sent += 1
+    process.send_signal(signal.SIGTERM)
+    await process.wait()
+    server.close()
+    collected = re.search(r"Collected : (\d+)", log.read_text())
+    assert collected is not None, log.read_text()
+    return int(collected[1])
+
+
+async def run(given: argparse.Namespace) -> dict[str, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        few = await instructions(given.few, Path(folder))
+        many = await instructions(given.many, Path(folder))
+    return {"H_instructions_per_token": round((many - few) / (given.many - given.few))}
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    arguments.add_argument("--few", type=int, default=500)
+    arguments.add_argument("--many", type=int, default=2_500)
+    arguments.add_argument("--json", type=Path, help="Write the figure here, too.")
+    options = arguments.parse_args()
+    figures = uvloop.run(run(options))
+    for name, value in figures.items():
+        print(f"{name:<56}{value:>14,}")
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
