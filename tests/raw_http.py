@@ -8,6 +8,18 @@ import httpx
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LAST_GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+HEAD = b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "header": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Endless: ",
+    "header name": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-",
+    "path": b"GET /",
+    "query": b"GET /healthz?",
+    "chunk extension": CHUNKED + b"1;x=",
+    "trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX-Endless: ",
+    "trailer name": CHUNKED + b"2\r\n{}\r\n0\r\nX-",
+}
+"""What never ends, by the part of a request that does not."""
 
 
 def connect(url: str, timeout: float = 15.0, receive_buffer: int = 0) -> socket.socket:

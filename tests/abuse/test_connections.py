@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.abuse.watched import LAG_LIMIT, MIB, Attacked, Used, at_once, attacked
-from tests.end_to_end.test_http_bounds import ENDLESS
-from tests.raw_http import GET, connect
+from tests.abuse.watched import LAG_LIMIT, MIB, Attacked, at_once, attacked, held
+from tests.raw_http import ENDLESS, GET, connect
 from tests.running import eventually
 from tests.upstream import DONE, Script, Upstream, finish, piece
-
-
-def held(used: Used, memory: int) -> None:
-    assert used.unanswered == []
-    assert used.lag < LAG_LIMIT
-    assert used.memory < memory * MIB
 
 
 @pytest.mark.parametrize("part", ENDLESS)

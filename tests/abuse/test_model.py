@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.abuse.test_connections import held
-from tests.abuse.watched import MIB, Attacked, attacked
+from tests.abuse.watched import MIB, Attacked, attacked, held
 from tests.running import eventually
 from tests.upstream import Script, Upstream, piece
 

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from entrypoints.local_qstash.delivery import sign
-from tests.abuse.test_connections import held
-from tests.abuse.watched import MIB, at_once, attacked
+from tests.abuse.watched import MIB, at_once, attacked, held
 from tests.raw_http import connect, received
 from tests.running import eventually
 from tests.upstream import Script, Upstream, refusal

@@ -107,3 +107,9 @@ def at_once(number: int, attack: Callable[[int], T]) -> list[T]:
         thread.join(120)
     assert len(results) == number
     return results
+
+
+def held(used: Used, memory: int) -> None:
+    assert used.unanswered == []
+    assert used.lag < LAG_LIMIT
+    assert used.memory < memory * MIB

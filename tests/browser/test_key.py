@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from entrypoints.api_keys import new_key
-from tests.browser.conftest import OpenPage
-from tests.browser.test_page import start, status
+from tests.browser.page import OpenPage, start, status
 from tests.running import Running, eventually, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
 from tests.upstream import DONE, Gate, Script, Upstream, finish, piece

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
-from tests.browser.test_markdown import FRAGMENTS, differing
-from tests.browser.test_page import start, status, text
+from tests.browser.markdown import FRAGMENTS, differing
+from tests.browser.page import OpenPage, start, status, text
 from tests.running import Running, eventually
 from tests.upstream import Script, Upstream, answer
 

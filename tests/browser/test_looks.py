@@ -7,8 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
-from tests.browser.test_page import start, status
+from tests.browser.page import OpenPage, start, status
 from tests.running import Running
 from tests.upstream import Script, Upstream, answer, refusal
 

@@ -7,22 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
-from tests.browser.test_page import start, status, text
+from tests.browser.markdown import FRAGMENTS, differing, render
+from tests.browser.page import OpenPage, start, status, text
 from tests.running import Running, eventually
 from tests.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
-
-RENDER = """async (pieces) => {
-    const { Markdown } = await import("/web/markdown.js");
-    const root = document.createElement("div");
-    const markdown = new Markdown(root);
-    for (const piece of pieces) markdown.append(piece);
-    return root.innerHTML.replaceAll(' dir="auto"', "");
-}"""
-
-
-def render(page: Page, *pieces: str) -> str:
-    return str(page.evaluate(RENDER, list(pieces)))
 
 
 @pytest.fixture
@@ -87,31 +75,6 @@ def test_code_is_left_as_it_is(page: Page) -> None:
     in_list = render(page, "1. a\n   ```\n   x\n\n   y\n   ```\n2. b")
     assert "<code>x\n\ny</code>" in in_list
     assert in_list.endswith("<li>b</li></ol>")
-
-
-FRAGMENTS = [
-    "word ", "*em*", "**st", "rong**", "`code`", "```\n", "```py\n", "~~~\n", "\n", "\n\n", "- item\n", "  - inner\n",
-    "1. one\n", "> quote\n", "# head\n", "| a | b |\n", "|---|---|\n", "---\n", "===\n", "[l](https://x.y)", "<b>",
-    "\\", "_", "~~", "![", "](", "https://x.y/z ", "  \n", "    ", "[x] ", "é🌊", "#", "|", "2) ",
-]  # fmt: skip
-
-
-def differing(page: Page, cut: list[list[str]]) -> list[list[str]]:
-    """Those texts that in pieces become another document than at once."""
-    found: list[list[str]] = page.evaluate(
-        """async (all) => {
-            const { Markdown } = await import("/web/markdown.js");
-            const render = (pieces) => {
-                const root = document.createElement("div");
-                const markdown = new Markdown(root);
-                for (const piece of pieces) markdown.append(piece);
-                return root.innerHTML;
-            };
-            return all.filter((pieces) => render(pieces) !== render([pieces.join("")]));
-        }""",
-        cut,
-    )
-    return found
 
 
 def test_in_pieces_it_is_what_it_is_at_once(page: Page) -> None:

@@ -5,29 +5,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.page import OpenPage, start, status, text
 from tests.processes import found_in, process_of
 from tests.redis_server import free_port
 from tests.running import Running, eventually, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
 from tests.upstream import DONE, USAGE, Gate, Script, Upstream, answer, finish, piece, refusal
-
-
-def start(page: Page, prompt: str) -> str:
-    """Start a task as a person does; its id."""
-    before = page.locator("#task-id").text_content()
-    page.fill("#prompt", prompt)
-    page.keyboard.press("Control+Enter")
-    expect(page.locator("#task-id")).not_to_have_text(before or "")
-    return str(page.locator("#task-id").text_content())
-
-
-def status(page: Page, wanted: str) -> None:
-    expect(page.locator("#status")).to_have_attribute("data-status", wanted, timeout=20_000)
-
-
-def text(page: Page) -> str:
-    return str(page.locator("#raw").text_content())
 
 
 def row(page: Page, task_id: str, action: str) -> str:

@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from application.ports import Allowances
-from tests.contract.conftest import Store
+from tests.contract.stores import Store
 
 TTL = 30.0
 

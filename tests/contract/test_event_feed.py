@@ -8,8 +8,8 @@ from application.errors import FeedClosed
 from application.ports import Batch, Cursor, Gap, Subscription
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
 from domain.task import Attempt
-from tests.contract.conftest import LEASE, QUEUE_LIMIT, Store
-from tests.contract.test_task_log import NOW, claim, submit
+from tests.builders import LEASE, NOW, claim, submit
+from tests.contract.stores import QUEUE_LIMIT, Store
 
 TIMEOUT = 5.0
 SILENCE = 0.05

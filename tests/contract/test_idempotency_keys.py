@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from application.ports import ABANDONED_AFTER, Binding, IdempotencyKeys
-from tests.contract.conftest import Store
+from tests.contract.stores import Store
 
 
 @pytest.fixture

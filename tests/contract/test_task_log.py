@@ -1,7 +1,6 @@
 """What every TaskLog promises (application/ports.py)."""
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -22,22 +21,10 @@ from domain.events import (
 )
 from domain.request import Message, Role, TaskRequest
 from domain.task import Attempt, Failure, Task
-from tests.contract.conftest import LEASE, LOG_PATIENCE, REQUEST, Store
+from tests.builders import LEASE, NOW, REQUEST, claim, submit
+from tests.contract.stores import LOG_PATIENCE, Store
 
-NOW = 1_700_000_000_000
 FAILURE = Failure("model_error", "It failed.", True)
-
-
-async def submit(tasks: TaskLog, request: TaskRequest = REQUEST) -> str:
-    task_id = f"task_1_{secrets.token_hex(6)}"
-    await tasks.create(Task.submit(task_id, request, NOW))
-    return task_id
-
-
-async def claim(tasks: TaskLog, task_id: str, lease: float = LEASE) -> Attempt:
-    attempt = await tasks.claim(task_id, lease, NOW)
-    assert isinstance(attempt, Attempt)
-    return attempt
 
 
 async def events(tasks: TaskLog, task_id: str) -> list[Event]:

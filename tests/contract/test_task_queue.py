@@ -9,11 +9,10 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueRefused, QueueUnavailable
-from domain.request import TaskRequest
 from domain.task import Task
+from tests.builders import REQUEST
 from tests.running import running_local_qstash
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 NOBODY = "http://127.0.0.1:1"
 
 

@@ -7,25 +7,9 @@ import pytest
 
 from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.request_head import HEAD_LIMIT
-from tests.raw_http import GET, LAST_GET, connect, conversation, received
+from tests.raw_http import ENDLESS, GET, LAST_GET, connect, conversation, received
 from tests.running import Running, eventually, running_service, settings_for
 from tests.upstream import Upstream
-
-HEAD = b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-
-
-CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-ENDLESS = {
-    "header": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Endless: ",
-    "header name": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-",
-    "path": b"GET /",
-    "query": b"GET /healthz?",
-    "chunk extension": CHUNKED + b"1;x=",
-    "trailer": CHUNKED + b"2\r\n{}\r\n0\r\nX-Endless: ",
-    "trailer name": CHUNKED + b"2\r\n{}\r\n0\r\nX-",
-}
 
 
 @pytest.mark.parametrize("part", ENDLESS)

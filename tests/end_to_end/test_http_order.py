@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.end_to_end.test_http_bounds import CHUNKED, HEAD
-from tests.raw_http import GET, LAST_GET, connect, conversation, received
+from tests.raw_http import CHUNKED, GET, HEAD, LAST_GET, connect, conversation, received
 from tests.running import Running
 from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 

@@ -16,7 +16,7 @@ from application.follow_task import FollowTask
 from application.ports import Batch
 from domain.events import ContentAdded, Event, EventId, StatusChanged, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
-from tests.contract.conftest import LEASE, begun, follow_task, to_redis
+from tests.builders import LEASE, begun, follow_task, to_redis
 
 FAILURE = Failure("model_error", "It failed.", True)
 

@@ -15,10 +15,9 @@ from adapters.openai import OpenAIModel, bounded_body
 from adapters.openai.bounded_body import STEP, bound_body
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
-from domain.request import TaskRequest
+from tests.builders import REQUEST
 from tests.upstream import Script, Upstream, answer
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 MIB = 1024 * 1024
 BOMB = gzip.compress(bytes(256 * MIB), 1)
 

@@ -10,9 +10,8 @@ import pytest
 
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
-from domain.request import TaskRequest
+from tests.builders import REQUEST
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"content-length: 0\r\n\r\n"
 

@@ -11,10 +11,10 @@ from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.request import TaskRequest
 from domain.task import Task
+from tests.builders import REQUEST
 from tests.running import running_local_qstash
 from tests.tcp_proxy import TcpProxy
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 LARGE = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="x" * 40_000)
 TIMEOUT = 1.0
 SLACK = 1.0

@@ -11,12 +11,10 @@ import pytest
 
 from adapters.qstash import QStashQueue
 from application.errors import QueueUnavailable
-from domain.request import TaskRequest
 from domain.task import Task
+from tests.builders import REQUEST
 from tests.destination import Answer, Destination
 from tests.running import eventually, running_service, settings_for
-
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 
 HUGE = b'{"messageId": "msg_1", "x": "' + b"x" * 2**20 + b'"}'
 COMPRESSED = Answer(

@@ -16,7 +16,7 @@ from application.errors import StoreUnavailable
 from application.ports import Gap
 from domain.events import ContentAdded, Event
 from domain.task import Task
-from tests.contract.conftest import LEASE, REQUEST, begun, follow_task, to_redis
+from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
 
 
 @dataclass

@@ -22,7 +22,7 @@ from application.errors import LeaseLost, StoreUnavailable
 from application.ports import Gap, Subscription
 from domain.events import ContentAdded, Event, EventId, fold
 from domain.task import Attempt
-from tests.contract.conftest import LEASE, begun, follow_task, to_redis
+from tests.builders import LEASE, begun, follow_task, to_redis
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
 from tests.rest_front import TOKEN, RestFront
 from tests.running import eventually

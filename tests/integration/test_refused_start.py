@@ -12,7 +12,7 @@ from application.errors import OverLimit
 from application.settle_task import SettleForgotten
 from domain.task import Task
 from entrypoints.identity import SystemClock
-from tests.contract.conftest import REQUEST, to_redis
+from tests.builders import REQUEST, to_redis
 from tests.redis_server import LocalRedis
 
 ALICE = Caller("alice", "192.0.2.1")

@@ -1,7 +1,7 @@
 """RunTask beside a model that the test drives piece by piece, on the memory store."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 
 from adapters.memory import MemoryTaskLog
 from application.admission import Admission
@@ -14,40 +14,12 @@ from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from domain.task import Attempt
 from entrypoints.identity import SystemClock
-from tests.contract.conftest import unlimited
+from tests.builders import REQUEST, unlimited
+from tests.doubles.model import DrivenModel
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 FINISHED = Finished("stop", "m-1", None)
 TASK_ID = "task_1_a"
 OWNER = "alice"
-
-
-class DrivenModel:
-    """Says what the test puts into `words`; an exception there is raised."""
-
-    def __init__(self) -> None:
-        self.words: asyncio.Queue[str | Finished | Exception] = asyncio.Queue()
-        self.asked = 0
-        self.taken = 0
-        self.closed = 0
-
-    def say(self, *words: str | Finished | Exception) -> None:
-        for word in words:
-            self.words.put_nowait(word)
-
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
-        self.asked += 1
-        try:
-            while True:
-                word = await self.words.get()
-                self.taken += 1
-                if isinstance(word, Exception):
-                    raise word
-                yield word
-                if isinstance(word, Finished):
-                    return
-        finally:
-            self.closed += 1
 
 
 class SlowLog(MemoryTaskLog):

@@ -10,11 +10,10 @@ from application.errors import OverLimit
 from application.fan_out import FanOut
 from application.ports import PATIENCE
 from application.settle_task import SettleForgotten
-from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import SystemClock
+from tests.builders import REQUEST
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 ALICE = Caller("alice", "192.0.2.1")
 
 

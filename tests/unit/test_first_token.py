@@ -8,7 +8,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from adapters.opentelemetry.spans import TracedModel
 from adapters.prometheus import MeasuredModel, Metrics
-from tests.unit.run_task_bench import FINISHED, REQUEST, DrivenModel
+from tests.builders import REQUEST
+from tests.doubles.model import DrivenModel
+from tests.unit.run_task_bench import FINISHED
 
 
 def _observed(metrics: Metrics) -> bool:

@@ -15,12 +15,10 @@ from application.follow_task import Following, FollowTask
 from application.ports import PAGE_SIZE, Batch
 from application.settle_task import SettleForgotten
 from domain.events import ContentAdded, Event, EventId, TaskErrored
-from domain.request import TaskRequest
 from domain.task import Attempt, Failure, Task
 from entrypoints.identity import SystemClock
-from tests.contract.conftest import follow_task
+from tests.builders import REQUEST, follow_task
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 TASK_ID = "task_1_a"
 
 

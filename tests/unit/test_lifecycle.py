@@ -20,10 +20,9 @@ from domain.events import (
     fold,
     is_last,
 )
-from domain.request import TaskRequest
 from domain.task import Change, Failure, Task
+from tests.builders import REQUEST
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 FAILURE = Failure("model_error", "It failed.", True)
 
 # The lifecycle as the design draws it, written down a second time on purpose.

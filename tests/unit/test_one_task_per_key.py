@@ -25,29 +25,11 @@ from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Failure, Task
 from entrypoints.identity import RandomTaskIds, SystemClock
+from tests.builders import OTHER_REQUEST, REQUEST
+from tests.doubles.queue import RecordingQueue
 
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
-OTHER = TaskRequest(model="m", max_tokens=11, temperature=0.5, prompt="Hi.")
 CALLER = Caller("alice", "192.0.2.1")
 FAILED = Failure("model_error", "It failed.", True)
-
-
-class Queue:
-    """Takes everything."""
-
-    def __init__(self) -> None:
-        self.taken: list[str] = []
-
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
-        await asyncio.sleep(0)
-        self.taken.append(task.id)
-        return f"msg_{task.id}"
-
-    async def withdraw(self, message_id: str) -> bool:
-        raise NotImplementedError
-
-    async def check(self) -> None:
-        raise NotImplementedError
 
 
 class Admits:
@@ -93,7 +75,7 @@ class Bench:
         self.now = 0.0
         self.tasks = MemoryTaskLog(FanOut(), ttl, elapsed=lambda: self.now)
         self.keys = MemoryIdempotencyKeys(lambda: self.now)
-        self.queue = Queue()
+        self.queue = RecordingQueue()
         self.admits = Admits(starts)
         self.created: list[str] = []
 
@@ -151,7 +133,7 @@ async def test_equal_starts_that_are_refused_leave_nothing() -> None:
     assert {type(each) for each in results} == {OverLimit}
     assert bench.records == {}
     bench.admits.left = 1
-    assert (await bench.start(OTHER)).status is TaskStatus.PENDING
+    assert (await bench.start(OTHER_REQUEST)).status is TaskStatus.PENDING
 
 
 @pytest.mark.parametrize("place", ["after bind", "before create"])
@@ -163,7 +145,7 @@ async def test_a_start_waits_for_the_one_that_holds_the_key(place: str) -> None:
         await bench.start()
     assert uncertain.value.retry_after == 5.0
     with pytest.raises(IdempotencyConflict):
-        await bench.start(OTHER)
+        await bench.start(OTHER_REQUEST)
     second = asyncio.create_task(bench.starter(wait=5.0)(REQUEST, CALLER, "key"))
     frozen.go_on.set()
     assert (await first).task.id == (await second).task.id
@@ -228,17 +210,17 @@ async def test_a_key_outlives_no_task() -> None:
     assert bench.queue.taken == [first.id, second.id]
     assert second.id in bench.records
     bench.now += ABANDONED_AFTER + 1
-    assert (await bench.start(OTHER)).id not in {first.id, second.id}
+    assert (await bench.start(OTHER_REQUEST)).id not in {first.id, second.id}
 
 
 async def test_a_key_of_a_failed_task_is_free_and_of_others_is_not() -> None:
     bench = Bench()
     first = await bench.start()
     await bench.tasks.fail(first.id, FAILED, 1)
-    second = await bench.start(OTHER)
+    second = await bench.start(OTHER_REQUEST)
     assert second.id != first.id
     await bench.tasks.cancel(second.id, 1)
-    assert (await bench.start(OTHER)).id == second.id
+    assert (await bench.start(OTHER_REQUEST)).id == second.id
     with pytest.raises(IdempotencyConflict):
         await bench.start(REQUEST)
     bench.now += IDEMPOTENCY_TTL
@@ -265,7 +247,7 @@ async def test_a_start_that_broke_before_its_record_frees_its_key() -> None:
 
     with pytest.raises(StoreUnavailable):
         await bench.starter(away)(REQUEST, CALLER, "key")
-    assert (await bench.start(OTHER)).status is TaskStatus.PENDING
+    assert (await bench.start(OTHER_REQUEST)).status is TaskStatus.PENDING
 
 
 @settings(max_examples=200, deadline=None)

@@ -8,7 +8,8 @@ from application.errors import ModelUnavailable
 from application.run_task import FULL_PAUSE, Again, Done, Failed, Full
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
-from tests.unit.run_task_bench import FINISHED, REQUEST, TASK_ID, Bench
+from tests.builders import REQUEST
+from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
 
 
 async def test_idle_every_piece_is_an_event_at_once() -> None:

@@ -13,7 +13,7 @@ from application.ports import Busy, TaskLog
 from application.running_slots import SlotReleasingLog
 from application.settle_task import SettleForgotten
 from domain.task import Attempt, Failure, Task
-from tests.contract.conftest import REQUEST
+from tests.builders import REQUEST
 
 TASK_ID = "task_1_a"
 ALICE = Caller("alice", "192.0.2.1")

@@ -12,7 +12,8 @@ from application.ports import Delivery
 from application.settle_task import QUEUEING_LIMIT, SettleForgotten, SettleUndelivered
 from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
-from tests.contract.conftest import REQUEST
+from tests.builders import REQUEST
+from tests.doubles.queue import RecordingQueue
 
 TASK_ID = "task_1_a"
 NOW = 1_700_000_000_000
@@ -27,30 +28,10 @@ class Clock:
         return NOW + int(self.seconds * 1000)
 
 
-class Queue:
-    """Remembers what it took, and on which occasion."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, str]] = []
-        self.away = False
-
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
-        if self.away:
-            raise QueueUnavailable("away")
-        self.taken.append((task.id, occasion))
-        return f"msg_{len(self.taken)}"
-
-    async def withdraw(self, message_id: str) -> bool:
-        raise NotImplementedError
-
-    async def check(self) -> None:
-        raise NotImplementedError
-
-
 class Bench:
     def __init__(self) -> None:
         self.clock = Clock()
-        self.queue = Queue()
+        self.queue = RecordingQueue()
         self.feed = FanOut()
         self.tasks = MemoryTaskLog(self.feed, 1e6, PATIENCE, elapsed=lambda: self.clock.seconds)
         self.undelivered = SettleUndelivered(self.tasks, self.feed, self.queue, self.clock)
@@ -99,7 +80,7 @@ async def test_one_that_went_silent_is_failed_when_its_lease_lapses() -> None:
     task = await asyncio.wait_for(failing, 5)
     assert task.failure is not None
     assert task.failure.code == "deliveries_exhausted"
-    assert bench.queue.taken == []
+    assert bench.queue.messages == []
 
 
 async def test_with_attempts_left_it_is_queued_anew() -> None:
@@ -109,7 +90,7 @@ async def test_with_attempts_left_it_is_queued_anew() -> None:
     for _ in range(2):  # the callback may come twice
         task = await bench.ran_out(max_attempts=1)
         assert (task.status, task.message_id) == (TaskStatus.PENDING, task.message_id)
-    assert bench.queue.taken == [(TASK_ID, "msg_0"), (TASK_ID, "msg_0")]  # one message to QStash
+    assert bench.queue.messages == [(TASK_ID, "msg_0"), (TASK_ID, "msg_0")]  # one message to QStash
     await bench.attempt(lease=0.0)
     assert (await bench.ran_out(max_attempts=1)).status is TaskStatus.FAILED
 
@@ -120,25 +101,25 @@ async def test_a_running_one_with_attempts_left_gets_a_standby() -> None:
     await bench.attempt(lease=30.0)
     task = await bench.ran_out(max_attempts=2)
     assert task.status is TaskStatus.RUNNING
-    assert bench.queue.taken == [(TASK_ID, "msg_0")]
+    assert bench.queue.messages == [(TASK_ID, "msg_0")]
 
 
 async def test_one_that_the_store_lost_is_made_again() -> None:
     bench = Bench()
     assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.PENDING
-    assert bench.queue.taken == [(TASK_ID, "msg_0")]
+    assert bench.queue.messages == [(TASK_ID, "msg_0")]
 
 
 async def test_one_that_is_too_old_is_failed() -> None:
     bench = Bench()
     bench.clock.seconds = QUEUEING_LIMIT + 1
     assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.FAILED
-    assert bench.queue.taken == []
+    assert bench.queue.messages == []
 
 
 async def test_a_queue_that_is_away_is_told_so_that_the_callback_comes_again() -> None:
     bench = Bench()
-    bench.queue.away = True
+    bench.queue.error = QueueUnavailable("away")
     with pytest.raises(QueueUnavailable):
         await bench.ran_out(max_attempts=4)
     assert (await bench.tasks.get(TASK_ID)).status is TaskStatus.PENDING
@@ -149,7 +130,7 @@ async def test_one_that_has_ended_is_left_alone() -> None:
     await bench.submit()
     await bench.tasks.cancel(TASK_ID, NOW)
     assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.CANCELLED
-    assert bench.queue.taken == []
+    assert bench.queue.messages == []
 
 
 # Tasks that the queue forgot

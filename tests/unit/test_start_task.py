@@ -13,42 +13,27 @@ from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
 from entrypoints.identity import RandomTaskIds, SystemClock
-from tests.contract.conftest import unlimited
-
-REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
-OTHER = TaskRequest(model="m", max_tokens=11, temperature=0.5, prompt="Hi.")
-
+from tests.builders import OTHER_REQUEST, REQUEST, unlimited
+from tests.doubles.queue import RecordingQueue
 
 SOMEBODY = Caller(None, "127.0.0.1")
 
 
-class MoodyQueue:
-    """Takes a task, or raises what it is told to. `arrives` lets the message come through though
-    its answer is lost."""
+class MoodyQueue(RecordingQueue):
+    """`arrives`: the message comes through though its answer is lost."""
 
     def __init__(self, tasks: MemoryTaskLog) -> None:
+        super().__init__()
         self._tasks = tasks
-        self.mood: Exception | None = None
         self.arrives = False
         self.hold: asyncio.Event | None = None
         """What an answer waits for, if anything."""
-        self.taken: list[str] = []
 
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
-        self.taken.append(task.id)
+    async def before_answer(self, task: Task) -> None:
         if self.hold is not None:
             await self.hold.wait()
         if self.arrives:
             assert isinstance(await self._tasks.claim(task.id, 30.0, 1), Attempt)
-        if self.mood is not None:
-            raise self.mood
-        return f"msg_{task.id}"
-
-    async def withdraw(self, message_id: str) -> bool:
-        raise NotImplementedError
-
-    async def check(self) -> None:
-        raise NotImplementedError
 
 
 class Bench:
@@ -71,7 +56,7 @@ class Bench:
 @pytest.mark.parametrize("mood", [QueueUnavailable("away"), QueueRefused("no")])
 async def test_a_task_that_the_queue_did_not_take_is_not_left_waiting(mood: Exception) -> None:
     bench = Bench()
-    bench.queue.mood = mood
+    bench.queue.error = mood
     with pytest.raises(type(mood)):
         await bench.start(REQUEST)
     task = await bench.tasks.get(bench.queue.taken[0])
@@ -82,18 +67,18 @@ async def test_a_task_that_the_queue_did_not_take_is_not_left_waiting(mood: Exce
 
 async def test_a_message_that_arrived_though_its_answer_was_lost_counts() -> None:
     bench = Bench()
-    bench.queue.mood, bench.queue.arrives = QueueUnavailable("time-out"), True
+    bench.queue.error, bench.queue.arrives = QueueUnavailable("time-out"), True
     task = await bench.start(REQUEST)
     assert task.status is TaskStatus.RUNNING
 
 
 async def test_a_key_is_free_after_a_start_that_was_refused() -> None:
     bench = Bench()
-    bench.queue.mood = QueueRefused("no")
+    bench.queue.error = QueueRefused("no")
     with pytest.raises(QueueRefused):
         await bench.start(REQUEST, "key")
-    bench.queue.mood = None
-    task = await bench.start(OTHER, "key")
+    bench.queue.error = None
+    task = await bench.start(OTHER_REQUEST, "key")
     assert task.status is TaskStatus.PENDING
     assert task.message_id == f"msg_{task.id}"
     assert len(set(bench.queue.taken)) == 2
@@ -102,11 +87,11 @@ async def test_a_key_is_free_after_a_start_that_was_refused() -> None:
 @pytest.mark.parametrize("arrives", [False, True])
 async def test_with_a_key_a_start_without_an_answer_is_gone_on_with(arrives: bool) -> None:
     bench = Bench()
-    bench.queue.mood, bench.queue.arrives = QueueUnavailable("away", 7.0), arrives
+    bench.queue.error, bench.queue.arrives = QueueUnavailable("away", 7.0), arrives
     with pytest.raises(StartUncertain) as uncertain:
         await bench.start(REQUEST, "key")
     assert uncertain.value.retry_after == 7.0
-    bench.queue.mood, bench.queue.arrives = None, False
+    bench.queue.error, bench.queue.arrives = None, False
     task = await bench.start(REQUEST, "key")
     assert task.status is (TaskStatus.RUNNING if arrives else TaskStatus.PENDING)
     assert bench.queue.taken == [task.id, task.id]
@@ -115,13 +100,13 @@ async def test_with_a_key_a_start_without_an_answer_is_gone_on_with(arrives: boo
 async def test_one_who_gets_no_answer_does_not_fail_the_task_of_one_who_does() -> None:
     """Two with the same key at once: the slower one's publish breaks off after the other's 202."""
     bench = Bench()
-    bench.queue.mood, bench.queue.hold = QueueUnavailable("away"), asyncio.Event()
+    bench.queue.error, bench.queue.hold = QueueUnavailable("away"), asyncio.Event()
     slow = asyncio.create_task(bench.start(REQUEST, "key"))
     while not bench.queue.taken:
         await asyncio.sleep(0)
-    hold, bench.queue.hold, bench.queue.mood = bench.queue.hold, None, None
+    hold, bench.queue.hold, bench.queue.error = bench.queue.hold, None, None
     accepted = await bench.start(REQUEST, "key")
-    bench.queue.mood = QueueUnavailable("away")
+    bench.queue.error = QueueUnavailable("away")
     hold.set()
     with pytest.raises(StartUncertain):
         await slow
@@ -134,16 +119,16 @@ async def test_a_key_answers_the_same_task_and_publishes_once() -> None:
     assert await bench.start(REQUEST, "key") == first
     assert bench.queue.taken == [first.id]
     with pytest.raises(IdempotencyConflict):
-        await bench.start(OTHER, "key")
+        await bench.start(OTHER_REQUEST, "key")
     assert (await bench.start(REQUEST, "another")).id != first.id
 
 
 async def test_a_crash_between_record_and_publish_is_mended_by_the_next_request() -> None:
     bench = Bench()
-    bench.queue.mood = ZeroDivisionError()  # the process dies here
+    bench.queue.error = ZeroDivisionError()  # the process dies here
     with pytest.raises(ZeroDivisionError):
         await bench.start(REQUEST, "key")
-    bench.queue.mood = None
+    bench.queue.error = None
     task = await bench.start(REQUEST, "key")
     assert bench.queue.taken == [task.id, task.id]
     assert task.message_id is not None

@@ -17,7 +17,7 @@ from domain.events import EventId
 from domain.task import Task
 from entrypoints.http.event_stream import Events, Frames, _Streaming
 from entrypoints.identity import SystemClock
-from tests.contract.conftest import REQUEST
+from tests.builders import REQUEST
 
 TASK_ID = "task_1_a"
 

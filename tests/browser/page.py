@@ -1,0 +1,93 @@
+"""The page in a real browser: how it is opened and watched, and what a person does with it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+)
+
+OpenPage = Callable[..., Page]
+
+
+@contextmanager
+def pages(browser: Browser) -> Iterator[OpenPage]:
+    """Opens pages, each in a context of its own unless one is given, and holds all of them to this
+    at the end: no script broke, nothing was refused by the policy, no dialog, and nothing was asked
+    of another server."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def open_page(url: str, context: BrowserContext | None = None, **options: object) -> Page:
+        if context is None:
+            defaults = {"viewport": {"width": 1280, "height": 900}, "locale": "en-US"}
+            context = browser.new_context(**{**defaults, **options})  # type: ignore[arg-type]
+            context.grant_permissions(["clipboard-read", "clipboard-write"])
+            contexts.append(context)
+        page = context.new_page()
+        _watch(page, url.partition("/#")[0].rstrip("/") + "/", faults)
+        failed: list[str | None] = []
+
+        def note(request: Request) -> None:
+            failed.append(request.failure)
+
+        page.on("requestfailed", note)
+        page.goto(url)
+        # The browser gives up what it is loading when the machine's network changes: a container
+        # that starts is such a change. Then a script is missing, and the page is dead.
+        if "net::ERR_NETWORK_CHANGED" in failed:
+            failed.clear()
+            page.reload()
+        page.remove_listener("requestfailed", note)
+        assert not failed, failed
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def _watch(page: Page, own: str, faults: list[str]) -> None:
+    """Note what no page of ours does."""
+
+    def dialog(asked: Dialog) -> None:
+        faults.append(f"a dialog: {asked.message}")
+        asked.dismiss()
+
+    def line(said: ConsoleMessage) -> None:
+        # What the browser says of a request that failed is no fault of the page.
+        if said.type in ("error", "warning") and "Failed to load" not in said.text:
+            faults.append(f"{said.type}: {said.text}")
+
+    def request(sent: Request) -> None:
+        if not sent.url.startswith((own, "blob:", "data:")):
+            faults.append(f"asked for {sent.url}")
+
+    page.on("pageerror", lambda error: faults.append(f"broke: {error}"))
+    page.on("dialog", dialog)
+    page.on("console", line)
+    page.on("request", request)
+
+
+def start(page: Page, prompt: str) -> str:
+    """Start a task as a person does; its id."""
+    before = page.locator("#task-id").text_content()
+    page.fill("#prompt", prompt)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#task-id")).not_to_have_text(before or "")
+    return str(page.locator("#task-id").text_content())
+
+
+def status(page: Page, wanted: str) -> None:
+    expect(page.locator("#status")).to_have_attribute("data-status", wanted, timeout=20_000)
+
+
+def text(page: Page) -> str:
+    return str(page.locator("#raw").text_content())

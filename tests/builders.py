@@ -1,0 +1,67 @@
+"""Tasks, attempts and use cases as tests need them, with what a test does not care about filled
+in."""
+
+import secrets
+
+from adapters.memory import MemoryAllowances
+from adapters.redis import Connection, connect, parse_address
+from application.admission import Admission, Limits
+from application.follow_task import PAGE, FollowTask
+from application.ports import PATIENCE, EventFeed, TaskLog
+from application.settle_task import SettleForgotten
+from domain.request import TaskRequest
+from domain.task import Attempt, Task
+from entrypoints.identity import SystemClock
+
+NOW = 1_700_000_000_000
+LEASE = 30.0
+REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+OTHER_REQUEST = TaskRequest(model="m", max_tokens=11, temperature=0.5, prompt="Hi.")
+
+
+async def submit(tasks: TaskLog, request: TaskRequest = REQUEST) -> str:
+    """The id of a new task that waits."""
+    task_id = f"task_1_{secrets.token_hex(6)}"
+    await tasks.create(Task.submit(task_id, request, NOW))
+    return task_id
+
+
+async def claim(tasks: TaskLog, task_id: str, lease: float = LEASE) -> Attempt:
+    attempt = await tasks.claim(task_id, lease, NOW)
+    assert isinstance(attempt, Attempt)
+    return attempt
+
+
+async def begun(tasks: TaskLog) -> Attempt:
+    """A new task with a live attempt."""
+    return await claim(tasks, await submit(tasks))
+
+
+def follow_task(
+    tasks: TaskLog,
+    feed: EventFeed,
+    *,
+    silence: float = 0.2,
+    page: int = PAGE,
+    patience: float = PATIENCE,
+) -> FollowTask:
+    clock = SystemClock()
+    return FollowTask(
+        tasks,
+        feed,
+        clock,
+        SettleForgotten(tasks, clock, patience),
+        silence=silence,
+        max_streams=100_000,
+        page=page,
+    )
+
+
+def unlimited(tasks: TaskLog) -> Admission:
+    """Admission that refuses nothing."""
+    settle = SettleForgotten(tasks, SystemClock(), PATIENCE)
+    return Admission(MemoryAllowances(), tasks, settle, Limits(), Limits())
+
+
+def to_redis(url: str) -> Connection:
+    return connect(parse_address(url), connections=10, connect_timeout=5.0, timeout=5.0)

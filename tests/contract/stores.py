@@ -1,0 +1,78 @@
+"""Every adapter of the stores, by name: the same suites run against each. An adapter joins by one
+entry in STORES."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
+from adapters.redis import (
+    Connection,
+    RedisAllowances,
+    RedisEventFeed,
+    RedisIdempotencyKeys,
+    RedisTaskLog,
+    RestConnection,
+)
+from application.fan_out import FanOut
+from application.ports import Allowances, EventFeed, IdempotencyKeys, TaskLog
+from tests.builders import to_redis
+from tests.rest_front import TOKEN
+
+TTL = 60.0
+LOG_PATIENCE = 0.3
+QUEUE_LIMIT = 8
+"""Batches that may wait for a subscriber in these tests before it gets a Gap."""
+
+
+@dataclass
+class Store:
+    """A TaskLog and the EventFeed that is told of what it adds."""
+
+    tasks: TaskLog
+    feed: EventFeed
+    allowances: Allowances
+    keys: IdempotencyKeys
+    close_feed: Callable[[], None]
+
+
+@asynccontextmanager
+async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    feed = FanOut(QUEUE_LIMIT)
+    tasks = MemoryTaskLog(feed, ttl, LOG_PATIENCE)
+    yield Store(tasks, feed, MemoryAllowances(), MemoryIdempotencyKeys(), feed.close)
+
+
+@asynccontextmanager
+async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
+    feed = RedisEventFeed(connection, QUEUE_LIMIT)
+    try:
+        tasks = RedisTaskLog(connection, ttl, LOG_PATIENCE)
+        allowances, keys = RedisAllowances(connection), RedisIdempotencyKeys(connection)
+        yield Store(tasks, feed, allowances, keys, feed.close)
+    finally:
+        await feed.aclose()
+        await connection.aclose()
+
+
+def redis_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    return _store(to_redis(request.getfixturevalue("redis_url")), ttl)
+
+
+def cluster_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    return _store(to_redis(request.getfixturevalue("redis_cluster")), ttl)
+
+
+def rest_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
+    url: str = request.getfixturevalue("rest_front").url
+    return _store(RestConnection(url, TOKEN, connections=10, timeout=5.0), ttl)
+
+
+STORES: dict[str, Callable[[float, pytest.FixtureRequest], AbstractAsyncContextManager[Store]]] = {
+    "memory": memory_store,
+    "redis": redis_store,
+    "cluster": cluster_store,
+    "rest": rest_store,
+}

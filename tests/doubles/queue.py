@@ -1,0 +1,35 @@
+"""A task queue that keeps what it is given and delivers nothing."""
+
+import asyncio
+
+from domain.task import Task
+
+
+class RecordingQueue:
+    """Takes every task, or raises `error` in answer to each."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str]] = []
+        """The task and the occasion of each message, in order."""
+        self.error: Exception | None = None
+
+    @property
+    def taken(self) -> list[str]:
+        return [task_id for task_id, _ in self.messages]
+
+    async def enqueue(self, task: Task, occasion: str = "") -> str:
+        self.messages.append((task.id, occasion))
+        await self.before_answer(task)
+        if self.error is not None:
+            raise self.error
+        return f"msg_{task.id}"
+
+    async def before_answer(self, task: Task) -> None:
+        """What happens between the message and its answer."""
+        await asyncio.sleep(0)
+
+    async def withdraw(self, message_id: str) -> bool:
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        raise NotImplementedError
