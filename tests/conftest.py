@@ -6,11 +6,11 @@ import pytest
 import structlog
 
 from entrypoints.settings import Settings
+from tests.doubles.rest_front import RestFront
+from tests.doubles.upstream import Upstream
 from tests.leaks import WATCH, listen_to_all_lines, watching
 from tests.redis_server import LocalRedis, cluster_url, running_cluster, running_redis
-from tests.rest_front import RestFront
 from tests.running import Running, running_service, settings_for
-from tests.upstream import Upstream
 
 # Into the standard library's logging, where pytest captures it per test.
 structlog.configure(

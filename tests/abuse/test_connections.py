@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.abuse.watched import LAG_LIMIT, MIB, Attacked, at_once, attacked, held
+from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import ENDLESS, GET, connect
 from tests.running import eventually
-from tests.upstream import DONE, Script, Upstream, finish, piece
 
 
 @pytest.mark.parametrize("part", ENDLESS)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.abuse.watched import MIB, Attacked, attacked, held
+from tests.doubles.upstream import Script, Upstream, piece
 from tests.running import eventually
-from tests.upstream import Script, Upstream, piece
 
 
 @cache

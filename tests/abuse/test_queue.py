@@ -11,9 +11,9 @@ import pytest
 
 from entrypoints.local_qstash.delivery import sign
 from tests.abuse.watched import MIB, at_once, attacked, held
+from tests.doubles.upstream import Script, Upstream, refusal
 from tests.raw_http import connect, received
 from tests.running import eventually
-from tests.upstream import Script, Upstream, refusal
 
 BASE_URL = "http://service.test"
 KEYS = ("sig_of_a_test_current_0123456789abcdef", "sig_of_a_test_next_0123456789abcdefgh")

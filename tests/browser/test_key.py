@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from entrypoints.api_keys import new_key
 from tests.browser.page import OpenPage, start, status
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, eventually, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
 KEY, ENTRY = new_key("alice")
 LINK_TTL = 2.0

@@ -8,8 +8,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.page import OpenPage, start, status
+from tests.doubles.upstream import Script, Upstream, answer, refusal
 from tests.running import Running
-from tests.upstream import Script, Upstream, answer, refusal
 
 TEXT = """# Findings
 

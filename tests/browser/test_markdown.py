@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.markdown import FRAGMENTS, differing, render
 from tests.browser.page import OpenPage, start, status, text
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 from tests.running import Running, eventually
-from tests.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 
 
 @pytest.fixture

@@ -6,11 +6,21 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from tests.browser.page import OpenPage, start, status, text
+from tests.doubles.upstream import (
+    DONE,
+    USAGE,
+    Gate,
+    Script,
+    Upstream,
+    answer,
+    finish,
+    piece,
+    refusal,
+)
 from tests.processes import found_in, process_of
 from tests.redis_server import free_port
 from tests.running import Running, eventually, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
-from tests.upstream import DONE, USAGE, Gate, Script, Upstream, answer, finish, piece, refusal
 
 
 def row(page: Page, task_id: str, action: str) -> str:

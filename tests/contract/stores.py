@@ -19,7 +19,7 @@ from adapters.redis import (
 from application.fan_out import FanOut
 from application.ports import Allowances, EventFeed, IdempotencyKeys, TaskLog
 from tests.builders import to_redis
-from tests.rest_front import TOKEN
+from tests.doubles.rest_front import TOKEN
 
 TTL = 60.0
 LOG_PATIENCE = 0.3

@@ -10,7 +10,17 @@ from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished, LanguageModel
 from domain.request import TaskRequest
-from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
+from tests.doubles.upstream import (
+    DONE,
+    Gate,
+    Script,
+    Upstream,
+    answer,
+    event,
+    finish,
+    piece,
+    refusal,
+)
 
 WORDS = ["One", " two", " three", "."]
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.doubles.upstream import Upstream
 from tests.running import Running, running_service, settings_for
-from tests.upstream import Upstream
 
 
 @pytest.fixture(scope="module")

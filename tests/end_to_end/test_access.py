@@ -15,9 +15,9 @@ from adapters.memory import MemoryTaskLog
 from entrypoints.api_keys import new_key
 from entrypoints.local_qstash.delivery import sign
 from entrypoints.settings import Settings
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.processes import run_to_its_end
 from tests.running import Running, eventually, follow, running_service, settings_for
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
 ALICE, ALICES_ENTRY = new_key("alice")
 ALICE_NEW, ALICES_NEW_ENTRY = new_key("alice")

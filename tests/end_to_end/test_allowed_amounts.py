@@ -11,8 +11,18 @@ import pytest
 from redis import Redis
 
 from entrypoints.api_keys import new_key
+from tests.doubles.upstream import (
+    DONE,
+    USAGE,
+    Gate,
+    Script,
+    Upstream,
+    answer,
+    finish,
+    piece,
+    refusal,
+)
 from tests.running import Running, eventually, follow, running_service, settings_for
-from tests.upstream import DONE, USAGE, Gate, Script, Upstream, answer, finish, piece, refusal
 
 ALICE, ALICES_ENTRY = new_key("alice")
 BOB, BOBS_ENTRY = new_key("bob")

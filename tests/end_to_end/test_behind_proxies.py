@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from entrypoints.api_keys import new_key
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.redis_server import free_port
 from tests.running import Client, Running, eventually, running_service, settings_for
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KEY, ENTRY = new_key("alice")

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
 from tests.processes import environment, found_in, longtask, process_of, run_to_its_end
 from tests.running import Client, Running, eventually
 from tests.tcp_proxy import TcpProxy
-from tests.upstream import Gate, Script, Upstream, answer, piece, refusal
 
 SECRET = "sk-planted-secret"
 PROMPT = "planted prompt: how deep is the sea?"

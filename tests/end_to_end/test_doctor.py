@@ -9,10 +9,10 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.api_keys import new_key
+from tests.doubles.upstream import Script, Upstream, refusal
 from tests.processes import run_to_its_end
 from tests.redis_server import LocalRedis, redis_cli
 from tests.running import running_local_qstash, running_service, settings_for
-from tests.upstream import Script, Upstream, refusal
 
 KEY, ENTRY = new_key("alice")
 QUEUE = QueueCredentials.random()

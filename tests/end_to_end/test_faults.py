@@ -10,9 +10,19 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.doubles.upstream import (
+    DONE,
+    Gate,
+    Script,
+    Upstream,
+    answer,
+    event,
+    finish,
+    piece,
+    refusal,
+)
 from tests.running import Running, eventually, running_service, settings_for
 from tests.signing import sign
-from tests.upstream import DONE, Gate, Script, Upstream, answer, event, finish, piece, refusal
 
 WEBHOOK = "/api/qstash/webhook"
 

@@ -10,7 +10,7 @@ from dependency_injector import providers
 from adapters.qstash import SigningKeys
 from adapters.qstash import keys as keys_module
 from entrypoints.container import Container
-from tests.destination import Answer, Destination
+from tests.doubles.destination import Answer, Destination
 from tests.running import Running, eventually, running_service, settings_for
 from tests.signing import CURRENT, NEXT, WEBHOOK, deliver, keys_answer, message, sign
 

@@ -7,9 +7,9 @@ import pytest
 
 from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.request_head import HEAD_LIMIT
+from tests.doubles.upstream import Upstream
 from tests.raw_http import ENDLESS, GET, LAST_GET, connect, conversation, received
 from tests.running import Running, eventually, running_service, settings_for
-from tests.upstream import Upstream
 
 
 @pytest.mark.parametrize("part", ENDLESS)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from entrypoints.http.request_head import HEAD_LIMIT
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
 ORIGIN = "https://app.example.org"
 

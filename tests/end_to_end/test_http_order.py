@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.raw_http import CHUNKED, GET, HEAD, LAST_GET, connect, conversation, received
 from tests.running import Running
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
 BAD = b'{"prompt": 5}'
 

@@ -8,9 +8,9 @@ import pytest
 from redis import Redis
 
 from application.ports import ABANDONED_AFTER
+from tests.doubles.upstream import Upstream
 from tests.redis_server import LocalRedis
 from tests.running import Running, eventually, running_service, settings_for
-from tests.upstream import Upstream
 
 ROUNDS, AT_ONCE = 15, 20
 

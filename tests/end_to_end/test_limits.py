@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 from tests.processes import found_in, process_of
 from tests.running import Client, eventually, follow, running_service, settings_for
-from tests.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 
 
 def test_deliveries_beyond_the_bound_come_again_and_cost_no_attempt(upstream: Upstream) -> None:

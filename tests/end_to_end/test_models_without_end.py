@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.upstream import Script, Upstream, event, piece
 from tests.running import running_service, settings_for
-from tests.upstream import Script, Upstream, event, piece
 
 
 def _failure(upstream: Upstream, step: bytes, **settings: Any) -> dict[str, Any]:

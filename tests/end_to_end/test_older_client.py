@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import httpx
 import httpx_sse
 
+from tests.doubles.upstream import Script, Upstream, answer, refusal
 from tests.running import Running
-from tests.upstream import Script, Upstream, answer, refusal
 
 
 @dataclass

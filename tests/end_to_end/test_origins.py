@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from entrypoints.api_keys import new_key
+from tests.doubles.upstream import Upstream
 from tests.running import Running, eventually, running_service, settings_for
-from tests.upstream import Upstream
 
 EVIL = "https://evil.example"
 DIRECT = "/api/qstash/webhook"

@@ -11,7 +11,7 @@ import pytest
 
 from entrypoints.http import readiness
 from entrypoints.settings import Settings
-from tests.destination import Answer, Destination
+from tests.doubles.destination import Answer, Destination
 from tests.running import eventually, running_service, settings_for
 
 KEYS = json.dumps({"current": "sig_1", "next": "sig_2"}).encode()

@@ -7,9 +7,9 @@ from threading import Thread
 
 import pytest
 
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.redis_server import LocalRedis, redis_cli
 from tests.running import Client, Running, Seen, eventually, running_service, settings_for
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece
 
 
 @contextmanager

@@ -9,9 +9,9 @@ import pytest
 from application.errors import StoreUnavailable
 from application.ports import Page
 from entrypoints.server import SEND_BUFFER
+from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import GET, connect, conversation, received
 from tests.running import Running, eventually, follow, running_service, settings_for
-from tests.upstream import DONE, Script, Upstream, finish, piece
 
 
 def _long(upstream: Upstream, service: Running, lines: int = 60_000) -> tuple[str, str]:

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import httpx
 
+from tests.doubles.upstream import Upstream
 from tests.raw_http import connect, received
 from tests.running import Running, running_service, settings_for
-from tests.upstream import Upstream
 
 SIZE = 600_000
 

@@ -10,6 +10,7 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.doubles.upstream import DEFAULT, DONE, Gate, Script, Upstream, answer, finish, piece
 from tests.running import (
     Client,
     Event,
@@ -19,7 +20,6 @@ from tests.running import (
     running_service,
     settings_for,
 )
-from tests.upstream import DEFAULT, DONE, Gate, Script, Upstream, answer, finish, piece
 
 
 def _assert_whole(events: list[Event], text: str, attempt: int = 1) -> None:

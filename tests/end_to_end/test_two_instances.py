@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.qstash import DEVELOPMENT
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 from tests.processes import found_in, process_of, run_to_its_end
 from tests.redis_server import free_port
 from tests.running import (
@@ -23,7 +24,6 @@ from tests.running import (
     settings_for,
 )
 from tests.tcp_proxy import TcpProxy
-from tests.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.otlp_collector import Collector
+from tests.doubles.otlp_collector import Collector
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece, refusal
 from tests.processes import found_in, process_of
 from tests.redis_server import LocalRedis
 from tests.running import Client, Running, eventually, follow, running_service, settings_for
-from tests.upstream import DONE, Gate, Script, Upstream, finish, piece, refusal
 
 
 def figures(url: str) -> dict[str, float]:

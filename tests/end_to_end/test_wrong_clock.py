@@ -10,11 +10,11 @@ from dependency_injector import providers
 
 from adapters.qstash import QueueClock
 from entrypoints.container import Container
-from tests.destination import Answer, Destination
+from tests.doubles.destination import Answer, Destination
+from tests.doubles.upstream import Upstream
 from tests.processes import run_to_its_end
 from tests.running import eventually, running_service, settings_for
 from tests.signing import CURRENT, NEXT, WEBHOOK, deliver, keys_answer, message, sign
-from tests.upstream import Upstream
 
 BASE = "https://tasks.example"
 SET = {"qstash_current_signing_key": CURRENT, "qstash_next_signing_key": NEXT}

@@ -25,11 +25,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from adapters.qstash import DEVELOPMENT
+from tests.doubles.upstream import DONE, USAGE, Received, Script, Upstream, finish, piece, refusal
 from tests.processes import environment, longtask
 from tests.redis_server import LocalRedis, free_port, redis_cli
 from tests.running import eventually
 from tests.tcp_proxy import TcpProxy
-from tests.upstream import DONE, USAGE, Received, Script, Upstream, finish, piece, refusal
 
 INSTANCES = 3
 LEASE = 1.5

@@ -17,7 +17,7 @@ from qstash import AsyncQStash, QStash, Receiver
 from qstash.errors import QStashError
 
 from adapters.qstash import DEVELOPMENT
-from tests.destination import Answer, Delivered, Destination
+from tests.doubles.destination import Answer, Delivered, Destination
 from tests.running import eventually, running_local_qstash
 
 

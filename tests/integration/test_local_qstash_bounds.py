@@ -12,9 +12,9 @@ from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import bounds, delivery
 from entrypoints.local_qstash.delivery import Deliveries, QueueFull
 from entrypoints.local_qstash.message import QueuedMessage, read_message
-from tests.destination import Answer, Destination
+from tests.doubles.destination import Answer, Destination
+from tests.doubles.upstream import Upstream, refusal
 from tests.running import eventually, running_local_qstash, running_service, settings_for
-from tests.upstream import Upstream, refusal
 
 KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT
-from tests.destination import Destination
+from tests.doubles.destination import Destination
 from tests.processes import found_in, process_of, run_to_its_end
 from tests.running import eventually, running_local_qstash
 

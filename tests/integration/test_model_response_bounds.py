@@ -16,7 +16,7 @@ from adapters.openai.bounded_body import STEP, bound_body
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from tests.builders import REQUEST
-from tests.upstream import Script, Upstream, answer
+from tests.doubles.upstream import Script, Upstream, answer
 
 MIB = 1024 * 1024
 BOMB = gzip.compress(bytes(256 * MIB), 1)

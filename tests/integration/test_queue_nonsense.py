@@ -13,7 +13,7 @@ from adapters.qstash import QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
 from tests.builders import REQUEST
-from tests.destination import Answer, Destination
+from tests.doubles.destination import Answer, Destination
 from tests.running import eventually, running_service, settings_for
 
 HUGE = b'{"messageId": "msg_1", "x": "' + b"x" * 2**20 + b'"}'

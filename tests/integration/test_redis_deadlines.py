@@ -7,8 +7,8 @@ import pytest
 
 from adapters.redis import Connection, RestConnection, connect, parse_address
 from application.errors import StoreUnavailable
+from tests.doubles.rest_front import TOKEN, RestFront
 from tests.redis_server import LocalRedis
-from tests.rest_front import TOKEN, RestFront
 from tests.tcp_proxy import TcpProxy
 
 TIMEOUT = 1.0

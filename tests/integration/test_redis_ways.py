@@ -23,8 +23,8 @@ from application.ports import Gap, Subscription
 from domain.events import ContentAdded, Event, EventId, fold
 from domain.task import Attempt
 from tests.builders import LEASE, begun, follow_task, to_redis
+from tests.doubles.rest_front import TOKEN, RestFront
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
-from tests.rest_front import TOKEN, RestFront
 from tests.running import eventually
 
 

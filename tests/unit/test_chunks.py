@@ -12,7 +12,7 @@ from adapters.openai.chunks import EVENT_LIMIT, ChunkStream
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from domain.events import Usage
-from tests.upstream import DONE, USAGE, event, finish, piece
+from tests.doubles.upstream import DONE, USAGE, event, finish, piece
 
 
 def _read(data: bytes, cuts: list[int] | None = None) -> tuple[str, Finished]:

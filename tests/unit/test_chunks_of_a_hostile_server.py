@@ -8,7 +8,7 @@ import pytest
 from adapters.openai.chunks import COUNT_LIMIT, ChunkStream
 from application.errors import ModelRefused, ModelUnavailable
 from domain.events import Usage
-from tests.upstream import DONE, event, finish, piece
+from tests.doubles.upstream import DONE, event, finish, piece
 
 PLACES = {
     "a field that is not read": b'{"x":%b}',
