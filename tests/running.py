@@ -187,7 +187,7 @@ def running_local_qstash(credentials: QueueCredentials = DEVELOPMENT) -> Iterato
         await serving
 
     def stop() -> None:
-        server.should_exit = True
+        server.stop()
 
     with _in_thread(run, ready, stop):
         yield url_of(listener)

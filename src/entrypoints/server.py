@@ -12,6 +12,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
+from types import FrameType
 from typing import Any, cast
 
 import structlog
@@ -47,8 +48,9 @@ else 4 MB, which no bound of ours sees, and so late that a client seems to take 
 LOCAL_CONNECTIONS = 512
 """Connections of a local QStash, whose clients are few."""
 
-FORCE_PAUSE = 0.1
-"""Seconds after which a second order to stop is obeyed: the first one's grace is over."""
+TICK = 0.1
+"""Seconds between two ticks of a server, as uvicorn counts them. A second order to stop, which ends
+the first one's grace, is obeyed at the next tick."""
 
 
 class AddressTaken(Exception):
@@ -103,8 +105,30 @@ class Server(uvicorn.Server):
         self._on_stop = on_stop
         self._drained = drained
         self._signals = signals
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ordered_to_stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End `serve` at once, not at its next tick. From any thread, and from a signal handler."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ordered_to_stop.set)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.stop()
+
+    async def main_loop(self) -> None:
+        """uvicorn's own sleeps through an order to stop until its next tick."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._ordered_to_stop.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
 
@@ -131,7 +155,7 @@ class Server(uvicorn.Server):
         if self._drained is not None:
             drained = asyncio.ensure_future(self._drained())
             while not (drained.done() or self.force_exit):
-                await asyncio.wait([drained], timeout=FORCE_PAUSE)
+                await asyncio.wait([drained], timeout=TICK)
             drained.cancel()
         await super().shutdown(sockets)
 
@@ -211,7 +235,7 @@ class Service:
                 await self._server.serve([self._listener])
             finally:
                 # After the service: the answers to its last deliveries still have to arrive.
-                self._local.should_exit = True
+                self._local.stop()
                 await queue
         finally:
             ready.cancel()
@@ -223,7 +247,7 @@ class Service:
 
     def stop(self) -> None:
         """From any thread."""
-        self._server.should_exit = True
+        self._server.stop()
 
     async def _announce(self, on_ready: Callable[[], None]) -> None:
         await self._server.ready.wait()

@@ -93,7 +93,7 @@ async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIter
     try:
         yield url_of(listener)
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
 
 
