@@ -19,6 +19,7 @@ from adapters.qstash import (
     QStashQueue,
     QueueClock,
     QueueCredentials,
+    RetryDelay,
     SigningKeys,
     is_development_key,
 )
@@ -58,7 +59,6 @@ from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
-from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.queue_access import refuses_development_keys
 from entrypoints.settings import Settings
 
@@ -203,8 +203,8 @@ def _patience(settings: Settings) -> float:
     """Seconds without a sign of life after which no delivery can come any more."""
     if settings.patience is not None:
         return settings.patience
-    expression, retries = settings.qstash_retry_delay, settings.qstash_retries
-    pauses = sum(evaluate_delay(expression, retried) for retried in range(retries))
+    delay, retries = RetryDelay.parse(settings.qstash_retry_delay), settings.qstash_retries
+    pauses = sum(delay.seconds(retried) for retried in range(retries))
     return PATIENCE + pauses + (retries + 1) * (settings.delivery_timeout or 0.0)
 
 

@@ -16,11 +16,11 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from adapters.qstash import MalformedRetryDelay, RetryDelay
 from adapters.redis import MalformedUrl, parse_address
 from application.admission import Limits
 from entrypoints.api_keys import ApiKey, MalformedKeys, parse_keys
 from entrypoints.host_names import is_loopback
-from entrypoints.local_qstash.message import BadMessage, evaluate_delay
 from entrypoints.queue_access import development_key_faults
 from entrypoints.settings_sources import named_in, stray_secrets
 
@@ -404,8 +404,8 @@ class Settings(BaseSettings):
             if url is not None and not _is_http_url(url):
                 faults.append(f"{name} must be an http:// or https:// URL with no query")
         try:
-            evaluate_delay(self.qstash_retry_delay, 0)
-        except BadMessage as error:
+            RetryDelay.parse(self.qstash_retry_delay)
+        except MalformedRetryDelay as error:
             faults.append(f"LONGTASK_QSTASH_RETRY_DELAY: {error}")
         faults += self._redis_faults()
         faults += self._access_faults()

@@ -1,20 +1,15 @@
-"""QStash's numbers: its back-off, its expressions, its durations, and who has the last word."""
+"""QStash's numbers: its back-off, its durations, and which of several pauses applies."""
 
 import math
-from contextlib import suppress
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from entrypoints.local_qstash.delivery import backoff, pause_before_retry
 from entrypoints.local_qstash.message import (
-    MAX_DELAY,
     BadMessage,
     QueuedMessage,
     duration,
-    evaluate_delay,
     read_message,
 )
 from entrypoints.local_qstash.outcome import Outcome
@@ -31,39 +26,6 @@ def test_the_documented_back_off() -> None:
     # The table in QStash's documentation: 12 s, 2 m 28 s, 30 m 8 s, 6 h 7 m 6 s, 24 h, 24 h.
     documented = [12, 148, 1_808, 22_026, 86_400, 86_400]
     assert [math.floor(backoff(retry)) for retry in range(1, 7)] == documented
-
-
-@pytest.mark.parametrize(
-    ("expression", "retried", "seconds"),
-    [
-        ("1000", 0, 1.0),
-        ("1000 * (1 + retried)", 2, 3.0),
-        ("pow(2, retried) * 1000", 3, 8.0),
-        ("max(1000, pow(2, retried) * 100)", 1, 1.0),
-        ("min(60000, exp(2.5 * retried))", 1, math.exp(2.5) / 1000),
-        ("floor(sqrt(abs(-2500000)))", 0, 1.581),
-        ("ceil(0.2) + round(1.6)", 0, 0.003),
-        ("-5", 0, 0.0),
-        ("pow(10, retried)", 300, MAX_DELAY),
-        ("exp(retried)", 1000, MAX_DELAY),
-    ],
-)
-def test_retry_delay_expressions(expression: str, retried: int, seconds: float) -> None:
-    assert evaluate_delay(expression, retried) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    "expression", ["", "x", "1 +", "open('/')", "retried.__class__", "'a' * 9", "[1]"]
-)
-def test_bad_expressions(expression: str) -> None:
-    with pytest.raises(BadMessage):
-        evaluate_delay(expression, 0)
-
-
-@given(st.text(max_size=30))
-def test_no_expression_breaks_it(expression: str) -> None:
-    with suppress(BadMessage):
-        assert 0 <= evaluate_delay(expression, 1) <= MAX_DELAY
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from adapters.qstash import RetryDelay
 from application.admission import Limits
 from entrypoints.api_keys import new_key
 from entrypoints.container import Container
-from entrypoints.local_qstash.message import evaluate_delay
 from entrypoints.settings import Settings, SettingsError, describe, load_settings
 
 QSTASH = {
@@ -43,7 +43,7 @@ def test_a_service_that_is_away_for_a_while_is_waited_for() -> None:
     """By default: soon at first, since somebody watches, and for long enough to be started anew."""
     settings = load_settings(env_file=None)
     pauses = [
-        evaluate_delay(settings.qstash_retry_delay, retried)
+        RetryDelay.parse(settings.qstash_retry_delay).seconds(retried)
         for retried in range(settings.qstash_retries)
     ]
     assert pauses[0] <= 1.0

@@ -10,6 +10,7 @@ from adapters.qstash.credentials import (
 from adapters.qstash.deliveries import DeliveryReader, ForgedDelivery, MalformedDelivery
 from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.queue import QStashQueue
+from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 
 __all__ = [
     "DEVELOPMENT",
@@ -18,9 +19,11 @@ __all__ = [
     "ForgedDelivery",
     "KeysUnknown",
     "MalformedDelivery",
+    "MalformedRetryDelay",
     "QStashQueue",
     "QueueClock",
     "QueueCredentials",
+    "RetryDelay",
     "SigningKeys",
     "is_development_key",
     "is_development_token",

@@ -3,7 +3,7 @@
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -25,8 +25,11 @@ FULL = "as many messages wait as may be held; publish it again later"
 Destination = Annotated[str, QueryParameter(name="destination")]
 
 
-def create_app(token: str, current_key: str, next_key: str, names: Collection[str] = ()) -> ASGIApp:
-    """`names`: hosts under which it answers, in lower case, besides localhost and addresses."""
+def create_app(
+    token: str, current_key: str, next_key: str, answers_to: Callable[[str | None], bool]
+) -> ASGIApp:
+    """A QStash with this token and these signing keys. `answers_to` is given the Host header of
+    each request (None if there is not exactly one) and returns whether to answer under it."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
@@ -56,7 +59,7 @@ def create_app(token: str, current_key: str, next_key: str, names: Collection[st
         openapi_config=None,
         logging_config=None,
     )
-    return OwnHosts(DestinationInQuery(app), names)
+    return OwnHosts(DestinationInQuery(app), answers_to)
 
 
 def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:

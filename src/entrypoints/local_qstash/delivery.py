@@ -20,15 +20,14 @@ import httpx
 import jwt
 import structlog
 
+from adapters.qstash.retry_delay import MAX_DELAY
 from entrypoints.local_qstash.bounds import DEAD_AGE, HELD_BYTES, REMEMBERED, size_of
 from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.message import (
-    MAX_DELAY,
     BadMessage,
     FlowControl,
     QueuedMessage,
     duration,
-    evaluate_delay,
     read_message,
 )
 from entrypoints.local_qstash.outcome import Outcome, read_outcome
@@ -62,7 +61,7 @@ def pause_before_retry(message: QueuedMessage, outcome: Outcome, now: float) -> 
             if asked is not None:
                 return asked if asked <= MAX_DELAY else backoff(message.retried + 1)
     if message.retry_delay is not None:
-        return evaluate_delay(message.retry_delay, message.retried)
+        return message.retry_delay.seconds(message.retried)
     return backoff(message.retried + 1)
 
 
@@ -257,7 +256,7 @@ class Deliveries:
         }
         inherited = {"Upstash-Retries": str(message.retries), "Content-Type": "application/json"}
         if message.retry_delay is not None:
-            inherited["Upstash-Retry-Delay"] = message.retry_delay
+            inherited["Upstash-Retry-Delay"] = str(message.retry_delay)
         try:
             callback = read_message(
                 url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time()

@@ -7,7 +7,6 @@ Source of the header names and their forms: the official Python SDK and QStash's
 import base64
 import contextlib
 import hashlib
-import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -15,11 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from simpleeval import SimpleEval
+from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 
 DEFAULT_RETRIES = 3
-MAX_DELAY = 86_400.0
-"""Seconds: no pause between two deliveries is longer."""
 
 _UNITS = {
     "ns": 1e-9,
@@ -32,7 +29,6 @@ _UNITS = {
     "d": 86_400.0,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
-_EXPRESSION_LIMIT = 256
 
 
 class BadMessage(ValueError):
@@ -57,7 +53,7 @@ class QueuedMessage:
     created_at: int
     not_before: int
     retries: int = DEFAULT_RETRIES
-    retry_delay: str | None = None
+    retry_delay: RetryDelay | None = None
     timeout: float | None = None
     callback: str | None = None
     callback_headers: dict[str, str] = field(default_factory=dict)
@@ -88,7 +84,7 @@ class QueuedMessage:
             "queueName": self.queue,
             "label": self.label,
             "callerIP": self.caller_ip,
-            "retryDelayExpression": self.retry_delay,
+            "retryDelayExpression": None if self.retry_delay is None else str(self.retry_delay),
             **text_or_base64("body", b"REDACTED" if "body" in self.redacted else self.body),
         }
         if self.flow is not None:
@@ -137,7 +133,7 @@ def read_message(
         created_at=int(now * 1000),
         not_before=int(_not_before(given, now) * 1000),
         retries=_whole(given.get("upstash-retries"), "Upstash-Retries", DEFAULT_RETRIES),
-        retry_delay=_expression(given.get("upstash-retry-delay")),
+        retry_delay=_retry_delay(given.get("upstash-retry-delay")),
         timeout=_duration_of(given, "upstash-timeout"),
         callback=callback,
         callback_headers=_callback_headers(headers, "upstash-callback-"),
@@ -160,32 +156,6 @@ def duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadMessage(f"invalid duration: {text!r}")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def evaluate_delay(expression: str, retried: int) -> float:
-    """Seconds that an `Upstash-Retry-Delay` gives for the retry after `retried` earlier ones.
-    The expression is in milliseconds. Raises BadMessage."""
-    functions = {
-        "pow": math.pow,
-        "sqrt": math.sqrt,
-        "abs": abs,
-        "exp": math.exp,
-        "floor": math.floor,
-        "ceil": math.ceil,
-        "round": round,
-        "min": min,
-        "max": max,
-    }
-    try:
-        evaluator = SimpleEval(functions=functions, names={"retried": retried})
-        milliseconds = float(evaluator.eval(expression))
-    except OverflowError:
-        return MAX_DELAY
-    except Exception as error:
-        raise BadMessage(f"invalid retry delay: {error}") from None
-    if math.isnan(milliseconds):
-        raise BadMessage("invalid retry delay: not a number")
-    return min(MAX_DELAY, max(0.0, milliseconds / 1000))
 
 
 def text_or_base64(name: str, data: bytes) -> dict[str, str]:
@@ -245,12 +215,11 @@ def _not_before(given: Mapping[str, str], now: float) -> float:
     return now + (_duration_of(given, "upstash-delay") or 0.0)
 
 
-def _expression(text: str | None) -> str | None:
-    if text is not None:
-        if len(text) > _EXPRESSION_LIMIT:
-            raise BadMessage("invalid retry delay: too long")
-        evaluate_delay(text, 0)
-    return text
+def _retry_delay(text: str | None) -> RetryDelay | None:
+    try:
+        return None if text is None else RetryDelay.parse(text)
+    except MalformedRetryDelay as error:
+        raise BadMessage(str(error)) from None
 
 
 def _flow_control(given: Mapping[str, str]) -> FlowControl | None:

@@ -1,6 +1,6 @@
 """What a request passes before the router of the local QStash sees it."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from urllib.parse import unquote, urlencode
 
 from litestar.enums import ScopeType
@@ -8,23 +8,21 @@ from litestar.response.base import ASGIResponse
 from litestar.serialization import encode_json
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from entrypoints.host_names import answers_to
-
 
 class OwnHosts:
     """Refuses requests under a name that is not the server's, before anything else of them is
     read: a page that had its own name point at this machine could otherwise have messages sent to
     any address, since the token of `longtask local-qstash` is public."""
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, answers_to: Callable[[str | None], bool]) -> None:
         self._app = app
-        self._names = frozenset(names)
+        self._answers_to = answers_to
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             host = hosts[0].decode("latin-1") if len(hosts) == 1 else None
-            if not answers_to(host, self._names):
+            if not self._answers_to(host):
                 refusal = {
                     "error": "this QStash does not answer under the name of the Host header: "
                     "call it by its address, or start it with --allowed-host NAME"
