@@ -201,8 +201,8 @@ def _feed(redis: Connection | None, metrics: Metrics) -> FanOut | RedisEventFeed
 
 def _patience(settings: Settings) -> float:
     """Seconds without a sign of life after which no delivery can come any more."""
-    if settings.patience is not None:
-        return settings.patience
+    if settings.orphan_timeout is not None:
+        return settings.orphan_timeout
     delay, retries = RetryDelay.parse(settings.qstash_retry_delay), settings.qstash_retries
     pauses = sum(delay.seconds(retried) for retried in range(retries))
     return PATIENCE + pauses + (retries + 1) * (settings.delivery_timeout or 0.0)

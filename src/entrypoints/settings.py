@@ -290,10 +290,10 @@ class Settings(BaseSettings):
         description="Seconds that running attempts get when the process is told to stop; then "
         "another one takes over.",
     )
-    patience: float | None = Field(
+    orphan_timeout: float | None = Field(
         None,
         gt=0,
-        alias="LONGTASK_PATIENCE",
+        alias="LONGTASK_ORPHAN_TIMEOUT",
         description="Seconds without a sign of life after which a task counts as forgotten by the "
         "queue, and fails. Default: all its deliveries' time-outs and pauses, and an hour.",
     )
