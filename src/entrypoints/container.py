@@ -291,7 +291,7 @@ class Container(containers.DeclarativeContainer):
             max_text=settings.provided.max_text,
         ),
         grace=settings.provided.grace,
-        max_running=settings.provided.max_running,
+        max_running=settings.provided.max_concurrent_deliveries,
     )
     run_directly = providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task)
     settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)

@@ -45,5 +45,5 @@ def max_connections(settings: Settings) -> int:
     if limit == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
     free = limit - OWN_FILES - settings.redis_connections
-    own = min(settings.max_running * 2, free // 4)
+    own = min(settings.max_concurrent_deliveries * 2, free // 4)
     return min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, free - own))

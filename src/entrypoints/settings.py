@@ -297,10 +297,10 @@ class Settings(BaseSettings):
         description="Seconds without a sign of life after which a task counts as forgotten by the "
         "queue, and fails. Default: all its deliveries' time-outs and pauses, and an hour.",
     )
-    max_running: int = Field(
+    max_concurrent_deliveries: int = Field(
         1_000,
         ge=1,
-        alias="LONGTASK_MAX_RUNNING",
+        alias="LONGTASK_MAX_CONCURRENT_DELIVERIES",
         description="Deliveries that one process works on at once; QStash brings the others again.",
     )
     max_streams: int = Field(

@@ -19,7 +19,10 @@ def test_deliveries_beyond_the_bound_come_again_and_cost_no_attempt(upstream: Up
     gate = Gate()
     upstream.then(Script([piece("First"), gate, finish(), DONE]))
     settings = settings_for(
-        openai_base_url=upstream.url, max_running=1, qstash_retries=1, qstash_retry_delay="10"
+        openai_base_url=upstream.url,
+        max_concurrent_deliveries=1,
+        qstash_retries=1,
+        qstash_retry_delay="10",
     )
     with running_service(settings) as service:
         client = service.client
