@@ -301,7 +301,7 @@ class Container(containers.DeclarativeContainer):
         feed,
         clock,
         settle_forgotten,
-        silence=settings.provided.keep_alive,
+        silence=settings.provided.sse_ping_interval,
         max_streams=settings.provided.max_streams,
     )
     get_task = providers.Singleton(GetTask, tasks, settle_forgotten)

@@ -315,10 +315,10 @@ class Settings(BaseSettings):
         alias="LONGTASK_MAX_TEXT",
         description="Characters of an answer; a longer one fails.",
     )
-    keep_alive: float = Field(
+    sse_ping_interval: float = Field(
         15.0,
         gt=0,
-        alias="LONGTASK_KEEP_ALIVE",
+        alias="LONGTASK_SSE_PING_INTERVAL",
         description="Seconds of silence on a stream before a comment is sent.",
     )
 

@@ -16,6 +16,8 @@ def served() -> Iterator[Running]:
 
 @pytest.fixture
 def hurried(upstream: Upstream) -> Iterator[Running]:
-    settings = settings_for(openai_base_url=upstream.url, request_timeout=0.5, keep_alive=0.1)
+    settings = settings_for(
+        openai_base_url=upstream.url, request_timeout=0.5, sse_ping_interval=0.1
+    )
     with running_service(settings) as running:
         yield running

@@ -127,7 +127,9 @@ def test_a_request_that_does_not_come_is_not_waited_for(hurried: Running, part: 
 def test_an_answer_may_take_longer_than_a_request(upstream: Upstream) -> None:
     gate = Gate()
     upstream.then(Script([piece("a"), gate, finish(), DONE]))
-    settings = settings_for(openai_base_url=upstream.url, request_timeout=0.2, keep_alive=0.1)
+    settings = settings_for(
+        openai_base_url=upstream.url, request_timeout=0.2, sse_ping_interval=0.1
+    )
     with running_service(settings) as service:
         task = service.client.start()
         with service.client.http.stream("GET", f"/api/tasks/stream?taskId={task}") as stream:

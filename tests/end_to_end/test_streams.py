@@ -201,7 +201,9 @@ def test_three_followers_who_come_and_go_see_the_same(
 def test_silence_is_broken_by_a_comment(upstream: Upstream) -> None:
     gate = Gate()
     upstream.then(Script([piece("a"), gate, finish(), DONE]))
-    with running_service(settings_for(openai_base_url=upstream.url, keep_alive=0.05)) as running:
+    with running_service(
+        settings_for(openai_base_url=upstream.url, sse_ping_interval=0.05)
+    ) as running:
         task_id = running.client.start()
         query = {"taskId": task_id}
         with running.client.http.stream("GET", "/api/tasks/stream", params=query) as stream:
