@@ -288,7 +288,7 @@ class Container(containers.DeclarativeContainer):
             lease=settings.provided.lease,
             read_timeout=settings.provided.model_read_timeout,
             attempt_timeout=settings.provided.attempt_timeout,
-            max_text=settings.provided.max_text,
+            max_text=settings.provided.max_output_chars,
         ),
         grace=settings.provided.grace,
         max_running=settings.provided.max_concurrent_deliveries,

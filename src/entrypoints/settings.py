@@ -309,10 +309,10 @@ class Settings(BaseSettings):
         alias="LONGTASK_MAX_STREAMS",
         description="Streams that one process holds open at once; more are refused with 503.",
     )
-    max_text: int = Field(
+    max_output_chars: int = Field(
         2_000_000,
         ge=1,
-        alias="LONGTASK_MAX_TEXT",
+        alias="LONGTASK_MAX_OUTPUT_CHARS",
         description="Characters of an answer; a longer one fails.",
     )
     sse_ping_interval: float = Field(

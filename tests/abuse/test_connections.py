@@ -77,7 +77,7 @@ def test_responses_that_are_not_read(tmp_path: Path, upstream: Upstream, path: s
     with attacked(
         tmp_path,
         OPENAI_BASE_URL=upstream.url,
-        LONGTASK_MAX_TEXT="20000000",
+        LONGTASK_MAX_OUTPUT_CHARS="20000000",
         LONGTASK_WRITE_TIMEOUT="5",
     ) as target:
         task = _task_of(target, upstream, 6_000_000)

@@ -100,7 +100,7 @@ def test_the_key_of_a_failed_task_is_free(
     own_redis: LocalRedis, redis: Redis, upstream: Upstream
 ) -> None:
     settings = settings_for(
-        redis_url=own_redis.url, openai_base_url=upstream.url, max_text=1, qstash_retries=0
+        redis_url=own_redis.url, openai_base_url=upstream.url, max_output_chars=1, qstash_retries=0
     )
     with running_service(settings) as service:
         first = _start(service, "k").json()["taskId"]

@@ -65,7 +65,7 @@ def test_streams_beyond_the_bound_are_refused_by_name(upstream: Upstream) -> Non
 def test_an_answer_that_goes_on_and_on_is_cut(upstream: Upstream) -> None:
     """Fifty megabytes, of which the service takes one and closes the connection."""
     upstream.then(Script([piece("x" * 100_000)] * 500))
-    settings = settings_for(openai_base_url=upstream.url, max_text=1_000_000)
+    settings = settings_for(openai_base_url=upstream.url, max_output_chars=1_000_000)
     with running_service(settings) as service:
         seen = service.client.events(service.client.start())
     last = seen.logged[-1].data
@@ -144,7 +144,7 @@ def test_readers_that_hardly_read_cost_little_and_see_everything(
         "REDIS_URL": redis_url,
         "OPENAI_BASE_URL": upstream.url,
         "LONGTASK_LOG_FORMAT": "json",
-        "LONGTASK_MAX_TEXT": "30000000",
+        "LONGTASK_MAX_OUTPUT_CHARS": "30000000",
     }
     with (
         process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log),

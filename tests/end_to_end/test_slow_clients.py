@@ -69,7 +69,7 @@ def test_a_client_that_takes_nothing_is_cut(upstream: Upstream) -> None:
         openai_base_url=upstream.url,
         write_timeout=1.0,
         qstash_retry_delay="50",
-        max_text=20_000_000,
+        max_output_chars=20_000_000,
     )
     with running_service(settings) as service:
         # More than a kernel keeps for a connection.
