@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import names
 from tests.doubles.rest_front import RestFront
 from tests.doubles.upstream import Upstream
 from tests.leaks import WATCH, listen_to_all_lines, watching
@@ -40,8 +40,8 @@ def _nothing_leaks() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for field in Settings.model_fields.values():
-        monkeypatch.delenv(str(field.alias), raising=False)
+    for name in names():
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -20,11 +21,10 @@ from entrypoints.settings import (
     ENV_FILE,
     Settings,
     SettingsError,
-    chosen_parts,
-    describe,
-    filed_settings,
     load_settings,
+    settings_in_file,
 )
+from entrypoints.settings.reference import describe
 from entrypoints.terminal import one_line
 from entrypoints.workers import serve_workers
 
@@ -56,12 +56,14 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
     """Run the service."""
     settings = _settings(host=host, port=port, workers=workers)
     configure_logs(
-        settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
+        settings.observability.log_level,
+        settings.console_logs,
+        traced=settings.observability.otlp_endpoint is not None,
     )
-    if filed := filed_settings():
-        log.info("settings read from a file", file=str(ENV_FILE.resolve()), names=filed)
+    if named := settings_in_file():
+        log.info("settings read from a file", file=str(ENV_FILE.resolve()), names=named)
     try:
-        if settings.workers == 1:
+        if settings.service.workers == 1:
             serve(settings)
         else:
             serve_workers(settings)
@@ -114,7 +116,7 @@ def doctor_command() -> None:
 def config_command() -> None:
     """Show every setting and what was chosen by it. Secrets are not shown."""
     settings = _settings()
-    for part, chosen in chosen_parts(settings).items():
+    for part, chosen in settings.chosen_parts().items():
         click.echo(f"# {part}: {chosen}")
     for variable, value, meaning in describe(settings):
         click.echo(f"{variable}={value}")
@@ -180,9 +182,10 @@ def ask_command(
     if server is not None:
         sys.exit(ask_server(server, asked, key))
     # A service for this prompt alone, which nobody else can reach in the meantime.
-    if filed := filed_settings():
-        click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(filed)}", err=True)
-    settings = _settings(host="127.0.0.1", port=0).model_copy(update={"api_keys": None})
+    if named := settings_in_file():
+        click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
+    settings = _settings(host="127.0.0.1", port=0)
+    settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
     configure_logs("ERROR", settings.console_logs)
     sys.exit(ask_embedded(settings, asked))
 

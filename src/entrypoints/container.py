@@ -19,7 +19,6 @@ from adapters.qstash import (
     QStashQueue,
     QueueClock,
     QueueCredentials,
-    RetryDelay,
     SigningKeys,
     is_development_key,
 )
@@ -31,7 +30,6 @@ from adapters.redis import (
     RedisTaskLog,
     RestConnection,
     connect,
-    parse_address,
 )
 from application.admission import Admission
 from application.attempt import AttemptBounds
@@ -59,7 +57,6 @@ from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
-from entrypoints.queue_access import refuses_development_keys
 from entrypoints.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,12 +67,12 @@ FAILURE_PATH = "/api/qstash/failure"
 
 
 def _tracing(settings: Settings) -> "Tracing | None":
-    if settings.otlp_endpoint is None:
+    if settings.observability.otlp_endpoint is None:
         return None
     # An extra: without traces the packages need not be there.
     from adapters.opentelemetry import Tracing  # noqa: PLC0415
 
-    return Tracing(settings.otlp_endpoint, __version__)
+    return Tracing(settings.observability.otlp_endpoint, __version__)
 
 
 def _queue(
@@ -107,10 +104,10 @@ def _qstash(
         url=qstash_url,
         webhook_url=base_url + WEBHOOK_PATH,
         failure_url=base_url + FAILURE_PATH,
-        retries=settings.qstash_retries,
-        retry_delay=settings.qstash_retry_delay,
-        timeout=settings.qstash_timeout,
-        delivery_timeout=settings.delivery_timeout,
+        retries=settings.queue.qstash_retries,
+        retry_delay=str(settings.queue.qstash_retry_delay),
+        timeout=settings.queue.qstash_timeout,
+        delivery_timeout=settings.queue.delivery_timeout,
         forwarded=forwarded,
         clock=clock,
     )
@@ -120,7 +117,7 @@ def _signing_keys(
     settings: Settings, credentials: QueueCredentials, queue: TaskQueue
 ) -> SigningKeys:
     given = (credentials.current_key, credentials.next_key)
-    refuses = refuses_development_keys(settings)
+    refuses = settings.refuses_development_keys
     return SigningKeys(
         cast(QStashQueue, queue).signing_keys,  # or what traces it
         given if any(given) else None,
@@ -146,30 +143,30 @@ def _watched_model(
 
 
 def _model(settings: Settings) -> LanguageModel:
-    if settings.demo_model:
-        return DemoModel(settings.demo_speed)
+    if settings.model.demo:
+        return DemoModel(settings.model.demo_speed)
     # Half of the time that a start takes is this import; the demo does without.
     from adapters.openai import OpenAIModel  # noqa: PLC0415
 
-    key = settings.openai_api_key
+    key = settings.model.openai_api_key
     return OpenAIModel(
         # Servers that want no key are still sent one, since the SDK insists.
         api_key=key.get_secret_value() if key else "none",
-        base_url=settings.openai_base_url,
-        read_timeout=settings.model_read_timeout,
+        base_url=settings.model.openai_base_url,
+        read_timeout=settings.model.model_read_timeout,
     )
 
 
 def _redis(settings: Settings) -> Connection | None:
-    connections, timeout = settings.redis_connections, settings.redis_timeout
-    if settings.redis_url is not None:
+    connections, timeout = settings.store.redis_connections, settings.store.redis_timeout
+    if settings.store.redis_url is not None:
         return connect(
-            parse_address(settings.redis_url.get_secret_value()),
+            settings.store.redis_url,
             connections=connections,
-            connect_timeout=settings.redis_connect_timeout,
+            connect_timeout=settings.store.redis_connect_timeout,
             timeout=timeout,
         )
-    url, token = settings.upstash_redis_rest_url, settings.upstash_redis_rest_token
+    url, token = settings.store.upstash_redis_rest_url, settings.store.upstash_redis_rest_token
     if url is None or token is None:
         return None
     return RestConnection(url, token.get_secret_value(), connections=connections, timeout=timeout)
@@ -184,15 +181,19 @@ def _keys(redis: Connection | None) -> IdempotencyKeys:
 
 
 def _access(settings: Settings) -> Access:
-    secret = settings.stream_secret
+    secret = settings.access.stream_secret
     return Access(
-        settings.keys, secret.get_secret_value() if secret else "", settings.stream_link_ttl
+        settings.access.api_keys,
+        secret.get_secret_value() if secret else "",
+        settings.access.stream_link_ttl,
     )
 
 
 def _origins(settings: Settings) -> Origins:
-    hosts = None if settings.keys else settings.hosts
-    return Origins(hosts=hosts, base_url=settings.base_url, allowed=settings.origins)
+    hosts = None if settings.access.api_keys else settings.host_names
+    return Origins(
+        hosts=hosts, base_url=settings.service.base_url, allowed=settings.access.cors_origins
+    )
 
 
 def _feed(redis: Connection | None, metrics: Metrics) -> FanOut | RedisEventFeed:
@@ -201,11 +202,11 @@ def _feed(redis: Connection | None, metrics: Metrics) -> FanOut | RedisEventFeed
 
 def _patience(settings: Settings) -> float:
     """Seconds without a sign of life after which no delivery can come any more."""
-    if settings.orphan_timeout is not None:
-        return settings.orphan_timeout
-    delay, retries = RetryDelay.parse(settings.qstash_retry_delay), settings.qstash_retries
+    if settings.tasks.orphan_timeout is not None:
+        return settings.tasks.orphan_timeout
+    delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
     pauses = sum(delay.seconds(retried) for retried in range(retries))
-    return PATIENCE + pauses + (retries + 1) * (settings.delivery_timeout or 0.0)
+    return PATIENCE + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
 
 
 def _tasks(
@@ -219,11 +220,11 @@ def _tasks(
 ) -> TaskLog:
     tasks: TaskLog
     if redis is not None:
-        tasks = RedisTaskLog(redis, settings.task_ttl, patience)
+        tasks = RedisTaskLog(redis, settings.tasks.task_ttl, patience)
     else:
         assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
-        tasks = MemoryTaskLog(feed, settings.task_ttl, patience)
-    limits = settings.owner_limits, settings.limits_of_addresses
+        tasks = MemoryTaskLog(feed, settings.tasks.task_ttl, patience)
+    limits = settings.access.limits, settings.access.address_limits
     if any(each.running is not None for each in limits):
         tasks = cast(TaskLog, SlotReleasingLog(tasks, allowances, *limits))
     measured = cast(TaskLog, MeasuredTaskLog(tasks, metrics))
@@ -271,8 +272,8 @@ class Container(containers.DeclarativeContainer):
         allowances,
         tasks,
         settle_forgotten,
-        settings.provided.owner_limits,
-        settings.provided.limits_of_addresses,
+        settings.provided.access.limits,
+        settings.provided.access.address_limits,
     )
     keys = providers.Singleton(_keys, redis)
     start_task = providers.Singleton(StartTask, tasks, keys, queue, clock, ids, admission)
@@ -285,13 +286,13 @@ class Container(containers.DeclarativeContainer):
         admission,
         bounds=providers.Factory(
             AttemptBounds,
-            lease=settings.provided.lease,
-            read_timeout=settings.provided.model_read_timeout,
-            attempt_timeout=settings.provided.attempt_timeout,
-            max_text=settings.provided.max_output_chars,
+            lease=settings.provided.tasks.lease,
+            read_timeout=settings.provided.model.model_read_timeout,
+            attempt_timeout=settings.provided.tasks.attempt_timeout,
+            max_text=settings.provided.tasks.max_output_chars,
         ),
-        grace=settings.provided.grace,
-        max_running=settings.provided.max_concurrent_deliveries,
+        grace=settings.provided.service.grace,
+        max_running=settings.provided.service.max_concurrent_deliveries,
     )
     run_directly = providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task)
     settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)
@@ -301,8 +302,8 @@ class Container(containers.DeclarativeContainer):
         feed,
         clock,
         settle_forgotten,
-        silence=settings.provided.sse_ping_interval,
-        max_streams=settings.provided.max_streams,
+        silence=settings.provided.http.sse_ping_interval,
+        max_streams=settings.provided.http.max_streams,
     )
     get_task = providers.Singleton(GetTask, tasks, settle_forgotten)
     cancel_task = providers.Singleton(CancelTask, tasks, queue, clock)

@@ -37,13 +37,13 @@ def max_connections(settings: Settings) -> int:
     """Incoming connections that one process holds open at once: the setting's, or as many as leave
     a quarter of the descriptors, and some more, for connections of our own (to models, the store
     and the queue)."""
-    if settings.max_connections is not None:
-        return settings.max_connections
+    if settings.http.max_connections is not None:
+        return settings.http.max_connections
     if resource is None:
         return MOST_CONNECTIONS
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
-    free = limit - OWN_FILES - settings.redis_connections
-    own = min(settings.max_concurrent_deliveries * 2, free // 4)
+    free = limit - OWN_FILES - settings.store.redis_connections
+    own = min(settings.service.max_concurrent_deliveries * 2, free // 4)
     return min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, free - own))

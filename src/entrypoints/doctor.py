@@ -15,8 +15,8 @@ import httpx
 
 from adapters.qstash import OFF, QStashQueue, is_development_key
 from adapters.redis import Connection
+from application.admission import Limits
 from application.errors import QueueRefused, QueueUnavailable, StoreUnavailable
-from entrypoints import queue_access
 from entrypoints.container import WEBHOOK_PATH, Container, close_connections
 from entrypoints.host_names import is_loopback
 from entrypoints.settings import Settings
@@ -37,12 +37,14 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Faults of the parts are findings, never raised."""
-    base_url = settings.base_url or f"http://{settings.host}:{settings.port}"
+    base_url = (
+        settings.service.base_url or f"http://{settings.service.host}:{settings.service.port}"
+    )
     container = Container(
         settings=settings,
         base_url=base_url,
-        qstash_url=settings.qstash_url,
-        queue_credentials=queue_access.credentials_of(settings),
+        qstash_url=settings.queue.qstash_url,
+        queue_credentials=settings.queue.credentials(),
     )
     parts = (
         _access(settings),
@@ -59,23 +61,23 @@ async def examine(settings: Settings) -> list[Finding]:
 
 async def _access(settings: Settings) -> AsyncGenerator[Finding, None]:
     part = "access"
-    if settings.keys:
-        owners = sorted({key.name for key in settings.keys})
+    if settings.access.api_keys:
+        owners = sorted({key.name for key in settings.access.api_keys})
         yield Finding("ok", part, f"API keys of {', '.join(owners)}")
-        if not settings.limits:
+        if settings.access.limits == Limits():
             yield Finding(
                 "warn",
                 part,
                 "a key may start as many tasks as it likes",
                 "set LONGTASK_LIMITS, such as starts=60,running=20,streams=50,tokens=1000000",
             )
-    elif is_loopback(settings.host):
+    elif is_loopback(settings.service.host):
         yield Finding("ok", part, "no API keys, and reachable from this machine only")
     else:
         yield Finding(
             "warn",
             part,
-            f"whoever reaches {settings.host} port {settings.port} may use the service",
+            f"every caller that reaches {settings.service.host} may use the service",
             "make keys with `longtask key new NAME`, unless something in front asks for one",
         )
 
@@ -167,7 +169,7 @@ def _text(value: object) -> str:
 
 async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Finding, None]:
     part = "queue"
-    if settings.embedded_qstash:
+    if settings.queue.embedded:
         yield Finding(
             "warn",
             part,
@@ -175,7 +177,7 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
             "set QSTASH_TOKEN and its keys for anything but trying it out",
         )
         return
-    if public := queue_access.public_settings(settings):
+    if public := settings.queue.public_credentials():
         yield _public_keys(settings, ", ".join(public))
     queue = cast(QStashQueue, container.queue())  # or what traces it
     try:
@@ -185,10 +187,13 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
         return
     except QueueUnavailable as error:
         yield Finding(
-            "fail", part, f"{settings.qstash_url}: {error}", "is QSTASH_URL that of your region?"
+            "fail",
+            part,
+            f"{settings.queue.qstash_url}: {error}",
+            "is QSTASH_URL that of your region?",
         )
         return
-    yield Finding("ok", part, f"{settings.qstash_url} accepts the token")
+    yield Finding("ok", part, f"{settings.queue.qstash_url} accepts the token")
     if not public and any(is_development_key(each) for each in keys):
         yield _public_keys(settings, "the keys that this QStash signs with")
     off = container.queue_clock().offset() or 0.0
@@ -199,7 +204,7 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
             f"this machine's clock is {abs(off):.0f} s {'slow' if off > 0 else 'fast'}",
             "set it, and keep it set (chrony, systemd-timesyncd); until then QStash's is used",
         )
-    ours = [settings.qstash_current_signing_key, settings.qstash_next_signing_key]
+    ours = [settings.queue.qstash_current_signing_key, settings.queue.qstash_next_signing_key]
     if ours == [None, None]:
         yield Finding("ok", part, "it tells its signing keys")
         return
@@ -225,13 +230,15 @@ async def _queue(settings: Settings, container: Container) -> AsyncGenerator[Fin
 def _public_keys(settings: Settings, what: str) -> Finding:
     said = f"{what}: those of QStash's development server, with which others can run any task"
     advice = "for development only; QStash's console has your own"
-    refused = queue_access.refuses_development_keys(settings)
+    refused = settings.refuses_development_keys
     return Finding("fail" if refused else "warn", "queue", said, advice)
 
 
 async def _base_url(settings: Settings, base_url: str) -> AsyncGenerator[Finding, None]:
     part, parts = "address", urlsplit(base_url)
-    local_queue = settings.embedded_qstash or is_loopback(urlsplit(settings.qstash_url).hostname)
+    local_queue = settings.queue.embedded or is_loopback(
+        urlsplit(settings.queue.qstash_url).hostname
+    )
     if not local_queue and is_loopback(parts.hostname):
         yield Finding(
             "fail",
@@ -270,17 +277,17 @@ async def _base_url(settings: Settings, base_url: str) -> AsyncGenerator[Finding
 
 async def _model(settings: Settings) -> AsyncGenerator[Finding, None]:
     part = "model"
-    if settings.demo_model:
+    if settings.model.demo:
         yield Finding(
             "warn", part, "the demo model answers, with a sample text", "set OPENAI_API_KEY"
         )
         return
     import openai  # noqa: PLC0415  (slow to load, and only needed here)
 
-    key = settings.openai_api_key
+    key = settings.model.openai_api_key
     async with openai.AsyncOpenAI(
         api_key=key.get_secret_value() if key else "none",
-        base_url=settings.openai_base_url,
+        base_url=settings.model.openai_base_url,
         timeout=TIMEOUT,
         max_retries=0,
     ) as client:
@@ -301,12 +308,12 @@ async def _model(settings: Settings) -> AsyncGenerator[Finding, None]:
         except openai.APIConnectionError:
             yield Finding("fail", part, f"{where} cannot be reached", "is OPENAI_BASE_URL right?")
             return
-    if settings.default_model in found:
-        yield Finding("ok", part, f"{where} has {settings.default_model}")
+    if settings.model.default_model in found:
+        yield Finding("ok", part, f"{where} has {settings.model.default_model}")
     else:
         yield Finding(
             "warn",
             part,
-            f"{where} does not list {settings.default_model}",
+            f"{where} does not list {settings.model.default_model}",
             "set LONGTASK_DEFAULT_MODEL to one that it has",
         )

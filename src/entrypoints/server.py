@@ -29,8 +29,7 @@ from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.bounds import Bounds
 from entrypoints.http.unsent import Unsent
 from entrypoints.local_qstash.app import create_app as create_local_qstash
-from entrypoints.queue_access import credentials_of
-from entrypoints.settings import Settings, chosen_parts
+from entrypoints.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -198,18 +197,18 @@ class Service:
         """A worker among several is given the socket and the queue that they share, with the
         queue's credentials. Raises AddressTaken."""
         self._settings = settings
-        self._listener = listener or listen(settings.host, settings.port)
+        self._listener = listener or listen(settings.service.host, settings.service.port)
         self.url = url_of(self._listener)
         self._local: Server | None = None
-        credentials = queue_credentials or credentials_of(settings)
-        if settings.embedded_qstash and qstash_url is None:
-            self._local_listener = listen("127.0.0.1", settings.local_qstash_port)
+        credentials = queue_credentials or settings.queue.credentials()
+        if settings.queue.embedded and qstash_url is None:
+            self._local_listener = listen("127.0.0.1", settings.queue.local_qstash_port)
             self._local = local_qstash(credentials, signals=False)
             qstash_url = url_of(self._local_listener)
         self.container = Container(
             settings=settings,
-            base_url=settings.base_url or self.url,
-            qstash_url=qstash_url or settings.qstash_url,
+            base_url=settings.service.base_url or self.url,
+            qstash_url=qstash_url or settings.queue.qstash_url,
             queue_credentials=credentials,
         )
         self._server = Server(
@@ -217,11 +216,11 @@ class Service:
             signals=signals,
             on_stop=self._stop_work,
             drained=lambda: self.container.run_task().drained(),
-            grace=settings.grace,
-            request_timeout=settings.request_timeout,
-            write_timeout=settings.write_timeout,
+            grace=settings.service.grace,
+            request_timeout=settings.http.request_timeout,
+            write_timeout=settings.http.write_timeout,
             max_connections=max_connections(settings),
-            proxies=settings.proxies,
+            proxies=list(map(str, settings.access.trusted_proxies)),
         )
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -243,7 +242,7 @@ class Service:
             log.info("stopped")
 
     def _stop_work(self) -> None:
-        log.info("stopping", grace=self._settings.grace)
+        log.info("stopping", grace=self._settings.service.grace)
         stop_work(self.container)
 
     def stop(self) -> None:
@@ -255,7 +254,9 @@ class Service:
         if self._local is not None:
             await self._local.ready.wait()
         settings = self._settings
-        log.info("listening", url=self.url, environment=settings.env, **chosen_parts(settings))
+        log.info(
+            "listening", url=self.url, environment=settings.environment, **settings.chosen_parts()
+        )
         on_ready()
         try:
             await self.container.tasks().check()

@@ -24,7 +24,6 @@ from adapters.prometheus.metrics import DIRECTORY
 from adapters.qstash import QueueCredentials
 from entrypoints.descriptors import use_all_descriptors
 from entrypoints.log_output import configure_logs
-from entrypoints.queue_access import credentials_of
 from entrypoints.server import (
     LAST_WORDS,
     STOP_SIGNALS,
@@ -35,7 +34,7 @@ from entrypoints.server import (
     loop_factory,
     url_of,
 )
-from entrypoints.settings import Settings, chosen_parts
+from entrypoints.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +50,10 @@ multiprocessing.allow_connection_pickling()
 
 
 def serve_workers(settings: Settings) -> None:
-    """Run `settings.workers` processes until a signal. Raises AddressTaken."""
+    """Run `settings.service.workers` processes until a signal. Raises AddressTaken."""
     with (
         TemporaryDirectory(prefix="longtask-metrics-") as metrics,
-        listen(settings.host, settings.port) as listener,
+        listen(settings.service.host, settings.service.port) as listener,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         os.environ[DIRECTORY] = metrics  # the workers inherit it
@@ -66,27 +65,29 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    credentials = credentials_of(settings)
+    credentials = settings.queue.credentials()
     async with _queue(settings, credentials) as qstash_url:
         log.info(
             "listening",
             url=url_of(listener),
-            environment=settings.env,
-            workers=settings.workers,
-            **chosen_parts(settings),
+            environment=settings.environment,
+            workers=settings.service.workers,
+            **settings.chosen_parts(),
         )
         args = (settings, listener, qstash_url, credentials)
-        places = [asyncio.create_task(_keep(args, stopping)) for _ in range(settings.workers)]
+        places = [
+            asyncio.create_task(_keep(args, stopping)) for _ in range(settings.service.workers)
+        ]
         await asyncio.gather(*places)
 
 
 @contextlib.asynccontextmanager
 async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIterator[str]:
     """Where the queue is: the local QStash, for as long as the workers run, or the real one."""
-    if not settings.embedded_qstash:
-        yield settings.qstash_url
+    if not settings.queue.embedded:
+        yield settings.queue.qstash_url
         return
-    listener = listen("127.0.0.1", settings.local_qstash_port)
+    listener = listen("127.0.0.1", settings.queue.local_qstash_port)
     server = local_qstash(credentials, signals=False)
     serving = asyncio.create_task(server.serve([listener]))
     await server.ready.wait()
@@ -109,7 +110,7 @@ async def _keep(args: _WorkerArgs, stopping: asyncio.Event) -> None:
         if stopping.is_set():
             process.terminate()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(args[0].grace + KILL_PAUSE):
+                async with asyncio.timeout(args[0].service.grace + KILL_PAUSE):
                     await ended
             process.kill()
         else:
@@ -142,7 +143,9 @@ def _work(
     # Ctrl-C reaches every process of the terminal; it is the parent who tells us to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logs(
-        settings.log_level, settings.console_logs, traced=settings.otlp_endpoint is not None
+        settings.observability.log_level,
+        settings.console_logs,
+        traced=settings.observability.otlp_endpoint is not None,
     )
     use_all_descriptors()
     service = Service(

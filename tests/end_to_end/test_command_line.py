@@ -213,7 +213,7 @@ def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
     for named in (
         "go together: only QSTASH_NEXT_SIGNING_KEY is set",
         "BASE_URL is required",
-        "OPENAI_BASE_URL must be",
+        "OPENAI_BASE_URL: must be",
     ):
         assert named in done.stderr
 

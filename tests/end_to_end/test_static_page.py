@@ -38,7 +38,7 @@ def test_nothing_in_it_comes_from_elsewhere_or_is_inline(service: Running) -> No
 
 
 def test_no_other_file_is_served(service: Running) -> None:
-    for path in ("/web/", "/web/../settings.py", "/web/%2e%2e/settings.py", "/web/nothing.js"):
+    for path in ("/web/", "/web/../server.py", "/web/%2e%2e/server.py", "/web/nothing.js"):
         answer = service.client.http.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"

@@ -12,7 +12,6 @@ from adapters.qstash import (
 )
 from adapters.qstash.credentials import DEVELOPMENT_USERS
 from entrypoints.api_keys import new_key
-from entrypoints.queue_access import credentials_of, refuses_development_keys
 from entrypoints.settings import Settings, SettingsError, load_settings
 
 SECRET = "a secret of forty characters, or even more"
@@ -88,26 +87,26 @@ def test_public_ones_are_refused_where_others_reach_the_service(
 @pytest.mark.parametrize("given", EXPOSED)
 def test_a_development_stack_may_use_them(given: dict[str, Any]) -> None:
     settings = _settings(DEVELOPMENT, **given, allow_development_keys=True)
-    assert not refuses_development_keys(settings)
-    assert credentials_of(settings) == DEVELOPMENT
+    assert not settings.refuses_development_keys
+    assert settings.queue.credentials() == DEVELOPMENT
 
 
 @pytest.mark.parametrize("given", EXPOSED)
 def test_other_keys_are_taken_anywhere(given: dict[str, Any]) -> None:
     settings = _settings(OWN, **given)
-    assert refuses_development_keys(settings), "should the queue turn out to sign with public ones"
-    assert credentials_of(settings) == OWN
+    assert settings.refuses_development_keys, "should the queue turn out to sign with public ones"
+    assert settings.queue.credentials() == OWN
 
 
 def test_on_ones_own_machine_they_are_taken() -> None:
-    assert credentials_of(_settings(DEVELOPMENT)) == DEVELOPMENT
-    assert credentials_of(_settings(DEVELOPMENT, base_url="http://localhost:1")) == DEVELOPMENT
+    assert _settings(DEVELOPMENT).queue.credentials() == DEVELOPMENT
+    assert _settings(DEVELOPMENT, base_url="http://localhost:1").queue.credentials() == DEVELOPMENT
 
 
 @pytest.mark.parametrize("given", [{}, OWNERS])
 def test_an_embedded_queue_gets_others_with_each_start(given: dict[str, Any]) -> None:
     settings = load_settings(env_file=None, **given)
-    made = [credentials_of(settings) for _ in range(2)]
+    made = [settings.queue.credentials() for _ in range(2)]
     secrets = {secret for each in made for secret in (each.token, each.current_key, each.next_key)}
     assert len(secrets) == 6
     assert all(len(secret) >= 43 for secret in secrets)

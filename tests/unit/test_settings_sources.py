@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import SettingsError, filed_settings, load_settings
-from entrypoints.settings_sources import PAIRS, stray_secrets
+from entrypoints.settings import SettingsError, load_settings, settings_in_file
+from entrypoints.settings.sources import PAIRS, stray_secrets
 
 VALUES = {
     "OPENAI_API_KEY": "sk-planted-secret",
@@ -58,4 +58,4 @@ def test_both_may_come_from_one_place(
 def test_what_a_file_decides_can_be_told(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("LONGTASK_PORT=1\nOPENAI_BASE_URL=http://localhost\nOTHER=x\nTASK_TTL=\n")
-    assert filed_settings(file) == ["LONGTASK_PORT", "OPENAI_BASE_URL"]
+    assert settings_in_file(file) == ["LONGTASK_PORT", "OPENAI_BASE_URL"]

@@ -50,7 +50,7 @@ def create_app(container: Container) -> ASGIApp:
         dependencies={"parts": Provide(lambda: container, sync_to_thread=False)},
         plugins=[problem_details_plugin(container.metrics())],
         openapi_config=_openapi(),
-        cors_config=_cors(settings.origins),
+        cors_config=_cors(list(settings.access.cors_origins)),
         lifespan=[_connections(container), _side_work(container)],
         logging_config=None,
         debug=False,

@@ -101,7 +101,7 @@ class DevelopmentController(Controller):
             str | None, QueryParameter(name="taskId", description="Its id; one is made without.")
         ] = None,
     ) -> Response[Any]:
-        wanted = StartBody(prompt=prompt).request(parts.settings().default_model)
+        wanted = StartBody(prompt=prompt).request(parts.settings().model.default_model)
         task_id, verdict = await parts.run_directly()(wanted, request.user, task_id)
         return _answer(task_id, verdict, parts.metrics())
 

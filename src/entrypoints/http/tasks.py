@@ -116,7 +116,7 @@ class TaskController(Controller):
             raise bad_field(
                 "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
             )
-        wanted = data.request(parts.settings().default_model)
+        wanted = data.request(parts.settings().model.default_model)
         started = await parts.start_task()(wanted, request.user, idempotency_key)
         parts.metrics().starts.inc()
         task = started.task

@@ -1,0 +1,117 @@
+"""Who may use the service, how much, and from where."""
+
+from dataclasses import fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, ClassVar
+
+from pydantic import SecretStr
+
+from application.admission import Limits
+from entrypoints.api_keys import ApiKey, parse_keys
+from entrypoints.host_names import host_of
+from entrypoints.settings.group import Group, is_http_url, parsed, setting, words, words_of
+
+Network = IPv4Network | IPv6Network
+
+_LIMITS = tuple(each.name for each in fields(Limits))
+
+
+def parse_limits(text: str) -> Limits:
+    """Read `starts=60,running=20`."""
+    found: dict[str, int] = {}
+    for entry in words(text):
+        name, _, number = entry.partition("=")
+        if name not in _LIMITS or name in found or not number.isascii() or not number.isdigit():
+            choices = ", ".join(f"{each}=N" for each in _LIMITS)
+            raise ValueError(f"{entry!r} is not one of {choices}")
+        found[name] = int(number)
+    return Limits(**found)
+
+
+def limits_as_text(limits: Limits) -> str:
+    """The text that `parse_limits` reads as these limits."""
+    values = {name: getattr(limits, name) for name in _LIMITS}
+    return ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an address nor a network") from None
+
+
+def _origin(text: str) -> str:
+    if not is_http_url(text) or text.count("/") != 2:
+        raise ValueError(f"{text!r} is not an origin, such as https://app.example.org")
+    return text
+
+
+def _host_name(text: str) -> str:
+    name = host_of(text)
+    if name is None:
+        raise ValueError(f"{text!r} is not a host name")
+    return name
+
+
+class AccessSettings(Group):
+    title: ClassVar[str] = "Access"
+
+    api_keys: Annotated[tuple[ApiKey, ...], parsed(parse_keys)] = setting(
+        "LONGTASK_API_KEYS",
+        (),
+        "The API keys, as `name:sha256:<hash>`, separated by commas. `longtask key new NAME` makes "
+        "a key and its entry. Without any, every caller is admitted.",
+        secret=True,
+    )
+    allow_anonymous: bool = setting(
+        "LONGTASK_ALLOW_ANONYMOUS",
+        False,
+        "`true` allows the service to listen on an address other than loopback without API keys.",
+    )
+    stream_secret: SecretStr | None = setting(
+        "LONGTASK_STREAM_SECRET",
+        None,
+        "The secret that signs stream links: at least 32 characters, the same in all instances. "
+        "Required with `LONGTASK_API_KEYS`. Changing it invalidates the links that were given out.",
+        min_length=32,
+    )
+    stream_link_ttl: float = setting(
+        "LONGTASK_STREAM_LINK_TTL",
+        300.0,
+        "How long a stream link can be used to open a stream.",
+        unit="seconds",
+        gt=0,
+    )
+    limits: Annotated[Limits, parsed(parse_limits)] = setting(
+        "LONGTASK_LIMITS",
+        Limits(),
+        "The limits of each API key: `starts` per minute, `running` tasks, open `streams`, and "
+        "`tokens` per day. Example: `starts=60,running=20,streams=50,tokens=1000000`.",
+        otherwise="no limit",
+    )
+    address_limits: Annotated[Limits, parsed(parse_limits)] = setting(
+        "LONGTASK_ADDRESS_LIMITS",
+        Limits(),
+        "The same limits for each network address. An IPv6 address counts by its first 64 bits.",
+        otherwise="no limit",
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], parsed(words_of(_network))] = setting(
+        "LONGTASK_TRUSTED_PROXIES",
+        (),
+        "Addresses or networks of the reverse proxies in front of the service, separated by "
+        "commas. `X-Forwarded-For` and `X-Forwarded-Proto` are ignored from all others.",
+    )
+    cors_origins: Annotated[tuple[str, ...], parsed(words_of(_origin))] = setting(
+        "LONGTASK_CORS_ORIGINS",
+        (),
+        "Origins whose pages may use the API, such as `https://app.example.org`, separated by "
+        "commas.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], parsed(words_of(_host_name))] = setting(
+        "LONGTASK_ALLOWED_HOSTS",
+        (),
+        "Host names at which a service without API keys accepts requests, separated by commas, in "
+        "addition to localhost, IP addresses and the host of `BASE_URL`. This protects against "
+        "pages whose own name resolves to this machine (DNS rebinding).",
+    )

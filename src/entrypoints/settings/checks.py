@@ -1,0 +1,112 @@
+"""What must hold between settings. Each check yields its faults as sentences, without secrets.
+
+A check may read a setting that is itself at fault: it then ends with AttributeError, and the caller
+leaves it out, since the setting's own fault is reported.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+
+from entrypoints.host_names import is_loopback
+from entrypoints.settings.queue import UPSTASH_URL
+from entrypoints.settings.settings import Settings
+
+
+def _queue(settings: Settings) -> Iterator[str]:
+    queue = settings.queue
+    keys = {
+        "QSTASH_CURRENT_SIGNING_KEY": queue.qstash_current_signing_key,
+        "QSTASH_NEXT_SIGNING_KEY": queue.qstash_next_signing_key,
+    }
+    set_keys = [name for name, value in keys.items() if value is not None]
+    if queue.embedded:
+        for name in set_keys:
+            yield f"{name} is set but QSTASH_TOKEN is not"
+    elif len(set_keys) == 1:
+        yield f"{' and '.join(keys)} go together: only {set_keys[0]} is set"
+
+
+def _queue_url(settings: Settings) -> Iterator[str]:
+    if settings.queue.embedded and settings.queue.qstash_url != UPSTASH_URL:
+        yield "QSTASH_URL is set but QSTASH_TOKEN is not"
+
+
+def _base_url(settings: Settings) -> Iterator[str]:
+    if not settings.queue.embedded and settings.service.base_url is None:
+        yield "BASE_URL is required with QSTASH_TOKEN"
+
+
+def _store(settings: Settings) -> Iterator[str]:
+    store = settings.store
+    url, token = store.upstash_redis_rest_url, store.upstash_redis_rest_token
+    if store.redis_url is not None:
+        if url is not None or token is not None:
+            yield "REDIS_URL and UPSTASH_REDIS_REST_* exclude each other: choose one"
+    elif (url is None) != (token is None):
+        yield "UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN go together"
+
+
+def _workers(settings: Settings) -> Iterator[str]:
+    if settings.service.workers > 1 and settings.store.in_memory:
+        yield (
+            f"LONGTASK_WORKERS is {settings.service.workers}, but without REDIS_URL tasks live in "
+            "the memory of one process"
+        )
+
+
+def _plain_keys(settings: Settings) -> Iterator[str]:
+    if any(key.plain for key in settings.access.api_keys) and not settings.development:
+        yield (
+            "LONGTASK_API_KEYS holds a key itself, not its hash: make one with "
+            "`longtask key new NAME` and set the entry that it prints"
+        )
+
+
+def _stream_secret(settings: Settings) -> Iterator[str]:
+    if settings.access.api_keys and settings.access.stream_secret is None:
+        yield (
+            "LONGTASK_STREAM_SECRET is required with LONGTASK_API_KEYS; "
+            "`longtask key new NAME` makes one too"
+        )
+
+
+def _anonymous(settings: Settings) -> Iterator[str]:
+    access, host = settings.access, settings.service.host
+    if not access.api_keys and not access.allow_anonymous and not is_loopback(host):
+        yield (
+            f"LONGTASK_HOST is {host}, which others can reach, but LONGTASK_API_KEYS is not set: "
+            "make a key with `longtask key new NAME`, or set LONGTASK_ALLOW_ANONYMOUS=true"
+        )
+
+
+def _development_keys(settings: Settings) -> Iterator[str]:
+    public = settings.queue.public_credentials()
+    if public and settings.refuses_development_keys:
+        yield (
+            f"{', '.join(public)}: these belong to QStash's development server and are public. "
+            "With them, any client could run any task. Copy your own from QStash's console, or "
+            "set none of the three to run a queue inside the service, or set "
+            "LONGTASK_ALLOW_DEVELOPMENT_KEYS=true for a development stack"
+        )
+
+
+def _traces(settings: Settings) -> Iterator[str]:
+    if settings.observability.otlp_endpoint is not None and find_spec("opentelemetry") is None:
+        yield (
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but the packages for traces are not "
+            "installed: pip install 'longtask[traces]'"
+        )
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
+    _queue,
+    _queue_url,
+    _base_url,
+    _store,
+    _workers,
+    _plain_keys,
+    _stream_secret,
+    _anonymous,
+    _development_keys,
+    _traces,
+)

@@ -1,0 +1,55 @@
+"""The model: any server that speaks OpenAI's protocol, or the demo."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import SecretStr
+
+from entrypoints.settings.group import Group, http_url, parsed, setting
+
+
+class ModelSettings(Group):
+    title: ClassVar[str] = "The model"
+
+    openai_api_key: SecretStr | None = setting(
+        "OPENAI_API_KEY",
+        None,
+        "The API key of the model's server. Without this and `OPENAI_BASE_URL` the demo model "
+        "answers.",
+    )
+    openai_base_url: Annotated[str | None, parsed(http_url)] = setting(
+        "OPENAI_BASE_URL",
+        None,
+        "The URL of any server that speaks OpenAI's protocol.",
+        otherwise="OpenAI's",
+    )
+    default_model: str = setting(
+        "LONGTASK_DEFAULT_MODEL",
+        "gpt-4o-mini",
+        "The model of a request that names none.",
+        min_length=1,
+        max_length=200,
+    )
+    model_read_timeout: float = setting(
+        "LONGTASK_MODEL_READ_TIMEOUT",
+        600.0,
+        "How long the model may send no piece of its answer (text, reasoning or tool call) before "
+        "the attempt is lost.",
+        unit="seconds",
+        gt=0,
+    )
+    demo_speed: float = setting(
+        "LONGTASK_DEMO_SPEED",
+        30.0,
+        "How fast the demo model answers. 0 means without pauses.",
+        unit="tokens per second",
+        ge=0,
+    )
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo model answers."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def name(self) -> str:
+        return "demo" if self.demo else self.openai_base_url or "OpenAI"

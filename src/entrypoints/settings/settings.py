@@ -1,0 +1,67 @@
+"""All settings, by groups, and what follows from several groups together."""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from entrypoints.host_names import is_loopback
+from entrypoints.settings.access import AccessSettings
+from entrypoints.settings.http import HttpSettings
+from entrypoints.settings.model import ModelSettings
+from entrypoints.settings.observability import ObservabilitySettings
+from entrypoints.settings.queue import QueueSettings
+from entrypoints.settings.service import ServiceSettings
+from entrypoints.settings.store import StoreSettings
+from entrypoints.settings.tasks import TaskSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    service: ServiceSettings
+    access: AccessSettings
+    http: HttpSettings
+    tasks: TaskSettings
+    store: StoreSettings
+    queue: QueueSettings
+    model: ModelSettings
+    observability: ObservabilitySettings
+
+    @property
+    def environment(self) -> Literal["development", "production"]:
+        return self.service.env or ("development" if self.queue.embedded else "production")
+
+    @property
+    def development(self) -> bool:
+        return self.environment == "development"
+
+    @property
+    def console_logs(self) -> bool:
+        chosen = self.observability.log_format
+        return chosen == "console" or (chosen == "auto" and self.development)
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names at which a service without API keys accepts requests, in lower case."""
+        own = (self.service.host, urlsplit(self.service.base_url or "").hostname)
+        return frozenset(name.lower() for name in (*self.access.allowed_hosts, *own) if name)
+
+    @property
+    def refuses_development_keys(self) -> bool:
+        """Whether deliveries signed with a public key must be rejected: others can reach the
+        service, directly or through a proxy or a tunnel, or it has several owners."""
+        base_host = urlsplit(self.service.base_url or "").hostname
+        on_loopback = (
+            is_loopback(self.service.host)
+            and (base_host is None or is_loopback(base_host))
+            and not self.access.trusted_proxies
+        )
+        others = bool(self.access.api_keys) or not on_loopback
+        return others and not self.queue.allow_development_keys
+
+    def chosen_parts(self) -> dict[str, str]:
+        """Which store, queue and model these settings select."""
+        return {
+            "store": self.store.name,
+            "queue": "local QStash" if self.queue.embedded else self.queue.qstash_url,
+            "model": self.model.name,
+        }

@@ -1,0 +1,47 @@
+"""How long a task is kept, how long an attempt may take, and when a task is given up."""
+
+from typing import ClassVar
+
+from entrypoints.settings.group import Group, setting
+
+
+class TaskSettings(Group):
+    title: ClassVar[str] = "Tasks"
+
+    task_ttl: float = setting(
+        "TASK_TTL",
+        86_400.0,
+        "How long a task is kept after its last event.",
+        unit="seconds",
+        gt=0,
+    )
+    lease: float = setting(
+        "LONGTASK_LEASE",
+        30.0,
+        "How long a worker may send no heartbeat before another worker claims its task.",
+        unit="seconds",
+        gt=0,
+    )
+    attempt_timeout: float = setting(
+        "LONGTASK_ATTEMPT_TIMEOUT",
+        86_400.0,
+        "How long one attempt may take. After that the task fails.",
+        unit="seconds",
+        gt=0,
+    )
+    orphan_timeout: float | None = setting(
+        "LONGTASK_ORPHAN_TIMEOUT",
+        None,
+        "How long an unfinished task may go without a heartbeat or a delivery before it counts as "
+        "orphaned (the queue lost it) and fails.",
+        unit="seconds",
+        otherwise="the timeouts of all deliveries and the pauses between them, plus one hour",
+        gt=0,
+    )
+    max_output_chars: int = setting(
+        "LONGTASK_MAX_OUTPUT_CHARS",
+        2_000_000,
+        "How long the text of an answer may be. A task whose answer is longer fails.",
+        unit="characters",
+        ge=1,
+    )
