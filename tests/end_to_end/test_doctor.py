@@ -108,7 +108,7 @@ def fault(lines: list[str], level: str, part: str) -> str:
             {"QSTASH_CURRENT_SIGNING_KEY": "sig_old", "QSTASH_NEXT_SIGNING_KEY": "sig_older"},
             "fail",
             "queue",
-            "no delivery will be taken",
+            "every delivery will be rejected",
         ),
         (
             {
@@ -119,7 +119,7 @@ def fault(lines: list[str], level: str, part: str) -> str:
             "queue",
             "were rotated",
         ),
-        ({"BASE_URL": "http://127.0.0.1:1"}, "fail", "address", "does not answer"),
+        ({"BASE_URL": "http://127.0.0.1:1"}, "fail", "address", "does not respond"),
         ({"LONGTASK_LIMITS": ""}, "warn", "access", "LONGTASK_LIMITS"),
         (
             {

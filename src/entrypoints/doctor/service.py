@@ -1,0 +1,70 @@
+"""Who may use the service, and does its address lead to it?"""
+
+from urllib.parse import urlsplit
+
+import httpx
+
+from application.admission import Limits
+from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
+from entrypoints.host_names import is_loopback
+from entrypoints.settings import Settings
+
+
+async def check_access(settings: Settings) -> Findings:
+    host, port = settings.service.host, settings.service.port
+    if settings.access.api_keys:
+        owners = sorted({key.name for key in settings.access.api_keys})
+        yield ok("access", f"API keys of {', '.join(owners)}")
+        if settings.access.limits == Limits():
+            yield warn(
+                "access",
+                "an API key may start any number of tasks",
+                "set LONGTASK_LIMITS, such as starts=60,running=20,streams=50,tokens=1000000",
+            )
+    elif is_loopback(host):
+        yield ok("access", "no API keys, and only this machine can reach the service")
+    else:
+        yield warn(
+            "access",
+            f"anyone who can reach {host} port {port} may use the service",
+            "make keys with `longtask key new NAME`, unless a proxy in front authenticates callers",
+        )
+
+
+async def check_address(settings: Settings, base_url: str, webhook_path: str) -> Findings:
+    """Call the service at the address at which QStash will call it."""
+    parts, queue_url = urlsplit(base_url), urlsplit(settings.queue.qstash_url)
+    local_queue = settings.queue.embedded or is_loopback(queue_url.hostname)
+    if not local_queue and is_loopback(parts.hostname):
+        yield fail(
+            "address",
+            f"QStash cannot reach {base_url}",
+            "set BASE_URL to an address on the internet; for development, to that of a tunnel",
+        )
+        return
+    if not local_queue and parts.scheme != "https":
+        yield warn(
+            "address",
+            f"{base_url} is not encrypted: others can read prompts in transit",
+            "put a TLS proxy in front, and https:// into BASE_URL",
+        )
+    try:
+        async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT) as client:
+            health = await client.get("/healthz")
+            webhook = await client.post(webhook_path, content=b"{}")
+    except httpx.HTTPError as error:
+        yield fail(
+            "address",
+            f"{base_url} does not respond ({type(error).__name__})",
+            "is the service running, and does the name resolve to it?",
+        )
+        return
+    if health.status_code != 200 or "bad-signature" not in webhook.text:
+        yield fail(
+            "address",
+            f"{base_url}{webhook_path} responds with {webhook.status_code}, but not as this "
+            "service does",
+            "a proxy in front must pass /api/qstash/ on unchanged, without a login of its own",
+        )
+        return
+    yield ok("address", f"{base_url} leads to this service, which demands signatures")
