@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from entrypoints.log_output import LOUD
+from entrypoints.log_output import NOISY_LOGGERS
 
 PROMPT = "Say hello. (planted-prompt)"
 """What a test's client asks where the test does not care."""
@@ -56,7 +56,7 @@ def listen_to_all_lines() -> None:
     root = logging.getLogger()
     root.addHandler(WATCH)  # once, however often
     root.setLevel(logging.DEBUG)
-    for name in LOUD:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)  # as configure_logs does
 
 

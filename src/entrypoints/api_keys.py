@@ -1,8 +1,7 @@
-"""API keys: how they are made, written in the settings, and told apart.
+"""API keys: how they are made, written in the settings, and recognized.
 
-A key is 256 random bits, so one SHA-256 of it is enough: there is nothing to guess, and nothing
-that a slow hash would slow down but the service. The settings hold the hashes; whoever reads them
-has no key.
+The settings hold hashes of the keys, so that reading the settings gives no key away. A key has 256
+random bits, so plain SHA-256 is enough: a slow hash protects what can be guessed.
 """
 
 import hashlib
@@ -15,17 +14,17 @@ from dataclasses import dataclass
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _ENTRY = re.compile(rf"({_NAME}):(sha256:[0-9a-f]{{64}}|lt_[A-Za-z0-9_-]{{20,}})")
 _PREFIX = "lt_"
-"""What a scanner for leaked secrets may look for."""
+"""Lets a scanner for leaked secrets find keys."""
 
 
 class MalformedKeys(ValueError):
-    """Raised with what is wrong with the setting, and without any part of it but its names."""
+    """Raised with what is wrong with LONGTASK_API_KEYS, without repeating any of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """`name` owns what is done with the key. Several keys may bear one name: so one replaces
-    another without a moment when neither is valid."""
+    """A key by its hash. `name` owns the tasks that are started with it. Several keys may have one
+    name, so that one can replace another without a moment when neither is valid."""
 
     name: str
     digest: bytes
@@ -34,8 +33,8 @@ class ApiKey:
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A key, and the entry for it in LONGTASK_API_KEYS. Raises MalformedKeys for a name that is
-    none."""
+    """Make a key; return it and its entry for LONGTASK_API_KEYS. Raises MalformedKeys for a name
+    with other characters than letters, digits, '.', '_' and '-'."""
     key = _PREFIX + secrets.token_urlsafe(32)
     entry = f"{name}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
     parse_keys(entry)
@@ -43,8 +42,8 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
-    """Entries `name:sha256:<hex>` (or, in development, `name:<key>`) with commas or white space in
-    between. Raises MalformedKeys."""
+    """Read entries `name:sha256:<hex>` (or, in development, `name:<key>`), separated by commas or
+    white space. Raises MalformedKeys."""
     keys = []
     for number, entry in enumerate(re.split(r"[,\s]+", text.strip(", \n\t")), 1):
         match = _ENTRY.fullmatch(entry)
@@ -65,8 +64,8 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
 
 
 def name_of(given: str, keys: Sequence[ApiKey]) -> str | None:
-    """The name of the key that was given, if it is one of them. Takes the same time whichever it
-    is, and however much of one was guessed."""
+    """Return the name of the key that was given, or None if it is not one of these. The time that
+    this takes tells nothing about the keys."""
     digest = hashlib.sha256(given.encode()).digest()
     found: str | None = None
     for key in keys:

@@ -1,7 +1,7 @@
-"""`longtask ask`: a client of the service, printing a task's text as it comes.
+"""`longtask ask`: start a task and print its text as it arrives.
 
-The text goes to standard output, everything else to standard error. A connection that breaks is
-made again and goes on from the last event seen.
+The text goes to standard output, everything else to standard error. After a lost connection it
+reconnects and continues after the last event that it received.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from entrypoints.terminal import printable
 COMPLETED, FAILED, CANCELLED = 0, 1, 130
 RECONNECT_PAUSE = 1.0
 RECONNECT_LIMIT = 60
-"""Attempts to reach a server that went away before giving up."""
+"""Failed connections in a row after which it gives up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Asked:
 
 
 def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
-    """The exit status. `key` is an API key, if the service wants one."""
+    """Ask a running service; return the exit status. `key` is an API key, if it requires one."""
     return asyncio.run(_ask(url.rstrip("/"), asked, key))
 
 
 def ask_embedded(settings: Settings, asked: Asked) -> int:
-    """The same, on a service that runs for this prompt alone."""
+    """Ask a service that runs for this prompt only; return the exit status."""
 
     async def run() -> int:
         try:
@@ -71,19 +71,20 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupted.set)
-    # Silence is broken by the service's keep-alive; twice that without a byte is a dead connection.
+    # The service sends a comment at every ping interval (15 s by default), so a connection without
+    # a byte for three of them is dead.
     timeout = httpx.Timeout(10.0, read=45.0)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with httpx.AsyncClient(base_url=url, timeout=timeout, headers=headers) as client:
         try:
-            answer = await client.post("/api/tasks/start", json=asked.body)
+            response = await client.post("/api/tasks/start", json=asked.body)
         except httpx.HTTPError as error:
             _say(f"cannot reach {url}: {type(error).__name__}")
             return FAILED
-        if answer.status_code != 202:
-            _say(_problem(answer))
+        if response.status_code != 202:
+            _say(_problem(response))
             return FAILED
-        task_id = answer.json()["taskId"]
+        task_id = response.json()["taskId"]
         _say(f"task {task_id}")
         following = asyncio.create_task(_follow(client, task_id))
         stopping = asyncio.create_task(interrupted.wait())
@@ -115,24 +116,24 @@ async def _follow(client: httpx.AsyncClient, task_id: str) -> int:
                     await source.response.aread()
                     _say(_problem(source.response))
                     return FAILED
-                source.response.raise_for_status()  # a proxy whose server is away, say
+                source.response.raise_for_status()  # such as a proxy whose server is down
                 failures = 0
                 async for event in source.aiter_sse():
                     if event.data:
-                        printer.take(event.id, json.loads(event.data))
+                        printer.show(event.id, json.loads(event.data))
         except httpx.HTTPError as error:
             failures += 1
             if failures > RECONNECT_LIMIT:
-                _say("the server does not come back")
+                _say("the server did not come back")
                 return FAILED
-            _say(f"connection lost ({type(error).__name__}), going on from where it broke")
+            _say(f"connection lost ({type(error).__name__}), resuming after the last event")
         if printer.status is None:
             await asyncio.sleep(RECONNECT_PAUSE)
     return printer.status
 
 
 class _Printer:
-    """What has been shown of one task."""
+    """Prints the events of one task, and keeps what a reconnection and the exit need."""
 
     def __init__(self) -> None:
         self.status: int | None = None
@@ -140,7 +141,7 @@ class _Printer:
         self._began = time.monotonic()
         self._shown = False
 
-    def take(self, event_id: str, event: dict[str, Any]) -> None:
+    def show(self, event_id: str, event: dict[str, Any]) -> None:
         self.last_event = event_id or self.last_event
         match event["type"]:
             case "content":
@@ -149,7 +150,7 @@ class _Printer:
                 sys.stdout.flush()
                 self._shown = True
             case "status":
-                self._tell_status(event)
+                self._show_status(event)
             case "end":
                 self._close_line()
                 cancelled = event["finishReason"] == "cancelled"
@@ -163,7 +164,7 @@ class _Printer:
                 self.status = FAILED
                 _say(f"failed: {event['data']} ({event['code']})")
 
-    def _tell_status(self, event: dict[str, Any]) -> None:
+    def _show_status(self, event: dict[str, Any]) -> None:
         if event["data"] == "running" and event["attempt"] > 1:
             self._close_line()
             _say(f"starting over: attempt {event['attempt']}")
@@ -182,11 +183,11 @@ class _Printer:
         return f"{time.monotonic() - self._began:.1f}"
 
 
-def _problem(answer: httpx.Response) -> str:
+def _problem(response: httpx.Response) -> str:
     try:
-        return f"{answer.status_code}: {answer.json()['error']}"
+        return f"{response.status_code}: {response.json()['error']}"
     except (ValueError, KeyError, TypeError):
-        return f"the server answered {answer.status_code}"
+        return f"the server responded with {response.status_code}"
 
 
 def _say(line: str) -> None:

@@ -51,7 +51,7 @@ def main() -> None:
 @main.command("serve")
 @click.option("--host", help="Address to listen on (LONGTASK_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port (LONGTASK_PORT).")
-@click.option("--workers", type=int, help="Processes (LONGTASK_WORKERS); more than one need Redis.")
+@click.option("--workers", type=int, help="Processes (LONGTASK_WORKERS). More than one need Redis.")
 def serve_command(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the service."""
     settings = _settings(host=host, port=port, workers=workers)
@@ -79,13 +79,15 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="A name under which others call it, besides localhost, addresses and --host. Repeatable.",
+    help="A host name to accept requests at, besides localhost, IP addresses and --host. "
+    "Repeatable.",
 )
-@click.option("--json-logs", is_flag=True, help="Log lines as JSON.")
+@click.option("--json-logs", is_flag=True, help="Write log lines as JSON.")
 def local_qstash_command(
     host: str, port: int, allowed_hosts: tuple[str, ...], json_logs: bool
 ) -> None:
-    """Run a QStash for development: in memory, with the public keys of Upstash's own one."""
+    """Run a QStash for development, in memory, with the public keys of Upstash's development
+    server."""
     names = [host_of(name) for name in allowed_hosts]
     if None in names:
         raise click.BadParameter("not a host name", param_hint="--allowed-host")
@@ -102,8 +104,8 @@ def local_qstash_command(
 
 @main.command("doctor")
 def doctor_command() -> None:
-    """Hold the settings against the parts that they name, and say what to do. To be run beside the
-    running service. Exit status 1 if something cannot work."""
+    """Check the settings against the store, queue, address and model that they name, and say what
+    to do. Run it while the service runs. Exit status 1 if something cannot work."""
     found = asyncio.run(examine(_settings()))
     for each in found:
         click.echo(f"{each.level:5}{each.part}: {one_line(each.what)}")
@@ -114,7 +116,7 @@ def doctor_command() -> None:
 
 @main.command("config")
 def config_command() -> None:
-    """Show every setting and what was chosen by it. Secrets are not shown."""
+    """Show every setting, and which store, queue and model they select. Secrets are not shown."""
     settings = _settings()
     for part, chosen in settings.chosen_parts().items():
         click.echo(f"# {part}: {chosen}")
@@ -125,24 +127,26 @@ def config_command() -> None:
 
 @main.group("key")
 def key_group() -> None:
-    """API keys."""
+    """Make API keys."""
 
 
 @key_group.command("new")
 @click.argument("name")
 def new_key_command(name: str) -> None:
-    """Make a key for NAME: whoever has it owns the tasks of that name. The service is given only
+    """Make a key for NAME, who will own the tasks that are started with it. The service only needs
     its hash."""
     try:
         key, entry = new_key(name)
     except MalformedKeys as error:
-        message = "a name is 1 to 64 letters, digits, '.', '_' or '-'"
+        message = (
+            "a name is 1 to 64 letters, digits, '.', '_' or '-', and begins with a letter or digit"
+        )
         raise click.ClickException(message) from error
-    click.echo(f"# For {name}, and shown only now:")
+    click.echo(f"# For {name}. This is not shown again:")
     click.echo(f"Authorization: Bearer {key}")
-    click.echo("# For the service; other entries stay, with a comma in between:")
+    click.echo("# For the service. Separate several entries with commas:")
     click.echo(f"LONGTASK_API_KEYS={entry}")
-    click.echo("# For the service, unless it has one:")
+    click.echo("# For the service, if it has none yet:")
     click.echo(f"LONGTASK_STREAM_SECRET={secrets.token_urlsafe(32)}")
 
 
@@ -151,13 +155,13 @@ def new_key_command(name: str) -> None:
 @click.option(
     "--server",
     envvar="LONGTASK_SERVER",
-    help="A running service (LONGTASK_SERVER). Without it one is started for this prompt.",
+    help="A running service (LONGTASK_SERVER). Without it, one is started for this prompt.",
 )
-@click.option("--key", envvar="LONGTASK_KEY", help="API key for it (LONGTASK_KEY).")
-@click.option("--model", help="Model; default: the service's.")
-@click.option("--system", help="System text.")
-@click.option("--max-tokens", type=int, help="1 to 128,000; default 1,000.")
-@click.option("--temperature", type=float, help="0 to 2; default 0.7.")
+@click.option("--key", envvar="LONGTASK_KEY", help="The API key for that service (LONGTASK_KEY).")
+@click.option("--model", help="The model. Default: that of the service.")
+@click.option("--system", help="The system message.")
+@click.option("--max-tokens", type=int, help="The longest answer, 1 to 128,000. Default: 1,000.")
+@click.option("--temperature", type=float, help="0 to 2. Default: 0.7.")
 def ask_command(
     prompt: str,
     server: str | None,
@@ -167,9 +171,9 @@ def ask_command(
     max_tokens: int | None,
     temperature: float | None,
 ) -> None:
-    """Start a task and print its text as it comes. Ctrl-C cancels the task.
+    """Start a task and print its text as it arrives. Ctrl-C cancels the task.
 
-    PROMPT may be - to read it from standard input. Exit status: 0 when the task completed, 1 when
+    If PROMPT is -, it is read from standard input. Exit status: 0 when the task completed, 1 when
     it failed, 130 when it was cancelled."""
     body = {
         "prompt": sys.stdin.read() if prompt == "-" else prompt,
@@ -181,7 +185,7 @@ def ask_command(
     asked = Asked({name: value for name, value in body.items() if value is not None})
     if server is not None:
         sys.exit(ask_server(server, asked, key))
-    # A service for this prompt alone, which nobody else can reach in the meantime.
+    # A service for this prompt only, which no other machine can reach.
     if named := settings_in_file():
         click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
     settings = _settings(host="127.0.0.1", port=0)

@@ -1,7 +1,8 @@
-"""How many connections a process may hold, by the file descriptors that it has.
+"""How many connections a process may hold open, given its limit of file descriptors.
 
-A process without a free descriptor accepts nothing and reaches nothing, its store included; so
-incoming connections get a share of them, and what the process opens by itself keeps the rest.
+A process without a free descriptor can neither accept a connection nor open one, not even to its
+store. So incoming connections get a share of the descriptors, and the rest is reserved for the
+connections that the process opens itself.
 """
 
 import contextlib
@@ -14,29 +15,29 @@ except ImportError:  # not on Windows
 from entrypoints.settings import Settings
 
 OWN_FILES = 64
-"""Descriptors for listeners, logs, the event loop, and calls of the queue."""
+"""Descriptors for listeners, logs, the event loop and calls to the queue."""
 MOST_FILES = 65_536
-"""Descriptors that a process asks for at most."""
+"""The most descriptors that a process asks for."""
 MOST_CONNECTIONS = 20_000
-"""Default where descriptors would allow more."""
+"""The default where the descriptors would allow more."""
 FEWEST_CONNECTIONS = 16
 
 
 def use_all_descriptors() -> None:
-    """Raise this process's limit as far as it may: many systems begin with 1,024 for programs that
-    use select(), which this one does not."""
+    """Raise this process's limit of descriptors as far as the system allows. Many systems start at
+    1,024 for the sake of programs that use select(), which this one does not."""
     if resource is None:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    with contextlib.suppress(ValueError, OSError):  # a kernel may allow less than it says
+    with contextlib.suppress(ValueError, OSError):  # a kernel may allow less than it reports
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def max_connections(settings: Settings) -> int:
-    """Incoming connections that one process holds open at once: the setting's, or as many as leave
-    a quarter of the descriptors, and some more, for connections of our own (to models, the store
-    and the queue)."""
+    """Return how many incoming connections one process holds open at once: the setting, or as many
+    as leave a quarter of the descriptors (or two for each concurrent delivery, if that is less) for
+    connections to models, the store and the queue."""
     if settings.http.max_connections is not None:
         return settings.http.max_connections
     if resource is None:

@@ -1,9 +1,9 @@
-"""The names under which a server answers: the defence against DNS rebinding.
+"""The host names at which a server accepts requests: the defence against DNS rebinding.
 
-A page of another origin can have its own name point at a private address. The browser then treats
-that server as the page's own origin, and no rule of cross-origin requests applies. What gives the
-page away is the Host header, which the browser sends and no page can change: it holds the page's
-name. A name that is an IP address, or `localhost`, cannot be made to point anywhere.
+A page can make its own host name resolve to a private address. The browser then treats the server
+at that address as the page's own origin, and the rules for cross-origin requests do not apply. The
+Host header gives such a page away: the browser sends the page's name in it, and the page cannot
+change it. An IP address and `localhost` are safe, since DNS does not resolve them.
 
 Sources: RFC 9110, section 7.2 (Host); RFC 3986, section 3.2.2 (host); RFC 6761, section 6.3
 (localhost).
@@ -17,8 +17,8 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{0,5}))
 
 
 def host_of(header: str) -> str | None:
-    """The host that a Host header names: in lower case, without port, brackets and the dot of the
-    root. None if the header is no host with an optional port."""
+    """Return the host in a Host header, in lower case, without port, brackets and trailing dot, or
+    None if the header is not a host with an optional port."""
     found = _HOST.fullmatch(header)
     if found is None:
         return None
@@ -29,12 +29,12 @@ def host_of(header: str) -> str | None:
 
 
 def is_ip_or_localhost(host: str) -> bool:
-    """Whether a host, as `host_of` returns it, is one that no DNS server can redirect."""
+    """Whether a host, as `host_of` returns it, is one that DNS cannot redirect."""
     return host == "localhost" or _is_address(IPv4Address, host) or _is_address(IPv6Address, host)
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether only this machine reaches what listens on this address or name."""
+    """Whether only this machine can reach a server that listens on this address or name."""
     try:
         return ip_address(host or "").is_loopback
     except ValueError:
@@ -42,8 +42,8 @@ def is_loopback(host: str | None) -> bool:
 
 
 def answers_to(header: str | None, names: Collection[str]) -> bool:
-    """Whether a server with these names (lower case) may answer a request with this Host header.
-    None stands for a request without one, or with several."""
+    """Whether a server with these names (in lower case) may accept a request with this Host header.
+    None stands for a request with no Host header or several."""
     host = None if header is None else host_of(header)
     return host is not None and (is_ip_or_localhost(host) or host in names)
 

@@ -1,4 +1,4 @@
-"""Where time and randomness enter: the Clock and TaskIds ports on the standard library."""
+"""The system's time and randomness, as the ports Clock and TaskIds."""
 
 import secrets
 import time

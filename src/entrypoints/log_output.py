@@ -1,8 +1,8 @@
-"""Where log lines go and what they look like: one look for ours, uvicorn's and every library's.
+"""Log lines on standard error: JSON, or readable text for a terminal, in one format for the
+service, uvicorn and all libraries.
 
-Lines go to standard error: JSON in production, readable in a terminal. Libraries that log requests
-in full at INFO are held at WARNING, since a URL may carry what must not be logged; so is uvicorn,
-which tells of its own starting and stopping what the service says in a line each.
+Libraries that log whole requests at INFO are limited to WARNING, since a URL may contain what must
+not be logged. So is uvicorn, because the service itself logs its start and stop.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from structlog.typing import EventDict, ExcInfo
 
 from entrypoints.terminal import one_line, printable
 
-LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "uvicorn.error")
+NOISY_LOGGERS = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio", "uvicorn.error")
 
 
 class _Lines:
-    """Where a line of ours ends: past `logging`, which costs more than all that makes a line. Like
-    there, a line that cannot be written stops nothing else."""
+    """Writes the service's own lines without `logging`, which costs more than rendering them. As
+    with `logging`, a line that cannot be written is dropped and raises nothing."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -34,21 +34,22 @@ class _Lines:
 
 
 def _without_controls(_: Any, __: str, event: EventDict) -> EventDict:
-    """What callers sent (a path, say) may stand in a line, but must not act on the terminal."""
+    """Escape control characters: a line may contain text from a caller, such as a path, which must
+    not control the terminal."""
     return {
         name: one_line(value) if isinstance(value, str) else value for name, value in event.items()
     }
 
 
 def _plain_traceback(stream: TextIO, error: ExcInfo) -> None:
-    """Prettier ones show local variables: prompts and keys are among them."""
+    """Print a traceback without local variables, which may hold prompts and keys."""
     plain = StringIO()
     structlog.dev.plain_traceback(plain, error)
     stream.write(printable(plain.getvalue()))
 
 
 def configure_logs(level: str, console: bool, traced: bool = False) -> None:
-    """`traced`: with the ids of the span that a line belongs to."""
+    """Set up logging for the process. `traced` adds the ids of the current span to each line."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -87,7 +88,7 @@ def configure_logs(level: str, console: bool, traced: bool = False) -> None:
                 "stderr": {"class": "logging.StreamHandler", "formatter": "structured"},
             },
             "root": {"level": level, "handlers": ["stderr"]},
-            "loggers": {name: {"level": "WARNING"} for name in LOUD},
+            "loggers": {name: {"level": "WARNING"} for name in NOISY_LOGGERS},
         }
     )
     structlog.configure(

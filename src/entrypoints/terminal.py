@@ -1,5 +1,7 @@
-"""Text of others on a terminal: without what would move the cursor, set colours or a title, or type
-for the person who looks (ECMA-48 control functions, all of which begin with a control character).
+"""Untrusted text, made safe to show on a terminal.
+
+Control functions (ECMA-48) move the cursor, set colours or a title, or type on the user's behalf.
+All of them begin with a control character, so control characters are shown and not sent.
 """
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0)]
@@ -9,10 +11,10 @@ _IN_A_TEXT = str.maketrans({**_SHOWN, 0x09: "\t", 0x0A: "\n", 0x0D: None})
 
 
 def one_line(text: str) -> str:
-    r"""With every control character, line ends included, as `\x1b` and the like."""
+    r"""Return the text with each control character, line ends included, written as `\x1b`."""
     return text.translate(_IN_A_LINE)
 
 
 def printable(text: str) -> str:
-    r"""The same, but tabs and line ends stay. Carriage returns are left out."""
+    r"""Like `one_line`, but keep tabs and line ends, and drop carriage returns."""
     return text.translate(_IN_A_TEXT)

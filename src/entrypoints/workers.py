@@ -1,9 +1,9 @@
 """Several processes of the service behind one port.
 
-The parent binds the socket, runs the local QStash where one is embedded, and starts a worker anew
-that died. The workers share nothing but the socket, the store and that queue's credentials, which
-reach them through a pipe: the command line and the environment of a process can be read by others.
-Who kills the parent ends them.
+The parent binds the socket, runs the local QStash if there is one, and replaces workers that die.
+The workers share the socket, the store and the queue's credentials. They get the credentials
+through a pipe, since other users can read a process's command line and environment. When the parent
+dies, the workers stop.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ from entrypoints.settings import Settings
 log = structlog.get_logger(__name__)
 
 RESTART_PAUSE = 1.0
-"""Seconds between a worker's death and the next one in its place."""
+"""Seconds between the death of a worker and the start of its replacement."""
 KILL_PAUSE = LAST_WORDS + 5
-"""Seconds that workers get to stop once their attempts had their grace."""
+"""Seconds that workers have to stop, in addition to the grace of their attempts."""
 
 _WorkerArgs = tuple[Settings, socket.socket, str, QueueCredentials]
 
@@ -83,7 +83,7 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
 
 @contextlib.asynccontextmanager
 async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIterator[str]:
-    """Where the queue is: the local QStash, for as long as the workers run, or the real one."""
+    """Run the local QStash, if there is one, while the workers run. Yields the queue's URL."""
     if not settings.queue.embedded:
         yield settings.queue.qstash_url
         return
@@ -99,14 +99,14 @@ async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIter
 
 
 async def _keep(args: _WorkerArgs, stopping: asyncio.Event) -> None:
-    """One worker after the other, until the order to stop."""
+    """Run one worker, and a replacement whenever it dies, until `stopping` is set."""
     while not stopping.is_set():
         process = _spawn.Process(target=_work, args=args)
         process.start()
         ended = asyncio.create_task(_end_of(process))
-        ordered = asyncio.create_task(stopping.wait())
-        await asyncio.wait([ended, ordered], return_when=asyncio.FIRST_COMPLETED)
-        ordered.cancel()
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait([ended, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
         if stopping.is_set():
             process.terminate()
             with contextlib.suppress(TimeoutError):
@@ -139,8 +139,8 @@ def _work(
     qstash_url: str,
     queue_credentials: QueueCredentials,
 ) -> None:
-    """A worker, in a process of its own."""
-    # Ctrl-C reaches every process of the terminal; it is the parent who tells us to stop.
+    """Run a worker, in a process of its own."""
+    # Ctrl-C reaches every process of the terminal, but the parent decides when workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logs(
         settings.observability.log_level,

@@ -73,7 +73,7 @@ def test_ask_goes_on_where_its_connection_broke(
         between.refusing = False
         assert process.stdout.read() == "three.\n"
         assert process.wait(10) == 0
-    assert "going on from where it broke" in log.read_text()
+    assert "resuming after the last event" in log.read_text()
 
 
 @pytest.mark.parametrize(

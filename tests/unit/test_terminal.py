@@ -55,8 +55,8 @@ def test_a_log_line_on_a_terminal_holds_no_control_characters(
 
 def test_ask_shows_an_answer_without_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = terminal(monkeypatch)
-    _Printer().take("1", {"type": "content", "data": HOSTILE})
-    _Printer().take("1", {"type": "error", "data": HOSTILE, "code": "x"})
+    _Printer().show("1", {"type": "content", "data": HOSTILE})
+    _Printer().show("1", {"type": "error", "data": HOSTILE, "code": "x"})
     assert shown.getvalue().count(SHOWN) == 2
     assert "\x1b" not in shown.getvalue()
 
@@ -64,5 +64,5 @@ def test_ask_shows_an_answer_without_control_characters(monkeypatch: pytest.Monk
 def test_ask_passes_an_answer_on_to_a_file_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setattr(sys, "stdout", file)
-    _Printer().take("1", {"type": "content", "data": HOSTILE})
+    _Printer().show("1", {"type": "content", "data": HOSTILE})
     assert file.getvalue() == HOSTILE

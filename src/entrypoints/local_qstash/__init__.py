@@ -1,5 +1,5 @@
 """A server that speaks QStash's HTTP API, v2, for development and tests.
 
-In memory: what it holds is gone when it stops. It is not for production, and knows neither
-schedules, URL groups nor the event log.
+It keeps messages in memory and loses them when it stops. It is not for production, and has no
+schedules, URL groups or event log.
 """

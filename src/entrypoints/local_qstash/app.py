@@ -1,4 +1,4 @@
-"""The HTTP API of QStash, v2, as far as a local one goes. What it lacks is answered 404 by name."""
+"""The part of QStash's HTTP API, v2, that a local QStash has. Other paths get 404."""
 
 import hmac
 import json
@@ -20,7 +20,7 @@ from entrypoints.local_qstash.message import BadMessage, read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 
 DLQ_PAGE = 100
-FULL = "as many messages wait as may be held; publish it again later"
+FULL = "the queue is full; publish the message again later"
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
@@ -102,7 +102,7 @@ def _publish(
     )
 
 
-def _answer(published: dict[str, Any]) -> Response[dict[str, Any]]:
+def _response(published: dict[str, Any]) -> Response[dict[str, Any]]:
     return Response(published, status_code=202 if published.get("deduplicated") else 201)
 
 
@@ -124,7 +124,7 @@ class Publishing(Controller):
         deliveries: NamedDependency[Deliveries],
     ) -> Response[dict[str, Any]]:
         headers, body = dict(request.headers), await request.body()
-        return _answer(_publish(deliveries, request, destination, headers, body))
+        return _response(_publish(deliveries, request, destination, headers, body))
 
     @post("/enqueue/{queue:str}")
     async def enqueue(
@@ -135,31 +135,32 @@ class Publishing(Controller):
         deliveries: NamedDependency[Deliveries],
     ) -> Response[dict[str, Any]]:
         headers, body = dict(request.headers), await request.body()
-        return _answer(_publish(deliveries, request, destination, headers, body, queue))
+        return _response(_publish(deliveries, request, destination, headers, body, queue))
 
     @post("/batch", status_code=200)
     async def batch(
         self, request: Request[Any, Any, Any], deliveries: NamedDependency[Deliveries]
     ) -> list[dict[str, Any]]:
-        """One answer per message, an error beside the others' successes."""
+        """Returns a result for each message, in order. One that is refused has an `error`, and does
+        not keep the others from being published."""
         given = await _json(request)
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise BadMessage("a batch is a list of messages")
         if len(given) > BATCH_LIMIT:
             raise BadMessage(f"a batch has at most {BATCH_LIMIT} messages")
-        answers: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
         for each in given:
             headers = {str(name): str(value) for name, value in (each.get("headers") or {}).items()}
             body = str(each.get("body") or "").encode()
             destination = str(each.get("destination", ""))
             queue = None if each.get("queue") is None else str(each["queue"])
             try:
-                answers.append(_publish(deliveries, request, destination, headers, body, queue))
+                results.append(_publish(deliveries, request, destination, headers, body, queue))
             except BadMessage as error:
-                answers.append({"error": str(error)})
+                results.append({"error": str(error)})
             except QueueFull:
-                answers.append({"error": FULL})
-        return answers
+                results.append({"error": FULL})
+        return results
 
 
 class Messages(Controller):
@@ -206,10 +207,10 @@ class DeadLetters(Controller):
         matching = [each for each in letters if _matches(each, wanted)]
         begin = next((at for at, each in enumerate(matching) if each.id == cursor), 0)
         end = begin + max(1, min(count, DLQ_PAGE))
-        answer: dict[str, Any] = {"messages": [each.as_json() for each in matching[begin:end]]}
+        page: dict[str, Any] = {"messages": [each.as_json() for each in matching[begin:end]]}
         if end < len(matching):
-            answer["cursor"] = matching[end].id
-        return answer
+            page["cursor"] = matching[end].id
+        return page
 
     @get("/{dlq_id:str}")
     async def show(

@@ -1,5 +1,6 @@
-"""What the local QStash holds at most. It lives in the memory of a service or of a developer's
-machine, and others decide how much is sent to it: everything that they can make grow ends here.
+"""The most that the local QStash holds in memory.
+
+Its clients decide how much they send to it, so everything that they can make grow has a bound here.
 """
 
 from entrypoints.local_qstash.message import QueuedMessage
@@ -7,39 +8,40 @@ from entrypoints.local_qstash.message import QueuedMessage
 MIB = 1024 * 1024
 
 BODY_LIMIT = 16 * MIB
-"""Bytes of a request: a failure callback about the largest message fits."""
+"""Bytes of a request. A failure callback about the largest message fits."""
 BATCH_LIMIT = 1_000
-"""Messages of one batch: each of them is answered, even one that is refused."""
+"""Messages in one batch. Each has a result in the response, even one that is refused."""
 
 HELD_BYTES = 128 * MIB
-"""Of all messages that are not yet delivered: 26,000 of a KiB, or 300 of the longest prompt that
-the service accepts. A publish beyond it is answered 429, as QStash answers beyond a plan's limits.
-"""
+"""Bytes of all messages that are not yet delivered: 26,000 messages of 1 KiB, or 300 with the
+longest prompt that the service accepts. A publish beyond that gets 429, as QStash responds beyond a
+plan's limits."""
 
 RESPONSE_BYTES = 1 * MIB
-"""Of a response's body that are read: the largest message of QStash's smallest plan, and so what a
-callback could hold of it. The rest is not read, and the connection is closed."""
+"""Bytes that are read of a response's body: the largest message of QStash's smallest plan, which is
+the most that a callback could hold of it. The rest is not read, and the connection is closed."""
 
 DEAD_LETTERS = 10_000
-"""A long run of the fault tests buries some thousands, and reads them at its end."""
+"""A long run of the fault tests makes some thousands, and reads them at its end."""
 DEAD_BYTES = 32 * MIB
-"""More than one message and its response can take, so that the newest dead letter is always kept; a
-quarter of what waits to be delivered, since no delivery depends on a dead letter."""
+"""Bytes of all dead letters: more than one message and its response can have, so that the newest
+is always kept; a quarter of HELD_BYTES, since no delivery depends on a dead letter."""
 DEAD_AGE = 86_400.0
-"""Seconds: as long as a task is kept by default, so that no prompt outlives its task here."""
+"""Seconds that a dead letter is kept: as long as a task by default, so that no prompt outlives its
+task here."""
 
 REMEMBERED = 50_000
-"""Deduplication ids, of 300 bytes each. They count for ten minutes: 80 publishes a second all the
-while. If one is forgotten early, a message may be delivered twice, as QStash permits itself."""
+"""Deduplication ids, of 300 bytes each. They are valid for ten minutes, so this allows 80 publishes
+per second. If one is dropped early, a message may be delivered twice, as QStash itself may do."""
 IDLE_FLOWS = 1_000
-"""Flow-control keys that no message has, while their rate's period goes on."""
+"""Flow-control keys that no message uses but whose rate period has not ended."""
 
 OVERHEAD = 4 * 1024
-"""Bytes that a message takes beside its texts: measured, with the task that carries it."""
+"""Bytes that a message needs in addition to its texts: measured, with its asyncio task."""
 
 
 def size_of(message: QueuedMessage) -> int:
-    """Bytes that a message takes in memory."""
+    """Return the bytes that a message needs in memory."""
     texts = [message.url, message.callback, message.failure_callback, message.queue, message.label]
     settings = [message.callback_headers, message.failure_callback_headers]
     return (

@@ -1,7 +1,7 @@
-"""Messages whose deliveries ran out: the newest of them.
+"""The dead-letter queue: the newest of the messages whose deliveries were exhausted.
 
-QStash's documentation, features/dlq: beyond a plan's number the oldest are dropped, and what is
-left alone is dropped after some time.
+Source: QStash's documentation, features/dlq. Beyond a plan's number the oldest are dropped, and all
+are dropped after some time.
 """
 
 import secrets
@@ -26,7 +26,7 @@ class DeadLetter:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory."""
+        """The bytes that it needs in memory."""
         headers = self.outcome.headers.items()
         return (
             size_of(self.message)
@@ -46,8 +46,8 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """In the order of their burial. Beyond a number, a sum of bytes or an age the oldest are
-    dropped."""
+    """Dead letters, oldest first. The oldest are dropped beyond a number, a size in bytes or an
+    age."""
 
     def __init__(
         self, number: int = DEAD_LETTERS, size: int = DEAD_BYTES, age: float = DEAD_AGE
@@ -78,11 +78,11 @@ class DeadLetters:
         return self._letters.get(dlq_id)
 
     def delete(self, dlq_ids: Iterable[str]) -> int:
-        """Answers how many there were."""
+        """Delete these; return how many of them there were."""
         return sum(self._drop(each) for each in dlq_ids)
 
     def drop_old(self) -> None:
-        """Those beyond the age; also done by everything above."""
+        """Drop those beyond the age. The other methods do this too."""
         oldest_kept = (time() - self._age) * 1000
         while self._letters:
             oldest = next(iter(self._letters.values()))

@@ -1,6 +1,6 @@
-"""When and how messages are delivered: slots, signatures, retries, callbacks, the dead letters.
+"""Delivering messages: slots, signatures, retries, callbacks and dead letters.
 
-Each message is one asyncio task from its publish to its end. Sources of the rules: QStash's
+Each message has one asyncio task from its publish to its end. Sources of the rules: QStash's
 documentation, features/retry, callbacks, dlq, deduplication, flowcontrol, queues; howto/signature.
 """
 
@@ -48,13 +48,13 @@ _RETRY_HEADERS = (
 
 
 def backoff(retry: int) -> float:
-    """Seconds before retry number `retry`, from 1: min(86400, e^(2.5 n))."""
+    """Return the seconds before retry number `retry`, counted from 1: min(86400, e^(2.5 n))."""
     return MAX_DELAY if retry > 4 else min(MAX_DELAY, math.exp(2.5 * retry))
 
 
 def pause_before_retry(message: QueuedMessage, outcome: Outcome, now: float) -> float:
-    """Seconds until the next delivery: what the destination asks for, if that is within a day;
-    else the message's own expression; else the back-off."""
+    """Return the seconds until the next delivery: what the destination asks for if that is within a
+    day (beyond it, the back-off), else the message's own expression, else the back-off."""
     for name in _RETRY_HEADERS:
         for value in outcome.headers.get(name, []):
             asked = _asked_pause(value, now)
@@ -77,7 +77,7 @@ def _asked_pause(value: str, now: float) -> float | None:
 
 
 def sign(key: str, url: str, body: bytes, now: int) -> str:
-    """The JWT that vouches for one delivery (howto/signature)."""
+    """Return the JWT that signs one delivery (howto/signature)."""
     claims = {
         "iss": "Upstash",
         "sub": url,
@@ -91,14 +91,14 @@ def sign(key: str, url: str, body: bytes, now: int) -> str:
 
 
 class QueueFull(Exception):
-    """Raised for a publish beyond what may be held."""
+    """Raised for a publish beyond HELD_BYTES."""
 
 
 class Deliveries:
-    """All messages that are held, and the dead letters."""
+    """The messages that are not yet delivered, and the dead letters."""
 
     def __init__(self, signing_key: str) -> None:
-        """To be made where an event loop runs."""
+        """Must be called while an event loop runs."""
         self._signing_key = signing_key
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"},
@@ -122,8 +122,8 @@ class Deliveries:
         await self._client.aclose()
 
     def publish(self, message: QueuedMessage, bounded: bool = True) -> tuple[str, bool]:
-        """Take a message; answer its id, and whether an earlier one stands for it. Raises QueueFull
-        if it is `bounded` and there is no room for it."""
+        """Accept a message. Returns its id and False, or the id of an earlier message and True if
+        this one is a duplicate. Raises QueueFull if it is `bounded` and there is no room for it."""
         name, now, size = message.deduplication, time.monotonic(), size_of(message)
         self._forget_old(now)
         if name is not None and (recent := self._recent.get(name)) is not None:
@@ -148,8 +148,8 @@ class Deliveries:
         return self._messages.get(message_id)
 
     def cancel(self, message_ids: Iterable[str] | None) -> int:
-        """Deliver these no more (None: all); answer how many there were. A delivery on its way
-        runs to its end, without a retry."""
+        """Cancel these messages (None: all); return how many of them there were. A delivery in
+        progress is completed, but not retried."""
         wanted = list(self._messages) if message_ids is None else list(message_ids)
         cancelled = [each for each in wanted if self._messages.pop(each, None) is not None]
         for message_id in cancelled:
@@ -158,28 +158,28 @@ class Deliveries:
         return len(cancelled)
 
     async def _carry(self, message: QueuedMessage) -> None:
-        """One message from its publish to its end."""
+        """Carry one message from its publish to its end."""
         try:
             await asyncio.sleep(max(0.0, message.not_before / 1000 - time.time()))
             if message.queue is None:
                 await self._attempts(message)
             else:
-                # A queue is in order: the next waits for this one's retries too.
+                # A queue delivers in order: the next message also waits for this one's retries.
                 async with self._slots.hold(f"queue:{message.queue}", 1):
                     await self._attempts(message)
         except Exception:
-            log.exception("delivery broke", message_id=message.id)
+            log.exception("delivery failed unexpectedly", message_id=message.id)
 
     async def _attempts(self, message: QueuedMessage) -> None:
         while message.id in self._messages:
             outcome = await self._attempt(message)
-            self._tell(message, outcome, message.callback, message.callback_headers)
+            self._publish_callback(message, outcome, message.callback, message.callback_headers)
             if outcome.delivered:
                 return
             if message.id not in self._messages:
-                return  # cancelled on its way
+                return  # cancelled during the delivery
             if outcome.final or message.retried >= message.retries:
-                self._bury(message, outcome)
+                self._add_dead_letter(message, outcome)
                 return
             pause = pause_before_retry(message, outcome, time.time())
             message.retried += 1
@@ -215,18 +215,18 @@ class Deliveries:
             ):
                 return await read_outcome(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            log.warning("no answer", message_id=message.id, error=type(error).__name__)
-            return Outcome(0, {}, f"no answer: {type(error).__name__}".encode())
+            log.warning("no response", message_id=message.id, error=type(error).__name__)
+            return Outcome(0, {}, f"no response: {type(error).__name__}".encode())
         finally:
             self._in_flight.discard(message.id)
 
-    def _bury(self, message: QueuedMessage, outcome: Outcome) -> None:
+    def _add_dead_letter(self, message: QueuedMessage, outcome: Outcome) -> None:
         letter = self.dead_letters.add(message, outcome)
-        log.warning("message failed", message_id=message.id, status=outcome.status)
+        log.warning("deliveries exhausted", message_id=message.id, status=outcome.status)
         headers = message.failure_callback_headers
-        self._tell(message, outcome, message.failure_callback, headers, dlqId=letter.id)
+        self._publish_callback(message, outcome, message.failure_callback, headers, dlqId=letter.id)
 
-    def _tell(
+    def _publish_callback(
         self,
         message: QueuedMessage,
         outcome: Outcome,
@@ -234,7 +234,7 @@ class Deliveries:
         headers: Mapping[str, str],
         **more: str,
     ) -> None:
-        """Publish a callback: a message of its own, with the retries of its source unless its
+        """Publish a callback, as a message of its own. It has the retries of its source unless its
         headers say otherwise."""
         if url is None:
             return
@@ -261,21 +261,21 @@ class Deliveries:
             callback = read_message(
                 url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time()
             )
-            # The failure callback comes once, in the place of its message: it is never refused.
+            # A failure callback replaces its message, so it is never refused.
             self.publish(callback, bounded="dlqId" not in more)
         except (BadMessage, QueueFull) as error:
             reason = str(error) or "full"
             log.error("callback not published", message_id=message.id, error=reason)
 
     async def _sweep(self) -> None:
-        """What is old goes also where nothing comes after it."""
+        """Drop what is old although nothing new arrives."""
         while True:
             await asyncio.sleep(DEAD_AGE / 24)
             self.dead_letters.drop_old()
             self._forget_old(time.monotonic())
 
     def _forget_old(self, now: float) -> None:
-        # Insertion order is the order of expiry, since the window is the same for all.
+        # They expire in the order of insertion, since all have the same window.
         while self._recent:
             oldest = next(iter(self._recent))
             if self._recent[oldest][0] > now and len(self._recent) < REMEMBERED:

@@ -1,4 +1,4 @@
-"""A message of QStash: read from the headers of a publish, shown as its API shows it.
+"""A QStash message: read from the headers of a publish, and shown as QStash's API shows it.
 
 Source of the header names and their forms: the official Python SDK and QStash's documentation
 (api-reference/messages/publish).
@@ -113,8 +113,8 @@ def read_message(
     queue: str | None = None,
     caller_ip: str | None = None,
 ) -> QueuedMessage:
-    """The message that a publish with these headers stands for. `now` in seconds since the Unix
-    epoch. Raises BadMessage."""
+    """Return the message that a publish with these headers creates. `now` is in seconds since the
+    Unix epoch. Raises BadMessage."""
     given = {name.lower(): value for name, value in headers.items()}
     forwarded: dict[str, list[str]] = {}
     if "content-type" in given:
@@ -151,7 +151,7 @@ def read_message(
 
 
 def duration(text: str) -> float:
-    """Seconds of `10s`, `1m30s`, `500ms`. Raises BadMessage."""
+    """Return the seconds in `10s`, `1m30s` or `500ms`. Raises BadMessage."""
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadMessage(f"invalid duration: {text!r}")
@@ -159,7 +159,7 @@ def duration(text: str) -> float:
 
 
 def text_or_base64(name: str, data: bytes) -> dict[str, str]:
-    """`{name: text}`, or `{nameBase64: ...}` for what is not UTF-8."""
+    """Return `{name: text}`, or `{nameBase64: ...}` for data that is not UTF-8."""
     with contextlib.suppress(UnicodeDecodeError):
         return {name: data.decode()}
     return {f"{name}Base64": base64.b64encode(data).decode()}
@@ -171,7 +171,7 @@ def _as_lists(headers: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _destination(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise BadMessage("the destination must be a URL: local QStash knows no URL groups")
+        raise BadMessage("the destination must be a URL: the local QStash has no URL groups")
     checked = _http_url(url, "destination")
     assert checked is not None  # noqa: S101  (a URL was given)
     return checked
@@ -209,7 +209,7 @@ def _duration_of(given: Mapping[str, str], name: str) -> float | None:
 
 
 def _not_before(given: Mapping[str, str], now: float) -> float:
-    # The absolute moment wins, as QStash documents it.
+    # The absolute time takes precedence, as QStash documents it.
     if "upstash-not-before" in given:
         return float(_whole(given["upstash-not-before"], "Upstash-Not-Before", 0))
     return now + (_duration_of(given, "upstash-delay") or 0.0)
@@ -235,7 +235,7 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
         for name in ("parallelism", "rate")
     )
     if (parallelism is None and rate is None) or 0 in (parallelism, rate):
-        raise BadMessage("flow control wants parallelism or rate, above 0")
+        raise BadMessage("flow control needs parallelism or rate, above 0")
     period = values.get("period", "1s")
     return FlowControl(
         key, parallelism, rate, float(period) if period.isdecimal() else duration(period)
@@ -260,7 +260,8 @@ def _deduplication(
 
 
 def _callback_headers(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
-    """Settings of the callback's own message. It has no callback, which would hold it whole."""
+    """Return the headers of the callback's own message. It must not have a callback of its own,
+    which would contain the whole message again."""
     return {
         f"Upstash-{name[len(prefix) :]}": value
         for name, value in headers.items()

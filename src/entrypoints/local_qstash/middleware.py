@@ -1,4 +1,4 @@
-"""What a request passes before the router of the local QStash sees it."""
+"""What a request passes through before the router of the local QStash."""
 
 from collections.abc import Callable
 from urllib.parse import unquote, urlencode
@@ -10,9 +10,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 
 class OwnHosts:
-    """Refuses requests under a name that is not the server's, before anything else of them is
-    read: a page that had its own name point at this machine could otherwise have messages sent to
-    any address, since the token of `longtask local-qstash` is public."""
+    """Refuses requests whose Host header is not one of the server's names, before it reads anything
+    else. The token of `longtask local-qstash` is public, so a page whose own name resolves to this
+    machine (DNS rebinding) could otherwise publish messages to any address."""
 
     def __init__(self, app: ASGIApp, answers_to: Callable[[str | None], bool]) -> None:
         self._app = app
@@ -24,7 +24,7 @@ class OwnHosts:
             host = hosts[0].decode("latin-1") if len(hosts) == 1 else None
             if not self._answers_to(host):
                 refusal = {
-                    "error": "this QStash does not answer under the name of the Host header: "
+                    "error": "this QStash does not accept requests at the name in the Host header: "
                     "call it by its address, or start it with --allowed-host NAME"
                 }
                 response = ASGIResponse(body=encode_json(refusal), status_code=403)
@@ -35,7 +35,7 @@ class OwnHosts:
 
 class DestinationInQuery:
     """Moves the destination of `/v2/publish/https://host/path?query` into the query: a router
-    would take its slashes and its query for ours."""
+    would treat its slashes and its query as the request's own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

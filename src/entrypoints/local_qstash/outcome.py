@@ -1,4 +1,4 @@
-"""What comes back from one delivery."""
+"""The outcome of one delivery."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ NON_RETRYABLE_STATUS = 489
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Status 0: no response came, and `body` says why."""
+    """A response. Status 0 means that there was none, and `body` says why."""
 
     status: int
     headers: Mapping[str, list[str]]
@@ -30,8 +30,8 @@ class Outcome:
 
 
 async def read_outcome(response: httpx.Response) -> Outcome:
-    """From a response whose body has not been read. Of the body no more than RESPONSE_BYTES are
-    read, and none are unpacked: a few bytes could become very many."""
+    """Read a response whose body has not been read, up to RESPONSE_BYTES of it. The body is not
+    decompressed, since a few bytes could become very many."""
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.multi_items():
         headers.setdefault(name, []).append(value)

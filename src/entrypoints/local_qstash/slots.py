@@ -1,4 +1,4 @@
-"""Who may be delivered now: the order of a queue, the parallelism and the rate of a flow.
+"""When a message may be delivered: the order of a queue, the parallelism and rate of a flow.
 
 Source of the rules: QStash's documentation, features/queues and features/flowcontrol.
 """
@@ -14,8 +14,8 @@ from entrypoints.local_qstash.bounds import IDLE_FLOWS
 
 
 class _Slots:
-    """At most `limit` holders at once, in order of arrival; a newer message may change the limit.
-    A rate, where there is one, bounds how many may begin within one period."""
+    """Slots for at most `limit` holders at once, given in order of arrival. A newer message may
+    change the limit. A rate, if there is one, limits how many may begin within one period."""
 
     def __init__(self) -> None:
         self._limit: int | None = None
@@ -24,7 +24,7 @@ class _Slots:
         self._period_began = 0.0
         self._begun = 0
         self.matters_until = 0.0
-        """In seconds of `monotonic`: until then what began counts."""
+        """The end of the rate's period, in seconds of `monotonic`: until then the count matters."""
 
     @property
     def idle(self) -> bool:
@@ -70,8 +70,8 @@ class _Slots:
 
 
 class Slots:
-    """By name. A name without a message is forgotten once nothing depends on it: at once, or when
-    its period has ended; the oldest early if there are more than IDLE_FLOWS of them."""
+    """Slots by name. A name that no message uses is dropped when its period has ended, or earlier
+    if there are more than IDLE_FLOWS of them (the oldest first)."""
 
     def __init__(self) -> None:
         self._busy: dict[str, _Slots] = {}
@@ -84,7 +84,7 @@ class Slots:
     async def hold(
         self, name: str, limit: int | None, rate: int | None = None, period: float = 1.0
     ) -> AsyncIterator[None]:
-        """Wait for a slot of this name, and have it. `period` in seconds."""
+        """Wait for a slot of this name and hold it. `period` is in seconds."""
         slots = self._busy.get(name) or self._idle.pop(name, None) or _Slots()
         self._busy[name] = slots
         try:

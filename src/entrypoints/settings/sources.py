@@ -1,9 +1,9 @@
-"""Where a setting comes from, as far as that decides whether it may be used: a `.env` file lies in
-the current folder, and the folder may be a stranger's.
+"""Which settings a `.env` file may decide.
 
-A secret of the environment is the user's own; the address that it is sent to must be the user's
-choice, too. So a pair of both may come from the environment or from one file, but not the secret
-from the environment and the address from a file.
+The file is read from the current directory, which may contain files that the user did not write. A
+secret in the environment is the user's own, so the address that it is sent to must be the user's
+choice too. Both may come from the environment or both from the file, but not the secret from the
+environment and the address from the file.
 """
 
 import os
@@ -18,12 +18,12 @@ PAIRS = {
     "OTEL_EXPORTER_OTLP_HEADERS": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
-"""Secrets, and the setting with the address that each is sent to."""
+"""Secrets, and the settings with the addresses that they are sent to."""
 
 
 def stray_secrets(env_file: Path | None) -> list[str]:
-    """What is wrong with secrets of the environment that would be sent to an address which the
-    file names: a sentence for each, with what to do."""
+    """Return a fault, with what to do, for each secret in the environment that would be sent to an
+    address from the file."""
     filed = named_in(env_file)
     environment = {name.upper() for name, value in os.environ.items() if value}
     return [
@@ -35,7 +35,7 @@ def stray_secrets(env_file: Path | None) -> list[str]:
 
 
 def named_in(env_file: Path | None) -> frozenset[str]:
-    """The variables that a file gives a value to, their names in upper case. None without one."""
+    """Return the names of the variables that the file sets, in upper case; none without a file."""
     if env_file is None or not env_file.is_file():
         return frozenset()
     return frozenset(name.upper() for name, value in dotenv_values(env_file).items() if value)
