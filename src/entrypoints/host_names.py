@@ -41,7 +41,7 @@ def is_loopback(host: str | None) -> bool:
         return host == "localhost"
 
 
-def answers_to(header: str | None, names: Collection[str]) -> bool:
+def accepts_host(header: str | None, names: Collection[str]) -> bool:
     """Whether a server with these names (in lower case) may accept a request with this Host header.
     None stands for a request with no Host header or several."""
     host = None if header is None else host_of(header)

@@ -23,7 +23,7 @@ from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container, stop_work
 from entrypoints.descriptors import max_connections, use_all_descriptors
-from entrypoints.host_names import answers_to
+from entrypoints.host_names import accepts_host
 from entrypoints.http.app import create_app
 from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.bounds import Bounds
@@ -292,7 +292,7 @@ def local_qstash(
         credentials.token,
         credentials.current_key,
         credentials.next_key,
-        partial(answers_to, names=frozenset(names)),
+        partial(accepts_host, names=frozenset(names)),
     )
     return Server(app, signals=signals)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.host_names import answers_to, host_of, is_ip_or_localhost
+from entrypoints.host_names import accepts_host, host_of, is_ip_or_localhost
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_host_is_read_without_port_brackets_and_capitals(header: str, host: 
 )
 def test_what_is_no_host_is_none(header: str) -> None:
     assert host_of(header) is None
-    assert not answers_to(header, {header})
+    assert not accepts_host(header, {header})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.7", "::1", "2001:db8::1", "localhost"])
@@ -77,7 +77,7 @@ def test_a_server_answers_addresses_localhost_and_its_own_names() -> None:
         "qstash:8080",
         "Longtask.Example.org",
     ):
-        assert answers_to(header, names)
+        assert accepts_host(header, names)
     for header in ("evil.example", "qstash.evil.example:8080", "evil.example:qstash"):
-        assert not answers_to(header, names)
-    assert not answers_to(None, names)
+        assert not accepts_host(header, names)
+    assert not accepts_host(None, names)

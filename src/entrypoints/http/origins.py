@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from entrypoints.host_names import answers_to, host_of, is_loopback
+from entrypoints.host_names import accepts_host, host_of, is_loopback
 from entrypoints.http.problems import invalid, problem
 
 CHANGES = "changes_something"
@@ -74,7 +74,7 @@ class Origins:
             )
 
     def _answers(self, host: str | None, names: Collection[str]) -> bool:
-        passed = answers_to(host, names)
+        passed = accepts_host(host, names)
         if passed and host is not None and len(self._answered) < HOSTS_KEPT:
             self._answered.add(host)
         return passed

@@ -26,10 +26,10 @@ Destination = Annotated[str, QueryParameter(name="destination")]
 
 
 def create_app(
-    token: str, current_key: str, next_key: str, answers_to: Callable[[str | None], bool]
+    token: str, current_key: str, next_key: str, accepts_host: Callable[[str | None], bool]
 ) -> ASGIApp:
-    """A QStash with this token and these signing keys. `answers_to` is given the Host header of
-    each request (None if there is not exactly one) and returns whether to answer under it."""
+    """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
+    each request (None if there is not exactly one) and returns whether to accept it."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
@@ -59,7 +59,7 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
-    return OwnHosts(DestinationInQuery(app), answers_to)
+    return OwnHosts(DestinationInQuery(app), accepts_host)
 
 
 def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:

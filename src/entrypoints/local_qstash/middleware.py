@@ -14,15 +14,15 @@ class OwnHosts:
     else. The token of `longtask local-qstash` is public, so a page whose own name resolves to this
     machine (DNS rebinding) could otherwise publish messages to any address."""
 
-    def __init__(self, app: ASGIApp, answers_to: Callable[[str | None], bool]) -> None:
+    def __init__(self, app: ASGIApp, accepts_host: Callable[[str | None], bool]) -> None:
         self._app = app
-        self._answers_to = answers_to
+        self._accepts_host = accepts_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             host = hosts[0].decode("latin-1") if len(hosts) == 1 else None
-            if not self._answers_to(host):
+            if not self._accepts_host(host):
                 refusal = {
                     "error": "this QStash does not accept requests at the name in the Host header: "
                     "call it by its address, or start it with --allowed-host NAME"
