@@ -65,15 +65,26 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
 
     def request(self, default_model: str) -> TaskRequest:
         """Raises InvalidRequest."""
-        return TaskRequest(
-            model=default_model if self.model is None else self.model,
-            max_tokens=DEFAULT_MAX_TOKENS if self.max_tokens is None else _whole(self.max_tokens),
-            temperature=DEFAULT_TEMPERATURE if self.temperature is None else self.temperature,
-            prompt=self.prompt,
-            messages=tuple(Message(each.role, each.content) for each in self.messages or ()),
-            system=self.system,
-            metadata=self.metadata or {},
-        )
+        defaults: dict[str, Any] = {
+            "model": default_model,
+            "max_tokens": DEFAULT_MAX_TOKENS,
+            "temperature": DEFAULT_TEMPERATURE,
+        }
+        # By name, so that a field that is declared is passed on.
+        named = {name: getattr(self, name) for name in self.__struct_fields__}
+        given = {name: value for name, value in named.items() if value is not None}
+        if self.messages is not None:
+            given["messages"] = tuple(Message(each.role, each.content) for each in self.messages)
+        if self.max_tokens is not None:
+            given["max_tokens"] = _whole(self.max_tokens)
+        return TaskRequest(**(defaults | given))
+
+    @staticmethod
+    def of(request: TaskRequest) -> "StartBody":
+        """The body that this request came from, its defaults filled in."""
+        body = msgspec.convert(request, StartBody, from_attributes=True)
+        body.messages = body.messages or None
+        return body
 
 
 def _whole(number: float) -> int:
@@ -156,23 +167,13 @@ class FailureBody(msgspec.Struct):
     retryable: bool
 
 
-class RequestBody(msgspec.Struct, rename="camel"):
-    prompt: str | None
-    messages: list[ChatMessage] | None
-    system: str | None
-    model: str
-    max_tokens: int
-    temperature: float
-    metadata: dict[str, str]
-
-
 class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     """The whole record. Times are milliseconds since the Unix epoch."""
 
     task_id: str
     status: str
     attempt: int
-    request: RequestBody
+    request: StartBody
     created_at: int
     updated_at: int
     started_at: int | None
@@ -193,21 +194,12 @@ class HealthBody(msgspec.Struct):
 
 
 def task_body(task: Task, text: str, stream_url: str) -> TaskBody:
-    request, usage, failure = task.request, task.usage, task.failure
-    messages = [ChatMessage(each.role, each.content) for each in request.messages]
+    usage, failure = task.usage, task.failure
     return TaskBody(
         task_id=task.id,
         status=task.status,
         attempt=task.attempt,
-        request=RequestBody(
-            request.prompt,
-            messages or None,
-            request.system,
-            request.model,
-            request.max_tokens,
-            request.temperature,
-            dict(request.metadata),
-        ),
+        request=StartBody.of(task.request),
         created_at=task.created_at,
         updated_at=task.updated_at,
         started_at=task.started_at,
