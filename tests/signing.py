@@ -19,9 +19,10 @@ def keys_answer(current: str = CURRENT, following: str = NEXT) -> bytes:
 
 
 def message(task_id: str, prompt: str = "Hi.") -> bytes:
-    request = {"model": "m", "maxTokens": 10, "temperature": 0.5, "prompt": prompt}
+    request = {"v": 1, "model": "m", "max_tokens": 10, "temperature": 0.5, "prompt": prompt}
     return json.dumps(
-        {"taskId": task_id, "createdAt": 1_700_000_000_000, "maxRetries": 2, "request": request}
+        {"v": 1, "taskId": task_id, "createdAt": 1_700_000_000_000, "maxRetries": 2}
+        | {"request": request}
     ).encode()
 
 

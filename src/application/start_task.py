@@ -18,7 +18,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -235,13 +235,5 @@ def _owned_key(caller: Caller, key: str) -> str:
 
 
 def _fingerprint(request: TaskRequest) -> str:
-    fields = {
-        "model": request.model,
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "prompt": request.prompt,
-        "messages": [asdict(message) for message in request.messages],
-        "system": request.system,
-        "metadata": dict(request.metadata),
-    }
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    fields = json.dumps(request.to_fields(), sort_keys=True)
+    return hashlib.sha256(fields.encode()).hexdigest()

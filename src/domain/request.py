@@ -1,9 +1,10 @@
 """What a client asks for, and its bounds. A request that exists is within all of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from domain.errors import Fault, InvalidRequest
 
@@ -54,6 +55,12 @@ class TaskRequest:
         if self.prompt is not None:
             return (*opening, Message(Role.USER, self.prompt))
         return (*opening, *self.messages)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields by name, in plain dicts and lists, without those at their default.
+
+        So a field that is added later changes nothing for the requests that do not use it."""
+        return _plain_fields(self)
 
     def _text_faults(self) -> list[Fault]:
         faults = []
@@ -109,3 +116,22 @@ def _text_fault(name: str, text: str, limit: int) -> list[Fault]:
     if len(text) > limit:
         return [Fault(name, f"must be at most {limit} characters")]
     return []
+
+
+def _plain_fields(value: Any) -> dict[str, Any]:
+    given = {each: getattr(value, each.name) for each in fields(value)}
+    return {each.name: _plain(item) for each, item in given.items() if item != _default(each)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return _plain_fields(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _default(of: Field[Any]) -> Any:
+    return of.default if of.default_factory is MISSING else of.default_factory()

@@ -261,11 +261,12 @@ def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None
     assert isinstance(memory, MemoryTaskLog)
     del memory._entries[task]
     message = {
+        "v": 1,
         "taskId": task,
         "createdAt": 1,
         "maxRetries": 0,
         "owner": "alice",
-        "request": {"model": "m", "maxTokens": 5, "temperature": 0, "prompt": "Hi."},
+        "request": {"v": 1, "model": "m", "max_tokens": 5, "temperature": 0, "prompt": "Hi."},
     }
     body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
     signature = sign(service.queue.current_key, url, body, int(time.time()))

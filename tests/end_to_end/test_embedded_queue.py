@@ -38,11 +38,12 @@ def service() -> Iterator[Running]:
 
 def _deliver(service: Running, task_id: str, key: str) -> httpx.Response:
     message = {
+        "v": 1,
         "taskId": task_id,
         "createdAt": 1,
         "maxRetries": 0,
         "owner": "alice",
-        "request": {"model": "m", "maxTokens": 5, "temperature": 0, "prompt": "Hi."},
+        "request": {"v": 1, "model": "m", "max_tokens": 5, "temperature": 0, "prompt": "Hi."},
     }
     body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
     signature = sign(key, url, body, int(time.time()))

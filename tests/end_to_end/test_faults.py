@@ -211,10 +211,11 @@ def test_a_settled_task_cannot_be_cancelled(service: Running) -> None:
 
 def _body(task_id: str, **changes: Any) -> bytes:
     message = {
+        "v": 1,
         "taskId": task_id,
         "createdAt": 1_700_000_000_000,
         "maxRetries": 2,
-        "request": {"model": "m", "maxTokens": 10, "temperature": 0.5, "prompt": "Hi."},
+        "request": {"v": 1, "model": "m", "max_tokens": 10, "temperature": 0.5, "prompt": "Hi."},
     }
     return json.dumps({**message, **changes}).encode()
 
@@ -332,13 +333,36 @@ def test_a_webhook_delivery_replayed_to_the_failure_callback_is_refused(service:
         b"not json",
         b"{}",
         _body("bad id!"),
-        _body("task_1_x", request={"model": "m", "maxTokens": 0, "temperature": 9, "prompt": " "}),
+        _body(
+            "task_1_x",
+            request={"v": 1, "model": "m", "max_tokens": 0, "temperature": 9, "prompt": " "},
+        ),
     ],
 )
 def test_signed_nonsense_is_not_delivered_again(service: Running, body: bytes) -> None:
     reply = _deliver(service, body, _signature(service, service.url + WEBHOOK, body))
     assert reply.status_code == 489
     assert reply.headers["Upstash-NonRetryable-Error"] == "true"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _body("task_1_next", v=2, request={"hash": "0" * 64}),
+        _body("task_1_next", request={"v": 2, "prompt": ["Hi."]}),
+    ],
+)
+def test_a_message_of_the_next_version_is_delivered_again(service: Running, body: bytes) -> None:
+    """During an upgrade: an instance that can read it takes one of the next deliveries."""
+    replies = [
+        _deliver(service, body, _signature(service, service.url + WEBHOOK, body)),
+        _failure_callback(service, body),
+    ]
+    for reply in replies:
+        assert reply.status_code == 503
+        assert reply.json()["type"] == "urn:longtask:problem:unreadable-delivery"
+        assert int(reply.headers["Retry-After"]) > 0
+    assert service.client.http.get("/api/tasks/task_1_next").status_code == 404
 
 
 def _failure_callback(service: Running, body: bytes) -> httpx.Response:

@@ -206,12 +206,14 @@ class Chaos:
         user = self._rng.choice(started[-15:])
         body = json.dumps(
             {
+                "v": 1,
                 "taskId": user.task_id,
                 "createdAt": int(time.time() * 1000),
                 "maxRetries": RETRIES,
                 "request": {
+                    "v": 1,
                     "model": "gpt-4o-mini",
-                    "maxTokens": 1000,
+                    "max_tokens": 1000,
                     "temperature": 0.7,
                     "prompt": user.plan.prompt(),
                 },

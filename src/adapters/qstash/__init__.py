@@ -7,7 +7,12 @@ from adapters.qstash.credentials import (
     is_development_key,
     is_development_token,
 )
-from adapters.qstash.deliveries import DeliveryReader, ForgedDelivery, MalformedDelivery
+from adapters.qstash.deliveries import (
+    DeliveryReader,
+    ForgedDelivery,
+    MalformedDelivery,
+    UnreadableDelivery,
+)
 from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.queue import QStashQueue
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
@@ -25,6 +30,7 @@ __all__ = [
     "QueueCredentials",
     "RetryDelay",
     "SigningKeys",
+    "UnreadableDelivery",
     "is_development_key",
     "is_development_token",
 ]

@@ -21,6 +21,7 @@ import msgspec
 from adapters.qstash.clock import QueueClock
 from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.message import decode
+from adapters.request_codec import UnknownVersion
 from application.ports import Delivery
 
 CLOCK_TOLERANCE = 5.0
@@ -34,6 +35,13 @@ class ForgedDelivery(Exception):
 
 class MalformedDelivery(Exception):
     """Raised for a request that is signed but not one of ours. Delivering it again cannot help."""
+
+
+class UnreadableDelivery(Exception):
+    """Raised for a message that another version of this service published. It has to be delivered
+    again, after `retry_after` seconds, until it meets an instance that can read it."""
+
+    retry_after = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ class DeliveryReader:
 
     def task(self, signed: Signed, body: bytes | bytearray) -> Delivery:
         """What is delivered. Raises ForgedDelivery for another body than the one that was signed,
-        MalformedDelivery for one that is none of ours."""
+        MalformedDelivery for one that is none of ours, UnreadableDelivery for one of another
+        version of ours."""
         signed.check(body)
         return _delivery(body)
 
@@ -152,13 +161,8 @@ class DeliveryReader:
 
 def _delivery(body: bytes | bytearray) -> Delivery:
     try:
-        message = decode(body)
+        return decode(body)
+    except UnknownVersion as error:
+        raise UnreadableDelivery(str(error)) from error
     except ValueError as error:
         raise MalformedDelivery(str(error)) from error
-    return Delivery(
-        message.task_id,
-        message.task_request(),
-        message.created_at,
-        max_attempts=message.max_retries + 1,
-        owner=message.owner,
-    )

@@ -1,81 +1,57 @@
 """The body of our messages on QStash: the whole request, so that a delivery alone can make a lost
-record anew."""
+record anew.
 
-from dataclasses import asdict
+`VERSION` is that of the fields around the request, which has a version of its own. It must grow
+with every change that an instance of the version before would misread.
+"""
+
+from typing import Any
 
 import msgspec
 
+from adapters.request_codec import check_version, request_from_plain, request_to_plain
+from application.ports import Delivery
 from domain.errors import DomainError
-from domain.request import Message, Role, TaskRequest
 from domain.task import Task, check_task_id
 
-
-class _Message(msgspec.Struct):
-    role: Role
-    content: str
+VERSION = 1
 
 
-class _Request(msgspec.Struct, rename="camel", omit_defaults=True):
-    model: str
-    max_tokens: int
-    temperature: float
-    prompt: str | None = None
-    messages: list[_Message] = []
-    system: str | None = None
-    metadata: dict[str, str] = {}
-
-
-class TaskMessage(msgspec.Struct, rename="camel", omit_defaults=True):
+class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
+    v: int
     task_id: str
     created_at: int
     max_retries: int
     """How many deliveries may follow the first. QStash does not tell the receiver."""
-    request: _Request
+    request: dict[str, Any]
     owner: str | None = None
 
-    def task_request(self) -> TaskRequest:
-        request = self.request
-        return TaskRequest(
-            model=request.model,
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            prompt=request.prompt,
-            messages=tuple(Message(each.role, each.content) for each in request.messages),
-            system=request.system,
-            metadata=request.metadata,
-        )
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def encode(task: Task, max_retries: int) -> bytes:
-    request = task.request
+    request = request_to_plain(task.request)
     return msgspec.json.encode(
-        TaskMessage(
-            task.id,
-            task.created_at,
-            max_retries,
-            _Request(
-                request.model,
-                request.max_tokens,
-                request.temperature,
-                request.prompt,
-                [_Message(**asdict(message)) for message in request.messages],
-                request.system,
-                dict(request.metadata),
-            ),
-            task.owner,
-        )
+        _Message(VERSION, task.id, task.created_at, max_retries, request, task.owner)
     )
 
 
-_decoder = msgspec.json.Decoder(TaskMessage)
-
-
-def decode(body: bytes | bytearray) -> TaskMessage:
-    """Raises ValueError for anything that `encode` does not give."""
+def decode(body: bytes | bytearray) -> Delivery:
+    """Return what a message delivers. Raises UnknownVersion for a message of another version, and
+    ValueError for anything else that `encode` does not return."""
     try:
-        message = _decoder.decode(body)
+        plain = _decode(body)
+        check_version("the message", plain.get("v"), VERSION)
+        message = msgspec.convert(plain, _Message)
+        request = request_from_plain(message.request)
         check_task_id(message.task_id)
-        message.task_request()
-    except (msgspec.DecodeError, UnicodeDecodeError, DomainError) as error:
+    except (msgspec.DecodeError, DomainError) as error:
         raise ValueError(str(error)) from error
-    return message
+    return Delivery(
+        message.task_id,
+        request,
+        message.created_at,
+        max_attempts=message.max_retries + 1,
+        owner=message.owner,
+    )

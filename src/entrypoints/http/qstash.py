@@ -16,7 +16,7 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.params import QueryParameter
 
 from adapters.prometheus import Metrics
-from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery
+from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.admission import Caller
 from application.ports import Delivery
 from application.run_task import Again, Done, Failed, Full, Verdict
@@ -147,6 +147,12 @@ def _refusals(message_id: str | None, metrics: Metrics) -> Iterator[None]:
         metrics.deliveries.labels("489").inc()
         detail = "The delivery is signed but is no task of this service."
         raise problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE) from error
+    except UnreadableDelivery as error:
+        log.error("unreadable delivery", reason=str(error), message_id=message_id)
+        metrics.deliveries.labels("503").inc()
+        detail = "Another version of this service published this message."
+        headers = retry_after_header(error.retry_after)
+        raise problem(503, "unreadable-delivery", detail, headers=headers) from error
     except (KeysUnknown, NoRoom) as error:
         metrics.deliveries.labels("503").inc()
         kind, detail = (

@@ -1,0 +1,51 @@
+"""The form in which stores and queues keep a request: `{"v": 1, "model": "m", ...}`.
+
+The fields are those of `domain.request.TaskRequest`, by their own names, without those at their
+default. The class itself is the schema: a field that is added to it is stored, queued and part of
+the fingerprint of an idempotency key, and nothing is written here.
+
+`VERSION` must grow with every change that an instance of the version before would misread: a new
+field that it would drop, a value or a bound that it would refuse. An instance refuses a version
+that it does not know, and leaves the request to one that does.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from domain.errors import DomainError
+from domain.request import TaskRequest
+
+VERSION = 1
+
+
+class UnknownVersion(ValueError):
+    """Raised for what another version of this service wrote: an instance of it can read this."""
+
+    def __init__(self, what: str, version: int, known: int) -> None:
+        super().__init__(f"{what} has version {version}, this instance reads {known}")
+
+
+def check_version(what: str, version: object, known: int) -> None:
+    """Raise UnknownVersion for a version of `what` that is not the known one, and ValueError for
+    what is no version."""
+    if not isinstance(version, int):
+        raise ValueError(f"{what} has no version")  # noqa: TRY004  (it was read, not passed)
+    if version != known:
+        raise UnknownVersion(what, version, known)
+
+
+def request_to_plain(request: TaskRequest) -> dict[str, Any]:
+    """Return the request as JSON's own types."""
+    return {"v": VERSION, **request.to_fields()}
+
+
+def request_from_plain(plain: Mapping[str, Any]) -> TaskRequest:
+    """Return the request of what `request_to_plain` returned. Raises UnknownVersion, and
+    ValueError for anything else that is none."""
+    check_version("the request", plain.get("v"), VERSION)
+    try:
+        return msgspec.convert(plain, TaskRequest)
+    except (msgspec.ValidationError, DomainError) as error:
+        raise ValueError(str(error)) from error

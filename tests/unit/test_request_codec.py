@@ -1,0 +1,60 @@
+"""The form in which stores and queues keep a request."""
+
+from typing import Any
+
+import pytest
+
+from adapters.request_codec import UnknownVersion, request_from_plain, request_to_plain
+from domain.request import Message, Role, TaskRequest
+
+SMALL = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
+LARGE = TaskRequest(
+    model="m",
+    max_tokens=10,
+    temperature=0.5,
+    messages=(Message(Role.USER, "A"), Message(Role.ASSISTANT, "B")),
+    system="S",
+    metadata={"k": "v"},
+)
+
+
+def test_the_form_of_version_1() -> None:
+    """Who adds or changes a field fails here, and has to ask: would an instance of the version
+    before misread it? Then VERSION grows."""
+    number = {"v": 1, "model": "m", "max_tokens": 10, "temperature": 0.5}
+    assert request_to_plain(SMALL) == {**number, "prompt": "Hi."}
+    assert request_to_plain(LARGE) == {
+        **number,
+        "messages": [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}],
+        "system": "S",
+        "metadata": {"k": "v"},
+    }
+    assert list(TaskRequest.__dataclass_fields__) == [
+        "model",
+        "max_tokens",
+        "temperature",
+        "prompt",
+        "messages",
+        "system",
+        "metadata",
+    ]
+
+
+@pytest.mark.parametrize("request_", [SMALL, LARGE])
+def test_a_request_is_read_back(request_: TaskRequest) -> None:
+    assert request_from_plain(request_to_plain(request_)) == request_
+
+
+def test_the_next_version_is_refused_as_such() -> None:
+    with pytest.raises(UnknownVersion, match="the request has version 2, this instance reads 1"):
+        request_from_plain({"v": 2, "prompt": ["Hi."]})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"v": None}, {"v": "1"}, {"model": 7}, {"max_tokens": 0}, {"messages": [{"role": "x"}]}],
+)
+def test_what_is_no_request_is_no_next_version(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r".") as refused:
+        request_from_plain({**request_to_plain(SMALL), **changes})
+    assert not isinstance(refused.value, UnknownVersion)
