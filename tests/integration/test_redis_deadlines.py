@@ -30,7 +30,7 @@ async def test_commands_that_wait_for_a_stuck_one_end_in_time(way: str) -> None:
                 with proxy.silent():
                     calls = [_timed(connection.call("GET", str(number))) for number in range(40)]
                     calls += [
-                        _timed(connection.call_along("GET", "x" * 50 + str(number)))
+                        _timed(connection.call_batched("GET", "x" * 50 + str(number)))
                         for number in range(2_000 if way == "server" else 40)
                     ]
                     assert max(await asyncio.gather(*calls)) < TIMEOUT + SLACK
@@ -46,7 +46,7 @@ async def test_a_command_of_a_cluster_waits_for_its_turn_in_time(redis_cluster: 
     )
     stuck = asyncio.create_task(connection.call("BLPOP", "nothing", 3))
     await asyncio.sleep(0)
-    assert await _timed(connection.call_along("GET", "x")) < TIMEOUT + SLACK
+    assert await _timed(connection.call_batched("GET", "x")) < TIMEOUT + SLACK
     stuck.cancel()
     await asyncio.gather(stuck, return_exceptions=True)
     assert await connection.call("GET", "x") is None

@@ -16,7 +16,7 @@ from adapters.redis import (
     parse_address,
 )
 from adapters.redis import rest as rest_module
-from adapters.redis.connection import UnknownScript
+from adapters.redis.errors import UnknownScript
 from adapters.redis.layout import keys_of
 from application.errors import LeaseLost, StoreUnavailable
 from application.ports import Gap, Subscription
@@ -223,9 +223,9 @@ async def test_a_node_that_dies_and_comes_back() -> None:
 async def test_each_of_many_commands_at_once_has_its_own_answer(redis_url: str) -> None:
     connection = to_redis(redis_url)
     answers = await asyncio.gather(
-        *(connection.call_along("ECHO", str(number)) for number in range(500)),
-        connection.call_along("GET"),
-        connection.call_along("EVALSHA", "0" * 40, 0),
+        *(connection.call_batched("ECHO", str(number)) for number in range(500)),
+        connection.call_batched("GET"),
+        connection.call_batched("EVALSHA", "0" * 40, 0),
         return_exceptions=True,
     )
     assert answers[:500] == [str(number).encode() for number in range(500)]
@@ -238,17 +238,17 @@ async def test_an_answer_that_comes_too_late_is_nobodys(own_redis: LocalRedis) -
     connection = connect(
         parse_address(own_redis.url), connections=3, connect_timeout=1.0, timeout=0.5
     )
-    assert await connection.call_along("ECHO", "warm") == b"warm"
+    assert await connection.call_batched("ECHO", "warm") == b"warm"
     with own_redis.frozen():
         late = await asyncio.gather(
-            *(connection.call_along("ECHO", f"late {number}") for number in range(20)),
+            *(connection.call_batched("ECHO", f"late {number}") for number in range(20)),
             connection.call("ECHO", "late"),
             return_exceptions=True,
         )
     assert {type(each) for each in late} == {StoreUnavailable}
     for number in range(20):
         word = str(number).encode()
-        calls = (connection.call("ECHO", word), connection.call_along("ECHO", word))
+        calls = (connection.call("ECHO", word), connection.call_batched("ECHO", word))
         assert list(await asyncio.gather(*calls)) == [word, word]
     await connection.aclose()
 
@@ -292,7 +292,7 @@ async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
 async def test_a_stream_that_falls_silent_is_opened_anew(
     rest_front: RestFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest_module, "SILENCE", 0.2)
+    monkeypatch.setattr(rest_module, "PROBE_INTERVAL", 0.2)
     async with _bench(_over_rest(rest_front)) as bench:
         attempt = await begun(bench.tasks)
         async with bench.feed.subscribe(attempt.task.id) as live:

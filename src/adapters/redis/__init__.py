@@ -1,12 +1,13 @@
 """The store on Redis: state that any instance can serve, and that survives each of them."""
 
-from adapters.redis.address import Address, MalformedUrl, parse_address
+from adapters.redis.address import Address, parse_address
 from adapters.redis.allowances import RedisAllowances
 from adapters.redis.connection import Connection
+from adapters.redis.connector import connect
+from adapters.redis.errors import MalformedUrl
 from adapters.redis.event_feed import RedisEventFeed
 from adapters.redis.idempotency import RedisIdempotencyKeys
 from adapters.redis.rest import RestConnection
-from adapters.redis.server import connect
 from adapters.redis.task_log import RedisTaskLog
 
 __all__ = [

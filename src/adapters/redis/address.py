@@ -15,11 +15,9 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from redis.asyncio.connection import SSLConnection, parse_url
 
+from adapters.redis.errors import MalformedUrl
+
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
-
-
-class MalformedUrl(ValueError):
-    """Raised for a URL that names no Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,8 @@ class Address:
 
 
 def parse_address(url: str) -> Address:
-    """Raises MalformedUrl, which does not repeat the URL: it may hold a password."""
+    """Return what a URL names. Raises MalformedUrl, which does not repeat the URL: it may hold a
+    password."""
     try:
         return _parse(urlsplit(url))
     except MalformedUrl:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from adapters.redis.connection import Connection, Script
+from adapters.redis.connection import Connection
 from adapters.redis.layout import allowance_key
+from adapters.redis.script import Script
 from application.ports import Spent
 
 

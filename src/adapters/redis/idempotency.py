@@ -1,7 +1,8 @@
 """IdempotencyKeys on Redis: one string per key, each step one script."""
 
-from adapters.redis.connection import Connection, Script
+from adapters.redis.connection import Connection
 from adapters.redis.layout import idempotency_key
+from adapters.redis.script import Script
 from application.ports import IDEMPOTENCY_TTL, Binding
 
 

@@ -19,20 +19,21 @@ from httpx_sse import SSEError, aconnect_sse
 from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
-from adapters.redis.connection import Confirmed, Listener, Published, UnknownScript, Word, fault
+from adapters.redis.connection import Confirmed, Connection, Listener, Published, Word
+from adapters.redis.errors import UnknownScript, error_response
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-SILENCE = 5.0
+PROBE_INTERVAL = 5.0
 """Seconds without a message on a stream after which one is published to see whether it arrives. A
 stream that died without a word is noticed after three times as many."""
 PROBE = b""
 
 
-class RestConnection:
+class RestConnection(Connection):
     publish = "PUBLISH"
 
     def __init__(self, url: str, token: str, *, connections: int, timeout: float) -> None:
@@ -56,7 +57,7 @@ class RestConnection:
         except UpstashError as error:
             if str(error).startswith("NOSCRIPT"):
                 raise UnknownScript from error
-            raise fault(str(error)) from error
+            raise error_response(str(error)) from error
         except TimeoutError as error:
             raise StoreUnavailable("Redis's REST API does not answer in time") from error
         except httpx.HTTPError as error:
@@ -65,7 +66,7 @@ class RestConnection:
             # No JSON, or another: something else stands at this address, or in between.
             raise StoreUnavailable("What answers is not Redis's REST API") from error
 
-    call_along = call
+    call_batched = call
 
     async def listen(self) -> Listener:
         return RestListener(self, self._streams)
@@ -86,10 +87,10 @@ def _as_bytes(answer: Any) -> Any:
 class _Stream:
     def __init__(self, reading: asyncio.Task[None]) -> None:
         self.reading = reading
-        self.heard_at = asyncio.get_running_loop().time()
+        self.received_at = asyncio.get_running_loop().time()
 
 
-class RestListener:
+class RestListener(Listener):
     """A stream that breaks is opened again by itself, the others go on: its channel is confirmed
     anew, which tells of the hole."""
 
@@ -97,8 +98,8 @@ class RestListener:
         self._connection = connection
         self._http = http
         self._streams: dict[str, _Stream] = {}
-        self._heard: asyncio.Queue[Confirmed | Published] = asyncio.Queue()
-        self._watch = asyncio.create_task(self._watch_silence())
+        self._received: asyncio.Queue[Confirmed | Published] = asyncio.Queue()
+        self._probing = asyncio.create_task(self._probe())
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         for channel in channels:
@@ -112,10 +113,10 @@ class RestListener:
 
     async def messages(self) -> AsyncIterator[Confirmed | Published]:
         while True:
-            yield await self._heard.get()
+            yield await self._received.get()
 
     async def aclose(self) -> None:
-        await end_tasks([self._watch, *(stream.reading for stream in self._streams.values())])
+        await end_tasks([self._probing, *(stream.reading for stream in self._streams.values())])
 
     def _open(self, channel: str) -> None:
         self._streams[channel] = _Stream(
@@ -132,31 +133,31 @@ class RestListener:
                     source.response.raise_for_status()
                     async for event in source.aiter_sse():
                         pause = FIRST_PAUSE
-                        self._take(channel, event.data)
+                        self._receive(channel, event.data)
             except (httpx.HTTPError, SSEError) as error:
                 log.warning("stream of the store broke", error=type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
-    def _take(self, channel: str, data: str) -> None:
+    def _receive(self, channel: str, data: str) -> None:
         kind, _, rest = data.partition(",")
         _, _, text = rest.partition(",")
-        self._streams[channel].heard_at = asyncio.get_running_loop().time()
+        self._streams[channel].received_at = asyncio.get_running_loop().time()
         if kind == "subscribe":
-            self._heard.put_nowait(Confirmed(channel))
+            self._received.put_nowait(Confirmed(channel))
         elif kind == "message" and text.encode() != PROBE:
-            self._heard.put_nowait(Published(channel, text.encode()))
+            self._received.put_nowait(Published(channel, text.encode()))
 
-    async def _watch_silence(self) -> None:
+    async def _probe(self) -> None:
         while True:
-            await asyncio.sleep(SILENCE)
+            await asyncio.sleep(PROBE_INTERVAL)
             now = asyncio.get_running_loop().time()
             for channel, stream in list(self._streams.items()):
-                if now - stream.heard_at > 3 * SILENCE:
+                if now - stream.received_at > 3 * PROBE_INTERVAL:
                     log.warning("stream of the store fell silent")
                     await end_tasks([stream.reading])
                     if channel in self._streams:
                         self._open(channel)
-                elif now - stream.heard_at > SILENCE:
+                elif now - stream.received_at > PROBE_INTERVAL:
                     with contextlib.suppress(StoreUnavailable):
                         await self._connection.call("PUBLISH", channel, PROBE)

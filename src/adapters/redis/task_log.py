@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.redis.connection import Connection, Script, Word
+from adapters.redis.connection import Connection, Word
 from adapters.redis.layout import (
     CHECK_KEY,
     decode_page,
@@ -21,6 +21,7 @@ from adapters.redis.layout import (
     encode_task,
     keys_of,
 )
+from adapters.redis.script import Script
 from application.errors import LeaseLost, UnknownTask
 from application.ports import PAGE_SIZE, PATIENCE, Busy, Page, Settled
 from domain.events import Event, TaskStatus, text_of

@@ -1,0 +1,36 @@
+"""What this adapter raises beside the application's errors, and how it tells of a server's errors.
+
+ValueError
+└── MalformedUrl             a setting names no Redis
+Exception
+└── UnknownScript            the server has to be sent the whole script
+"""
+
+from application.errors import StoreUnavailable
+
+
+class MalformedUrl(ValueError):
+    """Raised for a URL that names no Redis."""
+
+
+class UnknownScript(Exception):
+    """Raised when a script was called by its hash and the server does not know it."""
+
+
+_MEANINGS = {
+    "NOAUTH": "Redis wants a password",
+    "WRONGPASS": "Redis refuses the user name or password",
+    "Unauthorized": "Redis's REST API refuses the token",
+    "NOPERM": "Redis does not permit this user what the service needs",
+    "READONLY": "Redis is a read-only replica",
+    "OOM": "Redis has reached its maxmemory",
+    "LOADING": "Redis is still loading its data",
+    "MISCONF": "Redis cannot write to its disk",
+    "CLUSTERDOWN": "The Redis cluster is down",
+}
+
+
+def error_response(text: str) -> StoreUnavailable:
+    """Return the error that tells of a server's error response, which begins with its code."""
+    meaning = _MEANINGS.get(text.partition(" ")[0], "Redis answered with an error")
+    return StoreUnavailable(meaning, text[:200])  # Redis gives advice at length

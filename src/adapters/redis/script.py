@@ -1,0 +1,28 @@
+"""The scripts in scripts/*.lua, each one atomic step."""
+
+import hashlib
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Any
+
+from adapters.redis.connection import Connection, Word
+from adapters.redis.errors import UnknownScript
+
+
+class Script:
+    """A script, called by its hash, and sent whole where the server does not know it."""
+
+    def __init__(self, connection: Connection, name: str, *, long: bool = False) -> None:
+        """`long`: whether its response may be."""
+        folder = files("adapters.redis").joinpath("scripts")
+        parts = [folder.joinpath(f"{each}.lua").read_text() for each in ("shared", name)]
+        self._source = "\n".join([f"local publish = '{connection.publish}'", *parts])
+        self._hash = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
+        self._call = connection.call if long else connection.call_batched
+
+    async def __call__(self, keys: list[str], args: Iterable[Word] = ()) -> Any:
+        words = (len(keys), *keys, *args)
+        try:
+            return await self._call("EVALSHA", self._hash, *words)
+        except UnknownScript:
+            return await self._call("EVAL", self._source, *words)
