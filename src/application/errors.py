@@ -5,6 +5,9 @@ ApplicationError
 ├── LeaseLost                this attempt may not write any more
 ├── FeedClosed               this process stops delivering events
 ├── StoreUnavailable         the store cannot do its work now
+├── Unreadable               another version of this service wrote it
+│   ├── UnreadableTask       a record
+│   └── UnreadableEvent      an event of a log
 ├── QueueError
 │   ├── QueueUnavailable     the queue cannot be reached: publishing again is safe
 │   └── QueueRefused         the queue does not accept the message as it is
@@ -44,6 +47,23 @@ class StoreUnavailable(ApplicationError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class Unreadable(ApplicationError):
+    """The base of what is raised for something that another version of this service wrote, as
+    happens during an upgrade: an instance of that version can read it."""
+
+
+class UnreadableTask(Unreadable):
+    """Raised when the record of this one task cannot be read by this instance."""
+
+    def __init__(self, task_id: str, detail: str) -> None:
+        super().__init__(f"{task_id}: {detail}")
+
+
+class UnreadableEvent(Unreadable):
+    """Raised when an event of a log, or a batch that was published, cannot be read by this
+    instance. Its reader goes on elsewhere, as if this process stopped."""
 
 
 class QueueError(ApplicationError):

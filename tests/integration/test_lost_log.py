@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from adapters.redis import RedisEventFeed, RedisTaskLog
-from adapters.redis.layout import keys_of
+from adapters.redis.keys import keys_of
 from adapters.redis.server import ServerConnection
 from application.errors import LeaseLost
 from application.follow_task import FollowTask

@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 
 from adapters.redis import RedisEventFeed, RedisIdempotencyKeys, RedisTaskLog
-from adapters.redis.layout import keys_of
+from adapters.redis.keys import keys_of
 from adapters.redis.server import ServerConnection
 from application.errors import StoreUnavailable
 from application.ports import Gap

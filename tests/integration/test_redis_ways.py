@@ -17,7 +17,7 @@ from adapters.redis import (
 )
 from adapters.redis import rest as rest_module
 from adapters.redis.errors import UnknownScript
-from adapters.redis.layout import keys_of
+from adapters.redis.keys import keys_of
 from application.errors import LeaseLost, StoreUnavailable
 from application.ports import Gap, Subscription
 from domain.events import ContentAdded, Event, EventId, fold

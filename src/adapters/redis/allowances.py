@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from adapters.redis.connection import Connection
-from adapters.redis.layout import allowance_key
+from adapters.redis.keys import allowance_key
 from adapters.redis.script import Script
-from application.ports import Spent
+from application.ports import Allowances, Spent
 
 
-class RedisAllowances:
+class RedisAllowances(Allowances):
     def __init__(self, connection: Connection) -> None:
         self._call = connection.call
         self._spend = Script(connection, "spend")

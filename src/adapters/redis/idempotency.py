@@ -1,12 +1,12 @@
 """IdempotencyKeys on Redis: one string per key, each step one script."""
 
 from adapters.redis.connection import Connection
-from adapters.redis.layout import idempotency_key
+from adapters.redis.keys import idempotency_key
 from adapters.redis.script import Script
-from application.ports import IDEMPOTENCY_TTL, Binding
+from application.ports import IDEMPOTENCY_TTL, Binding, IdempotencyKeys
 
 
-class RedisIdempotencyKeys:
+class RedisIdempotencyKeys(IdempotencyKeys):
     def __init__(self, connection: Connection) -> None:
         self._bind = Script(connection, "bind")
         self._unbind = Script(connection, "unbind")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
+from adapters.redis.codec import VERSION
 from adapters.redis.connection import Connection, Word
 from adapters.redis.errors import UnknownScript
 
@@ -16,7 +17,8 @@ class Script:
         """`long`: whether its response may be."""
         folder = files("adapters.redis").joinpath("scripts")
         parts = [folder.joinpath(f"{each}.lua").read_text() for each in ("shared", name)]
-        self._source = "\n".join([f"local publish = '{connection.publish}'", *parts])
+        constants = f"local PUBLISH, VERSION = '{connection.publish}', '{VERSION}'"
+        self._source = "\n".join([constants, *parts])
         self._hash = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
         self._call = connection.call if long else connection.call_batched
 

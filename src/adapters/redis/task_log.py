@@ -12,25 +12,19 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
+from adapters.redis.codec import decode_page, decode_task, encode_event, encode_task
 from adapters.redis.connection import Connection, Word
-from adapters.redis.layout import (
-    CHECK_KEY,
-    decode_page,
-    decode_task,
-    encode_event,
-    encode_task,
-    keys_of,
-)
+from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.script import Script
 from application.errors import LeaseLost, UnknownTask
-from application.ports import PAGE_SIZE, PATIENCE, Busy, Page, Settled
+from application.ports import PAGE_SIZE, PATIENCE, Busy, Page, Settled, TaskLog
 from domain.events import Event, TaskStatus, text_of
 from domain.task import Attempt, Change, Failure, Task
 
 TEXT_PAGE = 5_000
 
 
-class RedisTaskLog:
+class RedisTaskLog(TaskLog):
     def __init__(self, connection: Connection, ttl: float, patience: float = PATIENCE) -> None:
         """Logs live for `ttl` seconds after their last change; after `patience` seconds without a
         sign of life a task counts as forgotten by the queue."""
@@ -50,22 +44,23 @@ class RedisTaskLog:
         values: list[Word] = [encode_task(task), task.status.value, task.attempt, _new_epoch()]
         events = map(encode_event, submitted.events)
         written = await self._create(
-            [keys.record, keys.log, keys.awaited],
+            [keys.record, keys.log, keys.heartbeat],
             [*values, self._ttl, self._patience, keys.channel, *events],
         )
         return task if written else await self.get(task.id)
 
     async def note_message(self, task_id: str, message_id: str) -> None:
         keys = keys_of(task_id)
-        if not await self._note([keys.record, keys.awaited], [message_id, self._patience]):
+        if not await self._note([keys.record, keys.heartbeat], [message_id, self._patience]):
             raise UnknownTask(task_id)
 
     async def get(self, task_id: str) -> Task:
-        task, message = await self._call("HMGET", keys_of(task_id).record, "task", "message")
+        version, task, message = await self._call(
+            "HMGET", keys_of(task_id).record, "v", "task", "message"
+        )
         if task is None:
             raise UnknownTask(task_id)
-        record = decode_task(task)
-        return record if message is None else replace(record, message_id=message.decode())
+        return decode_task(task_id, version, task, message)
 
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
         while True:
@@ -93,7 +88,7 @@ class RedisTaskLog:
         keys = keys_of(attempt.task.id)
         times = (_milliseconds(lease), self._ttl, self._patience)
         values = [attempt.number, *times, attempt.logged]
-        if not await self._renew([keys.record, keys.log, keys.lease, keys.awaited], values):
+        if not await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values):
             raise LeaseLost
 
     async def settle(self, attempt: Attempt, change: Change) -> None:
@@ -105,14 +100,15 @@ class RedisTaskLog:
     async def cancel(self, task_id: str, now: int) -> Task:
         while True:
             task = await self.get(task_id)
-            task.cancel(now, "")  # refused before anything is touched
+            task.cancel(now, "")  # refused before anything is touched, as is an unreadable log
+            events = await self._events(task_id, [])
             revoked = await self._revoke(
                 [keys_of(task_id).record], [task.status.value, task.attempt]
             )
             # The text stands still from here on. Should this process die now, the attempt's lease
             # lapses like that of any other that was lost.
             if revoked:
-                events = await self._events(task_id)
+                events = await self._events(task_id, events)
                 change = task.cancel(now, text_of(events))
                 if await self._write(task, change, writer=0, logged=len(events)):
                     return change.task
@@ -132,7 +128,7 @@ class RedisTaskLog:
             return task
         change = task.fail(now, failure)
         # Once: a record that another changed meanwhile is not forgotten.
-        forgotten = await self._write(task, change, [keys.lease, keys.awaited])
+        forgotten = await self._write(task, change, [keys.lease, keys.heartbeat])
         return change.task if forgotten else await self.get(task_id)
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
@@ -140,15 +136,16 @@ class RedisTaskLog:
         page = await self._read([keys.record, keys.log], [after, after + limit - 1, PAGE_SIZE])
         if page is None:
             raise UnknownTask(task_id)
-        epochs, length, events = page
-        return decode_page(epochs, after, length, events)
+        version, epochs, length, events = page
+        return decode_page(version, epochs, after, length, events)
 
     async def check(self) -> None:
         # A write, since a replica and a server whose memory is full answer everything else.
         await self._call("SET", CHECK_KEY, "", "EX", 10)
 
-    async def _events(self, task_id: str) -> list[Event]:
-        events: list[Event] = []
+    async def _events(self, task_id: str, known: list[Event]) -> list[Event]:
+        """Return all events of a log, of which the first ones are known."""
+        events = [*known]
         while True:
             page = await self.read(task_id, len(events), TEXT_PAGE)
             events.extend(page.events)
@@ -194,7 +191,7 @@ class RedisTaskLog:
             _new_epoch(),
         ]
         written: int = await self._commit(
-            [keys.record, keys.log, keys.lease, keys.awaited, *gone],
+            [keys.record, keys.log, keys.lease, keys.heartbeat, *gone],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
         return written

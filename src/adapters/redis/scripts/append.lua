@@ -1,23 +1,28 @@
--- Add events of a live attempt and hold its lease.
+-- Add events of a live attempt, and renew its lease.
 -- KEYS: record, log, lease.
--- ARGV: attempt, events that the log holds, lease in ms, ttl in ms, channel, event...
--- Answers the length of the log, or 0 if the attempt may no longer write.
-local record = redis.call('HMGET', KEYS[1], 'writer', 'epoch')
-if record[1] ~= ARGV[1] then
+-- ARGV: attempt, events that the log held when the attempt last wrote, lease in ms, ttl in ms,
+--   channel, event...
+-- Returns the length of the log, or 0 if the attempt may no longer write.
+local record, log, lease = KEYS[1], KEYS[2], KEYS[3]
+local attempt, logged, lease_ms, ttl_ms, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local first_event = 6
+
+local found = redis.call('HMGET', record, 'writer', 'epoch')
+local writer, epoch = found[1], found[2]
+if writer ~= attempt then
   return 0
 end
-local before, length = tonumber(ARGV[2]), redis.call('LLEN', KEYS[2])
-if length < before then
-  return forsake()
+local length = redis.call('LLEN', log)
+if length < logged then
+  return end_attempt(record, lease)
 end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[3])
-if length == before then
-  for number = 6, #ARGV do
-    length = redis.call('RPUSH', KEYS[2], ARGV[number])
+redis.call('SET', lease, attempt, 'PX', lease_ms)
+if length == logged then
+  for index = first_event, #ARGV do
+    length = redis.call('RPUSH', log, ARGV[index])
   end
-  redis.call(publish, ARGV[5],
-    record[2] .. ' ' .. record[2] .. ' ' .. (before + 1) .. ' [' .. table.concat(ARGV, ',', 6) .. ']')
-end -- else they were added already, and only the answer was lost: nobody but the writer adds
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+  publish_events(channel, epoch, epoch, logged + 1, first_event)
+end -- else they were added already, and only the response was lost: nothing but the writer adds
+redis.call('PEXPIRE', record, ttl_ms)
+redis.call('PEXPIRE', log, ttl_ms)
 return length

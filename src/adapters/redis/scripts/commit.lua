@@ -1,45 +1,52 @@
 -- Write a transition that was decided on a record as it was read, if it still is so.
--- KEYS: record, log, lease, awaited, key that must be gone...
+-- KEYS: record, log, lease, heartbeat, key that must be gone...
 -- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
---   hold at least, task, status, attempt, writer, lease in ms (0 for none), ttl in ms, patience in
---   ms (0 once the task has ended), channel, epoch, event...
--- Answers the length of the log, or 0 if the record is another by now, or held.
-local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'writer', 'epochs')
-if record[1] ~= ARGV[1] or record[2] ~= ARGV[2] or (ARGV[3] ~= '' and record[3] ~= ARGV[3]) then
+--   hold at least, task, status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan
+--   timeout in ms (0 once the task has ended), channel, epoch, event...
+-- Returns the length of the log, or 0 if the record is another by now, or held.
+local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local first_gone = 5
+local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local task, status, attempt, writer = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local first_event = 14
+
+local found = redis.call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
+if found[1] ~= expected_status or found[2] ~= expected_attempt
+  or (expected_writer ~= '' and found[3] ~= expected_writer) then
   return 0
 end
-local before = redis.call('LLEN', KEYS[2])
-if before < tonumber(ARGV[4]) then
-  return forsake()
+local before = redis.call('LLEN', log)
+if before < logged then
+  return end_attempt(record, lease)
 end
-for number = 5, #KEYS do
-  if redis.call('EXISTS', KEYS[number]) == 1 then
+for index = first_gone, #KEYS do
+  if redis.call('EXISTS', KEYS[index]) == 1 then
     return 0
   end
 end
 -- Epochs of which the log holds nothing any more are left out: its list may have been evicted.
-local epochs, last = {}, '-'
-for first, epoch in string.gmatch(record[4], '(%d+)-(%w+)') do
+local epochs, last_epoch = {}, '-'
+for first, each in string.gmatch(found[4], '(%d+)-(%w+)') do
   if tonumber(first) <= before then
-    epochs[#epochs + 1], last = first .. '-' .. epoch, epoch
+    epochs[#epochs + 1], last_epoch = first .. '-' .. each, each
   end
 end
-epochs[#epochs + 1] = (before + 1) .. '-' .. ARGV[13]
-redis.call('HSET', KEYS[1], 'task', ARGV[5], 'status', ARGV[6], 'attempt', ARGV[7],
-  'writer', ARGV[8], 'epoch', ARGV[13], 'epochs', table.concat(epochs, ' '))
-if ARGV[9] == '0' then
-  redis.call('DEL', KEYS[3])
+epochs[#epochs + 1] = (before + 1) .. '-' .. epoch
+redis.call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
+  'writer', writer, 'epoch', epoch, 'epochs', table.concat(epochs, ' '))
+if lease_ms == '0' then
+  redis.call('DEL', lease)
 else
-  redis.call('SET', KEYS[3], ARGV[7], 'PX', ARGV[9])
+  redis.call('SET', lease, attempt, 'PX', lease_ms)
 end
-if ARGV[11] == '0' then
-  redis.call('DEL', KEYS[4])
+if orphan_ms == '0' then
+  redis.call('DEL', heartbeat)
 else
-  redis.call('SET', KEYS[4], '', 'PX', ARGV[11])
+  redis.call('SET', heartbeat, '', 'PX', orphan_ms)
 end
-local length = redis.call('RPUSH', KEYS[2], unpack(ARGV, 14))
-redis.call('PEXPIRE', KEYS[1], ARGV[10])
-redis.call('PEXPIRE', KEYS[2], ARGV[10])
-redis.call(publish, ARGV[12],
-  last .. ' ' .. ARGV[13] .. ' ' .. (before + 1) .. ' [' .. table.concat(ARGV, ',', 14) .. ']')
+local length = redis.call('RPUSH', log, unpack(ARGV, first_event))
+redis.call('PEXPIRE', record, ttl_ms)
+redis.call('PEXPIRE', log, ttl_ms)
+publish_events(channel, last_epoch, epoch, before + 1, first_event)
 return length

@@ -1,16 +1,21 @@
 -- Write a new task, unless there is one of this id.
--- KEYS: record, log, awaited.
--- ARGV: task, status, attempt, epoch, ttl in ms, patience in ms, channel, event...
--- Answers 1 if written, 0 if there was one.
-if redis.call('EXISTS', KEYS[1]) == 1 then
+-- KEYS: record, log, heartbeat.
+-- ARGV: task, status, attempt, epoch, ttl in ms, orphan timeout in ms, channel, event...
+-- Returns 1 if written, 0 if there was one.
+local record, log, heartbeat = KEYS[1], KEYS[2], KEYS[3]
+local task, status, attempt, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local ttl_ms, orphan_ms, channel = ARGV[5], ARGV[6], ARGV[7]
+local first_event = 8
+
+if redis.call('EXISTS', record) == 1 then
   return 0
 end
-redis.call('HSET', KEYS[1], 'task', ARGV[1], 'status', ARGV[2], 'attempt', ARGV[3],
-  'writer', 0, 'epoch', ARGV[4], 'epochs', '1-' .. ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-redis.call('DEL', KEYS[2])
-redis.call('RPUSH', KEYS[2], unpack(ARGV, 8))
-redis.call('PEXPIRE', KEYS[2], ARGV[5])
-redis.call('SET', KEYS[3], '', 'PX', ARGV[6])
-redis.call(publish, ARGV[7], '- ' .. ARGV[4] .. ' 1 [' .. table.concat(ARGV, ',', 8) .. ']')
+redis.call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
+  'writer', 0, 'epoch', epoch, 'epochs', '1-' .. epoch)
+redis.call('PEXPIRE', record, ttl_ms)
+redis.call('DEL', log)
+redis.call('RPUSH', log, unpack(ARGV, first_event))
+redis.call('PEXPIRE', log, ttl_ms)
+redis.call('SET', heartbeat, '', 'PX', orphan_ms)
+publish_events(channel, '-', epoch, 1, first_event)
 return 1

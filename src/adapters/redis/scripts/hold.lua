@@ -1,15 +1,19 @@
--- Take places of an account, or hold them longer, unless all are taken.
--- KEYS: the places, by when they end.  ARGV: limit (-1: none), ms to hold them, holder...
--- Answers 1, or 0 if there was no place.
-local begun = now()
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', begun)
-local limit = tonumber(ARGV[1])
-if limit >= 0 and not redis.call('ZSCORE', KEYS[1], ARGV[3])
-  and redis.call('ZCARD', KEYS[1]) >= limit then
+-- Take slots of an account, or hold them longer, unless all are taken.
+-- KEYS: the slots, scored by when they end.
+-- ARGV: limit (-1: none), ms to hold them, holder...
+-- Returns 1, or 0 if there was no slot.
+local slots = KEYS[1]
+local limit, hold_ms = tonumber(ARGV[1]), ARGV[2]
+local first_holder = 3
+
+local time = now()
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', time)
+if limit >= 0 and not redis.call('ZSCORE', slots, ARGV[first_holder])
+  and redis.call('ZCARD', slots) >= limit then
   return 0
 end
-for number = 3, #ARGV do
-  redis.call('ZADD', KEYS[1], begun + ARGV[2], ARGV[number])
+for index = first_holder, #ARGV do
+  redis.call('ZADD', slots, time + hold_ms, ARGV[index])
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', slots, hold_ms)
 return 1

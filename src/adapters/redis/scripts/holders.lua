@@ -1,10 +1,14 @@
--- Who holds the places of an account, the first to end first.
--- KEYS: the places, by when they end.  ARGV: how many of them at most.
--- Answers pairs of a holder and the ms that it has left.
-local asked = now()
-local found = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')
+-- Read which holders have the slots of an account, the first to end first.
+-- KEYS: the slots, scored by when they end.
+-- ARGV: how many of them at most.
+-- Returns pairs of a holder and the ms that it has left.
+local slots = KEYS[1]
+local limit = ARGV[1]
+
+local time = now()
+local found = redis.call('ZRANGE', slots, 0, limit - 1, 'WITHSCORES')
 local held = {}
 for index = 1, #found, 2 do
-  held[#held + 1] = {found[index], tonumber(found[index + 1]) - asked}
+  held[#held + 1] = {found[index], tonumber(found[index + 1]) - time}
 end
 return held

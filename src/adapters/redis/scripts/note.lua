@@ -1,9 +1,13 @@
--- Note under which id the queue holds a task, from now on for as long as it may bring it.
--- KEYS: record, awaited.  ARGV: message id, patience in ms.
--- Answers 1 if there is a task of this id, else 0.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+-- Note under which id the queue holds a task, which from now on may be delivered for a while.
+-- KEYS: record, heartbeat.
+-- ARGV: message id, orphan timeout in ms.
+-- Returns 1, or 0 if there is no task of this id.
+local record, heartbeat = KEYS[1], KEYS[2]
+local message_id, orphan_ms = ARGV[1], ARGV[2]
+
+if redis.call('EXISTS', record) == 0 then
   return 0
 end
-redis.call('HSET', KEYS[1], 'message', ARGV[1])
-redis.call('SET', KEYS[2], '', 'PX', ARGV[2])
+redis.call('HSET', record, 'message', message_id)
+redis.call('SET', heartbeat, '', 'PX', orphan_ms)
 return 1

@@ -1,10 +1,16 @@
--- Hold places longer, of an account, that are still held.
--- KEYS: the places, by when they end.  ARGV: ms to hold them, holder...
-local ending, places = now() + ARGV[1], {}
-for number = 2, #ARGV do
-  places[#places + 1] = ending
-  places[#places + 1] = ARGV[number]
+-- Hold those of these slots of an account longer that are still held.
+-- KEYS: the slots, scored by when they end.
+-- ARGV: ms to hold them, holder...
+-- Returns 1.
+local slots = KEYS[1]
+local hold_ms = ARGV[1]
+local first_holder = 2
+
+local ending, scored = now() + hold_ms, {}
+for index = first_holder, #ARGV do
+  scored[#scored + 1] = ending
+  scored[#scored + 1] = ARGV[index]
 end
-redis.call('ZADD', KEYS[1], 'XX', unpack(places))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('ZADD', slots, 'XX', unpack(scored))
+redis.call('PEXPIRE', slots, hold_ms)
 return 1

@@ -1,15 +1,19 @@
--- Hold the lease of a live attempt.
--- KEYS: record, log, lease, awaited.
--- ARGV: attempt, lease in ms, ttl in ms, patience in ms, events that the log must hold at least.
--- Answers 1, or 0 if the attempt may no longer write.
-if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] then
+-- Renew the lease of a live attempt.
+-- KEYS: record, log, lease, heartbeat.
+-- ARGV: attempt, lease in ms, ttl in ms, orphan timeout in ms, events that the log must hold at
+--   least.
+-- Returns 1, or 0 if the attempt may no longer write.
+local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local attempt, lease_ms, ttl_ms, orphan_ms, logged = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+
+if redis.call('HGET', record, 'writer') ~= attempt then
   return 0
 end
-if redis.call('LLEN', KEYS[2]) < tonumber(ARGV[5]) then
-  return forsake()
+if redis.call('LLEN', log) < logged then
+  return end_attempt(record, lease)
 end
-redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
-redis.call('SET', KEYS[4], '', 'PX', ARGV[4])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('SET', lease, attempt, 'PX', lease_ms)
+redis.call('SET', heartbeat, '', 'PX', orphan_ms)
+redis.call('PEXPIRE', record, ttl_ms)
+redis.call('PEXPIRE', log, ttl_ms)
 return 1

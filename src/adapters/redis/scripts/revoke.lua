@@ -1,9 +1,13 @@
--- Take the right to write from whoever has it, so that the text of a task stands still.
--- KEYS: record.  ARGV: expected status, expected attempt.
--- Answers 1, or 0 if the record is another by now.
-local record = redis.call('HMGET', KEYS[1], 'status', 'attempt')
-if record[1] ~= ARGV[1] or record[2] ~= ARGV[2] then
+-- Take away the right to write to a task, so that its text stands still.
+-- KEYS: record.
+-- ARGV: expected status, expected attempt.
+-- Returns 1, or 0 if the record is another by now.
+local record = KEYS[1]
+local expected_status, expected_attempt = ARGV[1], ARGV[2]
+
+local found = redis.call('HMGET', record, 'status', 'attempt')
+if found[1] ~= expected_status or found[2] ~= expected_attempt then
   return 0
 end
-redis.call('HSET', KEYS[1], 'writer', 0)
+redis.call('HSET', record, 'writer', 0)
 return 1

@@ -1,12 +1,24 @@
--- Stands before each of the other scripts; `publish` stands before this.
+-- Stands before each of the other scripts. Before it stand two constants: PUBLISH, the command that
+-- publishes, and VERSION, that of what is written (codec.py).
+
+-- Returns the time in ms.
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
--- The store lost the end of this log (a failover), or all of it (an eviction): who wrote it has lost it, and the next
--- attempt may begin at once.
-local function forsake()
-  redis.call('HSET', KEYS[1], 'writer', 0)
-  redis.call('DEL', KEYS[3])
+
+-- Publish the events that one step added: those in ARGV from this index on.
+-- `before` is the epoch of the event before them ('-': none), `first` the number of the first.
+local function publish_events(channel, before, epoch, first, index)
+  redis.call(PUBLISH, channel, VERSION .. ' ' .. before .. ' ' .. epoch .. ' ' .. first
+    .. ' [' .. table.concat(ARGV, ',', index) .. ']')
+end
+
+-- The store lost the end of a log (a failover), or all of it (an eviction): the attempt that wrote it
+-- may not go on, and the next one may begin at once.
+-- Returns 0.
+local function end_attempt(record, lease)
+  redis.call('HSET', record, 'writer', 0)
+  redis.call('DEL', lease)
   return 0
 end

@@ -1,13 +1,17 @@
--- Add to what an account used in its window, unless that would be more than it may.
--- KEYS: the tally.  ARGV: amount, limit (-1: none), window in ms.
--- Answers 1 if it was granted, what is used, and ms left of the window.
-local used, amount, limit = tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(ARGV[1]), tonumber(ARGV[2])
+-- Add to what an account used in its window, unless that would be more than its limit.
+-- KEYS: the tally.
+-- ARGV: amount, limit (-1: none), window in ms.
+-- Returns 1 if it was granted, else 0; what is used; ms left of the window.
+local tally = KEYS[1]
+local amount, limit, window_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local used = tonumber(redis.call('GET', tally) or 0)
 local granted = limit < 0 or used + amount <= limit
 if granted and amount > 0 then
-  used = redis.call('INCRBY', KEYS[1], amount)
-  if redis.call('PTTL', KEYS[1]) < 0 then
-    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  used = redis.call('INCRBY', tally, amount)
+  if redis.call('PTTL', tally) < 0 then
+    redis.call('PEXPIRE', tally, window_ms)
   end
 end
-local left = redis.call('PTTL', KEYS[1])
-return {granted and 1 or 0, used, left < 0 and tonumber(ARGV[3]) or left}
+local left_ms = redis.call('PTTL', tally)
+return {granted and 1 or 0, used, left_ms < 0 and window_ms or left_ms}

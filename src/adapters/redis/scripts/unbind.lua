@@ -1,7 +1,12 @@
 -- Free an idempotency key if it is bound to this task.
--- KEYS: the key.  ARGV: task id.
-local bound = redis.call('GET', KEYS[1])
-if bound and string.find(bound, ' ' .. ARGV[1] .. ' ', 1, true) then
-  redis.call('DEL', KEYS[1])
+-- KEYS: the key.
+-- ARGV: task id.
+-- Returns 1.
+local key = KEYS[1]
+local task_id = ARGV[1]
+
+local bound = redis.call('GET', key)
+if bound and string.find(bound, ' ' .. task_id .. ' ', 1, true) then
+  redis.call('DEL', key)
 end
 return 1

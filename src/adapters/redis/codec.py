@@ -1,0 +1,161 @@
+"""How records and events are written in Redis, and read by instances of another version.
+
+`VERSION` stands in every record and before every published batch. It must grow with every change
+that an instance of the version before would misread. What has another version is refused: the
+record or the stream of that one task, which an instance of that version can serve.
+
+The version of an event is the letter that it begins with, so that it costs a token nothing: a new
+kind, or one whose fields change their meaning, gets a letter of its own. A field may be added at
+the end of a kind if an instance that does not know it may do without.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from adapters.request_codec import check_version, request_from_plain, request_to_plain
+from application.errors import UnreadableEvent, UnreadableTask
+from application.ports import Batch, Page
+from domain.errors import DomainError
+from domain.events import (
+    ContentAdded,
+    Event,
+    StatusChanged,
+    TaskEnded,
+    TaskErrored,
+    TaskStatus,
+    Usage,
+)
+from domain.task import Task
+
+VERSION = 1
+_VERSION = str(VERSION).encode()
+
+
+def encode_task(task: Task) -> bytes:
+    record = {each.name: getattr(task, each.name) for each in dataclasses.fields(task)}
+    return _encode({**record, "request": request_to_plain(task.request)})
+
+
+def decode_task(task_id: str, version: bytes | None, task: bytes, message: bytes | None) -> Task:
+    """Return a record, of which the fields `v`, `task` and `message` were read. Raises
+    UnreadableTask."""
+    try:
+        check_version("the record", int(version or 0), VERSION)
+        record = _decode_record(task)
+        record["request"] = request_from_plain(record["request"])
+        if message is not None:
+            record["message_id"] = message.decode()
+        return msgspec.convert(record, Task)
+    except (ValueError, LookupError, msgspec.DecodeError, DomainError) as error:
+        raise UnreadableTask(task_id, str(error)) from error
+
+
+class _Status(msgspec.Struct, array_like=True, tag="s"):
+    at: int
+    status: TaskStatus
+    attempt: int
+    reason: str | None
+
+
+class _Content(msgspec.Struct, array_like=True, tag="c"):
+    at: int
+    text: str
+
+
+class _End(msgspec.Struct, array_like=True, tag="e"):
+    at: int
+    text: str
+    finish_reason: str
+    model: str
+    usage: Usage | None
+
+
+class _Error(msgspec.Struct, array_like=True, tag="x"):
+    at: int
+    message: str
+    code: str
+    retryable: bool
+
+
+_Stored = _Status | _Content | _End | _Error
+
+_encode = msgspec.json.Encoder().encode
+_decode_record = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_event = msgspec.json.Decoder(_Stored).decode
+_decode_events = msgspec.json.Decoder(list[_Stored]).decode
+
+
+def encode_event(event: Event) -> bytes:
+    match event:
+        case ContentAdded(at, text):
+            return _encode(_Content(at, text))
+        case StatusChanged(at, status, attempt, reason):
+            return _encode(_Status(at, status, attempt, reason))
+        case TaskEnded(at, text, finish_reason, model, usage):
+            return _encode(_End(at, text, finish_reason, model, usage))
+        case TaskErrored(at, message, code, retryable):
+            return _encode(_Error(at, message, code, retryable))
+
+
+def decode_batch(data: bytes) -> Batch:
+    """Return what a script published. Raises UnreadableEvent."""
+    try:
+        version, before, epoch, first, events = data.split(b" ", 4)
+        if version == _VERSION:
+            return Batch(
+                epoch.decode(),
+                int(first),
+                tuple(map(_event, _decode_events(events))),
+                None if before == b"-" else before.decode(),
+            )
+    except msgspec.DecodeError as error:
+        raise UnreadableEvent(str(error)) from error
+    except ValueError as error:
+        raise UnreadableEvent("a batch is none of ours") from error
+    raise UnreadableEvent("a batch has another version")
+
+
+def decode_page(
+    version: bytes | None, epochs: bytes, after: int, length: int, events: Sequence[bytes]
+) -> Page:
+    """Return what read.lua returned: events behind number `after` of a log of so many. The epochs
+    may tell of more events than that: those of a log that was evicted. Raises UnreadableEvent."""
+    if version != _VERSION:
+        raise UnreadableEvent("the log has another version")
+    opened = [each.partition("-") for each in epochs.decode().split()]
+    firsts = [int(first) for first, _, _ in opened]
+    batches: list[Batch] = []
+    before = before_page = None
+    for (_, _, epoch), first, end in zip(opened, firsts, [*firsts[1:], length + 1], strict=True):
+        if first <= after < end and after <= length:
+            before = before_page = epoch
+        part = events[max(first, after + 1) - after - 1 : max(0, end - after - 1)]
+        if part:
+            found = tuple(map(_decode_one, part))
+            batches.append(Batch(epoch, max(first, after + 1), found, before))
+            before = epoch
+    return Page(length, after + 1, tuple(batches), before_page)
+
+
+def _decode_one(data: bytes) -> Event:
+    try:
+        return _event(_decode_event(data))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEvent(str(error)) from error
+
+
+def _event(stored: _Stored) -> Event:
+    match stored:
+        case _Content():
+            return ContentAdded(stored.at, stored.text)
+        case _Status():
+            return StatusChanged(stored.at, stored.status, stored.attempt, stored.reason)
+        case _End():
+            return TaskEnded(
+                stored.at, stored.text, stored.finish_reason, stored.model, stored.usage
+            )
+        case _Error():
+            return TaskErrored(stored.at, stored.message, stored.code, stored.retryable)

@@ -1,0 +1,56 @@
+r"""The names of keys and channels in Redis, and what each holds.
+
+All keys of a task hold its id in braces, so that they lie in one slot of a cluster and one script
+may touch them all.
+
+| key | type | holds |
+| --- | --- | --- |
+| `longtask:{id}:record` | hash | `v` (the version of all that is written here), `task` (JSON), \
+`status`, `attempt`, `epoch` (the last), `epochs` (`first-epoch ...`, by the numbers of their \
+first events), `message` (the queue's id), `writer` (the attempt that may add events, 0 for none) |
+| `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
+| `longtask:{id}:lease` | string | the attempt, while its lease is alive: Redis's clock decides |
+| `longtask:{id}:heartbeat` | string | nothing, while the queue may still bring the task |
+| `longtask:{id}:events` | channel | `version before epoch first [event, ...]`: what one step \
+added, with the epoch before it (`-`: none) |
+| `longtask:idempotency-key:<sha256>` | string | `fingerprint task-id since`, for 24 hours; \
+`since` in ms of Redis's clock |
+| `longtask:allowance:<account>` | string or sorted set | what an account used in its window, or \
+who holds its slots and until when |
+| `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
+
+Record and log live for the time to live after the last change. Each script in scripts/ is one
+atomic step; transitions are decided by the domain on a record that was read, and written only if
+it is still the same (commit.lua). In a Cluster the channel is a sharded one: it belongs to the slot
+of the keys.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+PREFIX = "longtask:"
+CHECK_KEY = f"{PREFIX}check"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKeys:
+    record: str
+    log: str
+    lease: str
+    heartbeat: str
+    channel: str
+
+
+def keys_of(task_id: str) -> TaskKeys:
+    tag = f"{PREFIX}{{{task_id}}}"
+    names = ("record", "log", "lease", "heartbeat", "events")
+    return TaskKeys(*(f"{tag}:{name}" for name in names))
+
+
+def idempotency_key(key: str) -> str:
+    """Return a key of bounded length for a client's text of any kind."""
+    return f"{PREFIX}idempotency-key:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def allowance_key(account: str) -> str:
+    return f"{PREFIX}allowance:{account}"
