@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask
+from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask, UnreadableTask
 from application.ports import Allowances, TaskLog
 from application.settle_task import SettleForgotten
 from domain.events import Usage
@@ -203,6 +203,8 @@ class Admission:
             except UnknownTask:
                 if left <= RUNNING_TTL - COMING_ABOUT:
                     ended.append(task_id)
+            except UnreadableTask:
+                alive.append(task_id)
             else:
                 (ended if task.status.terminal else alive).append(task_id)
         if alive:

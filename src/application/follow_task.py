@@ -14,7 +14,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from application.errors import FeedClosed, StoreUnavailable, TooManyStreams, UnknownTask
+from application.errors import (
+    FeedClosed,
+    StoreUnavailable,
+    TooManyStreams,
+    UnknownTask,
+    Unreadable,
+)
 from application.manage_task import owned
 from application.ports import (
     Batch,
@@ -59,8 +65,9 @@ class Following:
 
     def batches(self, take: Take = lambda _: False) -> AsyncGenerator[Sequence[Batch], None]:
         """Whatever is ready, in order; an empty sequence now and then while there is no event, or
-        no store. Returns after the last event of the log, when this process stops delivering, or
-        when the log is gone. Raises StoreUnavailable if live delivery does not come about.
+        no store. Returns after the last event of the log, when this process stops delivering or
+        cannot read the log, or when the log is gone. Raises StoreUnavailable if live delivery does
+        not come about.
 
         While the subscriber has seen all there is and waits, new batches are given to `take`, the
         shortest way there is; what it does not take is among the next."""
@@ -101,7 +108,8 @@ class FollowTask:
     ) -> Following | None:
         """Follow from behind `seen`; from the first event without it, or if it is of a log that
         was lost since. None if `seen` is the last event of a log that has ended, or LOST. Raises
-        TooManyStreams, UnknownTask or StoreUnavailable. The caller closes what is returned."""
+        TooManyStreams, UnknownTask, Unreadable or StoreUnavailable. The caller closes what is
+        returned."""
         if self._open >= self._max_streams:
             raise TooManyStreams
         self._open += 1  # before the first await, so that subscribers that come at once are counted
@@ -166,6 +174,9 @@ class FollowTask:
                         await self._settle(task_id)
                         sign_of_life = self._clock.now()
         except (FeedClosed, UnknownTask):
+            return
+        except Unreadable as error:  # as if this process stopped: another one can read it
+            log.error("stream ended: unreadable", task_id=task_id, error=str(error))
             return
         finally:
             following.close()

@@ -24,6 +24,7 @@ from application.errors import (
     ModelUnavailable,
     StoreUnavailable,
     UnknownTask,
+    Unreadable,
 )
 from application.ports import (
     Busy,
@@ -42,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 FULL_PAUSE = 5.0
 """Seconds after which a delivery that found no room may come again."""
+UNREADABLE_PAUSE = 30.0
+"""Seconds after which the delivery of a task that this instance cannot read may come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,9 @@ class RunTask:
         except StoreUnavailable as error:
             log.error("store unavailable", error=str(error))
             return Again()
+        except Unreadable as error:
+            log.error("task unreadable", error=str(error))
+            return Again(UNREADABLE_PAUSE)
         finally:
             self._running -= 1
             if self._running == 0:

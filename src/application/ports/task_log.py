@@ -34,7 +34,8 @@ class TaskLog(Protocol):
     change.
 
     Every method that writes does so in one atomic step: record, events, lease and the notice to
-    the EventFeed together, or nothing. Every method may raise StoreUnavailable. A store that may
+    the EventFeed together, or nothing. Every method may raise StoreUnavailable, and Unreadable
+    where another version of this service wrote what it reads. A store that may
     lose the end of a log opens an epoch with every change of the record.
     """
 

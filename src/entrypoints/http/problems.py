@@ -32,6 +32,7 @@ from application.errors import (
     StoreUnavailable,
     TooManyStreams,
     UnknownTask,
+    Unreadable,
 )
 from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, MalformedTaskId
 
@@ -215,6 +216,12 @@ def _store(error: StoreUnavailable) -> ProblemDetailsException:
     return problem(503, "store-unavailable", detail, headers=retry_after_header(1))
 
 
+def _unreadable(error: Unreadable) -> ProblemDetailsException:
+    log.error("task unreadable", error=str(error))
+    detail = "Another version of this service wrote this task. Try again shortly."
+    return problem(503, "unreadable-task", detail, headers=retry_after_header(5))
+
+
 def _queue(error: QueueUnavailable) -> ProblemDetailsException:
     headers = retry_after_header(error.retry_after or 1)
     detail = "The queue cannot be reached: the task was not started. Try again shortly."
@@ -250,6 +257,7 @@ def _translations(metrics: Metrics) -> dict[type[Any], Callable[[Any], ProblemDe
             502, "queue-refused", "The queue refused the task: it was not started."
         ),
         StoreUnavailable: _store,
+        Unreadable: _unreadable,
         FeedClosed: lambda _: problem(
             503, "stopping", "This process is stopping.", headers=retry_after_header(1)
         ),

@@ -12,7 +12,7 @@ from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
-from application.errors import StoreUnavailable, UnknownTask
+from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.manage_task import TaskWithText
 from entrypoints.http.bodies import TaskBody, task_body
 from entrypoints.http.line import Line, line_of
@@ -79,7 +79,7 @@ class _Streaming(ASGIResponse):
                     del text
                     await self._line.write(send, handed.pop())
             await self._line.write(send, b'"}', more=False)
-        except (StoreUnavailable, UnknownTask) as error:
+        except (StoreUnavailable, UnknownTask, Unreadable) as error:
             # The status is out: what is left to say is that this is not all.
             log.error("record broken off", task_id=self._task_id, error=str(error))
             self._line.cut()
