@@ -7,11 +7,13 @@ from adapters.memory import MemoryAllowances
 from adapters.redis import Connection, connect, parse_address
 from application.admission import Admission, Limits
 from application.follow_task import PAGE, FollowTask
-from application.ports import PATIENCE, EventFeed, TaskLog
+from application.ports import PATIENCE, EventFeed, FeedObserver, TaskLog
+from application.reader import WAITING_BATCHES
 from application.settle_task import SettleForgotten
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
 from entrypoints.identity import SystemClock
+from tests.doubles.readers import CountingObserver
 
 NOW = 1_700_000_000_000
 LEASE = 30.0
@@ -19,9 +21,9 @@ REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 OTHER_REQUEST = TaskRequest(model="m", max_tokens=11, temperature=0.5, prompt="Hi.")
 
 
-async def submit(tasks: TaskLog, request: TaskRequest = REQUEST) -> str:
+async def submit(tasks: TaskLog, request: TaskRequest = REQUEST, task_id: str = "") -> str:
     """The id of a new task that waits."""
-    task_id = f"task_1_{secrets.token_hex(6)}"
+    task_id = task_id or f"task_1_{secrets.token_hex(6)}"
     await tasks.create(Task.submit(task_id, request, NOW))
     return task_id
 
@@ -41,8 +43,11 @@ def follow_task(
     tasks: TaskLog,
     feed: EventFeed,
     *,
-    silence: float = 0.2,
+    observer: FeedObserver | None = None,
+    ping_interval: float = 5.0,
+    max_streams: int = 100_000,
     page: int = PAGE,
+    waiting_batches: int = WAITING_BATCHES,
     patience: float = PATIENCE,
 ) -> FollowTask:
     clock = SystemClock()
@@ -51,9 +56,11 @@ def follow_task(
         feed,
         clock,
         SettleForgotten(tasks, clock, patience),
-        silence=silence,
-        max_streams=100_000,
+        observer or CountingObserver(),
+        ping_interval=ping_interval,
+        max_streams=max_streams,
         page=page,
+        waiting_batches=waiting_batches,
     )
 
 

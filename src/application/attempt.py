@@ -1,8 +1,9 @@
 """One attempt: the model's answer goes into the log, while the attempt is kept and watched.
 
-Five things go on side by side: writing what the model says, renewing the lease, listening for a
-cancellation, listening for the order to stop, and watching the time that the model takes. The first
-that ends the attempt decides; the others are stopped, the model's connection closed with them.
+Five things go on side by side in a TaskGroup: writing what the model says, renewing the lease,
+watching for an end by another process, watching for the order to stop, and watching the time that
+the model takes. The first that fails ends the attempt; the group cancels the others, the model's
+connection with them.
 
 The model is read and the log written by turns: idle, each piece is an event at once; busy, what the
 model said since it was last asked becomes one event. No timer is involved.
@@ -10,17 +11,24 @@ model said since it was last asked becomes one event. No timer is involved.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import structlog
 
-from application.cancellation import end_tasks
-from application.errors import FeedClosed, ModelRefused, ModelUnavailable, StoreUnavailable
-from application.ports import Clock, Cursor, Finished, Gap, LanguageModel, Subscription, TaskLog
+from application.errors import (
+    ApplicationError,
+    FeedClosed,
+    LeaseLost,
+    ModelRefused,
+    ModelUnavailable,
+    StoreUnavailable,
+)
+from application.ports import Clock, Finished, LanguageModel, TaskLog
+from application.task_watch import TaskWatch
 from domain.events import ContentAdded, Usage
 from domain.task import Attempt
 
@@ -34,8 +42,22 @@ EVENT_LIMIT = 32 * 1024
 """Characters of one content event: what comes in larger pieces becomes several."""
 
 
-class SettledElsewhere(Exception):
-    """Raised when another party ended the task or took it over."""
+class FinishedElsewhere(ApplicationError):
+    """Raised when another process ended the task while this attempt ran."""
+
+
+class ShuttingDown(ApplicationError):
+    """Raised when the order to stop came and the grace period is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole answer of a model, once all its text is in the log, and the attempt as it stands
+    then."""
+
+    attempt: Attempt
+    text: str
+    finished: Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +71,8 @@ class AttemptBounds:
     """Seconds after which an attempt fails the task for good."""
     max_text: int
     """Characters of an answer."""
+    grace: float
+    """Seconds that the attempt may go on after the order to stop."""
 
 
 @dataclass(slots=True)
@@ -81,31 +105,26 @@ class RunningAttempt:
         self._waiting_since: float | None = None
         """The monotonic moment since which the model is waited for; None while the store is."""
 
-    async def stream(
-        self, live: Subscription, until_stopped: Coroutine[Any, Any, NoReturn]
-    ) -> tuple[Attempt, str, Finished]:
-        """All the text, once it is in the log, and the attempt as it stands then. Raises whatever
-        ended the attempt early, what `until_stopped` raises among it."""
-        writer = asyncio.create_task(self._write(self._attempt))
-        endless: list[Coroutine[Any, Any, NoReturn]] = [
-            self._renew(),
-            self._watch_log(live),
-            self._watch_model(),
-            until_stopped,
-        ]
-        others = [asyncio.create_task(coroutine) for coroutine in endless]
-        running: set[asyncio.Task[Any]] = {writer, *others}
+    async def run(self, watch: TaskWatch, stopping: asyncio.Event) -> Answer:
+        """Return the answer. Raises what ended the attempt early: FinishedElsewhere, LeaseLost,
+        ModelUnavailable, ModelRefused, StoreUnavailable, or ShuttingDown a grace period after
+        `stopping` was set."""
         try:
-            while not writer.done():
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                # An attempt that another party ended has not failed by what that broke in it.
-                for task in sorted(done, key=others.__contains__, reverse=True):
-                    task.result()
-            return writer.result()
-        finally:
-            await end_tasks([writer, *others])
+            async with asyncio.TaskGroup() as group:
+                watchers = [
+                    group.create_task(self._renew()),
+                    group.create_task(self._watch_log(watch)),
+                    group.create_task(self._watch_model()),
+                    group.create_task(self._watch_stop(stopping)),
+                ]
+                answer = await self._write(self._attempt)
+                for watcher in watchers:
+                    watcher.cancel()
+        except ExceptionGroup as failures:
+            raise _cause(failures) from None
+        return answer
 
-    async def _write(self, attempt: Attempt) -> tuple[Attempt, str, Finished]:
+    async def _write(self, attempt: Attempt) -> Answer:
         """From the model into the log, step by step: what the model says during a step waits in
         its connection, which bounds it, and is the next one."""
         written: list[str] = []
@@ -132,7 +151,7 @@ class RunningAttempt:
             raise
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer broke off.")
-        return attempt, "".join(written), finished
+        return Answer(attempt, "".join(written), finished)
 
     def _count(self, text: str) -> None:
         self.cost.characters += len(text)
@@ -158,21 +177,17 @@ class RunningAttempt:
         lease = self._bounds.lease
         await retry_while_leased(lambda: self._tasks.renew(self._attempt, lease), lease)
 
-    async def _watch_log(self, live: Subscription) -> NoReturn:
-        """Raise as soon as the feed tells that the task ended: this attempt did not end it, since
+    async def _watch_log(self, watch: TaskWatch) -> NoReturn:
+        """Raise as soon as the feed tells that the task ended. This attempt did not end it, since
         it stops watching before it does."""
-        cursor: Cursor | None = None
         try:
             while True:
-                received = await live.receive(3600.0, cursor)
-                if isinstance(received, Gap):
-                    await self._hold()  # refused if the end was what we missed
-                elif received:
-                    last = received[-1]
-                    if last.closes:
-                        raise SettledElsewhere
-                    # What we add ourselves is let pass without waking us.
-                    cursor = Cursor(last.epoch, last.last, lambda _: True)
+                await watch.change()
+                if watch.ended:
+                    raise FinishedElsewhere
+                if watch.missed_events:
+                    watch.missed_events = False
+                    await self._hold()  # refused if the end was among them
         except FeedClosed:
             # We are stopping. In the time that is left, only a refusal will tell.
             await asyncio.Event().wait()
@@ -195,6 +210,18 @@ class RunningAttempt:
             await asyncio.sleep(min(end, since + read_timeout) - now)
             now = time.monotonic()
 
+    async def _watch_stop(self, stopping: asyncio.Event) -> NoReturn:
+        await stopping.wait()
+        await asyncio.sleep(self._bounds.grace)
+        raise ShuttingDown
+
+
+def _cause(failures: ExceptionGroup[Exception]) -> Exception:
+    """Choose which of an attempt's failures counts. An attempt that another process ended has not
+    failed by what that broke in it."""
+    elsewhere = failures.subgroup((FinishedElsewhere, LeaseLost))
+    return (elsewhere or failures).exceptions[0]
+
 
 async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> T:
     """Make a call of the store that may be repeated, for up to a lease while it is away: no
@@ -202,10 +229,21 @@ async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> 
     until, pause = time.monotonic() + lease, FIRST_PAUSE
     while True:
         try:
-            return await call()
+            result = await call()
         except StoreUnavailable as error:
             if time.monotonic() + pause > until:
                 raise
             log.warning("store unavailable, trying again", error=str(error))
+        else:
+            _heed_cancellation()
+            return result
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 2)
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError if this task was cancelled and a driver forgot it: asyncio.wait_for of
+    Python 3.11 does, if it is cancelled as its future is done (python/cpython#86296)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -6,15 +6,16 @@ model with it. An order to stop leaves attempts a grace period.
 
 import asyncio
 from dataclasses import dataclass
-from typing import NoReturn
 
 import structlog
 
 from application.admission import Admission
 from application.attempt import (
+    Answer,
     AttemptBounds,
+    FinishedElsewhere,
     RunningAttempt,
-    SettledElsewhere,
+    ShuttingDown,
     retry_while_leased,
 )
 from application.errors import (
@@ -33,10 +34,9 @@ from application.ports import (
     EventFeed,
     LanguageModel,
     Settled,
-    Subscription,
     TaskLog,
 )
-from application.standby import settled_or_silent
+from application.task_watch import TaskWatch, watching
 from domain.task import Attempt, Change, Failure
 
 log = structlog.get_logger(__name__)
@@ -76,8 +76,9 @@ class Failed:
 Verdict = Done | Again | Full | Failed
 
 
-class _Stopping(Exception):
-    """This process is shutting down."""
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another process has the task: what became of it stands in the store."""
 
 
 class RunTask:
@@ -90,18 +91,16 @@ class RunTask:
         admission: Admission,
         *,
         bounds: AttemptBounds,
-        grace: float,
         max_running: int,
     ) -> None:
-        """`bounds` are those of each attempt; `grace` is what attempts get once `stop` was called,
-        in seconds; at most `max_running` deliveries are worked on at once."""
+        """`bounds` are those of each attempt; at most `max_running` deliveries are worked on at
+        once."""
         self._tasks = tasks
         self._feed = feed
         self._model = model
         self._clock = clock
         self._admission = admission
         self._bounds = bounds
-        self._grace = grace
         self._max_running = max_running
         self._running = 0
         self._idle = asyncio.Event()
@@ -134,7 +133,7 @@ class RunTask:
         self._running += 1
         self._idle.clear()
         try:
-            async with self._feed.subscribe(delivery.task_id) as live:
+            async with watching(self._feed, delivery.task_id) as watch:
                 while True:
                     claimed = await self._claim(delivery)
                     if isinstance(claimed, Settled):
@@ -142,11 +141,11 @@ class RunTask:
                         return Done()
                     if isinstance(claimed, Busy):
                         log.info("waiting beside a running attempt", lease=claimed.lease_left)
-                        await settled_or_silent(live, claimed.lease_left)
+                        await watch.change(claimed.lease_left)
                         continue
                     with structlog.contextvars.bound_contextvars(attempt=claimed.number):
-                        verdict = await self._run(claimed, live, delivery)
-                    if verdict is not None:
+                        verdict = await self._run(claimed, watch, delivery)
+                    if not isinstance(verdict, Superseded):
                         return verdict
         except FeedClosed:
             return Again()
@@ -170,83 +169,80 @@ class RunTask:
             return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
 
     async def _run(
-        self, attempt: Attempt, live: Subscription, delivery: Delivery
-    ) -> Verdict | None:
-        """The verdict on one attempt; None if it lost the task to another, and the store must be
-        asked again. Raises StoreUnavailable."""
+        self, attempt: Attempt, watch: TaskWatch, delivery: Delivery
+    ) -> Verdict | Superseded:
+        """Make one attempt, and charge for it. Raises StoreUnavailable."""
         log.info("attempt began", model=attempt.task.request.model)
         running = RunningAttempt(attempt, self._tasks, self._model, self._clock, self._bounds)
         try:
-            return await self._to_its_end(attempt, running, live, delivery)
+            return await self._outcome(attempt, running, watch, delivery)
         finally:
             if (cost := running.cost).incurred:
                 await asyncio.shield(
                     self._admission.charge(attempt.task, cost.usage, cost.characters)
                 )
 
-    async def _to_its_end(
-        self, attempt: Attempt, running: RunningAttempt, live: Subscription, delivery: Delivery
-    ) -> Verdict | None:
-        task, now = attempt.task, self._clock.now
+    async def _outcome(
+        self, attempt: Attempt, running: RunningAttempt, watch: TaskWatch, delivery: Delivery
+    ) -> Verdict | Superseded:
         try:
-            written, text, finished = await running.stream(live, self._watch_stop())
-            change = task.complete(
-                now(),
-                text=text,
-                finish_reason=finished.reason,
-                model=finished.model,
-                usage=finished.usage,
-            )
-            await self._settle(written, change)
-        except (LeaseLost, SettledElsewhere):
+            answer = await running.run(watch, self._stopping)
+            await self._complete(answer)
+        except (LeaseLost, FinishedElsewhere):
             log.info("attempt ended by another")
-            return None
+            return Superseded()
         except ModelRefused as error:
             return await self._fail(attempt, Failure(error.code, error.message, False))
         except ModelUnavailable as error:
             if attempt.number >= delivery.max_attempts:
                 return await self._fail(attempt, Failure(error.code, error.message, True))
             return await self._give_back(attempt, error.code, error.retry_after)
-        except _Stopping:
-            return await self._give_back(attempt, "shutting_down", None)
+        except ShuttingDown:
+            return await self._give_back(attempt, "shutting_down")
         except StoreUnavailable:
             raise
         except asyncio.CancelledError:
             # The server is being torn down: let the next delivery start at once if we still can.
-            await asyncio.shield(self._give_back(attempt, "shutting_down", None))
+            await asyncio.shield(self._give_back(attempt, "shutting_down"))
             raise
         except Exception:
             log.exception("attempt broke")
             if attempt.number >= delivery.max_attempts:
                 failure = Failure("internal_error", "The service made an error.", True)
                 return await self._fail(attempt, failure)
-            return await self._give_back(attempt, "internal_error", None)
-        log.info("attempt completed", finish_reason=finished.reason, characters=len(text))
+            return await self._give_back(attempt, "internal_error")
+        reason, characters = answer.finished.reason, len(answer.text)
+        log.info("attempt completed", finish_reason=reason, characters=characters)
         return Done()
 
-    async def _fail(self, attempt: Attempt, failure: Failure) -> Verdict | None:
+    async def _complete(self, answer: Answer) -> None:
+        finished, attempt = answer.finished, answer.attempt
+        change = attempt.task.complete(
+            self._clock.now(),
+            text=answer.text,
+            finish_reason=finished.reason,
+            model=finished.model,
+            usage=finished.usage,
+        )
+        await self._settle(attempt, change)
+
+    async def _fail(self, attempt: Attempt, failure: Failure) -> Verdict | Superseded:
         log.warning("attempt failed", code=failure.code)
-        change = attempt.task.fail(self._clock.now(), failure)
         try:
-            await self._settle(attempt, change)
+            await self._settle(attempt, attempt.task.fail(self._clock.now(), failure))
         except LeaseLost:
-            return None
+            return Superseded()
         return Failed(failure.code)
 
     async def _give_back(
-        self, attempt: Attempt, reason: str, retry_after: float | None
-    ) -> Verdict | None:
+        self, attempt: Attempt, reason: str, retry_after: float | None = None
+    ) -> Verdict | Superseded:
         log.warning("attempt lost", reason=reason, retry_after=retry_after)
         try:
             await self._tasks.settle(attempt, attempt.task.give_back(self._clock.now(), reason))
         except LeaseLost:
-            return None
+            return Superseded()
         return Again(retry_after)
 
     async def _settle(self, attempt: Attempt, change: Change) -> None:
         await retry_while_leased(lambda: self._tasks.settle(attempt, change), self._bounds.lease)
-
-    async def _watch_stop(self) -> NoReturn:
-        await self._stopping.wait()
-        await asyncio.sleep(self._grace)
-        raise _Stopping

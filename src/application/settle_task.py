@@ -6,13 +6,16 @@ Or the queue says nothing any more (it lost the message, or a process died befor
 then whoever reads the task after long enough settles it.
 """
 
+import asyncio
+from contextlib import suppress
+from contextvars import Context
 from dataclasses import replace
 
 import structlog
 
-from application.errors import UnknownTask
+from application.errors import StoreUnavailable, UnknownTask
 from application.ports import Busy, Clock, Delivery, EventFeed, TaskLog, TaskQueue
-from application.standby import settled_or_silent
+from application.task_watch import watching
 from domain.errors import IllegalTransition
 from domain.task import Failure, Task
 
@@ -38,7 +41,7 @@ class SettleUndelivered:
         queues it no second time. Before a task is failed a live attempt is waited for (QStash gave
         up waiting, it need not); one that the store lost is made again. Raises StoreUnavailable,
         QueueUnavailable, QueueRefused or FeedClosed."""
-        async with self._feed.subscribe(delivery.task_id) as live:
+        async with watching(self._feed, delivery.task_id) as watch:
             while True:
                 try:
                     task = await self._tasks.get(delivery.task_id)
@@ -59,7 +62,7 @@ class SettleUndelivered:
                 if not isinstance(failed, Busy):
                     log.warning("task failed", code=EXHAUSTED.code, attempt=failed.attempt)
                     return failed
-                await settled_or_silent(live, failed.lease_left)
+                await watch.change(failed.lease_left)
 
     def _may_go_on(self, task: Task, delivery: Delivery) -> bool:
         age = self._clock.now() - delivery.created_at
@@ -69,6 +72,7 @@ class SettleUndelivered:
 class SettleForgotten:
     def __init__(self, tasks: TaskLog, clock: Clock, patience: float) -> None:
         """`patience` must be that of the log, in seconds."""
+        self._checks: set[asyncio.Task[None]] = set()
         self._tasks = tasks
         self._clock = clock
         self._patience = patience
@@ -86,3 +90,14 @@ class SettleForgotten:
     def suspects(self, sign_of_life: int) -> bool:
         """Whether the store is worth asking: our own clock decides nothing."""
         return self._clock.now() - sign_of_life > self._patience * 1000
+
+    def check(self, task_id: str) -> None:
+        """Look at a task soon, and fail it if the queue lost it: its readers are told by the
+        feed."""
+        check = asyncio.create_task(self._check(task_id), context=Context())
+        self._checks.add(check)
+        check.add_done_callback(self._checks.discard)
+
+    async def _check(self, task_id: str) -> None:
+        with suppress(StoreUnavailable, UnknownTask):  # the next reader that waits asks again
+            await self(await self._tasks.get(task_id))

@@ -13,6 +13,7 @@ An event log is a sequence numbered from 1. Its rules, which clients live by:
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from domain.errors import IllegalLog, MalformedEventId
 
@@ -117,30 +118,36 @@ def text_of(events: Iterable[Event]) -> str:
     return "".join(pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class EventId:
-    """Where an event stands: its epoch and its number in the log.
+class Position(NamedTuple):
+    """A place in a log: the epoch and the offset of the last event before it.
 
-    An epoch is a stretch of one log of which one writer knows all that came before. So an id stands
-    for a whole history: that of a log that was lost, or lost its end and went on otherwise, is
-    recognised and means 'from the start'. Clients see the id as one opaque text.
+    Offsets count from 1 and grow without gaps; 0 is the place before the first event. An epoch is
+    a stretch of one log of which one writer knows all that came before. So a position stands for
+    a whole history: the position of a log that was lost, or that lost its end and went on
+    otherwise, is recognised and means "from the start". Its text is the id of the event on the
+    wire, which clients treat as opaque.
     """
 
     epoch: str
-    sequence: int
+    offset: int
 
     def __str__(self) -> str:
-        return f"{self.epoch}-{self.sequence}"
+        return f"{self.epoch}-{self.offset}"
 
     @staticmethod
-    def parse(text: str) -> "EventId":
+    def parse(text: str) -> "Position":
+        """Read an event id. Raises MalformedEventId."""
         epoch, _, number = text.rpartition("-")
         # isdecimal alone would accept other scripts' digits; 18 digits fit every store's integer.
         if not (0 < len(epoch) <= 64 and epoch.isascii() and epoch.isalnum()):
             raise MalformedEventId("not an event id of this service")
         if not (number.isascii() and number.isdecimal() and len(number) <= 18):
             raise MalformedEventId("not an event id of this service")
-        return EventId(epoch, int(number))
+        return Position(epoch, int(number))
+
+
+START = Position("", 0)
+"""The place before the first event of any log."""
 
 
 @dataclass(frozen=True, slots=True)

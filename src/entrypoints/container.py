@@ -12,6 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.demo import DemoModel
+from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import (
@@ -25,7 +26,7 @@ from adapters.qstash import (
 from adapters.redis import (
     Connection,
     RedisAllowances,
-    RedisEventFeed,
+    RedisBroker,
     RedisIdempotencyKeys,
     RedisTaskLog,
     RestConnection,
@@ -33,7 +34,6 @@ from adapters.redis import (
 )
 from application.admission import Admission
 from application.attempt import AttemptBounds
-from application.fan_out import FanOut
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
 from application.ports import (
@@ -52,9 +52,9 @@ from application.start_task import StartTask
 from entrypoints import __version__
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
-from entrypoints.http.event_stream import Frames
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
+from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.settings import Settings
@@ -196,8 +196,8 @@ def _origins(settings: Settings) -> Origins:
     )
 
 
-def _feed(redis: Connection | None, metrics: Metrics) -> FanOut | RedisEventFeed:
-    return FanOut(watch=metrics) if redis is None else RedisEventFeed(redis, watch=metrics)
+def _feed(redis: Connection | None, metrics: Metrics) -> Hub:
+    return Hub() if redis is None else Hub(RedisBroker(redis, metrics))
 
 
 def _patience(settings: Settings) -> float:
@@ -211,7 +211,7 @@ def _patience(settings: Settings) -> float:
 
 def _tasks(
     redis: Connection | None,
-    feed: FanOut | RedisEventFeed,
+    feed: Hub,
     settings: Settings,
     patience: float,
     allowances: Allowances,
@@ -222,7 +222,6 @@ def _tasks(
     if redis is not None:
         tasks = RedisTaskLog(redis, settings.tasks.task_ttl, patience)
     else:
-        assert isinstance(feed, FanOut)  # noqa: S101  (made beside it, without a Redis)
         tasks = MemoryTaskLog(feed, settings.tasks.task_ttl, patience)
     limits = settings.access.limits, settings.access.address_limits
     if any(each.running is not None for each in limits):
@@ -264,7 +263,7 @@ class Container(containers.DeclarativeContainer):
 
     access = providers.Singleton(_access, settings)
     origins = providers.Singleton(_origins, settings)
-    frames = providers.Singleton(Frames)
+    sse_encoder = providers.Singleton(SseEncoder)
     readiness = providers.Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
     settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
     admission = providers.Singleton(
@@ -290,8 +289,8 @@ class Container(containers.DeclarativeContainer):
             read_timeout=settings.provided.model.model_read_timeout,
             attempt_timeout=settings.provided.tasks.attempt_timeout,
             max_text=settings.provided.tasks.max_output_chars,
+            grace=settings.provided.service.grace,
         ),
-        grace=settings.provided.service.grace,
         max_running=settings.provided.service.max_concurrent_deliveries,
     )
     run_directly = providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task)
@@ -302,7 +301,8 @@ class Container(containers.DeclarativeContainer):
         feed,
         clock,
         settle_forgotten,
-        silence=settings.provided.http.sse_ping_interval,
+        metrics,
+        ping_interval=settings.provided.http.sse_ping_interval,
         max_streams=settings.provided.http.max_streams,
     )
     get_task = providers.Singleton(GetTask, tasks, settle_forgotten)

@@ -7,24 +7,23 @@ from dataclasses import dataclass
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.redis import (
     Connection,
     RedisAllowances,
-    RedisEventFeed,
+    RedisBroker,
     RedisIdempotencyKeys,
     RedisTaskLog,
     RestConnection,
 )
-from application.fan_out import FanOut
 from application.ports import Allowances, EventFeed, IdempotencyKeys, TaskLog
 from tests.builders import to_redis
+from tests.doubles.readers import CountingObserver
 from tests.doubles.rest_front import TOKEN
 
 TTL = 60.0
 LOG_PATIENCE = 0.3
-QUEUE_LIMIT = 8
-"""Batches that may wait for a subscriber in these tests before it gets a Gap."""
 
 
 @dataclass
@@ -40,14 +39,14 @@ class Store:
 
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    feed = FanOut(QUEUE_LIMIT)
+    feed = Hub()
     tasks = MemoryTaskLog(feed, ttl, LOG_PATIENCE)
     yield Store(tasks, feed, MemoryAllowances(), MemoryIdempotencyKeys(), feed.close)
 
 
 @asynccontextmanager
 async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
-    feed = RedisEventFeed(connection, QUEUE_LIMIT)
+    feed = Hub(RedisBroker(connection, CountingObserver()))
     try:
         tasks = RedisTaskLog(connection, ttl, LOG_PATIENCE)
         allowances, keys = RedisAllowances(connection), RedisIdempotencyKeys(connection)

@@ -1,230 +1,148 @@
-"""What every EventFeed promises of what a TaskLog adds (application/ports.py)."""
+"""What every EventFeed promises of what a TaskLog adds (application/ports/event_feed.py)."""
 
 import asyncio
+import secrets
 
 import pytest
 
-from application.errors import FeedClosed
-from application.ports import Batch, Cursor, Gap, Subscription
-from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
+from domain.events import START, ContentAdded, StatusChanged, TaskStatus
 from domain.task import Attempt
-from tests.builders import LEASE, NOW, claim, submit
-from tests.contract.stores import QUEUE_LIMIT, Store
-
-TIMEOUT = 5.0
-SILENCE = 0.05
+from tests.builders import LEASE, NOW, claim, follow_task, submit
+from tests.contract.stores import Store
+from tests.doubles.readers import events_of, started, subscribed, until
 
 
 async def _add(store: Store, attempt: Attempt, *texts: str) -> Attempt:
     return await store.tasks.append(attempt, [ContentAdded(NOW, text) for text in texts], LEASE)
 
 
-async def _receive(live: Subscription, events: int) -> list[Batch]:
-    """Batches until so many events have come."""
-    batches: list[Batch] = []
-    while sum(len(batch.events) for batch in batches) < events:
-        received = await live.receive(TIMEOUT)
-        assert received
-        assert not isinstance(received, Gap)
-        batches.extend(received)
-    return batches
-
-
-def _events(batches: list[Batch]) -> list[Event]:
-    return [event for batch in batches for event in batch.events]
-
-
-async def test_what_is_added_arrives_in_order_and_numbered(store: Store) -> None:
+async def test_what_is_added_is_offered_in_order_and_with_its_position(store: Store) -> None:
     task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
+    async with subscribed(store.feed, task_id) as subscriber:
         attempt = await claim(store.tasks, task_id)
         attempt = await _add(store, attempt, "a", "b")
         attempt = await _add(store, attempt, "c")
-        batches = await _receive(live, 4)
+        batches = await subscriber.receive(4)
     page = await store.tasks.read(task_id, 1, 100)
-    assert _events(batches) == list(page.events)
-    assert {batch.epoch for batch in batches} == {batch.epoch for batch in page.batches}
-    seen, epoch = 1, page.before
+    assert events_of(batches) == list(page.events)
+    position = page.after
     for batch in batches:
-        assert batch.joins(epoch, seen)
-        seen, epoch = batch.last, batch.epoch
-    assert seen == page.length
+        assert batch.after == position
+        position = batch.end
+    assert position == page.end
+    assert position.offset == page.length
+
+
+async def test_the_first_batch_of_a_log_follows_the_start(store: Store) -> None:
+    task_id = f"task_1_{secrets.token_hex(6)}"
+    async with subscribed(store.feed, task_id) as subscriber:
+        await submit(store.tasks, task_id=task_id)
+        (batch,) = await subscriber.receive(1)
+    assert batch.after == START
 
 
 async def test_any_text_arrives_as_it_was(store: Store) -> None:
     text = 'a,"b"\\\n\r\n\u2028\x85\x0b\x1d\u0000é🌊 data: x\n\n,'
     task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
+    async with subscribed(store.feed, task_id) as subscriber:
         attempt = await claim(store.tasks, task_id)
         await _add(store, attempt, text, "")
-        batches = await _receive(live, 3)
-    assert _events(batches)[1:] == [ContentAdded(NOW, text), ContentAdded(NOW, "")]
+        batches = await subscriber.receive(3)
+    assert events_of(batches)[1:] == [ContentAdded(NOW, text), ContentAdded(NOW, "")]
 
 
-async def test_only_its_own_task_arrives(store: Store) -> None:
+async def test_only_events_of_the_task_arrive(store: Store) -> None:
     mine, other = await submit(store.tasks), await submit(store.tasks)
-    async with store.feed.subscribe(mine) as live:
+    async with subscribed(store.feed, mine) as subscriber, subscribed(store.feed, other) as last:
         await claim(store.tasks, other)
-        await claim(store.tasks, mine)
-        batches = await _receive(live, 1)
-        assert _events(batches) == [StatusChanged(NOW, TaskStatus.RUNNING, 1)]
-        assert await live.receive(SILENCE) is None
+        attempt = await claim(store.tasks, mine)
+        await _add(store, attempt, "a")
+        assert events_of(await subscriber.receive(2)) == [
+            StatusChanged(NOW, TaskStatus.RUNNING, 1),
+            ContentAdded(NOW, "a"),
+        ]
+        await store.tasks.cancel(other, NOW)
+        await last.receive(3)
+        assert subscriber.batches == []
 
 
-async def test_every_subscriber_gets_everything_and_shares_it(store: Store) -> None:
+async def test_all_subscribers_are_offered_the_same_batches(store: Store) -> None:
     task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as one, store.feed.subscribe(task_id) as two:
+    async with subscribed(store.feed, task_id) as one, subscribed(store.feed, task_id) as two:
         attempt = await claim(store.tasks, task_id)
         attempt = await _add(store, attempt, "a")
-        first, second = await _receive(one, 2), await _receive(two, 2)
+        first, second = await one.receive(2), await two.receive(2)
     assert all(mine is theirs for mine, theirs in zip(first, second, strict=True))
 
 
-class Taker:
-    """A subscriber's short way: it takes what comes as long as it is `open`."""
-
-    def __init__(self, at: Batch) -> None:
-        self.taken: list[Batch] = []
-        self.open = True
-        self.cursor = Cursor(at.epoch, at.last, self._take)
-
-    def _take(self, batch: Batch) -> bool:
-        if self.open:
-            self.taken.append(batch)
-        return self.open
-
-    async def until(self, events: int) -> None:
-        async with asyncio.timeout(TIMEOUT):
-            while len(_events(self.taken)) < events:
-                await asyncio.sleep(0.001)
-
-
-async def test_what_goes_on_at_the_cursor_is_taken_past_the_queue(store: Store) -> None:
+async def test_a_subscriber_that_leaves_does_not_disturb_the_others(store: Store) -> None:
     task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
-        attempt = await claim(store.tasks, task_id)
-        taker = Taker((await _receive(live, 1))[-1])
-        waiting = asyncio.create_task(live.receive(TIMEOUT, taker.cursor))
-        await asyncio.sleep(0)
-        for text in "abc":
-            attempt = await _add(store, attempt, text)
-        await taker.until(3)
-        assert _events(taker.taken) == [ContentAdded(NOW, text) for text in "abc"]
-        assert not waiting.done()
-        taker.open = False
-        attempt = await _add(store, attempt, "d")
-        received = await waiting
-        assert received
-        assert not isinstance(received, Gap)
-        assert _events(list(received)) == [ContentAdded(NOW, "d")]
-        assert received[0].joins(taker.cursor.epoch, taker.cursor.after)
-
-
-async def test_a_silence_is_told_though_something_was_taken_before(store: Store) -> None:
-    task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
-        attempt = await claim(store.tasks, task_id)
-        taker = Taker((await _receive(live, 1))[-1])
-        waiting = asyncio.create_task(live.receive(4 * SILENCE, taker.cursor))
-        await asyncio.sleep(SILENCE)
-        await _add(store, attempt, "a")
-        assert await waiting is None
-        assert _events(taker.taken) == [ContentAdded(NOW, "a")]
-
-
-async def test_neither_the_end_nor_what_lies_elsewhere_is_taken(store: Store) -> None:
-    task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
-        attempt = await claim(store.tasks, task_id)
-        first = (await _receive(live, 1))[-1]
-        taker = Taker(first)
-        taker.cursor.after -= 1  # the subscriber stands elsewhere
-        waiting = asyncio.create_task(live.receive(TIMEOUT, taker.cursor))
-        await asyncio.sleep(0)
-        await _add(store, attempt, "a")
-        assert await waiting
-        taker = Taker(first)
-        taker.cursor.after += 1
-        waiting = asyncio.create_task(live.receive(TIMEOUT, taker.cursor))
-        await asyncio.sleep(0)
-        await store.tasks.cancel(task_id, NOW)
-        received = await waiting
-        assert received
-        assert not isinstance(received, Gap)
-        assert received[-1].closes
-        assert taker.taken == []
-
-
-async def test_what_cannot_be_taken_is_received_and_harms_nobody_else(store: Store) -> None:
-    def broken(_: Batch) -> bool:
-        raise ValueError
-
-    task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as one, store.feed.subscribe(task_id) as two:
-        attempt = await claim(store.tasks, task_id)
-        at = (await _receive(one, 1))[-1]
-        await _receive(two, 1)
-        cursor = Cursor(at.epoch, at.last, broken)
-        waiting = [asyncio.create_task(each.receive(TIMEOUT, cursor)) for each in (one, two)]
-        await asyncio.sleep(0)
-        await _add(store, attempt, "a")
-        assert all(await asyncio.gather(*waiting))
-        assert cursor.after == at.last
-
-
-async def test_a_subscriber_who_left_does_not_disturb_the_rest(store: Store) -> None:
-    task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as stays:
-        async with store.feed.subscribe(task_id):
+    async with subscribed(store.feed, task_id) as stays:
+        async with subscribed(store.feed, task_id) as left:
             pass
         attempt = await claim(store.tasks, task_id)
-        async with store.feed.subscribe(task_id) as late:
+        async with subscribed(store.feed, task_id) as late:
             attempt = await _add(store, attempt, "a")
-            assert len(await _receive(late, 1)) == 1
-        assert len(_events(await _receive(stays, 2))) == 2
-
-
-async def test_silence_is_told(store: Store) -> None:
-    task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
-        assert await live.receive(SILENCE) is None
-        waiting = asyncio.create_task(live.receive(TIMEOUT))
-        await claim(store.tasks, task_id)
-        assert await waiting
-
-
-async def test_one_who_falls_behind_gets_a_gap_and_goes_on(store: Store) -> None:
-    task_id = await submit(store.tasks)
-    attempt = await claim(store.tasks, task_id)
-    async with store.feed.subscribe(task_id) as slow, store.feed.subscribe(task_id) as quick:
-        for number in range(QUEUE_LIMIT * 3):
-            attempt = await _add(store, attempt, str(number))
-            await _receive(quick, 1)
-        assert await slow.receive(TIMEOUT) == Gap()
-        attempt = await _add(store, attempt, "after")
-        batches = await _receive(slow, 1)
-        assert _events(batches) == [ContentAdded(NOW, "after")]
-        assert batches[0].first == 2 + QUEUE_LIMIT * 3 + 1
+            await until(lambda: ContentAdded(NOW, "a") in events_of(late.batches))
+        assert len(events_of(await stays.receive(2))) == 2
+    assert left.batches == []
 
 
 async def test_the_end_closes_the_log(store: Store) -> None:
     task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
+    async with subscribed(store.feed, task_id) as subscriber:
         await store.tasks.cancel(task_id, NOW)
-        batches = await _receive(live, 2)
+        batches = await subscriber.receive(2)
     assert batches[-1].closes
+    assert not any(batch.closes for batch in batches[:-1])
 
 
-async def test_closing_ends_every_subscription(store: Store) -> None:
+async def test_a_reader_that_was_slow_goes_on_from_the_log_and_is_live_again(store: Store) -> None:
+    attempt = await claim(store.tasks, await submit(store.tasks))
+    follow = follow_task(store.tasks, store.feed, waiting_batches=4)
+    slow, sink = await started(follow, attempt.task.id)
+    quick, quick_sink = await started(follow, attempt.task.id)
+    await sink.until(2)
+    sink.taking.clear()
+    for number in range(12):
+        attempt = await _add(store, attempt, str(number))
+        await quick_sink.until(2 + number + 1)
+    sink.taking.set()
+    await sink.until(14)
+    await _add(store, attempt, "after")
+    await sink.until(15)
+    await quick_sink.until(15)
+    assert sink.events == quick_sink.events
+    slow.close()
+    quick.close()
+
+
+async def test_closing_ends_every_subscription_now_and_later(store: Store) -> None:
     task_id = await submit(store.tasks)
-    async with store.feed.subscribe(task_id) as live:
-        waiting = asyncio.create_task(live.receive(TIMEOUT))
+    async with subscribed(store.feed, task_id) as subscriber:
         await asyncio.sleep(0)
         store.close_feed()
-        with pytest.raises(FeedClosed):
-            await waiting
-        with pytest.raises(FeedClosed):
-            await live.receive(TIMEOUT)
-    async with store.feed.subscribe(task_id) as late:
-        with pytest.raises(FeedClosed):
-            await late.receive(TIMEOUT)
+        await until(lambda: subscriber.is_closed)
+    async with subscribed(store.feed, task_id) as late:
+        await until(lambda: late.is_closed)
+
+
+async def test_closing_ends_a_reader(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    _, sink = await started(follow_task(store.tasks, store.feed), task_id)
+    await sink.until(1)
+    store.close_feed()
+    await sink.until_ended()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_unsubscribing_is_safe_to_repeat(store: Store, times: int) -> None:
+    task_id = await submit(store.tasks)
+    async with subscribed(store.feed, task_id) as subscriber:
+        for _ in range(times):
+            store.feed.unsubscribe(task_id, subscriber)
+        await claim(store.tasks, task_id)
+        async with subscribed(store.feed, task_id) as other:
+            await store.tasks.cancel(task_id, NOW)
+            await other.receive(2)
+        assert subscriber.batches == []

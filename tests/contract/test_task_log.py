@@ -9,8 +9,10 @@ from application.errors import LeaseLost, UnknownTask
 from application.ports import PAGE_SIZE, Busy, Settled, TaskLog
 from domain.errors import IllegalTransition
 from domain.events import (
+    START,
     ContentAdded,
     Event,
+    Position,
     StatusChanged,
     TaskEnded,
     TaskErrored,
@@ -268,16 +270,16 @@ async def test_a_log_is_read_in_pages(store: Store) -> None:
     attempt = await claim(store.tasks, task_id)
     await store.tasks.append(attempt, [ContentAdded(NOW, str(n)) for n in range(10)], LEASE)
     whole = await store.tasks.read(task_id, 0, 100)
-    assert (whole.first, whole.length, len(whole.events)) == (1, 12, 12)
+    assert (whole.after, whole.length, len(whole.events)) == (START, 12, 12)
     page = await store.tasks.read(task_id, 5, 3)
-    assert (page.first, page.length, page.level) == (6, 12, False)
+    assert (page.after.offset, page.length, page.caught_up) == (5, 12, False)
     assert page.events == whole.events[5:8]
-    assert page.before == page.batches[0].epoch == whole.batches[-1].epoch
+    assert page.after.epoch == page.end.epoch == whole.end.epoch
     beyond = await store.tasks.read(task_id, 12, 3)
-    assert (beyond.first, beyond.length, beyond.events, beyond.level) == (13, 12, (), True)
-    assert beyond.before == page.before
+    assert (beyond.after, beyond.length, beyond.events) == (whole.end, 12, ())
+    assert beyond.caught_up
     far = await store.tasks.read(task_id, 99, 3)
-    assert (far.events, far.before) == ((), None)
+    assert (far.events, far.after, far.caught_up) == ((), START, False)
 
 
 async def test_every_page_tells_an_event_the_same_epoch(store: Store) -> None:
@@ -288,20 +290,20 @@ async def test_every_page_tells_an_event_the_same_epoch(store: Store) -> None:
         attempt = await store.tasks.append(attempt, [ContentAdded(NOW, "a")] * 2, LEASE)
         await store.tasks.settle(attempt, attempt.task.give_back(NOW, "lost"))
     whole = await store.tasks.read(task_id, 0, 100)
-    epochs = [batch.epoch for batch in whole.batches for _ in batch.events]
+    epochs = [batch.end.epoch for batch in whole.batches for _ in batch.events]
     assert len(epochs) == whole.length == 13
-    befores: list[str | None] = [None, *epochs]
-    for after in range(14):
+    positions = [START, *map(Position, epochs, range(1, 14)), START]
+    for after in range(15):
         for limit in range(1, 15):
             page = await store.tasks.read(task_id, after, limit)
-            assert page.before == befores[after]
-            number = after + 1
+            assert page.after == positions[after]
+            offset = after
             for batch in page.batches:
-                assert (batch.first, batch.before) == (number, befores[number - 1])
-                assert {batch.epoch} == set(epochs[number - 1 : batch.last])
-                number = batch.last + 1
-            assert number == min(after + limit, 13) + 1
-            assert page.level == (after + limit >= 13)
+                assert batch.after == positions[offset]
+                assert {batch.end.epoch} == set(epochs[offset : batch.end.offset])
+                offset = batch.end.offset
+            assert offset == max(after, min(after + limit, 13))
+            assert page.caught_up == (after + limit >= 13 and after <= 13)
 
 
 async def test_two_logs_have_two_epochs(store: Store) -> None:
@@ -312,7 +314,7 @@ async def test_two_logs_have_two_epochs(store: Store) -> None:
 
 
 async def _epoch(tasks: TaskLog, task_id: str) -> str:
-    return (await tasks.read(task_id, 0, 1)).batches[0].epoch
+    return (await tasks.read(task_id, 0, 1)).end.epoch
 
 
 async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> None:

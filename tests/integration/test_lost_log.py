@@ -1,22 +1,28 @@
 """A real Redis that evicted the log of a task and kept its record: readers are told or start over,
 nothing comes twice, and the log that is begun anew is numbered as any other."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import pytest
 
-from adapters.redis import RedisEventFeed, RedisTaskLog
+from adapters.live import Hub
+from adapters.redis import RedisBroker, RedisTaskLog
 from adapters.redis.keys import keys_of
 from adapters.redis.server import ServerConnection
 from application.errors import LeaseLost
-from application.follow_task import FollowTask
+from application.follow_task import FollowTask, NothingLeft
 from application.ports import Batch
-from domain.events import ContentAdded, Event, EventId, StatusChanged, TaskErrored, TaskStatus
+from domain.events import START, ContentAdded, Position, StatusChanged, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
 from tests.builders import LEASE, begun, follow_task, to_redis
+from tests.doubles.readers import (
+    CountingObserver,
+    events_of,
+    read_to_end,
+    started,
+    until,
+)
 
 FAILURE = Failure("model_error", "It failed.", True)
 
@@ -25,7 +31,7 @@ FAILURE = Failure("model_error", "It failed.", True)
 class Bench:
     connection: ServerConnection
     tasks: RedisTaskLog
-    feed: RedisEventFeed
+    feed: Hub
     follow: FollowTask
 
     async def evict(self, task_id: str) -> None:
@@ -43,29 +49,21 @@ class Bench:
         assert isinstance(attempt, Attempt)
         return attempt
 
-    async def seen(
-        self, task_id: str, after: EventId | None = None, seen: list[Batch] | None = None
-    ) -> list[Batch]:
+    async def seen(self, task_id: str, after: Position = START) -> list[Batch]:
         """What a reader gets until its stream ends."""
-        seen = [] if seen is None else seen
-        following = await self.follow(task_id, after)
-        assert following is not None
-        async with asyncio.timeout(10), aclosing(following.batches()) as batches:
-            async for ready in batches:
-                seen.extend(ready)
-        return seen
+        return await read_to_end(self.follow, task_id, after)
 
-    async def last(self, task_id: str) -> EventId:
-        page = await self.tasks.read(task_id, 0, 1_000)
-        return EventId(page.batches[-1].epoch, page.batches[-1].last)
+    async def last(self, task_id: str) -> Position:
+        return (await self.tasks.read(task_id, 0, 1_000)).end
 
 
 @pytest.fixture
 async def bench(redis_url: str) -> AsyncIterator[Bench]:
     connection = to_redis(redis_url)
     assert isinstance(connection, ServerConnection)
-    feed, tasks = RedisEventFeed(connection), RedisTaskLog(connection, 60.0)
-    yield Bench(connection, tasks, feed, follow_task(tasks, feed, silence=0.1))
+    feed = Hub(RedisBroker(connection, CountingObserver()))
+    tasks = RedisTaskLog(connection, 60.0)
+    yield Bench(connection, tasks, feed, follow_task(tasks, feed, ping_interval=0.1))
     await feed.aclose()
     await connection.aclose()
 
@@ -92,31 +90,26 @@ async def test_a_reader_of_an_ended_task_is_told_and_then_has_all(
     task_id = (await bench.task()).id
     await end(bench, await bench.claim(task_id))
     page = await bench.tasks.read(task_id, 0, 100)
-    epochs = [batch.epoch for batch in page.batches for _ in batch.events]
-    after = None if last_seen is None else EventId(epochs[max(0, last_seen - 1)], last_seen)
+    epochs = [batch.end.epoch for batch in page.batches for _ in batch.events]
+    after = START if last_seen is None else Position(epochs[max(0, last_seen - 1)], last_seen)
     await bench.evict(task_id)
     (batch,) = await bench.seen(task_id, after)
     (error,) = batch.events
     assert isinstance(error, TaskErrored)
     assert error.code == "log_lost"
-    assert await bench.follow(task_id, EventId(batch.epoch, batch.first)) is None
+    assert await bench.follow(task_id, batch.end) == NothingLeft()
     assert (await bench.tasks.get(task_id)).status.terminal
 
 
 async def test_a_reader_that_was_there_when_the_log_was_lost_is_told(bench: Bench) -> None:
     """It missed the end, too: the connection of the feed was lost meanwhile."""
     attempt = await begun(bench.tasks)
-    following = await bench.follow(attempt.task.id, None)
-    assert following is not None
-    async with asyncio.timeout(10), aclosing(following.batches()) as batches:
-        seen: list[Event] = []
-        while not any(batch for batch in await anext(batches)):
-            pass
-        await bench.connection.call("CLIENT", "KILL", "TYPE", "pubsub")
-        await _completed(bench, attempt)
-        await bench.evict(attempt.task.id)
-        async for ready in batches:
-            seen += [event for batch in ready for event in batch.events]
+    _, sink = await started(bench.follow, attempt.task.id)
+    await sink.until(2)
+    await bench.connection.call("CLIENT", "KILL", "TYPE", "pubsub")
+    await _completed(bench, attempt)
+    await bench.evict(attempt.task.id)
+    seen = await sink.until_ended()
     assert isinstance(seen[-1], TaskErrored)
     assert seen[-1].code == "log_lost"
 
@@ -126,16 +119,11 @@ async def test_a_running_attempt_is_forsaken_and_readers_start_over(bench: Bench
     first = await bench.claim(task_id)
     first = await bench.tasks.append(first, [ContentAdded(1, "one")], LEASE)
     last_seen = await bench.last(task_id)
-    whole: list[Batch] = []
-    readers = [
-        asyncio.create_task(bench.seen(task_id, None, whole)),
-        asyncio.create_task(bench.seen(task_id, last_seen)),
-    ]
-    async with asyncio.timeout(5):
-        while not (whole and whole[-1].last == last_seen.sequence):
-            await asyncio.sleep(0.01)
+    _, whole = await started(bench.follow, task_id)
+    _, behind = await started(bench.follow, task_id, last_seen)
+    await until(lambda: bool(whole.batches) and whole.batches[-1].end == last_seen)
     await bench.evict(task_id)
-    late = asyncio.create_task(bench.seen(task_id, last_seen))
+    _, late = await started(bench.follow, task_id, last_seen)
     with pytest.raises(LeaseLost):
         await bench.tasks.append(first, [ContentAdded(1, "two")], LEASE)
     second = await bench.claim(task_id)
@@ -149,20 +137,19 @@ async def test_a_running_attempt_is_forsaken_and_readers_start_over(bench: Bench
         StatusChanged(log.events[0].at, TaskStatus.PENDING, 2, "lease_lapsed"),
         StatusChanged(log.events[1].at, TaskStatus.RUNNING, 3),
     )
-    assert log.batches[0].before is None
-    assert log.batches[1].before == log.batches[0].epoch
+    assert log.batches[0].after == START
+    assert log.batches[1].after == log.batches[0].end
     assert len(log.events) == log.length == 5
-    for after in (None, last_seen, *(EventId(log.batches[0].epoch, n) for n in (1, 3))):
-        number = after.sequence if after is not None and after != last_seen else 0
-        seen = [event for batch in await bench.seen(task_id, after) for event in batch.events]
-        assert seen == list(log.events[number:])
-    for reader in (*readers, late):
-        batches = await reader
+    for after in (START, last_seen, *(Position(log.batches[0].end.epoch, n) for n in (1, 3))):
+        offset = 0 if after == last_seen else after.offset
+        assert events_of(await bench.seen(task_id, after)) == list(log.events[offset:])
+    for sink in (whole, behind, late):
+        await sink.until_ended()
+        batches = sink.batches
         anew = [n for n, batch in enumerate(batches) if batch.first == 1][-1]
-        assert [event for batch in batches[anew:] for event in batch.events] == list(log.events)
-        assert len({(b.epoch, n) for b in batches for n in range(b.first, b.last + 1)}) == sum(
-            len(batch.events) for batch in batches
-        )
+        assert events_of(batches[anew:]) == list(log.events)
+        positions = {(b.end.epoch, n) for b in batches for n in range(b.first, b.end.offset + 1)}
+        assert len(positions) == len(events_of(batches))
 
 
 async def test_a_silent_attempt_learns_of_it_when_it_renews_its_lease(bench: Bench) -> None:
@@ -177,18 +164,18 @@ async def test_a_silent_attempt_learns_of_it_when_it_renews_its_lease(bench: Ben
 @pytest.mark.parametrize("comes_back", [False, True])
 async def test_readers_of_a_waiting_task_get_what_comes(bench: Bench, comes_back: bool) -> None:
     task_id = (await bench.task()).id
-    last_seen = await bench.last(task_id) if comes_back else None
+    last_seen = await bench.last(task_id) if comes_back else START
     await bench.evict(task_id)
-    reading = asyncio.create_task(bench.seen(task_id, last_seen))
+    _, sink = await started(bench.follow, task_id, last_seen)
     attempt = await bench.claim(task_id)
     attempt = await bench.tasks.append(attempt, [ContentAdded(1, "text")], LEASE)
-    assert await bench.last(task_id) == EventId(
-        (await bench.tasks.read(task_id, 0, 1)).batches[0].epoch, 2
+    assert await bench.last(task_id) == Position(
+        (await bench.tasks.read(task_id, 0, 1)).end.epoch, 2
     )
     cancelled = await bench.tasks.cancel(task_id, 2)
     assert cancelled.status is TaskStatus.CANCELLED
     log = await bench.tasks.read(task_id, 0, 100)
-    assert [event for batch in await reading for event in batch.events] == list(log.events)
+    assert await sink.until_ended() == list(log.events)
     assert [batch.first for batch in log.batches] == [1, 3]
 
 
@@ -199,17 +186,13 @@ async def test_a_task_without_a_log_can_be_cancelled(bench: Bench, running: bool
         await bench.claim(task_id)
     await bench.evict(task_id)
     await bench.tasks.cancel(task_id, 2)
-    assert [
-        type(event).__name__ for batch in await bench.seen(task_id) for event in batch.events
-    ] == [
-        "StatusChanged",
-        "TaskEnded",
-    ]
+    seen = events_of(await bench.seen(task_id))
+    assert [type(event).__name__ for event in seen] == ["StatusChanged", "TaskEnded"]
 
 
-async def test_a_page_of_a_lost_log_is_of_no_epoch(bench: Bench) -> None:
+async def test_a_page_of_a_lost_log_is_at_the_start(bench: Bench) -> None:
     task_id = (await bench.task()).id
     await bench.evict(task_id)
     for after in range(8):
         page = await bench.tasks.read(task_id, after, 10)
-        assert (page.length, page.events, page.before) == (0, (), None)
+        assert (page.length, page.events, page.after) == (0, (), START)

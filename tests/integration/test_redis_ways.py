@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from adapters.live import Hub
 from adapters.redis import (
     Connection,
-    RedisEventFeed,
+    RedisBroker,
     RedisTaskLog,
     RestConnection,
     connect,
@@ -19,10 +20,16 @@ from adapters.redis import rest as rest_module
 from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
 from application.errors import LeaseLost, StoreUnavailable
-from application.ports import Gap, Subscription
-from domain.events import ContentAdded, Event, EventId, fold
+from domain.events import ContentAdded, Event, fold
 from domain.task import Attempt
 from tests.builders import LEASE, begun, follow_task, to_redis
+from tests.doubles.readers import (
+    CountingObserver,
+    events_of,
+    read_to_end,
+    started,
+    subscribed,
+)
 from tests.doubles.rest_front import TOKEN, RestFront
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
 from tests.running import eventually
@@ -31,7 +38,7 @@ from tests.running import eventually
 @dataclass
 class Bench:
     tasks: RedisTaskLog
-    feed: RedisEventFeed
+    feed: Hub
 
     async def add(self, attempt: Attempt, text: str) -> Attempt:
         """As RunTask does: an append may be made again."""
@@ -43,14 +50,11 @@ class Bench:
                     await asyncio.sleep(0.05)
 
     async def follow(self, task_id: str) -> list[Event]:
-        """All events of one who follows from the first one to the last."""
-        following = await follow_task(self.tasks, self.feed)(task_id, None)
-        assert following is not None
+        """All events that a reader gets, from the first one to the last."""
         seen: list[Event] = []
-        async for ready in following.batches():
-            for batch in ready:
-                assert batch.first == len(seen) + 1
-                seen.extend(batch.events)
+        for batch in await read_to_end(follow_task(self.tasks, self.feed), task_id, timeout=60):
+            assert batch.first == len(seen) + 1
+            seen.extend(batch.events)
         return seen
 
     async def end(self, attempt: Attempt, text: str) -> None:
@@ -65,7 +69,7 @@ class Bench:
 
 @asynccontextmanager
 async def _bench(connection: Connection) -> AsyncIterator[Bench]:
-    feed = RedisEventFeed(connection)
+    feed = Hub(RedisBroker(connection, CountingObserver()))
     try:
         yield Bench(RedisTaskLog(connection, 60.0), feed)
     finally:
@@ -75,13 +79,6 @@ async def _bench(connection: Connection) -> AsyncIterator[Bench]:
 
 def _says(server: LocalRedis, *words: str) -> str:
     return redis_cli("-p", str(server.port), *words)
-
-
-async def _gap(live: Subscription) -> None:
-    """Return at the next Gap."""
-    async with asyncio.timeout(20):
-        while await live.receive(20.0) != Gap():
-            pass
 
 
 async def test_who_wrote_what_the_log_lost_may_write_no_more(redis_url: str) -> None:
@@ -109,12 +106,10 @@ async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:
         attempt = await begun(bench.tasks)
         task_id = attempt.task.id
         attempt = await bench.add(await bench.add(attempt, "a"), "lost")
-        follow = follow_task(bench.tasks, bench.feed, silence=5.0)
-        listening = await follow(task_id, None)
-        assert listening is not None
-        batches = await anext(listening.batches())
-        assert batches[-1].last == 4
-        seen = EventId(batches[-1].epoch, 4)
+        follow = follow_task(bench.tasks, bench.feed)
+        _, live = await started(follow, task_id)
+        await live.until(4)
+        seen = len(live.batches)
 
         await connection.call("RPOP", keys_of(task_id).log)
         await connection.call("DEL", keys_of(task_id).lease)
@@ -123,13 +118,12 @@ async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:
         second = await bench.add(second, "whole")
         await bench.end(second, "whole")
 
-        coming_back = await follow(task_id, seen)
-        assert coming_back is not None
         log = list((await bench.tasks.read(task_id, 0, 100)).events)
-        for following in (listening, coming_back):
-            again = [batch async for ready in following.batches() for batch in ready]
+        await live.until_ended()
+        coming_back = await read_to_end(follow, task_id, live.batches[seen - 1].end)
+        for again in (live.batches[seen:], coming_back):
             assert again[0].first == 1
-            assert [event for batch in again for event in batch.events] == log
+            assert events_of(again) == log
 
 
 # Sentinel
@@ -173,14 +167,11 @@ async def test_a_slot_that_moves_takes_its_subscribers_along() -> None:
         async with _bench(to_redis(cluster_url(nodes))) as bench:
             attempt = await begun(bench.tasks)
             slot = int(_says(nodes[0], "cluster", "keyslot", attempt.task.id))
-            async with bench.feed.subscribe(attempt.task.id) as live:
+            async with subscribed(bench.feed, attempt.task.id) as subscriber:
                 await asyncio.to_thread(_move, nodes, slot)
-                await _gap(live)
+                await subscriber.miss()
                 attempt = await bench.add(attempt, "after")
-                received = await live.receive(10.0)
-                assert received
-                assert not isinstance(received, Gap)
-                assert received[-1].events == (ContentAdded(1, "after"),)
+                assert events_of(await subscriber.receive(1)) == [ContentAdded(1, "after")]
 
 
 def _move(nodes: list[LocalRedis], slot: int) -> None:
@@ -260,14 +251,14 @@ def _over_rest(front: RestFront, token: str = TOKEN) -> RestConnection:
     return RestConnection(front.url, token, connections=10, timeout=2.0)
 
 
-async def test_a_stream_that_is_cut_is_a_gap_and_delivery_goes_on(rest_front: RestFront) -> None:
+async def test_delivery_goes_on_after_a_stream_that_was_cut(rest_front: RestFront) -> None:
     async with _bench(_over_rest(rest_front)) as bench:
         attempt = await begun(bench.tasks)
-        async with bench.feed.subscribe(attempt.task.id) as live:
+        async with subscribed(bench.feed, attempt.task.id) as subscriber:
             rest_front.cut()
-            await _gap(live)
+            await subscriber.miss()
             attempt = await bench.add(attempt, "after")
-            assert await live.receive(5.0)
+            await subscriber.receive(1)
 
 
 async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
@@ -295,19 +286,20 @@ async def test_a_stream_that_falls_silent_is_opened_anew(
     monkeypatch.setattr(rest_module, "PROBE_INTERVAL", 0.2)
     async with _bench(_over_rest(rest_front)) as bench:
         attempt = await begun(bench.tasks)
-        async with bench.feed.subscribe(attempt.task.id) as live:
+        async with subscribed(bench.feed, attempt.task.id) as subscriber:
             opened = rest_front.opened
-            assert await live.receive(1.5) is None, "probes must keep a good stream alive"
+            await asyncio.sleep(1.5)
+            assert subscriber.misses == 0, "probes must keep a good stream alive"
             assert rest_front.opened == opened
             rest_front.silent.set()
             await asyncio.sleep(0.3)
             attempt = await bench.add(attempt, "unheard")
             await asyncio.to_thread(eventually, lambda: rest_front.refused > 0)
             rest_front.silent.clear()
-            await _gap(live)
+            await subscriber.miss()
             assert rest_front.opened > opened
             await bench.add(attempt, "heard")
-            assert await live.receive(5.0)
+            await subscriber.receive(1)
 
 
 @pytest.mark.parametrize(

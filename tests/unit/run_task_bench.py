@@ -1,13 +1,14 @@
 """RunTask beside a model that the test drives piece by piece, on the memory store."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
+from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.admission import Admission
 from application.attempt import AttemptBounds
-from application.errors import StoreUnavailable
-from application.fan_out import FanOut
+from application.errors import StoreUnavailable, UnknownTask
 from application.ports import Delivery, Finished
 from application.run_task import RunTask, Verdict
 from domain.events import ContentAdded, Event
@@ -25,7 +26,7 @@ OWNER = "alice"
 class SlowLog(MemoryTaskLog):
     """The memory log, its appends held up while `open` is not set."""
 
-    def __init__(self, feed: FanOut) -> None:
+    def __init__(self, feed: Hub) -> None:
         super().__init__(feed, 60.0)
         self.open = asyncio.Event()
         self.open.set()
@@ -54,7 +55,7 @@ class Bench:
         attempt_timeout: float = 60.0,
         admission: Admission | None = None,
     ) -> None:
-        self.feed = FanOut()
+        self.feed = Hub()
         self.tasks = SlowLog(self.feed)
         self.model = DrivenModel()
         self.run = RunTask(
@@ -63,8 +64,7 @@ class Bench:
             self.model,
             SystemClock(),
             admission or unlimited(self.tasks),
-            bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_text),
-            grace=grace,
+            bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_text, grace),
             max_running=max_running,
         )
 
@@ -80,12 +80,9 @@ class Bench:
         return [each.text for each in await self.events() if isinstance(each, ContentAdded)]
 
     async def until_content(self, *texts: str) -> None:
-        async with asyncio.timeout(5), self.feed.subscribe(TASK_ID) as live:
+        async with asyncio.timeout(5):
             while True:
-                try:
+                with contextlib.suppress(UnknownTask):
                     if await self.content() == list(texts):
                         return
-                except Exception:
-                    await asyncio.sleep(0)
-                    continue
-                await live.receive(0.01)
+                await asyncio.sleep(0)

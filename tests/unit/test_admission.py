@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Caller, Limits, network
 from application.errors import OverLimit
-from application.fan_out import FanOut
 from application.ports import PATIENCE
 from application.settle_task import SettleForgotten
 from domain.task import Task
@@ -20,7 +20,7 @@ ALICE = Caller("alice", "192.0.2.1")
 class Bench:
     def __init__(self, **limits: int) -> None:
         self.now = 1_000.0
-        self.tasks = MemoryTaskLog(FanOut(), 60.0)
+        self.tasks = MemoryTaskLog(Hub(), 60.0)
         settle = SettleForgotten(self.tasks, SystemClock(), PATIENCE)
         self.allowances = MemoryAllowances(lambda: self.now)
         self.admission = Admission(self.allowances, self.tasks, settle, Limits(**limits), Limits())

@@ -5,10 +5,10 @@ import asyncio
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Limits
 from application.errors import ModelRefused, ModelUnavailable
-from application.fan_out import FanOut
 from application.ports import PATIENCE, Finished
 from application.run_task import Verdict
 from application.settle_task import SettleForgotten
@@ -27,7 +27,7 @@ class Charged:
 
     def __init__(self, *, read_timeout: float = 60.0, max_text: int = 1_000_000) -> None:
         self.allowances = MemoryAllowances()
-        tasks = MemoryTaskLog(FanOut(), 60.0)
+        tasks = MemoryTaskLog(Hub(), 60.0)
         settle = SettleForgotten(tasks, SystemClock(), PATIENCE)
         limits = Limits(tokens=10_000_000)
         admission = Admission(self.allowances, tasks, settle, limits, Limits())

@@ -12,7 +12,7 @@ from domain.errors import IllegalLog, IllegalTransition, MalformedEventId
 from domain.events import (
     ContentAdded,
     Event,
-    EventId,
+    Position,
     StatusChanged,
     TaskEnded,
     TaskErrored,
@@ -159,13 +159,13 @@ def test_times_of_a_task() -> None:
 
 @given(st.from_regex(r"[A-Za-z0-9]{1,64}", fullmatch=True), st.integers(0, 10**18 - 1))
 def test_an_event_id_is_read_as_it_was_written(epoch: str, sequence: int) -> None:
-    assert EventId.parse(str(EventId(epoch, sequence))) == EventId(epoch, sequence)
+    assert Position.parse(str(Position(epoch, sequence))) == Position(epoch, sequence)
 
 
 @given(st.text())
 def test_no_text_breaks_the_reading_of_event_ids(text: str) -> None:
     try:
-        parsed = EventId.parse(text)
+        parsed = Position.parse(text)
     except MalformedEventId:
         return
     assert parsed.epoch.isalnum()

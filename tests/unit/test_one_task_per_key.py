@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.admission import Admission, Caller
 from application.errors import (
@@ -18,7 +19,6 @@ from application.errors import (
     StartUncertain,
     StoreUnavailable,
 )
-from application.fan_out import FanOut
 from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys, TaskLog
 from application.start_task import Started, StartTask
 from domain.events import TaskStatus
@@ -73,7 +73,7 @@ class Slow:
 class Bench:
     def __init__(self, ttl: float = 1e6, starts: int = 1_000) -> None:
         self.now = 0.0
-        self.tasks = MemoryTaskLog(FanOut(), ttl, elapsed=lambda: self.now)
+        self.tasks = MemoryTaskLog(Hub(), ttl, elapsed=lambda: self.now)
         self.keys = MemoryIdempotencyKeys(lambda: self.now)
         self.queue = RecordingQueue()
         self.admits = Admits(starts)

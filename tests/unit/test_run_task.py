@@ -159,7 +159,7 @@ async def test_a_large_piece_becomes_events_of_a_bounded_size() -> None:
     assert await bench.content() == ["x" * EVENT_LIMIT, "y"]
 
 
-async def test_a_cancellation_that_the_feed_missed_is_heard_at_the_gap() -> None:
+async def test_a_cancellation_that_the_feed_missed_ends_the_attempt_when_it_is_told() -> None:
     bench = Bench(lease=600.0)
     running = bench.deliver()
     bench.model.say("a")
@@ -167,7 +167,7 @@ async def test_a_cancellation_that_the_feed_missed_is_heard_at_the_gap() -> None
     publish, bench.feed.publish = bench.feed.publish, lambda *_: None  # type: ignore[method-assign]
     await bench.tasks.cancel(TASK_ID, 2)
     bench.feed.publish = publish  # type: ignore[method-assign]
-    bench.feed.lose(TASK_ID)
+    bench.feed.missed(TASK_ID)
     assert await asyncio.wait_for(running, 5) == Done()
     assert bench.model.closed == 1
 

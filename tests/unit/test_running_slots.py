@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits
 from application.errors import OverLimit, StoreUnavailable
-from application.fan_out import FanOut
 from application.ports import Busy, TaskLog
 from application.running_slots import SlotReleasingLog
 from application.settle_task import SettleForgotten
@@ -39,7 +39,7 @@ class CountedAllowances(MemoryAllowances):
 class Bench:
     def __init__(self, running: int | None = 1, *, releasing: bool = True) -> None:
         self.seconds = 0.0
-        self.plain = MemoryTaskLog(FanOut(), 1_000 * DAY, PATIENCE, elapsed=lambda: self.seconds)
+        self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, PATIENCE, elapsed=lambda: self.seconds)
         self.allowances = CountedAllowances(lambda: self.seconds)
         limits = Limits(running=running), Limits(running=running)
         self.tasks = cast(TaskLog, self.plain)

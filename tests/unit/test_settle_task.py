@@ -5,9 +5,9 @@ import asyncio
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.errors import QueueUnavailable, UnknownTask
-from application.fan_out import FanOut
 from application.ports import Delivery
 from application.settle_task import QUEUEING_LIMIT, SettleForgotten, SettleUndelivered
 from domain.events import ContentAdded, TaskErrored, TaskStatus
@@ -32,7 +32,7 @@ class Bench:
     def __init__(self) -> None:
         self.clock = Clock()
         self.queue = RecordingQueue()
-        self.feed = FanOut()
+        self.feed = Hub()
         self.tasks = MemoryTaskLog(self.feed, 1e6, PATIENCE, elapsed=lambda: self.clock.seconds)
         self.undelivered = SettleUndelivered(self.tasks, self.feed, self.queue, self.clock)
         self.forgotten = SettleForgotten(self.tasks, self.clock, PATIENCE)

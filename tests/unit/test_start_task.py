@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.admission import Caller
 from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
-from application.fan_out import FanOut
 from application.start_task import StartTask
 from domain.events import TaskStatus
 from domain.request import TaskRequest
@@ -38,7 +38,7 @@ class MoodyQueue(RecordingQueue):
 
 class Bench:
     def __init__(self) -> None:
-        self.tasks = MemoryTaskLog(FanOut(), 60.0)
+        self.tasks = MemoryTaskLog(Hub(), 60.0)
         self.queue = MoodyQueue(self.tasks)
         self._start = StartTask(
             self.tasks,

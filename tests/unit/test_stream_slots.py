@@ -7,17 +7,18 @@ from typing import Any, cast
 
 import pytest
 
+from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.errors import StoreUnavailable, TooManyStreams, UnknownTask
-from application.fan_out import FanOut
-from application.follow_task import Following, FollowTask
-from application.ports import PATIENCE, TaskLog
-from application.settle_task import SettleForgotten
-from domain.events import EventId
+from application.follow_task import NothingLeft
+from application.ports import TaskLog
+from application.reader import Reader
 from domain.task import Task
-from entrypoints.http.event_stream import Events, Frames, _Streaming
+from entrypoints.http.sse.encoder import SseEncoder
+from entrypoints.http.sse.response import Events, _Streaming
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST
+from tests.builders import REQUEST, follow_task
+from tests.doubles.readers import started
 
 TASK_ID = "task_1_a"
 
@@ -41,53 +42,50 @@ class SlowLog:
 
 class Bench:
     def __init__(self, max_streams: int) -> None:
-        feed, clock = FanOut(), SystemClock()
-        self.tasks = MemoryTaskLog(feed, 60.0)
+        hub = Hub()
+        self.tasks = MemoryTaskLog(hub, 60.0)
         self.log = SlowLog(self.tasks)
-        tasks = cast(TaskLog, self.log)
-        settle = SettleForgotten(tasks, clock, PATIENCE)
-        self.follow = FollowTask(tasks, feed, clock, settle, silence=5.0, max_streams=max_streams)
+        self.follow = follow_task(cast(TaskLog, self.log), hub, max_streams=max_streams)
 
-    async def let_in(self) -> Following:
-        following = await self.follow(TASK_ID, None)
-        assert following is not None
-        return following
+    async def let_in(self) -> Reader:
+        reader = await self.follow(TASK_ID)
+        assert isinstance(reader, Reader)
+        return reader
 
 
-async def test_subscribers_that_come_at_once_are_no_more_than_may_be() -> None:
+async def test_readers_that_come_at_once_take_no_more_slots_than_there_are() -> None:
     bench = Bench(max_streams=2)
     await bench.tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     results = await asyncio.gather(
-        *(bench.follow(TASK_ID, None) for _ in range(20)), return_exceptions=True
+        *(bench.follow(TASK_ID) for _ in range(20)), return_exceptions=True
     )
-    let_in = [each for each in results if isinstance(each, Following)]
+    let_in = [each for each in results if isinstance(each, Reader)]
     assert len(let_in) == 2
     assert sum(isinstance(each, TooManyStreams) for each in results) == 18
     for _ in range(2):
         let_in[0].close()  # the second time gives nothing back
     await bench.let_in()
     with pytest.raises(TooManyStreams):
-        await bench.follow(TASK_ID, None)
+        await bench.follow(TASK_ID)
 
 
-async def test_a_subscriber_that_is_not_let_in_leaves_its_slot() -> None:
+async def test_a_reader_that_is_not_let_in_leaves_its_slot() -> None:
     bench = Bench(max_streams=1)
     task = Task.submit(TASK_ID, REQUEST, 1)
     await bench.tasks.create(task)
     await bench.tasks.cancel(TASK_ID, 2)
-    page = await bench.tasks.read(TASK_ID, 0, 10)
-    last = EventId(page.batches[-1].epoch, page.length)
+    last = (await bench.tasks.read(TASK_ID, 0, 10)).end
     for _ in range(3):
         with pytest.raises(UnknownTask):
-            await bench.follow("task_1_unknown", None)
+            await bench.follow("task_1_unknown")
         with pytest.raises(UnknownTask):
-            await bench.follow(TASK_ID, None, "not its owner")
-        assert await bench.follow(TASK_ID, last) is None
+            await bench.follow(TASK_ID, owner="not its owner")
+        assert await bench.follow(TASK_ID, last) == NothingLeft()
         bench.log.away = True
         with pytest.raises(StoreUnavailable):
-            await bench.follow(TASK_ID, None)
+            await bench.follow(TASK_ID)
         bench.log.away = False
-        gone = asyncio.create_task(bench.follow(TASK_ID, None))
+        gone = asyncio.create_task(bench.follow(TASK_ID))
         await asyncio.sleep(0)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -95,18 +93,18 @@ async def test_a_subscriber_that_is_not_let_in_leaves_its_slot() -> None:
     await bench.let_in()
 
 
-async def test_a_stream_gives_its_slot_back_once_when_it_ends() -> None:
+async def test_a_reader_releases_its_slot_once_when_it_ends() -> None:
     bench = Bench(max_streams=2)
     await bench.tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     await bench.tasks.cancel(TASK_ID, 2)
     await bench.let_in()
     for _ in range(3):
-        following = await bench.let_in()
-        assert [ready async for ready in following.batches()]
-        following.close()
+        reader, sink = await started(bench.follow, TASK_ID)
+        assert await sink.until_ended()
+        reader.close()
     await bench.let_in()
     with pytest.raises(TooManyStreams):
-        await bench.follow(TASK_ID, None)
+        await bench.follow(TASK_ID)
 
 
 class ClosedLine:
@@ -117,6 +115,8 @@ class ClosedLine:
 
     async def write(self, send: Any, body: bytes, *, more: bool = True) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def drain(self) -> None: ...
 
     def on_close(self, closed: Any) -> None:
         if closed is not None:
@@ -140,8 +140,8 @@ async def test_a_client_that_is_gone_before_the_stream_begins_leaves_its_slot(br
 
     for _ in range(3):
         sent.clear()
-        following = await bench.let_in()
-        events = Events(following, Frames(), SystemClock(), nullcontext())
+        reader = await bench.let_in()
+        events = Events(reader, SseEncoder(), SystemClock(), nullcontext())
         response = _Streaming(events, cast(Any, ClosedLine()))
         if broken == "line":
             await response(cast(Any, {}), receive, send)

@@ -1,8 +1,8 @@
 """TaskLog in the memory of one process.
 
 For trying the service and for tests: it forgets everything when the process ends and cannot be
-shared by two. A step is atomic because it never awaits. Live delivery is `application.fan_out`,
-fed here in the same step.
+shared by two. A step is atomic because it never awaits. Live delivery is the hub's, to
+which each step publishes.
 """
 
 import heapq
@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from adapters.live import Hub
 from application.errors import LeaseLost, UnknownTask
-from application.fan_out import FanOut
-from application.ports import PAGE_SIZE, PATIENCE, Batch, Busy, Page, Settled
-from domain.events import Event, TaskStatus, fold, text_size
+from application.ports import PAGE_SIZE, PATIENCE, Batch, Busy, Page, Settled, TaskLog, page_of
+from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.task import Attempt, Change, Failure, Task
 
 
@@ -28,11 +28,14 @@ class _Entry:
     awaited_until: float = 0.0
     """Until when the queue may still bring the task."""
 
+    def position(self, offset: int) -> Position:
+        return Position(self.epoch, offset) if offset else START
 
-class MemoryTaskLog:
+
+class MemoryTaskLog(TaskLog):
     def __init__(
         self,
-        feed: FanOut,
+        hub: Hub,
         ttl: float,
         patience: float = PATIENCE,
         elapsed: Callable[[], float] = time.monotonic,
@@ -40,7 +43,7 @@ class MemoryTaskLog:
         """Logs live for `ttl` seconds after their last change; after `patience` seconds without a
         sign of life a task counts as forgotten by the queue. `elapsed` is the clock of all this,
         in seconds from any origin, never set back."""
-        self._feed = feed
+        self._hub = hub
         self._ttl = ttl
         self._patience = patience
         self._elapsed = elapsed
@@ -120,9 +123,8 @@ class MemoryTaskLog:
             size += text_size(event)
             if size >= PAGE_SIZE:
                 break
-        before = entry.epoch if 0 < after <= len(entry.events) else None
-        batch = Batch(entry.epoch, after + 1, tuple(events), before)
-        return Page(len(entry.events), after + 1, (batch,) if events else (), before)
+        position = entry.position(after) if after <= len(entry.events) else START
+        return page_of(len(entry.events), position, [(entry.epoch, tuple(events))])
 
     async def check(self) -> None:
         return None
@@ -163,10 +165,9 @@ class MemoryTaskLog:
         entry.expires = self._elapsed() + self._ttl
         if not events:
             return
-        before = entry.epoch if entry.events else None
-        batch = Batch(entry.epoch, len(entry.events) + 1, events, before)
+        batch = Batch(entry.position(len(entry.events)), entry.epoch, events)
         entry.events.extend(events)
-        self._feed.publish(entry.task.id, batch)
+        self._hub.publish(entry.task.id, batch)
 
     def _forget_expired(self) -> None:
         """Drop what is past its time. Each entry stands in the heap once, under an expiry that

@@ -70,8 +70,8 @@ class Metrics:
             "From an event's making to its arrival at this process, by the clocks of both.",
             _SHORT,
         )
-        self.feed_gaps = self._counter(
-            "feed_gaps", "Subscribers sent back to the log: slow ones, or a lost connection."
+        self.feed_missed = self._counter(
+            "feed_missed", "Readers sent to the log: slow ones, or after a lost connection."
         )
         self.feed_reconnects = self._counter(
             "feed_reconnects", "Connections for live delivery that were lost."
@@ -80,13 +80,13 @@ class Metrics:
             "event_loop_lag_seconds", "By how much a timer of the event loop was late.", _SHORT
         )
 
-    def gap(self) -> None:
-        self.feed_gaps.inc()
+    def missed(self) -> None:
+        self.feed_missed.inc()
 
     def reconnected(self) -> None:
         self.feed_reconnects.inc()
 
-    def heard(self, lag: float) -> None:
+    def delivered(self, lag: float) -> None:
         self.feed_lag_seconds.observe(max(0.0, lag))
 
     def exposition(self) -> bytes:

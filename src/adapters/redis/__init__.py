@@ -2,10 +2,10 @@
 
 from adapters.redis.address import Address, parse_address
 from adapters.redis.allowances import RedisAllowances
+from adapters.redis.broker import RedisBroker
 from adapters.redis.connection import Connection
 from adapters.redis.connector import connect
 from adapters.redis.errors import MalformedUrl
-from adapters.redis.event_feed import RedisEventFeed
 from adapters.redis.idempotency import RedisIdempotencyKeys
 from adapters.redis.rest import RestConnection
 from adapters.redis.task_log import RedisTaskLog
@@ -15,7 +15,7 @@ __all__ = [
     "Connection",
     "MalformedUrl",
     "RedisAllowances",
-    "RedisEventFeed",
+    "RedisBroker",
     "RedisIdempotencyKeys",
     "RedisTaskLog",
     "RestConnection",

@@ -17,11 +17,13 @@ import msgspec
 
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
 from application.errors import UnreadableEvent, UnreadableTask
-from application.ports import Batch, Page
+from application.ports import Batch, Page, page_of
 from domain.errors import DomainError
 from domain.events import (
+    START,
     ContentAdded,
     Event,
+    Position,
     StatusChanged,
     TaskEnded,
     TaskErrored,
@@ -105,12 +107,8 @@ def decode_batch(data: bytes) -> Batch:
     try:
         version, before, epoch, first, events = data.split(b" ", 4)
         if version == _VERSION:
-            return Batch(
-                epoch.decode(),
-                int(first),
-                tuple(map(_event, _decode_events(events))),
-                None if before == b"-" else before.decode(),
-            )
+            after = START if before == b"-" else Position(before.decode(), int(first) - 1)
+            return Batch(after, epoch.decode(), tuple(map(_event, _decode_events(events))))
     except msgspec.DecodeError as error:
         raise UnreadableEvent(str(error)) from error
     except ValueError as error:
@@ -127,17 +125,14 @@ def decode_page(
         raise UnreadableEvent("the log has another version")
     opened = [each.partition("-") for each in epochs.decode().split()]
     firsts = [int(first) for first, _, _ in opened]
-    batches: list[Batch] = []
-    before = before_page = None
+    position = START
+    stretches: list[tuple[str, tuple[Event, ...]]] = []
     for (_, _, epoch), first, end in zip(opened, firsts, [*firsts[1:], length + 1], strict=True):
         if first <= after < end and after <= length:
-            before = before_page = epoch
+            position = Position(epoch, after)
         part = events[max(first, after + 1) - after - 1 : max(0, end - after - 1)]
-        if part:
-            found = tuple(map(_decode_one, part))
-            batches.append(Batch(epoch, max(first, after + 1), found, before))
-            before = epoch
-    return Page(length, after + 1, tuple(batches), before_page)
+        stretches.append((epoch, tuple(map(_decode_one, part))))
+    return page_of(length, position, stretches)
 
 
 def _decode_one(data: bytes) -> Event:

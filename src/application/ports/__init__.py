@@ -9,7 +9,7 @@ seconds.
 """
 
 from application.ports.clock import Clock, TaskIds
-from application.ports.event_feed import Cursor, EventFeed, FeedWatch, Gap, Subscription, Take
+from application.ports.event_feed import EventFeed, FeedObserver, Subscriber
 from application.ports.idempotency_keys import (
     ABANDONED_AFTER,
     IDEMPOTENCY_TTL,
@@ -18,7 +18,7 @@ from application.ports.idempotency_keys import (
 )
 from application.ports.language_model import Finished, LanguageModel
 from application.ports.limits import Allowances, Spent
-from application.ports.log_pages import Batch, Page
+from application.ports.log_pages import Batch, Page, page_of
 from application.ports.task_log import PAGE_SIZE, PATIENCE, Busy, Settled, TaskLog
 from application.ports.task_queue import Delivery, TaskQueue
 
@@ -32,20 +32,18 @@ __all__ = [
     "Binding",
     "Busy",
     "Clock",
-    "Cursor",
     "Delivery",
     "EventFeed",
-    "FeedWatch",
+    "FeedObserver",
     "Finished",
-    "Gap",
     "IdempotencyKeys",
     "LanguageModel",
     "Page",
     "Settled",
     "Spent",
-    "Subscription",
-    "Take",
+    "Subscriber",
     "TaskIds",
     "TaskLog",
     "TaskQueue",
+    "page_of",
 ]

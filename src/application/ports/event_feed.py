@@ -1,68 +1,55 @@
-"""The port of live delivery: what is added to a log reaches those who follow it."""
+"""The port of live delivery: what is added to a log is offered to those who follow it."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from application.ports.log_pages import Batch
 
-Take = Callable[[Batch], bool]
-"""Hands a batch on if that can be done at once, and answers whether it did. If it raises, it did
-not."""
 
+class Subscriber(Protocol):
+    """One reader of one task. Its methods are called in the event loop and never wait."""
 
-@dataclass(slots=True)
-class Cursor:
-    """Where a subscriber stands in a log: the number of the last event that it has, and that one's
-    epoch (0 and None: it has none)."""
+    __slots__ = ()
 
-    epoch: str | None
-    after: int
-    take: Take
+    def offer(self, batch: Batch) -> None:
+        """Take what was added to the log next."""
+        ...
 
-    def move(self, batch: Batch) -> None:
-        self.epoch, self.after = batch.epoch, batch.last
+    def missed(self) -> None:
+        """Something may have been added that is not offered: read the log again."""
+        ...
 
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Live delivery had a hole here: read the log again from the last event seen."""
-
-
-class Subscription(Protocol):
-    async def receive(
-        self, timeout: float, cursor: Cursor | None = None
-    ) -> Sequence[Batch] | Gap | None:
-        """All that waits, oldest first; if nothing does, what comes next; None after `timeout`
-        seconds of silence. For one caller at a time. Raises FeedClosed when this process stops
-        delivering.
-
-        While it waits, a batch that goes on right at the cursor and does not close the log is
-        given to the cursor's `take` at once, by whoever brings it. What that takes moves the
-        cursor, and is not received: the waiting goes on."""
+    def closed(self) -> None:
+        """Nothing more is offered, since this process stops or cannot read what was added."""
         ...
 
 
 class EventFeed(Protocol):
-    """Live delivery of what is added to logs. It promises nothing that the log does not hold:
-    from the moment `subscribe` is entered, each batch of the task arrives in order and once, or a
-    Gap stands for what is missing. What one subscriber leaves unread costs bounded memory."""
+    """Live delivery of what is added to logs. It promises nothing that the log does not hold: from
+    the moment that `subscribe` returns, each batch of the task is offered in order and once, or
+    `missed` is called for what is not."""
 
-    def subscribe(self, task_id: str) -> AbstractAsyncContextManager[Subscription]: ...
-
-
-class FeedWatch(Protocol):
-    """Is told how live delivery fares, for whoever operates it. Takes no time over it."""
-
-    def heard(self, lag: float) -> None:
-        """Something arrived that was made so many seconds ago."""
+    async def subscribe(self, task_id: str, subscriber: Subscriber) -> None:
+        """Return once all that is added from now on reaches the subscriber; what comes before may
+        reach it, too. A feed that was closed calls `closed` at once. Raises StoreUnavailable if
+        live delivery does not come about: then the subscriber is not subscribed."""
         ...
 
-    def gap(self) -> None:
-        """A subscriber has to read the log."""
+    def unsubscribe(self, task_id: str, subscriber: Subscriber) -> None:
+        """Offer nothing more. Safe to call twice."""
+        ...
+
+
+class FeedObserver(Protocol):
+    """Is told how live delivery fares, for metrics. Takes no time over it."""
+
+    def delivered(self, lag: float) -> None:
+        """Something arrived that was made `lag` seconds ago."""
+        ...
+
+    def missed(self) -> None:
+        """Subscribers of a channel are sent to the log."""
         ...
 
     def reconnected(self) -> None:
-        """The connection was lost and is made anew."""
+        """The connection to the store was lost and is made anew."""
         ...

@@ -1,72 +1,94 @@
 """Stretches of an event log, as stores write, publish and read them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from domain.events import Event, is_last, text_size
+from domain.events import Event, Position, is_last, text_size
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Batch:
-    """Consecutive events of one epoch of a log. The first has number `first`; there is at least
-    one.
+    """Consecutive events of one epoch of a log, at least one.
 
     Compared by identity: all subscribers of a process share one object for what was added in one
-    step, so that whatever is derived from it (a wire frame) can be derived once.
+    step, so that what is derived from it (a wire frame) is derived once. Not to be changed.
     """
 
-    epoch: str
-    first: int
-    events: tuple[Event, ...]
-    before: str | None
-    """The epoch of the event before the first, if there is one."""
+    __slots__ = ("__weakref__", "after", "closes", "end", "events")
+
+    def __init__(self, after: Position, epoch: str, events: tuple[Event, ...]) -> None:
+        """`after` is the position before the first event, `epoch` that of the events."""
+        self.after = after
+        self.events = events
+        self.end = Position(epoch, after.offset + len(events))
+        """The position of the last event, at which a reader of this batch then is."""
+        self.closes = is_last(events[-1])
+        """Whether the log ends here."""
+
+    def __repr__(self) -> str:
+        return f"Batch({self.after!r}, {self.end!r}, {self.events!r})"
 
     @property
-    def last(self) -> int:
-        return self.first + len(self.events) - 1
+    def first(self) -> int:
+        """The offset of the first event."""
+        return self.after.offset + 1
 
     @property
     def size(self) -> int:
         """Characters of text."""
-        return sum(text_size(event) for event in self.events)
+        return sum(map(text_size, self.events))
 
-    @property
-    def closes(self) -> bool:
-        """Whether the log ends here."""
-        return is_last(self.events[-1])
-
-    def joins(self, epoch: str | None, sequence: int) -> bool:
-        """Whether this goes on where somebody stands who has seen that event last (None and 0:
-        none): without a hole, and behind the very same events."""
-        if self.first == sequence + 1:
-            return self.before == epoch
-        return self.first <= sequence and self.epoch == epoch
-
-    def after(self, sequence: int) -> "Batch":
-        """The part behind `sequence`, which must lie before `last`."""
-        if sequence < self.first:
+    def behind(self, position: Position) -> "Batch | None":
+        """Return the part that a reader at `position` has not seen: all of it, or less where the
+        reader has seen the first events of it. None if it does not follow `position` without a
+        gap."""
+        if position == self.after:
             return self
-        rest = self.events[sequence + 1 - self.first :]
-        return Batch(self.epoch, sequence + 1, rest, self.epoch)
+        seen = position.offset - self.after.offset
+        if position.epoch != self.end.epoch or not 0 < seen < len(self.events):
+            return None
+        return Batch(position, self.end.epoch, self.events[seen:])
+
+    def is_seen_at(self, position: Position) -> bool:
+        """Whether a reader at `position` has seen all of it."""
+        return position.epoch == self.end.epoch and position.offset >= self.end.offset
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a log, from number `first`, as it stood at one moment, when it held `length`
-    events in all. May be empty."""
+    """A stretch of a log as it stood at one moment, when it held `length` events in all.
+
+    `after` is the position from which it was read, as the log has it then: START where it was read
+    from the first event, and also where the log has no event of the offset that was asked for. May
+    be empty.
+    """
 
     length: int
-    first: int
+    after: Position
     batches: tuple[Batch, ...]
-    before: str | None
-    """The epoch of the event before the first, if there is one."""
 
     @property
     def events(self) -> tuple[Event, ...]:
         return tuple(event for batch in self.batches for event in batch.events)
 
     @property
-    def level(self) -> bool:
+    def end(self) -> Position:
+        """The position behind this page."""
+        return self.batches[-1].end if self.batches else self.after
+
+    @property
+    def caught_up(self) -> bool:
         """Whether it reaches to the end of the log."""
-        return self.first > self.length or (
-            bool(self.batches) and self.batches[-1].last == self.length
-        )
+        return self.end.offset >= self.length
+
+
+def page_of(
+    length: int, after: Position, stretches: Iterable[tuple[str, tuple[Event, ...]]]
+) -> Page:
+    """Build a page of stretches of events, each of one epoch. Empty ones are left out."""
+    batches: list[Batch] = []
+    position = after
+    for epoch, events in stretches:
+        if events:
+            batches.append(Batch(position, epoch, events))
+            position = batches[-1].end
+    return Page(length, after, tuple(batches))

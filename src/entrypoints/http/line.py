@@ -49,6 +49,10 @@ class Line:
         await send({"type": "http.response.body", "body": body, "more_body": more})
         self.written += len(body)
         del body
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Return once the client has taken most of what was written, or is gone."""
         if self._flow.write_paused:
             await self._flow.drain()
 

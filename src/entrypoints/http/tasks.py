@@ -12,13 +12,13 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from adapters.prometheus import Metrics
 from application.admission import Admission, Caller, StreamPlace
+from application.follow_task import NothingLeft
 from domain.errors import IllegalTransition, MalformedEventId
-from domain.events import EventId, TaskStatus
+from domain.events import START, Position, TaskStatus
 from domain.task import check_task_id
 from entrypoints.container import Container, Parts
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody
-from entrypoints.http.event_stream import Events, EventStream
 from entrypoints.http.problems import (
     bad_field,
     documented,
@@ -27,6 +27,7 @@ from entrypoints.http.problems import (
     wrong_shape,
 )
 from entrypoints.http.record import record_response
+from entrypoints.http.sse.response import Events, EventStream
 from entrypoints.http.start_bodies import SHORT, StartBodies
 
 BODY_LIMIT = 1024 * 1024
@@ -187,22 +188,21 @@ class TaskController(Controller):
         ] = "",
     ) -> Response[Any]:
         # The header is what a browser sends by itself when it reconnects: it is the newer one.
-        seen = _event_id("Last-Event-ID", last_event_header) or _event_id(
-            "lastEventId", last_event_query
-        )
+        field = "Last-Event-ID" if last_event_header else "lastEventId"
+        seen = _position(field, last_event_header or last_event_query)
         follow_task, admission, metrics = parts.follow_task(), parts.admission(), parts.metrics()
-        following = await follow_task(check_task_id(task_id), seen, request.user.owner)
-        if following is None:
+        reader = await follow_task(check_task_id(task_id), seen, request.user.owner)
+        if isinstance(reader, NothingLeft):
             return Response(None, status_code=204)
         try:
             place = await admission.stream(request.user)
         except BaseException:
-            following.close()
+            reader.close()
             raise
-        if seen is not None:
+        if seen is not START:
             metrics.resumes.inc()
         opened = _Open(admission, place, metrics)
-        return EventStream(Events(following, parts.frames(), parts.clock(), opened))
+        return EventStream(Events(reader, parts.sse_encoder(), parts.clock(), opened))
 
     @get(
         "/{taskId:str}",
@@ -272,10 +272,10 @@ class _Open:
         await self._admission.leave(self._place)
 
 
-def _event_id(field: str, text: str) -> EventId | None:
+def _position(field: str, text: str) -> Position:
     if not text:
-        return None
+        return START
     try:
-        return EventId.parse(text)
+        return Position.parse(text)
     except MalformedEventId as error:
         raise bad_field(field, str(error)) from None

@@ -1,0 +1,154 @@
+"""The hub: who follows which task in this process. It is the EventFeed of every store.
+
+A channel is one task's subscribers. A store in this process publishes to the hub itself; a store
+that is shared by several processes has a broker, which carries batches from the others. `publish`
+offers each batch to every subscriber of its channel and waits for none of them.
+
+After each delivery a channel pauses in proportion to the time that the delivery took, and joins
+what is published meanwhile (write coalescing). So a single subscriber gets each event at once, a
+few hundred still do, and thousands get a few events at a time, for a bounded share of the
+process's time.
+"""
+
+import asyncio
+import time
+from typing import Protocol
+
+import structlog
+
+from adapters.live.coalescing import joined
+from application.ports import Batch, EventFeed, Subscriber
+
+log = structlog.get_logger(__name__)
+
+PAUSE_FACTOR, LONGEST_PAUSE = 5, 0.1
+"""Time between two deliveries of a channel, as a multiple of what the first took, and at most, in
+seconds."""
+
+
+class Broker(Protocol):
+    """Carries what other processes publish to the hub of this one, by channel."""
+
+    def attach(self, hub: "Hub") -> None:
+        """Be told the hub to publish to, before anything else."""
+        ...
+
+    def open(self, task_id: str) -> None:
+        """A channel has its first subscriber: begin to carry it, soon."""
+        ...
+
+    async def opened(self, task_id: str) -> None:
+        """Return once all that is published on an open channel from now on reaches the hub. Raises
+        StoreUnavailable after a bounded time."""
+        ...
+
+    def close(self, task_id: str) -> None:
+        """A channel lost its last subscriber: it need not be carried any more."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of all connections."""
+        ...
+
+
+class Hub(EventFeed):
+    def __init__(self, broker: Broker | None = None) -> None:
+        """Without a broker only what this process publishes is delivered."""
+        self._broker = broker
+        self._channels: dict[str, _Channel] = {}
+        self._closed = False
+        if broker is not None:
+            broker.attach(self)
+
+    async def subscribe(self, task_id: str, subscriber: Subscriber) -> None:
+        channel = self._channels.get(task_id)
+        if channel is None:
+            channel = self._channels[task_id] = _Channel()
+            if self._broker is not None:
+                self._broker.open(task_id)
+        channel.subscribers[subscriber] = None
+        if self._closed:
+            subscriber.closed()
+        elif self._broker is not None:
+            try:
+                await self._broker.opened(task_id)
+            except BaseException:
+                self.unsubscribe(task_id, subscriber)
+                raise
+
+    def unsubscribe(self, task_id: str, subscriber: Subscriber) -> None:
+        channel = self._channels.get(task_id)
+        if channel is None or subscriber not in channel.subscribers:
+            return
+        del channel.subscribers[subscriber]
+        if not channel.subscribers:
+            del self._channels[task_id]
+            if self._broker is not None:
+                self._broker.close(task_id)
+
+    def publish(self, task_id: str, batch: Batch) -> None:
+        """Offer a batch to the task's subscribers, at once or after the channel's pause."""
+        if (channel := self._channels.get(task_id)) is not None:
+            channel.publish(batch)
+
+    def missed(self, task_id: str) -> None:
+        """Send the task's subscribers to the log, since something may have been lost."""
+        if (channel := self._channels.get(task_id)) is not None:
+            channel.published.clear()
+            for subscriber in tuple(channel.subscribers):
+                subscriber.missed()
+
+    def close_channel(self, task_id: str) -> None:
+        """End the subscriptions of one task, whose events this process cannot read."""
+        if (channel := self._channels.get(task_id)) is not None:
+            for subscriber in tuple(channel.subscribers):
+                subscriber.closed()
+
+    def close(self) -> None:
+        """End every subscription, now and from now on. Safe to call twice."""
+        self._closed = True
+        for task_id in tuple(self._channels):
+            self.close_channel(task_id)
+
+    async def aclose(self) -> None:
+        self.close()
+        if self._broker is not None:
+            await self._broker.aclose()
+
+
+class _Channel:
+    """The subscribers of one task, and what waits for the end of a pause."""
+
+    __slots__ = ("_loop", "_paused_until", "_scheduled", "published", "subscribers")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()  # asked once: Python makes a system call of it
+        self.subscribers: dict[Subscriber, None] = {}
+        self.published: list[Batch] = []
+        self._scheduled = False
+        self._paused_until = 0.0
+
+    def publish(self, batch: Batch) -> None:
+        self.published.append(batch)
+        if not self._scheduled:
+            self._scheduled = True
+            pause = self._paused_until - time.monotonic()
+            if pause > 0:
+                self._loop.call_later(pause, self._deliver)
+            else:
+                self._deliver()
+
+    def _deliver(self) -> None:
+        self._scheduled = False
+        batches, self.published = self.published, []
+        began = time.monotonic()
+        for batch in joined(batches):
+            # A copy, since a subscriber may leave when it is offered the end of the log.
+            for subscriber in tuple(self.subscribers):
+                try:
+                    subscriber.offer(batch)
+                except Exception:
+                    log.exception("subscriber failed")
+                    subscriber.missed()
+        ended = time.monotonic()
+        self._paused_until = ended + min(LONGEST_PAUSE, PAUSE_FACTOR * (ended - began))

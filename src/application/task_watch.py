@@ -1,0 +1,55 @@
+"""What a worker hears of the task that it works on, or waits for."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from application.errors import FeedClosed
+from application.ports import Batch, EventFeed, Subscriber
+from domain.events import ContentAdded
+
+
+class TaskWatch(Subscriber):
+    """Told of each change of a task's status."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        """Whether the log was closed."""
+        self.missed_events = False
+        """Whether a change may have been missed: ask the store, and set it back."""
+        self._feed_closed = False
+        self._changed = asyncio.Event()
+
+    def offer(self, batch: Batch) -> None:
+        if any(type(event) is not ContentAdded for event in batch.events):
+            self.ended = self.ended or batch.closes
+            self._changed.set()
+
+    def missed(self) -> None:
+        self.missed_events = True
+        self._changed.set()
+
+    def closed(self) -> None:
+        self._feed_closed = True
+        self._changed.set()
+
+    async def change(self, timeout: float | None = None) -> None:
+        """Return once the status has changed or may have changed, at the latest after `timeout`
+        seconds. Raises FeedClosed when this process stops delivering."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        self._changed.clear()
+        if self._feed_closed:
+            raise FeedClosed
+
+
+@asynccontextmanager
+async def watching(feed: EventFeed, task_id: str) -> AsyncGenerator[TaskWatch, None]:
+    """Watch a task from now on. Raises StoreUnavailable."""
+    watch = TaskWatch()
+    await feed.subscribe(task_id, watch)
+    try:
+        yield watch
+    finally:
+        feed.unsubscribe(task_id, watch)

@@ -1,0 +1,108 @@
+"""SSE encoder: the frames of batches of events, each encoded once per process.
+
+A frame is an `id:` line and one `data:` line of JSON, without an `event:` field, so that browsers
+hand every event to `onmessage`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from application.ports import Batch
+from application.reader import Reader
+from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
+
+PING = b": keep-alive\n"
+"""A comment without an empty line: after an event with an id, some parsers (httpx-sse for one) make
+an event without data of a block that holds nothing but a comment."""
+RETRY = b"retry: 1000\n"
+"""Milliseconds after which a browser connects again. Stands in the first event's own block: some
+parsers make an event without data of a block of its own."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SseEncoder:
+    """Frames of batches, kept for as long as a reader holds the batch."""
+
+    def __init__(self) -> None:
+        self._frames: WeakKeyDictionary[Batch, bytes] = WeakKeyDictionary()
+        self.latest: Batch | None = None
+        """The batch that was asked for last: all readers of a task ask for the same one."""
+        self.latest_frame = b""
+
+    def frame(self, task_id: str, batch: Batch) -> bytes:
+        if batch is not self.latest:
+            encoded = self._frames.get(batch)
+            if encoded is None:
+                encoded = self._frames[batch] = _encoded(task_id, batch)
+            self.latest, self.latest_frame = batch, encoded
+        return self.latest_frame
+
+    def frames(self, task_id: str, batches: Sequence[Batch]) -> bytes:
+        return b"".join([self.frame(task_id, batch) for batch in batches])
+
+
+def connected_frame(reader: Reader, now: int) -> bytes:
+    """Encode the first frame of a connection: how the task stood. It has no id, since it is no
+    event of the log."""
+    data = {
+        "type": "connected",
+        "taskId": reader.task_id,
+        "timestamp": now,
+        "status": reader.status.value,
+        "attempt": reader.attempt,
+    }
+    return b"%bdata: %b\n\n" % (RETRY, _encode(data))
+
+
+def _encoded(task_id: str, batch: Batch) -> bytes:
+    epoch = batch.end.epoch.encode()
+    return b"".join(
+        [
+            b"id: %b-%d\ndata: %b\n\n" % (epoch, offset, _encode(_data(task_id, event)))
+            for offset, event in enumerate(batch.events, batch.first)
+        ]
+    )
+
+
+def _data(task_id: str, event: Event) -> dict[str, Any]:
+    match event:
+        case ContentAdded(at, text):
+            return {"type": "content", "taskId": task_id, "timestamp": at, "data": text}
+        case StatusChanged(at, status, attempt, reason):
+            data = {
+                "type": "status",
+                "taskId": task_id,
+                "timestamp": at,
+                "data": status.value,
+                "attempt": attempt,
+            }
+            return data if reason is None else {**data, "reason": reason}
+        case TaskEnded(at, text, finish_reason, model, usage):
+            return {
+                "type": "end",
+                "taskId": task_id,
+                "timestamp": at,
+                "data": text,
+                "finishReason": finish_reason,
+                "usage": None
+                if usage is None
+                else {
+                    "promptTokens": usage.prompt_tokens,
+                    "completionTokens": usage.completion_tokens,
+                    "totalTokens": usage.total_tokens,
+                },
+                "model": model,
+            }
+        case TaskErrored(at, message, code, retryable):
+            return {
+                "type": "error",
+                "taskId": task_id,
+                "timestamp": at,
+                "data": message,
+                "code": code,
+                "retryable": retryable,
+            }
