@@ -86,8 +86,10 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
 def local_qstash_command(
     host: str, port: int, allowed_hosts: tuple[str, ...], json_logs: bool
 ) -> None:
-    """Run a QStash for development, in memory, with the public keys of Upstash's development
-    server."""
+    """Run a QStash for development.
+
+    It keeps messages in memory, and has the public token and keys of Upstash's development server.
+    """
     names = [host_of(name) for name in allowed_hosts]
     if None in names:
         raise click.BadParameter("not a host name", param_hint="--allowed-host")
@@ -104,8 +106,10 @@ def local_qstash_command(
 
 @main.command("doctor")
 def doctor_command() -> None:
-    """Check the settings against the store, queue, address and model that they name, and say what
-    to do. Run it while the service runs. Exit status 1 if something cannot work."""
+    """Check the real store, queue and model.
+
+    Says what to do about what it finds. Run it while the service runs, with the same settings. Exit
+    status 1 if something cannot work."""
     found = asyncio.run(examine(_settings()))
     for each in found:
         click.echo(f"{each.level:5}{each.part}: {one_line(each.what)}")
@@ -116,7 +120,9 @@ def doctor_command() -> None:
 
 @main.command("config")
 def config_command() -> None:
-    """Show every setting, and which store, queue and model they select. Secrets are not shown."""
+    """Show every setting in force.
+
+    Also shows which store, queue and model they select. Secrets are not shown."""
     settings = _settings()
     for part, chosen in settings.chosen_parts().items():
         click.echo(f"# {part}: {chosen}")

@@ -41,7 +41,7 @@ class QueueSettings(Group):
     qstash_retries: int = setting(
         "LONGTASK_QSTASH_RETRIES",
         3,
-        "How often QStash delivers a task again after the first delivery failed.",
+        "How many more deliveries QStash makes after the first one of a task failed.",
         unit="deliveries",
         ge=0,
         le=20,

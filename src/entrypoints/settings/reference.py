@@ -71,10 +71,11 @@ def _example_of(field: FieldInfo) -> str:
 
 def _meaning(field: FieldInfo) -> str:
     """What docs/settings.md says in three columns, as one text."""
-    extra = _extra(field)
-    unit = f"In {extra['unit']}." if extra["unit"] else ""
+    extra, meaning = _extra(field), field.description or ""
+    # "How many streams" needs no unit.
+    unit = f"In {extra['unit']}." if extra["unit"] and extra["unit"] not in meaning else ""
     otherwise = f"Default: {extra['otherwise']}." if extra["otherwise"] else ""
-    return " ".join(filter(None, (field.description, unit, otherwise)))
+    return " ".join(filter(None, (meaning, unit, otherwise)))
 
 
 def _default(field: FieldInfo) -> str:
