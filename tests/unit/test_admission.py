@@ -7,7 +7,7 @@ import pytest
 from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Caller, Limits, network
-from application.errors import OverLimit
+from application.errors import OverLimit, UnreadableTask
 from application.ports import PATIENCE
 from application.settle_task import SettleForgotten
 from domain.task import Task
@@ -89,3 +89,25 @@ async def test_without_limits_nothing_is_counted() -> None:
 )
 def test_what_one_party_can_have_counts_as_one(address: str, party: str) -> None:
     assert network(address) == party
+
+
+async def test_the_slot_of_a_task_that_cannot_be_read_stays_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A newer instance runs it. It keeps nobody from the slots of others."""
+    bench = Bench(running=2)
+    for task_id in ("task_1_a", "task_1_b"):
+        await bench.admission.start(ALICE, task_id)
+        await bench.tasks.create(Task.submit(task_id, REQUEST, 1, "alice"))
+    await bench.tasks.cancel("task_1_b", 1)
+    get = bench.tasks.get
+
+    async def read(task_id: str) -> Task:
+        if task_id == "task_1_a":
+            raise UnreadableTask(task_id, "of another version")
+        return await get(task_id)
+
+    monkeypatch.setattr(bench.tasks, "get", read)
+    await bench.admission.start(ALICE, "task_1_c")
+    with pytest.raises(OverLimit):
+        await bench.admission.start(ALICE, "task_1_d")

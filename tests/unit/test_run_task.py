@@ -3,8 +3,10 @@ into the log, and what each way of ending leads to."""
 
 import asyncio
 
+import pytest
+
 from application.attempt import EVENT_LIMIT
-from application.errors import ModelUnavailable
+from application.errors import ModelUnavailable, UnreadableTask
 from application.run_task import FULL_PAUSE, Again, Done, Failed, Full
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
@@ -217,3 +219,17 @@ async def test_a_standby_takes_over_when_the_lease_lapses() -> None:
     assert await asyncio.wait_for(bench.deliver(), 5) == Done()
     task = await bench.tasks.get(TASK_ID)
     assert (task.attempt, task.status) == (2, TaskStatus.COMPLETED)
+
+
+async def test_a_task_that_this_instance_cannot_read_is_delivered_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+
+    async def claim(*_: object) -> None:
+        raise UnreadableTask(TASK_ID, "of another version")
+
+    monkeypatch.setattr(bench.tasks, "claim", claim)
+    verdict = await bench.deliver()
+    assert isinstance(verdict, Again)
+    assert verdict.retry_after is not None
