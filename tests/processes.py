@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.leaks import WATCH
-from tests.running import eventually
+from tests.waiting import eventually, within
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def run_to_its_end(
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=within(60),
         check=False,
     )
 

@@ -21,6 +21,8 @@ import docker
 import pytest
 from testcontainers.community.redis import RedisContainer
 
+from tests.waiting import within
+
 IMAGE = "redis:7-alpine"
 NODES = 3
 _STEP_END = b"*1\r\n$4\r\nEXEC\r\n"
@@ -74,7 +76,7 @@ class LocalRedis:
         self._process = subprocess.Popen(  # noqa: S603
             [*self._words, *own], stdout=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + within(10)
         while not self._answers():
             assert time.monotonic() < deadline, "redis-server does not answer"
             time.sleep(0.02)
@@ -86,7 +88,7 @@ class LocalRedis:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(within(10))
             self._process = None
 
     def restart_empty(self) -> None:
@@ -130,7 +132,7 @@ def running_cluster(*options: str) -> Iterator[list[LocalRedis]]:
         nodes = [stack.enter_context(LocalRedis(*options).running()) for _ in range(NODES)]
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         redis_cli("--cluster", "create", *addresses, "--cluster-yes")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + within(20)
         for node in nodes:
             while "cluster_state:ok" not in redis_cli("-p", str(node.port), "cluster", "info"):
                 assert time.monotonic() < deadline, "the cluster does not come about"
@@ -146,7 +148,7 @@ def redis_cli(*words: str) -> str:
     program = shutil.which("redis-cli")
     assert program is not None
     return subprocess.run(  # noqa: S603
-        [program, *words], capture_output=True, text=True, check=True, timeout=30
+        [program, *words], capture_output=True, text=True, check=True, timeout=within(30)
     ).stdout
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 import httpx_sse
@@ -17,8 +17,7 @@ from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.server import Service, listen, local_qstash, url_of
 from entrypoints.settings import Settings, load_settings
 from tests.leaks import PROMPT
-
-T = TypeVar("T")
+from tests.waiting import eventually, within
 
 
 def settings_for(**overrides: Any) -> Settings:
@@ -26,17 +25,6 @@ def settings_for(**overrides: Any) -> Settings:
     return load_settings(
         env_file=None, **{"host": "127.0.0.1", "port": 0, "demo_speed": 0.0, **overrides}
     )
-
-
-def eventually(condition: Callable[[], T | None], timeout: float = 15.0) -> T:
-    """The condition's first true answer; fails loudly if there is none in time."""
-    deadline = time.monotonic() + timeout
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not in {timeout} s: {condition}"
-        time.sleep(0.01)
 
 
 @dataclass
@@ -74,7 +62,7 @@ class Seen:
 class Client:
     def __init__(self, url: str) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=20.0)
+        self.http = httpx.Client(base_url=url, timeout=within(20.0))
 
     def __enter__(self) -> Self:
         return self
@@ -209,12 +197,12 @@ def _in_thread(
 
     thread = threading.Thread(target=run_until_stopped, daemon=True)
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(within(20))
     assert not failed, failed
     try:
         yield
     finally:
         stop()
-        thread.join(20)
+        thread.join(within(20))
         assert not thread.is_alive(), "the server did not stop"
         assert not failed, failed

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.waiting import within
+
 
 class TcpProxy:
     """Connections go to the targets in turn; one that cannot be reached is passed over."""
@@ -47,12 +49,12 @@ class TcpProxy:
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
-        assert started.wait(10)
+        assert started.wait(within(10))
         try:
             yield self
         finally:
             self._loop.call_soon_threadsafe(stop.set)
-            thread.join(10)
+            thread.join(within(10))
 
     def cut(self) -> None:
         """Reset every connection."""

@@ -11,7 +11,7 @@ import pytest
 from tests.abuse.watched import LAG_LIMIT, MIB, Attacked, at_once, attacked, held
 from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import ENDLESS, GET, connect
-from tests.running import eventually
+from tests.waiting import eventually
 
 
 @pytest.mark.parametrize("part", ENDLESS)

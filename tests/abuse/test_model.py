@@ -9,7 +9,7 @@ import pytest
 
 from tests.abuse.watched import MIB, Attacked, attacked, held
 from tests.doubles.upstream import Script, Upstream, piece
-from tests.running import eventually
+from tests.waiting import eventually
 
 
 @cache

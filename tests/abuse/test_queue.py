@@ -13,7 +13,7 @@ from entrypoints.local_qstash.delivery import sign
 from tests.abuse.watched import MIB, at_once, attacked, held
 from tests.doubles.upstream import Script, Upstream, refusal
 from tests.raw_http import connect, received
-from tests.running import eventually
+from tests.waiting import eventually, within
 
 BASE_URL = "http://service.test"
 KEYS = ("sig_of_a_test_current_0123456789abcdef", "sig_of_a_test_next_0123456789abcdefgh")
@@ -44,7 +44,7 @@ def test_deliveries_of_strangers(tmp_path: Path, signature: str) -> None:
     statuses: list[bytes] = []
 
     def deliver(_: int) -> None:
-        with connect(target.url, timeout=60) as connection:
+        with connect(target.url, timeout=within(60)) as connection:
             connection.sendall(f"{head}\r\n".encode())
             with contextlib.suppress(OSError):
                 for _ in range(8):
@@ -71,7 +71,7 @@ def test_tasks_that_are_refused_by_the_thousand(tmp_path: Path, upstream: Upstre
         headers = {"Content-Type": "application/json"}
 
         def start(_: int) -> None:
-            with httpx.Client(base_url=target.url, timeout=60) as client:
+            with httpx.Client(base_url=target.url, timeout=within(60)) as client:
                 for _ in range(40):
                     client.post("/api/tasks/start", content=body, headers=headers)
 
@@ -91,7 +91,7 @@ def test_questions_for_readiness(tmp_path: Path) -> None:
         queue.always = Script([0.3, keys], headers={"content-type": "application/json"})
 
         def ask(_: int) -> set[int]:
-            with httpx.Client(base_url=target.url, timeout=60) as client:
+            with httpx.Client(base_url=target.url, timeout=within(60)) as client:
                 return {client.get("/readyz").status_code for _ in range(50)}
 
         began = time.monotonic()

@@ -13,7 +13,8 @@ from typing import TypeVar
 import httpx
 
 from tests.processes import found_in, process_with_files
-from tests.running import Client, eventually
+from tests.running import Client
+from tests.waiting import eventually, within
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Attacked:
         used, before, over = Used(), self.resident(), threading.Event()
 
         def look() -> None:
-            with httpx.Client(base_url=self.url, timeout=30) as other:
+            with httpx.Client(base_url=self.url, timeout=within(30)) as other:
                 while not over.wait(PAUSE):
                     began = time.monotonic()
                     try:
@@ -78,7 +79,7 @@ class Attacked:
             yield used
         finally:
             over.set()
-            looking.join(60)
+            looking.join(within(60))
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def at_once(number: int, attack: Callable[[int], T]) -> list[T]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(within(120))
     assert len(results) == number
     return results
 

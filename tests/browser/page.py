@@ -13,6 +13,8 @@ from playwright.sync_api import (
     expect,
 )
 
+from tests.waiting import within
+
 OpenPage = Callable[..., Page]
 
 
@@ -21,6 +23,7 @@ def pages(browser: Browser) -> Iterator[OpenPage]:
     """Opens pages, each in a context of its own unless one is given, and holds all of them to this
     at the end: no script broke, nothing was refused by the policy, no dialog, and nothing was asked
     of another server."""
+    expect.set_options(timeout=within(20) * 1000)
     contexts: list[BrowserContext] = []
     faults: list[str] = []
 
@@ -31,6 +34,7 @@ def pages(browser: Browser) -> Iterator[OpenPage]:
             context.grant_permissions(["clipboard-read", "clipboard-write"])
             contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(within(30) * 1000)
         _watch(page, url.partition("/#")[0].rstrip("/") + "/", faults)
         failed: list[str | None] = []
 
@@ -86,7 +90,7 @@ def start(page: Page, prompt: str) -> str:
 
 
 def status(page: Page, wanted: str) -> None:
-    expect(page.locator("#status")).to_have_attribute("data-status", wanted, timeout=20_000)
+    expect(page.locator("#status")).to_have_attribute("data-status", wanted)
 
 
 def text(page: Page) -> str:

@@ -9,8 +9,9 @@ from playwright.sync_api import expect
 from entrypoints.api_keys import new_key
 from tests.browser.page import OpenPage, start, status
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually
 
 KEY, ENTRY = new_key("alice")
 LINK_TTL = 2.0
@@ -83,7 +84,7 @@ def test_a_link_that_ran_out_is_replaced_when_the_connection_is_lost(
 
         eventually(expired)
         proxy.cut()
-        expect(page.locator("#connection")).to_be_hidden(timeout=20_000)
+        expect(page.locator("#connection")).to_be_hidden()
         gate.open()
         status(page, "completed")
         expect(page.locator("#raw")).to_have_text("before after")
@@ -92,4 +93,4 @@ def test_a_link_that_ran_out_is_replaced_when_the_connection_is_lost(
 def test_the_page_of_the_api_works_under_its_policy(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
     page.goto(f"{service.url}/schema")
-    expect(page.locator(".opblock-summary-path").first).to_be_visible(timeout=20_000)
+    expect(page.locator(".opblock-summary-path").first).to_be_visible()

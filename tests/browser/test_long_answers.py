@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.markdown import FRAGMENTS, differing
 from tests.browser.page import OpenPage, start, status, text
 from tests.doubles.upstream import Script, Upstream, answer
-from tests.running import Running, eventually
+from tests.running import Running
+from tests.waiting import eventually
 
 # Seconds for the whole answer, in a document that is laid out. What is new takes a tenth of it on an
 # idle machine; what grew with the square of the text took five times as much, or did not end.

@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.markdown import FRAGMENTS, differing, render
 from tests.browser.page import OpenPage, start, status, text
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
-from tests.running import Running, eventually
+from tests.running import Running
+from tests.waiting import eventually
 
 
 @pytest.fixture

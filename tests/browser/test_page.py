@@ -19,8 +19,9 @@ from tests.doubles.upstream import (
 )
 from tests.processes import found_in, process_of
 from tests.redis_server import free_port
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually, within
 
 
 def row(page: Page, task_id: str, action: str) -> str:
@@ -167,7 +168,7 @@ def test_connections_that_are_cut_again_and_again(
             gate.open()
             proxy.refusing = False
             if number < 2:
-                expect(page.locator("#connection")).to_be_hidden(timeout=15_000)
+                expect(page.locator("#connection")).to_be_hidden()
         status(page, "completed")
         assert text(page) == "".join(words)
 
@@ -214,11 +215,11 @@ def test_the_service_is_killed_and_started_again(
         task_id = start(page, "Survive.")
         expect(page.locator("#answer")).to_have_text("Before")
         process.kill()
-        process.wait(10)
+        process.wait(within(10))
         expect(page.locator("#connection")).to_have_text("Connection lost. Connecting again…")
     with process_of(tmp_path, *words, **settings) as (process, log):
         found_in(log)
-        expect(page.locator("#connection")).to_be_hidden(timeout=15_000)
+        expect(page.locator("#connection")).to_be_hidden()
         expect(page.locator("#answer")).to_have_text("Before")
         # The embedded queue died with its process: whoever still has the delivery makes it again.
         page.evaluate(
@@ -356,7 +357,7 @@ def test_several_tasks_and_two_tabs(
     expect(badges).to_have_text(["running"] * 3)
     # Newest first. One that is not open ends, one is cancelled from the list, one is opened.
     gates[0].open()
-    expect(badges).to_have_text(["running", "running", "done"], timeout=10_000)
+    expect(badges).to_have_text(["running", "running", "done"])
     expect(other.locator("#status")).to_have_attribute("data-status", "completed")
     page.click(row(page, ids[1], "cancel"))
     expect(badges).to_have_text(["running", "cancelled", "done"])
@@ -371,7 +372,7 @@ def test_several_tasks_and_two_tabs(
     expect(page.locator("#list li")).to_have_count(3)
     expect(other.locator("#list li")).to_have_count(3)
     gates[2].open()
-    expect(page.locator("#list .badge")).to_have_text(["done"] * 3, timeout=10_000)
+    expect(page.locator("#list .badge")).to_have_text(["done"] * 3)
 
 
 def test_the_log_can_be_watched(service: Running, open_page: OpenPage) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from application.ports import Allowances
 from tests.contract.stores import Store
+from tests.waiting import until
 
 TTL = 30.0
 
@@ -64,9 +65,7 @@ async def test_a_window_ends_and_another_begins_with_the_next_use(
     async def granted() -> bool:
         return (await allowances.spend(account, 5, 5, 60.0)).granted
 
-    async with asyncio.timeout(5):
-        while not await granted():
-            await asyncio.sleep(0.02)
+    await until(granted)
     again = await allowances.spend(account, 0, None, 60.0)
     assert again.used == 5
     assert again.reset > 50.0
@@ -112,9 +111,7 @@ async def test_a_place_lapses_unless_it_is_kept(allowances: Allowances, account:
     await allowances.keep(account, ["kept"], TTL)
     assert await names(allowances, account) == ["left", "kept"]
 
-    async with asyncio.timeout(5):
-        while not await allowances.hold(account, "new", 2, TTL):
-            await asyncio.sleep(0.02)
+    await until(lambda: allowances.hold(account, "new", 2, TTL))
     assert not await allowances.hold(account, "another", 2, TTL)
     assert "kept" in await names(allowances, account)
 

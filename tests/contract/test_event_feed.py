@@ -9,7 +9,8 @@ from domain.events import START, ContentAdded, StatusChanged, TaskStatus
 from domain.task import Attempt
 from tests.builders import LEASE, NOW, claim, follow_task, submit
 from tests.contract.stores import Store
-from tests.doubles.readers import events_of, started, subscribed, until
+from tests.doubles.readers import events_of, started, subscribed
+from tests.waiting import until
 
 
 async def _add(store: Store, attempt: Attempt, *texts: str) -> Attempt:

@@ -7,6 +7,7 @@ import pytest
 
 from application.ports import ABANDONED_AFTER, Binding, IdempotencyKeys
 from tests.contract.stores import Store
+from tests.waiting import within
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ async def test_a_key_is_bound_to_the_task_that_comes_first(keys: IdempotencyKeys
 async def test_a_binding_grows_older_and_stays_the_same(keys: IdempotencyKeys, key: str) -> None:
     first = await keys.bind(key, "print", "task_a")
     assert 0 <= first.age < 5
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(within(5)):
         while (again := await keys.bind(key, "print", "task_b")).age < 0.05:
             await asyncio.sleep(0.01)
     assert again.since == first.since
@@ -60,7 +61,7 @@ async def test_of_many_that_take_a_key_over_exactly_one_does(
 async def test_a_confirmed_binding_is_not_taken_over(keys: IdempotencyKeys, key: str) -> None:
     """Confirming is taking over from oneself: it and a takeover exclude each other."""
     seen = await keys.bind(key, "print", "task_a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(within(5)):
         while (await keys.bind(key, "print", "task_b")).age < 0.01:
             await asyncio.sleep(0.01)
     confirmed = await keys.bind(key, "print", "task_a", instead_of=seen)

@@ -1,7 +1,6 @@
 """What every TaskLog promises (application/ports.py)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -25,18 +24,13 @@ from domain.request import Message, Role, TaskRequest
 from domain.task import Attempt, Failure, Task
 from tests.builders import LEASE, NOW, REQUEST, claim, submit
 from tests.contract.stores import LOG_PATIENCE, Store
+from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
 
 
 async def events(tasks: TaskLog, task_id: str) -> list[Event]:
     return list((await tasks.read(task_id, 0, 10_000)).events)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_new_task_waits(store: Store) -> None:
@@ -150,7 +144,7 @@ async def test_a_lapsed_lease_is_taken_over_and_the_log_says_so(store: Store) ->
             taken.append(claimed)
         return bool(taken)
 
-    await eventually(take_over)
+    await until(take_over)
     second = taken[0]
     assert second.number == 2
     log = await events(store.tasks, task_id)
@@ -260,7 +254,7 @@ async def test_fail_settles_what_nobody_holds(store: Store) -> None:
     async def fails() -> bool:
         return isinstance(await store.tasks.fail(lapsed, FAILURE, NOW), Task)
 
-    await eventually(fails)
+    await until(fails)
     assert fold(await events(store.tasks, lapsed)).closed
     await _is_shut_out(store.tasks, attempt)
 
@@ -329,7 +323,7 @@ async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> N
             return True
         return False
 
-    await eventually(gone)
+    await until(gone)
     with pytest.raises(UnknownTask):
         await tasks.read(old, 0, 1)
     # Made anew under the same id, it is another log.
@@ -349,7 +343,7 @@ async def _forgotten(store: Store, task_id: str) -> bool:
 async def test_a_task_without_a_sign_of_life_is_forgotten(store: Store) -> None:
     task_id = await submit(store.tasks)
     assert not await _forgotten(store, task_id)
-    await eventually(lambda: _forgotten(store, task_id))
+    await until(lambda: _forgotten(store, task_id))
     folded = fold(await events(store.tasks, task_id))
     assert (folded.status, folded.closed) == (TaskStatus.FAILED, True)
     with pytest.raises(UnknownTask):
@@ -362,7 +356,7 @@ async def test_a_live_attempt_is_not_forgotten_and_a_dead_one_is(store: Store) -
     await asyncio.sleep(LOG_PATIENCE * 1.2)
     assert not await _forgotten(store, task_id)
     await store.tasks.renew(attempt, 0.01)
-    await eventually(lambda: _forgotten(store, task_id))
+    await until(lambda: _forgotten(store, task_id))
 
 
 async def test_one_that_ended_stays_as_it_is(store: Store) -> None:

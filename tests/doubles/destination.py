@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.waiting import within
+
 
 @dataclass
 class Answer:
@@ -62,7 +64,7 @@ class Destination:
                     answer.gate.set()
             server.shutdown()
             server.server_close()
-            thread.join(10)
+            thread.join(within(10))
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         destination = self
@@ -81,7 +83,7 @@ class Destination:
                     destination._now += 1
                     destination.most_at_once = max(destination.most_at_once, destination._now)
                 if answer.gate is not None:
-                    answer.gate.wait(20)
+                    answer.gate.wait(within(20))
                 with destination._lock:
                     destination._now -= 1
                 self.send_response(answer.status)

@@ -1,26 +1,20 @@
 """Ends of the way of a token: a subscriber of a feed, and the sink of a reader."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from application.follow_task import FollowTask
 from application.ports import Batch, EventFeed, FeedObserver, Subscriber
 from application.reader import Reader, Sink
 from domain.events import START, Event, Position
+from tests.waiting import until, within
 
 TIMEOUT = 10.0
 
 
 def events_of(batches: Sequence[Batch]) -> list[Event]:
     return [event for batch in batches for event in batch.events]
-
-
-async def until(condition: Callable[[], bool], timeout: float = TIMEOUT) -> None:
-    """Return once the condition holds."""
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 class RecordingSubscriber(Subscriber):
@@ -100,7 +94,7 @@ class RecordingSink(Sink):
         await until(lambda: len(self.events) >= events)
 
     async def until_ended(self, timeout: float = TIMEOUT) -> list[Event]:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within(timeout)):
             await self.ended.wait()
         return self.events
 

@@ -20,6 +20,7 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from entrypoints.server import listen, url_of
+from tests.waiting import within
 
 TOKEN = "rest-token"
 
@@ -54,7 +55,7 @@ class RestFront:
         finally:
             server.should_exit = True
             self.cut()
-            thread.join(10)
+            thread.join(within(10))
             assert not thread.is_alive()
 
     def cut(self) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.waiting import within
+
 
 @dataclass
 class Script:
@@ -125,14 +127,14 @@ class Upstream:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        assert started.wait(10)
+        assert started.wait(within(10))
         try:
             yield self
         finally:
             assert self._server is not None
             loop.call_soon_threadsafe(self._server.close)
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
+            thread.join(within(10))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

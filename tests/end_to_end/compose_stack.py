@@ -19,7 +19,8 @@ import httpx
 import pytest
 
 from tests.redis_server import free_port
-from tests.running import Client, Seen, eventually, follow
+from tests.running import Client, Seen, follow
+from tests.waiting import eventually, within
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "longtask-test"
@@ -145,7 +146,7 @@ def _whole(stack: Stack, task_id: str, seen: Seen) -> list[str]:
 
 def test_a_task_runs_on_a_container_without_rights(stack: Stack) -> None:
     task_id, thread, seen = _begun(stack)
-    thread.join(60)
+    thread.join(within(60))
     assert _whole(stack, task_id, seen) == ["pending", "running", "completed"]
     container = stack.runs(task_id)
     assert _run("docker", "exec", container, "id", "-u").strip() == "10001"
@@ -155,7 +156,7 @@ def test_a_container_that_is_killed(stack: Stack) -> None:
     task_id, thread, seen = _begun(stack)
     first = stack.runs(task_id)
     _run("docker", "kill", "--signal", "KILL", first)
-    thread.join(60)
+    thread.join(within(60))
     statuses = _whole(stack, task_id, seen)
     assert statuses == ["pending", "running", "pending", "running", "completed"]
     assert stack.runs(task_id) != first
@@ -168,7 +169,7 @@ def test_a_container_that_is_stopped(stack: Stack) -> None:
     first = stack.runs(task_id)
     _run("docker", "stop", "--time", "20", first)
     assert _inspect(first)["State"]["ExitCode"] == 0
-    thread.join(60)
+    thread.join(within(60))
     statuses = _whole(stack, task_id, seen)
     assert statuses == ["pending", "running", "pending", "running", "completed"]
     _run("docker", "start", first)
@@ -179,7 +180,7 @@ def test_redis_starts_again_under_a_task(stack: Stack) -> None:
     """With its data, and within the lease: no attempt is lost."""
     task_id, thread, seen = _begun(stack)
     _run("docker", "restart", "--time", "5", *stack.containers("redis"))
-    thread.join(60)
+    thread.join(within(60))
     assert _whole(stack, task_id, seen)[-1] == "completed"
 
 
@@ -258,7 +259,7 @@ def test_deliveries_come_through_a_port_that_is_not_published(stack: Stack) -> N
     port = stack.environment["LONGTASK_PORT"]
     assert bound == {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}
     task_id, thread, seen = _begun(stack)
-    thread.join(60)
+    thread.join(within(60))
     assert _whole(stack, task_id, seen)[-1] == "completed"
 
 
@@ -272,7 +273,7 @@ def test_the_doctor_calls_its_keys_what_they_are(stack: Stack) -> None:
 
 def test_the_stack_stops_and_starts_and_still_knows_its_tasks(stack: Stack) -> None:
     task_id, thread, seen = _begun(stack)
-    thread.join(60)
+    thread.join(within(60))
     stack.compose("stop")
     stack.compose("up", "--detach", "--scale", f"app={INSTANCES}")
     eventually(lambda: _ready(stack.client), 60)

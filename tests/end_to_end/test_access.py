@@ -17,7 +17,8 @@ from entrypoints.local_qstash.delivery import sign
 from entrypoints.settings import Settings
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.processes import run_to_its_end
-from tests.running import Running, eventually, follow, running_service, settings_for
+from tests.running import Running, follow, running_service, settings_for
+from tests.waiting import eventually, within
 
 ALICE, ALICES_ENTRY = new_key("alice")
 ALICE_NEW, ALICES_NEW_ENTRY = new_key("alice")
@@ -126,7 +127,7 @@ def test_anothers_running_task_is_not_cancelled(service: Running, upstream: Upst
     gate = Gate()
     upstream.then(Script([piece("a"), gate, finish(), DONE]))
     task = service.client.start()
-    assert gate.reached.wait(10)
+    assert gate.reached.wait(within(10))
     assert call(service, "cancel", task, as_bearer(BOB)).status_code == 404
     gate.open()
     assert service.client.wait_for(task, "completed")["text"] == "a"
@@ -225,7 +226,7 @@ def test_a_link_ends_but_not_the_stream_that_it_opened(upstream: Upstream) -> No
         service.client.http.headers["Authorization"] = f"Bearer {ALICE}"
         task = service.client.start()
         link = link_of(service, task)
-        with httpx.stream("GET", service.url + link, timeout=20) as stream:
+        with httpx.stream("GET", service.url + link, timeout=within(20)) as stream:
             lines = stream.iter_lines()
             next(line for line in lines if "before" in line)
 
@@ -246,7 +247,7 @@ def test_without_keys_links_are_plain_and_tokens_are_not_looked_at(upstream: Ups
         task = service.client.start()
         assert link_of(service, task) == f"/api/tasks/stream?taskId={task}"
         thread, seen = follow(service.url, task)
-        thread.join(10)
+        thread.join(within(10))
         assert seen.text == "Hello, world."
         stale = httpx.get(f"{service.url}/api/tasks/stream?taskId={task}&token=stale")
         assert stale.status_code == 200
@@ -270,7 +271,9 @@ def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None
     }
     body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
     signature = sign(service.queue.current_key, url, body, int(time.time()))
-    answer = httpx.post(url, content=body, headers={"Upstash-Signature": signature}, timeout=20)
+    answer = httpx.post(
+        url, content=body, headers={"Upstash-Signature": signature}, timeout=within(20)
+    )
     assert answer.status_code == 200
     assert call(service, "record", task, as_bearer(ALICE)).json()["status"] == "completed"
     assert call(service, "record", task, as_bearer(BOB)).status_code == 404

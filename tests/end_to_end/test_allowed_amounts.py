@@ -22,7 +22,8 @@ from tests.doubles.upstream import (
     piece,
     refusal,
 )
-from tests.running import Running, eventually, follow, running_service, settings_for
+from tests.running import Running, follow, running_service, settings_for
+from tests.waiting import eventually, within
 
 ALICE, ALICES_ENTRY = new_key("alice")
 BOB, BOBS_ENTRY = new_key("bob")
@@ -172,7 +173,7 @@ def test_an_attempt_that_was_cancelled_has_cost_something_too(
     upstream.then(Script([piece("x" * 4_000), gate, finish(), USAGE, DONE]))
     with instances(upstream, emptied_redis, 1, limits="tokens=1000") as (service,):
         task = start(service).json()["taskId"]
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(within(10))
         assert service.client.http.post(f"/api/tasks/{task}/cancel").status_code == 202
         eventually(lambda: start(service).status_code == 429)
 
@@ -184,7 +185,7 @@ def test_a_prompt_is_charged_though_no_piece_of_the_answer_came(
     upstream.then(Script([gate]))
     with instances(upstream, emptied_redis, 1, limits="tokens=20000") as (service,):
         task = service.client.start("x" * 90_000)
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(within(10))
         assert service.client.http.post(f"/api/tasks/{task}/cancel").status_code == 202
         eventually(lambda: start(service).status_code == 429)
 
@@ -237,7 +238,7 @@ def test_limits_hold_on_the_embedded_default_too(upstream: Upstream) -> None:
     with running_service(settings) as service:
         task = service.client.start()
         thread, seen = follow(service.url, task)
-        thread.join(10)
+        thread.join(within(10))
         assert seen.text == "Hello, world."
         refused(
             service.client.http.post("/api/tasks/start", json={"prompt": "Hi."}),
@@ -282,7 +283,7 @@ def test_a_task_gives_its_place_back_when_it_ends(
         service.client.wait_for(completed, "completed")
         eventually(lambda: held() == [])
         cancelled = start(service).json()["taskId"]
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(within(10))
         assert held() == [cancelled.encode()]
         assert service.client.http.post(f"/api/tasks/{cancelled}/cancel").status_code == 202
         assert held() == []

@@ -13,7 +13,8 @@ import pytest
 from entrypoints.api_keys import new_key
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.redis_server import free_port
-from tests.running import Client, Running, eventually, running_service, settings_for
+from tests.running import Client, Running, running_service, settings_for
+from tests.waiting import eventually, within
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KEY, ENTRY = new_key("alice")
@@ -83,7 +84,7 @@ def running_proxy(command: list[str], folder: Path, url: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(within(10))
 
 
 @pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])

@@ -12,8 +12,9 @@ import pytest
 
 from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
 from tests.processes import environment, found_in, longtask, process_of, run_to_its_end
-from tests.running import Client, Running, eventually
+from tests.running import Client, Running
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually, within
 
 SECRET = "sk-planted-secret"
 PROMPT = "planted prompt: how deep is the sea?"
@@ -72,7 +73,7 @@ def test_ask_goes_on_where_its_connection_broke(
         eventually(lambda: log.read_text().count("connection lost") >= 3)
         between.refusing = False
         assert process.stdout.read() == "three.\n"
-        assert process.wait(10) == 0
+        assert process.wait(within(10)) == 0
     assert "resuming after the last event" in log.read_text()
 
 
@@ -106,9 +107,9 @@ def test_interrupting_ask_cancels_the_task(
         task_id = found_in(log, r"task (task_\S+)")
         assert process.stdout.read(4) == "Kept"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(within(10)) == 130
     assert service.client.record(task_id)["status"] == "cancelled"
-    assert upstream.received[0].gone.wait(5)
+    assert upstream.received[0].gone.wait(within(5))
 
 
 def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
             other.sendall(b"not HTTP\r\n\r\n")
             assert other.recv(1024).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(within(10)) == 0
     text = log.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert PROMPT not in text
@@ -160,7 +161,7 @@ def test_a_log_that_cannot_be_written_stops_no_task(tmp_path: Path) -> None:
             with Client(url) as client:
                 client.wait_for(client.start(PROMPT), "completed")
             process.terminate()
-            process.wait(10)
+            process.wait(within(10))
         finally:
             process.kill()
 
@@ -179,7 +180,7 @@ def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Ups
             client.wait_for(client.start(PROMPT), "failed")
             client.wait_for(client.start(PROMPT), "completed")
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(within(10)) == 0
     text = log.read_text()
     assert "attempt failed" in text
     assert "attempt completed" in text
@@ -240,7 +241,7 @@ def test_local_qstash_runs_alone(tmp_path: Path) -> None:
         assert f"QSTASH_CURRENT_SIGNING_KEY={keys.json()['current']}" in said
         assert httpx.get(f"{url}/v2/keys").status_code == 401
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(within(10)) == 0
 
 
 def test_ask_sends_no_key_of_the_environment_where_a_foreign_folder_says(

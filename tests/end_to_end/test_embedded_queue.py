@@ -18,6 +18,7 @@ from tests.leaks import PLANTED
 from tests.processes import found_in, process_of
 from tests.redis_server import LocalRedis
 from tests.running import Client, Running, running_service, settings_for
+from tests.waiting import within
 
 KEY, ENTRY = new_key("alice")
 PUBLIC_KEYS = [
@@ -47,7 +48,9 @@ def _deliver(service: Running, task_id: str, key: str) -> httpx.Response:
     }
     body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
     signature = sign(key, url, body, int(time.time()))
-    return httpx.post(url, content=body, headers={"Upstash-Signature": signature}, timeout=20)
+    return httpx.post(
+        url, content=body, headers={"Upstash-Signature": signature}, timeout=within(20)
+    )
 
 
 @pytest.mark.parametrize("key", PUBLIC_KEYS)
@@ -96,7 +99,7 @@ def test_workers_share_them_and_show_them_nowhere(tmp_path: Path, own_redis: Loc
                 shown = Path(f"/proc/{pid}/{file}").read_bytes().decode(errors="replace")
                 assert PLANTED.search(shown.replace("\0", "\n")) is None, (pid, file)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(within(30)) == 0
     assert PLANTED.search(log.read_text()) is None
 
 

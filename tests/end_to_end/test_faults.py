@@ -21,8 +21,9 @@ from tests.doubles.upstream import (
     piece,
     refusal,
 )
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
 from tests.signing import sign
+from tests.waiting import eventually, within
 
 WEBHOOK = "/api/qstash/webhook"
 
@@ -166,7 +167,7 @@ def test_cancel_in_mid_stream_keeps_the_text_and_closes_the_connection(
     assert cancelled.status_code == 202
     assert cancelled.json()["status"] == "cancelled"
     assert cancelled.json()["text"] == "Kept"
-    assert upstream.received[0].gone.wait(5), "the model's connection stayed open"
+    assert upstream.received[0].gone.wait(within(5)), "the model's connection stayed open"
     logged = service.client.events(task_id).logged
     assert [e.data["data"] for e in logged if e.type == "status"][-1] == "cancelled"
     assert logged[-1].data["data"] == "Kept"
@@ -267,7 +268,7 @@ def test_a_duplicate_delivery_waits_for_the_running_attempt(
     eventually(lambda: "open_deliveries 2.0" in service.client.http.get("/metrics").text)
     assert answers == []
     gate.open()
-    duplicate.join(10)
+    duplicate.join(within(10))
     assert answers == [200]
     assert len(upstream.received) == 1
     assert service.client.record(task_id)["attempt"] == 1
@@ -407,7 +408,7 @@ def test_the_failure_callback_waits_for_a_live_attempt(
     calling.start()
     # That it waits, whenever it comes, is shown in tests/unit/test_settle_task.py.
     gate.open()
-    calling.join(10)
+    calling.join(within(10))
     assert replies[0]["status"] == "completed"
 
 

@@ -11,8 +11,9 @@ from adapters.qstash import SigningKeys
 from adapters.qstash import keys as keys_module
 from entrypoints.container import Container
 from tests.doubles.destination import Answer, Destination
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
 from tests.signing import CURRENT, NEXT, WEBHOOK, deliver, keys_answer, message, sign
+from tests.waiting import eventually
 
 BASE = "https://tasks.example"
 OTHERS = ("sig_after_a_rotation_0123456789abcdef", "sig_after_two_rotations_0123456789abc")

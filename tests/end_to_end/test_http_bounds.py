@@ -9,7 +9,8 @@ from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.request_head import HEAD_LIMIT
 from tests.doubles.upstream import Upstream
 from tests.raw_http import ENDLESS, GET, LAST_GET, connect, conversation, received
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
+from tests.waiting import eventually, within
 
 
 @pytest.mark.parametrize("part", ENDLESS)
@@ -46,7 +47,7 @@ def test_a_head_is_taken_up_to_its_bound_and_no_further(served: Running) -> None
 
 @pytest.mark.parametrize("stray", [b"\r\n", b"\r", b"\r\n\r\n\r\n"])
 def test_line_ends_after_a_response_switch_no_timer_off(hurried: Running, stray: bytes) -> None:
-    with connect(hurried.url, timeout=10) as connection:
+    with connect(hurried.url, timeout=within(10)) as connection:
         connection.sendall(GET)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         connection.sendall(stray)
@@ -56,9 +57,9 @@ def test_line_ends_after_a_response_switch_no_timer_off(hurried: Running, stray:
 
 
 def test_line_ends_do_not_keep_a_connection_open(hurried: Running) -> None:
-    with connect(hurried.url, timeout=10) as connection:
+    with connect(hurried.url, timeout=within(10)) as connection:
         connection.sendall(GET)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + within(10)
         gone = False
         while not gone and time.monotonic() < deadline:
             try:

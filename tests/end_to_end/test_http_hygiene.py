@@ -10,6 +10,7 @@ import pytest
 from entrypoints.http.request_head import HEAD_LIMIT
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
+from tests.waiting import within
 
 ORIGIN = "https://app.example.org"
 
@@ -25,7 +26,7 @@ def hurried(upstream: Upstream) -> Iterator[Running]:
 def raw(service: Running, *parts: bytes) -> bytes:
     """What comes back until the service hangs up."""
     url = httpx.URL(service.url)
-    with socket.create_connection((url.host, url.port or 80), timeout=15) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=within(15)) as connection:
         for part in parts:
             connection.sendall(part)
         received = b""

@@ -10,7 +10,8 @@ from redis import Redis
 from application.ports import ABANDONED_AFTER
 from tests.doubles.upstream import Upstream
 from tests.redis_server import LocalRedis
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
+from tests.waiting import eventually, within
 
 ROUNDS, AT_ONCE = 15, 20
 
@@ -28,7 +29,7 @@ def _start(service: Running, key: str, prompt: str = "Hi.") -> httpx.Response:
 
 
 async def _at_once(services: list[Running], key: str) -> list[httpx.Response]:
-    async with httpx.AsyncClient(timeout=20.0) as client:
+    async with httpx.AsyncClient(timeout=within(20.0)) as client:
         return await asyncio.gather(
             *(
                 client.post(

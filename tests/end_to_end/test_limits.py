@@ -11,7 +11,8 @@ import pytest
 
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 from tests.processes import found_in, process_of
-from tests.running import Client, eventually, follow, running_service, settings_for
+from tests.running import Client, follow, running_service, settings_for
+from tests.waiting import eventually, within
 
 
 def test_deliveries_beyond_the_bound_come_again_and_cost_no_attempt(upstream: Upstream) -> None:
@@ -27,7 +28,7 @@ def test_deliveries_beyond_the_bound_come_again_and_cost_no_attempt(upstream: Up
     with running_service(settings) as service:
         client = service.client
         first = client.start()
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(within(10))
         others = [client.start() for _ in range(3)]
 
         def refused_often() -> bool:
@@ -58,7 +59,7 @@ def test_streams_beyond_the_bound_are_refused_by_name(upstream: Upstream) -> Non
         assert refused.json()["type"] == "urn:longtask:problem:too-many-streams"
         assert refused.headers["Retry-After"] == "5"
         gate.open()
-        thread.join(10)
+        thread.join(within(10))
         assert service.client.events(task_id).logged == seen.logged
 
 
@@ -73,7 +74,7 @@ def test_an_answer_that_goes_on_and_on_is_cut(upstream: Upstream) -> None:
     assert last["data"] == "The answer is longer than 1000000 characters."
     assert last["retryable"] is False
     assert len(seen.text) <= 1_000_000
-    assert upstream.received[0].gone.wait(5)
+    assert upstream.received[0].gone.wait(within(5))
 
 
 def test_an_attempt_that_ends_within_the_grace_is_whole(
@@ -101,7 +102,7 @@ def test_an_attempt_that_ends_within_the_grace_is_whole(
         assert client.record(task_id)["text"] == "One"
         other = client.start()
         gate.open()
-        assert process.wait(20) == 0
+        assert process.wait(within(20)) == 0
         assert '"attempt completed"' in log.read_text()
     with running_service(settings_for(redis_url=redis_url)) as service:
         record = service.client.record(task_id)
@@ -180,7 +181,7 @@ def test_readers_that_hardly_read_cost_little_and_see_everything(
         reading.start()
         for sleeper in sleepers[1:]:
             sleeper.close()
-        reading.join(60)
+        reading.join(within(60))
         ids = [line for line in b"".join(received).split(b"\n") if line.startswith(b"id: ")]
         assert [each.removeprefix(b"id: ").decode() for each in ids] == [e.id for e in seen.logged]
 
@@ -211,7 +212,7 @@ def test_a_start_is_told_apart_from_its_double_while_the_queue_is_slow(upstream:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(within(20))
         assert len(answers) == 10
         assert len(set(answers)) == 1
         service.client.wait_for(answers[0], "completed")

@@ -9,7 +9,8 @@ import pytest
 
 from entrypoints.api_keys import new_key
 from tests.doubles.upstream import Upstream
-from tests.running import Running, eventually, running_service, settings_for
+from tests.running import Running, running_service, settings_for
+from tests.waiting import eventually, within
 
 EVIL = "https://evil.example"
 DIRECT = "/api/qstash/webhook"
@@ -105,7 +106,7 @@ def test_where_a_browser_tells_nothing_only_this_machine_runs_tasks(
     with running_service(settings_for(openai_base_url=upstream.url)) as service:
         headers = {"Host": host.format(port=service.url.rpartition(":")[2])}
         query = {"prompt": "x"}
-        answer = httpx.get(service.url + DIRECT, params=query, headers=headers, timeout=20)
+        answer = httpx.get(service.url + DIRECT, params=query, headers=headers, timeout=within(20))
         assert answer.status_code == status
 
 
@@ -186,7 +187,7 @@ def test_a_health_check_needs_no_host(service: Running) -> None:
     """HAProxy's `option httpchk GET /readyz` sends HTTP/1.0 without one."""
     url = httpx.URL(service.url)
     for path, status in (("/readyz", b"200"), ("/healthz", b"200"), ("/metrics", b"403")):
-        with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+        with socket.create_connection((url.host, url.port or 80), timeout=within(10)) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
             assert connection.recv(65536).split(b" ")[1] == status, path
 
@@ -231,7 +232,7 @@ def test_a_repeated_parameter_is_refused_everywhere(service: Running, path: str)
 )
 def test_a_path_that_is_none_is_not_there(service: Running, path: str) -> None:
     url = httpx.URL(service.url)
-    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=within(10)) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(65536).split(b" ")[1] == b"404"

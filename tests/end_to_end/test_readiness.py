@@ -12,7 +12,8 @@ import pytest
 from entrypoints.http import readiness
 from entrypoints.settings import Settings
 from tests.doubles.destination import Answer, Destination
-from tests.running import eventually, running_service, settings_for
+from tests.running import running_service, settings_for
+from tests.waiting import eventually, within
 
 KEYS = json.dumps({"current": "sig_1", "next": "sig_2"}).encode()
 
@@ -40,7 +41,9 @@ def test_many_anonymous_calls_are_few_questions(stub: Destination) -> None:
     with running_service(_settings(stub)) as service, ThreadPoolExecutor(16) as callers:
         began = time.monotonic()
         answers = list(
-            callers.map(lambda _: httpx.get(f"{service.url}/readyz", timeout=20), range(200))
+            callers.map(
+                lambda _: httpx.get(f"{service.url}/readyz", timeout=within(20)), range(200)
+            )
         )
         seconds = time.monotonic() - began
     assert {each.status_code for each in answers} == {200}
@@ -54,7 +57,7 @@ def test_those_who_ask_at_once_share_one_question_that_may_hang(stub: Destinatio
     with running_service(_settings(stub)) as service, ThreadPoolExecutor(8) as callers:
         began = time.monotonic()
         answers = list(
-            callers.map(lambda _: httpx.get(f"{service.url}/readyz", timeout=20), range(8))
+            callers.map(lambda _: httpx.get(f"{service.url}/readyz", timeout=within(20)), range(8))
         )
         seconds = time.monotonic() - began
         gate.set()

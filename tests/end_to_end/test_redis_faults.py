@@ -9,7 +9,8 @@ import pytest
 
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.redis_server import LocalRedis, redis_cli
-from tests.running import Client, Running, Seen, eventually, running_service, settings_for
+from tests.running import Client, Running, Seen, running_service, settings_for
+from tests.waiting import eventually, within
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def _following(client: Client, task_id: str) -> Iterator[Seen]:
     thread = Thread(target=follow)
     thread.start()
     yield whole
-    thread.join(30)
+    thread.join(within(30))
     assert not thread.is_alive(), "the stream did not end"
 
 
@@ -86,7 +87,7 @@ def test_a_redis_that_is_killed_under_a_running_task(
             eventually(lambda: seen.text == "One")
             own_redis.kill()
             before.open()
-            assert after.reached.wait(10)
+            assert after.reached.wait(within(10))
             _is_refused(service.client, "Redis cannot be reached")
             own_redis.start()
             eventually(lambda: seen.text == "One two")
@@ -107,7 +108,7 @@ def test_a_redis_that_freezes_under_a_running_task(
             eventually(lambda: seen.text == "One")
             with own_redis.frozen():
                 before.open()
-                assert after.reached.wait(10)
+                assert after.reached.wait(within(10))
                 assert _readiness(service.client) == (503, "Redis cannot be reached")
             eventually(lambda: seen.text == "One two")
             after.open()
@@ -145,7 +146,7 @@ def test_a_full_redis_takes_no_task_and_loses_none(
             eventually(lambda: seen.text == "One")
             limit("1")
             before.open()
-            assert after.reached.wait(10)
+            assert after.reached.wait(within(10))
             _is_refused(service.client, "Redis has reached its maxmemory")
             limit("0")
             after.open()

@@ -11,7 +11,8 @@ from application.ports import Page
 from entrypoints.server import SEND_BUFFER
 from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import GET, connect, conversation, received
-from tests.running import Running, eventually, follow, running_service, settings_for
+from tests.running import Running, follow, running_service, settings_for
+from tests.waiting import eventually, within
 
 
 def _long(upstream: Upstream, service: Running, lines: int = 60_000) -> tuple[str, str]:
@@ -86,7 +87,7 @@ def test_a_client_that_takes_nothing_is_cut(upstream: Upstream) -> None:
                 eventually(lambda: unsent() == 0)
                 assert not received(connection).endswith(b"0\r\n\r\n")
         thread, whole = follow(service.url, task)
-        thread.join(20)
+        thread.join(within(20))
         assert whole.logged[-1].data["data"] == text
 
 

@@ -9,6 +9,7 @@ import httpx
 from tests.doubles.upstream import Upstream
 from tests.raw_http import connect, received
 from tests.running import Running, running_service, settings_for
+from tests.waiting import within
 
 SIZE = 600_000
 
@@ -54,7 +55,7 @@ def test_bodies_that_arrive_at_once_are_taken_or_told_to_come_again(upstream: Up
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(within(60))
         assert set(statuses) <= {202, 503}
         assert 202 in statuses
         assert bodies._held == 0

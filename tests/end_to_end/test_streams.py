@@ -16,10 +16,10 @@ from tests.running import (
     Event,
     Running,
     Seen,
-    eventually,
     running_service,
     settings_for,
 )
+from tests.waiting import eventually, within
 
 
 def _assert_whole(events: list[Event], text: str, attempt: int = 1) -> None:
@@ -47,7 +47,7 @@ def test_a_prompt_becomes_a_live_stream(service: Running, upstream: Upstream) ->
         # The second piece is behind the gate: the first is here though the answer is not whole.
         if seen.types.count("content") == 1:
             assert seen.text == "One"
-            assert gate.reached.wait(5)
+            assert gate.reached.wait(within(5))
             gate.open()
         return False
 
@@ -189,7 +189,7 @@ def test_three_followers_who_come_and_go_see_the_same(
     for follower in followers:
         follower.start()
     for follower in followers:
-        follower.join(20)
+        follower.join(within(20))
         assert not follower.is_alive()
     _assert_whole(seen[0], "".join(words))
     for other in seen[1:]:

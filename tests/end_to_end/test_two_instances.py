@@ -17,13 +17,13 @@ from tests.redis_server import free_port
 from tests.running import (
     Client,
     Seen,
-    eventually,
     follow,
     running_local_qstash,
     running_service,
     settings_for,
 )
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually, within
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def _instance(folder: Path, redis_url: str, upstream: Upstream) -> Iterator[Clie
         with Client(found_in(log)) as client:
             yield client
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(within(20)) == 0
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_cancel_on_the_other_closes_the_connection_of_the_one(
     cancelled = two.http.post(f"/api/tasks/{task_id}/cancel")
     assert cancelled.status_code == 202
     assert cancelled.json()["text"] == "Kept"
-    assert upstream.received[0].gone.wait(5), "the other instance went on reading"
+    assert upstream.received[0].gone.wait(within(5)), "the other instance went on reading"
     assert one.events(task_id).logged[-1].data["finishReason"] == "cancelled"
 
 
@@ -195,7 +195,7 @@ def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
         thread, seen = follow(client.url, client.start())
         eventually(lambda: seen.text == "Lost")
         processes[_runs(processes)].kill()
-        thread.join(30)
+        thread.join(within(30))
         assert not thread.is_alive()
     _was_finished_by_another(seen)
 
@@ -225,7 +225,7 @@ def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
         # Through the other one alone: the balancer does not know who is frozen.
         url_of_other = found_in(awake)
         thread_of_other, seen_by_other = follow(url_of_other, task_id)
-        thread_of_other.join(30)
+        thread_of_other.join(within(30))
         _was_finished_by_another(seen_by_other)
         processes[frozen].send_signal(signal.SIGCONT)
         eventually(lambda: "attempt ended by another" in frozen.read_text())
@@ -234,7 +234,7 @@ def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
         assert [(e.id, e.data) for e in late.logged] == [
             (e.id, e.data) for e in seen_by_other.logged
         ]
-        thread.join(30)
+        thread.join(within(30))
         assert [e.id for e in seen.logged] == [e.id for e in late.logged]
 
 
@@ -249,8 +249,8 @@ def test_a_stop_gives_running_tasks_to_the_other_at_once(
         eventually(lambda: seen.text == "Lost")
         log = _runs(processes)
         processes[log].terminate()
-        assert processes[log].wait(20) == 0
-        thread.join(30)
+        assert processes[log].wait(within(20)) == 0
+        thread.join(within(30))
         assert not thread.is_alive()
         assert "Traceback" not in log.read_text()
     _was_finished_by_another(seen)
@@ -278,11 +278,11 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_finished(
         assert len(workers) == 2
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
-        thread.join(40)
+        thread.join(within(40))
         assert not thread.is_alive()
         replaced = _children(process.pid)
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(within(20)) == 0
         assert len(replaced) == 2
         assert not [pid for pid in replaced if Path(f"/proc/{pid}").exists()]
     _was_finished_by_another(seen)

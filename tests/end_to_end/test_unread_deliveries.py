@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from entrypoints.http import delivery_bodies
-from tests.running import Running, eventually
+from tests.running import Running
 from tests.signing import WEBHOOK, deliver, message, sign
+from tests.waiting import eventually, within
 
 FAILURE = "/api/qstash/failure"
 MIB = 1024 * 1024
@@ -29,7 +30,7 @@ def _head(path: str, length: int, signature: str | None) -> bytes:
 @contextmanager
 def _connected(service: Running) -> Iterator[socket.socket]:
     url = httpx.URL(service.url)
-    with socket.create_connection((url.host, url.port or 80), timeout=15) as connection:
+    with socket.create_connection((url.host, url.port or 80), timeout=within(15)) as connection:
         yield connection
 
 
@@ -154,7 +155,7 @@ def test_many_large_deliveries_at_once_are_all_read_in_turn(service: Running) ->
 
     def one(number: int) -> None:
         body = message(f"task_1_{number}") + b" " * (7 * MIB)
-        with httpx.Client(base_url=service.url, timeout=60) as http:
+        with httpx.Client(base_url=service.url, timeout=within(60)) as http:
             answers.append(
                 deliver(http, body, sign(url, body, service.queue.current_key)).status_code
             )
@@ -163,7 +164,7 @@ def test_many_large_deliveries_at_once_are_all_read_in_turn(service: Running) ->
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(within(60))
     assert len(answers) == 18
     assert set(answers) <= {200, 503}
     assert answers.count(200) >= 9

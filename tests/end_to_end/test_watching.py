@@ -14,7 +14,8 @@ from tests.doubles.otlp_collector import Collector
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece, refusal
 from tests.processes import found_in, process_of
 from tests.redis_server import LocalRedis
-from tests.running import Client, Running, eventually, follow, running_service, settings_for
+from tests.running import Client, Running, follow, running_service, settings_for
+from tests.waiting import eventually, within
 
 
 def figures(url: str) -> dict[str, float]:
@@ -66,7 +67,7 @@ def test_open_streams_and_a_cancelled_task_in_figures(service: Running, upstream
     assert figures(service.url)["longtask_open_streams"] == 1
     assert figures(service.url)["longtask_open_deliveries"] == 1
     service.client.http.post(f"/api/tasks/{task}/cancel")
-    thread.join(10)
+    thread.join(within(10))
     gate.open()
     found = figures(service.url)
     assert found["longtask_cancels_total"] == 1
@@ -92,7 +93,7 @@ def test_a_feed_that_loses_its_connection_in_figures(
         eventually(lambda: figures(service.url)["longtask_feed_gaps_total"] >= 1)
         assert figures(service.url)["longtask_feed_reconnects_total"] >= 1
         gate.open()
-        thread.join(20)
+        thread.join(within(20))
         assert seen.text == "ab"
 
 
@@ -131,7 +132,7 @@ def test_workers_add_their_figures_up(tmp_path: Path, own_redis: LocalRedis) -> 
         counts = {figures(url)["longtask_starts_total"] for _ in range(8)}
         assert counts == {8}
         process.terminate()
-        process.wait(30)
+        process.wait(within(30))
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_ids_of_the_trace_are_in_the_log(tmp_path: Path, collector: Collector) -
             task = client.start()
             client.wait_for(task, "completed")
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(within(30)) == 0
         lines = [json.loads(line) for line in log.read_text().splitlines() if line[:1] == "{"]
         queued = next(each for each in lines if each["event"] == "task queued")
         ended = next(each for each in lines if each["event"] == "attempt completed")
@@ -211,6 +212,10 @@ def test_without_an_endpoint_nothing_of_it_is_loaded() -> None:
         "print([name for name in sys.modules if name.startswith(ours)])"
     )
     ran = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=within(60),
     )
     assert ran.stdout.strip() == "[]"

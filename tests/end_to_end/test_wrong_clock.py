@@ -13,8 +13,9 @@ from entrypoints.container import Container
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream
 from tests.processes import run_to_its_end
-from tests.running import eventually, running_service, settings_for
+from tests.running import running_service, settings_for
 from tests.signing import CURRENT, NEXT, WEBHOOK, deliver, keys_answer, message, sign
+from tests.waiting import eventually
 
 BASE = "https://tasks.example"
 SET = {"qstash_current_signing_key": CURRENT, "qstash_next_signing_key": NEXT}

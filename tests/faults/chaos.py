@@ -15,6 +15,7 @@ from entrypoints.local_qstash.delivery import sign
 from tests.faults.clients import User
 from tests.faults.world import LEASE, RETRIES, Program, World
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import within
 
 FAULTS_PER_SECOND = 1.5
 
@@ -225,7 +226,7 @@ class Chaos:
             "Upstash-Message-Id": "msg_duplicate",
             "Content-Type": "application/json",
         }
-        async with httpx.AsyncClient(timeout=10.0) as client:
+        async with httpx.AsyncClient(timeout=within(10.0)) as client:
             try:
                 answer = await client.post(url, content=body, headers=headers)
             except httpx.HTTPError:

@@ -12,6 +12,7 @@ import httpx
 import httpx_sse
 
 from tests.faults.world import BROKEN, BUSY, CUT, GOOD, REFUSED, SILENT, Plan, World
+from tests.waiting import within
 
 _OUTCOMES = {GOOD: 70, CUT: 12, BROKEN: 7, BUSY: 5, SILENT: 3, REFUSED: 3}
 
@@ -32,7 +33,7 @@ class Follower:
     async def follow(self) -> None:
         slow = self.rng.random() < 0.2
         # Silence is broken every second: four without a byte are a dead connection.
-        async with httpx.AsyncClient(base_url=self.world.front.url, timeout=4.0) as client:
+        async with httpx.AsyncClient(base_url=self.world.front.url, timeout=within(4.0)) as client:
             while not self.done:
                 with contextlib.suppress(httpx.HTTPError, httpx_sse.SSEError):
                     await self._connect(client, slow)
@@ -99,7 +100,7 @@ class User:
         self.faults: list[str] = []
 
     async def use(self) -> None:
-        async with httpx.AsyncClient(base_url=self.world.front.url, timeout=4.0) as client:
+        async with httpx.AsyncClient(base_url=self.world.front.url, timeout=within(4.0)) as client:
             self.task_id = await self._start(client)
             following = []
             for _ in range(self.rng.randrange(1, 4)):

@@ -28,8 +28,8 @@ from adapters.qstash import DEVELOPMENT
 from tests.doubles.upstream import DONE, USAGE, Received, Script, Upstream, finish, piece, refusal
 from tests.processes import environment, longtask
 from tests.redis_server import LocalRedis, free_port, redis_cli
-from tests.running import eventually
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually, within
 
 INSTANCES = 3
 LEASE = 1.5
@@ -133,13 +133,13 @@ class Program:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(within(10))
             self._process, self.frozen = None, False
 
     def answers(self, path: str) -> bool:
         with contextlib.suppress(httpx.HTTPError):
             url = f"http://127.0.0.1:{self.port}{path}"
-            return httpx.get(url, timeout=5.0).status_code == 200
+            return httpx.get(url, timeout=within(5.0)).status_code == 200
         return False
 
     def freeze(self) -> None:
@@ -158,7 +158,7 @@ class Program:
         if self._process is None:
             return 0
         self._process.terminate()
-        status = self._process.wait(30)
+        status = self._process.wait(within(30))
         self._process = None
         return status
 

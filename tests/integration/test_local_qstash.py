@@ -18,7 +18,8 @@ from qstash.errors import QStashError
 
 from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Answer, Delivered, Destination
-from tests.running import eventually, running_local_qstash
+from tests.running import running_local_qstash
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")

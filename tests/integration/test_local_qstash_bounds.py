@@ -1,6 +1,5 @@
 """What the local QStash holds is bounded, whatever is sent to it."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +13,8 @@ from entrypoints.local_qstash.delivery import Deliveries, QueueFull
 from entrypoints.local_qstash.message import QueuedMessage, read_message
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream, refusal
-from tests.running import eventually, running_local_qstash, running_service, settings_for
+from tests.running import running_local_qstash, running_service, settings_for
+from tests.waiting import eventually, until, within
 
 KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 
@@ -24,7 +24,7 @@ def queue() -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
     with (
         running_local_qstash() as url,
-        httpx.Client(base_url=url, headers=headers, timeout=20) as client,
+        httpx.Client(base_url=url, headers=headers, timeout=within(20)) as client,
     ):
         yield client
 
@@ -62,7 +62,7 @@ def test_refused_tasks_leave_the_newest_dead_letters_only(upstream: Upstream) ->
             service.client.wait_for(task_id, "failed")
         headers = {"Authorization": f"Bearer {service.queue.token}"}
         url = service.service.container.qstash_url()
-        with httpx.Client(base_url=url, headers=headers, timeout=20) as asked:
+        with httpx.Client(base_url=url, headers=headers, timeout=within(20)) as asked:
             letters = eventually(lambda: _all_with(asked, task_id))
     held = sum(len(each["body"].encode()) for each in letters)
     assert bounds.DEAD_BYTES // 2 < held <= bounds.DEAD_BYTES
@@ -114,7 +114,7 @@ async def test_messages_beyond_a_sum_of_bytes_are_refused(
     with pytest.raises(QueueFull):
         deliveries.publish(_later(10, Forward_Long="x" * 90_000))
     deliveries.cancel(kept[:1])
-    await _until(lambda: len(deliveries._tasks) == 9)
+    await until(lambda: len(deliveries._tasks) == 9)
     # What was refused may be published again: it does not count as known.
     message = _later(90_000, Deduplication_Id="again")
     assert deliveries.publish(message) == (message.id, False)
@@ -126,7 +126,7 @@ async def test_nothing_is_left_of_what_was_cancelled(deliveries: Deliveries) -> 
         flow = {"Flow_Control_Key": f"k{number}", "Flow_Control_Value": "rate=1"}
         deliveries.publish(_later(1_000, **flow))
     deliveries.cancel(None)
-    await _until(lambda: not deliveries._tasks)
+    await until(lambda: not deliveries._tasks)
     assert deliveries._held == 0
     assert deliveries._messages == {}
     assert len(deliveries._slots) == 0
@@ -159,7 +159,7 @@ async def test_a_failure_callback_is_not_refused(
     )
     deliveries.publish(message)
     monkeypatch.setattr(delivery, "HELD_BYTES", 0)
-    await _until(lambda: bool(destination.at("/callback/failure")))
+    await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
 
 
@@ -211,9 +211,3 @@ def test_a_number_too_long_to_be_one_is_refused(queue: httpx.Client) -> None:
     for name in ("Upstash-Not-Before", "Upstash-Retries"):
         answer = queue.post("/v2/publish/http://127.0.0.1:1/", headers={name: "9" * 5_000})
         assert answer.status_code == 400, name
-
-
-async def _until(condition: Any) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -13,7 +13,8 @@ import pytest
 from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Destination
 from tests.processes import found_in, process_of, run_to_its_end
-from tests.running import eventually, running_local_qstash
+from tests.running import running_local_qstash
+from tests.waiting import eventually, within
 
 TOKEN = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
 
@@ -59,7 +60,9 @@ def test_an_address_and_localhost_are_its_own(qstash_url: str) -> None:
 
 def test_two_hosts_are_none(qstash_url: str) -> None:
     parts = urlsplit(qstash_url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as raw:
+    with socket.create_connection(
+        (parts.hostname or "", parts.port or 0), timeout=within(10)
+    ) as raw:
         raw.sendall(
             b"GET /v2/keys HTTP/1.1\r\nHost: evil.example\r\nHost: 127.0.0.1\r\n"
             b"Authorization: Bearer " + DEVELOPMENT.token.encode() + b"\r\n\r\n"

@@ -21,8 +21,8 @@ from tests.doubles.readers import (
     events_of,
     read_to_end,
     started,
-    until,
 )
+from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
 

@@ -17,6 +17,7 @@ from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from tests.builders import REQUEST
 from tests.doubles.upstream import Script, Upstream, answer
+from tests.waiting import within
 
 MIB = 1024 * 1024
 BOMB = gzip.compress(bytes(256 * MIB), 1)
@@ -26,7 +27,7 @@ BOMB = gzip.compress(bytes(256 * MIB), 1)
 async def model_at(url: str) -> AsyncIterator[OpenAIModel]:
     model = OpenAIModel("key", url, read_timeout=30.0)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within(20)):
             yield model
     finally:
         await model.aclose()

@@ -11,6 +11,7 @@ import pytest
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
 from tests.builders import REQUEST
+from tests.waiting import within
 
 OK = b"HTTP/1.1 200 OK\r\n"
 EMPTY = b"content-length: 0\r\n\r\n"
@@ -28,7 +29,7 @@ async def model_of_a_server_that_sends(answer: bytes) -> AsyncIterator[OpenAIMod
     port = server.sockets[0].getsockname()[1]
     model = OpenAIModel("key", f"http://127.0.0.1:{port}/v1", read_timeout=5.0)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within(20)):
             yield model
     finally:
         await model.aclose()

@@ -14,7 +14,8 @@ from application.errors import QueueUnavailable
 from domain.task import Task
 from tests.builders import REQUEST
 from tests.doubles.destination import Answer, Destination
-from tests.running import eventually, running_service, settings_for
+from tests.running import running_service, settings_for
+from tests.waiting import eventually
 
 HUGE = b'{"messageId": "msg_1", "x": "' + b"x" * 2**20 + b'"}'
 COMPRESSED = Answer(

@@ -18,6 +18,7 @@ from domain.events import ContentAdded, Event
 from domain.task import Task
 from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
 from tests.doubles.readers import CountingObserver, events_of, read_to_end, started, subscribed
+from tests.waiting import within
 
 
 @dataclass
@@ -61,7 +62,7 @@ async def test_one_connection_for_any_number_of_subscribers(bench: Bench) -> Non
     assert len(channels) == 5
     for each in opened:
         await each.__aexit__(None, None, None)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(within(5)):
         while await bench.client.pubsub_channels("longtask:*"):
             await asyncio.sleep(0.01)
 
@@ -174,7 +175,7 @@ async def test_readers_see_everything_once_while_the_connection_is_cut(
         await asyncio.sleep(0.001)
     done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
     await bench.tasks.settle(attempt, done)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(within(20)):
         await asyncio.gather(*readers)
     cutting.cancel()
     log = list((await bench.tasks.read(task_id, 0, 10_000)).events)

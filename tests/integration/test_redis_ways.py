@@ -32,7 +32,7 @@ from tests.doubles.readers import (
 )
 from tests.doubles.rest_front import TOKEN, RestFront
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
-from tests.running import eventually
+from tests.waiting import eventually, within
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Bench:
 
     async def add(self, attempt: Attempt, text: str) -> Attempt:
         """As RunTask does: an append may be made again."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within(20)):
             while True:
                 try:
                     return await self.tasks.append(attempt, [ContentAdded(1, text)], LEASE)
@@ -59,7 +59,7 @@ class Bench:
 
     async def end(self, attempt: Attempt, text: str) -> None:
         done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within(20)):
             while True:
                 try:
                     return await self.tasks.settle(attempt, done)
@@ -154,7 +154,7 @@ async def test_sentinel_names_a_new_master() -> None:
             master.kill()
             attempt = await bench.add(attempt, "b")
             await bench.end(attempt, "ab")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(within(20)):
                 assert fold(await following).text == "ab"
             assert "role:master" in _says(replica, "info", "replication")
 
@@ -203,7 +203,7 @@ async def test_a_node_that_dies_and_comes_back() -> None:
             nodes[0].start()
             for each in [await bench.add(each, "b") for each in attempts]:
                 await bench.end(each, "ab")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(within(20)):
                 for seen in await asyncio.gather(*following):
                     assert fold(seen).text == "ab"
 
@@ -274,7 +274,7 @@ async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
             if number % 20 == 10:
                 rest_front.cut()
         await bench.end(attempt, text)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within(20)):
             one, two = await asyncio.gather(*following)
         assert one == two
         assert fold(one).text == text

@@ -17,6 +17,7 @@ from domain.task import Attempt
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, unlimited
 from tests.doubles.model import DrivenModel
+from tests.waiting import within
 
 FINISHED = Finished("stop", "m-1", None)
 TASK_ID = "task_1_a"
@@ -80,7 +81,7 @@ class Bench:
         return [each.text for each in await self.events() if isinstance(each, ContentAdded)]
 
     async def until_content(self, *texts: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(within(5)):
             while True:
                 with contextlib.suppress(UnknownTask):
                     if await self.content() == list(texts):

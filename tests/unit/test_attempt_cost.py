@@ -16,6 +16,7 @@ from domain.events import Usage
 from domain.request import TaskRequest
 from entrypoints.identity import SystemClock
 from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
+from tests.waiting import within
 
 SENT = 1_000
 """Tokens, by the characters of the request."""
@@ -36,12 +37,12 @@ class Charged:
 
     async def tokens(self) -> int:
         """Once the delivery is over."""
-        await asyncio.wait_for(asyncio.wait({self.running}), 10)
+        await asyncio.wait_for(asyncio.wait({self.running}), within(10))
         return (await self.allowances.spend(f"tokens:key:{OWNER}", 0, None, 60.0)).used
 
 
 async def asked(charged: Charged) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(within(10)):
         while not charged.bench.model.asked:
             await asyncio.sleep(0)
 

@@ -8,6 +8,7 @@ from application.run_task import Again, Done, Failed
 from domain.events import StatusChanged
 from domain.task import Failure
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
+from tests.waiting import within
 
 LONG = 60.0
 
@@ -25,14 +26,16 @@ async def test_a_model_without_a_piece_for_the_read_timeout_loses_the_attempt(
     bench = Bench(read_timeout=0.1)
     running = bench.deliver()
     bench.model.say(*words)
-    assert await asyncio.wait_for(running, 10) == Again()
+    assert await asyncio.wait_for(running, within(10)) == Again()
     assert await lost_for(bench) == "model_timeout"
     assert bench.model.closed == 1
 
 
 async def test_after_the_last_attempt_that_is_a_failure_which_may_pass() -> None:
     bench = Bench(read_timeout=0.1)
-    assert await asyncio.wait_for(bench.deliver(max_attempts=1), 10) == Failed("model_timeout")
+    assert await asyncio.wait_for(bench.deliver(max_attempts=1), within(10)) == Failed(
+        "model_timeout"
+    )
     task = await bench.tasks.get(TASK_ID)
     assert task.failure == Failure("model_timeout", "The model said nothing for 0.1 seconds.", True)
 
@@ -81,4 +84,4 @@ async def test_an_attempt_ends_though_its_store_hangs() -> None:
     bench = Bench(read_timeout=LONG, attempt_timeout=0.2)
     bench.tasks.open.clear()
     bench.model.say("a")
-    assert await asyncio.wait_for(bench.deliver(), 10) == Failed("attempt_timeout")
+    assert await asyncio.wait_for(bench.deliver(), within(10)) == Failed("attempt_timeout")

@@ -10,7 +10,8 @@ from adapters.live.coalescing import JOINED_LIMIT
 from application.errors import StoreUnavailable
 from application.ports import Batch
 from domain.events import ContentAdded, Event, Position, StatusChanged, TaskStatus
-from tests.doubles.readers import RecordingSubscriber, events_of, subscribed, until
+from tests.doubles.readers import RecordingSubscriber, events_of, subscribed
+from tests.waiting import until
 
 EPOCH = "e"
 

@@ -21,8 +21,8 @@ from tests.doubles.readers import (
     events_of,
     read_to_end,
     started,
-    until,
 )
+from tests.waiting import until, within
 
 TASK_ID = "task_1_a"
 
@@ -95,7 +95,7 @@ def test_all_readers_see_everything_once_and_in_order(
         for fit in semaphores:
             for _ in range(1_000):
                 fit.release()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within(20)):
             await asyncio.gather(*reading)
         log = list((await tasks.read(TASK_ID, 0, 10_000)).events)
         for follower in followers:
@@ -154,7 +154,7 @@ async def test_a_reader_pings_while_nothing_comes_and_only_then() -> None:
     tasks = MemoryTaskLog(hub, 60.0)
     attempt = await begun(tasks)
     reader, sink = await started(follow_task(tasks, hub, ping_interval=0.4), attempt.task.id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(within(10)):
         while sink.pings < 2:
             await asyncio.sleep(0.01)
     pings = sink.pings

@@ -12,6 +12,7 @@ from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
+from tests.waiting import within
 
 
 async def test_idle_every_piece_is_an_event_at_once() -> None:
@@ -170,7 +171,7 @@ async def test_a_cancellation_that_the_feed_missed_ends_the_attempt_when_it_is_t
     await bench.tasks.cancel(TASK_ID, 2)
     bench.feed.publish = publish  # type: ignore[method-assign]
     bench.feed.missed(TASK_ID)
-    assert await asyncio.wait_for(running, 5) == Done()
+    assert await asyncio.wait_for(running, within(5)) == Done()
     assert bench.model.closed == 1
 
 

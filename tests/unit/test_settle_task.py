@@ -14,6 +14,7 @@ from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
 from tests.doubles.queue import RecordingQueue
+from tests.waiting import within
 
 TASK_ID = "task_1_a"
 NOW = 1_700_000_000_000
@@ -67,7 +68,7 @@ async def test_a_live_attempt_is_waited_for() -> None:
         assert not done
     end = attempt.task.complete(2, text="ab", finish_reason="stop", model="m", usage=None)
     await bench.tasks.settle(attempt, end)
-    assert (await asyncio.wait_for(failing, 5)).status is TaskStatus.COMPLETED
+    assert (await asyncio.wait_for(failing, within(5))).status is TaskStatus.COMPLETED
 
 
 async def test_one_that_went_silent_is_failed_when_its_lease_lapses() -> None:
@@ -77,7 +78,7 @@ async def test_one_that_went_silent_is_failed_when_its_lease_lapses() -> None:
     failing = asyncio.create_task(bench.ran_out())
     await asyncio.sleep(0)
     bench.clock.seconds = 0.2
-    task = await asyncio.wait_for(failing, 5)
+    task = await asyncio.wait_for(failing, within(5))
     assert task.failure is not None
     assert task.failure.code == "deliveries_exhausted"
     assert bench.queue.messages == []
