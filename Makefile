@@ -6,13 +6,21 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 CASES := one_task fan_out many_tasks late_join starts redis_store
 
-.PHONY: run test test-compose faults lint audit bench lock clean
+# Tests of one module share what they start, so a module stays on one worker.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+
+.PHONY: run test test-all soak test-compose faults lint audit bench lock clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
 
-test: $(VENV)/.dev lint  ## Run every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev lint  ## Run every test, those that take minutes in a small dose
+	$(PYTEST) -m "not soak"
+
+soak: $(VENV)/.dev  ## Run what takes minutes, at full size
+	$(PYTEST) -m soak
+
+test-all: test soak  ## Run every test, at full size
 
 test-compose: $(VENV)/.dev  ## Build the compose stack and break its parts (needs Docker)
 	$(BIN)/python -m pytest -s tests/end_to_end/compose_stack.py

@@ -1,6 +1,6 @@
 """Fixtures that more than one kind of test uses. No test sees the machine's own settings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import structlog
@@ -11,6 +11,7 @@ from tests.doubles.upstream import Upstream
 from tests.leaks import WATCH, listen_to_all_lines, watching
 from tests.redis_server import LocalRedis, cluster_url, running_cluster, running_redis
 from tests.running import Running, running_service, settings_for
+from tests.waiting import CORES
 
 # Into the standard library's logging, where pytest captures it per test.
 structlog.configure(
@@ -22,6 +23,31 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     wrapper_class=structlog.stdlib.BoundLogger,
 )
+
+STARTED_ONCE = ("browser", "redis_cluster")
+"""What is started by one worker only: all tests that use it are run by that one."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Most of a test is waiting: more workers than cores, but not so many that waits grow long."""
+    return CORES + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Keep tests that share a fixture on one worker; all others go to whichever is free."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        scopes = {name: found[-1].scope for name, found in _fixtures(item).items()}
+        group = next((name for name in STARTED_ONCE if name in scopes), None)
+        if group is None and "module" in scopes.values():
+            group = item.path.stem
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _fixtures(item: pytest.Function) -> dict[str, Sequence[pytest.FixtureDef[object]]]:
+    return item._fixtureinfo.name2fixturedefs
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,13 +7,15 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrypoints.http.bounded_protocol import BoundedProtocol
 from entrypoints.http.request_head import HEAD_LIMIT
 from tests.raw_http import GET, connect, received
 from tests.running import Running, running_service, settings_for
+from tests.sizes import sizes
+from tests.waiting import within
 
 READ_AT_ONCE = 256 * 1024
 """Bytes that the event loop hands over in one go, at most."""
@@ -77,21 +79,23 @@ def check_bounds(service: Running) -> None:
             assert len(each.cycle.body) <= 2 * READ_AT_ONCE
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(parts=st.lists(st.lists(fragments, max_size=6).map(b"".join), max_size=8))
-def test_a_connection_keeps_its_bounds_whatever_comes(fuzzed: Running, parts: list[bytes]) -> None:
-    with connect(fuzzed.url, timeout=20) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(ConnectionError):
-            for part in parts:
-                connection.sendall(part)
-                check_bounds(fuzzed)
-        with contextlib.suppress(OSError):  # it has hung up already
-            connection.shutdown(socket.SHUT_WR)
-        answer = received(connection)  # raises if it does not end
-        check_bounds(fuzzed)
-    assert not answer or answer.startswith(b"HTTP/1.1 ")
-    assert {int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)} <= KNOWN
-    assert fuzzed.client.http.get("/healthz").status_code == 200
+@pytest.mark.parametrize("examples", sizes(dose=20, full=150))
+def test_a_connection_keeps_its_bounds_whatever_comes(fuzzed: Running, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(parts=st.lists(st.lists(fragments, max_size=6).map(b"".join), max_size=8))
+    def bounded(parts: list[bytes]) -> None:
+        with connect(fuzzed.url, timeout=within(20)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(ConnectionError):
+                for part in parts:
+                    connection.sendall(part)
+                    check_bounds(fuzzed)
+            with contextlib.suppress(OSError):  # it has hung up already
+                connection.shutdown(socket.SHUT_WR)
+            answer = received(connection)  # raises if it does not end
+            check_bounds(fuzzed)
+        assert not answer or answer.startswith(b"HTTP/1.1 ")
+        assert {int(each) for each in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)} <= KNOWN
+        assert fuzzed.client.http.get("/healthz").status_code == 200
+
+    bounded()

@@ -11,16 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrypoints.local_qstash.delivery import sign
 from tests.running import Running, running_service, settings_for
+from tests.sizes import sizes
+from tests.waiting import within
 
-# One service for all examples of a test: what one example breaks, the next one finds.
-MANY = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = pytest.mark.parametrize("examples", sizes(dose=20, full=200))
+"""One service for all examples of a test: what one example breaks, the next one finds."""
 
 
 @pytest.fixture(scope="module")
@@ -67,99 +67,102 @@ def post(service: Running, path: str, body: bytes, signature: str | None) -> htt
 
 
 @pytest.mark.parametrize("path", ["/api/qstash/webhook", "/api/qstash/failure"])
-@MANY
-@given(body=st.binary(max_size=200) | nearly_messages())
-def test_whatever_is_signed_is_answered(fuzzed: Running, path: str, body: bytes) -> None:
-    signature = sign(fuzzed.queue.current_key, fuzzed.url + path, body, int(time.time()))
-    answer = post(fuzzed, path, body, signature)
-    if answer.status_code == 489:
-        assert answer.headers["Upstash-NonRetryable-Error"] == "true"
-    elif answer.status_code == 503:  # of another version
-        assert answer.json()["type"] == "urn:longtask:problem:unreadable-delivery"
-    else:
-        # 401: the SDK signs and checks text only.
-        assert answer.status_code in (200, 401), answer.text
+@EXAMPLES
+def test_whatever_is_signed_is_answered(fuzzed: Running, path: str, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(body=st.binary(max_size=200) | nearly_messages())
+    def answered(body: bytes) -> None:
+        signature = sign(fuzzed.queue.current_key, fuzzed.url + path, body, int(time.time()))
+        answer = post(fuzzed, path, body, signature)
+        if answer.status_code == 489:
+            assert answer.headers["Upstash-NonRetryable-Error"] == "true"
+        elif answer.status_code == 503:  # of another version
+            assert answer.json()["type"] == "urn:longtask:problem:unreadable-delivery"
+        else:
+            # 401: the SDK signs and checks text only.
+            assert answer.status_code in (200, 401), answer.text
+
+    answered()
 
 
-@MANY
-@given(
-    body=st.binary(max_size=50) | st.just(json.dumps(FIELDS).encode()),
-    signature=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60)
-    | st.builds(".".join, st.lists(st.text("abcXYZ019_-=", max_size=20), min_size=3, max_size=3)),
+SIGNATURES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60) | st.builds(
+    ".".join, st.lists(st.text("abcXYZ019_-=", max_size=20), min_size=3, max_size=3)
 )
-def test_no_signature_made_up_is_taken(fuzzed: Running, body: bytes, signature: str) -> None:
-    answer = post(fuzzed, "/api/qstash/webhook", body, signature)
-    assert answer.status_code == 401
-    assert answer.json()["type"] == "urn:longtask:problem:bad-signature"
 
 
-@MANY
-@given(
-    header=st.text(
-        st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=80
-    )
-    | st.from_regex(r"[A-Za-z0-9]{1,10}-[0-9]{1,18}", fullmatch=True),
-    query=st.text(max_size=40) | st.none(),
+@EXAMPLES
+def test_no_signature_made_up_is_taken(fuzzed: Running, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(body=st.binary(max_size=50) | st.just(json.dumps(FIELDS).encode()), signature=SIGNATURES)
+    def refused(body: bytes, signature: str) -> None:
+        answer = post(fuzzed, "/api/qstash/webhook", body, signature)
+        assert answer.status_code == 401
+        assert answer.json()["type"] == "urn:longtask:problem:bad-signature"
+
+    refused()
+
+
+EVENT_IDS = st.text(LATIN, max_size=80) | st.from_regex(
+    r"[A-Za-z0-9]{1,10}-[0-9]{1,18}", fullmatch=True
 )
-def test_any_event_id_gives_the_log_or_a_refusal(
-    fuzzed: Running, header: str, query: str | None
-) -> None:
-    task = ended_task(fuzzed)
-    parameters = {"taskId": task} if query is None else {"taskId": task, "lastEventId": query}
-    answer = fuzzed.client.http.get(
-        "/api/tasks/stream",
-        params=parameters,
-        headers={b"Last-Event-ID": header.encode("latin-1")},
-    )
-    if answer.status_code == 400:
-        assert answer.json()["errors"][0]["field"] in ("Last-Event-ID", "lastEventId")
-        return
-    assert answer.status_code == 200
-    # Nobody guesses an epoch: whoever comes with another one is given all of it.
-    assert answer.text.count('"type":"end"') == 1
-    assert answer.text.count('"data":"pending"') == 1
 
 
-_ended: dict[str, str] = {}
+@EXAMPLES
+def test_any_event_id_gives_the_log_or_a_refusal(fuzzed: Running, examples: int) -> None:
+    task = fuzzed.client.start()
+    fuzzed.client.wait_for(task, "completed")
+
+    @settings(max_examples=examples, deadline=None)
+    @given(header=EVENT_IDS, query=st.text(max_size=40) | st.none())
+    def given_the_log_or_refused(header: str, query: str | None) -> None:
+        parameters = {"taskId": task} if query is None else {"taskId": task, "lastEventId": query}
+        answer = fuzzed.client.http.get(
+            "/api/tasks/stream",
+            params=parameters,
+            headers={b"Last-Event-ID": header.encode("latin-1")},
+        )
+        if answer.status_code == 400:
+            assert answer.json()["errors"][0]["field"] in ("Last-Event-ID", "lastEventId")
+            return
+        assert answer.status_code == 200
+        # No client guesses an epoch: one that comes with another is given all of it.
+        assert answer.text.count('"type":"end"') == 1
+        assert answer.text.count('"data":"pending"') == 1
+
+    given_the_log_or_refused()
 
 
-def ended_task(service: Running) -> str:
-    if service.url not in _ended:
-        task = service.client.start()
-        service.client.wait_for(task, "completed")
-        _ended[service.url] = task
-    return _ended[service.url]
-
-
-@MANY
-@given(
-    parts=st.lists(
-        st.binary(max_size=60)
-        | st.sampled_from(
-            [
-                b"GET / HTTP/1.1\r\n",
-                b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\n",
-                b"Content-Length: 5\r\n",
-                b"Content-Length: -1\r\n",
-                b"Transfer-Encoding: chunked\r\n",
-                b"Expect: 100-continue\r\n",
-                b"\r\n",
-                b"5\r\nhello\r\n",
-                b"ffffffffffffffff\r\n",
-                b"\x00",
-            ]
-        ),
-        max_size=6,
-    )
+PARTS = st.binary(max_size=60) | st.sampled_from(
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"POST /api/tasks/start HTTP/1.1\r\nHost: localhost\r\n",
+        b"Content-Length: 5\r\n",
+        b"Content-Length: -1\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Expect: 100-continue\r\n",
+        b"\r\n",
+        b"5\r\nhello\r\n",
+        b"ffffffffffffffff\r\n",
+        b"\x00",
+    ]
 )
-def test_bytes_that_may_not_be_http_harm_nobody_else(fuzzed: Running, parts: list[bytes]) -> None:
+
+
+@EXAMPLES
+def test_bytes_that_may_not_be_http_harm_no_other_client(fuzzed: Running, examples: int) -> None:
     url = httpx.URL(fuzzed.url)
-    with (
-        socket.create_connection((url.host, url.port or 80), timeout=10) as connection,
-        contextlib.suppress(ConnectionError),
-    ):
-        connection.sendall(b"".join(parts))
-        connection.shutdown(socket.SHUT_WR)
-        while received := connection.recv(65536):
-            assert b"HTTP/1.1 500" not in received
-    assert fuzzed.client.http.get("/healthz").status_code == 200
+
+    @settings(max_examples=examples, deadline=None)
+    @given(parts=st.lists(PARTS, max_size=6))
+    def harmless(parts: list[bytes]) -> None:
+        with (
+            socket.create_connection((url.host, url.port or 80), timeout=within(10)) as connection,
+            contextlib.suppress(ConnectionError),
+        ):
+            connection.sendall(b"".join(parts))
+            connection.shutdown(socket.SHUT_WR)
+            while received := connection.recv(65536):
+                assert b"HTTP/1.1 500" not in received
+        assert fuzzed.client.http.get("/healthz").status_code == 200
+
+    harmless()

@@ -1,0 +1,17 @@
+"""The sizes at which a test that takes minutes is run."""
+
+import pytest
+from _pytest.mark import ParameterSet
+
+
+def sizes(dose: object, full: object) -> list[ParameterSet]:
+    """Parameters of a test: a small dose for every run, and its full size under the marker `soak`,
+    which `make test` leaves to `make test-all`."""
+    return [
+        pytest.param(*_values(dose), id="small dose"),
+        pytest.param(*_values(full), id="full size", marks=pytest.mark.soak),
+    ]
+
+
+def _values(size: object) -> tuple[object, ...]:
+    return size if isinstance(size, tuple) else (size,)
