@@ -9,9 +9,10 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.api_keys import new_key
+from tests.commands import invoke
 from tests.doubles.upstream import Script, Upstream, refusal
 from tests.processes import run_to_its_end
-from tests.redis_server import LocalRedis, redis_cli
+from tests.redis_server import LocalRedis
 from tests.running import running_local_qstash, running_service, settings_for
 
 KEY, ENTRY = new_key("alice")
@@ -24,11 +25,11 @@ def models(*names: str) -> Script:
     return Script([body], headers={"content-type": "application/json"})
 
 
-class Patient:
-    """A whole deployment that is well, and what is changed of it."""
+class Deployment:
+    """A whole one that is well, and what is changed of it."""
 
-    def __init__(self, tmp_path: Path, redis: LocalRedis, qstash_url: str, base_url: str) -> None:
-        self._tmp_path = tmp_path
+    def __init__(self, folder: Path, redis: LocalRedis, qstash_url: str, base_url: str) -> None:
+        self.folder = folder
         self.settings = {
             "REDIS_URL": redis.url,
             "QSTASH_URL": qstash_url,
@@ -44,7 +45,7 @@ class Patient:
 
     def examined(self, upstream: Upstream, **changed: str) -> tuple[int, list[str]]:
         settings = {**self.settings, "OPENAI_BASE_URL": upstream.url, **changed}
-        ran = run_to_its_end(self._tmp_path, "doctor", **settings)
+        ran = invoke(self.folder, "doctor", **settings)
         assert ran.stderr == ""
         for secret in (
             QUEUE.token,
@@ -54,15 +55,20 @@ class Patient:
             "a secret of",
         ):
             assert secret not in ran.stdout
-        return ran.returncode, ran.stdout.splitlines()
+        return ran.exit_code, ran.stdout.splitlines()
 
 
-@pytest.fixture
-def patient(tmp_path: Path, upstream: Upstream, own_redis: LocalRedis) -> Iterator[Patient]:
+@pytest.fixture(scope="module")
+def redis() -> Iterator[LocalRedis]:
+    with LocalRedis("--appendonly", "yes").running() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, redis: LocalRedis) -> Iterator[Deployment]:
     with running_local_qstash(QUEUE) as qstash_url:
         settings = settings_for(
-            openai_base_url=upstream.url,
-            redis_url=own_redis.url,
+            redis_url=redis.url,
             qstash_url=qstash_url,
             qstash_token=QUEUE.token,
             qstash_current_signing_key=QUEUE.current_key,
@@ -72,12 +78,12 @@ def patient(tmp_path: Path, upstream: Upstream, own_redis: LocalRedis) -> Iterat
             stream_secret="a secret of forty characters, or even more",
         )
         with running_service(settings) as service:
-            yield Patient(tmp_path, own_redis, qstash_url, service.url)
+            yield Deployment(tmp_path_factory.mktemp("doctor"), redis, qstash_url, service.url)
 
 
-def test_what_is_well_is_called_so(patient: Patient, upstream: Upstream) -> None:
+def test_what_is_well_is_called_so(deployment: Deployment, upstream: Upstream) -> None:
     upstream.then(models("gpt-4o-mini"))
-    status, lines = patient.examined(upstream)
+    status, lines = deployment.examined(upstream)
     assert status == 0
     assert {line[:4] for line in lines} == {"ok  "}, lines
     assert {line.partition(":")[0].split()[1] for line in lines} == {
@@ -87,6 +93,16 @@ def test_what_is_well_is_called_so(patient: Patient, upstream: Upstream) -> None
         "address",
         "model",
     }
+
+
+def test_it_says_the_same_in_a_process_of_its_own(
+    deployment: Deployment, upstream: Upstream
+) -> None:
+    upstream.then(models("gpt-4o-mini"), models("gpt-4o-mini"))
+    status, lines = deployment.examined(upstream)
+    settings = {**deployment.settings, "OPENAI_BASE_URL": upstream.url}
+    ran = run_to_its_end(deployment.folder, "doctor", **settings)
+    assert (ran.returncode, ran.stdout.splitlines(), ran.stderr) == (status, lines, "")
 
 
 def fault(lines: list[str], level: str, part: str) -> str:
@@ -134,10 +150,15 @@ def fault(lines: list[str], level: str, part: str) -> str:
     ],
 )
 def test_each_fault_is_found_and_advised_on(
-    patient: Patient, upstream: Upstream, changed: dict[str, str], level: str, part: str, said: str
+    deployment: Deployment,
+    upstream: Upstream,
+    changed: dict[str, str],
+    level: str,
+    part: str,
+    said: str,
 ) -> None:
     upstream.then(models("gpt-4o-mini"))
-    status, lines = patient.examined(upstream, **changed)
+    status, lines = deployment.examined(upstream, **changed)
     assert said in fault(lines, level, part)
     assert status == (1 if level == "fail" else 0)
 
@@ -150,11 +171,11 @@ PUBLIC = {
 
 
 def test_development_keys_are_called_so_on_a_development_stack(
-    patient: Patient, upstream: Upstream
+    deployment: Deployment, upstream: Upstream
 ) -> None:
     upstream.then(models("gpt-4o-mini"))
     with running_local_qstash() as qstash_url:
-        status, lines = patient.examined(
+        status, lines = deployment.examined(
             upstream, **PUBLIC, QSTASH_URL=qstash_url, LONGTASK_ALLOW_DEVELOPMENT_KEYS="true"
         )
     said = fault(lines, "warn", "queue")
@@ -165,39 +186,36 @@ def test_development_keys_are_called_so_on_a_development_stack(
 
 
 def test_a_queue_that_signs_with_development_keys_fails(
-    patient: Patient, upstream: Upstream
+    deployment: Deployment, upstream: Upstream
 ) -> None:
     upstream.then(models("gpt-4o-mini"))
     own_token = replace(DEVELOPMENT, token=QUEUE.token)
     with running_local_qstash(own_token) as qstash_url:
-        status, lines = patient.examined(upstream, QSTASH_URL=qstash_url)
+        status, lines = deployment.examined(upstream, QSTASH_URL=qstash_url)
     assert "development server" in fault(lines, "fail", "queue")
     assert status == 1
 
 
-def test_a_redis_that_may_forget(
-    patient: Patient, upstream: Upstream, own_redis: LocalRedis
-) -> None:
-    redis_cli("-p", str(own_redis.port), "config", "set", "maxmemory-policy", "allkeys-lru")
-    redis_cli("-p", str(own_redis.port), "config", "set", "appendonly", "no")
+def test_a_redis_that_may_forget(deployment: Deployment, upstream: Upstream) -> None:
     upstream.then(models("gpt-4o-mini"))
-    status, lines = patient.examined(upstream)
+    with LocalRedis("--maxmemory-policy", "allkeys-lru").running() as forgetful:
+        status, lines = deployment.examined(upstream, REDIS_URL=forgetful.url)
     assert status == 1
     assert "noeviction" in fault(lines, "fail", "store")
     assert "appendonly" in fault(lines, "warn", "store")
 
 
-def test_an_address_that_leads_elsewhere(patient: Patient, upstream: Upstream) -> None:
+def test_an_address_that_leads_elsewhere(deployment: Deployment, upstream: Upstream) -> None:
     upstream.then(models("gpt-4o-mini"))
-    _, lines = patient.examined(upstream, BASE_URL=patient.settings["QSTASH_URL"])
+    _, lines = deployment.examined(upstream, BASE_URL=deployment.settings["QSTASH_URL"])
     assert "not as this service does" in fault(lines, "fail", "address")
 
 
 def test_a_queue_on_the_internet_cannot_reach_this_machine(
-    patient: Patient, upstream: Upstream
+    deployment: Deployment, upstream: Upstream
 ) -> None:
     upstream.then(models("gpt-4o-mini"))
-    _, lines = patient.examined(
+    _, lines = deployment.examined(
         upstream, QSTASH_URL="http://192.0.2.1", LONGTASK_QSTASH_TIMEOUT="1"
     )
     assert "on the internet" in fault(lines, "fail", "address")
@@ -212,8 +230,8 @@ def test_a_queue_on_the_internet_cannot_reach_this_machine(
     ],
 )
 def test_a_model_that_will_not_answer(
-    patient: Patient, upstream: Upstream, script: Script, level: str, said: str
+    deployment: Deployment, upstream: Upstream, script: Script, level: str, said: str
 ) -> None:
     upstream.then(script)
-    _, lines = patient.examined(upstream)
+    _, lines = deployment.examined(upstream)
     assert said in fault(lines, level, "model")

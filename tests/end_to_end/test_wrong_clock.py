@@ -10,9 +10,9 @@ from dependency_injector import providers
 
 from adapters.qstash import QueueClock
 from entrypoints.container import Container
+from tests.commands import invoke
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream
-from tests.processes import run_to_its_end
 from tests.running import running_service, settings_for
 from tests.signing import CURRENT, NEXT, WEBHOOK, deliver, keys_answer, message, sign
 from tests.waiting import eventually
@@ -78,9 +78,7 @@ def test_a_clock_that_is_right_is_not_spoken_of(stub: Destination) -> None:
 @pytest.mark.parametrize(("slow", "said"), [(400, "s slow"), (-400, "s fast"), (0, "")])
 def test_the_doctor_says_so(tmp_path: Path, stub: Destination, slow: int, said: str) -> None:
     stub.ahead = slow
-    ran = run_to_its_end(
-        tmp_path, "doctor", QSTASH_TOKEN="token", QSTASH_URL=stub.url, BASE_URL=stub.url
-    )
+    ran = invoke(tmp_path, "doctor", QSTASH_TOKEN="token", QSTASH_URL=stub.url, BASE_URL=stub.url)
     [*found] = [line for line in ran.stdout.splitlines() if "clock" in line]
     assert len(found) == (1 if said else 0), ran.stdout
     if said:

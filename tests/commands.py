@@ -1,0 +1,15 @@
+"""The commands inside this process, for the many cases that need no process of their own to start:
+the imports of one take most of a second. (tests/processes.py runs them as a person does.)"""
+
+import contextlib
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from entrypoints.cli import main
+
+
+def invoke(folder: Path, *words: str, **settings: str) -> Result:
+    """Run a command in a folder, with these settings and none of the machine's."""
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(main, words, env=settings, catch_exceptions=False)
