@@ -15,6 +15,7 @@ from adapters.memory import MemoryTaskLog
 from entrypoints.api_keys import new_key
 from entrypoints.local_qstash.delivery import sign
 from entrypoints.settings import Settings
+from tests.commands import invoke
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.processes import run_to_its_end
 from tests.running import Running, follow, running_service, settings_for
@@ -282,7 +283,7 @@ def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None
 def test_a_key_from_the_command_line_and_one_that_asks_with_it(
     upstream: Upstream, tmp_path: Path
 ) -> None:
-    made = run_to_its_end(tmp_path, "key", "new", "carol")
+    made = invoke(tmp_path, "key", "new", "carol")
     lines = dict(
         re.findall(r"^(Authorization|LONGTASK_\w+)(?:: Bearer |=)(.+)$", made.stdout, re.M)
     )
@@ -296,12 +297,12 @@ def test_a_key_from_the_command_line_and_one_that_asks_with_it(
     )
     with running_service(settings) as service:
         asked = ("ask", "Hi.", "--server", service.url)
-        refused = run_to_its_end(tmp_path, *asked)
-        assert refused.returncode == 1
+        refused = invoke(tmp_path, *asked)
+        assert refused.exit_code == 1
         assert "API key" in refused.stderr
-        done = run_to_its_end(tmp_path, *asked, LONGTASK_KEY=key)
-        assert (done.returncode, done.stdout.strip()) == (0, "Hello, world.")
-    assert run_to_its_end(tmp_path, "key", "new", "no name").returncode == 1
+        done = invoke(tmp_path, *asked, LONGTASK_KEY=key)
+        assert (done.exit_code, done.stdout.strip()) == (0, "Hello, world.")
+    assert invoke(tmp_path, "key", "new", "no name").exit_code == 1
 
 
 def test_a_prompt_of_ones_own_needs_no_key(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands as a person runs them, each in a process of its own."""
+"""The commands as a person runs them: in processes of their own, but for what needs none."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.commands import invoke
 from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
 from tests.processes import environment, found_in, longtask, process_of, run_to_its_end
 from tests.running import Client, Running
@@ -40,15 +41,15 @@ def test_ask_a_running_server(tmp_path: Path, service: Running) -> None:
 
 def test_ask_fails_when_the_task_does(tmp_path: Path, service: Running, upstream: Upstream) -> None:
     upstream.then(refusal(401, "invalid_api_key"))
-    done = run_to_its_end(tmp_path, "ask", "Hi.", LONGTASK_SERVER=service.url)
-    assert done.returncode == 1
+    done = invoke(tmp_path, "ask", "Hi.", LONGTASK_SERVER=service.url)
+    assert done.exit_code == 1
     assert "failed: The model's server did not accept the API key. (invalid_api_key)" in done.stderr
 
 
 def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream: Upstream) -> None:
     upstream.then(Script([piece("lost")], cut=True))
-    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", service.url)
-    assert done.returncode == 0
+    done = invoke(tmp_path, "ask", "Hi.", "--server", service.url)
+    assert done.exit_code == 0
     assert done.stdout == "lost\nHello, world.\n"
     assert "starting over: attempt 2" in done.stderr
 
@@ -87,14 +88,14 @@ def test_ask_goes_on_where_its_connection_broke(
 def test_ask_says_what_is_wrong(
     tmp_path: Path, service: Running, words: list[str], said: str
 ) -> None:
-    done = run_to_its_end(tmp_path, *words, "--server", service.url)
-    assert done.returncode == 1
+    done = invoke(tmp_path, *words, "--server", service.url)
+    assert done.exit_code == 1
     assert said in done.stderr
 
 
 def test_ask_a_server_that_is_not_there(tmp_path: Path) -> None:
-    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
-    assert done.returncode == 1
+    done = invoke(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
+    assert done.exit_code == 1
     assert "cannot reach http://127.0.0.1:1" in done.stderr
 
 
@@ -197,7 +198,7 @@ def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path, service: Runnin
 
 
 def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
-    done = run_to_its_end(
+    done = invoke(
         tmp_path,
         "serve",
         QSTASH_TOKEN="t",
@@ -205,12 +206,12 @@ def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
         LONGTASK_PORT="99999",
         LONGTASK_LEASE="soon",
     )
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert "LONGTASK_PORT" in done.stderr
     assert "LONGTASK_LEASE" in done.stderr
     alone = {"QSTASH_TOKEN": "t", "QSTASH_NEXT_SIGNING_KEY": "planted-key"}
-    done = run_to_its_end(tmp_path, "serve", OPENAI_BASE_URL="ftp://x", **alone)
-    assert done.returncode == 2
+    done = invoke(tmp_path, "serve", OPENAI_BASE_URL="ftp://x", **alone)
+    assert done.exit_code == 2
     for named in (
         "go together: only QSTASH_NEXT_SIGNING_KEY is set",
         "BASE_URL is required",
@@ -221,8 +222,8 @@ def test_contradictory_settings_are_all_told_at_once(tmp_path: Path) -> None:
 
 def test_config_shows_settings_and_no_secret(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"OPENAI_API_KEY={SECRET}\nLONGTASK_PORT=8123\nQSTASH_TOKEN=\n")
-    done = run_to_its_end(tmp_path, "config")
-    assert done.returncode == 0
+    done = invoke(tmp_path, "config")
+    assert done.exit_code == 0
     assert "OPENAI_API_KEY=(set)" in done.stdout
     assert "LONGTASK_PORT=8123" in done.stdout
     assert "# queue: local QStash" in done.stdout
