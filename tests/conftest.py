@@ -88,6 +88,13 @@ def service(upstream: Upstream) -> Iterator[Running]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def shared_service() -> Iterator[Running]:
+    """One for all tests of a module that only read it or are refused. Its model is the demo."""
+    with running_service(settings_for()) as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A real Redis, one for all tests. Whoever uses it empties it, or uses names of its own."""

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,17 @@ def guarded(upstream: Upstream, **overrides: Any) -> Settings:
     )
 
 
-@pytest.fixture
-def service(upstream: Upstream) -> Iterator[Running]:
-    with running_service(guarded(upstream)) as running:
+@contextmanager
+def alices(upstream: Upstream, **overrides: Any) -> Iterator[Running]:
+    """A guarded service whose client has a key of Alice's."""
+    with running_service(guarded(upstream, **overrides)) as running:
         running.client.http.headers["Authorization"] = f"Bearer {ALICE}"
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with Upstream().running() as upstream, alices(upstream) as running:
         yield running
 
 
@@ -124,14 +132,15 @@ def test_another_key_of_the_same_name_owns_the_same_tasks(service: Running) -> N
     assert call(service, "record", task, as_bearer(ALICE_NEW)).status_code == 200
 
 
-def test_anothers_running_task_is_not_cancelled(service: Running, upstream: Upstream) -> None:
+def test_anothers_running_task_is_not_cancelled(upstream: Upstream) -> None:
     gate = Gate()
     upstream.then(Script([piece("a"), gate, finish(), DONE]))
-    task = service.client.start()
-    assert gate.reached.wait(within(10))
-    assert call(service, "cancel", task, as_bearer(BOB)).status_code == 404
-    gate.open()
-    assert service.client.wait_for(task, "completed")["text"] == "a"
+    with alices(upstream) as service:
+        task = service.client.start()
+        assert gate.reached.wait(within(10))
+        assert call(service, "cancel", task, as_bearer(BOB)).status_code == 404
+        gate.open()
+        assert service.client.wait_for(task, "completed")["text"] == "a"
 
 
 def test_two_owners_do_not_meet_in_an_idempotency_key(service: Running) -> None:
@@ -223,8 +232,7 @@ def test_a_link_that_was_made_by_somebody_else_opens_nothing(service: Running, f
 def test_a_link_ends_but_not_the_stream_that_it_opened(upstream: Upstream) -> None:
     gate = Gate()
     upstream.then(Script([piece("before"), gate, piece(" after"), finish(), DONE]))
-    with running_service(guarded(upstream, stream_link_ttl=2.0)) as service:
-        service.client.http.headers["Authorization"] = f"Bearer {ALICE}"
+    with alices(upstream, stream_link_ttl=2.0) as service:
         task = service.client.start()
         link = link_of(service, task)
         with httpx.stream("GET", service.url + link, timeout=within(20)) as stream:

@@ -7,8 +7,8 @@ import pytest
 from tests.running import Running
 
 
-def test_every_route_is_described(service: Running) -> None:
-    schema = service.client.http.get("/schema/openapi.json").json()
+def test_every_route_is_described(shared_service: Running) -> None:
+    schema = shared_service.client.http.get("/schema/openapi.json").json()
     routes = {(method, path) for path, item in schema["paths"].items() for method in item}
     assert routes == {
         ("post", "/api/tasks/start"),
@@ -34,8 +34,10 @@ def test_every_route_is_described(service: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/swagger"])
-def test_the_page_takes_everything_from_the_service_itself(service: Running, path: str) -> None:
-    http = service.client.http
+def test_the_page_takes_everything_from_the_service_itself(
+    shared_service: Running, path: str
+) -> None:
+    http = shared_service.client.http
     page = http.get(path)
     assert page.headers["content-type"].startswith("text/html")
     loaded = re.findall(r"""<(?:script|link)[^>]*(?:src|href)=["']([^"']+)""", page.text)
@@ -45,8 +47,8 @@ def test_the_page_takes_everything_from_the_service_itself(service: Running, pat
         assert http.get(address).status_code == 200, address
 
 
-def test_a_request_id_is_taken_or_given(service: Running) -> None:
-    http = service.client.http
+def test_a_request_id_is_taken_or_given(shared_service: Running) -> None:
+    http = shared_service.client.http
     assert (
         http.get("/healthz", headers={"X-Request-Id": "abc-1"}).headers["x-request-id"] == "abc-1"
     )

@@ -42,9 +42,9 @@ def raw(service: Running, *parts: bytes) -> bytes:
     "path", ["/", "/schema", "/nothing", "/healthz", "/api/tasks/start", "/api/tasks/task_1_x"]
 )
 def test_every_answer_is_bounded_in_what_a_browser_may_do_with_it(
-    service: Running, path: str
+    shared_service: Running, path: str
 ) -> None:
-    answer = service.client.http.get(path)
+    answer = shared_service.client.http.get(path)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
@@ -54,20 +54,20 @@ def test_every_answer_is_bounded_in_what_a_browser_may_do_with_it(
     assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_answers_of_the_api_are_kept_by_no_cache(service: Running) -> None:
-    task = service.client.start()
+def test_answers_of_the_api_are_kept_by_no_cache(shared_service: Running) -> None:
+    task = shared_service.client.start()
     for path in (f"/api/tasks/{task}", f"/api/tasks/start?taskId={task}"):
-        assert service.client.http.get(path).headers["Cache-Control"] == "no-store"
+        assert shared_service.client.http.get(path).headers["Cache-Control"] == "no-store"
 
 
-def test_a_request_id_comes_back_if_it_is_one(service: Running) -> None:
+def test_a_request_id_comes_back_if_it_is_one(shared_service: Running) -> None:
     for given, kept in (("abc-123", True), ("a b", False), ("x" * 129, False), ("<b>", False)):
-        answer = service.client.http.get("/healthz", headers={"X-Request-Id": given})
+        answer = shared_service.client.http.get("/healthz", headers={"X-Request-Id": given})
         assert (answer.headers["X-Request-Id"] == given) is kept
 
 
-def test_other_origins_are_told_nothing_by_default(service: Running) -> None:
-    answer = service.client.http.get("/healthz", headers={"Origin": ORIGIN})
+def test_other_origins_are_told_nothing_by_default(shared_service: Running) -> None:
+    answer = shared_service.client.http.get("/healthz", headers={"Origin": ORIGIN})
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
@@ -99,16 +99,16 @@ def test_pages_of_the_named_origins_may_use_the_api(upstream: Upstream) -> None:
         assert other.headers.get("Access-Control-Allow-Origin") != "*"
 
 
-def test_a_head_that_is_too_large_is_refused_before_it_is_kept(service: Running) -> None:
+def test_a_head_that_is_too_large_is_refused_before_it_is_kept(shared_service: Running) -> None:
     line = b"X-Filler: " + b"x" * 1000 + b"\r\n"
     head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + line * (HEAD_LIMIT // len(line) + 2)
-    assert raw(service, head).startswith(b"HTTP/1.1 431 ")
+    assert raw(shared_service, head).startswith(b"HTTP/1.1 431 ")
     url = b"GET /healthz?" + b"x" * (HEAD_LIMIT + 1) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    assert raw(service, url).startswith(b"HTTP/1.1 431 ")
+    assert raw(shared_service, url).startswith(b"HTTP/1.1 431 ")
     fits = (
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + line * 20 + b"\r\n"
     )
-    assert raw(service, fits).startswith(b"HTTP/1.1 200 ")
+    assert raw(shared_service, fits).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_an_answer_may_take_longer_than_a_request(upstream: Upstream) -> None:
             assert any('"type":"end"' in line for line in lines)
 
 
-def test_a_request_that_is_none_is_refused(service: Running) -> None:
-    assert raw(service, b"\x16\x03\x01 no HTTP\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+def test_a_request_that_is_none_is_refused(shared_service: Running) -> None:
+    assert raw(shared_service, b"\x16\x03\x01 no HTTP\r\n\r\n").startswith(b"HTTP/1.1 400 ")
 
 
-def test_an_upgrade_is_not_taken(service: Running) -> None:
+def test_an_upgrade_is_not_taken(shared_service: Running) -> None:
     head = (
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\nConnection: close\r\n\r\n"
     )
-    assert b" 101 " not in raw(service, head).partition(b"\r\n")[0]
+    assert b" 101 " not in raw(shared_service, head).partition(b"\r\n")[0]

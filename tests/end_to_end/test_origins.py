@@ -22,6 +22,16 @@ def started(answer: httpx.Response) -> bool:
     return answer.status_code == 202
 
 
+@pytest.fixture(scope="module")
+def known() -> Iterator[Running]:
+    """A service that is known by a name in its network, and that a page of an origin may use."""
+    settings = settings_for(cors_origins="https://app.example.org", allowed_hosts="tasks.internal")
+    with running_service(settings) as running:
+        # BASE_URL is the embedded queue's way to the service: its origin is set by hand here.
+        running.service.container.origins()._allowed |= {"https://tasks.example.org"}
+        yield running
+
+
 @pytest.fixture
 def keyed(upstream: Upstream) -> Iterator[Running]:
     settings = settings_for(
@@ -55,29 +65,20 @@ def keyed(upstream: Upstream) -> Iterator[Running]:
     ],
 )
 def test_only_our_own_pages_and_named_origins_change_anything(
-    upstream: Upstream, headers: dict[str, str], allowed: bool
+    known: Running, headers: dict[str, str], allowed: bool
 ) -> None:
-    settings = settings_for(
-        openai_base_url=upstream.url,
-        cors_origins="https://app.example.org",
-        qstash_retry_delay="50",
-    )
-    with running_service(settings) as service:
-        # BASE_URL is the embedded queue's way to the service: its origin is set by hand here.
-        origins = service.service.container.origins()
-        origins._allowed |= {"https://tasks.example.org"}
-        sent = {name: value.format(own=service.url) for name, value in headers.items()}
-        start = httpx.post(f"{service.url}/api/tasks/start", json={"prompt": "x"}, headers=sent)
-        assert started(start) is allowed, start.text
-        if not allowed:
-            assert start.json()["type"] == "urn:longtask:problem:cross-origin"
-        task = service.client.start()
-        cancel = httpx.post(f"{service.url}/api/tasks/{task}/cancel", headers=sent)
-        assert (cancel.status_code != 403) is allowed
-        direct = httpx.get(service.url + DIRECT, params={"prompt": "x"}, headers=sent)
-        assert (direct.status_code == 200) is allowed
-        # Reading changes nothing, and is bounded by the browser itself.
-        assert httpx.get(f"{service.url}/api/tasks/{task}", headers=sent).status_code == 200
+    sent = {name: value.format(own=known.url) for name, value in headers.items()}
+    start = httpx.post(f"{known.url}/api/tasks/start", json={"prompt": "x"}, headers=sent)
+    assert started(start) is allowed, start.text
+    if not allowed:
+        assert start.json()["type"] == "urn:longtask:problem:cross-origin"
+    task = known.client.start()
+    cancel = httpx.post(f"{known.url}/api/tasks/{task}/cancel", headers=sent)
+    assert (cancel.status_code != 403) is allowed
+    direct = httpx.get(known.url + DIRECT, params={"prompt": "x"}, headers=sent)
+    assert (direct.status_code == 200) is allowed
+    # Reading changes nothing, and is bounded by the browser itself.
+    assert httpx.get(f"{known.url}/api/tasks/{task}", headers=sent).status_code == 200
 
 
 def test_images_of_any_page_run_no_tasks(upstream: Upstream) -> None:
@@ -99,15 +100,14 @@ def test_images_of_any_page_run_no_tasks(upstream: Upstream) -> None:
     ("host", "status"), [("127.0.0.1", 200), ("localhost:{port}", 200), ("192.168.1.5", 403)]
 )
 def test_where_a_browser_tells_nothing_only_this_machine_runs_tasks(
-    upstream: Upstream, host: str, status: int
+    shared_service: Running, host: str, status: int
 ) -> None:
     """Over plain HTTP to an address in a network, an image's request has neither Origin nor
     Sec-Fetch-Site, like one of curl's."""
-    with running_service(settings_for(openai_base_url=upstream.url)) as service:
-        headers = {"Host": host.format(port=service.url.rpartition(":")[2])}
-        query = {"prompt": "x"}
-        answer = httpx.get(service.url + DIRECT, params=query, headers=headers, timeout=within(20))
-        assert answer.status_code == status
+    headers = {"Host": host.format(port=shared_service.url.rpartition(":")[2])}
+    address = shared_service.url + DIRECT
+    answer = httpx.get(address, params={"prompt": "x"}, headers=headers, timeout=within(20))
+    assert answer.status_code == status
 
 
 def test_a_task_that_is_run_directly_is_its_callers_and_counts(keyed: Running) -> None:
@@ -166,26 +166,22 @@ def test_anothers_task_is_not_failed_by_running_it(keyed: Running, upstream: Ups
         ("evil.example:99999", 403),
     ],
 )
-def test_without_keys_only_known_names_are_answered(
-    upstream: Upstream, host: str, status: int
-) -> None:
-    settings = settings_for(openai_base_url=upstream.url, allowed_hosts="tasks.internal")
-    with running_service(settings) as service:
-        headers = {"Host": host.format(port=service.url.rpartition(":")[2])}
-        task = service.client.start()
-        for path in (f"/api/tasks/{task}", f"/api/tasks/stream?taskId={task}", "/", "/metrics"):
-            assert httpx.get(service.url + path, headers=headers).status_code == status, path
-        start = httpx.post(f"{service.url}/api/tasks/start", json={"prompt": "x"}, headers=headers)
-        assert start.status_code == (202 if status == 200 else 403)
-        if status == 403:
-            assert start.json()["type"] == "urn:longtask:problem:unknown-host"
-        for path in ("/healthz", "/readyz"):
-            assert httpx.get(service.url + path, headers=headers).status_code == 200
+def test_without_keys_only_known_names_are_answered(known: Running, host: str, status: int) -> None:
+    headers = {"Host": host.format(port=known.url.rpartition(":")[2])}
+    task = known.client.start()
+    for path in (f"/api/tasks/{task}", f"/api/tasks/stream?taskId={task}", "/", "/metrics"):
+        assert httpx.get(known.url + path, headers=headers).status_code == status, path
+    start = httpx.post(f"{known.url}/api/tasks/start", json={"prompt": "x"}, headers=headers)
+    assert start.status_code == (202 if status == 200 else 403)
+    if status == 403:
+        assert start.json()["type"] == "urn:longtask:problem:unknown-host"
+    for path in ("/healthz", "/readyz"):
+        assert httpx.get(known.url + path, headers=headers).status_code == 200
 
 
-def test_a_health_check_needs_no_host(service: Running) -> None:
+def test_a_health_check_needs_no_host(shared_service: Running) -> None:
     """HAProxy's `option httpchk GET /readyz` sends HTTP/1.0 without one."""
-    url = httpx.URL(service.url)
+    url = httpx.URL(shared_service.url)
     for path, status in (("/readyz", b"200"), ("/healthz", b"200"), ("/metrics", b"403")):
         with socket.create_connection((url.host, url.port or 80), timeout=within(10)) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
@@ -210,8 +206,8 @@ def test_with_keys_any_name_is_answered(keyed: Running) -> None:
         "/api/qstash/webhook?prompt=a&prompt=b",
     ],
 )
-def test_a_repeated_parameter_is_refused_everywhere(service: Running, path: str) -> None:
-    answer = service.client.http.get(path)
+def test_a_repeated_parameter_is_refused_everywhere(shared_service: Running, path: str) -> None:
+    answer = shared_service.client.http.get(path)
     assert answer.status_code == 400
     errors: list[dict[str, Any]] = answer.json()["errors"]
     assert [each["message"] for each in errors] == ["is given twice"]
@@ -230,8 +226,8 @@ def test_a_repeated_parameter_is_refused_everywhere(service: Running, path: str)
         "/schema-assets/swagger-ui.css/..",
     ],
 )
-def test_a_path_that_is_none_is_not_there(service: Running, path: str) -> None:
-    url = httpx.URL(service.url)
+def test_a_path_that_is_none_is_not_there(shared_service: Running, path: str) -> None:
+    url = httpx.URL(shared_service.url)
     with socket.create_connection((url.host, url.port or 80), timeout=within(10)) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         connection.sendall(head.encode())

@@ -8,9 +8,9 @@ from tests.running import Running
 WEB = Path("src/entrypoints/web")
 
 
-def test_the_page_may_run_its_own_scripts_and_nothing_else(service: Running) -> None:
+def test_the_page_may_run_its_own_scripts_and_nothing_else(shared_service: Running) -> None:
     for path in ("/", "/web/page.js", "/web/page.css"):
-        answer = service.client.http.get(path)
+        answer = shared_service.client.http.get(path)
         assert answer.status_code == 200
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
@@ -24,21 +24,21 @@ def test_the_page_may_run_its_own_scripts_and_nothing_else(service: Running) -> 
         assert answer.headers["ETag"]
 
 
-def test_nothing_in_it_comes_from_elsewhere_or_is_inline(service: Running) -> None:
-    page = service.client.http.get("/").text
+def test_nothing_in_it_comes_from_elsewhere_or_is_inline(shared_service: Running) -> None:
+    page = shared_service.client.http.get("/").text
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page)
     named = re.findall(r"(?:src|href)=\"([^\"#]+)\"", page)
     for address in named:
         assert address.startswith("/")
-        assert service.client.http.get(address).status_code == 200
+        assert shared_service.client.http.get(address).status_code == 200
     for file in WEB.glob("*.js"):
         for module in re.findall(r"from \"\./([^\"]+)\"", file.read_text()):
             assert (WEB / module).exists()
         assert "innerHTML" not in file.read_text()
 
 
-def test_no_other_file_is_served(service: Running) -> None:
+def test_no_other_file_is_served(shared_service: Running) -> None:
     for path in ("/web/", "/web/../server.py", "/web/%2e%2e/server.py", "/web/nothing.js"):
-        answer = service.client.http.get(path)
+        answer = shared_service.client.http.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
