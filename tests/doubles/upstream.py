@@ -98,6 +98,12 @@ class Upstream:
         self.url = ""
         self._server: asyncio.Server | None = None
 
+    def reset(self) -> None:
+        """As at the beginning, for the next test that shares it."""
+        self.scripts.clear()
+        self.always = DEFAULT
+        self.received.clear()
+
     def then(self, *scripts: Script) -> None:
         """What the next requests get."""
         self.scripts.extend(scripts)
@@ -114,10 +120,10 @@ class Upstream:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             port = self._server.sockets[0].getsockname()[1]
             self.url = f"http://127.0.0.1:{port}/v1"
-            started.set()
 
         def run() -> None:
             loop.run_until_complete(start())
+            loop.call_soon(started.set)  # not before: what stops the loop must find it running
             loop.run_forever()
             for task in asyncio.all_tasks(loop):
                 task.cancel()

@@ -1,4 +1,4 @@
-"""Services that the tests of one connection share."""
+"""Services that the tests of one module share."""
 
 from collections.abc import Iterator
 
@@ -9,15 +9,44 @@ from tests.running import Running, running_service, settings_for
 
 
 @pytest.fixture(scope="module")
+def shared_upstream() -> Iterator[Upstream]:
+    with Upstream().running() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(shared_upstream: Upstream) -> Upstream:
+    """The model of the shared services, for a test that scripts it or looks at what it was asked.
+    Whoever shares it waits for the end of each task: the next test's script is for the next one."""
+    shared_upstream.reset()
+    return shared_upstream
+
+
+@pytest.fixture(scope="module")
+def retrying(shared_upstream: Upstream) -> Iterator[Running]:
+    """Its queue delivers again twice, and at once."""
+    settings = settings_for(
+        openai_api_key="sk-planted-secret",
+        openai_base_url=shared_upstream.url,
+        qstash_retries=2,
+        qstash_retry_delay="20",
+    )
+    with running_service(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def served() -> Iterator[Running]:
+    """It waits long for a request."""
     with running_service(settings_for(request_timeout=20.0)) as running:
         yield running
 
 
-@pytest.fixture
-def hurried(upstream: Upstream) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def hurried(shared_upstream: Upstream) -> Iterator[Running]:
+    """It waits half a second for a request."""
     settings = settings_for(
-        openai_base_url=upstream.url, request_timeout=0.5, sse_ping_interval=0.1
+        openai_base_url=shared_upstream.url, request_timeout=0.5, sse_ping_interval=0.1
     )
     with running_service(settings) as running:
         yield running

@@ -2,7 +2,6 @@
 
 import re
 import socket
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,14 +12,6 @@ from tests.running import Running, running_service, settings_for
 from tests.waiting import within
 
 ORIGIN = "https://app.example.org"
-
-
-@pytest.fixture
-def hurried(upstream: Upstream) -> Iterator[Running]:
-    """A service that waits half a second for a request."""
-    settings = settings_for(openai_base_url=upstream.url, request_timeout=0.5)
-    with running_service(settings) as running:
-        yield running
 
 
 def raw(service: Running, *parts: bytes) -> bytes:

@@ -73,11 +73,11 @@ def test_however_requests_are_cut_each_gets_its_own_response(
     ],
 )
 def test_what_comes_behind_a_stream_leaves_it_whole(
-    hurried: Running, upstream: Upstream, behind: bytes, whole: int
+    hurried: Running, scripted: Upstream, behind: bytes, whole: int
 ) -> None:
     """A half request behind it was answered 408 into its chunks after the request time-out."""
     gate = Gate()
-    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    scripted.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
     task = hurried.client.start()
     with connect(hurried.url) as connection:
         request = f"GET /api/tasks/stream?taskId={task} HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -107,13 +107,13 @@ def test_what_comes_behind_a_stream_leaves_it_whole(
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
     ],
 )
-def test_the_body_of_a_request_that_would_upgrade_is_a_body(service: Running, wish: bytes) -> None:
+def test_the_body_of_a_request_that_would_upgrade_is_a_body(retrying: Running, wish: bytes) -> None:
     """The parser took it for the next request: with a proxy in front that shares connections, the
     half request in it swallowed the head, and the key, of another caller's."""
     head = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\n" + wish
     request = head + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN
     for parts in ([request + LAST_GET], [request, LAST_GET], [request[:-20], request[-20:], GET]):
-        with connect(service.url) as connection:
+        with connect(retrying.url) as connection:
             for part in parts:
                 connection.sendall(part)
             connection.shutdown(socket.SHUT_WR)
@@ -121,7 +121,7 @@ def test_the_body_of_a_request_that_would_upgrade_is_a_body(service: Running, wi
         assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answer) == [b"405", b"200"]
     start = json.dumps({"prompt": "Hi."}).encode()
     whole = HEAD + wish + b"Content-Length: %d\r\n\r\n" % len(start) + start + LAST_GET
-    answer = conversation(service.url, [whole])  # as Java's client sends it
+    answer = conversation(retrying.url, [whole])  # as Java's client sends it
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answer) == [b"202", b"200"]
 
 
@@ -147,7 +147,7 @@ def test_a_client_may_close_its_direction_once_it_has_asked(
     assert len(answer.partition(b"\r\n\r\n")[2]) >= len(whole.content)
 
 
-def test_a_client_may_close_its_direction_behind_several_requests(service: Running) -> None:
+def test_a_client_may_close_its_direction_behind_several_requests(retrying: Running) -> None:
     start = json.dumps({"prompt": "Hi."}).encode()
     post = HEAD + b"Content-Length: %d\r\n\r\n" % len(start) + start
     for requests, statuses in (
@@ -156,7 +156,7 @@ def test_a_client_may_close_its_direction_behind_several_requests(service: Runni
         ([post, GET[:20]], [b"202"]),
     ):
         began = time.monotonic()
-        with connect(service.url) as connection:
+        with connect(retrying.url) as connection:
             connection.sendall(b"".join(requests))
             connection.shutdown(socket.SHUT_WR)
             answer = received(connection)
@@ -164,12 +164,12 @@ def test_a_client_may_close_its_direction_behind_several_requests(service: Runni
         assert time.monotonic() - began < 10
 
 
-def test_http_1_0_gets_no_chunks(service: Running) -> None:
-    task = service.client.start()
-    service.client.wait_for(task, "completed")
-    seen = service.client.events(task)
+def test_http_1_0_gets_no_chunks(retrying: Running) -> None:
+    task = retrying.client.start()
+    retrying.client.wait_for(task, "completed")
+    seen = retrying.client.events(task)
     answer = conversation(
-        service.url,
+        retrying.url,
         [f"GET /api/tasks/stream?taskId={task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()],
     )
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -179,16 +179,16 @@ def test_http_1_0_gets_no_chunks(service: Running) -> None:
     ids = re.findall(rb"^id: (.*)$", body, re.MULTILINE)
     assert [each.decode() for each in ids] == [each.id for each in seen.logged]
     whole = conversation(
-        service.url, [f"GET /api/tasks/{task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()]
+        retrying.url, [f"GET /api/tasks/{task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()]
     )
     assert b"content-length" in whole.lower()
 
 
-def test_http_1_0_gets_no_chunks_live(service: Running, upstream: Upstream) -> None:
+def test_http_1_0_gets_no_chunks_live(retrying: Running, scripted: Upstream) -> None:
     gate = Gate()
-    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
-    task = service.client.start()
-    with connect(service.url) as connection:
+    scripted.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    task = retrying.client.start()
+    with connect(retrying.url) as connection:
         connection.sendall(
             f"GET /api/tasks/stream?taskId={task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
         )
