@@ -1,183 +1,92 @@
-"""The only place where adapters meet ports.
+"""The composition root: the only place where adapters meet ports.
 
-`Container` is given the settings and the addresses that are known once the sockets are bound.
-Handlers get use cases from it, never the container.
+Read it as a table. Each Selector is a choice that the settings make; the use cases, and what HTTP
+needs beside them, are built from what is chosen. `server` is the only module that imports this one:
+it gives the settings and the addresses that are known once the sockets are bound, and takes `http`
+and `lifecycle`.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from pkgutil import resolve_name
+from typing import Any
 
 from dependency_injector import containers, providers
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
 
 from adapters.demo import DemoModel
 from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
-from adapters.qstash import (
-    DeliveryReader,
-    QStashQueue,
-    QueueClock,
-    QueueCredentials,
-    SigningKeys,
-    is_development_key,
-)
-from adapters.redis import (
-    Connection,
-    RedisAllowances,
-    RedisBroker,
-    RedisIdempotencyKeys,
-    RedisTaskLog,
-    RestConnection,
-    connect,
-)
+from adapters.qstash import QueueClock, QueueCredentials
+from adapters.redis import RedisAllowances, RedisBroker, RedisIdempotencyKeys, RedisTaskLog
 from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
-from application.ports import (
-    PATIENCE,
-    Allowances,
-    IdempotencyKeys,
-    LanguageModel,
-    TaskLog,
-    TaskQueue,
-)
+from application.ports import PATIENCE
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
 from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
+from application.use_cases import UseCases
 from entrypoints import __version__
+from entrypoints.choices import model_of, queue_of, slots_of, store_of, traces_of
+from entrypoints.connections import (
+    delivery_reader,
+    make_signing_keys,
+    qstash_queue,
+    redis_connection,
+    rest_connection,
+)
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.origins import Origins
+from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
+from entrypoints.lifecycle import Lifecycle
 from entrypoints.settings import Settings
 
-if TYPE_CHECKING:
-    from adapters.opentelemetry import Tracing
-
-WEBHOOK_PATH = "/api/qstash/webhook"
-FAILURE_PATH = "/api/qstash/failure"
+_Provider = providers.Provider[Any]
 
 
-def _tracing(settings: Settings) -> "Tracing | None":
-    if settings.observability.otlp_endpoint is None:
-        return None
-    # An extra: without traces the packages need not be there.
-    from adapters.opentelemetry import Tracing  # noqa: PLC0415
+def _on_demand(name: str) -> Callable[..., Any]:
+    """A class (`module:name`) whose module is imported when the first instance is made: the
+    packages of an extra need not be installed, and importing openai takes half a start."""
 
-    return Tracing(settings.observability.otlp_endpoint, __version__)
+    def make(*args: Any, **options: Any) -> Any:
+        return resolve_name(name)(*args, **options)
 
-
-def _queue(
-    settings: Settings,
-    credentials: QueueCredentials,
-    qstash_url: str,
-    base_url: str,
-    clock: QueueClock,
-    tracing: "Tracing | None",
-) -> TaskQueue:
-    if tracing is None:
-        return _qstash(settings, credentials.token, qstash_url, base_url, clock, dict)
-    from adapters.opentelemetry import TracedQueue, forwarded  # noqa: PLC0415
-
-    queue = _qstash(settings, credentials.token, qstash_url, base_url, clock, forwarded)
-    return cast(TaskQueue, TracedQueue(queue, tracing.tracer))
+    return make
 
 
-def _qstash(
-    settings: Settings,
-    token: str,
-    qstash_url: str,
-    base_url: str,
-    clock: QueueClock,
-    forwarded: Callable[[], dict[str, str]],
-) -> QStashQueue:
-    return QStashQueue(
-        token=token,
-        url=qstash_url,
-        webhook_url=base_url + WEBHOOK_PATH,
-        failure_url=base_url + FAILURE_PATH,
-        retries=settings.queue.qstash_retries,
-        retry_delay=str(settings.queue.qstash_retry_delay),
-        timeout=settings.queue.qstash_timeout,
-        delivery_timeout=settings.queue.delivery_timeout,
-        forwarded=forwarded,
-        clock=clock,
+def _kept(choice: _Provider, *, memory: _Provider, redis: _Provider) -> _Provider:
+    """Redis is the same store over its own protocol and over REST."""
+    return providers.Selector(choice, memory=memory, redis=redis, rest=redis)
+
+
+def _traced(choice: _Provider, tracing: _Provider, name: str, inner: _Provider) -> _Provider:
+    traced = _on_demand(f"adapters.opentelemetry:{name}")
+    return providers.Selector(
+        choice, off=inner, otlp=providers.Singleton(traced, inner, tracing.provided.tracer)
     )
 
 
-def _signing_keys(
-    settings: Settings, credentials: QueueCredentials, queue: TaskQueue
-) -> SigningKeys:
-    given = (credentials.current_key, credentials.next_key)
-    refuses = settings.refuses_development_keys
-    return SigningKeys(
-        cast(QStashQueue, queue).signing_keys,  # or what traces it
-        given if any(given) else None,
-        lambda key: refuses and is_development_key(key),
-    )
+def _patience(settings: Settings) -> float:
+    """Seconds without a heartbeat after which no delivery can come any more."""
+    if settings.tasks.orphan_timeout is not None:
+        return settings.tasks.orphan_timeout
+    delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
+    pauses = sum(delay.seconds(retried) for retried in range(retries))
+    return PATIENCE + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
 
 
-def _deliveries(base_url: str, keys: SigningKeys, clock: QueueClock) -> DeliveryReader:
-    return DeliveryReader(
-        keys, clock, webhook_url=base_url + WEBHOOK_PATH, failure_url=base_url + FAILURE_PATH
-    )
-
-
-def _watched_model(
-    settings: Settings, metrics: Metrics, tracing: "Tracing | None"
-) -> LanguageModel:
-    measured = MeasuredModel(_model(settings), metrics)
-    if tracing is None:
-        return measured
-    from adapters.opentelemetry import TracedModel  # noqa: PLC0415
-
-    return TracedModel(measured, tracing.tracer)
-
-
-def _model(settings: Settings) -> LanguageModel:
-    if settings.model.demo:
-        return DemoModel(settings.model.demo_speed)
-    # Half of the time that a start takes is this import; the demo does without.
-    from adapters.openai import OpenAIModel  # noqa: PLC0415
-
+def _openai_key(settings: Settings) -> str:
+    """The SDK insists on a key. Servers that need none are sent this one."""
     key = settings.model.openai_api_key
-    return OpenAIModel(
-        # Servers that want no key are still sent one, since the SDK insists.
-        api_key=key.get_secret_value() if key else "none",
-        base_url=settings.model.openai_base_url,
-        read_timeout=settings.model.model_read_timeout,
-    )
-
-
-def _redis(settings: Settings) -> Connection | None:
-    connections, timeout = settings.store.redis_connections, settings.store.redis_timeout
-    if settings.store.redis_url is not None:
-        return connect(
-            settings.store.redis_url,
-            connections=connections,
-            connect_timeout=settings.store.redis_connect_timeout,
-            timeout=timeout,
-        )
-    url, token = settings.store.upstash_redis_rest_url, settings.store.upstash_redis_rest_token
-    if url is None or token is None:
-        return None
-    return RestConnection(url, token.get_secret_value(), connections=connections, timeout=timeout)
-
-
-def _allowances(redis: Connection | None) -> Allowances:
-    return MemoryAllowances() if redis is None else RedisAllowances(redis)
-
-
-def _keys(redis: Connection | None) -> IdempotencyKeys:
-    return MemoryIdempotencyKeys() if redis is None else RedisIdempotencyKeys(redis)
+    return key.get_secret_value() if key else "none"
 
 
 def _access(settings: Settings) -> Access:
@@ -196,86 +105,108 @@ def _origins(settings: Settings) -> Origins:
     )
 
 
-def _feed(redis: Connection | None, metrics: Metrics) -> Hub:
-    return Hub() if redis is None else Hub(RedisBroker(redis, metrics))
-
-
-def _patience(settings: Settings) -> float:
-    """Seconds without a sign of life after which no delivery can come any more."""
-    if settings.tasks.orphan_timeout is not None:
-        return settings.tasks.orphan_timeout
-    delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
-    pauses = sum(delay.seconds(retried) for retried in range(retries))
-    return PATIENCE + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
-
-
-def _tasks(
-    redis: Connection | None,
-    feed: Hub,
-    settings: Settings,
-    patience: float,
-    allowances: Allowances,
-    metrics: Metrics,
-    tracing: "Tracing | None",
-) -> TaskLog:
-    tasks: TaskLog
-    if redis is not None:
-        tasks = RedisTaskLog(redis, settings.tasks.task_ttl, patience)
-    else:
-        tasks = MemoryTaskLog(feed, settings.tasks.task_ttl, patience)
-    limits = settings.access.limits, settings.access.address_limits
-    if any(each.running is not None for each in limits):
-        tasks = cast(TaskLog, SlotReleasingLog(tasks, allowances, *limits))
-    measured = cast(TaskLog, MeasuredTaskLog(tasks, metrics))
-    if tracing is None:
-        return measured
-    from adapters.opentelemetry import TracedTaskLog  # noqa: PLC0415
-
-    return cast(TaskLog, TracedTaskLog(measured, tracing.tracer))
-
-
 class Container(containers.DeclarativeContainer):
+    # Given by the server
     settings = providers.Dependency(instance_of=Settings)
     base_url = providers.Dependency(instance_of=str)
-    qstash_url = providers.Dependency(instance_of=str)
+    local_qstash_url = providers.Dependency(instance_of=str, default="")
     queue_credentials = providers.Dependency(instance_of=QueueCredentials)
 
+    # What the settings choose
+    store = providers.Callable(store_of, settings)  # memory | redis | rest
+    publisher = providers.Callable(queue_of, settings)  # local | qstash
+    answers = providers.Callable(model_of, settings)  # demo | openai
+    traces = providers.Callable(traces_of, settings)  # off | otlp
+    slots = providers.Callable(slots_of, settings)  # unlimited | limited
+
+    # Observation, time, ids
     metrics = providers.Singleton(Metrics)
-    tracing = providers.Singleton(_tracing, settings)
+    tracing = providers.Selector(
+        traces,
+        off=providers.Object(None),
+        otlp=providers.Singleton(
+            _on_demand("adapters.opentelemetry:Tracing"),
+            settings.provided.observability.otlp_endpoint,
+            __version__,
+        ),
+    )
     clock = providers.Singleton(SystemClock)
     ids = providers.Singleton(RandomTaskIds)
-    redis = providers.Singleton(_redis, settings)
-    feed = providers.Singleton(_feed, redis, metrics)
+
+    # The store
+    connection = providers.Selector(
+        store,
+        memory=providers.Object(None),
+        redis=providers.Singleton(redis_connection, settings),
+        rest=providers.Singleton(rest_connection, settings),
+    )
     patience = providers.Callable(_patience, settings)
-    allowances = providers.Singleton(_allowances, redis)
-    tasks = providers.Singleton(
-        _tasks, redis, feed, settings, patience, allowances, metrics, tracing
+    feed = _kept(
+        store,
+        memory=providers.Singleton(Hub),
+        redis=providers.Singleton(Hub, providers.Singleton(RedisBroker, connection, metrics)),
+    )
+    allowances = _kept(
+        store,
+        memory=providers.Singleton(MemoryAllowances),
+        redis=providers.Singleton(RedisAllowances, connection),
+    )
+    keys = _kept(
+        store,
+        memory=providers.Singleton(MemoryIdempotencyKeys),
+        redis=providers.Singleton(RedisIdempotencyKeys, connection),
+    )
+    kept_tasks = _kept(
+        store,
+        memory=providers.Singleton(MemoryTaskLog, feed, settings.provided.tasks.task_ttl, patience),
+        redis=providers.Singleton(
+            RedisTaskLog, connection, settings.provided.tasks.task_ttl, patience
+        ),
+    )
+    limits = settings.provided.access.limits, settings.provided.access.address_limits
+    releasing_tasks = providers.Selector(
+        slots,
+        unlimited=kept_tasks,
+        limited=providers.Singleton(SlotReleasingLog, kept_tasks, allowances, *limits),
+    )
+    measured_tasks = providers.Singleton(MeasuredTaskLog, releasing_tasks, metrics)
+    tasks = _traced(traces, tracing, "TracedTaskLog", measured_tasks)
+
+    # The queue
+    qstash_url = providers.Selector(
+        publisher, local=local_qstash_url, qstash=settings.provided.queue.qstash_url
     )
     queue_clock = providers.Singleton(QueueClock)
-    queue = providers.Singleton(
-        _queue, settings, queue_credentials, qstash_url, base_url, queue_clock, tracing
+    qstash = providers.Singleton(
+        qstash_queue,
+        settings,
+        queue_credentials,
+        qstash_url,
+        base_url,
+        queue_clock,
+        providers.Selector(traces, off=providers.Object(dict), otlp=tracing.provided.forwarded),
     )
-    signing_keys = providers.Singleton(_signing_keys, settings, queue_credentials, queue)
-    deliveries = providers.Singleton(_deliveries, base_url, signing_keys, queue_clock)
-    delivery_bodies = providers.Singleton(DeliveryBodies)
-    start_bodies = providers.Singleton(StartBodies)
-    model = providers.Singleton(_watched_model, settings, metrics, tracing)
+    queue = _traced(traces, tracing, "TracedQueue", qstash)
+    signing_keys = providers.Singleton(make_signing_keys, settings, queue_credentials, qstash)
+    deliveries = providers.Singleton(delivery_reader, base_url, signing_keys, queue_clock)
 
-    access = providers.Singleton(_access, settings)
-    origins = providers.Singleton(_origins, settings)
-    sse_encoder = providers.Singleton(SseEncoder)
-    readiness = providers.Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
-    settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
-    admission = providers.Singleton(
-        Admission,
-        allowances,
-        tasks,
-        settle_forgotten,
-        settings.provided.access.limits,
-        settings.provided.access.address_limits,
+    # The model
+    model_client = providers.Selector(
+        answers,
+        demo=providers.Singleton(DemoModel, settings.provided.model.demo_speed),
+        openai=providers.Singleton(
+            _on_demand("adapters.openai:OpenAIModel"),
+            api_key=providers.Callable(_openai_key, settings),
+            base_url=settings.provided.model.openai_base_url,
+            read_timeout=settings.provided.model.model_read_timeout,
+        ),
     )
-    keys = providers.Singleton(_keys, redis)
-    start_task = providers.Singleton(StartTask, tasks, keys, queue, clock, ids, admission)
+    measured_model = providers.Singleton(MeasuredModel, model_client, metrics)
+    model = _traced(traces, tracing, "TracedModel", measured_model)
+
+    # The use cases
+    settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
+    admission = providers.Singleton(Admission, allowances, tasks, settle_forgotten, *limits)
     run_task = providers.Singleton(
         RunTask,
         tasks,
@@ -293,45 +224,56 @@ class Container(containers.DeclarativeContainer):
         ),
         max_running=settings.provided.service.max_concurrent_deliveries,
     )
-    run_directly = providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task)
-    settle_undelivered = providers.Singleton(SettleUndelivered, tasks, feed, queue, clock)
-    follow_task = providers.Singleton(
-        FollowTask,
-        tasks,
-        feed,
-        clock,
-        settle_forgotten,
-        metrics,
-        ping_interval=settings.provided.http.sse_ping_interval,
-        max_streams=settings.provided.http.max_streams,
+    use_cases = providers.Singleton(
+        UseCases,
+        start_task=providers.Singleton(StartTask, tasks, keys, queue, clock, ids, admission),
+        get_task=providers.Singleton(GetTask, tasks, settle_forgotten),
+        cancel_task=providers.Singleton(CancelTask, tasks, queue, clock),
+        follow_task=providers.Singleton(
+            FollowTask,
+            tasks,
+            feed,
+            clock,
+            settle_forgotten,
+            metrics,
+            ping_interval=settings.provided.http.sse_ping_interval,
+            max_streams=settings.provided.http.max_streams,
+        ),
+        run_task=run_task,
+        run_directly=providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task),
+        settle_undelivered=providers.Singleton(SettleUndelivered, tasks, feed, queue, clock),
+        admission=admission,
     )
-    get_task = providers.Singleton(GetTask, tasks, settle_forgotten)
-    cancel_task = providers.Singleton(CancelTask, tasks, queue, clock)
 
-
-Parts = NamedDependency[SkipValidation[Container]]
-"""How a handler asks for them: as one dependency, since Litestar resolves several in a task each,
-and keeps those tasks in memory for as long as a stream lasts."""
-
-
-def stop_work(container: Container) -> None:
-    """End what would keep connections open: streams, whose clients go on elsewhere, and attempts,
-    which are given back after their grace. To be called when the order to stop arrives, not after
-    the server has waited for its connections."""
-    container.run_task().stop()
-    container.feed().close()
-
-
-async def close_connections(container: Container) -> None:
-    """Those of parts that hold any, the store last: the others may still write to it."""
-    parts = (
-        container.queue(),
-        container.model(),
-        container.feed(),
-        container.redis(),
-        container.tracing(),
+    # What the server takes
+    access = providers.Singleton(_access, settings)
+    origins = providers.Singleton(_origins, settings)
+    start_bodies = providers.Singleton(StartBodies)
+    delivery_bodies = providers.Singleton(DeliveryBodies)
+    readiness = providers.Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
+    http = providers.Singleton(
+        HttpParts,
+        use_cases=use_cases,
+        access=access,
+        origins=origins,
+        readiness=readiness,
+        deliveries=deliveries,
+        delivery_bodies=delivery_bodies,
+        start_bodies=start_bodies,
+        sse_encoder=providers.Singleton(SseEncoder),
+        clock=clock,
+        metrics=metrics,
+        tracing=tracing,
+        default_model=settings.provided.model.default_model,
+        cors_origins=settings.provided.access.cors_origins,
+        development=settings.provided.development,
     )
-    for part in parts:
-        close = getattr(part, "aclose", None)
-        if close is not None:
-            await close()
+    lifecycle = providers.Singleton(
+        Lifecycle,
+        run_task=run_task,
+        feed=feed,
+        admission=admission,
+        signing_keys=signing_keys,
+        metrics=metrics,
+        connections=providers.List(qstash, model_client, feed, connection, tracing),
+    )

@@ -21,7 +21,7 @@ from litestar.types import ASGIApp
 
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
-from entrypoints.container import Container, stop_work
+from entrypoints.container import Container
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.host_names import accepts_host
 from entrypoints.http.app import create_app
@@ -208,14 +208,15 @@ class Service:
         self.container = Container(
             settings=settings,
             base_url=settings.service.base_url or self.url,
-            qstash_url=qstash_url or settings.queue.qstash_url,
+            local_qstash_url=qstash_url or "",
             queue_credentials=credentials,
         )
+        self._lifecycle = self.container.lifecycle()
         self._server = Server(
-            create_app(self.container),
+            create_app(self.container.http(), self._lifecycle.running),
             signals=signals,
-            on_stop=self._stop_work,
-            drained=lambda: self.container.run_task().drained(),
+            on_stop=self._stop,
+            drained=self._lifecycle.drained,
             grace=settings.service.grace,
             request_timeout=settings.http.request_timeout,
             write_timeout=settings.http.write_timeout,
@@ -241,9 +242,9 @@ class Service:
             ready.cancel()
             log.info("stopped")
 
-    def _stop_work(self) -> None:
+    def _stop(self) -> None:
         log.info("stopping", grace=self._settings.service.grace)
-        stop_work(self.container)
+        self._lifecycle.stop()
 
     def stop(self) -> None:
         """From any thread."""

@@ -106,7 +106,7 @@ def test_keys_that_are_refused_are_unknown_and_the_log_says_why(
 
     _says(stub, Answer(body=keys_answer()))
     with (
-        Container.signing_keys.override(providers.Singleton(build, Container.queue)),
+        Container.signing_keys.override(providers.Singleton(build, Container.qstash)),
         running_service(_settings(stub)) as service,
     ):
         assert _delivered(service, CURRENT).status_code == 503

@@ -6,8 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from dependency_injector import providers
 
 from entrypoints.api_keys import new_key
+from entrypoints.container import Container
+from entrypoints.http.origins import Origins
 from tests.doubles.upstream import Upstream
 from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually, within
@@ -26,9 +29,16 @@ def started(answer: httpx.Response) -> bool:
 def known() -> Iterator[Running]:
     """A service that is known by a name in its network, and that a page of an origin may use."""
     settings = settings_for(cors_origins="https://app.example.org", allowed_hosts="tasks.internal")
-    with running_service(settings) as running:
-        # BASE_URL is the embedded queue's way to the service: its origin is set by hand here.
-        running.service.container.origins()._allowed |= {"https://tasks.example.org"}
+    # In the settings, BASE_URL would also be where the local QStash delivers.
+    origins = Origins(
+        hosts=settings.host_names,
+        base_url="https://tasks.example.org",
+        allowed=settings.access.cors_origins,
+    )
+    with (
+        Container.origins.override(providers.Object(origins)),
+        running_service(settings) as running,
+    ):
         yield running
 
 

@@ -2,16 +2,29 @@
 
 import socket
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import httpx
+from dependency_injector import providers
 
+from entrypoints.container import Container
+from entrypoints.http.start_bodies import StartBodies
 from tests.doubles.upstream import Upstream
 from tests.raw_http import connect, received
 from tests.running import Running, running_service, settings_for
 from tests.waiting import within
 
 SIZE = 600_000
+
+
+@contextmanager
+def _service(upstream: Upstream, bodies: StartBodies) -> Iterator[Running]:
+    with (
+        Container.start_bodies.override(providers.Object(bodies)),
+        running_service(settings_for(openai_base_url=upstream.url)) as service,
+    ):
+        yield service
 
 
 def _slow(service: Running) -> socket.socket:
@@ -26,23 +39,21 @@ def _slow(service: Running) -> socket.socket:
 
 
 def test_the_slowest_body_makes_room_for_the_others(upstream: Upstream) -> None:
-    with running_service(settings_for(openai_base_url=upstream.url)) as service:
-        service.service.container.start_bodies()._room = 4 * SIZE
-        with ExitStack() as stack:
-            slow = [stack.enter_context(_slow(service)) for _ in range(5)]
-            answer = received(slow[0])
-            assert answer.startswith(b"HTTP/1.1 503 ")
-            assert b"too-many-requests-at-once" in answer
-            assert b"retry-after: 1" in answer.lower()
-            for prompt in ("short", "x" * 90_000):
-                start = httpx.post(f"{service.url}/api/tasks/start", json={"prompt": prompt})
-                assert start.status_code == 202, start.text
+    bodies = StartBodies(room=4 * SIZE)
+    with _service(upstream, bodies) as service, ExitStack() as stack:
+        slow = [stack.enter_context(_slow(service)) for _ in range(5)]
+        answer = received(slow[0])
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"too-many-requests-at-once" in answer
+        assert b"retry-after: 1" in answer.lower()
+        for prompt in ("short", "x" * 90_000):
+            start = httpx.post(f"{service.url}/api/tasks/start", json={"prompt": prompt})
+            assert start.status_code == 202, start.text
 
 
 def test_bodies_that_arrive_at_once_are_taken_or_told_to_come_again(upstream: Upstream) -> None:
-    with running_service(settings_for(openai_base_url=upstream.url)) as service:
-        bodies = service.service.container.start_bodies()
-        bodies._room = 200_000
+    bodies = StartBodies(room=200_000)
+    with _service(upstream, bodies) as service:
         statuses: list[int] = []
 
         def start() -> None:

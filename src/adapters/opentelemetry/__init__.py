@@ -6,6 +6,6 @@ ids, counts and statuses, never of a prompt or an answer.
 """
 
 from adapters.opentelemetry.spans import TracedModel, TracedQueue, TracedTaskLog
-from adapters.opentelemetry.tracing import Tracing, forwarded, trace_ids
+from adapters.opentelemetry.tracing import Tracing, trace_ids
 
-__all__ = ["TracedModel", "TracedQueue", "TracedTaskLog", "Tracing", "forwarded", "trace_ids"]
+__all__ = ["TracedModel", "TracedQueue", "TracedTaskLog", "Tracing", "trace_ids"]

@@ -49,17 +49,17 @@ class Tracing:
             yield span
 
     @staticmethod
+    def forwarded() -> dict[str, str]:
+        """The headers that let another process go on with the current trace."""
+        headers: dict[str, str] = {}
+        _propagator.inject(headers)
+        return headers
+
+    @staticmethod
     def answered(span: Span, status: int | None) -> None:
         span.set_attribute("http.response.status_code", status or 0)
         if status is None or status >= 500:
             span.set_status(StatusCode.ERROR)
-
-
-def forwarded() -> dict[str, str]:
-    """The headers that let another process go on with the current trace."""
-    headers: dict[str, str] = {}
-    _propagator.inject(headers)
-    return headers
 
 
 def trace_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

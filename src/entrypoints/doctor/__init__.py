@@ -4,15 +4,16 @@ Each check calls the real thing and says what to do about what it finds. Nothing
 or paid for, and no secret is shown.
 """
 
-from typing import cast
-
-from adapters.qstash import QStashQueue
-from entrypoints.container import WEBHOOK_PATH, Container, close_connections
+from adapters.qstash import QueueClock
+from entrypoints.choices import store_of
+from entrypoints.connections import qstash_queue, redis_connection, rest_connection
 from entrypoints.doctor.findings import Finding
 from entrypoints.doctor.model import check_model
 from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.store import check_store
+from entrypoints.http.paths import WEBHOOK_PATH
+from entrypoints.lifecycle import close_all
 from entrypoints.settings import Settings
 
 __all__ = ["Finding", "examine"]
@@ -22,24 +23,20 @@ async def examine(settings: Settings) -> list[Finding]:
     """Return what was found, the faults among it: a dependency that fails raises nothing."""
     service = settings.service
     base_url = service.base_url or f"http://{service.host}:{service.port}"
-    container = Container(
-        settings=settings,
-        base_url=base_url,
-        qstash_url=settings.queue.qstash_url,
-        queue_credentials=settings.queue.credentials(),
+    clock = QueueClock()
+    queue = qstash_queue(
+        settings, settings.queue.credentials(), settings.queue.qstash_url, base_url, clock
     )
+    connect = {"redis": redis_connection, "rest": rest_connection}.get(store_of(settings))
+    redis = None if connect is None else connect(settings)
     checks = (
         check_access(settings),
-        check_store(container.redis(), container.tasks()),
-        check_queue(
-            settings,
-            cast(QStashQueue, container.queue()),  # or its traced wrapper
-            container.queue_clock(),
-        ),
+        check_store(redis, settings.tasks.task_ttl),
+        check_queue(settings, queue, clock),
         check_address(settings, base_url, WEBHOOK_PATH),
         check_model(settings.model),
     )
     try:
         return [finding for check in checks async for finding in check]
     finally:
-        await close_connections(container)
+        await close_all([queue, redis])

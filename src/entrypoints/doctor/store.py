@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
-from adapters.redis import Connection
+from adapters.redis import Connection, RedisTaskLog
 from application.errors import StoreUnavailable
 from application.ports import TaskLog
 from entrypoints.doctor.findings import Finding, Findings, fail, ok, warn
@@ -15,7 +15,7 @@ SLOW = 0.02
 SAMPLES = 5
 
 
-async def check_store(redis: Connection | None, tasks: TaskLog) -> Findings:
+async def check_store(redis: Connection | None, ttl: float) -> Findings:
     if redis is None:
         yield warn(
             "store",
@@ -24,7 +24,7 @@ async def check_store(redis: Connection | None, tasks: TaskLog) -> Findings:
         )
         return
     try:
-        latency = await _latency(tasks)
+        latency = await _latency(RedisTaskLog(redis, ttl))
     except StoreUnavailable as error:
         yield fail("store", str(error), "see docs/redis.md; is REDIS_URL right?")
         return

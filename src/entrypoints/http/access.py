@@ -16,9 +16,9 @@ from litestar.handlers import BaseRouteHandler
 
 from application.admission import Caller
 from entrypoints.api_keys import ApiKey, name_of
+from entrypoints.http.paths import STREAM_PATH
 from entrypoints.http.problems import problem
 
-STREAM_PATH = "/api/tasks/stream"
 BY_LINK = "stream_link"
 """Mark (in a handler's `opt`) of what a stream link opens."""
 _AUDIENCE = "longtask:stream"

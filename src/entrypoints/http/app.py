@@ -1,10 +1,8 @@
-"""The Litestar application: routes, use cases from the container, errors, the API description."""
+"""The Litestar application: routes, the parts that they work with, errors, the API description."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
@@ -16,91 +14,58 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
-from application.admission import STREAM_TTL
-from application.cancellation import end_tasks
 from entrypoints import __version__
-from entrypoints.container import Container, close_connections
 from entrypoints.http.bodies import describe_bounds
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.page import page_handlers, static_files
+from entrypoints.http.parts import HttpParts
 from entrypoints.http.problems import problem_details_plugin
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
 from entrypoints.http.tasks import TaskController
 
-LAG_PAUSE = 0.25
-"""Seconds between two looks at how late the event loop is."""
 ASSETS_PATH = "/schema-assets"
 
 
-def create_app(container: Container) -> ASGIApp:
-    settings, access = container.settings(), container.access()
+def create_app(
+    parts: HttpParts, running: Callable[[], AbstractAsyncContextManager[None]]
+) -> ASGIApp:
+    """`running` is entered when the application starts, and left when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with running():
+            yield
+
     app = Litestar(
         route_handlers=[
-            Router("/", route_handlers=[TaskController], guards=[access.guard]),
-            qstash_router(settings.development, access),
+            Router("/", route_handlers=[TaskController], guards=[parts.access.guard]),
+            qstash_router(parts.development, parts.access),
             healthz,
             readyz,
             metrics_page,
             *page_handlers(),
             static_files(ASSETS_PATH, Path(static_path)),
         ],
-        guards=[container.origins().guard],
-        state=State({"start_bodies": container.start_bodies()}),
-        dependencies={"parts": Provide(lambda: container, sync_to_thread=False)},
-        plugins=[problem_details_plugin(container.metrics())],
+        guards=[parts.origins.guard],
+        state=State({"start_bodies": parts.start_bodies}),
+        dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
+        plugins=[problem_details_plugin(parts.metrics)],
         openapi_config=_openapi(),
-        cors_config=_cors(list(settings.access.cors_origins)),
-        lifespan=[_connections(container), _side_work(container)],
+        cors_config=_cors(parts.cors_origins),
+        lifespan=[lifespan],
         logging_config=None,
         debug=False,
     )
     describe_bounds(app.openapi_schema.components.schemas or {})
-    return RequestLog(app, container.tracing())
+    return RequestLog(app, parts.tracing)
 
 
-def _connections(container: Container) -> Callable[[Litestar], Any]:
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        container.run_task()  # loads the model's client: not while the first task waits for it
-        try:
-            yield
-        finally:
-            await close_connections(container)
-
-    return lifespan
-
-
-def _side_work(container: Container) -> Callable[[Litestar], Any]:
-    async def hold_places() -> None:
-        while True:
-            await asyncio.sleep(STREAM_TTL / 3)
-            await container.admission().keep_streams()
-
-    async def measure_lag() -> None:
-        clock, lag = asyncio.get_running_loop().time, container.metrics().event_loop_lag_seconds
-        while True:
-            due = clock() + LAG_PAUSE
-            await asyncio.sleep(LAG_PAUSE)
-            lag.observe(clock() - due)
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        work = (hold_places, measure_lag, container.signing_keys().learn)
-        working = [asyncio.create_task(each()) for each in work]
-        try:
-            yield
-        finally:
-            await end_tasks(working)
-
-    return lifespan
-
-
-def _cors(origins: list[str]) -> CORSConfig | None:
+def _cors(origins: Sequence[str]) -> CORSConfig | None:
     if not origins:
         return None
     return CORSConfig(
-        allow_origins=origins,
+        allow_origins=list(origins),
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         expose_headers=["Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],

@@ -20,11 +20,12 @@ from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, Unre
 from application.admission import Caller
 from application.ports import Delivery
 from application.run_task import Again, Done, Failed, Full, Verdict
-from entrypoints.container import Container, Parts
 from entrypoints.http.access import Access
 from entrypoints.http.bodies import StartBody
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.origins import CHANGES
+from entrypoints.http.parts import HttpParts, Parts
+from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.problems import documented, problem, retry_after_header
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ class QStashController(Controller):
     tags = ("qstash",)
 
     @post(
-        "/webhook",
+        WEBHOOK_PATH,
         status_code=200,
         request_max_body_size=DELIVERY_LIMIT,
         responses=documented(401, 413, 429, 489, 503),
@@ -52,16 +53,16 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> Response[Any]:
-        metrics, message_id = parts.metrics(), request.headers.get("upstash-message-id")
+        metrics, message_id = parts.metrics, request.headers.get("upstash-message-id")
         with _refusals(message_id, metrics):
             delivery = await _task(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
         with metrics.running.track_inprogress():
-            verdict = await parts.run_task()(delivery)
+            verdict = await parts.use_cases.run_task(delivery)
         return _answer(delivery.task_id, verdict, metrics)
 
     @post(
-        "/failure",
+        FAILURE_PATH,
         status_code=200,
         request_max_body_size=FAILURE_LIMIT,
         responses=documented(401, 413, 489, 503),
@@ -72,10 +73,10 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> dict[str, Any]:
-        with _refusals(request.headers.get("upstash-message-id"), parts.metrics()):
+        with _refusals(request.headers.get("upstash-message-id"), parts.metrics):
             delivery, source = await _failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
-        task = await parts.settle_undelivered()(delivery, source)
+        task = await parts.use_cases.settle_undelivered(delivery, source)
         return {"success": True, "taskId": task.id, "status": task.status.value}
 
 
@@ -87,7 +88,7 @@ class DevelopmentController(Controller):
     security = ({"key": []},)
 
     @get(
-        "/webhook",
+        WEBHOOK_PATH,
         opt={CHANGES: True},
         responses=documented(401, 403, 404, 429, 489, 503),
         summary="Run a task without the queue (development only)",
@@ -101,32 +102,32 @@ class DevelopmentController(Controller):
             str | None, QueryParameter(name="taskId", description="Its id; one is made without.")
         ] = None,
     ) -> Response[Any]:
-        wanted = StartBody(prompt=prompt).request(parts.settings().model.default_model)
-        task_id, verdict = await parts.run_directly()(wanted, request.user, task_id)
-        return _answer(task_id, verdict, parts.metrics())
+        wanted = StartBody(prompt=prompt).request(parts.default_model)
+        task_id, verdict = await parts.use_cases.run_directly(wanted, request.user, task_id)
+        return _answer(task_id, verdict, parts.metrics)
 
 
 def qstash_router(development: bool, access: Access) -> Router:
     handlers: list[Any] = [QStashController]
     if development:
         handlers.append(Router("/", route_handlers=[DevelopmentController], guards=[access.guard]))
-    return Router("/api/qstash", route_handlers=handlers)
+    return Router("/", route_handlers=handlers)
 
 
 # Functions of their own: the body is gone once they return, and the attempt may last for an hour.
 
 
-async def _task(request: Request[Any, Any, Any], parts: Container) -> Delivery:
-    deliveries = parts.deliveries()
+async def _task(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery:
+    deliveries = parts.deliveries
     signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
-    async with parts.delivery_bodies().body(request, DELIVERY_LIMIT) as body:
+    async with parts.delivery_bodies.body(request, DELIVERY_LIMIT) as body:
         return deliveries.task(signed, body)
 
 
-async def _failure(request: Request[Any, Any, Any], parts: Container) -> tuple[Delivery, str]:
-    deliveries = parts.deliveries()
+async def _failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[Delivery, str]:
+    deliveries = parts.deliveries
     signed = await deliveries.signed_failure(request.headers.get("upstash-signature"))
-    async with parts.delivery_bodies().body(request, FAILURE_LIMIT) as body:
+    async with parts.delivery_bodies.body(request, FAILURE_LIMIT) as body:
         return deliveries.failure(signed, body)
 
 

@@ -17,7 +17,7 @@ from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from entrypoints.http.access import STREAM_PATH
+from entrypoints.http.paths import STREAM_PATH
 
 if TYPE_CHECKING:
     from adapters.opentelemetry import Tracing

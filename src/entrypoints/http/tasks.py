@@ -16,9 +16,10 @@ from application.follow_task import NothingLeft
 from domain.errors import IllegalTransition, MalformedEventId
 from domain.events import START, Position, TaskStatus
 from domain.task import check_task_id
-from entrypoints.container import Container, Parts
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody
+from entrypoints.http.parts import HttpParts, Parts
+from entrypoints.http.paths import TASKS_PATH
 from entrypoints.http.problems import (
     bad_field,
     documented,
@@ -76,7 +77,7 @@ class StartRequest(Request[Any, Any, Any]):
 
 
 class TaskController(Controller):
-    path = "/api/tasks"
+    path = TASKS_PATH
     tags = ("tasks",)
     security = ({"key": []},)
 
@@ -117,9 +118,9 @@ class TaskController(Controller):
             raise bad_field(
                 "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
             )
-        wanted = data.request(parts.settings().model.default_model)
-        started = await parts.start_task()(wanted, request.user, idempotency_key)
-        parts.metrics().starts.inc()
+        wanted = data.request(parts.default_model)
+        started = await parts.use_cases.start_task(wanted, request.user, idempotency_key)
+        parts.metrics.starts.inc()
         task = started.task
         body = StartedBody(
             True,
@@ -127,9 +128,9 @@ class TaskController(Controller):
             task.message_id,
             "Task queued successfully",
             task.status.value,
-            parts.access().stream_url(task.id, request.user.owner),
+            parts.access.stream_url(task.id, request.user.owner),
         )
-        location = {"Location": f"/api/tasks/{task.id}"}
+        location = {"Location": f"{TASKS_PATH}/{task.id}"}
         headers = {**location, **rate_limit_headers(started.limit_statuses)}
         return Response(body, status_code=202, headers=headers)
 
@@ -149,7 +150,8 @@ class TaskController(Controller):
         request: Request[Caller, Any, Any],
         parts: Parts,
     ) -> StatusBody:
-        task = await parts.get_task().record(check_task_id(task_id), request.user.owner)
+        get_task = parts.use_cases.get_task
+        task = await get_task.record(check_task_id(task_id), request.user.owner)
         error = None if task.failure is None else task.failure.message
         return StatusBody(task.id, task.status.value, error)
 
@@ -190,8 +192,8 @@ class TaskController(Controller):
         # The header is what a browser sends by itself when it reconnects: it is the newer one.
         field = "Last-Event-ID" if last_event_header else "lastEventId"
         seen = _position(field, last_event_header or last_event_query)
-        follow_task, admission, metrics = parts.follow_task(), parts.admission(), parts.metrics()
-        reader = await follow_task(check_task_id(task_id), seen, request.user.owner)
+        admission, metrics = parts.use_cases.admission, parts.metrics
+        reader = await parts.use_cases.follow_task(check_task_id(task_id), seen, request.user.owner)
         if isinstance(reader, NothingLeft):
             return Response(None, status_code=204)
         try:
@@ -202,7 +204,7 @@ class TaskController(Controller):
         if seen is not START:
             metrics.resumes.inc()
         opened = _Open(admission, place, metrics)
-        return EventStream(Events(reader, parts.sse_encoder(), parts.clock(), opened))
+        return EventStream(Events(reader, parts.sse_encoder, parts.clock, opened))
 
     @get(
         "/{taskId:str}",
@@ -235,8 +237,8 @@ class TaskController(Controller):
     ) -> Response[TaskBody]:
         status = 202
         try:
-            await parts.cancel_task()(check_task_id(task_id), request.user.owner)
-            parts.metrics().cancels.inc()
+            await parts.use_cases.cancel_task(check_task_id(task_id), request.user.owner)
+            parts.metrics.cancels.inc()
         except IllegalTransition as refusal:
             if refusal.current is not TaskStatus.CANCELLED:
                 raise
@@ -245,10 +247,10 @@ class TaskController(Controller):
 
 
 async def _record(
-    task_id: str, caller: Caller, parts: Container, status: int = 200
+    task_id: str, caller: Caller, parts: HttpParts, status: int = 200
 ) -> Response[TaskBody]:
-    found = await parts.get_task().with_text(task_id, caller.owner)
-    stream_url = parts.access().stream_url(task_id, caller.owner)
+    found = await parts.use_cases.get_task.with_text(task_id, caller.owner)
+    stream_url = parts.access.stream_url(task_id, caller.owner)
     return record_response(found, stream_url, status)
 
 

@@ -1,0 +1,24 @@
+"""Everything that the application can do, as one value that the entrypoints are given."""
+
+from dataclasses import dataclass
+
+from application.admission import Admission
+from application.follow_task import FollowTask
+from application.manage_task import CancelTask, GetTask
+from application.run_directly import RunDirectly
+from application.run_task import RunTask
+from application.settle_task import SettleUndelivered
+from application.start_task import StartTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCases:
+    start_task: StartTask
+    get_task: GetTask
+    cancel_task: CancelTask
+    follow_task: FollowTask
+    run_task: RunTask
+    run_directly: RunDirectly
+    settle_undelivered: SettleUndelivered
+    admission: Admission
+    """Admits streams, and holds their slots while they are open."""

@@ -1,0 +1,82 @@
+"""Clients of the services that the settings name, a Redis and a QStash. Making one connects to
+nothing yet."""
+
+from collections.abc import Callable
+
+from adapters.qstash import (
+    DeliveryReader,
+    QStashQueue,
+    QueueClock,
+    QueueCredentials,
+    SigningKeys,
+    is_development_key,
+)
+from adapters.redis import Connection, RestConnection, connect
+from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
+from entrypoints.settings import Settings
+
+
+def redis_connection(settings: Settings) -> Connection:
+    store = settings.store
+    assert store.redis_url is not None  # noqa: S101  (the store is redis)
+    return connect(
+        store.redis_url,
+        connections=store.redis_connections,
+        connect_timeout=store.redis_connect_timeout,
+        timeout=store.redis_timeout,
+    )
+
+
+def rest_connection(settings: Settings) -> Connection:
+    store = settings.store
+    url, token = store.upstash_redis_rest_url, store.upstash_redis_rest_token
+    assert url is not None  # noqa: S101  (the store is rest)
+    assert token is not None  # noqa: S101  (the two go together)
+    return RestConnection(
+        url,
+        token.get_secret_value(),
+        connections=store.redis_connections,
+        timeout=store.redis_timeout,
+    )
+
+
+def qstash_queue(
+    settings: Settings,
+    credentials: QueueCredentials,
+    url: str,
+    base_url: str,
+    clock: QueueClock,
+    forwarded: Callable[[], dict[str, str]] = dict,
+) -> QStashQueue:
+    """`url` is that of the QStash, `base_url` that under which it reaches this service."""
+    return QStashQueue(
+        token=credentials.token,
+        url=url,
+        webhook_url=base_url + WEBHOOK_PATH,
+        failure_url=base_url + FAILURE_PATH,
+        retries=settings.queue.qstash_retries,
+        retry_delay=str(settings.queue.qstash_retry_delay),
+        timeout=settings.queue.qstash_timeout,
+        delivery_timeout=settings.queue.delivery_timeout,
+        forwarded=forwarded,
+        clock=clock,
+    )
+
+
+def make_signing_keys(
+    settings: Settings, credentials: QueueCredentials, queue: QStashQueue
+) -> SigningKeys:
+    """The keys of the settings, or else those that the queue names."""
+    given = (credentials.current_key, credentials.next_key)
+    refuses = settings.refuses_development_keys
+    return SigningKeys(
+        queue.signing_keys,
+        given if any(given) else None,
+        lambda key: refuses and is_development_key(key),
+    )
+
+
+def delivery_reader(base_url: str, keys: SigningKeys, clock: QueueClock) -> DeliveryReader:
+    return DeliveryReader(
+        keys, clock, webhook_url=base_url + WEBHOOK_PATH, failure_url=base_url + FAILURE_PATH
+    )

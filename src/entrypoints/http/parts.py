@@ -1,0 +1,48 @@
+"""What handlers work with, as one value: the use cases, and what HTTP itself needs beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from adapters.prometheus import Metrics
+from adapters.qstash import DeliveryReader
+from application.ports import Clock
+from application.use_cases import UseCases
+from entrypoints.http.access import Access
+from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.origins import Origins
+from entrypoints.http.readiness import Readiness
+from entrypoints.http.sse.encoder import SseEncoder
+from entrypoints.http.start_bodies import StartBodies
+
+if TYPE_CHECKING:
+    from adapters.opentelemetry import Tracing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpParts:
+    use_cases: UseCases
+    access: Access
+    origins: Origins
+    readiness: Readiness
+    deliveries: DeliveryReader
+    delivery_bodies: DeliveryBodies
+    start_bodies: StartBodies
+    sse_encoder: SseEncoder
+    clock: Clock
+    metrics: Metrics
+    tracing: "Tracing | None"
+    default_model: str
+    """The model of a request that names none."""
+    cors_origins: Sequence[str]
+    """Origins whose pages may use the API."""
+    development: bool
+    """Whether the routes for development are open."""
+
+
+Parts = NamedDependency[SkipValidation[HttpParts]]
+"""The type of a handler's parameter `parts`. It is one dependency since Litestar resolves several
+in a task each, and keeps those tasks in memory for as long as a stream lasts."""

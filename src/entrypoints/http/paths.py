@@ -1,0 +1,6 @@
+"""Addresses that more than their own route must know."""
+
+TASKS_PATH = "/api/tasks"
+STREAM_PATH = f"{TASKS_PATH}/stream"
+WEBHOOK_PATH = "/api/qstash/webhook"
+FAILURE_PATH = "/api/qstash/failure"

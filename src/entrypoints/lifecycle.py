@@ -1,0 +1,80 @@
+"""What begins and ends with the process: background work, the order to stop, connections."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from adapters.prometheus import Metrics
+from adapters.qstash import SigningKeys
+from application.admission import STREAM_TTL, Admission
+from application.cancellation import end_tasks
+from application.run_task import RunTask
+
+LAG_PAUSE = 0.25
+"""Seconds between two looks at how late the event loop is."""
+
+
+@runtime_checkable
+class Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
+class Feed(Protocol):
+    def close(self) -> None:
+        """Deliver nothing more: every subscriber is told so."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    run_task: RunTask
+    feed: Feed
+    admission: Admission
+    signing_keys: SigningKeys
+    metrics: Metrics
+    connections: Sequence[object]
+    """Those that are Closable are closed in this order. The store comes behind what may still
+    write to it."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Work in the background for as long as the context is open, then close the connections."""
+        work = (self._keep_stream_slots, self._measure_lag, self.signing_keys.learn)
+        working = [asyncio.create_task(each()) for each in work]
+        try:
+            yield
+        finally:
+            await end_tasks(working)
+            await close_all(self.connections)
+
+    def stop(self) -> None:
+        """End what would keep connections open: streams, whose clients go on at another instance,
+        and attempts, which are requeued after their grace. To be called when the order to stop
+        arrives, not after the server has waited for its connections."""
+        self.run_task.stop()
+        self.feed.close()
+
+    async def drained(self) -> None:
+        """Return once no attempt runs any more. To be called after `stop`."""
+        await self.run_task.drained()
+
+    async def _keep_stream_slots(self) -> None:
+        while True:
+            await asyncio.sleep(STREAM_TTL / 3)
+            await self.admission.keep_streams()
+
+    async def _measure_lag(self) -> None:
+        clock, lag = asyncio.get_running_loop().time, self.metrics.event_loop_lag_seconds
+        while True:
+            due = clock() + LAG_PAUSE
+            await asyncio.sleep(LAG_PAUSE)
+            lag.observe(clock() - due)
+
+
+async def close_all(connections: Sequence[object]) -> None:
+    """Close those of them that can be closed, one after the other."""
+    for each in connections:
+        if isinstance(each, Closable):
+            await each.aclose()

@@ -1,0 +1,67 @@
+"""The composition root builds every combination of what the settings choose."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from adapters.demo import DemoModel
+from adapters.memory import MemoryTaskLog
+from adapters.openai import OpenAIModel
+from adapters.redis import RedisTaskLog
+from application.running_slots import SlotReleasingLog
+from entrypoints.container import Container
+from entrypoints.http.parts import HttpParts
+from entrypoints.lifecycle import Lifecycle, close_all
+from tests.running import settings_for
+
+STORES: dict[str, dict[str, Any]] = {
+    "memory": {},
+    "redis": {"redis_url": "redis://127.0.0.1:1"},
+    "rest": {"upstash_redis_rest_url": "http://127.0.0.1:1", "upstash_redis_rest_token": "t"},
+}
+QUEUES: dict[str, dict[str, Any]] = {
+    "local": {},
+    "qstash": {"qstash_token": "t", "base_url": "https://tasks.example"},
+}
+MODELS: dict[str, dict[str, Any]] = {"demo": {}, "openai": {"openai_api_key": "sk-test"}}
+TRACES: dict[str, dict[str, Any]] = {"off": {}, "otlp": {"otlp_endpoint": "http://127.0.0.1:1"}}
+
+
+@pytest.mark.parametrize(
+    ("store", "queue", "model", "traces"), list(product(STORES, QUEUES, MODELS, TRACES))
+)
+async def test_every_choice_is_built_and_closed(
+    store: str, queue: str, model: str, traces: str
+) -> None:
+    settings = settings_for(**STORES[store], **QUEUES[queue], **MODELS[model], **TRACES[traces])
+    container = Container(
+        settings=settings,
+        base_url="https://tasks.example",
+        local_qstash_url="http://127.0.0.1:2",
+        queue_credentials=settings.queue.credentials(),
+    )
+    http, lifecycle = container.http(), container.lifecycle()
+    try:
+        assert isinstance(http, HttpParts)
+        assert isinstance(lifecycle, Lifecycle)
+        kept = MemoryTaskLog if store == "memory" else RedisTaskLog
+        assert isinstance(container.kept_tasks(), kept)
+        assert isinstance(container.model_client(), DemoModel if model == "demo" else OpenAIModel)
+        assert container.qstash_url() == (
+            "http://127.0.0.1:2" if queue == "local" else settings.queue.qstash_url
+        )
+        assert (http.tracing is None) is (traces == "off")
+        assert container.tasks() is container.tasks()
+    finally:
+        await close_all(lifecycle.connections)
+
+
+@pytest.mark.parametrize("limited", ["limits", "address_limits"])
+def test_slots_are_released_where_running_tasks_are_limited(limited: str) -> None:
+    settings = settings_for(**{limited: "running=1"})
+    container = Container(
+        settings=settings, base_url="", queue_credentials=settings.queue.credentials()
+    )
+    assert isinstance(container.releasing_tasks(), SlotReleasingLog)
+    assert isinstance(Container(settings=settings_for()).releasing_tasks(), MemoryTaskLog)
