@@ -1,35 +1,31 @@
-"""A TaskLog that gives back a task's places among the running ones as soon as a write ends it.
+"""A TaskLog that releases a task's slots among the running ones as soon as a write ends it.
 
 Every end of a task is one of four writes, by whichever use case: completed, failed, cancelled,
-orphaned, its deliveries exhausted, its start withdrawn. So it is here that none is forgotten.
+orphaned, its deliveries exhausted, its start withdrawn. Here none of them can be missed.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 
 from application.admission import Account, Limits, accounts_of
 from application.errors import StoreUnavailable
-from application.ports import Allowances, Busy, TaskLog
+from application.ports import Allowances, Busy, ForwardingTaskLog, TaskLog
 from domain.task import Attempt, Change, Failure, Task
 
 log = structlog.get_logger(__name__)
 
 
-class SlotReleasingLog:
-    """Meets the TaskLog port. A place that could not be given back is found by a later start."""
+class SlotReleasingLog(ForwardingTaskLog):
+    """A slot that could not be released is found by a later start."""
 
     def __init__(
         self, inner: TaskLog, allowances: Allowances, per_owner: Limits, per_address: Limits
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._allowances = allowances
         self._per_owner = per_owner
         self._per_address = per_address
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
 
     async def settle(self, attempt: Attempt, change: Change) -> None:
         await self._inner.settle(attempt, change)

@@ -1,13 +1,15 @@
 """Clients that do not read: a long record comes in pages, and what takes nothing is cut."""
 
-import itertools
+import math
 import socket
 
 import httpx
 import pytest
+from dependency_injector import providers
 
 from application.errors import StoreUnavailable
-from application.ports import Page
+from application.ports import ForwardingTaskLog, Page
+from entrypoints.container import Container
 from entrypoints.server import SEND_BUFFER
 from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import GET, connect, conversation, received
@@ -46,21 +48,29 @@ def test_a_long_record_comes_in_pages_and_is_whole(service: Running, upstream: U
     assert old.partition(b"\r\n\r\n")[2] == answer.content
 
 
+class Readable(ForwardingTaskLog):
+    """A log of which so many pages more can be read."""
+
+    pages = math.inf
+
+    async def read(self, task_id: str, after: int, limit: int) -> Page:
+        self.pages -= 1
+        if self.pages < 0:
+            raise StoreUnavailable("away")
+        return await super().read(task_id, after, limit)
+
+
 def test_a_record_whose_log_goes_away_is_no_whole_one(upstream: Upstream) -> None:
     """Its status is out: the connection breaks off, so that no client takes the rest for all."""
-    with running_service(
-        settings_for(openai_base_url=upstream.url, qstash_retry_delay="50")
-    ) as service:
+    with (
+        Container.tasks.override(providers.Singleton(Readable, Container.measured_tasks)),
+        running_service(
+            settings_for(openai_base_url=upstream.url, qstash_retry_delay="50")
+        ) as service,
+    ):
         task, _ = _long(upstream, service)
         tasks = service.service.container.tasks()
-        read, calls = tasks.read, itertools.count()
-
-        async def fails(task_id: str, after: int, limit: int) -> Page:
-            if next(calls) > 5:
-                raise StoreUnavailable("away")
-            return await read(task_id, after, limit)
-
-        tasks.read = fails  # type: ignore[method-assign]
+        tasks.pages = 6
         with pytest.raises(httpx.HTTPError):
             service.client.http.get(f"/api/tasks/{task}")
 

@@ -1,7 +1,6 @@
 """Places among the running tasks: given back by what ends a task, else found in turn."""
 
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 import pytest
 
@@ -42,9 +41,9 @@ class Bench:
         self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, PATIENCE, elapsed=lambda: self.seconds)
         self.allowances = CountedAllowances(lambda: self.seconds)
         limits = Limits(running=running), Limits(running=running)
-        self.tasks = cast(TaskLog, self.plain)
+        self.tasks: TaskLog = self.plain
         if releasing:
-            self.tasks = cast(TaskLog, SlotReleasingLog(self.tasks, self.allowances, *limits))
+            self.tasks = SlotReleasingLog(self.plain, self.allowances, *limits)
         settle = SettleForgotten(self.tasks, self, PATIENCE)
         self.admission = Admission(self.allowances, self.tasks, settle, *limits)
 

@@ -1,31 +1,30 @@
-"""A TaskQueue, a LanguageModel and a TaskLog that trace the ones inside them. What is not traced
-goes through as it is."""
+"""A TaskQueue, a LanguageModel and a TaskLog that trace the ones inside them."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar
 
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from application.errors import ModelRefused, ModelUnavailable
-from application.ports import Busy, Finished, LanguageModel, Settled, TaskLog, TaskQueue
+from application.ports import (
+    Busy,
+    Finished,
+    ForwardingTaskLog,
+    LanguageModel,
+    Settled,
+    TaskLog,
+    TaskQueue,
+)
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Task
 
-Port = TypeVar("Port")
 
+class TracedQueue(TaskQueue):
+    """Makes a span of each publish."""
 
-class _Traced(Generic[Port]):
-    def __init__(self, inner: Port, tracer: Tracer) -> None:
+    def __init__(self, inner: TaskQueue, tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class TracedQueue(_Traced[TaskQueue]):
-    """Meets the TaskQueue port."""
 
     async def enqueue(self, task: Task, occasion: str = "") -> str:
         # The current span, so that the message carries its id.
@@ -36,9 +35,19 @@ class TracedQueue(_Traced[TaskQueue]):
             span.set_attribute("messaging.message.id", message_id)
             return message_id
 
+    async def withdraw(self, message_id: str) -> bool:
+        return await self._inner.withdraw(message_id)
 
-class TracedModel(_Traced[LanguageModel]):
-    """Meets the LanguageModel port."""
+    async def check(self) -> None:
+        await self._inner.check()
+
+
+class TracedModel(LanguageModel):
+    """Makes a span of each call, from the request to the last token."""
+
+    def __init__(self, inner: LanguageModel, tracer: Tracer) -> None:
+        self._inner = inner
+        self._tracer = tracer
 
     async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
         asked: dict[str, str | int] = {
@@ -71,9 +80,13 @@ class TracedModel(_Traced[LanguageModel]):
             span.end()
 
 
-class TracedTaskLog(_Traced[TaskLog]):
-    """Meets the TaskLog port. Of appends only the last, that closes the attempt, has a span: there
-    may be thousands."""
+class TracedTaskLog(ForwardingTaskLog):
+    """Makes spans of the writes that begin and end something. Appends have none: there may be
+    thousands."""
+
+    def __init__(self, inner: TaskLog, tracer: Tracer) -> None:
+        super().__init__(inner)
+        self._tracer = tracer
 
     async def create(self, submitted: Change) -> Task:
         with self._tracer.start_as_current_span(

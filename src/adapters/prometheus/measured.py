@@ -1,32 +1,30 @@
-"""A TaskLog and a LanguageModel that measure the ones inside them. What is not measured goes
-through as it is."""
+"""A TaskLog and a LanguageModel that measure the ones inside them."""
 
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Generic, TypeVar
 
 from adapters.prometheus.metrics import Metrics
 from application.errors import ModelRefused, ModelUnavailable
-from application.ports import Busy, Finished, LanguageModel, Settled, TaskLog
-from domain.events import Event
+from application.ports import (
+    Busy,
+    Finished,
+    ForwardingTaskLog,
+    LanguageModel,
+    Settled,
+    TaskLog,
+)
+from domain.events import Event, StatusChanged
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Failure, Task
 
-Port = TypeVar("Port")
 
+class MeasuredTaskLog(ForwardingTaskLog):
+    """Measures claims and appends, and counts what ends tasks and attempts."""
 
-class _Measured(Generic[Port]):
-    def __init__(self, inner: Port, metrics: Metrics) -> None:
-        self._inner = inner
+    def __init__(self, inner: TaskLog, metrics: Metrics) -> None:
+        super().__init__(inner)
         self._metrics = metrics
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class MeasuredTaskLog(_Measured[TaskLog]):
-    """Meets the TaskLog port."""
 
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
         claimed = await self._inner.claim(task_id, lease, now)
@@ -48,8 +46,8 @@ class MeasuredTaskLog(_Measured[TaskLog]):
         if change.task.status.terminal:
             self._ended(change.task)
         else:
-            reason = getattr(change.events[0], "reason", None) or "unknown"
-            self._metrics.attempts_lost.labels(reason).inc()
+            reason = next((e.reason for e in change.events if isinstance(e, StatusChanged)), None)
+            self._metrics.attempts_lost.labels(reason or "unknown").inc()
 
     async def cancel(self, task_id: str, now: int) -> Task:
         task = await self._inner.cancel(task_id, now)
@@ -72,8 +70,12 @@ class MeasuredTaskLog(_Measured[TaskLog]):
         self._metrics.tasks.labels(task.status.value).inc()
 
 
-class MeasuredModel(_Measured[LanguageModel]):
-    """Meets the LanguageModel port."""
+class MeasuredModel(LanguageModel):
+    """Measures the time to the first token and the tokens per second, and counts failed calls."""
+
+    def __init__(self, inner: LanguageModel, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
 
     async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
         began = time.perf_counter()

@@ -17,6 +17,8 @@ from prometheus_client import (
     multiprocess,
 )
 
+from application.ports import FeedObserver
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -25,9 +27,8 @@ _LONG = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _SPEEDS = (1, 5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
 
 
-class Metrics:
-    """A registry of its own per application, so that two in one process do not mix. Meets the
-    FeedWatch port."""
+class Metrics(FeedObserver):
+    """All metrics of one application, in a registry of its own: two in one process do not mix."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]

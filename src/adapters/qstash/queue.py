@@ -23,6 +23,7 @@ from adapters.qstash.clock import QueueClock
 from adapters.qstash.message import encode
 from adapters.qstash.responses import UnreadableResponse, watch_responses
 from application.errors import QueueRefused, QueueUnavailable
+from application.ports import TaskQueue
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class _Wanted:
     """By the event loop's clock."""
 
 
-class QStashQueue:
+class QStashQueue(TaskQueue):
     def __init__(
         self,
         token: str,

@@ -10,6 +10,7 @@ seconds.
 
 from application.ports.clock import Clock, TaskIds
 from application.ports.event_feed import EventFeed, FeedObserver, Subscriber
+from application.ports.forwarding import ForwardingTaskLog
 from application.ports.idempotency_keys import (
     ABANDONED_AFTER,
     IDEMPOTENCY_TTL,
@@ -36,6 +37,7 @@ __all__ = [
     "EventFeed",
     "FeedObserver",
     "Finished",
+    "ForwardingTaskLog",
     "IdempotencyKeys",
     "LanguageModel",
     "Page",
