@@ -5,19 +5,12 @@ the addresses that parts tell each other are known when they are wired.
 """
 
 import asyncio
-import contextlib
 import gc
-import math
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
-from types import FrameType
-from typing import Any, cast
 
 import structlog
-import uvicorn
-from litestar.types import ASGIApp
 
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
@@ -25,139 +18,19 @@ from entrypoints.container import Container
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.host_names import accepts_host
 from entrypoints.http.app import create_app
-from entrypoints.http.bounded_protocol import BoundedProtocol
-from entrypoints.http.bounds import Bounds
-from entrypoints.http.unsent import Unsent
+from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app as create_local_qstash
 from entrypoints.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-LAST_WORDS = 10
-"""Seconds that uvicorn waits for open requests once they were told to end."""
-
-KEEP_ALIVE = 75
-"""Seconds that a connection is kept without a request: longer than the proxies in front keep it, so
-that none sends a request into a connection that is being closed."""
-
 SEND_BUFFER = 128 * 1024
 """Bytes (the kernel takes twice as many) that the kernel holds for a client that does not read:
 else 4 MB, which no bound of ours sees, and so late that a client seems to take nothing."""
 
-LOCAL_CONNECTIONS = 512
-"""Connections of a local QStash, whose clients are few."""
-
-TICK = 0.1
-"""Seconds between two ticks of a server, as uvicorn counts them. A second order to stop, which ends
-the first one's grace, is obeyed at the next tick."""
-
 
 class AddressTaken(Exception):
     """Raised when an address cannot be listened on."""
-
-
-class Server(uvicorn.Server):
-    """uvicorn, telling us of the order to stop when it comes, not when it has been carried out:
-    it waits for open responses first, and an event stream only ends when it is told to."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        signals: bool,
-        on_stop: Callable[[], None] = lambda: None,
-        drained: Callable[[], Awaitable[None]] | None = None,
-        grace: float = 0.0,
-        request_timeout: float = 30.0,
-        write_timeout: float = 60.0,
-        max_connections: int = LOCAL_CONNECTIONS,
-        proxies: Sequence[str] = (),
-    ) -> None:
-        """`grace`: seconds that requests may go on after `on_stop` has told them to end. Until
-        `drained` returns all requests are still answered: readiness is red by then, and whoever
-        balances the load needs a moment to see it. Only `proxies` (addresses or networks) are
-        believed whom they forward for."""
-        self._unsent = Unsent(write_timeout)
-        super().__init__(
-            uvicorn.Config(
-                app,
-                interface="asgi3",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                http=cast(
-                    Any,
-                    partial(
-                        BoundedProtocol,
-                        bounds=Bounds(request_timeout, max_connections, self._unsent),
-                    ),
-                ),
-                ws="none",
-                proxy_headers=bool(proxies),
-                forwarded_allow_ips=list(proxies),
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=math.ceil(grace) + LAST_WORDS,
-            )
-        )
-        self.ready = asyncio.Event()
-        self._on_stop = on_stop
-        self._drained = drained
-        self._signals = signals
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ordered_to_stop = asyncio.Event()
-
-    def stop(self) -> None:
-        """End `serve` at once, not at its next tick. From any thread, and from a signal handler."""
-        self.should_exit = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ordered_to_stop.set)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        self.stop()
-
-    async def main_loop(self) -> None:
-        """uvicorn's own sleeps through an order to stop until its next tick."""
-        counter = 0
-        while not await self.on_tick(counter):
-            counter += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK):
-                    await self._ordered_to_stop.wait()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def on_tick(self, counter: int) -> bool:
-        self._unsent.sweep(cast("set[BoundedProtocol]", self.server_state.connections))
-        return await super().on_tick(counter)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """uvicorn would raise the signal again once it has stopped, in the middle of stopping what
-        stands beside it."""
-        if not self._signals:
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._on_stop()
-        if self._drained is not None:
-            drained = asyncio.ensure_future(self._drained())
-            while not (drained.done() or self.force_exit):
-                await asyncio.wait([drained], timeout=TICK)
-            drained.cancel()
-        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -199,7 +72,7 @@ class Service:
         self._settings = settings
         self._listener = listener or listen(settings.service.host, settings.service.port)
         self.url = url_of(self._listener)
-        self._local: Server | None = None
+        self._local: GracefulServer | None = None
         credentials = queue_credentials or settings.queue.credentials()
         if settings.queue.embedded and qstash_url is None:
             self._local_listener = listen("127.0.0.1", settings.queue.local_qstash_port)
@@ -212,7 +85,7 @@ class Service:
             queue_credentials=credentials,
         )
         self._lifecycle = self.container.lifecycle()
-        self._server = Server(
+        self._server = GracefulServer(
             create_app(self.container.http(), self._lifecycle.running),
             signals=signals,
             on_stop=self._stop,
@@ -287,7 +160,7 @@ def serve_local_qstash(host: str, port: int, names: Collection[str]) -> None:
 
 def local_qstash(
     credentials: QueueCredentials, *, signals: bool, names: Collection[str] = ()
-) -> Server:
+) -> GracefulServer:
     """A QStash that is not yet started."""
     app = create_local_qstash(
         credentials.token,
@@ -295,7 +168,7 @@ def local_qstash(
         credentials.next_key,
         partial(accepts_host, names=frozenset(names)),
     )
-    return Server(app, signals=signals)
+    return GracefulServer(app, signals=signals)
 
 
 def collect_garbage_less_often() -> None:

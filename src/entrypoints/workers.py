@@ -23,10 +23,9 @@ from adapters.prometheus import forget_process
 from adapters.prometheus.metrics import DIRECTORY
 from adapters.qstash import QueueCredentials
 from entrypoints.descriptors import use_all_descriptors
+from entrypoints.http.protocol.uvicorn_server import CLOSE_TIMEOUT, STOP_SIGNALS
 from entrypoints.log_output import configure_logs
 from entrypoints.server import (
-    LAST_WORDS,
-    STOP_SIGNALS,
     Service,
     collect_garbage_less_often,
     listen,
@@ -40,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 RESTART_PAUSE = 1.0
 """Seconds between the death of a worker and the start of its replacement."""
-KILL_PAUSE = LAST_WORDS + 5
+KILL_PAUSE = CLOSE_TIMEOUT + 5
 """Seconds that workers have to stop, in addition to the grace of their attempts."""
 
 _WorkerArgs = tuple[Settings, socket.socket, str, QueueCredentials]

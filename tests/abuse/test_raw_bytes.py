@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrypoints.http.bounded_protocol import BoundedProtocol
-from entrypoints.http.request_head import HEAD_LIMIT
+from entrypoints.http.protocol.bounded_protocol import BoundedProtocol
+from entrypoints.http.protocol.request_head import HEAD_LIMIT
 from tests.raw_http import GET, connect, received
 from tests.running import Running, running_service, settings_for
 from tests.sizes import sizes

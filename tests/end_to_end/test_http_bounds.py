@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from entrypoints.http.bounded_protocol import BoundedProtocol
-from entrypoints.http.request_head import HEAD_LIMIT
+from entrypoints.http.protocol.bounded_protocol import BoundedProtocol
+from entrypoints.http.protocol.request_head import HEAD_LIMIT
 from tests.doubles.upstream import Upstream
 from tests.raw_http import ENDLESS, GET, LAST_GET, connect, conversation, received
 from tests.running import Running, running_service, settings_for

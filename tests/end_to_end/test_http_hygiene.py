@@ -6,7 +6,7 @@ import socket
 import httpx
 import pytest
 
-from entrypoints.http.request_head import HEAD_LIMIT
+from entrypoints.http.protocol.request_head import HEAD_LIMIT
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
 from tests.waiting import within

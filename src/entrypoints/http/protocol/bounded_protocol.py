@@ -7,23 +7,17 @@ A head is parsed once it is whole. Requests of one connection are answered one a
 comes behind one that is being answered is left unread, as bytes; uvicorn would make a request of
 each, however many. Behind a chunked body, of which only the parser knows the end, nothing is read.
 
-What of uvicorn's own is relied on here is private to it; tests/end_to_end/test_http_bounds.py fails
-when an upgrade moves it.
+What is done to uvicorn's own parts has its names in uvicorn_internals.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from entrypoints.http.bounds import Bounds
-from entrypoints.http.line import LazyFlowControl, Line
 from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse, bare_response
-from entrypoints.http.request_head import (
-    ANSWERED,
+from entrypoints.http.protocol.bounds import Bounds
+from entrypoints.http.protocol.request_head import (
     HEAD_END,
     HEAD_LIMIT,
-    TRAILER,
     HeadRefused,
     behind_blank,
     is_ambiguous,
@@ -31,16 +25,14 @@ from entrypoints.http.request_head import (
     told_length,
     whole_head,
 )
-from entrypoints.http.unframed import UnframedCycle
+from entrypoints.http.protocol.uvicorn_internals import UvicornConnection
 from entrypoints.http.unsent import NOTHING
 
 CHUNKED_PART = 16 * 1024
 """Bytes of a chunked body that are parsed at once."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
-    # for every connection.
+class BoundedProtocol(UvicornConnection):
     __slots__ = (
         "_bounds",
         "_ended",
@@ -48,7 +40,6 @@ class BoundedProtocol(HttpToolsProtocol):
         "_in_body",
         "_last",
         "_left",
-        "_line",
         "_lingering",
         "_timer",
         "_unread",
@@ -70,9 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = LazyFlowControl(transport)
-        self._line = Line(transport, self.flow)
-        if self._bounds.refuses(len(self.connections)):
+        if self._bounds.refuses(self.open_connections):
             transport.write(bare_response("503 Service Unavailable"))
             transport.close()
         else:
@@ -83,8 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread = b""
         self._bounds.unsent.holds(self, 0)
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        self._line.close()
+        self.stop_keepalive_timer()
+        self.line.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -96,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def written(self) -> int:
-        return self._line.written
+        return self.line.written
 
     def _count(self) -> None:
         """Tell how much waits for this client, or because of it."""
@@ -116,17 +105,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays open: a client may close its direction once it has asked,
         and then wait for the response. One that reads a stream has gone."""
-        waits = self._answering and not self._line.watched
+        waits = self._answering and not self.line.watched
         if waits and not self._unread:
-            self.cycle.keep_alive = False
+            self.close_after_response()
         self._ended = True
         return waits
 
     @property
     def _answering(self) -> bool:
         """Whether a whole request waits for its response."""
-        cycle = self.cycle
-        return not self._in_body and cycle is not None and not cycle.response_complete
+        return not self._in_body and self.responding
 
     def _read(self, data: bytes) -> None:
         """Parse what belongs to one request; leave what is behind it."""
@@ -147,7 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if kept or self._unread:
             self._count()
         if self._timer is None and not self._answering and not self._in_body:
-            self._unset_keepalive_if_required()
+            self.stop_keepalive_timer()
             self._wait()  # for the rest of a head; line ends are no request
 
     def _parse_head(self, data: bytes, at: int) -> int:
@@ -169,11 +157,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return end
 
     def _parse_body(self, part: bytes) -> None:
-        before = len(self.cycle.body)
+        before = self.body_size
         self._left = max(0, self._left - len(part))
         super().data_received(part)
-        if self._in_body and not self.cycle.response_complete:
-            self._framing = self._framing + len(part) if len(self.cycle.body) == before else 0
+        if self._in_body and self.responding:
+            self._framing = self._framing + len(part) if self.body_size == before else 0
             if self._framing >= HEAD_LIMIT:
                 self._refuse("431 Request Header Fields Too Large")
 
@@ -189,25 +177,24 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        version, headers = self.parser.get_http_version(), self.headers
-        if is_ambiguous(headers, version) or self.parser.should_upgrade():
+        version, headers = self.read_headers()
+        if is_ambiguous(headers, version) or self.wants_upgrade:
             self.send_400_response("A header is missing or repeated, or the method is not known.")
             raise _Refused
-        self.scope["extensions"] = self._line.extension()
+        self.offer_line()
         super().on_headers_complete()
-        self.headers = TRAILER
+        self.drop_trailer()
         self._in_body, self._framing = True, 0
         length = told_length(headers)
         self._left = length or 0
         self._last = length is None
         if length != 0:
-            gently = LastResponse(self.transport, self._close_behind_response)
-            self.cycle.transport = cast("asyncio.Transport", gently)
+            self.close_gently_by(LastResponse(self.transport, self._close_behind_response))
         if self._last:
-            self.cycle.keep_alive = False
-        self._line.chunked = version != "1.0"
+            self.close_after_response()
+        self.line.chunked = version != "1.0"
         if version == "1.0":
-            self.cycle.__class__ = UnframedCycle  # its task has not begun
+            self.end_response_by_closing()
 
     def on_message_complete(self) -> None:
         self._in_body = False
@@ -218,8 +205,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if not self._in_body:  # else it would be kept for as long as the connection is idle
-            self.cycle.body, self.cycle.scope, self.scope = bytearray(), ANSWERED, ANSWERED
+        if not self._in_body:
+            self.forget_request()
         if self._unread:
             self.flow.pause_reading()
             self.loop.call_soon(self._go_on)
@@ -230,7 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._read(self._unread)
         if self._answering and self._ended and not self._unread:
-            self.cycle.keep_alive = False
+            self.close_after_response()
         elif not self._answering and self._ended:
             self.transport.close()
         elif not self._answering:
@@ -266,9 +253,7 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _may_be_told(self) -> bool:
         """Whether a status that is written now is the next thing that the client waits for."""
-        if self._in_body:
-            return not self.cycle.response_started
-        return self.cycle is None or self.cycle.response_complete
+        return not self.response_started if self._in_body else not self.responding
 
     def _refuse(self, status: str) -> None:
         self._arrived()
@@ -276,8 +261,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._may_be_told:
             if self._in_body:
-                self.cycle.disconnected = True  # for the handler, which waits for the body
-                self.cycle.message_event.set()
+                self.give_up_body()
             self.transport.write(bare_response(status))
             self._linger()
         else:

@@ -1,8 +1,7 @@
 """What the protocol itself reads of a request's head."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
@@ -83,17 +82,3 @@ def told_length(headers: Headers) -> int | None:
         if name == _LENGTH:
             length = int(value)
     return length
-
-
-class _Dropped:
-    """Takes the fields of a trailer, which come when the request is being answered already."""
-
-    def append(self, header: tuple[bytes, bytes]) -> None: ...
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(())
-
-
-TRAILER: Any = _Dropped()
-ANSWERED: Any = {}
-"""In the place of a scope whose request has been answered."""

@@ -1,0 +1,163 @@
+"""What this service relies on of uvicorn that uvicorn does not document.
+
+When an upgrade moves any of it, tests/unit/test_private_parts.py fails and names the attribute. All
+that is done to a connection's parts is done here, under a name that says what it is for.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn import Server
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from entrypoints.http.line import LazyFlowControl, Line
+from entrypoints.http.lingering import LastResponse
+from entrypoints.http.protocol.request_head import Headers
+
+PRIVATE_PARTS = {
+    HttpToolsProtocol: (
+        "connections",
+        "cycle",
+        "flow",
+        "headers",
+        "loop",
+        "parser",
+        "scope",
+        "transport",
+        "_unset_keepalive_if_required",
+        "on_message_begin",
+        "on_headers_complete",
+        "on_message_complete",
+        "on_response_complete",
+        "send_400_response",
+    ),
+    RequestResponseCycle: (
+        "body",
+        "chunked_encoding",
+        "disconnected",
+        "expected_content_length",
+        "keep_alive",
+        "message_event",
+        "response_complete",
+        "response_started",
+        "scope",
+        "send",
+        "transport",
+    ),
+    # Of `LazyFlowControl` (line) and `GracefulServer` (uvicorn_server).
+    FlowControl: ("_is_writable_event", "drain", "read_paused", "write_paused"),
+    Server: (
+        "capture_signals",
+        "force_exit",
+        "handle_exit",
+        "main_loop",
+        "on_tick",
+        "server_state",
+        "should_exit",
+        "shutdown",
+        "startup",
+    ),
+}
+"""By class: attributes that its instances have from the start, or methods."""
+
+_ANSWERED: Any = {}
+"""In the place of a scope whose request has been answered."""
+
+
+class _Trailer:
+    """Takes the fields of a trailer, which arrive when the request is being answered already."""
+
+    def append(self, header: tuple[bytes, bytes]) -> None: ...
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+_TRAILER: Any = _Trailer()
+
+
+class UvicornConnection(HttpToolsProtocol):
+    """uvicorn's protocol, with names for what is done to its parts. It holds one request at a time:
+    the one that is being read or answered."""
+
+    # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
+    # for every connection.
+    __slots__ = ("line",)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = LazyFlowControl(transport)
+        self.line = Line(transport, self.flow)
+
+    @property
+    def open_connections(self) -> int:
+        """How many the server has open, this one included."""
+        return len(self.connections)
+
+    @property
+    def responding(self) -> bool:
+        """Whether a request, read as a whole or not, waits for its response or for the rest."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def response_started(self) -> bool:
+        """Whether the status of the current request's response is out."""
+        return self.cycle.response_started
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body that were read and that the handler has not taken yet."""
+        return len(self.cycle.body)
+
+    def stop_keepalive_timer(self) -> None:
+        self._unset_keepalive_if_required()
+
+    def close_after_response(self) -> None:
+        self.cycle.keep_alive = False
+
+    def give_up_body(self) -> None:
+        """Tell the handler, which waits for the body, that its client is gone."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def forget_request(self) -> None:
+        """Free what would else be kept for as long as the connection is idle."""
+        self.cycle.body, self.cycle.scope, self.scope = bytearray(), _ANSWERED, _ANSWERED
+
+    def read_headers(self) -> tuple[str, Headers]:
+        """The version and the headers of the request whose head has been parsed."""
+        return self.parser.get_http_version(), self.headers
+
+    @property
+    def wants_upgrade(self) -> bool:
+        return bool(self.parser.should_upgrade())
+
+    def offer_line(self) -> None:
+        """Put the line into the scope of the request whose head has been parsed."""
+        self.scope["extensions"] = self.line.extension()
+
+    def drop_trailer(self) -> None:
+        self.headers = _TRAILER
+
+    def close_gently_by(self, response: LastResponse) -> None:
+        """Have the response written and the connection closed by this stand-in."""
+        self.cycle.transport = cast("asyncio.Transport", response)
+
+    def end_response_by_closing(self) -> None:
+        """For HTTP/1.0. To be called before the response's task begins."""
+        self.cycle.__class__ = _UnframedCycle
+
+
+class _UnframedCycle(RequestResponseCycle):
+    """A response to HTTP/1.0, which has no chunks (nginx speaks it to what is behind it by
+    default): without a length it ends with the connection."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            if b"content-length" not in names:
+                self.chunked_encoding = False
+        elif self.chunked_encoding is False and self.expected_content_length == 0:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
