@@ -41,6 +41,7 @@ from entrypoints.connections import (
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.origins import Origins
+from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.sse.encoder import SseEncoder
@@ -263,6 +264,7 @@ class Container(containers.DeclarativeContainer):
         sse_encoder=providers.Singleton(SseEncoder),
         clock=clock,
         metrics=metrics,
+        outcomes=providers.Singleton(Outcomes, metrics),
         tracing=tracing,
         default_model=settings.provided.model.default_model,
         cors_origins=settings.provided.access.cors_origins,

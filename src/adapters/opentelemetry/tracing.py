@@ -56,7 +56,7 @@ class Tracing:
         return headers
 
     @staticmethod
-    def answered(span: Span, status: int | None) -> None:
+    def responded(span: Span, status: int | None) -> None:
         span.set_attribute("http.response.status_code", status or 0)
         if status is None or status >= 500:
             span.set_status(StatusCode.ERROR)

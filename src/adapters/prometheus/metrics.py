@@ -38,7 +38,9 @@ class Metrics(FeedObserver):
             "over_limit", "Requests refused for a caller's limit.", "policy"
         )
         self.deliveries = self._counter(
-            "deliveries", "Deliveries of the queue, by the answer's status.", "status"
+            "deliveries",
+            "Deliveries and failure callbacks of the queue, by the status of the response.",
+            "status",
         )
         self.cancels = self._counter("cancels", "Tasks cancelled by a client.")
         self.tasks = self._counter("tasks", "Tasks that ended, by status.", "status")

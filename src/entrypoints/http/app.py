@@ -22,6 +22,8 @@ from entrypoints.http.parts import HttpParts
 from entrypoints.http.problems import problem_details_plugin
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
+from entrypoints.http.request_spans import RequestSpans
+from entrypoints.http.security_headers import SecurityHeaders
 from entrypoints.http.tasks import TaskController
 
 ASSETS_PATH = "/schema-assets"
@@ -50,7 +52,7 @@ def create_app(
         guards=[parts.origins.guard],
         state=State({"start_bodies": parts.start_bodies}),
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
-        plugins=[problem_details_plugin(parts.metrics)],
+        plugins=[problem_details_plugin(parts.outcomes)],
         openapi_config=_openapi(),
         cors_config=_cors(parts.cors_origins),
         lifespan=[lifespan],
@@ -58,7 +60,8 @@ def create_app(
         debug=False,
     )
     describe_bounds(app.openapi_schema.components.schemas or {})
-    return RequestLog(app, parts.tracing)
+    logged = RequestLog(SecurityHeaders(app), parts.outcomes.responded)
+    return logged if parts.tracing is None else RequestSpans(logged, parts.tracing)
 
 
 def _cors(origins: Sequence[str]) -> CORSConfig | None:

@@ -14,6 +14,7 @@ from application.use_cases import UseCases
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.origins import Origins
+from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.start_bodies import StartBodies
@@ -34,6 +35,7 @@ class HttpParts:
     sse_encoder: SseEncoder
     clock: Clock
     metrics: Metrics
+    outcomes: Outcomes
     tracing: "Tracing | None"
     default_model: str
     """The model of a request that names none."""

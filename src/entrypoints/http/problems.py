@@ -20,7 +20,6 @@ from litestar.plugins.problem_details import (
     ProblemDetailsPlugin,
 )
 
-from adapters.prometheus import Metrics
 from application.errors import (
     FeedClosed,
     IdempotencyConflict,
@@ -35,6 +34,7 @@ from application.errors import (
     Unreadable,
 )
 from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, MalformedTaskId
+from entrypoints.http.outcomes import Outcomes
 
 log = structlog.get_logger(__name__)
 
@@ -142,11 +142,11 @@ _LIMITED = {
 }
 
 
-def _over_limit(error: OverLimit, metrics: Metrics) -> ProblemDetailsException:
+def _over_limit(error: OverLimit, outcomes: Outcomes) -> ProblemDetailsException:
     status = error.status
     what, _, whose = status.policy.partition("-per-")
     log.warning("over a limit", policy=status.policy)
-    metrics.over_limit.labels(status.policy).inc()
+    outcomes.over_limit(status.policy)
     return problem(
         429,
         f"too-many-{what}",
@@ -238,7 +238,7 @@ def _uncertain(error: StartUncertain) -> ProblemDetailsException:
     )
 
 
-def _translations(metrics: Metrics) -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
+def _translations(outcomes: Outcomes) -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
     return {
         InvalidRequest: _invalid_request,
         MalformedTaskId: lambda error: bad_field("taskId", str(error)),
@@ -261,7 +261,7 @@ def _translations(metrics: Metrics) -> dict[type[Any], Callable[[Any], ProblemDe
         FeedClosed: lambda _: problem(
             503, "stopping", "This process is stopping.", headers=retry_after_header(1)
         ),
-        OverLimit: lambda error: _over_limit(error, metrics),
+        OverLimit: lambda error: _over_limit(error, outcomes),
         TooManyStreams: lambda _: problem(
             503,
             "too-many-streams",
@@ -274,7 +274,7 @@ def _translations(metrics: Metrics) -> dict[type[Any], Callable[[Any], ProblemDe
     }
 
 
-def problem_details_plugin(metrics: Metrics) -> ProblemDetailsPlugin:
+def problem_details_plugin(outcomes: Outcomes) -> ProblemDetailsPlugin:
     return ProblemDetailsPlugin(
-        ProblemDetailsConfig(exception_to_problem_detail_map=_translations(metrics))
+        ProblemDetailsConfig(exception_to_problem_detail_map=_translations(outcomes))
     )

@@ -15,7 +15,6 @@ import structlog
 from litestar import Controller, Request, Response, Router, get, post
 from litestar.params import QueryParameter
 
-from adapters.prometheus import Metrics
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.admission import Caller
 from application.ports import Delivery
@@ -24,6 +23,7 @@ from entrypoints.http.access import Access
 from entrypoints.http.bodies import StartBody
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.origins import CHANGES
+from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.problems import documented, problem, retry_after_header
@@ -44,6 +44,7 @@ class QStashController(Controller):
     @post(
         WEBHOOK_PATH,
         status_code=200,
+        opt={COUNTED_AS: Counted.DELIVERY},
         request_max_body_size=DELIVERY_LIMIT,
         responses=documented(401, 413, 429, 489, 503),
         summary="A delivery, signed by QStash",
@@ -53,17 +54,18 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> Response[Any]:
-        metrics, message_id = parts.metrics, request.headers.get("upstash-message-id")
-        with _refusals(message_id, metrics):
+        message_id = request.headers.get("upstash-message-id")
+        with _refusals(message_id):
             delivery = await _task(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
-        with metrics.running.track_inprogress():
+        with parts.metrics.running.track_inprogress():
             verdict = await parts.use_cases.run_task(delivery)
-        return _answer(delivery.task_id, verdict, metrics)
+        return _respond(delivery.task_id, verdict)
 
     @post(
         FAILURE_PATH,
         status_code=200,
+        opt={COUNTED_AS: Counted.DELIVERY},
         request_max_body_size=FAILURE_LIMIT,
         responses=documented(401, 413, 489, 503),
         summary="A failure callback, signed by QStash",
@@ -73,7 +75,7 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> dict[str, Any]:
-        with _refusals(request.headers.get("upstash-message-id"), parts.metrics):
+        with _refusals(request.headers.get("upstash-message-id")):
             delivery, source = await _failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
         task = await parts.use_cases.settle_undelivered(delivery, source)
@@ -104,7 +106,7 @@ class DevelopmentController(Controller):
     ) -> Response[Any]:
         wanted = StartBody(prompt=prompt).request(parts.default_model)
         task_id, verdict = await parts.use_cases.run_directly(wanted, request.user, task_id)
-        return _answer(task_id, verdict, parts.metrics)
+        return _respond(task_id, verdict)
 
 
 def qstash_router(development: bool, access: Access) -> Router:
@@ -132,30 +134,26 @@ async def _failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[D
 
 
 @contextmanager
-def _refusals(message_id: str | None, metrics: Metrics) -> Iterator[None]:
+def _refusals(message_id: str | None) -> Iterator[None]:
     """What is wrong with a delivery, as a problem."""
     try:
         yield
     except ForgedDelivery as error:
         # The message id of a forger is not worth a place in the log.
         log.warning("delivery refused", reason=str(error))
-        metrics.deliveries.labels("401").inc()
         raise problem(
             401, "bad-signature", "The signature does not hold.", headers=CLOSE
         ) from error
     except MalformedDelivery as error:
         log.error("malformed delivery", reason=str(error), message_id=message_id)
-        metrics.deliveries.labels("489").inc()
         detail = "The delivery is signed but is no task of this service."
         raise problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE) from error
     except UnreadableDelivery as error:
         log.error("unreadable delivery", reason=str(error), message_id=message_id)
-        metrics.deliveries.labels("503").inc()
         detail = "Another version of this service published this message."
         headers = retry_after_header(error.retry_after)
         raise problem(503, "unreadable-delivery", detail, headers=headers) from error
     except (KeysUnknown, NoRoom) as error:
-        metrics.deliveries.labels("503").inc()
         kind, detail = (
             ("no-room", "As many deliveries are being read here as may be.")
             if isinstance(error, NoRoom)
@@ -166,19 +164,15 @@ def _refusals(message_id: str | None, metrics: Metrics) -> Iterator[None]:
         raise problem(503, kind, detail, headers=headers) from error
 
 
-def _answer(task_id: str, verdict: Verdict, metrics: Metrics) -> Response[Any]:
+def _respond(task_id: str, verdict: Verdict) -> Response[Any]:
     match verdict:
         case Done():
-            metrics.deliveries.labels("200").inc()
             return Response({"success": True, "taskId": task_id}, status_code=200)
         case Again(retry_after):
-            metrics.deliveries.labels("503").inc()
             headers = retry_after_header(retry_after)
             raise problem(503, "deliver-again", "The attempt was lost.", headers=headers)
         case Full(retry_after):
-            metrics.deliveries.labels("429").inc()
             headers = retry_after_header(retry_after)
             raise problem(429, "no-room", "As many tasks run here as may.", headers=headers)
         case Failed(code):
-            metrics.deliveries.labels("489").inc()
             raise problem(489, "task-failed", f"The task failed: {code}.", headers=NON_RETRYABLE)

@@ -10,14 +10,15 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Schema
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from adapters.prometheus import Metrics
-from application.admission import Admission, Caller, StreamPlace
+from application.admission import Caller
 from application.follow_task import NothingLeft
 from domain.errors import IllegalTransition, MalformedEventId
 from domain.events import START, Position, TaskStatus
 from domain.task import check_task_id
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody
+from entrypoints.http.open_stream import OpenStream
+from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH
 from entrypoints.http.problems import (
@@ -84,6 +85,7 @@ class TaskController(Controller):
     @post(
         "/start",
         status_code=202,
+        opt={COUNTED_AS: Counted.START},
         request_class=StartRequest,
         request_max_body_size=BODY_LIMIT,
         summary="Start a task",
@@ -120,7 +122,6 @@ class TaskController(Controller):
             )
         wanted = data.request(parts.default_model)
         started = await parts.use_cases.start_task(wanted, request.user, idempotency_key)
-        parts.metrics.starts.inc()
         task = started.task
         body = StartedBody(
             True,
@@ -192,18 +193,16 @@ class TaskController(Controller):
         # The header is what a browser sends by itself when it reconnects: it is the newer one.
         field = "Last-Event-ID" if last_event_header else "lastEventId"
         seen = _position(field, last_event_header or last_event_query)
-        admission, metrics = parts.use_cases.admission, parts.metrics
+        admission = parts.use_cases.admission
         reader = await parts.use_cases.follow_task(check_task_id(task_id), seen, request.user.owner)
         if isinstance(reader, NothingLeft):
             return Response(None, status_code=204)
         try:
-            place = await admission.stream(request.user)
+            slot = await admission.stream(request.user)
         except BaseException:
             reader.close()
             raise
-        if seen is not START:
-            metrics.resumes.inc()
-        opened = _Open(admission, place, metrics)
+        opened = OpenStream(admission, slot, parts.outcomes, resumed=seen != START)
         return EventStream(Events(reader, parts.sse_encoder, parts.clock, opened))
 
     @get(
@@ -222,6 +221,7 @@ class TaskController(Controller):
     @post(
         "/{taskId:str}/cancel",
         status_code=202,
+        opt={COUNTED_AS: Counted.CANCEL},
         summary="Cancel a task, keeping the text so far",
         description="409 once the task has completed or failed; 200 if it is cancelled already.",
         responses={
@@ -238,7 +238,6 @@ class TaskController(Controller):
         status = 202
         try:
             await parts.use_cases.cancel_task(check_task_id(task_id), request.user.owner)
-            parts.metrics.cancels.inc()
         except IllegalTransition as refusal:
             if refusal.current is not TaskStatus.CANCELLED:
                 raise
@@ -252,26 +251,6 @@ async def _record(
     found = await parts.use_cases.get_task.with_text(task_id, caller.owner)
     stream_url = parts.access.stream_url(task_id, caller.owner)
     return record_response(found, stream_url, status)
-
-
-class _Open:
-    """An open stream, counted and in its place. A class, since a generator takes three times the
-    memory."""
-
-    __slots__ = ("_admission", "_metrics", "_place")
-
-    def __init__(self, admission: Admission, place: StreamPlace, metrics: Metrics) -> None:
-        self._admission = admission
-        self._place = place
-        self._metrics = metrics
-
-    async def __aenter__(self) -> None:
-        self._metrics.streams.inc()
-        self._admission.enter(self._place)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._metrics.streams.dec()
-        await self._admission.leave(self._place)
 
 
 def _position(field: str, text: str) -> Position:

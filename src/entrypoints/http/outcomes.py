@@ -1,0 +1,48 @@
+"""What is counted of requests. No handler counts by itself."""
+
+from enum import Enum
+
+from litestar.types import HTTPScope
+
+from adapters.prometheus import Metrics
+
+COUNTED_AS = "counted_as"
+"""Mark (in a handler's `opt`) of a route whose responses are counted."""
+
+
+class Counted(Enum):
+    DELIVERY = "delivery"
+    """By the status of the response."""
+    START = "start"
+    """Once accepted (202)."""
+    CANCEL = "cancel"
+    """Once accepted (202)."""
+
+
+class Outcomes:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def responded(self, scope: HTTPScope, status: int) -> None:
+        """A response begins with this status."""
+        # Litestar puts it there; a request that matches no route has none.
+        handler = scope.get("route_handler")
+        match None if handler is None else handler.opt.get(COUNTED_AS):
+            case Counted.DELIVERY:
+                self._metrics.deliveries.labels(str(status)).inc()
+            case Counted.START if status == 202:
+                self._metrics.starts.inc()
+            case Counted.CANCEL if status == 202:
+                self._metrics.cancels.inc()
+
+    def over_limit(self, policy: str) -> None:
+        """A request was refused for a caller's limit."""
+        self._metrics.over_limit.labels(policy).inc()
+
+    def stream_opened(self, *, resumed: bool) -> None:
+        self._metrics.streams.inc()
+        if resumed:
+            self._metrics.resumes.inc()
+
+    def stream_closed(self) -> None:
+        self._metrics.streams.dec()
