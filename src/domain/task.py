@@ -21,7 +21,8 @@ from domain.events import (
 )
 from domain.request import TaskRequest
 
-_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+TASK_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
+_TASK_ID = re.compile(TASK_ID_PATTERN)
 
 
 def check_task_id(task_id: str) -> str:

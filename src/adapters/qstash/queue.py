@@ -22,6 +22,7 @@ from adapters.batching import MicroBatcher
 from adapters.qstash.clock import QueueClock
 from adapters.qstash.message import encode
 from adapters.qstash.responses import UnreadableResponse, watch_responses
+from adapters.qstash.sdk_internals import http_client_of, is_server_fault
 from application.errors import QueueRefused, QueueUnavailable
 from application.ports import TaskQueue
 from domain.task import Task
@@ -35,13 +36,12 @@ CALLS, BATCH, BATCHED_SIZE = 4, 32, 32 * 1024
 """Calls under way at once, above which messages wait for each other; messages in one call; and
 characters of a message above which it goes by itself."""
 PAUSE = 0.005
-"""Seconds that a message waits for others while a call is under way: less than QStash takes to
-answer one, so that a busy process makes few calls and nobody notices."""
+"""Seconds that a message waits for others while a call is under way. QStash takes longer to respond
+to a call, so a busy process makes few calls and no caller notices the pause."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. Its reset header is a moment of its own clock."""
 ERROR_LIMIT = 300
-"""Characters of an error answer that are kept: the SDK puts the whole body into its message."""
-_SERVER_FAULT = re.compile(r"Request failed with status: 5\d\d\b")  # the SDK's words
+"""Characters of an error that are kept: the SDK puts the whole body into its message."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,500}")
 
 
@@ -76,8 +76,7 @@ class QStashQueue(TaskQueue):
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
         )
-        # The SDK has no option for what its client does, and no way to close it.
-        self._http = self._client.http._client
+        self._http = http_client_of(self._client)
         watch_responses(self._http, clock or QueueClock())
         self._webhook_url = webhook_url
         self._failure_url = failure_url
@@ -186,9 +185,8 @@ class QStashQueue(TaskQueue):
             raise QueueUnavailable(str(error)[:ERROR_LIMIT], RATE_LIMIT_PAUSE) from error
         except QStashError as error:
             message = str(error)[:ERROR_LIMIT]
-            if _SERVER_FAULT.match(message):
-                raise QueueUnavailable(message) from error
-            raise QueueRefused(message) from error
+            fault = QueueUnavailable if is_server_fault(error) else QueueRefused
+            raise fault(message) from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise QueueUnavailable(f"{type(error).__name__} from the queue") from error
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -15,16 +15,16 @@ from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
 from entrypoints import __version__
-from entrypoints.http.bodies import describe_bounds
+from entrypoints.http.faults import problem_details_plugin
 from entrypoints.http.health import healthz, metrics_page, readyz
+from entrypoints.http.native.description import describe_bounds
+from entrypoints.http.native.routes import TaskController
 from entrypoints.http.page import page_handlers, static_files
 from entrypoints.http.parts import HttpParts
-from entrypoints.http.problems import problem_details_plugin
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
 from entrypoints.http.request_spans import RequestSpans
 from entrypoints.http.security_headers import SecurityHeaders
-from entrypoints.http.tasks import TaskController
 
 ASSETS_PATH = "/schema-assets"
 

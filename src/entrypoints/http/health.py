@@ -1,14 +1,19 @@
-"""Whether this process lives, whether it can serve, and its figures."""
+"""Whether this process is alive, whether it can serve, and its metrics."""
 
+import msgspec
 from litestar import Response, get
 
 from adapters.prometheus import CONTENT_TYPE
-from entrypoints.http.bodies import HealthBody
 from entrypoints.http.origins import ANY_HOST
 from entrypoints.http.parts import Parts
 
 
-@get("/healthz", opt={ANY_HOST: True}, tags=["operation"], summary="Whether the process lives")
+class HealthBody(msgspec.Struct):
+    status: str
+    checks: dict[str, str] = {}
+
+
+@get("/healthz", opt={ANY_HOST: True}, tags=["operation"], summary="Whether the process is alive")
 async def healthz() -> HealthBody:
     return HealthBody("ok")
 
@@ -29,6 +34,6 @@ async def readyz(parts: Parts) -> Response[HealthBody]:
     return Response(body, status_code=200 if ready else 503)
 
 
-@get("/metrics", tags=["operation"], summary="Figures for Prometheus", media_type=CONTENT_TYPE)
+@get("/metrics", tags=["operation"], summary="Metrics for Prometheus", media_type=CONTENT_TYPE)
 async def metrics_page(parts: Parts) -> bytes:
     return parts.metrics.exposition()

@@ -5,6 +5,7 @@ from enum import Enum
 from litestar.types import HTTPScope
 
 from adapters.prometheus import Metrics
+from entrypoints.http.litestar_internals import handler_options
 
 COUNTED_AS = "counted_as"
 """Mark (in a handler's `opt`) of a route whose responses are counted."""
@@ -25,9 +26,7 @@ class Outcomes:
 
     def responded(self, scope: HTTPScope, status: int) -> None:
         """A response begins with this status."""
-        # Litestar puts it there; a request that matches no route has none.
-        handler = scope.get("route_handler")
-        match None if handler is None else handler.opt.get(COUNTED_AS):
+        match handler_options(scope).get(COUNTED_AS):
             case Counted.DELIVERY:
                 self._metrics.deliveries.labels(str(status)).inc()
             case Counted.START if status == 202:

@@ -1,10 +1,10 @@
-"""/api/qstash: where the queue delivers, and where it tells of deliveries that ran out.
+"""/api/qstash: where the queue delivers tasks, and where it reports deliveries that ran out.
 
 QStash delivers again on anything but 2xx, except on 489 with `Upstash-NonRetryable-Error: true`.
 The request is held open until the attempt ends: only so does the queue's retry cover a crash.
 
-A body is read only if its signature holds. Where it is not read, the connection is closed after the
-response.
+A body is read only if its signature is valid. Where it is not read, the connection is closed after
+the response.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from application.admission import Caller
 from application.ports import Delivery
 from application.run_task import Again, Done, Failed, Full, Verdict
 from entrypoints.http.access import Access
-from entrypoints.http.bodies import StartBody
 from entrypoints.http.delivery_bodies import NoRoom
+from entrypoints.http.native.bodies import StartBody
 from entrypoints.http.origins import CHANGES
 from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
@@ -30,7 +30,8 @@ from entrypoints.http.problems import documented, problem, retry_after_header
 
 log = structlog.get_logger(__name__)
 
-# The start's bound, with room for JSON written differently; base64 adds a third and the answer.
+# The bound of a start, and room for JSON that is written differently. In a failure callback the
+# message is in base64, a third longer, and comes with the body of our response.
 DELIVERY_LIMIT = 8 * 1024 * 1024
 FAILURE_LIMIT = 16 * 1024 * 1024
 CLOSE = {"Connection": "close"}
@@ -83,7 +84,7 @@ class QStashController(Controller):
 
 
 class DevelopmentController(Controller):
-    """Only in development: elsewhere the address takes no GET."""
+    """In development only. Elsewhere the address does not support GET."""
 
     path = "/"
     tags = ("qstash",)
@@ -101,7 +102,8 @@ class DevelopmentController(Controller):
         parts: Parts,
         prompt: Annotated[str, QueryParameter(name="prompt", description="The prompt.")],
         task_id: Annotated[
-            str | None, QueryParameter(name="taskId", description="Its id; one is made without.")
+            str | None,
+            QueryParameter(name="taskId", description="Its id. Without one, an id is made."),
         ] = None,
     ) -> Response[Any]:
         wanted = StartBody(prompt=prompt).request(parts.default_model)
@@ -135,18 +137,16 @@ async def _failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[D
 
 @contextmanager
 def _refusals(message_id: str | None) -> Iterator[None]:
-    """What is wrong with a delivery, as a problem."""
+    """Raise what is wrong with a delivery as a problem."""
     try:
         yield
     except ForgedDelivery as error:
         # The message id of a forger is not worth a place in the log.
         log.warning("delivery refused", reason=str(error))
-        raise problem(
-            401, "bad-signature", "The signature does not hold.", headers=CLOSE
-        ) from error
+        raise problem(401, "bad-signature", "The signature is not valid.", headers=CLOSE) from error
     except MalformedDelivery as error:
         log.error("malformed delivery", reason=str(error), message_id=message_id)
-        detail = "The delivery is signed but is no task of this service."
+        detail = "The delivery is signed but does not hold a task of this service."
         raise problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE) from error
     except UnreadableDelivery as error:
         log.error("unreadable delivery", reason=str(error), message_id=message_id)
@@ -155,11 +155,11 @@ def _refusals(message_id: str | None) -> Iterator[None]:
         raise problem(503, "unreadable-delivery", detail, headers=headers) from error
     except (KeysUnknown, NoRoom) as error:
         kind, detail = (
-            ("no-room", "As many deliveries are being read here as may be.")
+            ("no-room", "Too many deliveries are being read at this instance.")
             if isinstance(error, NoRoom)
             else ("keys-unknown", "The queue's signing keys are not known here yet.")
         )
-        log.warning("delivery sent back", reason=detail)
+        log.warning("delivery refused for now", reason=detail)
         headers = retry_after_header(error.retry_after) | CLOSE
         raise problem(503, kind, detail, headers=headers) from error
 
@@ -173,6 +173,8 @@ def _respond(task_id: str, verdict: Verdict) -> Response[Any]:
             raise problem(503, "deliver-again", "The attempt was lost.", headers=headers)
         case Full(retry_after):
             headers = retry_after_header(retry_after)
-            raise problem(429, "no-room", "As many tasks run here as may.", headers=headers)
+            raise problem(
+                429, "no-room", "Too many tasks are running at this instance.", headers=headers
+            )
         case Failed(code):
             raise problem(489, "task-failed", f"The task failed: {code}.", headers=NON_RETRYABLE)

@@ -17,6 +17,7 @@ from litestar.types import Receive, Scope, Send
 from application.ports import Batch, Clock
 from application.reader import Reader, Sink
 from entrypoints.http.line import Line, line_of
+from entrypoints.http.litestar_internals import UnsizedResponse
 from entrypoints.http.sse.encoder import PING, SseEncoder, connected_frame
 
 HEADERS = {
@@ -57,9 +58,8 @@ class EventStream(Response[None]):
         )
 
 
-class _Streaming(ASGIResponse):
+class _Streaming(UnsizedResponse):
     __slots__ = ("_events", "_line")
-    _should_set_content_length = False
 
     def __init__(self, events: Events, line: Line, **response: Any) -> None:
         super().__init__(**response)

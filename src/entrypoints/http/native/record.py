@@ -14,8 +14,9 @@ from litestar.types import Receive, Send
 
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.manage_task import TaskWithText
-from entrypoints.http.bodies import TaskBody, task_body
 from entrypoints.http.line import Line, line_of
+from entrypoints.http.litestar_internals import UnsizedResponse
+from entrypoints.http.native.bodies import TaskBody, task_body
 
 log = structlog.get_logger(__name__)
 
@@ -52,9 +53,8 @@ class _LongRecord(Response[TaskBody]):
         )
 
 
-class _Streaming(ASGIResponse):
+class _Streaming(UnsizedResponse):
     __slots__ = ("_head", "_line", "_pages", "_task_id")
-    _should_set_content_length = False
 
     def __init__(
         self,

@@ -1,18 +1,14 @@
-"""What the API takes and gives: JSON in camelCase. Bounds are the domain's; here only shapes."""
+"""What the routes take and return: JSON in camelCase. These are shapes only; what they hold is
+checked by the domain."""
 
 from typing import Annotated, Any
 
 import msgspec
-from litestar.openapi.spec import OpenAPIType, Schema
 
 from domain.errors import Fault, InvalidRequest
 from domain.request import (
     MAX_TOKENS_LIMIT,
-    MESSAGES_LIMIT,
-    METADATA_KEY_LIMIT,
     METADATA_PAIRS_LIMIT,
-    METADATA_VALUE_LIMIT,
-    MODEL_NAME_LIMIT,
     PROMPT_LIMIT,
     TEMPERATURE_LIMIT,
     Message,
@@ -88,56 +84,10 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
 
 
 def _whole(number: float) -> int:
-    """10.0 is a whole number in JSON. Raises InvalidRequest for one that is none."""
+    """Return the number as an int: 10.0 is a whole number in JSON. Raises InvalidRequest."""
     if isinstance(number, float) and not number.is_integer():
         raise InvalidRequest([Fault("max_tokens", "must be a whole number")])
     return int(number)
-
-
-_SOMETHING = r"[^\s\x1c-\x1f\x85]"  # what Python takes for white space, and more than others do
-_START_BOUNDS: dict[str, dict[str, Any]] = {
-    "prompt": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
-    "system": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
-    "messages": {"max_items": MESSAGES_LIMIT},
-    "model": {"pattern": r"^[ -~]*[!-~][ -~]*$", "max_length": MODEL_NAME_LIMIT},
-    "maxTokens": {
-        "one_of": [Schema(type=OpenAPIType.INTEGER), Schema(type=OpenAPIType.NULL)],
-        "minimum": 1,
-        "maximum": MAX_TOKENS_LIMIT,
-    },
-    "temperature": {"minimum": 0, "maximum": TEMPERATURE_LIMIT},
-    "metadata": {
-        "max_properties": METADATA_PAIRS_LIMIT,
-        "property_names": Schema(min_length=1, max_length=METADATA_KEY_LIMIT),
-        "additional_properties": Schema(type=OpenAPIType.STRING, max_length=METADATA_VALUE_LIMIT),
-    },
-}
-
-
-def describe_bounds(schemas: dict[str, Schema]) -> None:
-    """Add to the API's description what the domain checks: in the types above it would be checked
-    there, fault by fault and in other words."""
-    start = schemas["StartBody"]
-    for name, bounds in _START_BOUNDS.items():
-        for key, value in bounds.items():
-            setattr((start.properties or {})[name], key, value)
-    message = schemas["ChatMessage"]
-    (message.properties or {})["content"] = Schema(type=OpenAPIType.STRING, pattern=_SOMETHING)
-    start.additional_properties = message.additional_properties = False
-    nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
-    start.one_of = [
-        Schema(
-            required=["prompt"],
-            properties={"prompt": Schema(type=OpenAPIType.STRING), "messages": nothing},
-        ),
-        Schema(
-            required=["messages"],
-            properties={
-                "messages": Schema(type=OpenAPIType.ARRAY, min_items=1),
-                "prompt": Schema(type=OpenAPIType.NULL),
-            },
-        ),
-    ]
 
 
 class StartedBody(msgspec.Struct, rename="camel"):
@@ -184,13 +134,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     usage: UsageBody | None
     error: FailureBody | None
     stream_url: str
-    """Path and query of the stream; where API keys are needed, with a token in place of one."""
+    """Path and query of the stream. Where API keys are needed, it holds a token in place of one."""
     text: str
-
-
-class HealthBody(msgspec.Struct):
-    status: str
-    checks: dict[str, str] = {}
 
 
 def task_body(task: Task, text: str, stream_url: str) -> TaskBody:

@@ -1,80 +1,41 @@
 """/api/tasks: start, look at, follow and cancel a task."""
 
-from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from litestar import Controller, Request, Response, get, post, route
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Schema
-from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody
 
 from application.admission import Caller
 from application.follow_task import NothingLeft
-from domain.errors import IllegalTransition, MalformedEventId
-from domain.events import START, Position, TaskStatus
+from domain.errors import IllegalTransition
+from domain.events import START, TaskStatus
 from domain.task import check_task_id
 from entrypoints.http.access import BY_LINK
-from entrypoints.http.bodies import StartBody, StartedBody, StatusBody, TaskBody
+from entrypoints.http.native.bodies import StartBody, StartedBody, StatusBody, TaskBody
+from entrypoints.http.native.parameters import (
+    IdempotencyKey,
+    LastEventHeader,
+    LastEventQuery,
+    TaskIdPath,
+    TaskIdQuery,
+    checked_key,
+    last_event,
+)
+from entrypoints.http.native.record import record_response
+from entrypoints.http.native.start_request import StartRequest
 from entrypoints.http.open_stream import OpenStream
 from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH
 from entrypoints.http.problems import (
-    bad_field,
     documented,
-    problem,
     rate_limit_headers,
-    wrong_shape,
 )
-from entrypoints.http.record import record_response
 from entrypoints.http.sse.response import Events, EventStream
-from entrypoints.http.start_bodies import SHORT, StartBodies
 
 BODY_LIMIT = 1024 * 1024
-IDEMPOTENCY_KEY_LIMIT = 255
-
-_ID = {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"}
-_EVENT_ID = {
-    "any_of": [Schema(max_length=0), Schema(pattern=r"^[A-Za-z0-9]{1,64}-[0-9]{1,18}$")],
-}
-TaskIdPath = Annotated[str, PathParameter(name="taskId", description="The task.", schema_extra=_ID)]
-TaskIdQuery = Annotated[
-    str, QueryParameter(name="taskId", description="The task.", schema_extra=_ID)
-]
-
-_decode_start = msgspec.json.Decoder(StartBody).decode
-
-
-class StartRequest(Request[Any, Any, Any]):
-    """Reads the body of a start. Litestar alone would read leniently: "10" for 10.
-
-    A form or plain text is refused: a page of another origin can send those without asking, and
-    must not start a task.
-    """
-
-    def stream(self) -> AsyncGenerator[bytes, None]:
-        if 0 < (self.content_length or 0) <= SHORT:
-            return super().stream()
-        bodies: StartBodies = self.app.state.start_bodies
-        return bodies.counted(super().stream())
-
-    async def json(self) -> StartBody:
-        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise problem(
-                415,
-                "unsupported-media-type",
-                "The body must be application/json.",
-                errors=[{"field": "Content-Type", "message": "must be application/json"}],
-            )
-        try:
-            return _decode_start(await self.body())
-        except msgspec.ValidationError as error:
-            raise wrong_shape(str(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise bad_field("body", "is not valid JSON") from None
 
 
 class TaskController(Controller):
@@ -89,7 +50,7 @@ class TaskController(Controller):
         request_class=StartRequest,
         request_max_body_size=BODY_LIMIT,
         summary="Start a task",
-        description="Answers at once with the id of the task, which runs behind the queue.",
+        description="Returns the id of the task at once. The queue runs the task.",
         responses=documented(401, 413, 415, 422, 429, 502, 503),
     )
     async def start(
@@ -97,31 +58,12 @@ class TaskController(Controller):
         data: JSONBody[StartBody],
         request: Request[Caller, Any, Any],
         parts: Parts,
-        idempotency_key: Annotated[
-            str | None,
-            HeaderParameter(
-                name="Idempotency-Key",
-                description=(
-                    "The same key and body within 24 hours give the same task, unless that has "
-                    "failed."
-                ),
-                schema_extra={
-                    "max_length": IDEMPOTENCY_KEY_LIMIT,
-                    "pattern": "^[!-~]([ -~]*[!-~])?$",
-                },
-            ),
-        ] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[StartedBody]:
-        if idempotency_key is not None and not (
-            0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LIMIT
-            and idempotency_key.isascii()
-            and idempotency_key.isprintable()
-        ):
-            raise bad_field(
-                "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
-            )
         wanted = data.request(parts.default_model)
-        started = await parts.use_cases.start_task(wanted, request.user, idempotency_key)
+        started = await parts.use_cases.start_task(
+            wanted, request.user, checked_key(idempotency_key)
+        )
         task = started.task
         body = StartedBody(
             True,
@@ -137,12 +79,12 @@ class TaskController(Controller):
 
     @route("/start", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
     async def options(self) -> Response[None]:
-        # Litestar's own names but the first method of an address that has two.
+        # Litestar would name only the first method of an address that has two.
         return Response(None, status_code=204, headers={"Allow": "GET, OPTIONS, POST"})
 
     @get(
         "/start",
-        summary="Status of a task, as the older system answers it",
+        summary="Status of a task, in the form of the older system",
         responses=documented(401, 404, 503),
     )
     async def status(
@@ -164,8 +106,8 @@ class TaskController(Controller):
         summary="Follow a task live",
         description=(
             "Server-Sent Events without an event field, each data line a JSON object with type, "
-            "taskId and timestamp. With the id of the last event seen, the next event is the very "
-            "next one. 204 once there is nothing left to see."
+            "taskId and timestamp. With the id of the last event seen, the stream goes on right "
+            "behind that event. 204 once the client has seen the last event."
         ),
         responses={
             204: ResponseSpec(None, description="The client has the last event."),
@@ -177,22 +119,10 @@ class TaskController(Controller):
         task_id: TaskIdQuery,
         request: Request[Caller, Any, Any],
         parts: Parts,
-        last_event_header: Annotated[
-            str,
-            HeaderParameter(
-                name="Last-Event-ID", description="Resume behind it.", schema_extra=_EVENT_ID
-            ),
-        ] = "",
-        last_event_query: Annotated[
-            str,
-            QueryParameter(
-                name="lastEventId", description="The same, in the query.", schema_extra=_EVENT_ID
-            ),
-        ] = "",
+        last_event_header: LastEventHeader = "",
+        last_event_query: LastEventQuery = "",
     ) -> Response[Any]:
-        # The header is what a browser sends by itself when it reconnects: it is the newer one.
-        field = "Last-Event-ID" if last_event_header else "lastEventId"
-        seen = _position(field, last_event_header or last_event_query)
+        seen = last_event(last_event_header, last_event_query)
         admission = parts.use_cases.admission
         reader = await parts.use_cases.follow_task(check_task_id(task_id), seen, request.user.owner)
         if isinstance(reader, NothingLeft):
@@ -251,12 +181,3 @@ async def _record(
     found = await parts.use_cases.get_task.with_text(task_id, caller.owner)
     stream_url = parts.access.stream_url(task_id, caller.owner)
     return record_response(found, stream_url, status)
-
-
-def _position(field: str, text: str) -> Position:
-    if not text:
-        return START
-    try:
-        return Position.parse(text)
-    except MalformedEventId as error:
-        raise bad_field(field, str(error)) from None

@@ -1,0 +1,187 @@
+"""Each fault of the inner layers, and each of Litestar's, as a problem: translated here and nowhere
+else. What went wrong inside is logged, never shown."""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.plugins.problem_details import (
+    ProblemDetailsConfig,
+    ProblemDetailsException,
+    ProblemDetailsPlugin,
+)
+
+from application.errors import (
+    FeedClosed,
+    IdempotencyConflict,
+    OverLimit,
+    QueueRefused,
+    QueueUnavailable,
+    StartUncertain,
+    StoreUnavailable,
+    TooManyStreams,
+    UnknownTask,
+    Unreadable,
+)
+from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, MalformedTaskId
+from entrypoints.http.litestar_internals import is_client_gone, missing_parameter
+from entrypoints.http.outcomes import Outcomes
+from entrypoints.http.problems import (
+    bad_field,
+    invalid,
+    nothing_here,
+    problem,
+    rate_limit_headers,
+    retry_after_header,
+)
+
+log = structlog.get_logger(__name__)
+
+
+def _camel(field: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), field)
+
+
+def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
+    return invalid(
+        [{"field": _camel(each.field), "message": each.message} for each in error.faults]
+    )
+
+
+_LIMITED = {
+    "starts": "Too many tasks were started within a minute.",
+    "running": "Too many tasks are waiting or running.",
+    "streams": "Too many streams are open.",
+    "tokens": "Too many tokens were used within a day.",
+}
+
+
+def _over_limit(error: OverLimit, outcomes: Outcomes) -> ProblemDetailsException:
+    status = error.status
+    what, _, whose = status.policy.partition("-per-")
+    log.warning("over a limit", policy=status.policy)
+    outcomes.over_limit(status.policy)
+    return problem(
+        429,
+        f"too-many-{what}",
+        f"{_LIMITED[what]} The limit is {status.limit} for each {whose}.",
+        headers={**retry_after_header(status.reset), **rate_limit_headers([status])},
+    )
+
+
+def _illegal(error: IllegalTransition) -> ProblemDetailsException:
+    return problem(
+        409, "task-has-ended", f"The task is {error.current} and cannot be {error.wanted}."
+    )
+
+
+def _validation(error: ValidationException) -> ProblemDetailsException:
+    if missing := missing_parameter(error):
+        return bad_field(missing, "is required")
+    for each in error.extra if isinstance(error.extra, list) else ():
+        if each.get("key") != "data":
+            return bad_field(str(each.get("key", "request")), str(each.get("message", "")))
+    return bad_field("body", "is required")
+
+
+def _http(error: HTTPException) -> ProblemDetailsException:
+    status, headers = error.status_code, error.headers
+    if status == HTTPStatus.BAD_REQUEST:
+        return bad_field("body", error.detail)
+    if status == HTTPStatus.NOT_FOUND:
+        return nothing_here(headers)
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = "This address does not support this method."
+        return problem(405, "method-not-allowed", detail, headers=headers)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return problem(
+            413,
+            "body-too-large",
+            "The body is larger than this service accepts.",
+            errors=[{"field": "body", "message": "too large"}],
+        )
+    if is_client_gone(error):
+        return problem(400, "client-gone", "The body ended before it was complete.")
+    if status >= 500:
+        return _unexpected(error)
+    return problem(status, "request-refused", error.detail, headers=headers)
+
+
+def _unexpected(error: Exception) -> ProblemDetailsException:
+    log.error("request failed", exc_info=error)
+    return problem(
+        500, "internal-error", "The service failed unexpectedly. The error has been logged."
+    )
+
+
+def _store(error: StoreUnavailable) -> ProblemDetailsException:
+    log.error("store unavailable", error=str(error))
+    detail = "The store cannot be reached. Try again shortly."
+    return problem(503, "store-unavailable", detail, headers=retry_after_header(1))
+
+
+def _unreadable(error: Unreadable) -> ProblemDetailsException:
+    log.error("task unreadable", error=str(error))
+    detail = "Another version of this service wrote this task. Try again shortly."
+    return problem(503, "unreadable-task", detail, headers=retry_after_header(5))
+
+
+def _queue(error: QueueUnavailable) -> ProblemDetailsException:
+    headers = retry_after_header(error.retry_after or 1)
+    detail = "The queue cannot be reached: the task was not started. Try again shortly."
+    return problem(503, "queue-unavailable", detail, headers=headers)
+
+
+def _uncertain(error: StartUncertain) -> ProblemDetailsException:
+    detail = (
+        "It is not known yet whether the task was started. "
+        "Send the same request with the same Idempotency-Key again."
+    )
+    return problem(
+        503, "start-uncertain", detail, headers=retry_after_header(error.retry_after or 1)
+    )
+
+
+def _translations(outcomes: Outcomes) -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
+    return {
+        InvalidRequest: _invalid_request,
+        MalformedTaskId: lambda error: bad_field("taskId", str(error)),
+        MalformedEventId: lambda error: bad_field("lastEventId", str(error)),
+        UnknownTask: lambda _: problem(404, "unknown-task", "There is no task with this id."),
+        IllegalTransition: _illegal,
+        IdempotencyConflict: lambda _: problem(
+            422,
+            "idempotency-conflict",
+            "This Idempotency-Key was used with another request.",
+            errors=[{"field": "Idempotency-Key", "message": "used with another request"}],
+        ),
+        QueueUnavailable: _queue,
+        StartUncertain: _uncertain,
+        QueueRefused: lambda _: problem(
+            502, "queue-refused", "The queue refused the task: it was not started."
+        ),
+        StoreUnavailable: _store,
+        Unreadable: _unreadable,
+        FeedClosed: lambda _: problem(
+            503, "stopping", "This process is stopping.", headers=retry_after_header(1)
+        ),
+        OverLimit: lambda error: _over_limit(error, outcomes),
+        TooManyStreams: lambda _: problem(
+            503,
+            "too-many-streams",
+            "Too many streams are open at this instance. Try again shortly.",
+            headers=retry_after_header(5),
+        ),
+        ValidationException: _validation,
+        HTTPException: _http,
+        Exception: _unexpected,
+    }
+
+
+def problem_details_plugin(outcomes: Outcomes) -> ProblemDetailsPlugin:
+    return ProblemDetailsPlugin(
+        ProblemDetailsConfig(exception_to_problem_detail_map=_translations(outcomes))
+    )

@@ -1,0 +1,1 @@
+"""The native face, /api/tasks: its routes, what they take and return, and its description."""

@@ -1,0 +1,61 @@
+"""The bounds of a request in the API's description, made from those that the domain checks."""
+
+from typing import Any
+
+from litestar.openapi.spec import OpenAPIType, Schema
+
+from domain.request import (
+    MAX_TOKENS_LIMIT,
+    MESSAGES_LIMIT,
+    METADATA_KEY_LIMIT,
+    METADATA_PAIRS_LIMIT,
+    METADATA_VALUE_LIMIT,
+    MODEL_NAME_LIMIT,
+    PROMPT_LIMIT,
+    TEMPERATURE_LIMIT,
+)
+
+_SOMETHING = r"[^\s\x1c-\x1f\x85]"  # no white space, by Python's meaning of it
+_START_BOUNDS: dict[str, dict[str, Any]] = {
+    "prompt": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
+    "system": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
+    "messages": {"max_items": MESSAGES_LIMIT},
+    "model": {"pattern": r"^[ -~]*[!-~][ -~]*$", "max_length": MODEL_NAME_LIMIT},
+    "maxTokens": {
+        "one_of": [Schema(type=OpenAPIType.INTEGER), Schema(type=OpenAPIType.NULL)],
+        "minimum": 1,
+        "maximum": MAX_TOKENS_LIMIT,
+    },
+    "temperature": {"minimum": 0, "maximum": TEMPERATURE_LIMIT},
+    "metadata": {
+        "max_properties": METADATA_PAIRS_LIMIT,
+        "property_names": Schema(min_length=1, max_length=METADATA_KEY_LIMIT),
+        "additional_properties": Schema(type=OpenAPIType.STRING, max_length=METADATA_VALUE_LIMIT),
+    },
+}
+
+
+def describe_bounds(schemas: dict[str, Schema]) -> None:
+    """Add to the API's description what the domain checks. Were it written into the types of the
+    bodies, msgspec would check it first, one fault at a time and in its own words."""
+    start = schemas["StartBody"]
+    for name, bounds in _START_BOUNDS.items():
+        for key, value in bounds.items():
+            setattr((start.properties or {})[name], key, value)
+    message = schemas["ChatMessage"]
+    (message.properties or {})["content"] = Schema(type=OpenAPIType.STRING, pattern=_SOMETHING)
+    start.additional_properties = message.additional_properties = False
+    nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
+    start.one_of = [
+        Schema(
+            required=["prompt"],
+            properties={"prompt": Schema(type=OpenAPIType.STRING), "messages": nothing},
+        ),
+        Schema(
+            required=["messages"],
+            properties={
+                "messages": Schema(type=OpenAPIType.ARRAY, min_items=1),
+                "prompt": Schema(type=OpenAPIType.NULL),
+            },
+        ),
+    ]

@@ -1,0 +1,70 @@
+"""The parameters of the routes, with their bounds as the API describes them, and their checks."""
+
+from typing import Annotated
+
+from litestar.openapi.spec import Schema
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
+
+from domain.errors import MalformedEventId
+from domain.events import START, Position
+from domain.task import TASK_ID_PATTERN
+from entrypoints.http.problems import bad_field
+
+IDEMPOTENCY_KEY_LIMIT = 255
+"""Characters."""
+
+_ID = {"pattern": f"^{TASK_ID_PATTERN}$"}
+_EVENT_ID = {
+    "any_of": [Schema(max_length=0), Schema(pattern=r"^[A-Za-z0-9]{1,64}-[0-9]{1,18}$")],
+}
+
+TaskIdPath = Annotated[str, PathParameter(name="taskId", description="The task.", schema_extra=_ID)]
+TaskIdQuery = Annotated[
+    str, QueryParameter(name="taskId", description="The task.", schema_extra=_ID)
+]
+LastEventHeader = Annotated[
+    str,
+    HeaderParameter(name="Last-Event-ID", description="Resume behind it.", schema_extra=_EVENT_ID),
+]
+LastEventQuery = Annotated[
+    str,
+    QueryParameter(
+        name="lastEventId", description="The same, in the query.", schema_extra=_EVENT_ID
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description=(
+            "The same key and body within 24 hours return the same task, unless that has failed."
+        ),
+        schema_extra={
+            "max_length": IDEMPOTENCY_KEY_LIMIT,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",
+        },
+    ),
+]
+
+
+def checked_key(key: str | None) -> str | None:
+    """The idempotency key, if there is one. Raises a problem (400) for one out of its bounds."""
+    if key is not None and not (
+        0 < len(key) <= IDEMPOTENCY_KEY_LIMIT and key.isascii() and key.isprintable()
+    ):
+        raise bad_field(
+            "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
+        )
+    return key
+
+
+def last_event(header: str, query: str) -> Position:
+    """The position behind which a stream goes on. The header wins: it is what a browser sends by
+    itself when it reconnects, so it is the newer one. Raises a problem (400)."""
+    text = header or query
+    if not text:
+        return START
+    try:
+        return Position.parse(text)
+    except MalformedEventId as error:
+        raise bad_field("Last-Event-ID" if header else "lastEventId", str(error)) from None
