@@ -1,8 +1,8 @@
-"""Traces, for a service that is told where to send them: imported only then.
+"""Traces. Imported only where the settings say where to send them.
 
 One trace leads from the request that starts a task through the queue (which carries `traceparent`
-with the message) to the delivery, the model's answer and the writing of its end. A span tells of
-ids, counts and statuses, never of a prompt or an answer.
+with the message) to the delivery, the model's answer and the write that ends the task. A span holds
+ids, counts and statuses, never a prompt or an answer.
 """
 
 from adapters.opentelemetry.spans import TracedModel, TracedQueue, TracedTaskLog

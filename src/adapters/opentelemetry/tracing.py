@@ -1,4 +1,4 @@
-"""The tracer, and what goes from one process to the next: W3C Trace Context headers."""
+"""The tracer, and the W3C Trace Context headers that connect the spans of several processes."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -38,7 +38,7 @@ class Tracing:
 
     @contextmanager
     def request(self, method: str, path: str, headers: Mapping[str, str]) -> Iterator[Span]:
-        """The span of a request, within the caller's trace if it names one."""
+        """The span of a request, within the trace that its headers name, if any."""
         span = self.tracer.start_span(
             f"{method} {path}",
             _propagator.extract(headers),
@@ -50,7 +50,7 @@ class Tracing:
 
     @staticmethod
     def forwarded() -> dict[str, str]:
-        """The headers that let another process go on with the current trace."""
+        """The headers by which another process continues the current trace."""
         headers: dict[str, str] = {}
         _propagator.inject(headers)
         return headers
@@ -63,7 +63,7 @@ class Tracing:
 
 
 def trace_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: the ids of the current span."""
+    """A structlog processor that adds the ids of the current span."""
     context = get_current_span().get_span_context()
     if context.is_valid:
         event["trace_id"] = f"{context.trace_id:032x}"

@@ -1,4 +1,4 @@
-"""What an operator watches: figures for Prometheus, and the ports' adapters measured."""
+"""Metrics for Prometheus, and decorators that measure a TaskLog and a LanguageModel."""
 
 from adapters.prometheus.measured import MeasuredModel, MeasuredTaskLog
 from adapters.prometheus.metrics import CONTENT_TYPE, Metrics, forget_process

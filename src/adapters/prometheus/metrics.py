@@ -1,8 +1,9 @@
 """What Prometheus reads at /metrics. No label is taken from a request, a task or a person: each has
-few values, all of them ours.
+few values, and this service defines them.
 
-With several worker processes each keeps its figures in files of a directory that
-PROMETHEUS_MULTIPROC_DIR names (prometheus_client's own way); whichever is asked adds them up.
+With several worker processes, each keeps its metrics in files of the directory that
+PROMETHEUS_MULTIPROC_DIR names (prometheus_client's own way), and the process that is asked adds
+them up.
 """
 
 import os
@@ -33,9 +34,9 @@ class Metrics(FeedObserver):
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self.starts = self._counter("starts", "Start requests that were answered 202.")
+        self.starts = self._counter("starts", "Start requests that were accepted (202).")
         self.over_limit = self._counter(
-            "over_limit", "Requests refused for a caller's limit.", "policy"
+            "over_limit", "Requests that were refused because of a caller's limit.", "policy"
         )
         self.deliveries = self._counter(
             "deliveries",
@@ -44,43 +45,42 @@ class Metrics(FeedObserver):
         )
         self.cancels = self._counter("cancels", "Tasks cancelled by a client.")
         self.tasks = self._counter("tasks", "Tasks that ended, by status.", "status")
-        self.attempts = self._counter("attempts", "Attempts begun.")
+        self.attempts = self._counter("attempts", "Attempts that began.")
         self.attempts_lost = self._counter(
-            "attempts_lost", "Attempts given back to the queue.", "reason"
+            "attempts_lost", "Attempts that were requeued.", "reason"
         )
         self.queue_seconds = self._histogram(
-            "queue_seconds", "From a task's start to its first attempt.", _LONG
+            "queue_seconds", "Seconds from the start of a task to its first attempt.", _LONG
         )
         self.append_seconds = self._histogram(
-            "append_seconds", "One addition to an event log.", _SHORT
+            "append_seconds", "Seconds for an append to an event log.", _SHORT
         )
         self.first_token_seconds = self._histogram(
-            "first_token_seconds", "From a call of the model to its first token.", _LONG
+            "first_token_seconds", "Seconds from a call of the model to its first token.", _LONG
         )
         self.tokens_per_second = self._histogram(
-            "tokens_per_second", "Of one answer, from its first token on.", _SPEEDS
+            "tokens_per_second", "Tokens per second of an answer, from its first token on.", _SPEEDS
         )
         self.model_errors = self._counter(
-            "model_errors", "Calls of the model that failed, by the service's code.", "code"
+            "model_errors", "Calls of the model that failed, by error code.", "code"
         )
-        self.streams = self._gauge("open_streams", "Event streams open now.")
-        self.resumes = self._counter(
-            "stream_resumes", "Streams opened with the id of an event seen before."
-        )
-        self.running = self._gauge("open_deliveries", "Deliveries being worked on now.")
+        self.streams = self._gauge("open_streams", "Event streams that are open now.")
+        self.resumes = self._counter("stream_resumes", "Streams that were resumed behind an event.")
+        self.running = self._gauge("open_deliveries", "Deliveries that are being worked on now.")
         self.feed_lag_seconds = self._histogram(
             "feed_lag_seconds",
-            "From an event's making to its arrival at this process, by the clocks of both.",
+            "Seconds from the write of an event to its arrival here, by the clocks of both.",
             _SHORT,
         )
         self.feed_missed = self._counter(
-            "feed_missed", "Readers sent to the log: slow ones, or after a lost connection."
+            "feed_missed",
+            "Readers that missed events and read the log: slow ones, or a lost connection.",
         )
         self.feed_reconnects = self._counter(
             "feed_reconnects", "Connections for live delivery that were lost."
         )
         self.event_loop_lag_seconds = self._histogram(
-            "event_loop_lag_seconds", "By how much a timer of the event loop was late.", _SHORT
+            "event_loop_lag_seconds", "Seconds by which a timer of the event loop was late.", _SHORT
         )
 
     def missed(self) -> None:
@@ -112,5 +112,5 @@ class Metrics(FeedObserver):
 
 
 def forget_process(pid: int, directory: str) -> None:
-    """A process has ended: what was open in it is no more. Its counts stay."""
+    """Drop what was open in a process that has ended. Its counters stay."""
     multiprocess.mark_process_dead(pid, directory)  # type: ignore[no-untyped-call]

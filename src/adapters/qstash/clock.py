@@ -1,8 +1,8 @@
-"""What time it is by QStash's clock, which signs deliveries for a few minutes from now.
+"""The time by QStash's clock. QStash signs deliveries for a few minutes from then.
 
-Each answer of QStash bears a `Date` (RFC 9110, 6.6.1): the second in which it was made. How far
-this machine's clock is from it is known to a second or so, and the median of a few answers is used.
-Within that precision the machine's own clock is the better one.
+Each response of QStash has a `Date` (RFC 9110, 6.6.1): the second in which it was made. The offset
+of this machine's clock is known from it to a second or so, and the median of a few responses is
+used. Within that precision the machine's own clock is the better one.
 """
 
 import time
@@ -15,10 +15,10 @@ from statistics import median
 
 SAMPLES = 9
 SLOWEST = 4.0
-"""Seconds that an answer may take to be of use: the server's clock was read at an unknown moment
-in between."""
+"""Seconds above which a response is not used: the server's clock was read at an unknown moment in
+between."""
 MAX_AGE = 600.0
-"""Seconds after which an answer counts no more once there is a newer one."""
+"""Seconds after which a response is dropped once there is a newer one."""
 PRECISION = 2.0
 """Seconds of offset below which a clock is not known to be wrong: a `Date` has no fractions, and
 some servers renew it once a second."""
@@ -47,12 +47,12 @@ class QueueClock:
         self._samples: deque[_Sample] = deque(maxlen=SAMPLES)
 
     def begin(self) -> float:
-        """A mark of the moment for `compare`."""
+        """The moment, for `compare`, at which a request begins."""
         return self._monotonic()
 
     def compare(self, date: str, began: float) -> None:
-        """Learn from the `Date` of an answer that has just begun to arrive, to a request that began
-        at this mark. What is no date is passed over."""
+        """Learn from the `Date` of a response that has just begun to arrive, to a request that
+        began at that moment. A text that is no date is ignored."""
         try:
             theirs = parsedate_to_datetime(date)
             seconds = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)).timestamp() + 0.5
@@ -66,9 +66,9 @@ class QueueClock:
             self._samples.popleft()
         self._samples.append(_Sample(seconds - (wall - took / 2), now, wall - now))
 
-    def offset(self) -> float | None:
+    def offset(self) -> float:
         """Seconds by which QStash's clock is ahead of this machine's, negative if it is behind;
-        0.0 within the precision of the measure, None if nothing is known."""
+        0.0 within the precision of the measure, and as long as nothing is known."""
         wall_at_zero = self._wall() - self._monotonic()
         valid = [
             each.offset
@@ -76,10 +76,10 @@ class QueueClock:
             if abs(each.wall_at_zero - wall_at_zero) < PRECISION
         ]
         if not valid:
-            return None
+            return 0.0
         offset = median(valid)
         return offset if abs(offset) > PRECISION else 0.0
 
     def now(self) -> float:
         """Seconds since the Unix epoch by QStash's clock, as far as it is known."""
-        return self._wall() + (self.offset() or 0.0)
+        return self._wall() + self.offset()

@@ -1,8 +1,8 @@
 """The token that a QStash accepts and the keys that it signs with, and which of them are public.
 
-QStash's development server has the same ones everywhere. With such a token one can publish, and ask
-for the keys (`GET /v2/keys`); with a key one can sign a delivery: run any task in any owner's name,
-past every limit.
+QStash's development server has the same ones everywhere. With such a token anyone can publish, and
+read the keys (`GET /v2/keys`); with a key anyone can sign a delivery, and so run any task in any
+owner's name, past every limit.
 """
 
 import secrets
@@ -47,9 +47,9 @@ DEVELOPMENT_USERS = (
         "sig_7GFR4YaDshFcqsxWRZpRB161jguD",
     ),
 )
-"""Of QStash's development server."""
+"""The users of QStash's development server."""
 DEVELOPMENT = DEVELOPMENT_USERS[0]
-"""Those of the default user."""
+"""The default user."""
 
 _OBSOLETE_KEYS = ("sig_7RvLjqfZBvP5KEUimQCE1pvpLuou", "sig_7W3ZNbfKWk5NWwEs3U4ixuQ7fxwE")
 # A sample output of January 2025 in the documentation of Upstash Workflow, and this repository.
@@ -60,10 +60,10 @@ _TOKENS = frozenset(each.token.rstrip("=") for each in DEVELOPMENT_USERS)
 
 
 def is_development_key(key: str) -> bool:
-    """Whether a signing key is one that everyone knows."""
+    """Whether a signing key is public."""
     return key.strip() in _KEYS
 
 
 def is_development_token(token: str) -> bool:
-    """Whether a token is one that everyone knows. The padding of its base64 does not matter."""
+    """Whether a token is public. The padding of its base64 does not matter."""
     return token.strip().rstrip("=") in _TOKENS

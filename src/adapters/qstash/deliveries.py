@@ -1,11 +1,11 @@
-"""What QStash brings: whether it is from QStash, for us, and what it says.
+"""Verify that a delivery is from QStash and for this service, and decode it.
 
 `Upstash-Signature` is a JWT that covers the URL as it was published, some minutes, and the hash of
-the raw body. All but the hash is judged before a byte of the body is read. The URL is the one we
-gave, not the one that a proxy or a forger's Host header suggests.
+the raw body. All but the hash is checked before a byte of the body is read. The URL is the one that
+this service published, not the one that a proxy or a forger's Host header suggests.
 
-The SDK's Receiver wants the body at once, and the machine's clock, so the same checks are made here
-(tests/integration/test_signatures.py holds them to it).
+The SDK's Receiver needs the body at once, and uses the machine's clock. Its checks are made here
+instead, and tests/integration/test_signatures.py compares them with the Receiver's.
 """
 
 import base64
@@ -30,11 +30,11 @@ known, and the jitter between its machines."""
 
 
 class ForgedDelivery(Exception):
-    """Raised for a request whose signature is missing, wrong, expired or for something else."""
+    """Raised for a request whose signature is missing, invalid, expired or for another request."""
 
 
 class MalformedDelivery(Exception):
-    """Raised for a request that is signed but not one of ours. Delivering it again cannot help."""
+    """Raised for a signed request that holds no task of this service. A retry cannot help."""
 
 
 class UnreadableDelivery(Exception):
@@ -46,10 +46,10 @@ class UnreadableDelivery(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A signature that holds. Its body is still to be read."""
+    """A valid signature, whose body has not been read yet."""
 
     body_hash: str
-    """SHA-256, base64url; with padding or without."""
+    """SHA-256 in base64url, with or without padding."""
 
     def check(self, body: bytes | bytearray) -> None:
         """Raise ForgedDelivery unless this is the body that was signed."""
@@ -77,22 +77,24 @@ class DeliveryReader:
         self._failure_url = failure_url
 
     async def signed_task(self, signature: str | None) -> Signed:
-        """The signature of a delivery at the webhook. Raises ForgedDelivery or KeysUnknown."""
+        """Verify the signature of a delivery at the webhook. Raises ForgedDelivery or
+        KeysUnknown."""
         return await self._signed(signature, self._webhook_url)
 
     async def signed_failure(self, signature: str | None) -> Signed:
-        """The signature of a failure callback. Raises as `signed_task` does."""
+        """Verify the signature of a failure callback. Raises as `signed_task` does."""
         return await self._signed(signature, self._failure_url)
 
     def task(self, signed: Signed, body: bytes | bytearray) -> Delivery:
-        """What is delivered. Raises ForgedDelivery for another body than the one that was signed,
-        MalformedDelivery for one that is none of ours, UnreadableDelivery for one of another
-        version of ours."""
+        """Decode a delivery. Raises ForgedDelivery if this is not the body that was signed,
+        MalformedDelivery if it holds no task of this service, and UnreadableDelivery if another
+        version of this service published it."""
         signed.check(body)
         return _delivery(body)
 
     def failure(self, signed: Signed, body: bytes | bytearray) -> tuple[Delivery, str]:
-        """What was delivered in vain, and the message's id. Raises as `task` does."""
+        """Decode a failure callback: the delivery that failed, and the id of its message. Raises as
+        `task` does."""
         signed.check(body)
         try:
             callback = _failure.decode(body)
@@ -106,25 +108,29 @@ class DeliveryReader:
             raise ForgedDelivery("the signature is missing")
         if not self._keys.known and not await self._keys.renew():
             raise KeysUnknown
-        claims = self._claims(signature)
-        if claims is None and await self._keys.renew():
-            if not self._keys.known:
-                raise KeysUnknown
+        try:
             claims = self._claims(signature)
-        if claims is None:
-            raise ForgedDelivery("the signature is by no key of the queue's, or no token of its")
+        except ForgedDelivery:
+            if not await self._keys.renew():
+                raise
+            if not self._keys.known:
+                raise KeysUnknown from None
+            claims = self._claims(signature)
         if claims["sub"] != url:
             raise ForgedDelivery("the signature is for another address")
-        if (fault := self._wrong_time(claims)) and await self._keys.ask():
-            fault = self._wrong_time(claims)  # the queue's clock has been measured anew
-        if fault:
-            raise ForgedDelivery(fault)
+        try:
+            self._check_times(claims)
+        except ForgedDelivery:
+            if not await self._keys.ask():
+                raise
+            self._check_times(claims)  # the queue's clock has been measured again
         if not isinstance(claims.get("body"), str):
             raise ForgedDelivery("the signature is for no body")
         return Signed(claims["body"])
 
-    def _claims(self, signature: str) -> dict[str, Any] | None:
-        """None if no key of ours made this token, or if its form is not QStash's."""
+    def _claims(self, signature: str) -> dict[str, Any]:
+        """Raises ForgedDelivery for a token that none of the keys has signed, or that is not of
+        QStash's form."""
         for key in self._keys.known:
             try:
                 return jwt.decode(
@@ -142,21 +148,20 @@ class DeliveryReader:
                 )
             except Exception:  # noqa: S112  (a forger chooses what PyJWT stumbles over)
                 continue
-        return None
+        raise ForgedDelivery("no key of the queue has signed this, or it is not of QStash's form")
 
-    def _wrong_time(self, claims: dict[str, Any]) -> str | None:
-        """What is wrong with the times of a token."""
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        """Raise ForgedDelivery unless the token is valid now, by the queue's clock."""
         now = self._clock.now()
         try:
             begins = max(int(claims["nbf"]), int(claims.get("iat", 0)))
             ends = int(claims["exp"])
         except (TypeError, ValueError, OverflowError):
-            return "the signature's times cannot be read"
+            raise ForgedDelivery("the signature's times cannot be read") from None
         if begins > now + CLOCK_TOLERANCE:
-            return f"the signature begins {begins - now:.0f} s from now"
+            raise ForgedDelivery(f"the signature begins {begins - now:.0f} s from now")
         if ends <= now - CLOCK_TOLERANCE:
-            return f"the signature ended {now - ends:.0f} s ago"
-        return None
+            raise ForgedDelivery(f"the signature ended {now - ends:.0f} s ago")
 
 
 def _delivery(body: bytes | bytearray) -> Delivery:

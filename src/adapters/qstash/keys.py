@@ -1,4 +1,5 @@
-"""The keys that QStash signs deliveries with: those of the settings, or else what QStash says."""
+"""The keys that QStash signs deliveries with: those of the settings, or else those that QStash
+names."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,14 +13,13 @@ from application.errors import QueueRefused, QueueUnavailable
 log = structlog.get_logger(__name__)
 
 ASK_PAUSE = 10.0
-"""Seconds from one question to the next. A forger's deliveries lead to questions, too."""
+"""Seconds between two requests for the keys. Forged deliveries lead to such requests, too."""
 
 KeysState = Literal["ok", "unknown", "refused"]
 
 
 class KeysUnknown(Exception):
-    """Raised while no delivery can be judged. It may be delivered again after `retry_after`
-    seconds."""
+    """Raised while no delivery can be verified. A retry may succeed after `retry_after` seconds."""
 
     retry_after = ASK_PAUSE
 
@@ -32,8 +32,8 @@ class SigningKeys:
         refused: Callable[[str], bool] = lambda key: False,
     ) -> None:
         """`ask` returns the queue's current and next key, or raises QueueUnavailable or
-        QueueRefused. Keys that are `given` hold whatever the queue says. One that is `refused`
-        makes what the queue said count for nothing."""
+        QueueRefused. Keys that are `given` are used whatever the queue says. If the queue names a
+        key that `refused` is true of, none of its keys is used."""
         self._ask = ask
         self._given = given is not None
         self._refused = refused
@@ -44,47 +44,47 @@ class SigningKeys:
         self.state: KeysState = "ok" if self._given else "unknown"
 
     async def learn(self) -> None:
-        """Return once the keys are known, asking as often as may be."""
+        """Return once the keys are known, asking every ASK_PAUSE seconds."""
         while not self.known:
             await self.ask()
             if not self.known:
                 await asyncio.sleep(ASK_PAUSE)
 
     async def renew(self) -> bool:
-        """Ask for other keys than those that are known, as `ask` does. Keys that were given are
-        not asked for. Returns whether there are others now."""
+        """Ask for the keys again, as `ask` does, unless they were given. Returns whether they have
+        changed."""
         before = self.known
         return not self._given and await self.ask() and self.known != before
 
     async def ask(self) -> bool:
-        """Ask the queue, whose clock is measured by that, too. Returns whether it responded.
-        Within ASK_PAUSE of the last question it is not asked; callers at the same time share one
-        question, and each may leave without ending it."""
+        """Ask the queue, which also measures its clock. Returns whether it responded: not if it was
+        asked less than ASK_PAUSE seconds ago. Callers at the same time share one request, and each
+        may be cancelled without ending it."""
         if self._asking is None:
             now = asyncio.get_running_loop().time()
             if self._asked_at is not None and now - self._asked_at < ASK_PAUSE:
                 return False
             self._asked_at = now
-            self._asking = asyncio.create_task(self._question(), context=Context())
+            self._asking = asyncio.create_task(self._request_keys(), context=Context())
         return await asyncio.shield(self._asking)
 
-    async def _question(self) -> bool:
+    async def _request_keys(self) -> bool:
         try:
             keys = await self._ask()
         except (QueueUnavailable, QueueRefused) as error:
-            log.warning("signing keys not told", error=str(error))
+            log.warning("signing keys not learnt", error=str(error))
             return False
         finally:
             self._asking = None
         if not self._given:
-            self._take(keys)
+            self._learn(keys)
         return True
 
-    def _take(self, keys: tuple[str, str]) -> None:
+    def _learn(self, keys: tuple[str, str]) -> None:
         if any(map(self._refused, keys)):
             log.error(
                 "signing keys refused: the queue signs with a key that is not accepted here, such "
-                "as one that is public, so that no delivery can be told from a forged one"
+                "as a public one, so that deliveries cannot be told from forged ones"
             )
             self.known, self.state = (), "refused"
         elif keys != self.known:

@@ -33,13 +33,13 @@ T = TypeVar("T")
 _Message = dict[str, Any]  # the parameters of the SDK's publish
 
 CALLS, BATCH, BATCHED_SIZE = 4, 32, 32 * 1024
-"""Calls under way at once, above which messages wait for each other; messages in one call; and
-characters of a message above which it goes by itself."""
+"""Calls under way at the same time, above which messages wait for each other; messages in one call;
+and characters of a message above which it is published by a call of its own."""
 PAUSE = 0.005
 """Seconds that a message waits for others while a call is under way. QStash takes longer to respond
 to a call, so a busy process makes few calls and no caller notices the pause."""
 RATE_LIMIT_PAUSE = 60.0
-"""Seconds to wait at QStash's rate limit. Its reset header is a moment of its own clock."""
+"""Seconds to wait at QStash's rate limit. The reset header is a time by QStash's clock."""
 ERROR_LIMIT = 300
 """Characters of an error that are kept: the SDK puts the whole body into its message."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,500}")
@@ -67,11 +67,11 @@ class QStashQueue(TaskQueue):
         forwarded: Callable[[], dict[str, str]] = dict,
         clock: QueueClock | None = None,
     ) -> None:
-        """`webhook_url` and `failure_url` are where QStash reaches us. `retry_delay` is an
-        expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
-        12 s. `timeout` bounds each method here, waiting for other calls included,
-        `delivery_timeout` each of QStash's calls to us, in seconds. The headers that `forwarded`
-        gives come with each delivery. `clock` learns from each answer."""
+        """QStash delivers to `webhook_url`, and reports failures to `failure_url`. `retry_delay` is
+        an expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
+        12 s. In seconds, `timeout` bounds each method here, waiting for other calls included, and
+        `delivery_timeout` each of QStash's calls to this service. Each delivery carries the headers
+        that `forwarded` returns. `clock` learns from each response."""
         # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
@@ -123,8 +123,8 @@ class QStashQueue(TaskQueue):
             raise QueueUnavailable(f"no answer from the queue in {self._timeout:g} s") from None
 
     async def _publish_all(self, wanted: Sequence[_Wanted]) -> Sequence[str | Exception]:
-        """In one call, unless there is only one. If QStash refuses any of them, or the answer does
-        not say what became of each, each by itself: one that QStash took already has the same id
+        """Publish in one call. If QStash refuses any message, or its response does not say what
+        became of each, publish each by itself: a message that QStash already has gets the same id
         again."""
         if len(wanted) > 1:
             try:
@@ -190,7 +190,7 @@ class QStashQueue(TaskQueue):
         except (httpx.HTTPError, TimeoutError) as error:
             raise QueueUnavailable(f"{type(error).__name__} from the queue") from error
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            # What the SDK raises when it reads JSON of another shape, or what is no JSON.
+            # The SDK raises these when it reads JSON of another shape, or no JSON at all.
             reason = f"the queue's answer cannot be read ({type(error).__name__})"
             raise UnreadableResponse(reason) from error
         except RuntimeError as error:  # httpx: the client was closed, this process is stopping

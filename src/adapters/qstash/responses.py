@@ -8,13 +8,13 @@ from adapters.qstash.clock import QueueClock
 from application.errors import QueueUnavailable
 
 RESPONSE_LIMIT = 1024 * 1024
-"""Bytes of a response's body. The largest that is asked for, to a batch of 32 messages, has a few
-hundred bytes for each."""
+"""Bytes of a response's body. The largest, to a batch of 32 messages, has a few hundred bytes for
+each."""
 
 
 class UnreadableResponse(QueueUnavailable):
-    """Raised for a response that is not one of QStash's API: no JSON, another shape, too large.
-    What was asked for may have been done."""
+    """Raised for a response that is not of QStash's API: no JSON, another shape, too large. The
+    request may have been carried out."""
 
 
 _BEGAN = "longtask.began"

@@ -30,7 +30,7 @@ async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock)
     yield ok("queue", f"{chosen.qstash_url} accepts the token")
     if not public and any(is_development_key(each) for each in keys):
         yield _public(settings, "the keys that this QStash signs with")
-    offset = clock.offset() or 0.0
+    offset = clock.offset()
     if abs(offset) > OFF:
         yield warn(
             "queue",

@@ -1,8 +1,8 @@
-"""Who calls: the owner of an API key, the bearer of a stream link, or, without keys, anybody.
+"""Who the caller is: the owner of an API key, the bearer of a stream link, or anyone without keys.
 
-Everything under /api but QStash's signed deliveries passes through here. An EventSource sends no
+Everything under /api but QStash's signed deliveries is guarded here. An EventSource sends no
 headers, so a stream may also be opened by a link: a token for one task, read-only, that expires
-soon. It is looked at when a stream is opened, not while it runs.
+soon. It is checked when a stream is opened, not while it runs.
 """
 
 import time
@@ -20,15 +20,15 @@ from entrypoints.http.paths import STREAM_PATH
 from entrypoints.http.problems import problem
 
 BY_LINK = "stream_link"
-"""Mark (in a handler's `opt`) of what a stream link opens."""
+"""Mark (in a handler's `opt`) of a route that a stream link opens."""
 _AUDIENCE = "longtask:stream"
 _ALGORITHM = "HS256"
 
 
 class Access:
     def __init__(self, keys: Sequence[ApiKey], secret: str, link_ttl: float) -> None:
-        """Without `keys` everybody is let in. `secret` signs stream links, which open a stream for
-        `link_ttl` seconds."""
+        """Without `keys` every caller is admitted. `secret` signs stream links, which open a stream
+        for `link_ttl` seconds."""
         self._keys = keys
         self._secret = secret
         self._link_ttl = link_ttl
@@ -36,7 +36,7 @@ class Access:
     async def guard(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
-        """Let nobody past who may not, and tell the handler who it is (`request.user`)."""
+        """Identify the caller for the handler (`request.user`). Raises a problem (401)."""
         address = connection.client.host if connection.client else ""
         token = connection.query_params.get("token")
         authorization = connection.headers.get("authorization", "")
@@ -47,7 +47,7 @@ class Access:
             connection.scope["user"] = self.by_key(authorization, address)
 
     def by_key(self, authorization: str, address: str) -> Caller:
-        """Whoever sent this header. Raises a problem (401)."""
+        """The caller that sent this Authorization header. Raises a problem (401)."""
         if not self._keys:
             return Caller(None, address)
         scheme, _, key = authorization.partition(" ")
@@ -57,12 +57,12 @@ class Access:
                 "unauthorized",
                 "An API key is required: Authorization: Bearer <key>."
                 if not authorization
-                else "The API key is not known here.",
+                else "The API key is not known.",
             )
         return Caller(name, address)
 
     def by_link(self, token: str, task_id: str | None, address: str) -> Caller:
-        """Whoever was given the link to this task's stream. Raises a problem (401)."""
+        """The caller that a link to this task's stream was made for. Raises a problem (401)."""
         if not self._keys:
             return Caller(None, address)
         try:
@@ -82,12 +82,12 @@ class Access:
             claims = {}
         owners = {key.name for key in self._keys}  # a key that was withdrawn has no links
         if task_id is None or claims.get("task") != task_id or claims["sub"] not in owners:
-            raise _unauthorized("unauthorized", "The link is not one to this task's stream.")
+            raise _unauthorized("unauthorized", "The link does not open this task's stream.")
         return Caller(claims["sub"], address)
 
     def stream_url(self, task_id: str, owner: str | None) -> str:
-        """The path and query of a task's stream, good for opening it without a header for as long
-        as links are."""
+        """The path and query of a task's stream. Where keys are needed, it holds a token, which
+        opens the stream without a header until it expires."""
         query = {"taskId": task_id}
         if owner is not None and self._keys:
             claims = {

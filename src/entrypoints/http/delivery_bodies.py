@@ -1,9 +1,9 @@
-"""Reading the bodies of deliveries within a bound on the memory of all that are being read.
+"""Read the bodies of deliveries within a bound on the memory of all that are being read.
 
-QStash delivers as many messages at once as it likes, each up to its limit. So a body is read once
-there is room for the whole of it (or for the limit, where its length is not told): those that come
-later wait for a moment, since most bodies are small and soon read, and are then sent away with 503
-and Retry-After, which costs QStash a retry and this process nothing.
+QStash delivers any number of messages at once, each up to its limit. A body is read once there is
+room for the whole of it, or for the limit where its length is unknown. A delivery that finds no
+room waits a moment, since most bodies are small and soon read, and is then refused with 503 and
+Retry-After: that costs QStash a retry and this process nothing.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 from litestar import Request
 
 ROOM = 64 * 1024 * 1024
-"""Bytes of bodies that are read at once: four of the largest."""
+"""Bytes of bodies that are read at the same time: four of the largest."""
 WAIT = 5.0
 """Seconds that a delivery waits for room."""
 
@@ -34,11 +34,11 @@ class DeliveryBodies:
 
     @asynccontextmanager
     async def body(self, request: Request[Any, Any, Any], limit: int) -> AsyncIterator[bytearray]:
-        """The body, whose room is taken for as long as the context is open. Raises NoRoom, or
-        Litestar's error for one that is larger than the handler takes, which is `limit` bytes."""
+        """The body, whose room is reserved while the context is open. Raises NoRoom, or Litestar's
+        error for a body of more than `limit` bytes, which must be the handler's own limit."""
         size = request.content_length
         size = limit if size is None else min(size, limit)
-        await self._take(size)
+        await self._reserve(size)
         try:
             whole = bytearray()
             # Not `request.body()`, which keeps it for as long as the attempt lasts.
@@ -46,10 +46,10 @@ class DeliveryBodies:
                 whole += chunk
             yield whole
         finally:
-            self._give_back(size)
+            self._release(size)
 
-    async def _take(self, size: int) -> None:
-        """First come, first served, so that small bodies do not keep a large one waiting."""
+    async def _reserve(self, size: int) -> None:
+        """Reserve room, first come, first served: small bodies do not overtake a large one."""
         if not self._waiting and size <= self._free:
             self._free -= size
             return
@@ -60,7 +60,7 @@ class DeliveryBodies:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():  # it was its turn at the same moment
-                self._give_back(size)
+                self._release(size)
             else:
                 turn.cancel()
                 self._serve()  # those behind it
@@ -68,7 +68,7 @@ class DeliveryBodies:
                 raise NoRoom from None
             raise
 
-    def _give_back(self, size: int) -> None:
+    def _release(self, size: int) -> None:
         self._free += size
         self._serve()
 

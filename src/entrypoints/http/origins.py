@@ -1,13 +1,13 @@
-"""What a browser may be made to send by a page that is not ours, and what no request may leave
-open: a guard of every route, before any other.
+"""The first guard of every route: against requests that a foreign page makes a browser send, and
+against requests that can be read in two ways.
 
 - *DNS rebinding*: without API keys, a Host that is a name must be one of ours (`host_names`).
-- *Cross-site requests*: what changes something must come from our own pages, from an origin that
-  the settings name, or from what is no browser. A browser says where a request comes from in
-  Sec-Fetch-Site (W3C Fetch Metadata), or at least in Origin (RFC 6454), and no page can change
-  either.
-- *Repeated parameters*: no parameter of the query is a list, so one that is given twice is an
-  error. Otherwise two readers of the query could each take another of the two.
+- *Cross-site requests*: a request that changes something must come from our own pages, from an
+  origin that the settings name, or from a client that is no browser. A browser says where a request
+  comes from in Sec-Fetch-Site (W3C Fetch Metadata), or at least in Origin (RFC 6454), and no page
+  can change either.
+- *Repeated parameters*: no parameter of the query is a list, so a repeated one is an error.
+  Otherwise two readers of the query could each use another of the values.
 """
 
 from collections import Counter
@@ -24,11 +24,12 @@ from entrypoints.http.problems import invalid, problem
 CHANGES = "changes_something"
 """Mark (in a handler's `opt`) of a GET that changes something."""
 ANY_HOST = "any_host"
-"""Mark of what is answered under any name, and without one: HAProxy's health check sends none."""
+"""Mark of a route that is served under any name, and without one: HAProxy's health check sends no
+Host."""
 HOSTS_KEPT = 64
-"""Host headers that are looked at once. There are few, but any address may be one."""
+"""Host headers that are remembered once they passed. There are few, but any address may be one."""
 NAMED = 10
-"""Repeated parameters that are named: there may be thousands."""
+"""Repeated parameters that an error names. There may be thousands."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _Connection = ASGIConnection[Any, Any, Any, Any]
@@ -58,7 +59,8 @@ class Origins:
             raise problem(
                 403,
                 "unknown-host",
-                "This service has no such name. LONGTASK_ALLOWED_HOSTS or BASE_URL would name it.",
+                "This service is not known by this name. "
+                "LONGTASK_ALLOWED_HOSTS or BASE_URL can add it.",
             )
         if connection.scope["query_string"]:
             _refuse_repeated(connection)
@@ -70,7 +72,7 @@ class Origins:
             raise problem(
                 403,
                 "cross-origin",
-                "A page of another origin may not do this. LONGTASK_CORS_ORIGINS would let it.",
+                "A page of another origin may not do this. LONGTASK_CORS_ORIGINS can allow it.",
             )
 
     def _answers(self, host: str | None, names: Collection[str]) -> bool:
@@ -82,9 +84,9 @@ class Origins:
     def _may_change(
         self, site: str | None, origin: str | None, host: str | None, *, hidden: bool, keyed: bool
     ) -> bool:
-        """`hidden`: by a GET, with which a browser sends no Origin; and Sec-Fetch-Site only to
-        https and to this machine. So where neither comes, it must be to this machine, or with a
-        key, which no page of others can send."""
+        """`hidden`: the change is made by a GET. With a GET a browser sends no Origin, and
+        Sec-Fetch-Site only to https and to this machine. So a GET without either must be to this
+        machine, or carry a key (`keyed`), which no foreign page can send."""
         if origin is not None and origin in self._allowed:
             return True
         if site is not None:

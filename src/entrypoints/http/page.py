@@ -1,6 +1,6 @@
 """The web page at /, its files under /web, and the headers that bound what it may do.
 
-The page is plain files: nothing is built. Its policy lets it run its own scripts and talk to this
+The page is plain files without a build step. Its policy lets it run its own scripts and call this
 service, and nothing else; with Trusted Types no text can become HTML, whatever a model answers.
 """
 
@@ -40,7 +40,8 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 REVALIDATE = CacheControlHeader(no_cache=True)
-"""Kept by the browser, but asked for again: after an upgrade no old script meets a new page."""
+"""A browser keeps the files but asks whether they changed: after an upgrade no old script runs in a
+new page."""
 
 
 def _with_headers(response: Response[Any]) -> Response[Any]:
@@ -60,8 +61,8 @@ def page_handlers() -> list[HTTPRouteHandler | Router]:
 
 
 def static_files(path: str, directory: Path, **options: Any) -> Router:
-    """The files of a directory, and no other path: the file system raises for some (a NUL, a file
-    in the place of a directory, a name that is too long)."""
+    """Serve the files of a directory, and no other path: the file system raises errors for some (a
+    NUL, a file in the place of a directory, a name that is too long)."""
     there = {f"/{each.relative_to(directory).as_posix()}" for each in directory.rglob("*")}
 
     async def only_these(

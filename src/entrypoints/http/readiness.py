@@ -1,8 +1,8 @@
 """Whether the parts that this process needs can be reached, asked at a bounded rate.
 
-Readiness is asked for without a key. So that its callers cannot make this process call
-its store and its queue as often as they like, an answer is kept for a moment, and callers that come
-while a part is being asked share that one question.
+No key is needed to ask for readiness. So that callers cannot make this process call its store and
+its queue at any rate, a result is kept for a moment, and callers that arrive while a part is being
+checked share that one check.
 """
 
 import asyncio
@@ -18,14 +18,15 @@ from application.ports import TaskLog, TaskQueue
 log = structlog.get_logger(__name__)
 
 GOOD_FOR, BAD_FOR = 2.0, 1.0
-"""Seconds for which an answer is kept: a fault for less, so that its end is soon seen."""
+"""Seconds for which a result is kept: a fault for less, so that its end is soon seen."""
 TIMEOUT = 5.0
-"""Seconds after which a part that does not answer is at fault."""
+"""Seconds after which a part that does not respond is at fault."""
 OK = "ok"
 
 
 class Readiness:
-    """What is known of store and queue, and of what deliveries are judged by."""
+    """The state of the store, of the queue, and of the keys and the clock by which deliveries are
+    checked."""
 
     def __init__(
         self, tasks: TaskLog, queue: TaskQueue, keys: SigningKeys, clock: QueueClock
@@ -35,8 +36,8 @@ class Readiness:
         self._parts = {"store": _Part(tasks), "queue": _Part(queue)}
 
     async def checks(self) -> dict[str, str]:
-        """By name: "ok", or what is wrong, in words that every client may see. Takes TIMEOUT
-        seconds at most."""
+        """By part: "ok", or what is wrong, in words that any client may see. Takes at most TIMEOUT
+        seconds."""
         states: Sequence[str] = await asyncio.gather(*(p.state() for p in self._parts.values()))
         checks = dict(zip(self._parts, states, strict=True))
         if self._keys.state != OK:
@@ -44,8 +45,8 @@ class Readiness:
         return checks
 
     def warnings(self) -> dict[str, str]:
-        """What is wrong but keeps this process from nothing."""
-        off = abs(self._clock.offset() or 0.0)
+        """By part: what is wrong although this process can serve."""
+        off = abs(self._clock.offset())
         return {"clock": f"off by {off:.0f} s"} if off > OFF else {}
 
 
@@ -54,18 +55,18 @@ class _Part:
         self._part = part
         self._state = OK
         self._good_until = 0.0  # by the event loop's clock
-        self._asking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
 
     async def state(self) -> str:
-        if self._asking is None and asyncio.get_running_loop().time() >= self._good_until:
-            # A question for many belongs to none of them: one that leaves does not end it.
-            self._asking = asyncio.create_task(self._ask(), context=Context())
-        if self._asking is not None:
-            await asyncio.shield(self._asking)
+        if self._checking is None and asyncio.get_running_loop().time() >= self._good_until:
+            # A check for many callers belongs to none of them: one that leaves does not end it.
+            self._checking = asyncio.create_task(self._check(), context=Context())
+        if self._checking is not None:
+            await asyncio.shield(self._checking)
         return self._state
 
-    async def _ask(self) -> None:
-        self._state = "failed"  # unless it is told otherwise
+    async def _check(self) -> None:
+        self._state = "failed"  # unless the check comes to an end
         try:
             async with asyncio.timeout(TIMEOUT):
                 self._state = await _state(self._part)
@@ -75,7 +76,7 @@ class _Part:
         finally:
             kept = GOOD_FOR if self._state == OK else BAD_FOR
             self._good_until = asyncio.get_running_loop().time() + kept
-            self._asking = None
+            self._checking = None
 
 
 async def _state(part: TaskLog | TaskQueue) -> str:

@@ -1,8 +1,8 @@
-"""Reading the bodies of starts within a bound on the memory of all that are being read.
+"""Read the bodies of starts within a bound on the memory of all that are being read.
 
 A body is short and soon read, unless its client is slow on purpose. So when all of them together
-hold more than they may, the one that has been read for the longest time is sent away, and those
-that come quickly are not kept waiting.
+hold more than they may, the one that has been read for the longest time is refused, and quick
+clients are not kept waiting.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from contextlib import aclosing
 from entrypoints.http.problems import problem, retry_after_header
 
 SHORT = 16 * 1024
-"""Bytes of a body that need not be counted: the connection itself may hold more."""
+"""Bytes of a body that is not worth counting: the connection itself may hold more."""
 ROOM = 64 * 1024 * 1024
 """Bytes of bodies that are being read: 64 of the largest."""
 
@@ -44,7 +44,7 @@ class StartBodies:
 
     def _add(self, body: asyncio.Timeout, size: int) -> None:
         if body not in self._reading:
-            return  # it is being sent away
+            return  # it is being refused
         self._reading[body] += size
         self._held += size
         while self._held > self._room:

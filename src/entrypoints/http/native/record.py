@@ -1,6 +1,5 @@
-"""The record of a task as a response: at once, or, with a long text, as a stream of its pages, so
-that a client that reads slowly holds one page in memory and not the whole text.
-"""
+"""The record of a task as a response. A long text is written page by page, so that a slow client
+costs the memory of one page and not of the whole text."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -80,7 +79,7 @@ class _Streaming(UnsizedResponse):
                     await self._line.write(send, handed.pop())
             await self._line.write(send, b'"}', more=False)
         except (StoreUnavailable, UnknownTask, Unreadable) as error:
-            # The status is out: what is left to say is that this is not all.
+            # The status is out. A broken connection says that the body is not complete.
             log.error("record broken off", task_id=self._task_id, error=str(error))
             self._line.cut()
             await receive()

@@ -1,11 +1,12 @@
-"""HTTP/1.1 on uvicorn, with bounds that it does not have: on the size of a request's head and of
-what frames its body, on the time that a client takes to send either and to take a response, on the
-requests that wait for each other, and on the connections. How long a response takes is not bounded
-here: an event stream is one.
+"""HTTP/1.1 on uvicorn, with bounds that uvicorn does not have: on the size of a request's head and
+of the framing of its body, on the time that a client takes to send them and to read a response, on
+pipelined requests, and on the number of connections. The duration of a response is not bounded,
+since an event stream is a response.
 
-A head is parsed once it is whole. Requests of one connection are answered one after the other: what
-comes behind one that is being answered is left unread, as bytes; uvicorn would make a request of
-each, however many. Behind a chunked body, of which only the parser knows the end, nothing is read.
+A head is parsed once it is complete. The requests of one connection are answered one after the
+other: bytes that arrive behind a request that is being answered are kept unparsed, where uvicorn
+would build any number of requests from them. Nothing is read behind a chunked body, since only the
+parser knows where it ends.
 
 What is done to uvicorn's own parts has its names in uvicorn_internals.
 """
@@ -49,9 +50,9 @@ class BoundedProtocol(UvicornConnection):
     def __init__(self, *args: Any, bounds: Bounds, **options: Any) -> None:
         super().__init__(*args, **options)
         self._bounds = bounds
-        self._unread = b""  # part of a head, or what came behind a request that is being answered
+        self._unread = b""  # part of a head, or bytes behind a request that is being answered
         self._in_body = False
-        self._left = 0  # of a body whose length was told
+        self._left = 0  # bytes of a body whose length is known
         self._framing = 0  # bytes between two pieces of a body
         self._ended = False  # the client has closed its direction
         self._last = False  # nothing behind this request is read
@@ -88,7 +89,7 @@ class BoundedProtocol(UvicornConnection):
         return self.line.written
 
     def _count(self) -> None:
-        """Tell how much waits for this client, or because of it."""
+        """Report how many bytes wait for this client, or because of it."""
         unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
         self._bounds.unsent.holds(self, unsent + len(self._unread))
 
@@ -103,8 +104,8 @@ class BoundedProtocol(UvicornConnection):
             self._read(self._unread + data if self._unread else data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Whether the connection stays open: a client may close its direction once it has asked,
-        and then wait for the response. One that reads a stream has gone."""
+        """Return whether the connection stays open: a client may close its direction after its
+        request and then wait for the response. A reader of a stream that does so has gone."""
         waits = self._answering and not self.line.watched
         if waits and not self._unread:
             self.close_after_response()
@@ -113,11 +114,11 @@ class BoundedProtocol(UvicornConnection):
 
     @property
     def _answering(self) -> bool:
-        """Whether a whole request waits for its response."""
+        """Whether a request that was read completely waits for its response."""
         return not self._in_body and self.responding
 
     def _read(self, data: bytes) -> None:
-        """Parse what belongs to one request; leave what is behind it."""
+        """Parse what belongs to one request, and keep what is behind it."""
         kept, self._unread = self._unread, b""
         at, end = 0, len(data)
         while at < end and self._lingering is None and not self.transport.is_closing():
@@ -139,8 +140,8 @@ class BoundedProtocol(UvicornConnection):
             self._wait()  # for the rest of a head; line ends are no request
 
     def _parse_head(self, data: bytes, at: int) -> int:
-        """Parse the head that begins at `at`, if it is whole, and return where it ends. Else keep
-        what there is of it."""
+        """Parse the head that begins at `at`, if it is complete, and return where it ends.
+        Otherwise keep the part that there is."""
         end = data.find(HEAD_END, at, at + HEAD_LIMIT) + len(HEAD_END)
         try:
             if end < len(HEAD_END):
@@ -244,7 +245,7 @@ class BoundedProtocol(UvicornConnection):
         if self.transport.is_closing() or self._lingering is not None:
             return  # refused with another status already
         if self._last and not self._in_body:
-            return  # what is wrong came behind the last request
+            return  # the fault is behind the last request
         if self._may_be_told:
             super().send_400_response(msg)
         else:
@@ -252,7 +253,7 @@ class BoundedProtocol(UvicornConnection):
 
     @property
     def _may_be_told(self) -> bool:
-        """Whether a status that is written now is the next thing that the client waits for."""
+        """Whether a status that is written now is what the client waits for next."""
         return not self.response_started if self._in_body else not self.responding
 
     def _refuse(self, status: str) -> None:

@@ -15,18 +15,18 @@ LOG_PAUSE = 10.0
 
 @dataclass(slots=True)
 class Bounds:
-    """Those of one server. Times in seconds."""
+    """Bounds of one server, and how often they refused a connection."""
 
     request_timeout: float
-    """For the head of a request, and again for its body."""
+    """Seconds for the head of a request, and again for its body."""
     max_connections: int
     unsent: Unsent
     _refused: int = field(default=0, init=False)
     _logged_at: float = field(default=float("-inf"), init=False)
 
     def refuses(self, connections: int) -> bool:
-        """Whether so many connections are one more than may be open. If so, that is logged now and
-        then."""
+        """Whether this number of connections is above the bound. If so, it is logged from time to
+        time."""
         if connections <= self.max_connections:
             return False
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the protocol itself reads of a request's head."""
+"""What the protocol itself reads of a request's head, before it is parsed and after."""
 
 import re
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ ONCE = frozenset(
         b"upstash-signature",
     }
 )
-"""Headers by which is decided what a request may do. If one of them came twice, two readers could
-each decide by another value (RFC 9110, section 5.3: a sender must not repeat them)."""
+"""Headers that decide what a request may do. If one of them were repeated, two readers could each
+decide by another value (RFC 9110, section 5.3: a sender must not repeat them)."""
 _LENGTH, _CODING = b"content-length", b"transfer-encoding"
 _METHOD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _BLANK = re.compile(rb"[\r\n]+")
@@ -41,14 +41,15 @@ class HeadRefused(Exception):
 
 
 def behind_blank(data: bytes, at: int) -> int:
-    """Where the line ends at `at` end. A client may send some before a request (RFC 9112, 2.2)."""
+    """The position behind the empty lines at `at`. A client may send some before a request
+    (RFC 9112, section 2.2)."""
     blank = _BLANK.match(data, at)
     return at if blank is None else blank.end()
 
 
 def part_of_head(part: bytes) -> bytes:
-    """The part, if it may be the beginning of a head. Raises HeadRefused: for one that is too long,
-    and for what is no HTTP from its first byte on, such as TLS."""
+    """Return the part if it may be the beginning of a head. Raises HeadRefused if it is too long,
+    or not HTTP from its first byte on, such as TLS."""
     if len(part) >= HEAD_LIMIT:
         raise HeadRefused("431 Request Header Fields Too Large")
     if part and part[0] not in _METHOD:
@@ -57,17 +58,17 @@ def part_of_head(part: bytes) -> bytes:
 
 
 def whole_head(head: bytes) -> bytes:
-    """The head as it is parsed: without a wish to upgrade the connection, which this server never
-    does. The parser would take such a request to have ended with its head, and its body for the
-    next request. Raises HeadRefused for one that has too many lines."""
+    """The head as it is parsed: without a request to upgrade the connection, which this server
+    never does. The parser would end such a request with its head, and read its body as the next
+    request. Raises HeadRefused for too many lines."""
     if head.count(b"\n") > LINES_LIMIT:
         raise HeadRefused("431 Request Header Fields Too Large")
     return _UPGRADE.sub(b"x-upgrade", head) if b"upgrade" in head.lower() else head
 
 
 def is_ambiguous(headers: Headers, version: str) -> bool:
-    """Whether a header that decides is repeated, or Host is missing (RFC 9112, section 3.2).
-    HTTP/1.0 does without one."""
+    """Whether one of the headers in ONCE is repeated, or Host is missing (RFC 9112, section 3.2).
+    HTTP/1.0 needs no Host."""
     names = [name for name, _ in headers if name in ONCE]
     return len(set(names)) < len(names) or (b"host" not in names and version != "1.0")
 
