@@ -1,5 +1,6 @@
 """What a page of another origin, or of another name for this machine, may have a browser do."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -35,10 +36,9 @@ def known() -> Iterator[Running]:
         base_url="https://tasks.example.org",
         allowed=settings.access.cors_origins,
     )
-    with (
-        Container.origins.override(providers.Object(origins)),
-        running_service(settings) as running,
-    ):
+    with contextlib.ExitStack() as stack:
+        with Container.origins.override(providers.Object(origins)):
+            running = stack.enter_context(running_service(settings))
         yield running
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from entrypoints import server
+from entrypoints.http.protocol import uvicorn_server
 from tests.running import running_local_qstash, running_service, settings_for
 
 
 @pytest.fixture(autouse=True)
 def _rare_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "TICK", 3_600.0)
+    monkeypatch.setattr(uvicorn_server, "TICK", 3_600.0)
 
 
 def test_a_service_and_its_queue_stop_before_their_next_tick() -> None:

@@ -90,7 +90,7 @@ def test_a_feed_that_loses_its_connection_in_figures(
         assert before["longtask_feed_reconnects_total"] == 0
         own_redis.kill()
         own_redis.start()
-        eventually(lambda: figures(service.url)["longtask_feed_gaps_total"] >= 1)
+        eventually(lambda: figures(service.url)["longtask_feed_missed_total"] >= 1)
         assert figures(service.url)["longtask_feed_reconnects_total"] >= 1
         gate.open()
         thread.join(within(20))
