@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from entrypoints.http import unsent
-from entrypoints.http.unsent import NOTHING, Unsent
+from entrypoints.http.protocol import unsent
+from entrypoints.http.protocol.unsent import NOTHING, Unsent
 
 
 class _Transport:

@@ -13,9 +13,9 @@ from litestar.types import Receive, Send
 
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.manage_task import TaskWithText
-from entrypoints.http.line import Line, line_of
 from entrypoints.http.litestar_internals import UnsizedResponse
 from entrypoints.http.native.bodies import TaskBody, task_body
+from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class _LongRecord(Response[TaskBody]):
         return _Streaming(
             _encode(self.content).removesuffix(_NO_TEXT) + b'"text":"',
             self._pages,
-            line_of(request.scope),
+            direct_writer_of(request.scope),
             self.content.task_id,
             headers=options.get("headers"),
             media_type=self.media_type,
@@ -53,33 +53,33 @@ class _LongRecord(Response[TaskBody]):
 
 
 class _Streaming(UnsizedResponse):
-    __slots__ = ("_head", "_line", "_pages", "_task_id")
+    __slots__ = ("_head", "_pages", "_task_id", "_writer")
 
     def __init__(
         self,
         head: bytes,
         pages: AsyncGenerator[str, None],
-        line: Line,
+        writer: DirectWriter,
         task_id: str,
         **response: Any,
     ) -> None:
         super().__init__(**response)
         self._head = head
         self._pages = pages
-        self._line = line
+        self._writer = writer
         self._task_id = task_id
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         try:
             async with aclosing(self._pages) as pages:
-                await self._line.write(send, self._head)
+                await self._writer.write(send, self._head)
                 async for text in pages:
                     handed = [_encode(text)[1:-1]]  # and not kept while the client is slow
                     del text
-                    await self._line.write(send, handed.pop())
-            await self._line.write(send, b'"}', more=False)
+                    await self._writer.write(send, handed.pop())
+            await self._writer.write(send, b'"}', more=False)
         except (StoreUnavailable, UnknownTask, Unreadable) as error:
             # The status is out. A broken connection says that the body is not complete.
             log.error("record broken off", task_id=self._task_id, error=str(error))
-            self._line.cut()
+            self._writer.cut()
             await receive()

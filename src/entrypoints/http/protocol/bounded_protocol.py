@@ -14,8 +14,8 @@ What is done to uvicorn's own parts has its names in uvicorn_internals.
 import asyncio
 from typing import Any
 
-from entrypoints.http.lingering import LINGER, LINGER_LIMIT, LastResponse, bare_response
 from entrypoints.http.protocol.bounds import Bounds
+from entrypoints.http.protocol.lingering import LINGER, LINGER_LIMIT, LastResponse, bare_response
 from entrypoints.http.protocol.request_head import (
     HEAD_END,
     HEAD_LIMIT,
@@ -26,8 +26,8 @@ from entrypoints.http.protocol.request_head import (
     told_length,
     whole_head,
 )
+from entrypoints.http.protocol.unsent import NOTHING
 from entrypoints.http.protocol.uvicorn_internals import UvicornConnection
-from entrypoints.http.unsent import NOTHING
 
 CHUNKED_PART = 16 * 1024
 """Bytes of a chunked body that are parsed at once."""
@@ -74,7 +74,7 @@ class BoundedProtocol(UvicornConnection):
         self._bounds.unsent.holds(self, 0)
         super().connection_lost(exc)
         self.stop_keepalive_timer()
-        self.line.close()
+        self.writer.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -86,7 +86,7 @@ class BoundedProtocol(UvicornConnection):
 
     @property
     def written(self) -> int:
-        return self.line.written
+        return self.writer.written
 
     def _count(self) -> None:
         """Report how many bytes wait for this client, or because of it."""
@@ -106,7 +106,7 @@ class BoundedProtocol(UvicornConnection):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Return whether the connection stays open: a client may close its direction after its
         request and then wait for the response. A reader of a stream that does so has gone."""
-        waits = self._answering and not self.line.watched
+        waits = self._answering and not self.writer.watched
         if waits and not self._unread:
             self.close_after_response()
         self._ended = True
@@ -193,7 +193,7 @@ class BoundedProtocol(UvicornConnection):
             self.close_gently_by(LastResponse(self.transport, self._close_behind_response))
         if self._last:
             self.close_after_response()
-        self.line.chunked = version != "1.0"
+        self.writer.chunked = version != "1.0"
         if version == "1.0":
             self.end_response_by_closing()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from entrypoints.http.unsent import Unsent
+from entrypoints.http.protocol.unsent import Unsent
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from uvicorn import Server
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from entrypoints.http.line import LazyFlowControl, Line
-from entrypoints.http.lingering import LastResponse
+from entrypoints.http.protocol.direct_write import DirectWriter, LazyFlowControl
+from entrypoints.http.protocol.lingering import LastResponse
 from entrypoints.http.protocol.request_head import Headers
 
 PRIVATE_PARTS = {
@@ -45,7 +45,7 @@ PRIVATE_PARTS = {
         "send",
         "transport",
     ),
-    # Of `LazyFlowControl` (line) and `GracefulServer` (uvicorn_server).
+    # Of `LazyFlowControl` (direct_write) and `GracefulServer` (uvicorn_server).
     FlowControl: ("_is_writable_event", "drain", "read_paused", "write_paused"),
     Server: (
         "capture_signals",
@@ -83,12 +83,12 @@ class UvicornConnection(HttpToolsProtocol):
 
     # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
     # for every connection.
-    __slots__ = ("line",)
+    __slots__ = ("writer",)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = LazyFlowControl(transport)
-        self.line = Line(transport, self.flow)
+        self.writer = DirectWriter(transport, self.flow)
 
     @property
     def open_connections(self) -> int:
@@ -134,8 +134,8 @@ class UvicornConnection(HttpToolsProtocol):
         return bool(self.parser.should_upgrade())
 
     def offer_line(self) -> None:
-        """Put the line into the scope of the request whose head has been parsed."""
-        self.scope["extensions"] = self.line.extension()
+        """Put the direct writer into the scope of the request whose head has been parsed."""
+        self.scope["extensions"] = self.writer.extension()
 
     def drop_trailer(self) -> None:
         self.headers = _TRAILER

@@ -15,7 +15,7 @@ from litestar.types import ASGIApp
 
 from entrypoints.http.protocol.bounded_protocol import BoundedProtocol
 from entrypoints.http.protocol.bounds import Bounds
-from entrypoints.http.unsent import Unsent
+from entrypoints.http.protocol.unsent import Unsent
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CLOSE_TIMEOUT = 10

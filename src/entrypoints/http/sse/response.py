@@ -16,8 +16,8 @@ from litestar.types import Receive, Scope, Send
 
 from application.ports import Batch, Clock
 from application.reader import Reader, Sink
-from entrypoints.http.line import Line, line_of
 from entrypoints.http.litestar_internals import UnsizedResponse
+from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
 from entrypoints.http.sse.encoder import PING, SseEncoder, connected_frame
 
 HEADERS = {
@@ -52,19 +52,19 @@ class EventStream(Response[None]):
     ) -> ASGIResponse:
         return _Streaming(
             self._events,
-            line_of(request.scope),
+            direct_writer_of(request.scope),
             headers={**(options.get("headers") or {}), **self.headers},
             media_type=self.media_type,
         )
 
 
 class _Streaming(UnsizedResponse):
-    __slots__ = ("_events", "_line")
+    __slots__ = ("_events", "_writer")
 
-    def __init__(self, events: Events, line: Line, **response: Any) -> None:
+    def __init__(self, events: Events, writer: DirectWriter, **response: Any) -> None:
         super().__init__(**response)
         self._events = events
-        self._line = line
+        self._writer = writer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -73,44 +73,44 @@ class _Streaming(UnsizedResponse):
             self._events.reader.close()  # it may never have been started
 
     async def send_body(self, send: Send, receive: Receive) -> None:
-        reader, line = self._events.reader, self._line
+        reader, writer = self._events.reader, self._writer
         async with self._events.opened:
-            await line.write(send, connected_frame(reader, self._events.clock.now()))
-            sink = _Connection(reader.task_id, self._events.encoder, line)
+            await writer.write(send, connected_frame(reader, self._events.clock.now()))
+            sink = _Connection(reader.task_id, self._events.encoder, writer)
             reader.start(sink)
-            line.on_close(reader.close)
+            writer.on_close(reader.close)
             try:
                 await sink.ended
             finally:
-                line.on_close(None)
-        await line.write(send, b"", more=False)
+                writer.on_close(None)
+        await writer.write(send, b"", more=False)
 
 
 class _Connection(Sink):
     """The client's connection."""
 
-    __slots__ = ("_encoder", "_line", "_task_id", "ended")
+    __slots__ = ("_encoder", "_task_id", "_writer", "ended")
 
-    def __init__(self, task_id: str, encoder: SseEncoder, line: Line) -> None:
+    def __init__(self, task_id: str, encoder: SseEncoder, writer: DirectWriter) -> None:
         self._task_id = task_id
         self._encoder = encoder
-        self._line = line
+        self._writer = writer
         self.ended = asyncio.get_running_loop().create_future()
 
     def write(self, batch: Batch) -> bool:
         encoder = self._encoder
         if batch is encoder.latest:
-            return self._line.push(encoder.latest_frame)
-        return self._line.push(encoder.frame(self._task_id, batch))
+            return self._writer.push(encoder.latest_frame)
+        return self._writer.push(encoder.frame(self._task_id, batch))
 
     def write_all(self, batches: Sequence[Batch]) -> bool:
-        return self._line.push(self._encoder.frames(self._task_id, batches))
+        return self._writer.push(self._encoder.frames(self._task_id, batches))
 
     async def writable(self) -> None:
-        await self._line.drain()
+        await self._writer.drain()
 
     def ping(self) -> None:
-        self._line.push(PING)
+        self._writer.push(PING)
 
     def end(self) -> None:
         if not self.ended.done():

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from entrypoints.http.line import cut_off
+from entrypoints.http.protocol.direct_write import cut_off
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""A short way for event streams, an ASGI extension of the protocol.
+"""Direct write: pieces of a response straight to the connection, as an ASGI extension.
 
 ASGI's own `send` costs several times the write itself, since each call of it goes through every
 middleware and has to be awaited by a task of the response; its `receive` takes another task to
@@ -16,10 +16,10 @@ from typing import Any, cast
 from litestar.types import Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
-_EXTENSION = "longtask.line"
+_EXTENSION = "longtask.direct_write"
 
 
-class Line:
+class DirectWriter:
     """A connection, for the one response that goes out on it at a time."""
 
     __slots__ = ("_closed", "_flow", "_transport", "chunked", "written")
@@ -76,8 +76,8 @@ class Line:
             self._closed()
 
     def extension(self) -> dict[str, Any]:
-        """The scope's extensions, by which `line_of` finds this."""
-        return {_EXTENSION: {"line": self}}
+        """The scope's extensions, by which `direct_writer_of` finds this."""
+        return {_EXTENSION: {"writer": self}}
 
 
 def cut_off(transport: asyncio.Transport) -> None:
@@ -90,9 +90,9 @@ def cut_off(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def line_of(scope: Scope) -> Line:
+def direct_writer_of(scope: Scope) -> DirectWriter:
     """That of the response to this request."""
-    return cast("Line", (scope.get("extensions") or {})[_EXTENSION]["line"])
+    return cast("DirectWriter", (scope.get("extensions") or {})[_EXTENSION]["writer"])
 
 
 @lru_cache(maxsize=1)
