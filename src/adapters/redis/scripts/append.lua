@@ -7,22 +7,22 @@ local record, log, lease = KEYS[1], KEYS[2], KEYS[3]
 local attempt, logged, lease_ms, ttl_ms, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
 local first_event = 6
 
-local found = redis.call('HMGET', record, 'writer', 'epoch')
+local found = call('HMGET', record, 'writer', 'epoch')
 local writer, epoch = found[1], found[2]
 if writer ~= attempt then
   return 0
 end
-local length = redis.call('LLEN', log)
+local length = call('LLEN', log)
 if length < logged then
   return end_attempt(record, lease)
 end
-redis.call('SET', lease, attempt, 'PX', lease_ms)
+call('SET', lease, attempt, 'PX', lease_ms)
 if length == logged then
   for index = first_event, #ARGV do
-    length = redis.call('RPUSH', log, ARGV[index])
+    length = call('RPUSH', log, ARGV[index])
   end
   publish_events(channel, epoch, epoch, logged + 1, first_event)
 end -- else they were added already, and only the response was lost: nothing but the writer adds
-redis.call('PEXPIRE', record, ttl_ms)
-redis.call('PEXPIRE', log, ttl_ms)
+call('PEXPIRE', record, ttl_ms)
+call('PEXPIRE', log, ttl_ms)
 return length

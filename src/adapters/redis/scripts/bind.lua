@@ -5,9 +5,9 @@
 local key = KEYS[1]
 local binding, ttl_ms, replaced = ARGV[1], ARGV[2], ARGV[3]
 
-local time, bound = now(), redis.call('GET', key)
+local time, bound = now(), call('GET', key)
 if not bound or bound == replaced then
   bound = binding .. ' ' .. time
-  redis.call('SET', key, bound, 'PX', ttl_ms)
+  call('SET', key, bound, 'PX', ttl_ms)
 end
 return {bound, time}

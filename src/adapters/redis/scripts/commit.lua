@@ -11,17 +11,17 @@ local task, status, attempt, writer = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 local first_event = 14
 
-local found = redis.call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
+local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
   or (expected_writer ~= '' and found[3] ~= expected_writer) then
   return 0
 end
-local before = redis.call('LLEN', log)
+local before = call('LLEN', log)
 if before < logged then
   return end_attempt(record, lease)
 end
 for index = first_gone, #KEYS do
-  if redis.call('EXISTS', KEYS[index]) == 1 then
+  if call('EXISTS', KEYS[index]) == 1 then
     return 0
   end
 end
@@ -33,20 +33,20 @@ for first, each in string.gmatch(found[4], '(%d+)-(%w+)') do
   end
 end
 epochs[#epochs + 1] = (before + 1) .. '-' .. epoch
-redis.call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
+call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
   'writer', writer, 'epoch', epoch, 'epochs', table.concat(epochs, ' '))
 if lease_ms == '0' then
-  redis.call('DEL', lease)
+  call('DEL', lease)
 else
-  redis.call('SET', lease, attempt, 'PX', lease_ms)
+  call('SET', lease, attempt, 'PX', lease_ms)
 end
 if orphan_ms == '0' then
-  redis.call('DEL', heartbeat)
+  call('DEL', heartbeat)
 else
-  redis.call('SET', heartbeat, '', 'PX', orphan_ms)
+  call('SET', heartbeat, '', 'PX', orphan_ms)
 end
-local length = redis.call('RPUSH', log, unpack(ARGV, first_event))
-redis.call('PEXPIRE', record, ttl_ms)
-redis.call('PEXPIRE', log, ttl_ms)
+local length = call('RPUSH', log, unpack(ARGV, first_event))
+call('PEXPIRE', record, ttl_ms)
+call('PEXPIRE', log, ttl_ms)
 publish_events(channel, last_epoch, epoch, before + 1, first_event)
 return length

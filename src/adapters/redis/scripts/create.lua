@@ -7,15 +7,15 @@ local task, status, attempt, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ttl_ms, orphan_ms, channel = ARGV[5], ARGV[6], ARGV[7]
 local first_event = 8
 
-if redis.call('EXISTS', record) == 1 then
+if call('EXISTS', record) == 1 then
   return 0
 end
-redis.call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
+call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
   'writer', 0, 'epoch', epoch, 'epochs', '1-' .. epoch)
-redis.call('PEXPIRE', record, ttl_ms)
-redis.call('DEL', log)
-redis.call('RPUSH', log, unpack(ARGV, first_event))
-redis.call('PEXPIRE', log, ttl_ms)
-redis.call('SET', heartbeat, '', 'PX', orphan_ms)
+call('PEXPIRE', record, ttl_ms)
+call('DEL', log)
+call('RPUSH', log, unpack(ARGV, first_event))
+call('PEXPIRE', log, ttl_ms)
+call('SET', heartbeat, '', 'PX', orphan_ms)
 publish_events(channel, '-', epoch, 1, first_event)
 return 1

@@ -7,13 +7,13 @@ local limit, hold_ms = tonumber(ARGV[1]), ARGV[2]
 local first_holder = 3
 
 local time = now()
-redis.call('ZREMRANGEBYSCORE', slots, '-inf', time)
-if limit >= 0 and not redis.call('ZSCORE', slots, ARGV[first_holder])
-  and redis.call('ZCARD', slots) >= limit then
+call('ZREMRANGEBYSCORE', slots, '-inf', time)
+if limit >= 0 and not call('ZSCORE', slots, ARGV[first_holder])
+  and call('ZCARD', slots) >= limit then
   return 0
 end
 for index = first_holder, #ARGV do
-  redis.call('ZADD', slots, time + hold_ms, ARGV[index])
+  call('ZADD', slots, time + hold_ms, ARGV[index])
 end
-redis.call('PEXPIRE', slots, hold_ms)
+call('PEXPIRE', slots, hold_ms)
 return 1

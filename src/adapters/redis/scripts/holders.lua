@@ -6,7 +6,7 @@ local slots = KEYS[1]
 local limit = ARGV[1]
 
 local time = now()
-local found = redis.call('ZRANGE', slots, 0, limit - 1, 'WITHSCORES')
+local found = call('ZRANGE', slots, 0, limit - 1, 'WITHSCORES')
 local held = {}
 for index = 1, #found, 2 do
   held[#held + 1] = {found[index], tonumber(found[index + 1]) - time}

@@ -5,9 +5,9 @@
 local record, heartbeat = KEYS[1], KEYS[2]
 local message_id, orphan_ms = ARGV[1], ARGV[2]
 
-if redis.call('EXISTS', record) == 0 then
+if call('EXISTS', record) == 0 then
   return 0
 end
-redis.call('HSET', record, 'message', message_id)
-redis.call('SET', heartbeat, '', 'PX', orphan_ms)
+call('HSET', record, 'message', message_id)
+call('SET', heartbeat, '', 'PX', orphan_ms)
 return 1

@@ -11,6 +11,6 @@ for index = first_holder, #ARGV do
   scored[#scored + 1] = ending
   scored[#scored + 1] = ARGV[index]
 end
-redis.call('ZADD', slots, 'XX', unpack(scored))
-redis.call('PEXPIRE', slots, hold_ms)
+call('ZADD', slots, 'XX', unpack(scored))
+call('PEXPIRE', slots, hold_ms)
 return 1

@@ -6,14 +6,14 @@
 local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local attempt, lease_ms, ttl_ms, orphan_ms, logged = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
-if redis.call('HGET', record, 'writer') ~= attempt then
+if call('HGET', record, 'writer') ~= attempt then
   return 0
 end
-if redis.call('LLEN', log) < logged then
+if call('LLEN', log) < logged then
   return end_attempt(record, lease)
 end
-redis.call('SET', lease, attempt, 'PX', lease_ms)
-redis.call('SET', heartbeat, '', 'PX', orphan_ms)
-redis.call('PEXPIRE', record, ttl_ms)
-redis.call('PEXPIRE', log, ttl_ms)
+call('SET', lease, attempt, 'PX', lease_ms)
+call('SET', heartbeat, '', 'PX', orphan_ms)
+call('PEXPIRE', record, ttl_ms)
+call('PEXPIRE', log, ttl_ms)
 return 1

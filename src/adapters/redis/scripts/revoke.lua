@@ -5,9 +5,9 @@
 local record = KEYS[1]
 local expected_status, expected_attempt = ARGV[1], ARGV[2]
 
-local found = redis.call('HMGET', record, 'status', 'attempt')
+local found = call('HMGET', record, 'status', 'attempt')
 if found[1] ~= expected_status or found[2] ~= expected_attempt then
   return 0
 end
-redis.call('HSET', record, 'writer', 0)
+call('HSET', record, 'writer', 0)
 return 1

@@ -5,13 +5,13 @@
 local tally = KEYS[1]
 local amount, limit, window_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
-local used = tonumber(redis.call('GET', tally) or 0)
+local used = tonumber(call('GET', tally) or 0)
 local granted = limit < 0 or used + amount <= limit
 if granted and amount > 0 then
-  used = redis.call('INCRBY', tally, amount)
-  if redis.call('PTTL', tally) < 0 then
-    redis.call('PEXPIRE', tally, window_ms)
+  used = call('INCRBY', tally, amount)
+  if call('PTTL', tally) < 0 then
+    call('PEXPIRE', tally, window_ms)
   end
 end
-local left_ms = redis.call('PTTL', tally)
+local left_ms = call('PTTL', tally)
 return {granted and 1 or 0, used, left_ms < 0 and window_ms or left_ms}

@@ -5,8 +5,8 @@
 local key = KEYS[1]
 local task_id = ARGV[1]
 
-local bound = redis.call('GET', key)
+local bound = call('GET', key)
 if bound and string.find(bound, ' ' .. task_id .. ' ', 1, true) then
-  redis.call('DEL', key)
+  call('DEL', key)
 end
 return 1
