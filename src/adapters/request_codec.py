@@ -6,7 +6,8 @@ the fingerprint of an idempotency key, and nothing is written here.
 
 `VERSION` must grow with every change that an instance of the version before would misread: a new
 field that it would drop, a value or a bound that it would refuse. An instance refuses a version
-that it does not know, and leaves the request to one that does.
+that it does not know, and leaves the request to one that does. It has to go on reading those that
+came before its own.
 """
 
 from collections.abc import Mapping
