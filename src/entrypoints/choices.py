@@ -1,7 +1,9 @@
-"""What the settings choose, by name: the keys of the container's table."""
+"""What the settings choose: the keys of the container's table, and what follows from several of
+them."""
 
 from typing import Literal
 
+from application.ports import PATIENCE
 from entrypoints.settings import Settings
 
 
@@ -30,3 +32,12 @@ def slots_of(settings: Settings) -> Literal["unlimited", "limited"]:
     """Whether the tasks that have not ended are limited, for any account."""
     limits = settings.access.limits, settings.access.address_limits
     return "unlimited" if all(each.running is None for each in limits) else "limited"
+
+
+def orphan_timeout(settings: Settings) -> float:
+    """Seconds without a heartbeat after which no delivery can come any more."""
+    if settings.tasks.orphan_timeout is not None:
+        return settings.tasks.orphan_timeout
+    delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
+    pauses = sum(delay.seconds(retried) for retried in range(retries))
+    return PATIENCE + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)

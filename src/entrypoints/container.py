@@ -11,6 +11,8 @@ from pkgutil import resolve_name
 from typing import Any
 
 from dependency_injector import containers, providers
+from dependency_injector.providers import Dependency, Factory, List, Object, Selector, Singleton
+from pydantic import SecretStr
 
 from adapters.demo import DemoModel
 from adapters.live import Hub
@@ -22,22 +24,13 @@ from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
-from application.ports import PATIENCE
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
 from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from application.use_cases import UseCases
-from entrypoints import __version__
-from entrypoints.choices import model_of, queue_of, slots_of, store_of, traces_of
-from entrypoints.connections import (
-    delivery_reader,
-    make_signing_keys,
-    qstash_queue,
-    redis_connection,
-    rest_connection,
-)
+from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.origins import Origins
@@ -65,38 +58,16 @@ def _on_demand(name: str) -> Callable[..., Any]:
 
 def _kept(choice: _Provider, *, memory: _Provider, redis: _Provider) -> _Provider:
     """Redis is the same store over its own protocol and over REST."""
-    return providers.Selector(choice, memory=memory, redis=redis, rest=redis)
+    return Selector(choice, memory=memory, redis=redis, rest=redis)
 
 
 def _traced(choice: _Provider, tracing: _Provider, name: str, inner: _Provider) -> _Provider:
     traced = _on_demand(f"adapters.opentelemetry:{name}")
-    return providers.Selector(
-        choice, off=inner, otlp=providers.Singleton(traced, inner, tracing.provided.tracer)
-    )
+    return Selector(choice, off=inner, otlp=Singleton(traced, inner, tracing.provided.tracer))
 
 
-def _patience(settings: Settings) -> float:
-    """Seconds without a heartbeat after which no delivery can come any more."""
-    if settings.tasks.orphan_timeout is not None:
-        return settings.tasks.orphan_timeout
-    delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
-    pauses = sum(delay.seconds(retried) for retried in range(retries))
-    return PATIENCE + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
-
-
-def _openai_key(settings: Settings) -> str:
-    """The SDK insists on a key. Servers that need none are sent this one."""
-    key = settings.model.openai_api_key
-    return key.get_secret_value() if key else "none"
-
-
-def _access(settings: Settings) -> Access:
-    secret = settings.access.stream_secret
-    return Access(
-        settings.access.api_keys,
-        secret.get_secret_value() if secret else "",
-        settings.access.stream_link_ttl,
-    )
+def _revealed(secret: SecretStr | None, without: str) -> str:
+    return without if secret is None else secret.get_secret_value()
 
 
 def _origins(settings: Settings) -> Origins:
@@ -108,151 +79,151 @@ def _origins(settings: Settings) -> Origins:
 
 class Container(containers.DeclarativeContainer):
     # Given by the server
-    settings = providers.Dependency(instance_of=Settings)
-    base_url = providers.Dependency(instance_of=str)
-    local_qstash_url = providers.Dependency(instance_of=str, default="")
-    queue_credentials = providers.Dependency(instance_of=QueueCredentials)
+    settings = Dependency(instance_of=Settings)
+    base_url = Dependency(instance_of=str)
+    local_qstash_url = Dependency(instance_of=str, default="")
+    queue_credentials = Dependency(instance_of=QueueCredentials)
+    given = settings.provided
 
     # What the settings choose
-    store = providers.Callable(store_of, settings)  # memory | redis | rest
-    publisher = providers.Callable(queue_of, settings)  # local | qstash
-    answers = providers.Callable(model_of, settings)  # demo | openai
-    traces = providers.Callable(traces_of, settings)  # off | otlp
-    slots = providers.Callable(slots_of, settings)  # unlimited | limited
+    store = providers.Callable(choices.store_of, settings)  # memory | redis | rest
+    publisher = providers.Callable(choices.queue_of, settings)  # local | qstash
+    answers = providers.Callable(choices.model_of, settings)  # demo | openai
+    traces = providers.Callable(choices.traces_of, settings)  # off | otlp
+    slots = providers.Callable(choices.slots_of, settings)  # unlimited | limited
 
     # Observation, time, ids
-    metrics = providers.Singleton(Metrics)
-    tracing = providers.Selector(
+    metrics = Singleton(Metrics)
+    tracing = Selector(
         traces,
-        off=providers.Object(None),
-        otlp=providers.Singleton(
+        off=Object(None),
+        otlp=Singleton(
             _on_demand("adapters.opentelemetry:Tracing"),
-            settings.provided.observability.otlp_endpoint,
+            given.observability.otlp_endpoint,
             __version__,
         ),
     )
-    clock = providers.Singleton(SystemClock)
-    ids = providers.Singleton(RandomTaskIds)
+    clock = Singleton(SystemClock)
+    ids = Singleton(RandomTaskIds)
 
     # The store
-    connection = providers.Selector(
+    connection = Selector(
         store,
-        memory=providers.Object(None),
-        redis=providers.Singleton(redis_connection, settings),
-        rest=providers.Singleton(rest_connection, settings),
+        memory=Object(None),
+        redis=Singleton(connections.redis_connection, settings),
+        rest=Singleton(connections.rest_connection, settings),
     )
-    patience = providers.Callable(_patience, settings)
+    orphan_timeout = providers.Callable(choices.orphan_timeout, settings)
     feed = _kept(
         store,
-        memory=providers.Singleton(Hub),
-        redis=providers.Singleton(Hub, providers.Singleton(RedisBroker, connection, metrics)),
+        memory=Singleton(Hub),
+        redis=Singleton(Hub, Singleton(RedisBroker, connection, metrics)),
     )
     allowances = _kept(
-        store,
-        memory=providers.Singleton(MemoryAllowances),
-        redis=providers.Singleton(RedisAllowances, connection),
+        store, memory=Singleton(MemoryAllowances), redis=Singleton(RedisAllowances, connection)
     )
     keys = _kept(
         store,
-        memory=providers.Singleton(MemoryIdempotencyKeys),
-        redis=providers.Singleton(RedisIdempotencyKeys, connection),
+        memory=Singleton(MemoryIdempotencyKeys),
+        redis=Singleton(RedisIdempotencyKeys, connection),
     )
     kept_tasks = _kept(
         store,
-        memory=providers.Singleton(MemoryTaskLog, feed, settings.provided.tasks.task_ttl, patience),
-        redis=providers.Singleton(
-            RedisTaskLog, connection, settings.provided.tasks.task_ttl, patience
-        ),
+        memory=Singleton(MemoryTaskLog, feed, given.tasks.task_ttl, orphan_timeout),
+        redis=Singleton(RedisTaskLog, connection, given.tasks.task_ttl, orphan_timeout),
     )
-    limits = settings.provided.access.limits, settings.provided.access.address_limits
-    releasing_tasks = providers.Selector(
+    limits = given.access.limits, given.access.address_limits
+    releasing_tasks = Selector(
         slots,
         unlimited=kept_tasks,
-        limited=providers.Singleton(SlotReleasingLog, kept_tasks, allowances, *limits),
+        limited=Singleton(SlotReleasingLog, kept_tasks, allowances, *limits),
     )
-    measured_tasks = providers.Singleton(MeasuredTaskLog, releasing_tasks, metrics)
+    measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
     tasks = _traced(traces, tracing, "TracedTaskLog", measured_tasks)
 
     # The queue
-    qstash_url = providers.Selector(
-        publisher, local=local_qstash_url, qstash=settings.provided.queue.qstash_url
-    )
-    queue_clock = providers.Singleton(QueueClock)
-    qstash = providers.Singleton(
-        qstash_queue,
+    qstash_url = Selector(publisher, local=local_qstash_url, qstash=given.queue.qstash_url)
+    queue_clock = Singleton(QueueClock)
+    qstash = Singleton(
+        connections.qstash_queue,
         settings,
         queue_credentials,
         qstash_url,
         base_url,
         queue_clock,
-        providers.Selector(traces, off=providers.Object(dict), otlp=tracing.provided.forwarded),
+        Selector(traces, off=Object(dict), otlp=tracing.provided.forwarded),
     )
     queue = _traced(traces, tracing, "TracedQueue", qstash)
-    signing_keys = providers.Singleton(make_signing_keys, settings, queue_credentials, qstash)
-    deliveries = providers.Singleton(delivery_reader, base_url, signing_keys, queue_clock)
+    signing_keys = Singleton(connections.make_signing_keys, settings, queue_credentials, qstash)
+    deliveries = Singleton(connections.delivery_reader, base_url, signing_keys, queue_clock)
 
     # The model
-    model_client = providers.Selector(
+    model_client = Selector(
         answers,
-        demo=providers.Singleton(DemoModel, settings.provided.model.demo_speed),
-        openai=providers.Singleton(
+        demo=Singleton(DemoModel, given.model.demo_speed),
+        openai=Singleton(
             _on_demand("adapters.openai:OpenAIModel"),
-            api_key=providers.Callable(_openai_key, settings),
-            base_url=settings.provided.model.openai_base_url,
-            read_timeout=settings.provided.model.model_read_timeout,
+            api_key=providers.Callable(_revealed, given.model.openai_api_key, without="none"),
+            base_url=given.model.openai_base_url,
+            read_timeout=given.model.model_read_timeout,
         ),
     )
-    measured_model = providers.Singleton(MeasuredModel, model_client, metrics)
+    measured_model = Singleton(MeasuredModel, model_client, metrics)
     model = _traced(traces, tracing, "TracedModel", measured_model)
 
     # The use cases
-    settle_forgotten = providers.Singleton(SettleForgotten, tasks, clock, patience)
-    admission = providers.Singleton(Admission, allowances, tasks, settle_forgotten, *limits)
-    run_task = providers.Singleton(
+    settle_forgotten = Singleton(SettleForgotten, tasks, clock, orphan_timeout)
+    admission = Singleton(Admission, allowances, tasks, settle_forgotten, *limits)
+    run_task = Singleton(
         RunTask,
         tasks,
         feed,
         model,
         clock,
         admission,
-        bounds=providers.Factory(
+        bounds=Factory(
             AttemptBounds,
-            lease=settings.provided.tasks.lease,
-            read_timeout=settings.provided.model.model_read_timeout,
-            attempt_timeout=settings.provided.tasks.attempt_timeout,
-            max_text=settings.provided.tasks.max_output_chars,
-            grace=settings.provided.service.grace,
+            lease=given.tasks.lease,
+            read_timeout=given.model.model_read_timeout,
+            attempt_timeout=given.tasks.attempt_timeout,
+            max_text=given.tasks.max_output_chars,
+            grace=given.service.grace,
         ),
-        max_running=settings.provided.service.max_concurrent_deliveries,
+        max_running=given.service.max_concurrent_deliveries,
     )
-    use_cases = providers.Singleton(
+    use_cases = Singleton(
         UseCases,
-        start_task=providers.Singleton(StartTask, tasks, keys, queue, clock, ids, admission),
-        get_task=providers.Singleton(GetTask, tasks, settle_forgotten),
-        cancel_task=providers.Singleton(CancelTask, tasks, queue, clock),
-        follow_task=providers.Singleton(
+        start_task=Singleton(StartTask, tasks, keys, queue, clock, ids, admission),
+        get_task=Singleton(GetTask, tasks, settle_forgotten),
+        cancel_task=Singleton(CancelTask, tasks, queue, clock),
+        follow_task=Singleton(
             FollowTask,
             tasks,
             feed,
             clock,
             settle_forgotten,
             metrics,
-            ping_interval=settings.provided.http.sse_ping_interval,
-            max_streams=settings.provided.http.max_streams,
+            ping_interval=given.http.sse_ping_interval,
+            max_streams=given.http.max_streams,
         ),
         run_task=run_task,
-        run_directly=providers.Singleton(RunDirectly, tasks, clock, ids, admission, run_task),
-        settle_undelivered=providers.Singleton(SettleUndelivered, tasks, feed, queue, clock),
+        run_directly=Singleton(RunDirectly, tasks, clock, ids, admission, run_task),
+        settle_undelivered=Singleton(SettleUndelivered, tasks, feed, queue, clock),
         admission=admission,
     )
 
     # What the server takes
-    access = providers.Singleton(_access, settings)
-    origins = providers.Singleton(_origins, settings)
-    start_bodies = providers.Singleton(StartBodies)
-    delivery_bodies = providers.Singleton(DeliveryBodies)
-    readiness = providers.Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
-    http = providers.Singleton(
+    access = Singleton(
+        Access,
+        given.access.api_keys,
+        providers.Callable(_revealed, given.access.stream_secret, without=""),
+        given.access.stream_link_ttl,
+    )
+    origins = Singleton(_origins, settings)
+    start_bodies = Singleton(StartBodies)
+    delivery_bodies = Singleton(DeliveryBodies)
+    readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
+    http = Singleton(
         HttpParts,
         use_cases=use_cases,
         access=access,
@@ -261,21 +232,21 @@ class Container(containers.DeclarativeContainer):
         deliveries=deliveries,
         delivery_bodies=delivery_bodies,
         start_bodies=start_bodies,
-        sse_encoder=providers.Singleton(SseEncoder),
+        sse_encoder=Singleton(SseEncoder),
         clock=clock,
         metrics=metrics,
-        outcomes=providers.Singleton(Outcomes, metrics),
+        outcomes=Singleton(Outcomes, metrics),
         tracing=tracing,
-        default_model=settings.provided.model.default_model,
-        cors_origins=settings.provided.access.cors_origins,
-        development=settings.provided.development,
+        default_model=given.model.default_model,
+        cors_origins=given.access.cors_origins,
+        development=given.development,
     )
-    lifecycle = providers.Singleton(
+    lifecycle = Singleton(
         Lifecycle,
         run_task=run_task,
         feed=feed,
         admission=admission,
         signing_keys=signing_keys,
         metrics=metrics,
-        connections=providers.List(qstash, model_client, feed, connection, tracing),
+        connections=List(qstash, model_client, feed, connection, tracing),
     )

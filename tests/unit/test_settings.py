@@ -9,7 +9,7 @@ import pytest
 
 from application.admission import Limits
 from entrypoints.api_keys import new_key
-from entrypoints.container import Container
+from entrypoints.choices import orphan_timeout
 from entrypoints.settings import SettingsError, load_settings
 from entrypoints.settings.loading import names
 from entrypoints.settings.reference import describe, example, markdown
@@ -249,11 +249,7 @@ def test_limits_and_lists_are_read_with_commas_or_spaces() -> None:
 
 def test_a_task_is_not_forgotten_while_its_deliveries_may_hang() -> None:
     from_settings = [
-        Container(
-            settings=load_settings(env_file=None, delivery_timeout=timeout, qstash_retries=2),
-            base_url="",
-            qstash_url="",
-        ).patience()
+        orphan_timeout(load_settings(env_file=None, delivery_timeout=timeout, qstash_retries=2))
         for timeout in (None, 600.0)
     ]
     assert from_settings[1] - from_settings[0] == 3 * 600.0
