@@ -3,12 +3,14 @@
 import secrets
 import time
 
+from application.ports import Clock, TaskIds
 
-class SystemClock:
+
+class SystemClock(Clock):
     def now(self) -> int:
         return time.time_ns() // 1_000_000
 
 
-class RandomTaskIds:
+class RandomTaskIds(TaskIds):
     def next(self, now: int) -> str:
         return f"task_{now}_{secrets.token_hex(12)}"

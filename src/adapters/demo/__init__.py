@@ -7,7 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator
 
-from application.ports import Finished
+from application.ports import Finished, LanguageModel
 from domain.events import Usage
 from domain.request import TaskRequest
 
@@ -38,7 +38,7 @@ same protocol, and start the service again.
 """
 
 
-class DemoModel:
+class DemoModel(LanguageModel):
     def __init__(self, tokens_per_second: float) -> None:
         """`tokens_per_second` of 0 streams without pause."""
         self._pause = 1.0 / tokens_per_second if tokens_per_second > 0 else 0.0

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Sequence
 from heapq import nsmallest
 
-from application.ports import Spent
+from application.ports import Allowances, Spent
 
 SWEEP_PAUSE = 60.0
 """Seconds between two times that what is over is forgotten."""
 
 
-class MemoryAllowances:
+class MemoryAllowances(Allowances):
     def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
         """`elapsed` is the clock, in seconds from any origin, never set back."""
         self._elapsed = elapsed

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from application.ports import IDEMPOTENCY_TTL, Binding
+from application.ports import IDEMPOTENCY_TTL, Binding, IdempotencyKeys
 
 
-class MemoryIdempotencyKeys:
+class MemoryIdempotencyKeys(IdempotencyKeys):
     def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
         """`elapsed` is the clock, in seconds from any origin, never set back."""
         self._elapsed = elapsed

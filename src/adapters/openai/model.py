@@ -18,7 +18,7 @@ import openai
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
-from application.ports import Finished
+from application.ports import Finished, LanguageModel
 from domain.request import TaskRequest
 
 CONNECT_TIMEOUT = 10.0
@@ -40,7 +40,7 @@ _REPLACEMENTS: dict[str, str | None] = {
 _UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 
 
-class OpenAIModel:
+class OpenAIModel(LanguageModel):
     def __init__(self, api_key: str, base_url: str | None, read_timeout: float) -> None:
         """`read_timeout`: seconds that each read of the connection may take."""
         self._client = openai.AsyncOpenAI(
