@@ -10,6 +10,7 @@ An event log is a sequence numbered from 1. Its rules, which clients live by:
 `fold` reads a log by these rules and raises `IllegalLog` where it breaks one.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -118,6 +119,11 @@ def text_of(events: Iterable[Event]) -> str:
     return "".join(pieces)
 
 
+POSITION_PATTERN = r"([A-Za-z0-9]{1,64})-([0-9]{1,18})"
+"""The text of a position. 18 digits fit every store's integer."""
+_POSITION = re.compile(POSITION_PATTERN)
+
+
 class Position(NamedTuple):
     """A place in a log: the epoch and the offset of the last event before it.
 
@@ -137,13 +143,9 @@ class Position(NamedTuple):
     @staticmethod
     def parse(text: str) -> "Position":
         """Read an event id. Raises MalformedEventId."""
-        epoch, _, number = text.rpartition("-")
-        # isdecimal alone would accept other scripts' digits; 18 digits fit every store's integer.
-        if not (0 < len(epoch) <= 64 and epoch.isascii() and epoch.isalnum()):
+        if (found := _POSITION.fullmatch(text)) is None:
             raise MalformedEventId("not an event id of this service")
-        if not (number.isascii() and number.isdecimal() and len(number) <= 18):
-            raise MalformedEventId("not an event id of this service")
-        return Position(epoch, int(number))
+        return Position(found[1], int(found[2]))
 
 
 START = Position("", 0)

@@ -6,7 +6,7 @@ from litestar.openapi.spec import Schema
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from domain.errors import MalformedEventId
-from domain.events import START, Position
+from domain.events import POSITION_PATTERN, START, Position
 from domain.task import TASK_ID_PATTERN
 from entrypoints.http.problems import bad_field
 
@@ -14,9 +14,7 @@ IDEMPOTENCY_KEY_LIMIT = 255
 """Characters."""
 
 _ID = {"pattern": f"^{TASK_ID_PATTERN}$"}
-_EVENT_ID = {
-    "any_of": [Schema(max_length=0), Schema(pattern=r"^[A-Za-z0-9]{1,64}-[0-9]{1,18}$")],
-}
+_EVENT_ID = {"any_of": [Schema(max_length=0), Schema(pattern=f"^{POSITION_PATTERN}$")]}
 
 TaskIdPath = Annotated[str, PathParameter(name="taskId", description="The task.", schema_extra=_ID)]
 TaskIdQuery = Annotated[
