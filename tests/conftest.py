@@ -24,8 +24,9 @@ structlog.configure(
     wrapper_class=structlog.stdlib.BoundLogger,
 )
 
-STARTED_ONCE = ("browser", "redis_cluster")
-"""What is started by one worker only: all tests that use it are run by that one."""
+STARTED_ONCE = ("quiet_page", "browser", "redis_cluster")
+"""What is started once: all tests that use it are run by one worker. Those of the page's Markdown
+alone have a browser of their own, since the others wait most of the time."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -86,6 +87,20 @@ def service(upstream: Upstream) -> Iterator[Running]:
     )
     with running_service(settings) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def shared_upstream() -> Iterator[Upstream]:
+    with Upstream().running() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(shared_upstream: Upstream) -> Upstream:
+    """The model of the shared services, for a test that scripts it or looks at what it was asked.
+    Whoever shares it waits for the end of each task: the next test's script is for the next one."""
+    shared_upstream.reset()
+    return shared_upstream
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from playwright.sync_api import (
 )
 
 from tests.browser.page import OpenPage, pages
-from tests.running import running_service, settings_for
+from tests.doubles.upstream import Upstream
+from tests.running import Running, running_service, settings_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -27,6 +28,23 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def service(shared_upstream: Upstream) -> Iterator[Running]:
+    """One for all tests of a module: each sees its own tasks, and waits for their end."""
+    settings = settings_for(
+        openai_api_key="sk-planted-secret",
+        openai_base_url=shared_upstream.url,
+        qstash_retry_delay="50",
+    )
+    with running_service(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(scripted: Upstream) -> Upstream:
+    return scripted
 
 
 @pytest.fixture

@@ -9,20 +9,6 @@ from tests.running import Running, running_service, settings_for
 
 
 @pytest.fixture(scope="module")
-def shared_upstream() -> Iterator[Upstream]:
-    with Upstream().running() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(shared_upstream: Upstream) -> Upstream:
-    """The model of the shared services, for a test that scripts it or looks at what it was asked.
-    Whoever shares it waits for the end of each task: the next test's script is for the next one."""
-    shared_upstream.reset()
-    return shared_upstream
-
-
-@pytest.fixture(scope="module")
 def retrying(shared_upstream: Upstream) -> Iterator[Running]:
     """Its queue delivers again twice, and at once."""
     settings = settings_for(

@@ -1,0 +1,40 @@
+"""The page in English and in Chinese."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.page import OpenPage, start, status
+from tests.running import Running, running_service, settings_for
+
+
+def test_both_languages(open_page: OpenPage) -> None:
+    with running_service(settings_for()) as service:
+        page = open_page(service.url, locale="zh-CN")
+        expect(page.locator("#submit")).to_have_text("启动")
+        assert page.evaluate("document.documentElement.lang") == "zh-CN"
+        start(page, "你好")
+        status(page, "completed")
+        expect(page.locator("#status")).to_have_text("已完成")
+        page.click("#language")
+        expect(page.locator("#submit")).to_have_text("Start")
+        expect(page.locator("#status")).to_have_text("done")
+        expect(page.locator("#answer figure button")).to_have_text("Copy")
+        page.reload()
+        expect(page.locator("#submit")).to_have_text("Start")
+
+
+def test_every_sentence_is_there_in_both_languages(service: Running, open_page: OpenPage) -> None:
+    page = open_page(service.url)
+    texts = Path("src/entrypoints/web/texts.js").read_text()
+    english, chinese = texts.split("  zh: {")
+    names = [re.findall(r"^    (\w+): \"", part, re.M) for part in (english, chinese)]
+    assert names[0] == names[1]
+    sources = "".join(
+        file.read_text() for file in Path("src/entrypoints/web").iterdir() if file.suffix != ".svg"
+    )
+    used = set(re.findall(r"\btext\(\"(\w+)\"", sources))
+    used |= set(re.findall(r"data-(?:text|label|placeholder)=\"(\w+)\"", sources))
+    assert used <= set(names[0])
+    expect(page.locator("#start-error")).to_be_hidden()

@@ -1,0 +1,193 @@
+"""One task on the page: start it, watch it, cancel it, see it fail."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.page import OpenPage, start, status, text
+from tests.doubles.upstream import (
+    DONE,
+    USAGE,
+    Gate,
+    Script,
+    Upstream,
+    finish,
+    piece,
+    refusal,
+)
+from tests.running import Running
+from tests.waiting import eventually
+
+
+def test_from_the_prompt_to_the_end(
+    service: Running, upstream: Upstream, open_page: OpenPage, tmp_path: Path
+) -> None:
+    gate = Gate()
+    code = "```python\nprint('hi')\n```\n"
+    upstream.then(
+        Script([piece("**Bold** "), gate, piece(f"end.\n\n{code}"), finish(), USAGE, DONE])
+    )
+    page = open_page(service.url)
+    task_id = start(page, "Say it.")
+    status(page, "running")
+    expect(page.locator("#answer strong")).to_have_text("Bold")
+    expect(page.locator("#task-prompt")).to_have_text("Say it.")
+    expect(page.locator("#prompt")).to_have_value("")
+    expect(page.locator("#attempt")).to_have_text("attempt 1")
+    expect(page.locator("#announcer")).to_have_text("running: Say it.")
+    assert page.url.endswith(f"#{task_id}")
+    gate.open()
+    status(page, "completed")
+    expect(page.locator("#announcer")).to_have_text("done: Say it.")
+    expect(page.locator("#pieces")).to_have_text("2 pieces")
+    expect(page.locator("#ended")).to_have_text("test-model: 8 tokens.")
+    expect(page.locator("#answer figure code")).to_have_text("print('hi')")
+    page.click("#answer figure button")
+    assert page.evaluate("navigator.clipboard.readText()") == "print('hi')"
+    page.click("#copy")
+    whole = service.client.record(task_id)["text"]
+    eventually(lambda: page.evaluate("navigator.clipboard.readText()") == whole)
+    with page.expect_download() as downloading:
+        page.click("#download")
+    file = tmp_path / "answer.md"
+    downloading.value.save_as(file)
+    assert downloading.value.suggested_filename == f"{task_id}.md"
+    assert file.read_text() == whole
+    page.click("#share")
+    eventually(lambda: page.evaluate("navigator.clipboard.readText()") == page.url)
+    page.click("#raw-toggle")
+    expect(page.locator("#raw")).to_be_visible()
+    expect(page.locator("#answer")).to_be_hidden()
+    assert text(page) == whole
+
+
+def test_options_reach_the_model(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
+    page = open_page(service.url)
+    page.click(".options summary")
+    page.fill("#model", "some-model")
+    page.fill("#temperature", "1.5")
+    page.fill("#length", "77")
+    start(page, "With options.")
+    status(page, "completed")
+    body = upstream.received[0].body
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("some-model", 1.5, 77)
+
+
+def test_what_cannot_be_started_is_told_and_nothing_is_lost(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    page = open_page(service.url)
+    page.click("#submit")
+    expect(page.locator("#start-error")).to_have_text("Write a prompt first.")
+    page.fill("#prompt", "Kept.")
+    page.click(".options summary")
+    page.fill("#temperature", "3")
+    page.click("#submit")
+    expect(page.locator("#start-error")).to_contain_text("Temperature is from 0 to 2")
+    page.fill("#temperature", "1")
+    page.route("**/api/tasks/start", lambda route: route.abort())
+    page.click("#submit")
+    expect(page.locator("#start-error")).to_contain_text("cannot be reached")
+    expect(page.locator("#prompt")).to_have_value("Kept.")
+    page.reload()
+    expect(page.locator("#prompt")).to_have_value("Kept.")
+    page.unroute("**/api/tasks/start")
+    page.evaluate("document.getElementById('prompt').value = 'x'.repeat(100_001)")
+    page.click("#submit")
+    expect(page.locator("#start-error")).to_contain_text("must be at most 100000 characters")
+    assert not upstream.received
+
+
+def test_a_lost_attempt_is_shown_as_such(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    gate = Gate()
+    upstream.then(
+        Script([piece("Lost words")], cut=True),
+        Script([gate, piece("Found words"), finish(), DONE]),
+    )
+    page = open_page(service.url)
+    start(page, "Twice.")
+    expect(page.locator("#notice")).to_contain_text("Attempt 1 was lost (connection_lost)")
+    expect(page.locator("#answer")).to_have_class("answer lost")
+    expect(page.locator("#answer")).to_have_text("Lost words")
+    gate.open()
+    status(page, "completed")
+    expect(page.locator("#answer")).to_have_text("Found words")
+    expect(page.locator("#answer")).to_have_class("answer")
+    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("#attempt")).to_have_text("attempt 2")
+
+
+def test_cancel_keeps_the_text(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
+    upstream.then(Script([piece("Kept"), Gate()]))
+    page = open_page(service.url)
+    start(page, "Too long.")
+    expect(page.locator("#answer")).to_have_text("Kept")
+    page.click("#cancel")
+    status(page, "cancelled")
+    expect(page.locator("#answer")).to_have_text("Kept")
+    expect(page.locator("#ended")).to_have_text("Cancelled. The text so far is kept.")
+    expect(page.locator("#cancel")).to_be_hidden()
+    page.click("#retry")
+    status(page, "completed")
+    assert text(page) == "Hello, world."
+    assert [each.body["messages"][-1]["content"] for each in upstream.received] == ["Too long."] * 2
+
+
+def test_a_failure_says_what_happened_and_what_to_do(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    upstream.then(refusal(401, "invalid_api_key"), refusal(429, "insufficient_quota"))
+    page = open_page(service.url)
+    for said, advice in (
+        ("did not accept the API key", "Check OPENAI_API_KEY"),
+        ("quota of the API key is used up", "Check the plan and the billing"),
+    ):
+        start(page, "Fail.")
+        status(page, "failed")
+        expect(page.locator("#failure-what")).to_contain_text(said)
+        expect(page.locator("#failure-do")).to_contain_text(advice)
+    page.goto(f"{service.url}/#task_1_nobody")
+    expect(page.locator("#notice")).to_contain_text("does not know the task")
+    assert "[object" not in str(page.locator("body").text_content())
+
+
+def test_the_log_can_be_watched(service: Running, open_page: OpenPage) -> None:
+    page = open_page(service.url)
+    page.click("#inside summary")
+    task_id = start(page, "Watch.")
+    status(page, "completed")
+    logged = service.client.events(task_id).logged
+    expect(page.locator("#events tr")).to_have_count(len(logged) + 1)
+    rows = page.locator("#events tr").all()
+    assert [each.locator("td").nth(0).text_content() for each in reversed(rows)] == [
+        "",
+        *(event.id for event in logged),
+    ]
+    for each in rows:
+        assert re.fullmatch(r"-?\d+", str(each.locator("td").nth(3).text_content()))
+
+
+def test_reading_is_not_disturbed_and_the_end_is_followed(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    gates = [Gate(), Gate()]
+    lines = [piece(f"Line {number}.\n\n") for number in range(120)]
+    upstream.then(
+        Script([*lines[:60], gates[0], *lines[60:90], gates[1], *lines[90:], finish(), DONE])
+    )
+    page = open_page(service.url)
+    start(page, "Scroll.")
+    expect(page.locator("#answer")).to_contain_text("Line 59.")
+    page.evaluate("scrollTo(0, 300)")
+    gates[0].open()
+    expect(page.locator("#answer")).to_contain_text("Line 89.")
+    assert page.evaluate("scrollY") == 300
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    gates[1].open()
+    status(page, "completed")
+    eventually(
+        lambda: page.evaluate("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+    )
