@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 CASES := one_task fan_out many_tasks late_join starts redis_store
 
 # Tests of one module share what they start, so a module stays on one worker.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 .PHONY: run test test-all soak test-compose faults lint audit bench lock clean
 

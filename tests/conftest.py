@@ -28,6 +28,10 @@ STARTED_ONCE = ("quiet_page", "browser", "redis_cluster")
 """What is started once: all tests that use it are run by one worker. Those of the page's Markdown
 alone have a browser of their own, since the others wait most of the time."""
 
+LONGEST_FIRST = ("faults", "browser", "abuse", "end_to_end", "integration", "contract", "unit")
+"""The suites in the order in which workers take their tests, so that none is left alone with a long
+one at the end."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Most of a test is waiting: more workers than cores, but not so many that waits grow long."""
@@ -35,7 +39,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share a fixture on one worker; all others go to whichever is free."""
     for item in items:
         assert isinstance(item, pytest.Function)
@@ -45,6 +49,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             group = item.path.stem
         if group is not None:
             item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.parent.name))
 
 
 def _fixtures(item: pytest.Function) -> dict[str, Sequence[pytest.FixtureDef[object]]]:

@@ -9,25 +9,29 @@ import pytest
 
 from tests.abuse.watched import MIB, Attacked, attacked, held
 from tests.doubles.upstream import Script, Upstream, piece
+from tests.sizes import sizes
 from tests.waiting import eventually
 
 
 @cache
-def bomb() -> bytes:
+def bomb(size: int) -> bytes:
     packer = zlib.compressobj(9, wbits=31)
-    return b"".join([*(packer.compress(b" " * MIB) for _ in range(400)), packer.flush()])
+    return b"".join([*(packer.compress(b" " * MIB) for _ in range(size)), packer.flush()])
 
 
 PACKED = {"content-encoding": "gzip"}
-ENDLESS: dict[str, Callable[[], Script]] = {
-    "an error of 300 MB": lambda: Script([b"x" * MIB] * 300, status=400),
-    "an error of 300 MB, to be tried again": lambda: Script([b"x" * MIB] * 300, status=503),
-    "an error that is a gzip bomb": lambda: Script([bomb()], status=400, headers=PACKED),
-    "an answer that is a gzip bomb": lambda: Script([bomb()], headers=PACKED),
-    "an event of 300 MB": lambda: Script([b"data: ", *[b"x" * MIB] * 300]),
-    "brackets without end": lambda: Script([b"data: ", b"[" * 4_000_000, b"\n\n"]),
-    "comments for ever": lambda: Script([b": still here\n\n", 0.1] * 600),
-    "empty pieces for ever": lambda: Script([piece(""), 0.1] * 600),
+LONG: dict[str, Callable[[int], Script]] = {
+    "an error": lambda size: Script([b"x" * MIB] * size, status=400),
+    "an error, to be tried again": lambda size: Script([b"x" * MIB] * size, status=503),
+    "an error that is a gzip bomb": lambda size: Script([bomb(size)], status=400, headers=PACKED),
+    "an answer that is a gzip bomb": lambda size: Script([bomb(size)], headers=PACKED),
+    "an event": lambda size: Script([b"data: ", *[b"x" * MIB] * size]),
+}
+"""By its MiB."""
+ENDLESS: dict[str, Script] = {
+    "brackets": Script([b"data: ", b"[" * 4_000_000, b"\n\n"]),
+    "comments": Script([b": still here\n\n", 0.1] * 600),
+    "empty pieces": Script([piece(""), 0.1] * 600),
 }
 
 
@@ -37,9 +41,8 @@ def _ended(target: Attacked, tasks: list[str]) -> bool:
     return all(each["status"] == "failed" for each in found)
 
 
-@pytest.mark.parametrize("what", ENDLESS)
-def test_a_model_that_never_comes_to_an_end(tmp_path: Path, upstream: Upstream, what: str) -> None:
-    upstream.always = ENDLESS[what]()
+def _harmless(tmp_path: Path, upstream: Upstream, script: Script) -> None:
+    upstream.always = script
     with attacked(
         tmp_path,
         OPENAI_BASE_URL=upstream.url,
@@ -53,3 +56,17 @@ def test_a_model_that_never_comes_to_an_end(tmp_path: Path, upstream: Upstream, 
         held(used, memory=160)
         errors = {target.client.record(task)["error"]["code"] for task in tasks}
         assert "internal_error" not in errors
+
+
+@pytest.mark.parametrize("what", LONG)
+@pytest.mark.parametrize("size", sizes(dose=80, full=400))
+def test_a_model_that_sends_more_than_may_be_kept(
+    tmp_path: Path, upstream: Upstream, what: str, size: int
+) -> None:
+    """To five tasks at once, so that the dose too is more than may be kept."""
+    _harmless(tmp_path, upstream, LONG[what](size))
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_model_that_never_comes_to_an_end(tmp_path: Path, upstream: Upstream, what: str) -> None:
+    _harmless(tmp_path, upstream, ENDLESS[what])

@@ -13,6 +13,7 @@ from entrypoints.local_qstash.delivery import sign
 from tests.abuse.watched import MIB, at_once, attacked, held
 from tests.doubles.upstream import Script, Upstream, refusal
 from tests.raw_http import connect, received
+from tests.sizes import sizes
 from tests.waiting import eventually, within
 
 BASE_URL = "http://service.test"
@@ -58,8 +59,11 @@ def test_deliveries_of_strangers(tmp_path: Path, signature: str) -> None:
     assert set(statuses) <= {b"401", b"503"}
 
 
-def test_tasks_that_are_refused_by_the_thousand(tmp_path: Path, upstream: Upstream) -> None:
-    """3,000 of 90 KB left 752 MiB of dead letters."""
+@pytest.mark.parametrize("clients", sizes(dose=4, full=15))
+def test_tasks_that_are_refused_by_the_hundred(
+    tmp_path: Path, upstream: Upstream, clients: int
+) -> None:
+    """3,000 of 90 KB left 752 MiB of dead letters. Each client starts forty."""
     upstream.always = refusal(400, "invalid_request")
     with attacked(
         tmp_path,
@@ -76,9 +80,11 @@ def test_tasks_that_are_refused_by_the_thousand(tmp_path: Path, upstream: Upstre
                     client.post("/api/tasks/start", content=body, headers=headers)
 
         with target.used() as used:
-            at_once(15, start)
-            eventually(lambda: len(upstream.received) >= 600, timeout=60)
-        held(used, memory=320)  # messages that wait, dead letters, and what Python adds
+            at_once(clients, start)
+            eventually(lambda: len(upstream.received) >= 40 * clients, timeout=60)
+        held(
+            used, memory=140 + 12 * clients
+        )  # messages that wait, dead letters, and what Python adds
 
 
 def test_questions_for_readiness(tmp_path: Path) -> None:

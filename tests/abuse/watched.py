@@ -112,5 +112,5 @@ def at_once(number: int, attack: Callable[[int], T]) -> list[T]:
 
 def held(used: Used, memory: int) -> None:
     assert used.unanswered == []
-    assert used.lag < LAG_LIMIT
+    assert used.lag < within(LAG_LIMIT)
     assert used.memory < memory * MIB

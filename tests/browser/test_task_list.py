@@ -1,6 +1,5 @@
 """The list of this browser's tasks, in one tab and in two."""
 
-
 from playwright.sync_api import Page, expect
 
 from tests.browser.page import OpenPage, start, status

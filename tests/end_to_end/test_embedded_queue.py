@@ -85,6 +85,7 @@ def test_workers_share_them_and_show_them_nowhere(tmp_path: Path, own_redis: Loc
     settings = {
         "REDIS_URL": own_redis.url,
         "LONGTASK_WORKERS": "2",
+        "LONGTASK_DEMO_SPEED": "0",
         "LONGTASK_LOG_LEVEL": "DEBUG",
         "LONGTASK_LOG_FORMAT": "json",
     }
