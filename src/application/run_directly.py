@@ -9,7 +9,7 @@ from application.admission import Admission, Caller
 from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
-from application.run_task import Again, Full, RunTask, Verdict
+from application.run_task import Outcome, Overloaded, Retry, RunTask
 from domain.errors import IllegalTransition
 from domain.request import TaskRequest
 from domain.task import Failure, Task
@@ -31,7 +31,7 @@ class RunDirectly:
 
     async def __call__(
         self, request: TaskRequest, caller: Caller, task_id: str | None
-    ) -> tuple[str, Verdict]:
+    ) -> tuple[str, Outcome]:
         """Start a task that the caller will own, as far as its limits allow, and run it to its
         end; a task of this id that it has is run on. Returns the id and what came of it. Raises
         OverLimit, MalformedTaskId, UnknownTask for an id that is another owner's, or
@@ -53,8 +53,8 @@ class RunDirectly:
         owned(task, caller.owner)
         delivery = Delivery(new_id, request, now, max_attempts=1, owner=caller.owner)
         with structlog.contextvars.bound_contextvars(task_id=new_id):
-            verdict = await self._run_task(delivery)
-            if isinstance(verdict, Again | Full) and task.message_id is None:
+            outcome = await self._run_task(delivery)
+            if isinstance(outcome, Retry | Overloaded) and task.message_id is None:
                 with suppress(IllegalTransition, UnknownTask, StoreUnavailable):
                     await self._tasks.fail(new_id, INTERRUPTED, self._clock.now())
-        return new_id, verdict
+        return new_id, outcome

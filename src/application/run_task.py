@@ -1,4 +1,4 @@
-"""RunTask: one delivery of one task, from the claim to the verdict.
+"""RunTask: one delivery of one task, from the claim to the outcome.
 
 A store that is away for less than a lease costs no attempt: what was to be written waits, and the
 model with it. An order to stop leaves attempts a grace period.
@@ -41,39 +41,39 @@ from domain.task import Attempt, Change, Failure
 
 log = structlog.get_logger(__name__)
 
-FULL_PAUSE = 5.0
+OVERLOADED_PAUSE = 5.0
 """Seconds after which a delivery that found no room may come again."""
 UNREADABLE_PAUSE = 30.0
 """Seconds after which the delivery of a task that this instance cannot read may come again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Ack:
     """The task is in a terminal status and the queue may forget it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Deliver again, after `retry_after` seconds where that is known."""
 
     retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class Overloaded:
     """This process works on as many deliveries as it may: deliver again, here or elsewhere."""
 
     retry_after: float
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Reject:
     """The task failed for good: no further delivery can help."""
 
     code: str
 
 
-Verdict = Done | Again | Full | Failed
+Outcome = Ack | Retry | Overloaded | Reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +121,15 @@ class RunTask:
         began with `stop`."""
         await self._idle.wait()
 
-    async def __call__(self, delivery: Delivery) -> Verdict:
+    async def __call__(self, delivery: Delivery) -> Outcome:
         """Run the task unless it has ended; wait while another live attempt holds it, and take
         over when that one's lease lapses. Never raises for a fault of model or store: that is
-        what the verdict is for."""
+        what the outcome is for."""
         if self.stopping:
-            return Again()
+            return Retry()
         if self._running >= self._max_running:
             log.warning("no room for a delivery", running=self._running)
-            return Full(FULL_PAUSE)
+            return Overloaded(OVERLOADED_PAUSE)
         self._running += 1
         self._idle.clear()
         try:
@@ -138,23 +138,23 @@ class RunTask:
                     claimed = await self._claim(delivery)
                     if isinstance(claimed, Settled):
                         log.info("task already settled", status=claimed.task.status)
-                        return Done()
+                        return Ack()
                     if isinstance(claimed, Busy):
                         log.info("waiting beside a running attempt", lease=claimed.lease_left)
                         await watch.change(claimed.lease_left)
                         continue
                     with structlog.contextvars.bound_contextvars(attempt=claimed.number):
-                        verdict = await self._run(claimed, watch, delivery)
-                    if not isinstance(verdict, Superseded):
-                        return verdict
+                        outcome = await self._run(claimed, watch, delivery)
+                    if not isinstance(outcome, Superseded):
+                        return outcome
         except FeedClosed:
-            return Again()
+            return Retry()
         except StoreUnavailable as error:
             log.error("store unavailable", error=str(error))
-            return Again()
+            return Retry()
         except Unreadable as error:
             log.error("task unreadable", error=str(error))
-            return Again(UNREADABLE_PAUSE)
+            return Retry(UNREADABLE_PAUSE)
         finally:
             self._running -= 1
             if self._running == 0:
@@ -170,7 +170,7 @@ class RunTask:
 
     async def _run(
         self, attempt: Attempt, watch: TaskWatch, delivery: Delivery
-    ) -> Verdict | Superseded:
+    ) -> Outcome | Superseded:
         """Make one attempt, and charge for it. Raises StoreUnavailable."""
         log.info("attempt began", model=attempt.task.request.model)
         running = RunningAttempt(attempt, self._tasks, self._model, self._clock, self._bounds)
@@ -184,7 +184,7 @@ class RunTask:
 
     async def _outcome(
         self, attempt: Attempt, running: RunningAttempt, watch: TaskWatch, delivery: Delivery
-    ) -> Verdict | Superseded:
+    ) -> Outcome | Superseded:
         try:
             answer = await running.run(watch, self._stopping)
             await self._complete(answer)
@@ -213,7 +213,7 @@ class RunTask:
             return await self._give_back(attempt, "internal_error")
         reason, characters = answer.finished.reason, len(answer.text)
         log.info("attempt completed", finish_reason=reason, characters=characters)
-        return Done()
+        return Ack()
 
     async def _complete(self, answer: Answer) -> None:
         finished, attempt = answer.finished, answer.attempt
@@ -226,23 +226,23 @@ class RunTask:
         )
         await self._settle(attempt, change)
 
-    async def _fail(self, attempt: Attempt, failure: Failure) -> Verdict | Superseded:
+    async def _fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
         log.warning("attempt failed", code=failure.code)
         try:
             await self._settle(attempt, attempt.task.fail(self._clock.now(), failure))
         except LeaseLost:
             return Superseded()
-        return Failed(failure.code)
+        return Reject(failure.code)
 
     async def _give_back(
         self, attempt: Attempt, reason: str, retry_after: float | None = None
-    ) -> Verdict | Superseded:
+    ) -> Outcome | Superseded:
         log.warning("attempt lost", reason=reason, retry_after=retry_after)
         try:
             await self._tasks.settle(attempt, attempt.task.give_back(self._clock.now(), reason))
         except LeaseLost:
             return Superseded()
-        return Again(retry_after)
+        return Retry(retry_after)
 
     async def _settle(self, attempt: Attempt, change: Change) -> None:
         await retry_while_leased(lambda: self._tasks.settle(attempt, change), self._bounds.lease)

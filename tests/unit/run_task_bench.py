@@ -10,7 +10,7 @@ from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
 from application.ports import Delivery, Finished
-from application.run_task import RunTask, Verdict
+from application.run_task import Outcome, RunTask
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from domain.task import Attempt
@@ -71,7 +71,7 @@ class Bench:
 
     def deliver(
         self, *, max_attempts: int = 4, task_id: str = TASK_ID, request: TaskRequest = REQUEST
-    ) -> asyncio.Task[Verdict]:
+    ) -> asyncio.Task[Outcome]:
         return asyncio.create_task(self.run(Delivery(task_id, request, 1, max_attempts, OWNER)))
 
     async def events(self) -> list[Event]:

@@ -10,7 +10,7 @@ from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Limits
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import PATIENCE, Finished
-from application.run_task import Verdict
+from application.run_task import Outcome
 from application.settle_task import SettleForgotten
 from domain.events import Usage
 from domain.request import TaskRequest
@@ -125,7 +125,7 @@ async def test_every_attempt_is_charged() -> None:
     charged = Charged()
     charged.bench.model.say(ModelUnavailable("connection_lost", "Broke."))
     assert await charged.tokens() == SENT
-    verdict: asyncio.Task[Verdict] = charged.bench.deliver(request=REQUEST)
+    outcome: asyncio.Task[Outcome] = charged.bench.deliver(request=REQUEST)
     charged.bench.model.say(FINISHED)
-    await verdict
+    await outcome
     assert await charged.tokens() == 2 * SENT

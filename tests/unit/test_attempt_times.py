@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.run_task import Again, Done, Failed
+from application.run_task import Ack, Reject, Retry
 from domain.events import StatusChanged
 from domain.task import Failure
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
@@ -26,14 +26,14 @@ async def test_a_model_without_a_piece_for_the_read_timeout_loses_the_attempt(
     bench = Bench(read_timeout=0.1)
     running = bench.deliver()
     bench.model.say(*words)
-    assert await asyncio.wait_for(running, within(10)) == Again()
+    assert await asyncio.wait_for(running, within(10)) == Retry()
     assert await lost_for(bench) == "model_timeout"
     assert bench.model.closed == 1
 
 
 async def test_after_the_last_attempt_that_is_a_failure_which_may_pass() -> None:
     bench = Bench(read_timeout=0.1)
-    assert await asyncio.wait_for(bench.deliver(max_attempts=1), within(10)) == Failed(
+    assert await asyncio.wait_for(bench.deliver(max_attempts=1), within(10)) == Reject(
         "model_timeout"
     )
     task = await bench.tasks.get(TASK_ID)
@@ -48,7 +48,7 @@ async def test_a_model_that_works_may_go_on_past_the_read_timeout(word: str) -> 
         bench.model.say(word)
         await asyncio.wait({running}, timeout=0.1)
     bench.model.say("a", FINISHED)
-    assert await running == Done()
+    assert await running == Ack()
     assert "".join(await bench.content()) == word * 15 + "a"
 
 
@@ -60,7 +60,7 @@ async def test_time_spent_waiting_for_the_store_does_not_count_against_the_model
     await bench.tasks.appending.wait()
     await asyncio.wait({running}, timeout=0.5)
     bench.tasks.open.set()
-    assert await running == Done()
+    assert await running == Ack()
     assert await bench.content() == ["a", "b"]
 
 
@@ -71,7 +71,7 @@ async def test_an_attempt_without_end_fails_the_task_for_good(word: str) -> None
     while not running.done():
         bench.model.say(word)
         await asyncio.wait({running}, timeout=0.02)
-    assert await running == Failed("attempt_timeout")
+    assert await running == Reject("attempt_timeout")
     task = await bench.tasks.get(TASK_ID)
     assert task.attempt == 1
     assert task.failure == Failure(
@@ -84,4 +84,4 @@ async def test_an_attempt_ends_though_its_store_hangs() -> None:
     bench = Bench(read_timeout=LONG, attempt_timeout=0.2)
     bench.tasks.open.clear()
     bench.model.say("a")
-    assert await asyncio.wait_for(bench.deliver(), within(10)) == Failed("attempt_timeout")
+    assert await asyncio.wait_for(bench.deliver(), within(10)) == Reject("attempt_timeout")

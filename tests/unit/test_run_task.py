@@ -7,7 +7,7 @@ import pytest
 
 from application.attempt import EVENT_LIMIT
 from application.errors import ModelUnavailable, UnreadableTask
-from application.run_task import FULL_PAUSE, Again, Done, Failed, Full
+from application.run_task import OVERLOADED_PAUSE, Ack, Overloaded, Reject, Retry
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
@@ -22,7 +22,7 @@ async def test_idle_every_piece_is_an_event_at_once() -> None:
         bench.model.say(said[-1])
         await bench.until_content(*said)
     bench.model.say(FINISHED)
-    assert await running == Done()
+    assert await running == Ack()
     folded = fold(await bench.events())
     assert (folded.text, folded.closed) == ("abc", True)
 
@@ -38,7 +38,7 @@ async def test_a_slow_log_pauses_the_model() -> None:
         await asyncio.sleep(0)
     assert bench.model.taken == 1
     bench.tasks.open.set()
-    assert await running == Done()
+    assert await running == Ack()
     assert await bench.content() == ["first", "second"]
 
 
@@ -51,7 +51,7 @@ async def test_a_store_that_comes_back_costs_no_attempt() -> None:
     bench.model.say("b", FINISHED)
     await bench.tasks.refused.wait()
     bench.tasks.away = False
-    assert await running == Done()
+    assert await running == Ack()
     assert "".join(await bench.content()) == "ab"
 
 
@@ -62,7 +62,7 @@ async def test_a_store_that_stays_away_costs_the_attempt() -> None:
     await bench.until_content("a")
     bench.tasks.away = True
     bench.model.say("b")
-    assert await running == Again()
+    assert await running == Retry()
     assert bench.model.closed == 1
 
 
@@ -70,19 +70,19 @@ async def test_a_bug_loses_the_attempt_but_not_the_task() -> None:
     bench = Bench()
     running = bench.deliver()
     bench.model.say("a", ZeroDivisionError())
-    assert await running == Again()
+    assert await running == Retry()
     last = (await bench.events())[-1]
     assert isinstance(last, StatusChanged)
     assert (last.status, last.reason) == (TaskStatus.PENDING, "internal_error")
     running = bench.deliver(max_attempts=2)
     bench.model.say(ZeroDivisionError())
-    assert await running == Failed("internal_error")
+    assert await running == Reject("internal_error")
 
 
 async def test_an_answer_that_never_finishes_is_lost() -> None:
     bench = Bench()
     bench.model.say("a", ModelUnavailable("incomplete", "Broke off.", 2.5))
-    assert await bench.deliver() == Again(2.5)
+    assert await bench.deliver() == Retry(2.5)
 
 
 async def test_stopping_gives_the_attempt_back() -> None:
@@ -92,13 +92,13 @@ async def test_stopping_gives_the_attempt_back() -> None:
     await bench.until_content("a")
     bench.feed.close()  # streams and attempts are told to end in one go, in any order
     bench.run.stop()
-    assert await running == Again()
+    assert await running == Retry()
     assert bench.model.closed == 1
     last = (await bench.events())[-1]
     assert isinstance(last, StatusChanged)
     assert (last.status, last.reason) == (TaskStatus.PENDING, "shutting_down")
     assert isinstance(await bench.tasks.claim(TASK_ID, 1.0, 2), Attempt)
-    assert await bench.deliver() == Again()
+    assert await bench.deliver() == Retry()
 
 
 async def test_what_ends_within_the_grace_is_kept() -> None:
@@ -108,9 +108,9 @@ async def test_what_ends_within_the_grace_is_kept() -> None:
     await bench.until_content("a")
     bench.feed.close()
     bench.run.stop()
-    assert await bench.deliver(task_id="task_1_b") == Again()
+    assert await bench.deliver(task_id="task_1_b") == Retry()
     bench.model.say("b", FINISHED)
-    assert await running == Done()
+    assert await running == Ack()
     assert fold(await bench.events()).text == "ab"
 
 
@@ -125,7 +125,7 @@ async def test_stopping_is_over_once_nothing_runs() -> None:
     await asyncio.sleep(0)
     assert not drained.done()
     bench.model.say(FINISHED)
-    assert await running == Done()
+    assert await running == Ack()
     await drained
 
 
@@ -134,11 +134,11 @@ async def test_there_is_room_for_so_many_deliveries() -> None:
     running = bench.deliver()
     bench.model.say("a")
     await bench.until_content("a")
-    assert await bench.deliver(task_id="task_1_b") == Full(FULL_PAUSE)
+    assert await bench.deliver(task_id="task_1_b") == Overloaded(OVERLOADED_PAUSE)
     bench.model.say(FINISHED)
-    assert await running == Done()
+    assert await running == Ack()
     bench.model.say(FINISHED)
-    assert await bench.deliver(task_id="task_1_b") == Done()
+    assert await bench.deliver(task_id="task_1_b") == Ack()
 
 
 async def test_an_answer_without_end_is_cut() -> None:
@@ -147,7 +147,7 @@ async def test_an_answer_without_end_is_cut() -> None:
     bench.model.say("x" * 100)
     await bench.until_content("x" * 100)
     bench.model.say("y")
-    assert await running == Failed("answer_too_long")
+    assert await running == Reject("answer_too_long")
     assert bench.model.closed == 1
     task = await bench.tasks.get(TASK_ID)
     assert task.failure == Failure(
@@ -158,7 +158,7 @@ async def test_an_answer_without_end_is_cut() -> None:
 async def test_a_large_piece_becomes_events_of_a_bounded_size() -> None:
     bench = Bench()
     bench.model.say("x" * EVENT_LIMIT + "y", FINISHED)
-    assert await bench.deliver() == Done()
+    assert await bench.deliver() == Ack()
     assert await bench.content() == ["x" * EVENT_LIMIT, "y"]
 
 
@@ -171,7 +171,7 @@ async def test_a_cancellation_that_the_feed_missed_ends_the_attempt_when_it_is_t
     await bench.tasks.cancel(TASK_ID, 2)
     bench.feed.publish = publish  # type: ignore[method-assign]
     bench.feed.missed(TASK_ID)
-    assert await asyncio.wait_for(running, within(5)) == Done()
+    assert await asyncio.wait_for(running, within(5)) == Ack()
     assert bench.model.closed == 1
 
 
@@ -192,7 +192,7 @@ async def test_a_cancellation_closes_the_model_at_once() -> None:
     bench.model.say("a")
     await bench.until_content("a")
     await bench.tasks.cancel(TASK_ID, 2)
-    assert await running == Done()
+    assert await running == Ack()
     assert bench.model.closed == 1
 
 
@@ -206,8 +206,8 @@ async def test_a_quiet_model_keeps_its_lease() -> None:
     done, _ = await asyncio.wait({running, standby}, timeout=0.6)
     assert not done
     bench.model.say("b", FINISHED)
-    assert await running == Done()
-    assert await standby == Done()
+    assert await running == Ack()
+    assert await standby == Ack()
     assert (await bench.tasks.get(TASK_ID)).attempt == 1
 
 
@@ -217,7 +217,7 @@ async def test_a_standby_takes_over_when_the_lease_lapses() -> None:
     dead = await bench.tasks.claim(TASK_ID, 0.1, 1)
     assert isinstance(dead, Attempt)
     bench.model.say("alive", FINISHED)
-    assert await asyncio.wait_for(bench.deliver(), 5) == Done()
+    assert await asyncio.wait_for(bench.deliver(), 5) == Ack()
     task = await bench.tasks.get(TASK_ID)
     assert (task.attempt, task.status) == (2, TaskStatus.COMPLETED)
 
@@ -231,6 +231,6 @@ async def test_a_task_that_this_instance_cannot_read_is_delivered_again(
         raise UnreadableTask(TASK_ID, "of another version")
 
     monkeypatch.setattr(bench.tasks, "claim", claim)
-    verdict = await bench.deliver()
-    assert isinstance(verdict, Again)
-    assert verdict.retry_after is not None
+    outcome = await bench.deliver()
+    assert isinstance(outcome, Retry)
+    assert outcome.retry_after is not None

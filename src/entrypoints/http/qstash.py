@@ -18,7 +18,7 @@ from litestar.params import QueryParameter
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.admission import Caller
 from application.ports import Delivery
-from application.run_task import Again, Done, Failed, Full, Verdict
+from application.run_task import Ack, Outcome, Overloaded, Reject, Retry
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.native.bodies import StartBody
@@ -60,8 +60,8 @@ class QStashController(Controller):
             delivery = await _task(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
         with parts.metrics.running.track_inprogress():
-            verdict = await parts.use_cases.run_task(delivery)
-        return _respond(delivery.task_id, verdict)
+            outcome = await parts.use_cases.run_task(delivery)
+        return _respond(delivery.task_id, outcome)
 
     @post(
         FAILURE_PATH,
@@ -107,8 +107,8 @@ class DevelopmentController(Controller):
         ] = None,
     ) -> Response[Any]:
         wanted = StartBody(prompt=prompt).request(parts.default_model)
-        task_id, verdict = await parts.use_cases.run_directly(wanted, request.user, task_id)
-        return _respond(task_id, verdict)
+        task_id, outcome = await parts.use_cases.run_directly(wanted, request.user, task_id)
+        return _respond(task_id, outcome)
 
 
 def qstash_router(development: bool, access: Access) -> Router:
@@ -164,17 +164,17 @@ def _refusals(message_id: str | None) -> Iterator[None]:
         raise problem(503, kind, detail, headers=headers) from error
 
 
-def _respond(task_id: str, verdict: Verdict) -> Response[Any]:
-    match verdict:
-        case Done():
+def _respond(task_id: str, outcome: Outcome) -> Response[Any]:
+    match outcome:
+        case Ack():
             return Response({"success": True, "taskId": task_id}, status_code=200)
-        case Again(retry_after):
+        case Retry(retry_after):
             headers = retry_after_header(retry_after)
             raise problem(503, "deliver-again", "The attempt was lost.", headers=headers)
-        case Full(retry_after):
+        case Overloaded(retry_after):
             headers = retry_after_header(retry_after)
             raise problem(
                 429, "no-room", "Too many tasks are running at this instance.", headers=headers
             )
-        case Failed(code):
+        case Reject(code):
             raise problem(489, "task-failed", f"The task failed: {code}.", headers=NON_RETRYABLE)
