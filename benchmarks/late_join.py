@@ -34,7 +34,7 @@ async def logged(redis_url: str, events: int) -> str:
         attempt = await tasks.append(attempt, some, 30.0)
     text = " token" * events
     done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
-    await tasks.settle(attempt, done)
+    await tasks.commit(attempt, done)
     await way.aclose()
     return f"/api/tasks/stream?taskId={task_id}"
 

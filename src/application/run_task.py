@@ -31,9 +31,9 @@ from application.ports import (
     Busy,
     Clock,
     Delivery,
+    Ended,
     EventFeed,
     LanguageModel,
-    Settled,
     TaskLog,
 )
 from application.task_watch import TaskWatch, watching
@@ -136,8 +136,8 @@ class RunTask:
             async with watching(self._feed, delivery.task_id) as watch:
                 while True:
                     claimed = await self._claim(delivery)
-                    if isinstance(claimed, Settled):
-                        log.info("task already settled", status=claimed.task.status)
+                    if isinstance(claimed, Ended):
+                        log.info("task already ended", status=claimed.task.status)
                         return Ack()
                     if isinstance(claimed, Busy):
                         log.info("waiting beside a running attempt", lease=claimed.lease_left)
@@ -160,7 +160,7 @@ class RunTask:
             if self._running == 0:
                 self._idle.set()
 
-    async def _claim(self, delivery: Delivery) -> Attempt | Busy | Settled:
+    async def _claim(self, delivery: Delivery) -> Attempt | Busy | Ended:
         try:
             return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
         except UnknownTask:
@@ -196,21 +196,21 @@ class RunTask:
         except ModelUnavailable as error:
             if attempt.number >= delivery.max_attempts:
                 return await self._fail(attempt, Failure(error.code, error.message, True))
-            return await self._give_back(attempt, error.code, error.retry_after)
+            return await self._requeue(attempt, error.code, error.retry_after)
         except ShuttingDown:
-            return await self._give_back(attempt, "shutting_down")
+            return await self._requeue(attempt, "shutting_down")
         except StoreUnavailable:
             raise
         except asyncio.CancelledError:
             # The server is being torn down: let the next delivery start at once if we still can.
-            await asyncio.shield(self._give_back(attempt, "shutting_down"))
+            await asyncio.shield(self._requeue(attempt, "shutting_down"))
             raise
         except Exception:
             log.exception("attempt broke")
             if attempt.number >= delivery.max_attempts:
                 failure = Failure("internal_error", "The service made an error.", True)
                 return await self._fail(attempt, failure)
-            return await self._give_back(attempt, "internal_error")
+            return await self._requeue(attempt, "internal_error")
         reason, characters = answer.finished.reason, len(answer.text)
         log.info("attempt completed", finish_reason=reason, characters=characters)
         return Ack()
@@ -224,25 +224,25 @@ class RunTask:
             model=finished.model,
             usage=finished.usage,
         )
-        await self._settle(attempt, change)
+        await self._commit(attempt, change)
 
     async def _fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
         log.warning("attempt failed", code=failure.code)
         try:
-            await self._settle(attempt, attempt.task.fail(self._clock.now(), failure))
+            await self._commit(attempt, attempt.task.fail(self._clock.now(), failure))
         except LeaseLost:
             return Superseded()
         return Reject(failure.code)
 
-    async def _give_back(
+    async def _requeue(
         self, attempt: Attempt, reason: str, retry_after: float | None = None
     ) -> Outcome | Superseded:
         log.warning("attempt lost", reason=reason, retry_after=retry_after)
         try:
-            await self._tasks.settle(attempt, attempt.task.give_back(self._clock.now(), reason))
+            await self._tasks.commit(attempt, attempt.task.requeue(self._clock.now(), reason))
         except LeaseLost:
             return Superseded()
         return Retry(retry_after)
 
-    async def _settle(self, attempt: Attempt, change: Change) -> None:
-        await retry_while_leased(lambda: self._tasks.settle(attempt, change), self._bounds.lease)
+    async def _commit(self, attempt: Attempt, change: Change) -> None:
+        await retry_while_leased(lambda: self._tasks.commit(attempt, change), self._bounds.lease)

@@ -27,8 +27,8 @@ class SlotReleasingLog(ForwardingTaskLog):
         self._per_owner = per_owner
         self._per_address = per_address
 
-    async def settle(self, attempt: Attempt, change: Change) -> None:
-        await self._inner.settle(attempt, change)
+    async def commit(self, attempt: Attempt, change: Change) -> None:
+        await self._inner.commit(attempt, change)
         if change.task.status.terminal:
             await self._release(change.task)
 

@@ -112,16 +112,16 @@ class Task:
             started_at=now if self.started_at is None else self.started_at,
         )
 
-    def take(self, now: int) -> Change:
+    def claim(self, now: int) -> Change:
         """Open the next attempt for whoever holds the lease now. An attempt that still counts as
         running has lost it: it is given back first, so that the log tells of its loss."""
         if self.status is not TaskStatus.RUNNING:
             return self.begin(now)
-        lost = self.give_back(now, "lease_lapsed")
+        lost = self.requeue(now, "lease_lapsed")
         begun = lost.task.begin(now)
         return Change(begun.task, (*lost.events, *begun.events))
 
-    def give_back(self, now: int, reason: str) -> Change:
+    def requeue(self, now: int, reason: str) -> Change:
         """The attempt is lost and another delivery will come."""
         return self._move(TaskStatus.PENDING, now, reason=reason)
 

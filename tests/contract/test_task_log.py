@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from application.errors import LeaseLost, UnknownTask
-from application.ports import PAGE_SIZE, Busy, Settled, TaskLog
+from application.ports import PAGE_SIZE, Busy, Ended, TaskLog
 from domain.errors import IllegalTransition
 from domain.events import (
     START,
@@ -78,7 +78,7 @@ async def test_the_message_id_survives_the_attempt_that_did_not_know_it(store: S
     attempt = await claim(store.tasks, task_id)
     await store.tasks.note_message(task_id, "msg_1")
     assert (await store.tasks.get(task_id)).message_id == "msg_1"
-    await store.tasks.settle(attempt, attempt.task.give_back(NOW, "x"))
+    await store.tasks.commit(attempt, attempt.task.requeue(NOW, "x"))
     assert (await store.tasks.get(task_id)).message_id == "msg_1"
     assert (await claim(store.tasks, task_id)).task.message_id == "msg_1"
 
@@ -95,7 +95,7 @@ async def test_an_attempt_writes_and_completes(store: Store) -> None:
     done = attempt.task.complete(
         NOW + 5, text="abc\n\u2028é", finish_reason="stop", model="m-1", usage=usage
     )
-    await store.tasks.settle(attempt, done)
+    await store.tasks.commit(attempt, done)
     task = await store.tasks.get(task_id)
     assert task == done.task
     assert task.usage == usage
@@ -163,8 +163,8 @@ async def _is_shut_out(tasks: TaskLog, attempt: Attempt) -> None:
     for call in (
         tasks.append(attempt, [ContentAdded(NOW, "zombie")], LEASE),
         tasks.renew(attempt, LEASE),
-        tasks.settle(attempt, done),
-        tasks.settle(attempt, attempt.task.give_back(NOW, "x")),
+        tasks.commit(attempt, done),
+        tasks.commit(attempt, attempt.task.requeue(NOW, "x")),
     ):
         with pytest.raises(LeaseLost):
             await call
@@ -190,19 +190,19 @@ async def test_a_lapsed_lease_alone_does_not_stop_the_writer(store: Store) -> No
 async def test_an_attempt_given_back_is_free_at_once(store: Store) -> None:
     task_id = await submit(store.tasks)
     first = await claim(store.tasks, task_id)
-    await store.tasks.settle(first, first.task.give_back(NOW, "model_error"))
+    await store.tasks.commit(first, first.task.requeue(NOW, "model_error"))
     assert (await store.tasks.get(task_id)).status is TaskStatus.PENDING
     await _is_shut_out(store.tasks, first)
     assert (await claim(store.tasks, task_id)).number == 2
 
 
-async def test_a_settled_task_is_not_claimed(store: Store) -> None:
+async def test_an_ended_task_is_not_claimed(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)
-    await store.tasks.settle(attempt, attempt.task.fail(NOW, FAILURE))
-    settled = await store.tasks.claim(task_id, LEASE, NOW)
-    assert isinstance(settled, Settled)
-    assert settled.task.failure == FAILURE
+    await store.tasks.commit(attempt, attempt.task.fail(NOW, FAILURE))
+    ended = await store.tasks.claim(task_id, LEASE, NOW)
+    assert isinstance(ended, Ended)
+    assert ended.task.failure == FAILURE
     assert (await events(store.tasks, task_id))[-1] == TaskErrored(
         NOW, "It failed.", "model_error", True
     )
@@ -212,7 +212,7 @@ async def test_cancel_keeps_the_text_of_the_last_attempt(store: Store) -> None:
     task_id = await submit(store.tasks)
     first = await claim(store.tasks, task_id)
     await store.tasks.append(first, [ContentAdded(NOW, "lost")], LEASE)
-    await store.tasks.settle(first, first.task.give_back(NOW, "x"))
+    await store.tasks.commit(first, first.task.requeue(NOW, "x"))
     second = await claim(store.tasks, task_id)
     await store.tasks.append(second, [ContentAdded(NOW, 'k"e'), ContentAdded(NOW, "pt\n")], LEASE)
     task = await store.tasks.cancel(task_id, NOW + 1)
@@ -282,7 +282,7 @@ async def test_every_page_tells_an_event_the_same_epoch(store: Store) -> None:
     for _ in range(3):
         attempt = await claim(store.tasks, task_id)
         attempt = await store.tasks.append(attempt, [ContentAdded(NOW, "a")] * 2, LEASE)
-        await store.tasks.settle(attempt, attempt.task.give_back(NOW, "lost"))
+        await store.tasks.commit(attempt, attempt.task.requeue(NOW, "lost"))
     whole = await store.tasks.read(task_id, 0, 100)
     epochs = [batch.end.epoch for batch in whole.batches for _ in batch.events]
     assert len(epochs) == whole.length == 13

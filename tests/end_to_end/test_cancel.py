@@ -66,7 +66,7 @@ def test_cancel_of_a_queued_task_withdraws_it(upstream: Upstream) -> None:
         assert (last.type, last.data["data"]) == ("end", "")
 
 
-def test_a_settled_task_cannot_be_cancelled(retrying: Running) -> None:
+def test_an_ended_task_cannot_be_cancelled(retrying: Running) -> None:
     task_id = retrying.client.start()
     retrying.client.wait_for(task_id, "completed")
     refused = retrying.client.http.post(f"/api/tasks/{task_id}/cancel")

@@ -172,7 +172,7 @@ def test_one_trace_from_the_start_to_the_end(
             "    POST /api/qstash/webhook",
             "      log claim",
             "      model stream",
-            "      log settle",
+            "      log commit",
         ]
         assert collector.resources[0]["service.name"] == "longtask"
         for secret in (prompt, "Hello, world", "sk-secret"):

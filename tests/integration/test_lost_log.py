@@ -41,7 +41,7 @@ class Bench:
         """A task with an attempt that was given back: three epochs."""
         attempt = await begun(self.tasks)
         attempt = await self.tasks.append(attempt, [ContentAdded(1, "lost")], LEASE)
-        await self.tasks.settle(attempt, attempt.task.give_back(1, "model_error"))
+        await self.tasks.commit(attempt, attempt.task.requeue(1, "model_error"))
         return await self.tasks.get(attempt.task.id)
 
     async def claim(self, task_id: str) -> Attempt:
@@ -70,7 +70,7 @@ async def bench(redis_url: str) -> AsyncIterator[Bench]:
 
 async def _completed(bench: Bench, attempt: Attempt) -> None:
     done = attempt.task.complete(1, text="", finish_reason="stop", model="m", usage=None)
-    await bench.tasks.settle(attempt, done)
+    await bench.tasks.commit(attempt, done)
 
 
 async def _cancelled(bench: Bench, attempt: Attempt) -> None:
@@ -78,7 +78,7 @@ async def _cancelled(bench: Bench, attempt: Attempt) -> None:
 
 
 async def _failed(bench: Bench, attempt: Attempt) -> None:
-    await bench.tasks.settle(attempt, attempt.task.fail(1, FAILURE))
+    await bench.tasks.commit(attempt, attempt.task.fail(1, FAILURE))
 
 
 @pytest.mark.parametrize("end", [_completed, _cancelled, _failed])
@@ -130,7 +130,7 @@ async def test_a_running_attempt_is_forsaken_and_readers_start_over(bench: Bench
     assert second.number == first.number + 1
     second = await bench.tasks.append(second, [ContentAdded(1, "anew")], LEASE)
     done = second.task.complete(1, text="anew", finish_reason="stop", model="m", usage=None)
-    await bench.tasks.settle(second, done)
+    await bench.tasks.commit(second, done)
     log = await bench.tasks.read(task_id, 0, 1_000)
     assert [batch.first for batch in log.batches] == [1, 4]
     assert log.batches[0].events[:2] == (

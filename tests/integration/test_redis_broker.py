@@ -174,7 +174,7 @@ async def test_readers_see_everything_once_while_the_connection_is_cut(
         text += f"{number} "
         await asyncio.sleep(0.001)
     done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
-    await bench.tasks.settle(attempt, done)
+    await bench.tasks.commit(attempt, done)
     async with asyncio.timeout(within(20)):
         await asyncio.gather(*readers)
     cutting.cancel()

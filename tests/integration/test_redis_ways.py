@@ -62,7 +62,7 @@ class Bench:
         async with asyncio.timeout(within(20)):
             while True:
                 try:
-                    return await self.tasks.settle(attempt, done)
+                    return await self.tasks.commit(attempt, done)
                 except StoreUnavailable:
                     await asyncio.sleep(0.05)
 

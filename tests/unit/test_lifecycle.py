@@ -63,7 +63,7 @@ class Lifecycle(RuleBasedStateMachine):
                 case TaskStatus.RUNNING:
                     return self.task.begin(self.now)
                 case TaskStatus.PENDING:
-                    return self.task.give_back(self.now, "lost")
+                    return self.task.requeue(self.now, "lost")
                 case TaskStatus.COMPLETED:
                     return self.task.complete(
                         self.now, text=self.text, finish_reason="stop", model="m", usage=None
@@ -152,7 +152,7 @@ def test_a_log_that_breaks_a_rule_is_refused(log: list[Event]) -> None:
 def test_times_of_a_task() -> None:
     task = Task.submit("task_1_a", REQUEST, 10).task.begin(20).task
     assert (task.created_at, task.started_at, task.finished_at) == (10, 20, None)
-    second = task.give_back(30, "lost").task.begin(40).task
+    second = task.requeue(30, "lost").task.begin(40).task
     assert second.started_at == 20
     assert second.fail(50, FAILURE).task.finished_at == 50
 

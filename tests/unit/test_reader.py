@@ -91,7 +91,7 @@ def test_all_readers_see_everything_once_and_in_order(
                 await asyncio.sleep(0)
         text = "".join(map(str, range(number)))
         done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
-        await tasks.settle(attempt, done)
+        await tasks.commit(attempt, done)
         for fit in semaphores:
             for _ in range(1_000):
                 fit.release()
@@ -178,7 +178,7 @@ async def test_a_slow_reader_is_sent_to_the_log_and_gets_all_in_bounded_pieces()
     sink.taking.clear()
     for _ in range(40):
         attempt = await tasks.append(attempt, [ContentAdded(1, "x" * 50_000)], 30.0)
-    await tasks.settle(attempt, attempt.task.fail(2, Failure("f", "f", True)))
+    await tasks.commit(attempt, attempt.task.fail(2, Failure("f", "f", True)))
     await until(lambda: observer.misses == 1)
     sink.taking.set()
     await sink.until_ended()

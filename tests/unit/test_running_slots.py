@@ -70,12 +70,12 @@ class Bench:
 async def _completed(bench: Bench) -> None:
     attempt = await bench.attempt()
     done = attempt.task.complete(1, text="", finish_reason="stop", model="m", usage=None)
-    await bench.tasks.settle(attempt, done)
+    await bench.tasks.commit(attempt, done)
 
 
 async def _failed(bench: Bench) -> None:
     attempt = await bench.attempt()
-    await bench.tasks.settle(attempt, attempt.task.fail(1, FAILURE))
+    await bench.tasks.commit(attempt, attempt.task.fail(1, FAILURE))
 
 
 async def _cancelled(bench: Bench) -> None:
@@ -110,7 +110,7 @@ async def test_what_does_not_end_a_task_leaves_its_places() -> None:
     attempt = await bench.attempt()
     assert isinstance(await bench.tasks.fail(TASK_ID, FAILURE, 1), Busy)
     await bench.tasks.fail_forgotten(TASK_ID, FAILURE, 1)
-    await bench.tasks.settle(attempt, attempt.task.give_back(1, "model_error"))
+    await bench.tasks.commit(attempt, attempt.task.requeue(1, "model_error"))
     assert await bench.held() == {TASK_ID}
 
 

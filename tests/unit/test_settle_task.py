@@ -67,7 +67,7 @@ async def test_a_live_attempt_is_waited_for() -> None:
         done, _ = await asyncio.wait({failing}, timeout=0.05)
         assert not done
     end = attempt.task.complete(2, text="ab", finish_reason="stop", model="m", usage=None)
-    await bench.tasks.settle(attempt, end)
+    await bench.tasks.commit(attempt, end)
     assert (await asyncio.wait_for(failing, within(5))).status is TaskStatus.COMPLETED
 
 
@@ -162,7 +162,7 @@ async def test_an_attempt_that_lives_or_was_lost_lately_is_not_forgotten() -> No
     assert (await bench.read()).status is TaskStatus.RUNNING
     bench.clock.seconds += 31  # the lease has lapsed: a delivery may still come
     assert (await bench.read()).status is TaskStatus.RUNNING
-    await bench.tasks.settle(attempt, attempt.task.give_back(NOW, "shutting_down"))
+    await bench.tasks.commit(attempt, attempt.task.requeue(NOW, "shutting_down"))
     bench.clock.seconds += PATIENCE - 1
     assert (await bench.read()).status is TaskStatus.PENDING
     bench.clock.seconds += 2

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.live import Hub
 from application.errors import LeaseLost, UnknownTask
-from application.ports import PAGE_SIZE, PATIENCE, Batch, Busy, Page, Settled, TaskLog, page_of
+from application.ports import PAGE_SIZE, PATIENCE, Batch, Busy, Ended, Page, TaskLog, page_of
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.task import Attempt, Change, Failure, Task
 
@@ -68,13 +68,13 @@ class MemoryTaskLog(TaskLog):
     async def get(self, task_id: str) -> Task:
         return self._entry(task_id).task
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         entry = self._entry(task_id)
         if entry.task.status.terminal:
-            return Settled(entry.task)
+            return Ended(entry.task)
         if busy := self._busy(entry):
             return busy
-        self._write(entry, entry.task.take(now))
+        self._write(entry, entry.task.claim(now))
         entry.lease_until = self._elapsed() + lease
         return Attempt(entry.task, len(entry.events))
 
@@ -90,7 +90,7 @@ class MemoryTaskLog(TaskLog):
         entry.lease_until = self._elapsed() + lease
         self._await_queue(entry)
 
-    async def settle(self, attempt: Attempt, change: Change) -> None:
+    async def commit(self, attempt: Attempt, change: Change) -> None:
         entry = self._held(attempt)
         entry.lease_until = 0.0
         self._write(entry, change)

@@ -8,10 +8,10 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import (
     Busy,
+    Ended,
     Finished,
     ForwardingTaskLog,
     LanguageModel,
-    Settled,
     TaskLog,
     TaskQueue,
 )
@@ -94,7 +94,7 @@ class TracedTaskLog(ForwardingTaskLog):
         ):
             return await self._inner.create(submitted)
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         with self._tracer.start_as_current_span(
             "log claim", attributes={"longtask.task": task_id}
         ) as span:
@@ -102,13 +102,13 @@ class TracedTaskLog(ForwardingTaskLog):
             span.set_attribute("longtask.claimed", type(claimed).__name__)
             return claimed
 
-    async def settle(self, attempt: Attempt, change: Change) -> None:
+    async def commit(self, attempt: Attempt, change: Change) -> None:
         with self._tracer.start_as_current_span(
-            "log settle",
+            "log commit",
             attributes={
                 "longtask.task": attempt.task.id,
                 "longtask.attempt": attempt.number,
                 "longtask.status": change.task.status.value,
             },
         ):
-            await self._inner.settle(attempt, change)
+            await self._inner.commit(attempt, change)

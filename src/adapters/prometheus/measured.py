@@ -8,10 +8,10 @@ from adapters.prometheus.metrics import Metrics
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import (
     Busy,
+    Ended,
     Finished,
     ForwardingTaskLog,
     LanguageModel,
-    Settled,
     TaskLog,
 )
 from domain.events import Event, StatusChanged
@@ -26,7 +26,7 @@ class MeasuredTaskLog(ForwardingTaskLog):
         super().__init__(inner)
         self._metrics = metrics
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         claimed = await self._inner.claim(task_id, lease, now)
         if isinstance(claimed, Attempt):
             self._metrics.attempts.inc()
@@ -41,8 +41,8 @@ class MeasuredTaskLog(ForwardingTaskLog):
         self._metrics.append_seconds.observe(time.perf_counter() - began)
         return appended
 
-    async def settle(self, attempt: Attempt, change: Change) -> None:
-        await self._inner.settle(attempt, change)
+    async def commit(self, attempt: Attempt, change: Change) -> None:
+        await self._inner.commit(attempt, change)
         if change.task.status.terminal:
             self._ended(change.task)
         else:

@@ -17,7 +17,7 @@ from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.script import Script
 from application.errors import LeaseLost, UnknownTask
-from application.ports import PAGE_SIZE, PATIENCE, Busy, Page, Settled, TaskLog
+from application.ports import PAGE_SIZE, PATIENCE, Busy, Ended, Page, TaskLog
 from domain.events import Event, TaskStatus, text_of
 from domain.task import Attempt, Change, Failure, Task
 
@@ -62,14 +62,14 @@ class RedisTaskLog(TaskLog):
             raise UnknownTask(task_id)
         return decode_task(task_id, version, task, message)
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         while True:
             task = await self.get(task_id)
             if task.status.terminal:
-                return Settled(task)
+                return Ended(task)
             if busy := await self._busy(task):
                 return busy
-            change = task.take(now)
+            change = task.claim(now)
             if logged := await self._write(task, change, [keys_of(task_id).lease], lease=lease):
                 return Attempt(change.task, logged)
 
@@ -91,7 +91,7 @@ class RedisTaskLog(TaskLog):
         if not await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values):
             raise LeaseLost
 
-    async def settle(self, attempt: Attempt, change: Change) -> None:
+    async def commit(self, attempt: Attempt, change: Change) -> None:
         if not await self._write(
             attempt.task, change, writer=attempt.number, logged=attempt.logged
         ):

@@ -20,7 +20,7 @@ from application.ports.idempotency_keys import (
 from application.ports.language_model import Finished, LanguageModel
 from application.ports.limits import Allowances, Spent
 from application.ports.log_pages import Batch, Page, page_of
-from application.ports.task_log import PAGE_SIZE, PATIENCE, Busy, Settled, TaskLog
+from application.ports.task_log import PAGE_SIZE, PATIENCE, Busy, Ended, TaskLog
 from application.ports.task_queue import Delivery, TaskQueue
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Busy",
     "Clock",
     "Delivery",
+    "Ended",
     "EventFeed",
     "FeedObserver",
     "Finished",
@@ -41,7 +42,6 @@ __all__ = [
     "IdempotencyKeys",
     "LanguageModel",
     "Page",
-    "Settled",
     "Spent",
     "Subscriber",
     "TaskIds",

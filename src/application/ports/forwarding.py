@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from application.ports.log_pages import Page
-from application.ports.task_log import Busy, Settled, TaskLog
+from application.ports.task_log import Busy, Ended, TaskLog
 from domain.events import Event
 from domain.task import Attempt, Change, Failure, Task
 
@@ -28,7 +28,7 @@ class ForwardingTaskLog(TaskLog):
 
     def claim(
         self, task_id: str, lease: float, now: int
-    ) -> Coroutine[Any, Any, Attempt | Busy | Settled]:
+    ) -> Coroutine[Any, Any, Attempt | Busy | Ended]:
         return self._inner.claim(task_id, lease, now)
 
     def append(
@@ -39,8 +39,8 @@ class ForwardingTaskLog(TaskLog):
     def renew(self, attempt: Attempt, lease: float) -> Coroutine[Any, Any, None]:
         return self._inner.renew(attempt, lease)
 
-    def settle(self, attempt: Attempt, change: Change) -> Coroutine[Any, Any, None]:
-        return self._inner.settle(attempt, change)
+    def commit(self, attempt: Attempt, change: Change) -> Coroutine[Any, Any, None]:
+        return self._inner.commit(attempt, change)
 
     def cancel(self, task_id: str, now: int) -> Coroutine[Any, Any, Task]:
         return self._inner.cancel(task_id, now)

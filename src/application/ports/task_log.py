@@ -23,7 +23,7 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Ended:
     """The task is in a terminal status."""
 
     task: Task
@@ -52,7 +52,7 @@ class TaskLog(Protocol):
         """The record. Raises UnknownTask."""
         ...
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Settled:
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         """Open the next attempt and hold it for `lease` seconds by the store's own clock, unless
         another is alive or the task has ended. An attempt whose lease lapsed is given back first,
         so that the log tells of its loss. Raises UnknownTask."""
@@ -69,7 +69,7 @@ class TaskLog(Protocol):
         """Hold the attempt for `lease` seconds from now. Raises LeaseLost as `append` does."""
         ...
 
-    async def settle(self, attempt: Attempt, change: Change) -> None:
+    async def commit(self, attempt: Attempt, change: Change) -> None:
         """Write the change that closes this attempt (an end, or giving it back) and let its lease
         go. Raises LeaseLost as `append` does, and when the call is made again."""
         ...
