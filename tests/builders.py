@@ -7,9 +7,9 @@ from adapters.memory import MemoryAllowances
 from adapters.redis import Connection, connect, parse_address
 from application.admission import Admission, Limits
 from application.follow_task import PAGE, FollowTask
-from application.ports import PATIENCE, EventFeed, FeedObserver, TaskLog
+from application.ports import ORPHAN_TIMEOUT, EventFeed, FeedObserver, TaskLog
 from application.reader import WAITING_BATCHES
-from application.settle_task import SettleForgotten
+from application.reap import FailOrphanedTasks
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
 from entrypoints.identity import SystemClock
@@ -48,14 +48,14 @@ def follow_task(
     max_streams: int = 100_000,
     page: int = PAGE,
     waiting_batches: int = WAITING_BATCHES,
-    patience: float = PATIENCE,
+    orphan_timeout: float = ORPHAN_TIMEOUT,
 ) -> FollowTask:
     clock = SystemClock()
     return FollowTask(
         tasks,
         feed,
         clock,
-        SettleForgotten(tasks, clock, patience),
+        FailOrphanedTasks(tasks, clock, orphan_timeout),
         observer or CountingObserver(),
         ping_interval=ping_interval,
         max_streams=max_streams,
@@ -66,7 +66,7 @@ def follow_task(
 
 def unlimited(tasks: TaskLog) -> Admission:
     """Admission that refuses nothing."""
-    settle = SettleForgotten(tasks, SystemClock(), PATIENCE)
+    orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
     return Admission(MemoryAllowances(), tasks, settle, Limits(), Limits())
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask, UnreadableTask
 from application.ports import Allowances, TaskLog
-from application.settle_task import SettleForgotten
+from application.reap import FailOrphanedTasks
 from domain.events import Usage
 from domain.task import Task
 
@@ -83,13 +83,13 @@ class Admission:
         self,
         allowances: Allowances,
         tasks: TaskLog,
-        settle_forgotten: SettleForgotten,
+        fail_if_orphaned: FailOrphanedTasks,
         per_owner: Limits,
         per_address: Limits,
     ) -> None:
         self._allowances = allowances
         self._tasks = tasks
-        self._settle_forgotten = settle_forgotten
+        self._fail_if_orphaned = fail_if_orphaned
         self._per_owner = per_owner
         self._per_address = per_address
         self._streams: dict[str, set[str]] = {}
@@ -199,7 +199,7 @@ class Admission:
         alive: list[str] = []
         for task_id, left in await self._allowances.holders(name, LOOK):
             try:
-                task = await self._settle_forgotten(await self._tasks.get(task_id))
+                task = await self._fail_if_orphaned(await self._tasks.get(task_id))
             except UnknownTask:
                 if left <= RUNNING_TTL - COMING_ABOUT:
                     ended.append(task_id)

@@ -6,7 +6,7 @@ from application.errors import TooManyStreams
 from application.manage_task import owned
 from application.ports import Clock, EventFeed, FeedObserver, TaskLog
 from application.reader import LOST, WAITING_BATCHES, Reader, ReaderContext
-from application.settle_task import SettleForgotten
+from application.reap import FailOrphanedTasks
 from domain.events import START, Position
 
 PAGE = 1_000
@@ -24,7 +24,7 @@ class FollowTask:
         tasks: TaskLog,
         feed: EventFeed,
         clock: Clock,
-        settle_forgotten: SettleForgotten,
+        fail_if_orphaned: FailOrphanedTasks,
         observer: FeedObserver,
         *,
         ping_interval: float,
@@ -35,7 +35,7 @@ class FollowTask:
         """`ping_interval`: seconds without an event after which a reader pings. `page`: events per
         read of the log. `waiting_batches`: how many may wait for one reader."""
         self._tasks = tasks
-        self._settle_forgotten = settle_forgotten
+        self._fail_if_orphaned = fail_if_orphaned
         self._max_streams = max_streams
         self._open = 0
         self._context = ReaderContext(
@@ -43,7 +43,7 @@ class FollowTask:
             feed,
             clock,
             observer,
-            settle_forgotten,
+            fail_if_orphaned,
             ping_interval,
             page,
             waiting_batches,
@@ -61,7 +61,7 @@ class FollowTask:
         self._open += 1  # before the first await, so that readers that come at once are counted
         reader: Reader | None = None
         try:
-            task = await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
+            task = await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))
             if task.status.terminal and await self._has_all(task_id, position):
                 return NothingLeft()
             reader = Reader(task, position, self._context)

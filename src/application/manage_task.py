@@ -7,7 +7,7 @@ import structlog
 
 from application.errors import QueueUnavailable, UnknownTask
 from application.ports import Clock, TaskLog, TaskQueue
-from application.settle_task import SettleForgotten
+from application.reap import FailOrphanedTasks
 from domain.events import ContentAdded, Event, begins_anew
 from domain.task import Task
 
@@ -34,13 +34,13 @@ class TaskWithText:
 
 
 class GetTask:
-    def __init__(self, tasks: TaskLog, settle_forgotten: SettleForgotten) -> None:
+    def __init__(self, tasks: TaskLog, fail_if_orphaned: FailOrphanedTasks) -> None:
         self._tasks = tasks
-        self._settle_forgotten = settle_forgotten
+        self._fail_if_orphaned = fail_if_orphaned
 
     async def record(self, task_id: str, owner: str | None = None) -> Task:
         """The record alone. Raises UnknownTask or StoreUnavailable."""
-        return await self._settle_forgotten(owned(await self._tasks.get(task_id), owner))
+        return await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))
 
     async def with_text(self, task_id: str, owner: str | None = None) -> TaskWithText:
         """The record and the text so far, of the last attempt. Raises UnknownTask or

@@ -22,7 +22,7 @@ import structlog
 
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Batch, Clock, EventFeed, FeedObserver, Page, Subscriber, TaskLog
-from application.settle_task import SettleForgotten
+from application.reap import FailOrphanedTasks
 from domain.events import START, Position, TaskErrored
 from domain.task import Task
 
@@ -49,7 +49,7 @@ class ReaderContext:
     feed: EventFeed
     clock: Clock
     observer: FeedObserver
-    orphans: SettleForgotten
+    orphans: FailOrphanedTasks
     ping_interval: float
     """Seconds without an event after which a ping is written, at the latest."""
     page: int

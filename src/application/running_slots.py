@@ -43,8 +43,8 @@ class SlotReleasingLog(ForwardingTaskLog):
             await self._release(failed)
         return failed
 
-    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
-        task = await self._inner.fail_forgotten(task_id, failure, now)
+    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
+        task = await self._inner.fail_orphaned(task_id, failure, now)
         if task.failure is failure:  # else it was not orphaned, or another process was faster
             await self._release(task)
         return task

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from application.admission import Admission
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
+from application.reap import HandleExhaustedDeliveries
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
-from application.settle_task import SettleUndelivered
 from application.start_task import StartTask
 
 
@@ -19,6 +19,6 @@ class UseCases:
     follow_task: FollowTask
     run_task: RunTask
     run_directly: RunDirectly
-    settle_undelivered: SettleUndelivered
+    handle_exhausted: HandleExhaustedDeliveries
     admission: Admission
     """Admits streams, and holds their slots while they are open."""

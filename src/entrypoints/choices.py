@@ -3,7 +3,7 @@ them."""
 
 from typing import Literal
 
-from application.ports import PATIENCE
+from application.ports import ORPHAN_TIMEOUT
 from entrypoints.settings import Settings
 
 
@@ -40,4 +40,4 @@ def orphan_timeout(settings: Settings) -> float:
         return settings.tasks.orphan_timeout
     delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
     pauses = sum(delay.seconds(retried) for retried in range(retries))
-    return PATIENCE + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
+    return ORPHAN_TIMEOUT + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)

@@ -24,10 +24,10 @@ from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
+from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
-from application.settle_task import SettleForgotten, SettleUndelivered
 from application.start_task import StartTask
 from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
@@ -172,8 +172,8 @@ class Container(containers.DeclarativeContainer):
     model = _traced(traces, tracing, "TracedModel", measured_model)
 
     # The use cases
-    settle_forgotten = Singleton(SettleForgotten, tasks, clock, orphan_timeout)
-    admission = Singleton(Admission, allowances, tasks, settle_forgotten, *limits)
+    fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
+    admission = Singleton(Admission, allowances, tasks, fail_if_orphaned, *limits)
     run_task = Singleton(
         RunTask,
         tasks,
@@ -194,21 +194,21 @@ class Container(containers.DeclarativeContainer):
     use_cases = Singleton(
         UseCases,
         start_task=Singleton(StartTask, tasks, keys, queue, clock, ids, admission),
-        get_task=Singleton(GetTask, tasks, settle_forgotten),
+        get_task=Singleton(GetTask, tasks, fail_if_orphaned),
         cancel_task=Singleton(CancelTask, tasks, queue, clock),
         follow_task=Singleton(
             FollowTask,
             tasks,
             feed,
             clock,
-            settle_forgotten,
+            fail_if_orphaned,
             metrics,
             ping_interval=given.http.sse_ping_interval,
             max_streams=given.http.max_streams,
         ),
         run_task=run_task,
         run_directly=Singleton(RunDirectly, tasks, clock, ids, admission, run_task),
-        settle_undelivered=Singleton(SettleUndelivered, tasks, feed, queue, clock),
+        handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, feed, queue, clock),
         admission=admission,
     )
 

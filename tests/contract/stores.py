@@ -23,7 +23,7 @@ from tests.doubles.readers import CountingObserver
 from tests.doubles.rest_front import TOKEN
 
 TTL = 60.0
-LOG_PATIENCE = 0.3
+ORPHAN_TIMEOUT = 0.3
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Store:
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = Hub()
-    tasks = MemoryTaskLog(feed, ttl, LOG_PATIENCE)
+    tasks = MemoryTaskLog(feed, ttl, ORPHAN_TIMEOUT)
     yield Store(tasks, feed, MemoryAllowances(), MemoryIdempotencyKeys(), feed.close)
 
 
@@ -48,7 +48,7 @@ async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[St
 async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     feed = Hub(RedisBroker(connection, CountingObserver()))
     try:
-        tasks = RedisTaskLog(connection, ttl, LOG_PATIENCE)
+        tasks = RedisTaskLog(connection, ttl, ORPHAN_TIMEOUT)
         allowances, keys = RedisAllowances(connection), RedisIdempotencyKeys(connection)
         yield Store(tasks, feed, allowances, keys, feed.close)
     finally:

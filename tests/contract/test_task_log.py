@@ -23,7 +23,7 @@ from domain.events import (
 from domain.request import Message, Role, TaskRequest
 from domain.task import Attempt, Failure, Task
 from tests.builders import LEASE, NOW, REQUEST, claim, submit
-from tests.contract.stores import LOG_PATIENCE, Store
+from tests.contract.stores import ORPHAN_TIMEOUT, Store
 from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
@@ -336,24 +336,24 @@ async def test_a_store_that_answers_says_so(store: Store) -> None:
 
 
 async def _forgotten(store: Store, task_id: str) -> bool:
-    task = await store.tasks.fail_forgotten(task_id, FAILURE, NOW)
+    task = await store.tasks.fail_orphaned(task_id, FAILURE, NOW)
     return task.failure == FAILURE
 
 
-async def test_a_task_without_a_sign_of_life_is_forgotten(store: Store) -> None:
+async def test_a_task_without_a_active_at_is_forgotten(store: Store) -> None:
     task_id = await submit(store.tasks)
     assert not await _forgotten(store, task_id)
     await until(lambda: _forgotten(store, task_id))
     folded = fold(await events(store.tasks, task_id))
     assert (folded.status, folded.closed) == (TaskStatus.FAILED, True)
     with pytest.raises(UnknownTask):
-        await store.tasks.fail_forgotten("task_1_nobody", FAILURE, NOW)
+        await store.tasks.fail_orphaned("task_1_nobody", FAILURE, NOW)
 
 
 async def test_a_live_attempt_is_not_forgotten_and_a_dead_one_is(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)
-    await asyncio.sleep(LOG_PATIENCE * 1.2)
+    await asyncio.sleep(ORPHAN_TIMEOUT * 1.2)
     assert not await _forgotten(store, task_id)
     await store.tasks.renew(attempt, 0.01)
     await until(lambda: _forgotten(store, task_id))
@@ -362,8 +362,8 @@ async def test_a_live_attempt_is_not_forgotten_and_a_dead_one_is(store: Store) -
 async def test_one_that_ended_stays_as_it_is(store: Store) -> None:
     task_id = await submit(store.tasks)
     ended = await store.tasks.cancel(task_id, NOW)
-    await asyncio.sleep(LOG_PATIENCE)
-    assert await store.tasks.fail_forgotten(task_id, FAILURE, NOW) == ended
+    await asyncio.sleep(ORPHAN_TIMEOUT)
+    assert await store.tasks.fail_orphaned(task_id, FAILURE, NOW) == ended
 
 
 async def test_a_page_of_large_events_is_short_and_never_empty(store: Store) -> None:

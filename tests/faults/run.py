@@ -23,12 +23,12 @@ from typing import Any
 from tests.faults.chaos import Chaos
 from tests.faults.clients import User
 from tests.faults.verdict import TERMINAL, read, violations
-from tests.faults.world import PATIENCE, World
+from tests.faults.world import ORPHAN_TIMEOUT, World
 from tests.running import Client, Seen
 
 ROUND = 45.0
 """Seconds of chaos in a round."""
-QUIET = PATIENCE + 60.0
+QUIET = ORPHAN_TIMEOUT + 60.0
 """Seconds that a healed world gets to bring every task to its end."""
 LOSSES = {2: "end", 4: "end", 5: "all"}
 """What Redis may lose in a round, by the remainder of its seed."""

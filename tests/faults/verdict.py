@@ -145,9 +145,9 @@ def _event(data: dict[str, Any]) -> Event:
             return TaskErrored(at, data["data"], data["code"], data["retryable"])
 
 
-def read(client: Client, task_id: str, patience: float) -> tuple[dict[str, Any] | None, Seen]:
-    """The record and the log, once the task has ended or patience has."""
-    until = time.monotonic() + patience
+def read(client: Client, task_id: str, orphan_timeout: float) -> tuple[dict[str, Any] | None, Seen]:
+    """The record and the log, once the task has ended or orphan_timeout has."""
+    until = time.monotonic() + orphan_timeout
     while True:
         answer = client.http.get(f"/api/tasks/{task_id}")
         if answer.status_code == 404:

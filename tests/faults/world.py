@@ -33,7 +33,7 @@ from tests.waiting import eventually, within
 
 INSTANCES = 3
 LEASE = 1.5
-PATIENCE = 60.0
+ORPHAN_TIMEOUT = 60.0
 """More than QStash takes for the four deliveries of a message and of its failure callback, of which
 each may be told to come again after five seconds or run into its time-out."""
 RETRIES = 3
@@ -45,7 +45,7 @@ SETTINGS = {
     "LONGTASK_QSTASH_RETRY_DELAY": "200 * pow(2, retried)",
     "LONGTASK_QSTASH_TIMEOUT": "2",
     "LONGTASK_DELIVERY_TIMEOUT": "4",
-    "LONGTASK_ORPHAN_TIMEOUT": str(PATIENCE),
+    "LONGTASK_ORPHAN_TIMEOUT": str(ORPHAN_TIMEOUT),
     "LONGTASK_REDIS_TIMEOUT": "1",
     "LONGTASK_REDIS_CONNECT_TIMEOUT": "1",
     "LONGTASK_LEASE": str(LEASE),

@@ -9,7 +9,7 @@ from adapters.redis import RedisAllowances, RedisTaskLog
 from adapters.redis.server import ServerConnection
 from application.admission import Admission, Caller, Limits
 from application.errors import OverLimit
-from application.settle_task import SettleForgotten
+from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, to_redis
@@ -39,8 +39,8 @@ async def _commands(connection: ServerConnection) -> int:
 
 async def test_a_refused_start_costs_few_commands(connection: ServerConnection) -> None:
     tasks, allowances = RedisTaskLog(connection, 600.0), RedisAllowances(connection)
-    settle = SettleForgotten(tasks, SystemClock(), 600.0)
-    admission = Admission(allowances, tasks, settle, Limits(running=RUNNING), Limits())
+    orphans = FailOrphanedTasks(tasks, SystemClock(), 600.0)
+    admission = Admission(allowances, tasks, orphans, Limits(running=RUNNING), Limits())
     now = SystemClock().now()
 
     async def start(number: int) -> None:

@@ -8,8 +8,8 @@ from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Caller, Limits, network
 from application.errors import OverLimit, UnreadableTask
-from application.ports import PATIENCE
-from application.settle_task import SettleForgotten
+from application.ports import ORPHAN_TIMEOUT
+from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST
@@ -21,9 +21,9 @@ class Bench:
     def __init__(self, **limits: int) -> None:
         self.now = 1_000.0
         self.tasks = MemoryTaskLog(Hub(), 60.0)
-        settle = SettleForgotten(self.tasks, SystemClock(), PATIENCE)
+        orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
         self.allowances = MemoryAllowances(lambda: self.now)
-        self.admission = Admission(self.allowances, self.tasks, settle, Limits(**limits), Limits())
+        self.admission = Admission(self.allowances, self.tasks, orphans, Limits(**limits), Limits())
 
 
 async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:

@@ -9,9 +9,9 @@ from adapters.live import Hub
 from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import Admission, Limits
 from application.errors import ModelRefused, ModelUnavailable
-from application.ports import PATIENCE, Finished
+from application.ports import ORPHAN_TIMEOUT, Finished
+from application.reap import FailOrphanedTasks
 from application.run_task import Outcome
-from application.settle_task import SettleForgotten
 from domain.events import Usage
 from domain.request import TaskRequest
 from entrypoints.identity import SystemClock
@@ -29,9 +29,9 @@ class Charged:
     def __init__(self, *, read_timeout: float = 60.0, max_text: int = 1_000_000) -> None:
         self.allowances = MemoryAllowances()
         tasks = MemoryTaskLog(Hub(), 60.0)
-        settle = SettleForgotten(tasks, SystemClock(), PATIENCE)
+        orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
         limits = Limits(tokens=10_000_000)
-        admission = Admission(self.allowances, tasks, settle, limits, Limits())
+        admission = Admission(self.allowances, tasks, orphans, limits, Limits())
         self.bench = Bench(admission=admission, read_timeout=read_timeout, max_text=max_text)
         self.running = self.bench.deliver(request=REQUEST)
 

@@ -141,8 +141,8 @@ async def test_a_log_made_anew_is_read_from_its_start() -> None:
 async def test_a_reader_of_an_orphaned_task_is_told() -> None:
     """It was there before, and no event comes: no stream stays open for ever."""
     hub = Hub()
-    tasks = MemoryTaskLog(hub, 60.0, patience=0.2)
-    follow = follow_task(tasks, hub, ping_interval=0.05, patience=0.2)
+    tasks = MemoryTaskLog(hub, 60.0, orphan_timeout=0.2)
+    follow = follow_task(tasks, hub, ping_interval=0.05, orphan_timeout=0.2)
     await tasks.create(Task.submit(TASK_ID, REQUEST, SystemClock().now()))
     *_, last = events_of(await read_to_end(follow, TASK_ID))
     assert isinstance(last, TaskErrored)

@@ -9,8 +9,8 @@ from adapters.memory import MemoryAllowances, MemoryTaskLog
 from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits
 from application.errors import OverLimit, StoreUnavailable
 from application.ports import Busy, TaskLog
+from application.reap import FailOrphanedTasks
 from application.running_slots import SlotReleasingLog
-from application.settle_task import SettleForgotten
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
 
@@ -18,7 +18,7 @@ TASK_ID = "task_1_a"
 ALICE = Caller("alice", "192.0.2.1")
 ACCOUNTS = ("running:key:alice", "running:address:192.0.2.1")
 FAILURE = Failure("f", "f", True)
-PATIENCE = 100.0
+ORPHAN_TIMEOUT = 100.0
 DAY = 86_400.0
 
 
@@ -38,14 +38,14 @@ class CountedAllowances(MemoryAllowances):
 class Bench:
     def __init__(self, running: int | None = 1, *, releasing: bool = True) -> None:
         self.seconds = 0.0
-        self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, PATIENCE, elapsed=lambda: self.seconds)
+        self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, ORPHAN_TIMEOUT, elapsed=lambda: self.seconds)
         self.allowances = CountedAllowances(lambda: self.seconds)
         limits = Limits(running=running), Limits(running=running)
         self.tasks: TaskLog = self.plain
         if releasing:
             self.tasks = SlotReleasingLog(self.plain, self.allowances, *limits)
-        settle = SettleForgotten(self.tasks, self, PATIENCE)
-        self.admission = Admission(self.allowances, self.tasks, settle, *limits)
+        orphans = FailOrphanedTasks(self.tasks, self, ORPHAN_TIMEOUT)
+        self.admission = Admission(self.allowances, self.tasks, orphans, *limits)
 
     def now(self) -> int:
         return int(self.seconds * 1000)
@@ -88,8 +88,8 @@ async def _withdrawn(bench: Bench) -> None:
 
 
 async def _orphaned(bench: Bench) -> None:
-    bench.seconds += PATIENCE + 1
-    await bench.tasks.fail_forgotten(TASK_ID, FAILURE, 1)
+    bench.seconds += ORPHAN_TIMEOUT + 1
+    await bench.tasks.fail_orphaned(TASK_ID, FAILURE, 1)
 
 
 @pytest.mark.parametrize("end", [_completed, _failed, _cancelled, _withdrawn, _orphaned])
@@ -109,7 +109,7 @@ async def test_what_does_not_end_a_task_leaves_its_places() -> None:
     await bench.start()
     attempt = await bench.attempt()
     assert isinstance(await bench.tasks.fail(TASK_ID, FAILURE, 1), Busy)
-    await bench.tasks.fail_forgotten(TASK_ID, FAILURE, 1)
+    await bench.tasks.fail_orphaned(TASK_ID, FAILURE, 1)
     await bench.tasks.commit(attempt, attempt.task.requeue(1, "model_error"))
     assert await bench.held() == {TASK_ID}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from adapters.live import Hub
 from application.errors import LeaseLost, UnknownTask
-from application.ports import PAGE_SIZE, PATIENCE, Batch, Busy, Ended, Page, TaskLog, page_of
+from application.ports import ORPHAN_TIMEOUT, PAGE_SIZE, Batch, Busy, Ended, Page, TaskLog, page_of
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.task import Attempt, Change, Failure, Task
 
@@ -25,7 +25,7 @@ class _Entry:
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
     events: list[Event] = field(default_factory=list)
     lease_until: float = 0.0
-    awaited_until: float = 0.0
+    heartbeat_until: float = 0.0
     """Until when the queue may still bring the task."""
 
     def position(self, offset: int) -> Position:
@@ -37,15 +37,15 @@ class MemoryTaskLog(TaskLog):
         self,
         hub: Hub,
         ttl: float,
-        patience: float = PATIENCE,
+        orphan_timeout: float = ORPHAN_TIMEOUT,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Logs live for `ttl` seconds after their last change; after `patience` seconds without a
+        """Logs live for `ttl` seconds after their last change; after `orphan_timeout` seconds without a
         sign of life a task counts as forgotten by the queue. `elapsed` is the clock of all this,
         in seconds from any origin, never set back."""
         self._hub = hub
         self._ttl = ttl
-        self._patience = patience
+        self._orphan_timeout = orphan_timeout
         self._elapsed = elapsed
         self._entries: dict[str, _Entry] = {}
         self._expiries: list[tuple[float, str]] = []
@@ -107,9 +107,9 @@ class MemoryTaskLog(TaskLog):
         self._write(entry, entry.task.fail(now, failure))
         return entry.task
 
-    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
         entry = self._entry(task_id)
-        awaited = entry.awaited_until > self._elapsed()
+        awaited = entry.heartbeat_until > self._elapsed()
         if not (entry.task.status.terminal or awaited or self._busy(entry)):
             self._write(entry, entry.task.fail(now, failure))
         return entry.task
@@ -152,7 +152,7 @@ class MemoryTaskLog(TaskLog):
         return Busy(left) if running and left > 0 else None
 
     def _await_queue(self, entry: _Entry) -> None:
-        entry.awaited_until = self._elapsed() + self._patience
+        entry.heartbeat_until = self._elapsed() + self._orphan_timeout
 
     def _write(self, entry: _Entry, change: Change) -> None:
         # The message id is noted by whoever published, beside the attempt that this change is of.

@@ -60,8 +60,8 @@ class MeasuredTaskLog(ForwardingTaskLog):
             self._ended(failed)
         return failed
 
-    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
-        task = await self._inner.fail_forgotten(task_id, failure, now)
+    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
+        task = await self._inner.fail_orphaned(task_id, failure, now)
         if task.failure is failure:  # else it was not forgotten, or another was faster
             self._ended(task)
         return task

@@ -17,7 +17,7 @@ from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.script import Script
 from application.errors import LeaseLost, UnknownTask
-from application.ports import PAGE_SIZE, PATIENCE, Busy, Ended, Page, TaskLog
+from application.ports import ORPHAN_TIMEOUT, PAGE_SIZE, Busy, Ended, Page, TaskLog
 from domain.events import Event, TaskStatus, text_of
 from domain.task import Attempt, Change, Failure, Task
 
@@ -25,12 +25,14 @@ TEXT_PAGE = 5_000
 
 
 class RedisTaskLog(TaskLog):
-    def __init__(self, connection: Connection, ttl: float, patience: float = PATIENCE) -> None:
-        """Logs live for `ttl` seconds after their last change; after `patience` seconds without a
+    def __init__(
+        self, connection: Connection, ttl: float, orphan_timeout: float = ORPHAN_TIMEOUT
+    ) -> None:
+        """Logs live for `ttl` seconds after their last change; after `orphan_timeout` seconds without a
         sign of life a task counts as forgotten by the queue."""
         self._call = connection.call
         self._ttl = _milliseconds(ttl)
-        self._patience = _milliseconds(patience)
+        self._orphan_timeout = _milliseconds(orphan_timeout)
         self._create = Script(connection, "create")
         self._append = Script(connection, "append")
         self._renew = Script(connection, "renew")
@@ -45,13 +47,13 @@ class RedisTaskLog(TaskLog):
         events = map(encode_event, submitted.events)
         written = await self._create(
             [keys.record, keys.log, keys.heartbeat],
-            [*values, self._ttl, self._patience, keys.channel, *events],
+            [*values, self._ttl, self._orphan_timeout, keys.channel, *events],
         )
         return task if written else await self.get(task.id)
 
     async def note_message(self, task_id: str, message_id: str) -> None:
         keys = keys_of(task_id)
-        if not await self._note([keys.record, keys.heartbeat], [message_id, self._patience]):
+        if not await self._note([keys.record, keys.heartbeat], [message_id, self._orphan_timeout]):
             raise UnknownTask(task_id)
 
     async def get(self, task_id: str) -> Task:
@@ -86,7 +88,7 @@ class RedisTaskLog(TaskLog):
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         keys = keys_of(attempt.task.id)
-        times = (_milliseconds(lease), self._ttl, self._patience)
+        times = (_milliseconds(lease), self._ttl, self._orphan_timeout)
         values = [attempt.number, *times, attempt.logged]
         if not await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values):
             raise LeaseLost
@@ -122,7 +124,7 @@ class RedisTaskLog(TaskLog):
             if await self._write(task, change, [keys_of(task_id).lease]):
                 return change.task
 
-    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
         task, keys = await self.get(task_id), keys_of(task_id)
         if task.status.terminal:
             return task
@@ -186,7 +188,7 @@ class RedisTaskLog(TaskLog):
             task.attempt if runs else 0,
             _milliseconds(lease),
             self._ttl,
-            0 if task.status.terminal else self._patience,
+            0 if task.status.terminal else self._orphan_timeout,
             keys.channel,
             _new_epoch(),
         ]

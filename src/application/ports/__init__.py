@@ -20,14 +20,14 @@ from application.ports.idempotency_keys import (
 from application.ports.language_model import Finished, LanguageModel
 from application.ports.limits import Allowances, Spent
 from application.ports.log_pages import Batch, Page, page_of
-from application.ports.task_log import PAGE_SIZE, PATIENCE, Busy, Ended, TaskLog
+from application.ports.task_log import ORPHAN_TIMEOUT, PAGE_SIZE, Busy, Ended, TaskLog
 from application.ports.task_queue import Delivery, TaskQueue
 
 __all__ = [
     "ABANDONED_AFTER",
     "IDEMPOTENCY_TTL",
+    "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
-    "PATIENCE",
     "Allowances",
     "Batch",
     "Binding",

@@ -48,8 +48,8 @@ class ForwardingTaskLog(TaskLog):
     def fail(self, task_id: str, failure: Failure, now: int) -> Coroutine[Any, Any, Task | Busy]:
         return self._inner.fail(task_id, failure, now)
 
-    def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Coroutine[Any, Any, Task]:
-        return self._inner.fail_forgotten(task_id, failure, now)
+    def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Coroutine[Any, Any, Task]:
+        return self._inner.fail_orphaned(task_id, failure, now)
 
     def read(self, task_id: str, after: int, limit: int) -> Coroutine[Any, Any, Page]:
         return self._inner.read(task_id, after, limit)

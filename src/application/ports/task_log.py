@@ -8,7 +8,7 @@ from application.ports.log_pages import Page
 from domain.events import Event
 from domain.task import Attempt, Change, Failure, Task
 
-PATIENCE = 3600.0
+ORPHAN_TIMEOUT = 3600.0
 """Seconds without a sign of life after which a task counts as forgotten by the queue, beside the
 queue's own pauses: also long enough for a failure callback of QStash's."""
 PAGE_SIZE = 512 * 1024
@@ -84,9 +84,9 @@ class TaskLog(Protocol):
         written. Raises UnknownTask, or IllegalTransition once the task has ended."""
         ...
 
-    async def fail_forgotten(self, task_id: str, failure: Failure, now: int) -> Task:
+    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
         """Fail a task that no live attempt holds, and that nobody has created, enqueued, claimed,
-        renewed or given back for the log's patience, by the store's own clock. Answers the record,
+        renewed or given back for the log's orphan timeout, by the store's own clock. Answers the record,
         failed or as it was. Raises UnknownTask."""
         ...
 

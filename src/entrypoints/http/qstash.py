@@ -79,7 +79,7 @@ class QStashController(Controller):
         with _refusals(request.headers.get("upstash-message-id")):
             delivery, source = await _failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
-        task = await parts.use_cases.settle_undelivered(delivery, source)
+        task = await parts.use_cases.handle_exhausted(delivery, source)
         return {"success": True, "taskId": task.id, "status": task.status.value}
 
 

@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 EXHAUSTED = Failure(
     "deliveries_exhausted", "The task could not be finished in all its deliveries.", True
 )
-FORGOTTEN = Failure("forgotten", "The queue lost the task before it was finished.", True)
+ORPHANED = Failure("forgotten", "The queue lost the task before it was finished.", True)
 QUEUEING_LIMIT = 24 * 3600
 """Seconds from its start for which a task is queued anew."""
 
 
-class SettleUndelivered:
+class HandleExhaustedDeliveries:
     def __init__(self, tasks: TaskLog, feed: EventFeed, queue: TaskQueue, clock: Clock) -> None:
         self._tasks = tasks
         self._feed = feed
@@ -69,27 +69,27 @@ class SettleUndelivered:
         return task.attempt < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
 
 
-class SettleForgotten:
-    def __init__(self, tasks: TaskLog, clock: Clock, patience: float) -> None:
-        """`patience` must be that of the log, in seconds."""
+class FailOrphanedTasks:
+    def __init__(self, tasks: TaskLog, clock: Clock, orphan_timeout: float) -> None:
+        """`orphan_timeout` must be that of the log, in seconds."""
         self._checks: set[asyncio.Task[None]] = set()
         self._tasks = tasks
         self._clock = clock
-        self._patience = patience
+        self._orphan_timeout = orphan_timeout
 
     async def __call__(self, task: Task) -> Task:
         """The record of a task that somebody reads, failed if the queue forgot it. Raises
         UnknownTask or StoreUnavailable."""
         if task.status.terminal or not self.suspects(task.updated_at):
             return task
-        settled = await self._tasks.fail_forgotten(task.id, FORGOTTEN, self._clock.now())
-        if settled.failure is FORGOTTEN:
-            log.warning("task failed", task_id=task.id, code=FORGOTTEN.code, attempt=task.attempt)
+        settled = await self._tasks.fail_orphaned(task.id, ORPHANED, self._clock.now())
+        if settled.failure is ORPHANED:
+            log.warning("task failed", task_id=task.id, code=ORPHANED.code, attempt=task.attempt)
         return settled
 
-    def suspects(self, sign_of_life: int) -> bool:
+    def suspects(self, active_at: int) -> bool:
         """Whether the store is worth asking: our own clock decides nothing."""
-        return self._clock.now() - sign_of_life > self._patience * 1000
+        return self._clock.now() - active_at > self._orphan_timeout * 1000
 
     def check(self, task_id: str) -> None:
         """Look at a task soon, and fail it if the queue lost it: its readers are told by the

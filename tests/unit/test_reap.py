@@ -9,7 +9,7 @@ from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.errors import QueueUnavailable, UnknownTask
 from application.ports import Delivery
-from application.settle_task import QUEUEING_LIMIT, SettleForgotten, SettleUndelivered
+from application.reap import QUEUEING_LIMIT, FailOrphanedTasks, HandleExhaustedDeliveries
 from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
@@ -18,7 +18,7 @@ from tests.waiting import within
 
 TASK_ID = "task_1_a"
 NOW = 1_700_000_000_000
-PATIENCE = 100.0
+ORPHAN_TIMEOUT = 100.0
 
 
 class Clock:
@@ -34,9 +34,11 @@ class Bench:
         self.clock = Clock()
         self.queue = RecordingQueue()
         self.feed = Hub()
-        self.tasks = MemoryTaskLog(self.feed, 1e6, PATIENCE, elapsed=lambda: self.clock.seconds)
-        self.undelivered = SettleUndelivered(self.tasks, self.feed, self.queue, self.clock)
-        self.forgotten = SettleForgotten(self.tasks, self.clock, PATIENCE)
+        self.tasks = MemoryTaskLog(
+            self.feed, 1e6, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds
+        )
+        self.exhausted = HandleExhaustedDeliveries(self.tasks, self.feed, self.queue, self.clock)
+        self.orphans = FailOrphanedTasks(self.tasks, self.clock, ORPHAN_TIMEOUT)
 
     async def submit(self) -> Task:
         return await self.tasks.create(Task.submit(TASK_ID, REQUEST, NOW))
@@ -48,10 +50,10 @@ class Bench:
 
     async def ran_out(self, max_attempts: int = 1, created_at: int = NOW) -> Task:
         delivery = Delivery(TASK_ID, REQUEST, created_at, max_attempts)
-        return await self.undelivered(delivery, "msg_0")
+        return await self.exhausted(delivery, "msg_0")
 
     async def read(self) -> Task:
-        return await self.forgotten(await self.tasks.get(TASK_ID))
+        return await self.orphans(await self.tasks.get(TASK_ID))
 
 
 # Deliveries that ran out
@@ -140,9 +142,9 @@ async def test_one_that_has_ended_is_left_alone() -> None:
 async def test_a_forgotten_task_fails_when_it_is_read() -> None:
     bench = Bench()
     await bench.submit()
-    bench.clock.seconds = PATIENCE - 1
+    bench.clock.seconds = ORPHAN_TIMEOUT - 1
     assert (await bench.read()).status is TaskStatus.PENDING
-    bench.clock.seconds = PATIENCE + 1
+    bench.clock.seconds = ORPHAN_TIMEOUT + 1
     task = await bench.read()
     assert task.failure == Failure(
         "forgotten", "The queue lost the task before it was finished.", True
@@ -163,7 +165,7 @@ async def test_an_attempt_that_lives_or_was_lost_lately_is_not_forgotten() -> No
     bench.clock.seconds += 31  # the lease has lapsed: a delivery may still come
     assert (await bench.read()).status is TaskStatus.RUNNING
     await bench.tasks.commit(attempt, attempt.task.requeue(NOW, "shutting_down"))
-    bench.clock.seconds += PATIENCE - 1
+    bench.clock.seconds += ORPHAN_TIMEOUT - 1
     assert (await bench.read()).status is TaskStatus.PENDING
     bench.clock.seconds += 2
     assert (await bench.read()).status is TaskStatus.FAILED
@@ -172,11 +174,11 @@ async def test_an_attempt_that_lives_or_was_lost_lately_is_not_forgotten() -> No
 async def test_our_own_clock_alone_fails_nothing() -> None:
     bench = Bench()
     await bench.submit()
-    bench.clock.seconds = PATIENCE + 1
+    bench.clock.seconds = ORPHAN_TIMEOUT + 1
     await bench.tasks.note_message(TASK_ID, "msg_1")  # just now, by the log's clock
     assert (await bench.read()).status is TaskStatus.PENDING
 
 
 async def test_an_unknown_task_stays_unknown() -> None:
     with pytest.raises(UnknownTask):
-        await Bench().tasks.fail_forgotten("task_1_b", Failure("f", "f", True), NOW)
+        await Bench().tasks.fail_orphaned("task_1_b", Failure("f", "f", True), NOW)
