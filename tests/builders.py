@@ -3,7 +3,7 @@ in."""
 
 import secrets
 
-from adapters.memory import MemoryAllowances
+from adapters.memory import MemoryLimiter
 from adapters.redis import Connection, connect, parse_address
 from application.admission import Admission, Limits
 from application.follow_task import PAGE, FollowTask
@@ -67,7 +67,7 @@ def follow_task(
 def unlimited(tasks: TaskLog) -> Admission:
     """Admission that refuses nothing."""
     orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    return Admission(MemoryAllowances(), tasks, settle, Limits(), Limits())
+    return Admission(MemoryLimiter(), tasks, settle, Limits(), Limits())
 
 
 def to_redis(url: str) -> Connection:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask, UnreadableTask
-from application.ports import Allowances, TaskLog
+from application.ports import Limiter, TaskLog
 from application.reap import FailOrphanedTasks
 from domain.events import Usage
 from domain.task import Task
@@ -81,13 +81,13 @@ class Account:
 class Admission:
     def __init__(
         self,
-        allowances: Allowances,
+        limiter: Limiter,
         tasks: TaskLog,
         fail_if_orphaned: FailOrphanedTasks,
         per_owner: Limits,
         per_address: Limits,
     ) -> None:
-        self._allowances = allowances
+        self._limiter = limiter
         self._tasks = tasks
         self._fail_if_orphaned = fail_if_orphaned
         self._per_owner = per_owner
@@ -111,7 +111,7 @@ class Admission:
         except BaseException:
             for name in taken:
                 with suppress(StoreUnavailable):  # then it is found free by the next that looks
-                    await self._allowances.release(name, task_id)
+                    await self._limiter.release(name, task_id)
             raise
         return limit_statuses
 
@@ -128,7 +128,7 @@ class Admission:
         try:
             for account in self._accounts(task.owner, task.origin):
                 if account.limits.tokens is not None and tokens > 0:
-                    await self._allowances.spend(account.of("tokens"), tokens, None, DAY)
+                    await self._limiter.consume(account.of("tokens"), tokens, None, DAY)
         except StoreUnavailable as error:
             log.error("tokens not counted", tokens=tokens, error=str(error))
 
@@ -142,7 +142,7 @@ class Admission:
         place = StreamPlace([each.of("streams") for each in accounts])
         for account in accounts:
             limit = account.limits.streams or 0
-            if not await self._allowances.hold(
+            if not await self._limiter.acquire(
                 account.of("streams"), place.holder, limit, STREAM_TTL
             ):
                 await self.leave(place)
@@ -161,7 +161,7 @@ class Admission:
                 if not holders:
                     del self._streams[account]
             try:
-                await self._allowances.release(account, place.holder)
+                await self._limiter.release(account, place.holder)
             except StoreUnavailable as error:
                 log.warning("place not given back: it lapses", error=str(error))
 
@@ -170,7 +170,7 @@ class Admission:
         STREAM_TTL."""
         for account, holders in list(self._streams.items()):
             try:
-                await self._allowances.keep(account, list(holders), STREAM_TTL)
+                await self._limiter.renew(account, list(holders), STREAM_TTL)
             except StoreUnavailable as error:
                 log.warning("places not held", error=str(error))
 
@@ -179,7 +179,7 @@ class Admission:
     ) -> LimitStatus:
         # Nothing is spent of tokens yet, but there must be at least one left.
         bound = limit if amount else limit - 1
-        spent = await self._allowances.spend(account.of(what), amount, bound, window)
+        spent = await self._limiter.consume(account.of(what), amount, bound, window)
         left = max(0, limit - spent.used)
         status = LimitStatus(account.policy(what), limit, left, spent.reset, window)
         if not spent.granted:
@@ -188,7 +188,7 @@ class Admission:
 
     async def _run(self, account: Account, task_id: str, limit: int) -> None:
         name = account.of("running")
-        while not await self._allowances.hold(name, task_id, limit, RUNNING_TTL):
+        while not await self._limiter.acquire(name, task_id, limit, RUNNING_TTL):
             if not await self._free_some(name):
                 raise OverLimit(LimitStatus(account.policy("running"), limit, 0, PAUSE))
 
@@ -197,7 +197,7 @@ class Admission:
         so that all are looked at in turn."""
         ended: list[str] = []
         alive: list[str] = []
-        for task_id, left in await self._allowances.holders(name, LOOK):
+        for task_id, left in await self._limiter.holders(name, LOOK):
             try:
                 task = await self._fail_if_orphaned(await self._tasks.get(task_id))
             except UnknownTask:
@@ -208,9 +208,9 @@ class Admission:
             else:
                 (ended if task.status.terminal else alive).append(task_id)
         if alive:
-            await self._allowances.postpone(name, alive, RUNNING_TTL)
+            await self._limiter.postpone(name, alive, RUNNING_TTL)
         for task_id in ended:
-            await self._allowances.release(name, task_id)
+            await self._limiter.release(name, task_id)
         return bool(ended)
 
     def _accounts(self, owner: str | None, address: str | None) -> Sequence[Account]:

@@ -10,7 +10,7 @@ import structlog
 
 from application.admission import Account, Limits, accounts_of
 from application.errors import StoreUnavailable
-from application.ports import Allowances, Busy, ForwardingTaskLog, TaskLog
+from application.ports import Busy, ForwardingTaskLog, Limiter, TaskLog
 from domain.task import Attempt, Change, Failure, Task
 
 log = structlog.get_logger(__name__)
@@ -20,10 +20,10 @@ class SlotReleasingLog(ForwardingTaskLog):
     """A slot that could not be released is found by a later start."""
 
     def __init__(
-        self, inner: TaskLog, allowances: Allowances, per_owner: Limits, per_address: Limits
+        self, inner: TaskLog, limiter: Limiter, per_owner: Limits, per_address: Limits
     ) -> None:
         super().__init__(inner)
-        self._allowances = allowances
+        self._limiter = limiter
         self._per_owner = per_owner
         self._per_address = per_address
 
@@ -54,7 +54,7 @@ class SlotReleasingLog(ForwardingTaskLog):
             if account.limits.running is None:
                 continue
             try:
-                await self._allowances.release(account.of("running"), task.id)
+                await self._limiter.release(account.of("running"), task.id)
             except StoreUnavailable as error:
                 log.warning("slot not released", task_id=task.id, error=str(error))
 

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 
 from adapters.demo import DemoModel
 from adapters.live import Hub
-from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
+from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import QueueClock, QueueCredentials
-from adapters.redis import RedisAllowances, RedisBroker, RedisIdempotencyKeys, RedisTaskLog
+from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
 from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
@@ -119,8 +119,8 @@ class Container(containers.DeclarativeContainer):
         memory=Singleton(Hub),
         redis=Singleton(Hub, Singleton(RedisBroker, connection, metrics)),
     )
-    allowances = _kept(
-        store, memory=Singleton(MemoryAllowances), redis=Singleton(RedisAllowances, connection)
+    limiter = _kept(
+        store, memory=Singleton(MemoryLimiter), redis=Singleton(RedisLimiter, connection)
     )
     keys = _kept(
         store,
@@ -136,7 +136,7 @@ class Container(containers.DeclarativeContainer):
     releasing_tasks = Selector(
         slots,
         unlimited=kept_tasks,
-        limited=Singleton(SlotReleasingLog, kept_tasks, allowances, *limits),
+        limited=Singleton(SlotReleasingLog, kept_tasks, limiter, *limits),
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
     tasks = _traced(traces, tracing, "TracedTaskLog", measured_tasks)
@@ -173,7 +173,7 @@ class Container(containers.DeclarativeContainer):
 
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
-    admission = Singleton(Admission, allowances, tasks, fail_if_orphaned, *limits)
+    admission = Singleton(Admission, limiter, tasks, fail_if_orphaned, *limits)
     run_task = Singleton(
         RunTask,
         tasks,

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import pytest
 
 from adapters.live import Hub
-from adapters.memory import MemoryAllowances, MemoryIdempotencyKeys, MemoryTaskLog
+from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.redis import (
     Connection,
-    RedisAllowances,
     RedisBroker,
     RedisIdempotencyKeys,
+    RedisLimiter,
     RedisTaskLog,
     RestConnection,
 )
-from application.ports import Allowances, EventFeed, IdempotencyKeys, TaskLog
+from application.ports import EventFeed, IdempotencyKeys, Limiter, TaskLog
 from tests.builders import to_redis
 from tests.doubles.readers import CountingObserver
 from tests.doubles.rest_front import TOKEN
@@ -32,7 +32,7 @@ class Store:
 
     tasks: TaskLog
     feed: EventFeed
-    allowances: Allowances
+    limiter: Limiter
     keys: IdempotencyKeys
     close_feed: Callable[[], None]
 
@@ -41,7 +41,7 @@ class Store:
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     feed = Hub()
     tasks = MemoryTaskLog(feed, ttl, ORPHAN_TIMEOUT)
-    yield Store(tasks, feed, MemoryAllowances(), MemoryIdempotencyKeys(), feed.close)
+    yield Store(tasks, feed, MemoryLimiter(), MemoryIdempotencyKeys(), feed.close)
 
 
 @asynccontextmanager
@@ -49,8 +49,8 @@ async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     feed = Hub(RedisBroker(connection, CountingObserver()))
     try:
         tasks = RedisTaskLog(connection, ttl, ORPHAN_TIMEOUT)
-        allowances, keys = RedisAllowances(connection), RedisIdempotencyKeys(connection)
-        yield Store(tasks, feed, allowances, keys, feed.close)
+        limiter, keys = RedisLimiter(connection), RedisIdempotencyKeys(connection)
+        yield Store(tasks, feed, limiter, keys, feed.close)
     finally:
         await feed.aclose()
         await connection.aclose()

@@ -275,7 +275,7 @@ def test_a_task_gives_its_place_back_when_it_ends(
         def held() -> list[bytes]:
             return [
                 holder
-                for name in redis.keys("longtask:allowance:running:*")
+                for name in redis.keys("longtask:limit:running:*")
                 for holder in redis.zrange(name, 0, -1)
             ]
 

@@ -52,7 +52,7 @@ def test_equal_starts_on_two_instances_pass_a_limit_once(
     )
     with running_service(settings) as one, running_service(settings) as two:
         for number in range(ROUNDS):
-            redis.delete("longtask:allowance:starts:address:127.0.0.1")  # a minute later
+            redis.delete("longtask:limit:starts:address:127.0.0.1")  # a minute later
             if starts == 0:
                 assert _start(one, f"another-{number}").status_code == 202
             before = set(redis.keys("longtask:*:record"))

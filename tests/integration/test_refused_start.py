@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.redis import RedisAllowances, RedisTaskLog
+from adapters.redis import RedisLimiter, RedisTaskLog
 from adapters.redis.server import ServerConnection
 from application.admission import Admission, Caller, Limits
 from application.errors import OverLimit
@@ -38,9 +38,9 @@ async def _commands(connection: ServerConnection) -> int:
 
 
 async def test_a_refused_start_costs_few_commands(connection: ServerConnection) -> None:
-    tasks, allowances = RedisTaskLog(connection, 600.0), RedisAllowances(connection)
+    tasks, limiter = RedisTaskLog(connection, 600.0), RedisLimiter(connection)
     orphans = FailOrphanedTasks(tasks, SystemClock(), 600.0)
-    admission = Admission(allowances, tasks, orphans, Limits(running=RUNNING), Limits())
+    admission = Admission(limiter, tasks, orphans, Limits(running=RUNNING), Limits())
     now = SystemClock().now()
 
     async def start(number: int) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from adapters.live import Hub
-from adapters.memory import MemoryAllowances, MemoryTaskLog
+from adapters.memory import MemoryLimiter, MemoryTaskLog
 from application.admission import Admission, Caller, Limits, network
 from application.errors import OverLimit, UnreadableTask
 from application.ports import ORPHAN_TIMEOUT
@@ -22,8 +22,8 @@ class Bench:
         self.now = 1_000.0
         self.tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
-        self.allowances = MemoryAllowances(lambda: self.now)
-        self.admission = Admission(self.allowances, self.tasks, orphans, Limits(**limits), Limits())
+        self.limiter = MemoryLimiter(lambda: self.now)
+        self.admission = Admission(self.limiter, self.tasks, orphans, Limits(**limits), Limits())
 
 
 async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:
@@ -50,7 +50,7 @@ async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
     with pytest.raises(OverLimit) as refused:
         await bench.admission.start(ALICE, "task_1_b")
     assert refused.value.status.policy == "starts-per-key"
-    assert [name for name, _ in await bench.allowances.holders("running:key:alice", 10)] == [
+    assert [name for name, _ in await bench.limiter.holders("running:key:alice", 10)] == [
         "task_1_a"
     ]
 
@@ -73,8 +73,8 @@ async def test_a_stream_that_is_read_keeps_its_place_and_one_that_is_not_loses_i
 async def test_without_limits_nothing_is_counted() -> None:
     bench = Bench()
     await asyncio.gather(*(bench.admission.start(ALICE, f"task_1_{n}") for n in range(100)))
-    assert not bench.allowances._used
-    assert not bench.allowances._held
+    assert not bench.limiter._used
+    assert not bench.limiter._held
 
 
 @pytest.mark.parametrize(

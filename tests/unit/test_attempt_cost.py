@@ -6,7 +6,7 @@ import asyncio
 import pytest
 
 from adapters.live import Hub
-from adapters.memory import MemoryAllowances, MemoryTaskLog
+from adapters.memory import MemoryLimiter, MemoryTaskLog
 from application.admission import Admission, Limits
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import ORPHAN_TIMEOUT, Finished
@@ -24,21 +24,21 @@ REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="x" * SE
 
 
 class Charged:
-    """A bench whose allowances count, and a running attempt of it."""
+    """A bench whose limiter count, and a running attempt of it."""
 
     def __init__(self, *, read_timeout: float = 60.0, max_text: int = 1_000_000) -> None:
-        self.allowances = MemoryAllowances()
+        self.limiter = MemoryLimiter()
         tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
         limits = Limits(tokens=10_000_000)
-        admission = Admission(self.allowances, tasks, orphans, limits, Limits())
+        admission = Admission(self.limiter, tasks, orphans, limits, Limits())
         self.bench = Bench(admission=admission, read_timeout=read_timeout, max_text=max_text)
         self.running = self.bench.deliver(request=REQUEST)
 
     async def tokens(self) -> int:
         """Once the delivery is over."""
         await asyncio.wait_for(asyncio.wait({self.running}), within(10))
-        return (await self.allowances.spend(f"tokens:key:{OWNER}", 0, None, 60.0)).used
+        return (await self.limiter.consume(f"tokens:key:{OWNER}", 0, None, 60.0)).used
 
 
 async def asked(charged: Charged) -> None:

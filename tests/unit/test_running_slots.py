@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from adapters.live import Hub
-from adapters.memory import MemoryAllowances, MemoryTaskLog
+from adapters.memory import MemoryLimiter, MemoryTaskLog
 from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits
 from application.errors import OverLimit, StoreUnavailable
 from application.ports import Busy, TaskLog
@@ -22,7 +22,7 @@ ORPHAN_TIMEOUT = 100.0
 DAY = 86_400.0
 
 
-class CountedAllowances(MemoryAllowances):
+class CountedAllowances(MemoryLimiter):
     def __init__(self, elapsed: Callable[[], float]) -> None:
         super().__init__(elapsed)
         self.released: list[tuple[str, str]] = []
@@ -39,13 +39,13 @@ class Bench:
     def __init__(self, running: int | None = 1, *, releasing: bool = True) -> None:
         self.seconds = 0.0
         self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, ORPHAN_TIMEOUT, elapsed=lambda: self.seconds)
-        self.allowances = CountedAllowances(lambda: self.seconds)
+        self.limiter = CountedAllowances(lambda: self.seconds)
         limits = Limits(running=running), Limits(running=running)
         self.tasks: TaskLog = self.plain
         if releasing:
-            self.tasks = SlotReleasingLog(self.plain, self.allowances, *limits)
+            self.tasks = SlotReleasingLog(self.plain, self.limiter, *limits)
         orphans = FailOrphanedTasks(self.tasks, self, ORPHAN_TIMEOUT)
-        self.admission = Admission(self.allowances, self.tasks, orphans, *limits)
+        self.admission = Admission(self.limiter, self.tasks, orphans, *limits)
 
     def now(self) -> int:
         return int(self.seconds * 1000)
@@ -62,9 +62,7 @@ class Bench:
         return attempt
 
     async def held(self) -> set[str]:
-        return {
-            name for each in ACCOUNTS for name, _ in await self.allowances.holders(each, 10_000)
-        }
+        return {name for each in ACCOUNTS for name, _ in await self.limiter.holders(each, 10_000)}
 
 
 async def _completed(bench: Bench) -> None:
@@ -101,7 +99,7 @@ async def test_what_ends_a_task_gives_its_places_back_once(
     assert await bench.held() == {TASK_ID}
     await end(bench)
     assert await bench.held() == set()
-    assert sorted(bench.allowances.released) == sorted((each, TASK_ID) for each in ACCOUNTS)
+    assert sorted(bench.limiter.released) == sorted((each, TASK_ID) for each in ACCOUNTS)
 
 
 async def test_what_does_not_end_a_task_leaves_its_places() -> None:
@@ -118,15 +116,15 @@ async def test_where_nothing_is_limited_nothing_is_given_back() -> None:
     bench = Bench(running=None)
     assert (await bench.start()).origin is None
     await _completed(bench)
-    assert bench.allowances.released == []
+    assert bench.limiter.released == []
 
 
 async def test_a_place_that_could_not_be_given_back_is_found_by_the_next_start() -> None:
     bench = Bench()
     await bench.start()
-    bench.allowances.away = True
+    bench.limiter.away = True
     await _completed(bench)
-    bench.allowances.away = False
+    bench.limiter.away = False
     assert await bench.held() == {TASK_ID}
     await bench.start("task_1_b")
     assert await bench.held() == {"task_1_b"}

@@ -1,12 +1,12 @@
 """The store on Redis: state that any instance can serve, and that survives each of them."""
 
 from adapters.redis.address import Address, parse_address
-from adapters.redis.allowances import RedisAllowances
 from adapters.redis.broker import RedisBroker
 from adapters.redis.connection import Connection
 from adapters.redis.connector import connect
 from adapters.redis.errors import MalformedUrl
 from adapters.redis.idempotency import RedisIdempotencyKeys
+from adapters.redis.limiter import RedisLimiter
 from adapters.redis.rest import RestConnection
 from adapters.redis.task_log import RedisTaskLog
 
@@ -14,9 +14,9 @@ __all__ = [
     "Address",
     "Connection",
     "MalformedUrl",
-    "RedisAllowances",
     "RedisBroker",
     "RedisIdempotencyKeys",
+    "RedisLimiter",
     "RedisTaskLog",
     "RestConnection",
     "connect",

@@ -18,7 +18,7 @@ from application.ports.idempotency_keys import (
     IdempotencyKeys,
 )
 from application.ports.language_model import Finished, LanguageModel
-from application.ports.limits import Allowances, Spent
+from application.ports.limits import Limiter, WindowUsage
 from application.ports.log_pages import Batch, Page, page_of
 from application.ports.task_log import ORPHAN_TIMEOUT, PAGE_SIZE, Busy, Ended, TaskLog
 from application.ports.task_queue import Delivery, TaskQueue
@@ -28,7 +28,6 @@ __all__ = [
     "IDEMPOTENCY_TTL",
     "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
-    "Allowances",
     "Batch",
     "Binding",
     "Busy",
@@ -41,11 +40,12 @@ __all__ = [
     "ForwardingTaskLog",
     "IdempotencyKeys",
     "LanguageModel",
+    "Limiter",
     "Page",
-    "Spent",
     "Subscriber",
     "TaskIds",
     "TaskLog",
     "TaskQueue",
+    "WindowUsage",
     "page_of",
 ]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class WindowUsage:
     """What an account has used of its window, which ends in `reset` seconds."""
 
     granted: bool
@@ -14,22 +14,24 @@ class Spent:
     reset: float
 
 
-class Allowances(Protocol):
+class Limiter(Protocol):
     """What accounts use, counted over all instances: amounts in a window of time, and places held.
     An account is any text. Every method may raise StoreUnavailable."""
 
-    async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
+    async def consume(
+        self, account: str, amount: int, limit: int | None, window: float
+    ) -> WindowUsage:
         """Add `amount` to what the account used, unless that would be more than `limit`; in one
         step. Its window of so many seconds begins with the first use. Raises ValueError for a
         negative amount: what is used never becomes less within a window."""
         ...
 
-    async def hold(self, account: str, holder: str, limit: int, ttl: float) -> bool:
+    async def acquire(self, account: str, holder: str, limit: int, ttl: float) -> bool:
         """Take one of the account's `limit` places for `ttl` seconds, unless all are taken; in one
         step. A holder takes one place however often it asks."""
         ...
 
-    async def keep(self, account: str, holders: Sequence[str], ttl: float) -> None:
+    async def renew(self, account: str, holders: Sequence[str], ttl: float) -> None:
         """Hold these places for `ttl` seconds from now."""
         ...
 

@@ -1,16 +1,16 @@
-"""Allowances in the memory of one process. A step is atomic because it never awaits."""
+"""Limiter in the memory of one process. A step is atomic because it never awaits."""
 
 import time
 from collections.abc import Callable, Sequence
 from heapq import nsmallest
 
-from application.ports import Allowances, Spent
+from application.ports import Limiter, WindowUsage
 
 SWEEP_PAUSE = 60.0
 """Seconds between two times that what is over is forgotten."""
 
 
-class MemoryAllowances(Allowances):
+class MemoryLimiter(Limiter):
     def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
         """`elapsed` is the clock, in seconds from any origin, never set back."""
         self._elapsed = elapsed
@@ -18,7 +18,9 @@ class MemoryAllowances(Allowances):
         self._used: dict[str, tuple[int, float]] = {}
         self._held: dict[str, dict[str, float]] = {}
 
-    async def spend(self, account: str, amount: int, limit: int | None, window: float) -> Spent:
+    async def consume(
+        self, account: str, amount: int, limit: int | None, window: float
+    ) -> WindowUsage:
         if amount < 0:
             raise ValueError("a negative amount")
         now = self._elapsed()
@@ -30,18 +32,18 @@ class MemoryAllowances(Allowances):
         if granted and amount:
             used += amount
             self._used[account] = (used, until)
-        return Spent(granted, used, until - now)
+        return WindowUsage(granted, used, until - now)
 
-    async def hold(self, account: str, holder: str, limit: int, ttl: float) -> bool:
+    async def acquire(self, account: str, holder: str, limit: int, ttl: float) -> bool:
         now = self._elapsed()
         self._forget(now)
         held = [name for name, until in self._held.get(account, {}).items() if until > now]
         if holder not in held and len(held) >= limit:
             return False
-        await self.keep(account, [holder], ttl)
+        await self.renew(account, [holder], ttl)
         return True
 
-    async def keep(self, account: str, holders: Sequence[str], ttl: float) -> None:
+    async def renew(self, account: str, holders: Sequence[str], ttl: float) -> None:
         until = self._elapsed() + ttl
         self._held.setdefault(account, {}).update(dict.fromkeys(holders, until))
 
@@ -51,7 +53,7 @@ class MemoryAllowances(Allowances):
 
     async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
         held = self._held.get(account, {})
-        await self.keep(account, [each for each in holders if each in held], ttl)
+        await self.renew(account, [each for each in holders if each in held], ttl)
 
     async def release(self, account: str, holder: str) -> None:
         self._held.get(account, {}).pop(holder, None)

@@ -1,0 +1,144 @@
+"""What every Limiter adapter promises."""
+
+import asyncio
+import secrets
+
+import pytest
+
+from application.ports import Limiter
+from tests.contract.stores import Store
+from tests.waiting import until
+
+TTL = 30.0
+
+
+@pytest.fixture
+def limiter(store: Store) -> Limiter:
+    return store.limiter
+
+
+@pytest.fixture
+def account() -> str:
+    """No other test's."""
+    return f"starts:key:{secrets.token_hex(4)}"
+
+
+async def names(limiter: Limiter, account: str) -> list[str]:
+    return [name for name, _ in await limiter.holders(account, 100)]
+
+
+async def test_what_is_spent_adds_up_to_the_limit_and_no_further(
+    limiter: Limiter, account: str
+) -> None:
+    answers = [await limiter.consume(account, 2, 5, 60.0) for _ in range(3)]
+    assert [(each.granted, each.used) for each in answers] == [(True, 2), (True, 4), (False, 4)]
+    assert all(0 < each.reset <= 60.0 for each in answers)
+    assert (await limiter.consume(account, 1, 5, 60.0)).granted
+
+
+async def test_nothing_spent_is_a_question(limiter: Limiter, account: str) -> None:
+    assert (await limiter.consume(account, 0, 0, 60.0)).granted
+    await limiter.consume(account, 7, None, 60.0)
+    asked = await limiter.consume(account, 0, 6, 60.0)
+    assert not asked.granted
+    assert asked.used == 7
+
+
+async def test_a_negative_amount_is_refused(limiter: Limiter, account: str) -> None:
+    await limiter.consume(account, 5, 10, 60.0)
+    for limit in (10, None):
+        with pytest.raises(ValueError, match="negative"):
+            await limiter.consume(account, -3, limit, 60.0)
+    assert (await limiter.consume(account, 0, None, 60.0)).used == 5
+
+
+async def test_without_a_limit_everything_is_counted(limiter: Limiter, account: str) -> None:
+    await limiter.consume(account, 1_000_000, None, 60.0)
+    assert (await limiter.consume(account, 1_000_000, None, 60.0)).used == 2_000_000
+
+
+async def test_a_window_ends_and_another_begins_with_the_next_use(
+    limiter: Limiter, account: str
+) -> None:
+    assert (await limiter.consume(account, 5, 5, 0.2)).granted
+
+    async def granted() -> bool:
+        return (await limiter.consume(account, 5, 5, 60.0)).granted
+
+    await until(granted)
+    again = await limiter.consume(account, 0, None, 60.0)
+    assert again.used == 5
+    assert again.reset > 50.0
+
+
+async def test_accounts_do_not_share(limiter: Limiter, account: str) -> None:
+    await limiter.consume(account, 5, 5, 60.0)
+    assert (await limiter.consume(f"{account}x", 5, 5, 60.0)).granted
+
+
+async def test_those_who_come_at_once_get_no_more_than_there_is(
+    limiter: Limiter, account: str
+) -> None:
+    answers = await asyncio.gather(*(limiter.consume(account, 1, 10, 60.0) for _ in range(40)))
+    assert sum(each.granted for each in answers) == 10
+    places = f"{account}-places"
+    held = await asyncio.gather(*(limiter.acquire(places, str(n), 10, TTL) for n in range(40)))
+    assert sum(held) == 10
+
+
+async def test_a_place_is_held_once_however_often_it_is_asked_for(
+    limiter: Limiter, account: str
+) -> None:
+    assert await limiter.acquire(account, "a", 2, TTL)
+    assert await limiter.acquire(account, "a", 2, TTL)
+    assert await limiter.acquire(account, "b", 2, TTL)
+    assert not await limiter.acquire(account, "c", 2, TTL)
+    assert await limiter.acquire(account, "a", 2, TTL)
+    assert sorted(await names(limiter, account)) == ["a", "b"]
+
+
+async def test_a_place_given_back_is_free(limiter: Limiter, account: str) -> None:
+    await limiter.acquire(account, "a", 1, TTL)
+    await limiter.release(account, "a")
+    await limiter.release(account, "never")
+    assert await limiter.acquire(account, "b", 1, TTL)
+    assert await names(limiter, account) == ["b"]
+
+
+async def test_a_place_lapses_unless_it_is_kept(limiter: Limiter, account: str) -> None:
+    assert await limiter.acquire(account, "kept", 2, 0.3)
+    assert await limiter.acquire(account, "left", 2, 0.3)
+    await limiter.renew(account, ["kept"], TTL)
+    assert await names(limiter, account) == ["left", "kept"]
+
+    await until(lambda: limiter.acquire(account, "new", 2, TTL))
+    assert not await limiter.acquire(account, "another", 2, TTL)
+    assert "kept" in await names(limiter, account)
+
+
+async def test_holders_come_with_the_time_they_have_left(limiter: Limiter, account: str) -> None:
+    await limiter.acquire(account, "long", 2, 1_000.0)
+    await limiter.acquire(account, "short", 2, TTL)
+    (first, short), (second, long) = await limiter.holders(account, 100)
+    assert (first, second) == ("short", "long")
+    assert 0 < short <= TTL < 900.0 < long <= 1_000.0
+
+
+async def test_no_more_holders_come_than_are_asked_for(limiter: Limiter, account: str) -> None:
+    for number in range(5):
+        await limiter.acquire(account, str(number), 5, TTL + number)
+    assert [name for name, _ in await limiter.holders(account, 2)] == ["0", "1"]
+
+
+async def test_a_place_that_is_postponed_comes_last_and_one_given_back_stays_free(
+    limiter: Limiter, account: str
+) -> None:
+    for number in range(3):
+        await limiter.acquire(account, str(number), 5, TTL + number)
+    await limiter.release(account, "1")
+    await limiter.postpone(account, ["0", "1"], 2 * TTL)
+    held = dict(await limiter.holders(account, 10))
+    assert list(held) == ["2", "0"]
+    assert TTL + 5 < held["0"] <= 2 * TTL
+    await limiter.postpone(f"{account}-empty", ["0"], TTL)
+    assert await limiter.holders(f"{account}-empty", 10) == []
