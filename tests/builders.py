@@ -5,9 +5,9 @@ import secrets
 
 from adapters.memory import MemoryLimiter
 from adapters.redis import Connection, connect, parse_address
-from application.admission import Admission, Limits
 from application.follow_task import PAGE, FollowTask
 from application.ports import ORPHAN_TIMEOUT, EventFeed, FeedObserver, TaskLog
+from application.quotas import Limits, Quotas
 from application.reader import WAITING_BATCHES
 from application.reap import FailOrphanedTasks
 from domain.request import TaskRequest
@@ -64,10 +64,10 @@ def follow_task(
     )
 
 
-def unlimited(tasks: TaskLog) -> Admission:
-    """Admission that refuses nothing."""
+def unlimited(tasks: TaskLog) -> Quotas:
+    """Quotas that refuses nothing."""
     orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    return Admission(MemoryLimiter(), tasks, settle, Limits(), Limits())
+    return Quotas(MemoryLimiter(), tasks, settle, Limits(), Limits())
 
 
 def to_redis(url: str) -> Connection:

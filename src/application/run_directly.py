@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import structlog
 
-from application.admission import Admission, Caller
 from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
+from application.quotas import Caller, Quotas
 from application.run_task import Outcome, Overloaded, Retry, RunTask
 from domain.errors import IllegalTransition
 from domain.request import TaskRequest
@@ -21,12 +21,12 @@ INTERRUPTED = Failure(
 
 class RunDirectly:
     def __init__(
-        self, tasks: TaskLog, clock: Clock, ids: TaskIds, admission: Admission, run_task: RunTask
+        self, tasks: TaskLog, clock: Clock, ids: TaskIds, quotas: Quotas, run_task: RunTask
     ) -> None:
         self._tasks = tasks
         self._clock = clock
         self._ids = ids
-        self._admission = admission
+        self._quotas = quotas
         self._run_task = run_task
 
     async def __call__(
@@ -42,13 +42,13 @@ class RunDirectly:
             request,
             now,
             caller.owner,
-            self._admission.origin(caller),
+            self._quotas.origin(caller),
         )
         new_id = submitted.task.id
         try:
             task = await self._tasks.get(new_id)
         except UnknownTask:
-            await self._admission.start(caller, new_id)
+            await self._quotas.start(caller, new_id)
             task = await self._tasks.create(submitted)
         owned(task, caller.owner)
         delivery = Delivery(new_id, request, now, max_attempts=1, owner=caller.owner)

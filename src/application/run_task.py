@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import structlog
 
-from application.admission import Admission
 from application.attempt import (
     Answer,
     AttemptBounds,
@@ -36,6 +35,7 @@ from application.ports import (
     LanguageModel,
     TaskLog,
 )
+from application.quotas import Quotas
 from application.task_watch import TaskWatch, watching
 from domain.task import Attempt, Change, Failure
 
@@ -88,7 +88,7 @@ class RunTask:
         feed: EventFeed,
         model: LanguageModel,
         clock: Clock,
-        admission: Admission,
+        quotas: Quotas,
         *,
         bounds: AttemptBounds,
         max_running: int,
@@ -99,7 +99,7 @@ class RunTask:
         self._feed = feed
         self._model = model
         self._clock = clock
-        self._admission = admission
+        self._quotas = quotas
         self._bounds = bounds
         self._max_running = max_running
         self._running = 0
@@ -178,9 +178,7 @@ class RunTask:
             return await self._outcome(attempt, running, watch, delivery)
         finally:
             if (cost := running.cost).incurred:
-                await asyncio.shield(
-                    self._admission.charge(attempt.task, cost.usage, cost.characters)
-                )
+                await asyncio.shield(self._quotas.charge(attempt.task, cost.usage, cost.characters))
 
     async def _outcome(
         self, attempt: Attempt, running: RunningAttempt, watch: TaskWatch, delivery: Delivery

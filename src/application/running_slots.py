@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from application.admission import Account, Limits, accounts_of
 from application.errors import StoreUnavailable
 from application.ports import Busy, ForwardingTaskLog, Limiter, TaskLog
+from application.quotas import Account, Limits, accounts_of
 from domain.task import Attempt, Change, Failure, Task
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,6 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from application.admission import Admission, Caller
 from application.errors import (
     IdempotencyConflict,
     LimitStatus,
@@ -42,6 +41,7 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
+from application.quotas import Caller, Quotas
 from domain.errors import IllegalTransition
 from domain.events import TaskStatus
 from domain.request import TaskRequest
@@ -76,7 +76,7 @@ class StartTask:
         queue: TaskQueue,
         clock: Clock,
         ids: TaskIds,
-        admission: Admission,
+        quotas: Quotas,
         *,
         wait: float = WAIT,
     ) -> None:
@@ -86,7 +86,7 @@ class StartTask:
         self._queue = queue
         self._clock = clock
         self._ids = ids
-        self._admission = admission
+        self._quotas = quotas
         self._wait = wait
 
     async def __call__(
@@ -104,7 +104,7 @@ class StartTask:
         if idempotency_key is not None:
             return await self._once(request, caller, _owned_key(caller, idempotency_key))
         task_id = self._ids.next(self._clock.now())
-        limit_statuses = await self._admission.start(caller, task_id)
+        limit_statuses = await self._quotas.start(caller, task_id)
         task = await self._create(request, caller, task_id)
         return Started(await self._publish(task, None), limit_statuses)
 
@@ -150,7 +150,7 @@ class StartTask:
         """Start the task that the key was bound to for us. None if another start took the key
         over before ours was confirmed: ours is failed then, and was never published."""
         try:
-            limit_statuses = await self._admission.start(caller, bound.task_id)
+            limit_statuses = await self._quotas.start(caller, bound.task_id)
             task = await self._create(request, caller, bound.task_id)
         except BaseException:
             # Should a record have been written after all, nothing publishes it.
@@ -179,7 +179,7 @@ class StartTask:
             return None
 
     async def _create(self, request: TaskRequest, caller: Caller, task_id: str) -> Task:
-        now, origin = self._clock.now(), self._admission.origin(caller)
+        now, origin = self._clock.now(), self._quotas.origin(caller)
         return await self._tasks.create(Task.submit(task_id, request, now, caller.owner, origin))
 
     async def _publish(self, task: Task, key: str | None) -> Task:

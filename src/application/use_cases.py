@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from application.admission import Admission
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
+from application.quotas import Quotas
 from application.reap import HandleExhaustedDeliveries
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
@@ -20,5 +20,5 @@ class UseCases:
     run_task: RunTask
     run_directly: RunDirectly
     handle_exhausted: HandleExhaustedDeliveries
-    admission: Admission
+    quotas: Quotas
     """Admits streams, and holds their slots while they are open."""

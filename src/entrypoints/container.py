@@ -20,10 +20,10 @@ from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
-from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
+from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
@@ -173,14 +173,14 @@ class Container(containers.DeclarativeContainer):
 
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
-    admission = Singleton(Admission, limiter, tasks, fail_if_orphaned, *limits)
+    quotas = Singleton(Quotas, limiter, tasks, fail_if_orphaned, *limits)
     run_task = Singleton(
         RunTask,
         tasks,
         feed,
         model,
         clock,
-        admission,
+        quotas,
         bounds=Factory(
             AttemptBounds,
             lease=given.tasks.lease,
@@ -193,7 +193,7 @@ class Container(containers.DeclarativeContainer):
     )
     use_cases = Singleton(
         UseCases,
-        start_task=Singleton(StartTask, tasks, keys, queue, clock, ids, admission),
+        start_task=Singleton(StartTask, tasks, keys, queue, clock, ids, quotas),
         get_task=Singleton(GetTask, tasks, fail_if_orphaned),
         cancel_task=Singleton(CancelTask, tasks, queue, clock),
         follow_task=Singleton(
@@ -207,9 +207,9 @@ class Container(containers.DeclarativeContainer):
             max_streams=given.http.max_streams,
         ),
         run_task=run_task,
-        run_directly=Singleton(RunDirectly, tasks, clock, ids, admission, run_task),
+        run_directly=Singleton(RunDirectly, tasks, clock, ids, quotas, run_task),
         handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, feed, queue, clock),
-        admission=admission,
+        quotas=quotas,
     )
 
     # What the server takes
@@ -245,7 +245,7 @@ class Container(containers.DeclarativeContainer):
         Lifecycle,
         run_task=run_task,
         feed=feed,
-        admission=admission,
+        quotas=quotas,
         signing_keys=signing_keys,
         metrics=metrics,
         connections=List(qstash, model_client, feed, connection, tracing),

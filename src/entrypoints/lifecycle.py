@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from adapters.prometheus import Metrics
 from adapters.qstash import SigningKeys
-from application.admission import STREAM_TTL, Admission
 from application.cancellation import end_tasks
+from application.quotas import STREAM_TTL, Quotas
 from application.run_task import RunTask
 
 LAG_PAUSE = 0.25
@@ -31,7 +31,7 @@ class Feed(Protocol):
 class Lifecycle:
     run_task: RunTask
     feed: Feed
-    admission: Admission
+    quotas: Quotas
     signing_keys: SigningKeys
     metrics: Metrics
     connections: Sequence[object]
@@ -63,7 +63,7 @@ class Lifecycle:
     async def _keep_stream_slots(self) -> None:
         while True:
             await asyncio.sleep(STREAM_TTL / 3)
-            await self.admission.keep_streams()
+            await self.quotas.keep_streams()
 
     async def _measure_lag(self) -> None:
         clock, lag = asyncio.get_running_loop().time, self.metrics.event_loop_lag_seconds

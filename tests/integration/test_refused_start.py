@@ -7,8 +7,8 @@ import pytest
 
 from adapters.redis import RedisLimiter, RedisTaskLog
 from adapters.redis.server import ServerConnection
-from application.admission import Admission, Caller, Limits
 from application.errors import OverLimit
+from application.quotas import Caller, Limits, Quotas
 from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
@@ -40,18 +40,18 @@ async def _commands(connection: ServerConnection) -> int:
 async def test_a_refused_start_costs_few_commands(connection: ServerConnection) -> None:
     tasks, limiter = RedisTaskLog(connection, 600.0), RedisLimiter(connection)
     orphans = FailOrphanedTasks(tasks, SystemClock(), 600.0)
-    admission = Admission(limiter, tasks, orphans, Limits(running=RUNNING), Limits())
+    quotas = Quotas(limiter, tasks, orphans, Limits(running=RUNNING), Limits())
     now = SystemClock().now()
 
     async def start(number: int) -> None:
-        await admission.start(ALICE, f"task_1_{number}")
+        await quotas.start(ALICE, f"task_1_{number}")
         await tasks.create(Task.submit(f"task_1_{number}", REQUEST, now, "alice"))
 
     await asyncio.gather(*(start(number) for number in range(RUNNING)))
     with pytest.raises(OverLimit):  # sends the scripts
-        await admission.start(ALICE, "task_1_warm")
+        await quotas.start(ALICE, "task_1_warm")
     before = await _commands(connection)
     for number in range(10):
         with pytest.raises(OverLimit):
-            await admission.start(ALICE, f"task_1_more_{number}")
+            await quotas.start(ALICE, f"task_1_more_{number}")
     assert (await _commands(connection) - before) / 10 < 15

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
-from application.admission import Admission
 from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
 from application.ports import Delivery, Finished
+from application.quotas import Quotas
 from application.run_task import Outcome, RunTask
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
@@ -54,7 +54,7 @@ class Bench:
         max_text: int = 1_000_000,
         read_timeout: float = 60.0,
         attempt_timeout: float = 60.0,
-        admission: Admission | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self.feed = Hub()
         self.tasks = SlowLog(self.feed)
@@ -64,7 +64,7 @@ class Bench:
             self.feed,
             self.model,
             SystemClock(),
-            admission or unlimited(self.tasks),
+            quotas or unlimited(self.tasks),
             bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_text, grace),
             max_running=max_running,
         )

@@ -7,9 +7,9 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
-from application.admission import Admission, Limits
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import ORPHAN_TIMEOUT, Finished
+from application.quotas import Limits, Quotas
 from application.reap import FailOrphanedTasks
 from application.run_task import Outcome
 from domain.events import Usage
@@ -31,8 +31,8 @@ class Charged:
         tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
         limits = Limits(tokens=10_000_000)
-        admission = Admission(self.limiter, tasks, orphans, limits, Limits())
-        self.bench = Bench(admission=admission, read_timeout=read_timeout, max_text=max_text)
+        quotas = Quotas(self.limiter, tasks, orphans, limits, Limits())
+        self.bench = Bench(quotas=quotas, read_timeout=read_timeout, max_text=max_text)
         self.running = self.bench.deliver(request=REQUEST)
 
     async def tokens(self) -> int:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
-from application.admission import Admission, Caller
 from application.errors import (
     IdempotencyConflict,
     LimitStatus,
@@ -20,6 +19,7 @@ from application.errors import (
     StoreUnavailable,
 )
 from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys, TaskLog
+from application.quotas import Caller, Quotas
 from application.start_task import Started, StartTask
 from domain.events import TaskStatus
 from domain.request import TaskRequest
@@ -89,9 +89,9 @@ class Bench:
                 cast(TaskLog, Slow(tasks, pause)),
                 cast(IdempotencyKeys, Slow(keys, pause)),
             )
-        admission = cast(Admission, self.admits)
+        quotas = cast(Quotas, self.admits)
         ids = RandomTaskIds()
-        return StartTask(tasks, keys, self.queue, SystemClock(), ids, admission, wait=wait)
+        return StartTask(tasks, keys, self.queue, SystemClock(), ids, quotas, wait=wait)
 
     async def start(self, request: TaskRequest = REQUEST) -> Task:
         return (await self.starter()(request, CALLER, "key")).task

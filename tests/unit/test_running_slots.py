@@ -6,9 +6,9 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
-from application.admission import COMING_ABOUT, LOOK, Admission, Caller, Limits
 from application.errors import OverLimit, StoreUnavailable
 from application.ports import Busy, TaskLog
+from application.quotas import COMING_ABOUT, LOOK, Caller, Limits, Quotas
 from application.reap import FailOrphanedTasks
 from application.running_slots import SlotReleasingLog
 from domain.task import Attempt, Failure, Task
@@ -45,14 +45,14 @@ class Bench:
         if releasing:
             self.tasks = SlotReleasingLog(self.plain, self.limiter, *limits)
         orphans = FailOrphanedTasks(self.tasks, self, ORPHAN_TIMEOUT)
-        self.admission = Admission(self.limiter, self.tasks, orphans, *limits)
+        self.quotas = Quotas(self.limiter, self.tasks, orphans, *limits)
 
     def now(self) -> int:
         return int(self.seconds * 1000)
 
     async def start(self, task_id: str = TASK_ID) -> Task:
-        await self.admission.start(ALICE, task_id)
-        origin = self.admission.origin(ALICE)
+        await self.quotas.start(ALICE, task_id)
+        origin = self.quotas.origin(ALICE)
         task = Task.submit(task_id, REQUEST, self.now(), ALICE.owner, origin)
         return await self.tasks.create(task)
 
@@ -166,7 +166,7 @@ async def test_a_place_lapses_thirty_days_after_its_task_was_last_seen_alive() -
 
 async def test_looking_does_not_make_a_start_that_died_younger() -> None:
     bench = Bench(running=1)
-    await bench.admission.start(ALICE, "task_1_died")
+    await bench.quotas.start(ALICE, "task_1_died")
     for _ in range(int(COMING_ABOUT / 20)):
         with pytest.raises(OverLimit):
             await bench.start()

@@ -1,6 +1,6 @@
 """An open stream: counted, and holding its caller's slot among the streams."""
 
-from application.admission import Admission, StreamPlace
+from application.quotas import Quotas, StreamSlot
 from entrypoints.http.outcomes import Outcomes
 
 
@@ -8,20 +8,20 @@ class OpenStream:
     """To be entered for as long as the response lasts. A class, since a generator takes three times
     the memory."""
 
-    __slots__ = ("_admission", "_outcomes", "_resumed", "_slot")
+    __slots__ = ("_outcomes", "_quotas", "_resumed", "_slot")
 
     def __init__(
-        self, admission: Admission, slot: StreamPlace, outcomes: Outcomes, *, resumed: bool
+        self, quotas: Quotas, slot: StreamSlot, outcomes: Outcomes, *, resumed: bool
     ) -> None:
-        self._admission = admission
+        self._quotas = quotas
         self._slot = slot
         self._outcomes = outcomes
         self._resumed = resumed
 
     async def __aenter__(self) -> None:
         self._outcomes.stream_opened(resumed=self._resumed)
-        self._admission.enter(self._slot)
+        self._quotas.enter(self._slot)
 
     async def __aexit__(self, *_: object) -> None:
         self._outcomes.stream_closed()
-        await self._admission.leave(self._slot)
+        await self._quotas.leave(self._slot)

@@ -7,8 +7,8 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
-from application.admission import Caller
 from application.follow_task import NothingLeft
+from application.quotas import Caller
 from domain.errors import IllegalTransition
 from domain.events import START, TaskStatus
 from domain.task import check_task_id
@@ -123,16 +123,16 @@ class TaskController(Controller):
         last_event_query: LastEventQuery = "",
     ) -> Response[Any]:
         seen = last_event(last_event_header, last_event_query)
-        admission = parts.use_cases.admission
+        quotas = parts.use_cases.quotas
         reader = await parts.use_cases.follow_task(check_task_id(task_id), seen, request.user.owner)
         if isinstance(reader, NothingLeft):
             return Response(None, status_code=204)
         try:
-            slot = await admission.stream(request.user)
+            slot = await quotas.stream(request.user)
         except BaseException:
             reader.close()
             raise
-        opened = OpenStream(admission, slot, parts.outcomes, resumed=seen != START)
+        opened = OpenStream(quotas, slot, parts.outcomes, resumed=seen != START)
         return EventStream(Events(reader, parts.sse_encoder, parts.clock, opened))
 
     @get(

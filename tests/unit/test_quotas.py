@@ -1,4 +1,4 @@
-"""Admission on the memory store, where a test can stop between two steps."""
+"""Quotas on the memory store, where a test can stop between two steps."""
 
 import asyncio
 
@@ -6,9 +6,9 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
-from application.admission import Admission, Caller, Limits, network
 from application.errors import OverLimit, UnreadableTask
 from application.ports import ORPHAN_TIMEOUT
+from application.quotas import Caller, Limits, Quotas, network
 from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
@@ -23,32 +23,32 @@ class Bench:
         self.tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
         self.limiter = MemoryLimiter(lambda: self.now)
-        self.admission = Admission(self.limiter, self.tasks, orphans, Limits(**limits), Limits())
+        self.quotas = Quotas(self.limiter, self.tasks, orphans, Limits(**limits), Limits())
 
 
 async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:
     """Between its admission and its record nobody may take the task for one that is gone."""
     bench = Bench(running=1)
-    await bench.admission.start(ALICE, "task_1_a")
+    await bench.quotas.start(ALICE, "task_1_a")
     with pytest.raises(OverLimit):
-        await bench.admission.start(ALICE, "task_1_b")
+        await bench.quotas.start(ALICE, "task_1_b")
     await bench.tasks.create(Task.submit("task_1_a", REQUEST, 1, "alice"))
     with pytest.raises(OverLimit):
-        await bench.admission.start(ALICE, "task_1_b")
+        await bench.quotas.start(ALICE, "task_1_b")
 
 
 async def test_the_place_of_a_start_that_died_is_free_after_a_minute() -> None:
     bench = Bench(running=1)
-    await bench.admission.start(ALICE, "task_1_a")
+    await bench.quotas.start(ALICE, "task_1_a")
     bench.now += 61.0
-    await bench.admission.start(ALICE, "task_1_b")
+    await bench.quotas.start(ALICE, "task_1_b")
 
 
 async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
     bench = Bench(running=5, starts=1)
-    await bench.admission.start(ALICE, "task_1_a")
+    await bench.quotas.start(ALICE, "task_1_a")
     with pytest.raises(OverLimit) as refused:
-        await bench.admission.start(ALICE, "task_1_b")
+        await bench.quotas.start(ALICE, "task_1_b")
     assert refused.value.status.policy == "starts-per-key"
     assert [name for name, _ in await bench.limiter.holders("running:key:alice", 10)] == [
         "task_1_a"
@@ -57,22 +57,22 @@ async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
 
 async def test_a_stream_that_is_read_keeps_its_place_and_one_that_is_not_loses_it() -> None:
     bench = Bench(streams=2)
-    read, left = [await bench.admission.stream(ALICE) for _ in range(2)]
-    bench.admission.enter(read)
+    read, left = [await bench.quotas.stream(ALICE) for _ in range(2)]
+    bench.quotas.enter(read)
     for _ in range(4):
         bench.now += 20.0
-        await bench.admission.keep_streams()
-    third = await bench.admission.stream(ALICE)
+        await bench.quotas.keep_streams()
+    third = await bench.quotas.stream(ALICE)
     with pytest.raises(OverLimit):
-        await bench.admission.stream(ALICE)
+        await bench.quotas.stream(ALICE)
     assert len({read.holder, left.holder, third.holder}) == 3
-    await bench.admission.leave(read)
-    await bench.admission.stream(ALICE)
+    await bench.quotas.leave(read)
+    await bench.quotas.stream(ALICE)
 
 
 async def test_without_limits_nothing_is_counted() -> None:
     bench = Bench()
-    await asyncio.gather(*(bench.admission.start(ALICE, f"task_1_{n}") for n in range(100)))
+    await asyncio.gather(*(bench.quotas.start(ALICE, f"task_1_{n}") for n in range(100)))
     assert not bench.limiter._used
     assert not bench.limiter._held
 
@@ -97,7 +97,7 @@ async def test_the_slot_of_a_task_that_cannot_be_read_stays_taken(
     """A newer instance runs it. It keeps nobody from the slots of others."""
     bench = Bench(running=2)
     for task_id in ("task_1_a", "task_1_b"):
-        await bench.admission.start(ALICE, task_id)
+        await bench.quotas.start(ALICE, task_id)
         await bench.tasks.create(Task.submit(task_id, REQUEST, 1, "alice"))
     await bench.tasks.cancel("task_1_b", 1)
     get = bench.tasks.get
@@ -108,6 +108,6 @@ async def test_the_slot_of_a_task_that_cannot_be_read_stays_taken(
         return await get(task_id)
 
     monkeypatch.setattr(bench.tasks, "get", read)
-    await bench.admission.start(ALICE, "task_1_c")
+    await bench.quotas.start(ALICE, "task_1_c")
     with pytest.raises(OverLimit):
-        await bench.admission.start(ALICE, "task_1_d")
+        await bench.quotas.start(ALICE, "task_1_d")

@@ -1,4 +1,4 @@
-"""Admission: who may still start a task or open a stream, by what they have used.
+"""Quotas: who may still start a task or open a stream, by what they have used.
 
 An account is an owner or a network address; each may have limits. A slot among the running tasks
 is released by the process that ends the task (running_slots). A task may also end without one: its
@@ -25,11 +25,11 @@ log = structlog.get_logger(__name__)
 MINUTE, DAY = 60.0, 86_400.0
 RUNNING_TTL = 30 * DAY
 COMING_ABOUT = 60.0
-"""Seconds that a start may take: a place whose task is not known for longer is nobody's."""
+"""Seconds that a start may take: a slot whose task is not known for longer is nobody's."""
 STREAM_TTL = 60.0
 """Seconds after which the streams of a process that died no longer count."""
 PAUSE = 5.0
-"""Seconds after which a place may be free again."""
+"""Seconds after which a slot may be free again."""
 LOOK = 2
 """Places among the running tasks that a start looks at when all are taken."""
 CHARACTERS_PER_TOKEN = 4
@@ -56,7 +56,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class StreamPlace:
+class StreamSlot:
     """Held from when a stream is let in. One that nobody begins to read lapses by itself."""
 
     accounts: Sequence[str]
@@ -78,7 +78,7 @@ class Account:
         return f"{what}-per-{self.kind}"
 
 
-class Admission:
+class Quotas:
     def __init__(
         self,
         limiter: Limiter,
@@ -117,7 +117,7 @@ class Admission:
 
     def origin(self, caller: Caller) -> str | None:
         """What a task must remember of where it came from, so that it can be charged and give
-        its place back."""
+        its slot back."""
         limits = self._per_address
         return None if limits.tokens is None and limits.running is None else caller.address
 
@@ -132,47 +132,47 @@ class Admission:
         except StoreUnavailable as error:
             log.error("tokens not counted", tokens=tokens, error=str(error))
 
-    async def stream(self, caller: Caller) -> StreamPlace:
+    async def stream(self, caller: Caller) -> StreamSlot:
         """Let a stream in. Raises OverLimit or StoreUnavailable."""
         accounts = [
             each
             for each in self._accounts(caller.owner, caller.address)
             if each.limits.streams is not None
         ]
-        place = StreamPlace([each.of("streams") for each in accounts])
+        slot = StreamSlot([each.of("streams") for each in accounts])
         for account in accounts:
             limit = account.limits.streams or 0
             if not await self._limiter.acquire(
-                account.of("streams"), place.holder, limit, STREAM_TTL
+                account.of("streams"), slot.holder, limit, STREAM_TTL
             ):
-                await self.leave(place)
+                await self.leave(slot)
                 raise OverLimit(LimitStatus(account.policy("streams"), limit, 0, PAUSE))
-        return place
+        return slot
 
-    def enter(self, place: StreamPlace) -> None:
-        """The stream has begun: it keeps its place until it leaves."""
-        for account in place.accounts:
-            self._streams.setdefault(account, set()).add(place.holder)
+    def enter(self, slot: StreamSlot) -> None:
+        """The stream has begun: it keeps its slot until it leaves."""
+        for account in slot.accounts:
+            self._streams.setdefault(account, set()).add(slot.holder)
 
-    async def leave(self, place: StreamPlace) -> None:
-        for account in place.accounts:
+    async def leave(self, slot: StreamSlot) -> None:
+        for account in slot.accounts:
             if (holders := self._streams.get(account)) is not None:
-                holders.discard(place.holder)
+                holders.discard(slot.holder)
                 if not holders:
                     del self._streams[account]
             try:
-                await self._limiter.release(account, place.holder)
+                await self._limiter.release(account, slot.holder)
             except StoreUnavailable as error:
-                log.warning("place not given back: it lapses", error=str(error))
+                log.warning("slot not given back: it lapses", error=str(error))
 
     async def keep_streams(self) -> None:
-        """Hold the places of all open streams of this process: to be called several times in
+        """Hold the slots of all open streams of this process: to be called several times in
         STREAM_TTL."""
         for account, holders in list(self._streams.items()):
             try:
                 await self._limiter.renew(account, list(holders), STREAM_TTL)
             except StoreUnavailable as error:
-                log.warning("places not held", error=str(error))
+                log.warning("slots not held", error=str(error))
 
     async def _spend(
         self, account: Account, what: str, amount: int, limit: int, window: float
@@ -193,7 +193,7 @@ class Admission:
                 raise OverLimit(LimitStatus(account.policy("running"), limit, 0, PAUSE))
 
     async def _free_some(self, name: str) -> bool:
-        """Free the places of tasks that have ended, among a few. The others come last from now on,
+        """Free the slots of tasks that have ended, among a few. The others come last from now on,
         so that all are looked at in turn."""
         ended: list[str] = []
         alive: list[str] = []
