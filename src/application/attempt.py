@@ -69,7 +69,7 @@ class AttemptBounds:
     the attempt is lost."""
     attempt_timeout: float
     """Seconds after which an attempt fails the task for good."""
-    max_text: int
+    max_output_chars: int
     """Characters of an answer."""
     grace: float
     """Seconds that the attempt may go on after the order to stop."""
@@ -101,7 +101,7 @@ class RunningAttempt:
         self._model = model
         self._clock = clock
         self._bounds = bounds
-        self._room = bounds.max_text
+        self._room = bounds.max_output_chars
         self._waiting_since: float | None = None
         """The monotonic moment since which the model is waited for; None while the store is."""
 
@@ -157,7 +157,7 @@ class RunningAttempt:
         self.cost.characters += len(text)
         self._room -= len(text)
         if self._room < 0:
-            message = f"The answer is longer than {self._bounds.max_text} characters."
+            message = f"The answer is longer than {self._bounds.max_output_chars} characters."
             raise ModelRefused("answer_too_long", message)
 
     async def _add(self, attempt: Attempt, text: str) -> Attempt:

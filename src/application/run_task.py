@@ -91,9 +91,9 @@ class RunTask:
         quotas: Quotas,
         *,
         bounds: AttemptBounds,
-        max_running: int,
+        max_concurrent_deliveries: int,
     ) -> None:
-        """`bounds` are those of each attempt; at most `max_running` deliveries are worked on at
+        """`bounds` are those of each attempt; at most `max_concurrent_deliveries` deliveries are worked on at
         once."""
         self._tasks = tasks
         self._feed = feed
@@ -101,7 +101,7 @@ class RunTask:
         self._clock = clock
         self._quotas = quotas
         self._bounds = bounds
-        self._max_running = max_running
+        self._max_concurrent_deliveries = max_concurrent_deliveries
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -127,7 +127,7 @@ class RunTask:
         what the outcome is for."""
         if self.stopping:
             return Retry()
-        if self._running >= self._max_running:
+        if self._running >= self._max_concurrent_deliveries:
             log.warning("no room for a delivery", running=self._running)
             return Overloaded(OVERLOADED_PAUSE)
         self._running += 1

@@ -186,10 +186,10 @@ class Container(containers.DeclarativeContainer):
             lease=given.tasks.lease,
             read_timeout=given.model.model_read_timeout,
             attempt_timeout=given.tasks.attempt_timeout,
-            max_text=given.tasks.max_output_chars,
+            max_output_chars=given.tasks.max_output_chars,
             grace=given.service.grace,
         ),
-        max_running=given.service.max_concurrent_deliveries,
+        max_concurrent_deliveries=given.service.max_concurrent_deliveries,
     )
     use_cases = Singleton(
         UseCases,

@@ -89,7 +89,7 @@ def test_an_unknown_event_that_is_published_ends_that_stream(
     whole = client.events(other, until=go_on)
     assert (whole.text, whole.types[-1]) == ("One two", "end")
     metrics = client.http.get("/metrics").text
-    assert "longtask_feed_missed_total 0.0" in metrics
+    assert "longtask_missed_events_total 0.0" in metrics
     assert "longtask_feed_reconnects_total 0.0" in metrics
     # Nothing unknown is in the log.
     assert client.events(task_id).text == "One two"

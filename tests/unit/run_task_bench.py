@@ -50,8 +50,8 @@ class Bench:
         *,
         lease: float = 30.0,
         grace: float = 0.0,
-        max_running: int = 10,
-        max_text: int = 1_000_000,
+        max_concurrent_deliveries: int = 10,
+        max_output_chars: int = 1_000_000,
         read_timeout: float = 60.0,
         attempt_timeout: float = 60.0,
         quotas: Quotas | None = None,
@@ -65,8 +65,8 @@ class Bench:
             self.model,
             SystemClock(),
             quotas or unlimited(self.tasks),
-            bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_text, grace),
-            max_running=max_running,
+            bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
+            max_concurrent_deliveries=max_concurrent_deliveries,
         )
 
     def deliver(

@@ -26,13 +26,15 @@ REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="x" * SE
 class Charged:
     """A bench whose limiter count, and a running attempt of it."""
 
-    def __init__(self, *, read_timeout: float = 60.0, max_text: int = 1_000_000) -> None:
+    def __init__(self, *, read_timeout: float = 60.0, max_output_chars: int = 1_000_000) -> None:
         self.limiter = MemoryLimiter()
         tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
         limits = Limits(tokens=10_000_000)
         quotas = Quotas(self.limiter, tasks, orphans, limits, Limits())
-        self.bench = Bench(quotas=quotas, read_timeout=read_timeout, max_text=max_text)
+        self.bench = Bench(
+            quotas=quotas, read_timeout=read_timeout, max_output_chars=max_output_chars
+        )
         self.running = self.bench.deliver(request=REQUEST)
 
     async def tokens(self) -> int:
@@ -89,7 +91,7 @@ async def test_one_that_a_fault_ended(fault: Exception) -> None:
 
 
 async def test_one_whose_answer_is_too_long_is_charged_that_too() -> None:
-    charged = Charged(max_text=400)
+    charged = Charged(max_output_chars=400)
     charged.bench.model.say("y" * 4_000)
     assert await charged.tokens() == SENT + 1_000
 

@@ -130,7 +130,7 @@ async def test_stopping_is_over_once_nothing_runs() -> None:
 
 
 async def test_there_is_room_for_so_many_deliveries() -> None:
-    bench = Bench(max_running=1)
+    bench = Bench(max_concurrent_deliveries=1)
     running = bench.deliver()
     bench.model.say("a")
     await bench.until_content("a")
@@ -142,7 +142,7 @@ async def test_there_is_room_for_so_many_deliveries() -> None:
 
 
 async def test_an_answer_without_end_is_cut() -> None:
-    bench = Bench(max_text=100)
+    bench = Bench(max_output_chars=100)
     running = bench.deliver()
     bench.model.say("x" * 100)
     await bench.until_content("x" * 100)
@@ -162,7 +162,7 @@ async def test_a_large_piece_becomes_events_of_a_bounded_size() -> None:
     assert await bench.content() == ["x" * EVENT_LIMIT, "y"]
 
 
-async def test_a_cancellation_that_the_feed_missed_ends_the_attempt_when_it_is_told() -> None:
+async def test_a_cancellation_that_the_missed_events_ends_the_attempt_when_it_is_told() -> None:
     bench = Bench(lease=600.0)
     running = bench.deliver()
     bench.model.say("a")

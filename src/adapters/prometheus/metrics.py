@@ -67,13 +67,13 @@ class Metrics(FeedObserver):
         self.streams = self._gauge("open_streams", "Event streams that are open now.")
         self.resumes = self._counter("stream_resumes", "Streams that were resumed behind an event.")
         self.running = self._gauge("open_deliveries", "Deliveries that are being worked on now.")
-        self.feed_lag_seconds = self._histogram(
-            "feed_lag_seconds",
+        self.delivery_lag_seconds = self._histogram(
+            "delivery_lag_seconds",
             "Seconds from the write of an event to its arrival here, by the clocks of both.",
             _SHORT,
         )
-        self.feed_missed = self._counter(
-            "feed_missed",
+        self.missed_events = self._counter(
+            "missed_events",
             "Readers that missed events and read the log: slow ones, or a lost connection.",
         )
         self.feed_reconnects = self._counter(
@@ -84,13 +84,13 @@ class Metrics(FeedObserver):
         )
 
     def missed(self) -> None:
-        self.feed_missed.inc()
+        self.missed_events.inc()
 
     def reconnected(self) -> None:
         self.feed_reconnects.inc()
 
     def delivered(self, lag: float) -> None:
-        self.feed_lag_seconds.observe(max(0.0, lag))
+        self.delivery_lag_seconds.observe(max(0.0, lag))
 
     def exposition(self) -> bytes:
         if DIRECTORY not in os.environ:
