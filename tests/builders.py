@@ -65,9 +65,9 @@ def follow_task(
 
 
 def unlimited(tasks: TaskLog) -> Quotas:
-    """Quotas that refuses nothing."""
+    """Quotas that refuse nothing."""
     orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    return Quotas(MemoryLimiter(), tasks, settle, Limits(), Limits())
+    return Quotas(MemoryLimiter(), tasks, orphans, Limits(), Limits())
 
 
 def to_redis(url: str) -> Connection:

@@ -93,8 +93,7 @@ class RunTask:
         bounds: AttemptBounds,
         max_concurrent_deliveries: int,
     ) -> None:
-        """`bounds` are those of each attempt; at most `max_concurrent_deliveries` deliveries are worked on at
-        once."""
+        """`bounds` are those of each attempt."""
         self._tasks = tasks
         self._feed = feed
         self._model = model

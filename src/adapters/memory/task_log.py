@@ -26,7 +26,7 @@ class _Entry:
     events: list[Event] = field(default_factory=list)
     lease_until: float = 0.0
     heartbeat_until: float = 0.0
-    """Until when the queue may still bring the task."""
+    """Until when the queue may still bring the task: afterwards it is orphaned."""
 
     def position(self, offset: int) -> Position:
         return Position(self.epoch, offset) if offset else START
@@ -40,9 +40,9 @@ class MemoryTaskLog(TaskLog):
         orphan_timeout: float = ORPHAN_TIMEOUT,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Logs live for `ttl` seconds after their last change; after `orphan_timeout` seconds without a
-        sign of life a task counts as forgotten by the queue. `elapsed` is the clock of all this,
-        in seconds from any origin, never set back."""
+        """Keep a log for `ttl` seconds after its last change. A task without a heartbeat for
+        `orphan_timeout` seconds counts as orphaned. `elapsed` is the clock for both: seconds from
+        any origin, never set back."""
         self._hub = hub
         self._ttl = ttl
         self._orphan_timeout = orphan_timeout

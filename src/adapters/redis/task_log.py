@@ -28,8 +28,8 @@ class RedisTaskLog(TaskLog):
     def __init__(
         self, connection: Connection, ttl: float, orphan_timeout: float = ORPHAN_TIMEOUT
     ) -> None:
-        """Logs live for `ttl` seconds after their last change; after `orphan_timeout` seconds without a
-        sign of life a task counts as forgotten by the queue."""
+        """Keep a log for `ttl` seconds after its last change. A task without a heartbeat for
+        `orphan_timeout` seconds counts as orphaned."""
         self._call = connection.call
         self._ttl = _milliseconds(ttl)
         self._orphan_timeout = _milliseconds(orphan_timeout)
