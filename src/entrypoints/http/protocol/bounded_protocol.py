@@ -21,9 +21,9 @@ from entrypoints.http.protocol.request_head import (
     HEAD_LIMIT,
     HeadRefused,
     behind_blank,
+    framing_of,
     is_ambiguous,
     part_of_head,
-    told_length,
     whole_head,
 )
 from entrypoints.http.protocol.unsent import NOTHING
@@ -186,10 +186,8 @@ class BoundedProtocol(UvicornConnection):
         super().on_headers_complete()
         self.drop_trailer()
         self._in_body, self._framing = True, 0
-        length = told_length(headers)
-        self._left = length or 0
-        self._last = length is None
-        if length != 0:
+        self._left, self._last = framing_of(headers)  # nothing is read behind a chunked body
+        if self._left or self._last:
             self.close_gently_by(LastResponse(self.transport, self._close_behind_response))
         if self._last:
             self.close_after_response()

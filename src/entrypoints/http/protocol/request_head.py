@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 HEAD_LIMIT = 32 * 1024
 """Bytes of request line and headers; also of chunk extensions and trailers between two pieces of a
@@ -73,13 +74,20 @@ def is_ambiguous(headers: Headers, version: str) -> bool:
     return len(set(names)) < len(names) or (b"host" not in names and version != "1.0")
 
 
-def told_length(headers: Headers) -> int | None:
-    """Bytes of the body, 0 if there is none, None if it is chunked. The parser has checked the
-    headers."""
+class Framing(NamedTuple):
+    """How the body of a request is framed."""
+
+    length: int
+    """Bytes of the body as its head says; 0 if there is none, or if it is chunked."""
+    chunked: bool
+
+
+def framing_of(headers: Headers) -> Framing:
+    """The framing that the headers declare. The parser has checked them."""
     length = 0
     for name, value in headers:
         if name == _CODING:
-            return None
+            return Framing(0, chunked=True)
         if name == _LENGTH:
             length = int(value)
-    return length
+    return Framing(length, chunked=False)
