@@ -1,20 +1,14 @@
 """The headers that every response carries unless it says otherwise: nothing of it is run, framed,
 cached or sent on as a referrer."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Sequence
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-RawHeaders = Iterable[tuple[bytes, bytes]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
-_DEFAULTS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cache-control", b"no-store"),
-)
-_HSTS = (b"strict-transport-security", b"max-age=31536000")
+_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _API_PAGE_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -24,12 +18,14 @@ _API_PAGE_POLICY = "; ".join(
         "connect-src 'self'",
         "frame-ancestors 'none'",
     )
-)
-_API_PAGE_HEADER = (b"content-security-policy", _API_PAGE_POLICY.encode())
-_BY_KIND = {
+).encode()
+_HSTS = (b"strict-transport-security", b"max-age=31536000")
+_DEFAULTS = {
     (api_page, https): (
-        *((_API_PAGE_HEADER,) if api_page else ()),
-        *_DEFAULTS,
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"content-security-policy", _API_PAGE_POLICY if api_page else _POLICY),
+        (b"cache-control", b"no-store"),
         *((_HSTS,) if https else ()),
     )
     for api_page in (False, True)
@@ -47,22 +43,17 @@ class SecurityHeaders:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != ScopeType.HTTP:
             return self._app(scope, receive, send)
-        defaults = _BY_KIND[scope["path"].startswith("/schema"), scope["scheme"] == "https"]
+        defaults = _DEFAULTS[scope["path"].startswith("/schema"), scope["scheme"] == "https"]
 
         def send_with_defaults(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
-                message["headers"] = _completed(message["headers"], defaults)
+                message["headers"] = _completed(list(message["headers"]), defaults)
             return send(message)
 
         return self._app(scope, receive, send_with_defaults)
 
 
 def _completed(headers: RawHeaders, defaults: RawHeaders) -> RawHeaders:
-    """The headers, and the first default of each name that they do not have."""
-    result = list(headers)
-    names = {name.lower() for name, _ in result}
-    for name, value in defaults:
-        if name not in names:
-            names.add(name)
-            result.append((name, value))
-    return result
+    """The headers, and the defaults of those names that they do not have."""
+    names = {name.lower() for name, _ in headers}
+    return [*headers, *[each for each in defaults if each[0] not in names]]
