@@ -1,5 +1,6 @@
 """What is counted of requests. No handler counts by itself."""
 
+from contextlib import AbstractContextManager
 from enum import Enum
 
 from litestar.types import HTTPScope
@@ -37,6 +38,10 @@ class Outcomes:
     def over_limit(self, policy: str) -> None:
         """A request was refused for a caller's limit."""
         self._metrics.over_limit.labels(policy).inc()
+
+    def open_delivery(self) -> AbstractContextManager[object]:
+        """To be entered while a delivery is being worked on."""
+        return self._metrics.running.track_inprogress()
 
     def stream_opened(self, *, resumed: bool) -> None:
         self._metrics.streams.inc()

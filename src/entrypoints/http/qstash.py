@@ -59,7 +59,7 @@ class QStashController(Controller):
         with _refusals(message_id):
             delivery = await _task(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
-        with parts.metrics.running.track_inprogress():
+        with parts.outcomes.open_delivery():
             outcome = await parts.use_cases.run_task(delivery)
         return _respond(delivery.task_id, outcome)
 
