@@ -10,7 +10,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, cast
 
 from litestar.types import Scope, Send
@@ -99,18 +99,3 @@ def direct_writer_of(scope: Scope) -> DirectWriter:
 def _chunk(piece: bytes) -> bytes:
     """Of the chunked encoding. All readers of a task get the same piece, one after the other."""
     return b"%x\r\n%b\r\n" % (len(piece), piece)
-
-
-class LazyFlowControl(FlowControl):
-    """uvicorn's, but for an event that takes a KiB and that is hardly ever waited for: here it is
-    made when it is."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.read_paused = self.write_paused = False
-
-    @cached_property
-    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
-        event = asyncio.Event()
-        event.set()
-        return event

@@ -5,13 +5,14 @@ that is done to a connection's parts is done here, under a name that says what i
 """
 
 import asyncio
+from functools import cached_property
 from typing import Any, cast
 
 from uvicorn import Server
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from entrypoints.http.protocol.direct_write import DirectWriter, LazyFlowControl
+from entrypoints.http.protocol.direct_write import DirectWriter
 from entrypoints.http.protocol.lingering import LastResponse
 from entrypoints.http.protocol.request_head import Headers
 
@@ -45,9 +46,8 @@ PRIVATE_PARTS = {
         "send",
         "transport",
     ),
-    # Of `LazyFlowControl` (direct_write) and `GracefulServer` (uvicorn_server).
-    FlowControl: ("_is_writable_event", "drain", "read_paused", "write_paused"),
-    Server: (
+    FlowControl: ("_is_writable_event", "_transport", "drain", "read_paused", "write_paused"),
+    Server: (  # which uvicorn_server extends
         "capture_signals",
         "force_exit",
         "handle_exit",
@@ -87,7 +87,7 @@ class UvicornConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = LazyFlowControl(transport)
+        self.flow = _LazyFlowControl(transport)
         self.writer = DirectWriter(transport, self.flow)
 
     @property
@@ -161,3 +161,18 @@ class _UnframedCycle(RequestResponseCycle):
         elif self.chunked_encoding is False and self.expected_content_length == 0:
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
+
+
+class _LazyFlowControl(FlowControl):
+    """Makes the event that a write waits for when a write waits. It takes a KiB, and few
+    connections ever need it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+
+    @cached_property
+    def _is_writable_event(self) -> asyncio.Event:  # type: ignore[override]
+        event = asyncio.Event()
+        event.set()
+        return event
