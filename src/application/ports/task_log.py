@@ -85,9 +85,9 @@ class TaskLog(Protocol):
         ...
 
     async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
-        """Fail a task that no live attempt holds, and that nobody has created, enqueued, claimed,
-        renewed or given back for the log's orphan timeout, by the store's own clock. Answers the record,
-        failed or as it was. Raises UnknownTask."""
+        """Fail an orphaned task: no live attempt holds it, and it had no heartbeat (it was not
+        created, enqueued, claimed, renewed or requeued) for the log's orphan timeout, by the
+        store's own clock. Return the record, failed or as it was. Raises UnknownTask."""
         ...
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
