@@ -33,6 +33,7 @@ from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.parts import HttpParts
@@ -223,6 +224,8 @@ class Container(containers.DeclarativeContainer):
     start_bodies = Singleton(StartBodies)
     delivery_bodies = Singleton(DeliveryBodies)
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
+    outcomes = Singleton(Outcomes, metrics)
+    open_streams = Singleton(OpenStreams, quotas, outcomes)
     http = Singleton(
         HttpParts,
         use_cases=use_cases,
@@ -235,7 +238,8 @@ class Container(containers.DeclarativeContainer):
         sse_encoder=Singleton(SseEncoder),
         clock=clock,
         metrics=metrics,
-        outcomes=Singleton(Outcomes, metrics),
+        outcomes=outcomes,
+        open_streams=open_streams,
         tracing=tracing,
         default_model=given.model.default_model,
         cors_origins=given.access.cors_origins,
@@ -248,5 +252,5 @@ class Container(containers.DeclarativeContainer):
         quotas=quotas,
         signing_keys=signing_keys,
         metrics=metrics,
-        connections=List(qstash, model_client, feed, connection, tracing),
+        connections=List(open_streams, qstash, model_client, feed, connection, tracing),
     )

@@ -2,7 +2,7 @@
 out."""
 
 import asyncio
-from contextlib import nullcontext
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -12,10 +12,13 @@ from adapters.memory import MemoryTaskLog
 from application.errors import StoreUnavailable, TooManyStreams, UnknownTask
 from application.follow_task import NothingLeft
 from application.ports import TaskLog
+from application.quotas import StreamSlot
 from application.reader import Reader
 from domain.task import Task
+from entrypoints.http.open_streams import OpenStreams
+from entrypoints.http.protocol.direct_write import DirectWriter
 from entrypoints.http.sse.encoder import SseEncoder
-from entrypoints.http.sse.response import Events, _Streaming
+from entrypoints.http.sse.response import Events, _Opening
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, follow_task
 from tests.doubles.readers import started
@@ -107,7 +110,20 @@ async def test_a_reader_releases_its_slot_once_when_it_ends() -> None:
         await bench.follow(TASK_ID)
 
 
-class ClosedLine:
+class Streams:
+    """Counts the streams that are open."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def open(self, slot: StreamSlot, *, resumed: bool) -> None:
+        self.number += 1
+
+    def close(self, slot: StreamSlot) -> None:
+        self.number -= 1
+
+
+class ClosedConnection:
     """A connection that was lost before its response began."""
 
     def push(self, piece: bytes) -> bool:
@@ -118,14 +134,17 @@ class ClosedLine:
 
     async def drain(self) -> None: ...
 
-    def on_close(self, closed: Any) -> None:
-        if closed is not None:
-            closed()
+    def detach(self) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def on_close(self, closed: Callable[[], None]) -> None:
+        closed()
 
 
-@pytest.mark.parametrize("broken", ["start", "first event", "line"])
+@pytest.mark.parametrize("broken", ["start", "first event", "connection"])
 async def test_a_client_that_is_gone_before_the_stream_begins_leaves_its_slot(broken: str) -> None:
-    bench = Bench(max_streams=1)
+    bench, streams = Bench(max_streams=1), Streams()
     await bench.tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     sent: list[Any] = []
 
@@ -140,12 +159,19 @@ async def test_a_client_that_is_gone_before_the_stream_begins_leaves_its_slot(br
 
     for _ in range(3):
         sent.clear()
-        reader = await bench.let_in()
-        events = Events(reader, SseEncoder(), SystemClock(), nullcontext())
-        response = _Streaming(events, cast(Any, ClosedLine()))
-        if broken == "line":
+        events = Events(
+            await bench.let_in(),
+            SseEncoder(),
+            SystemClock(),
+            StreamSlot([]),
+            cast(OpenStreams, streams),
+            resumed=False,
+        )
+        response = _Opening(events, cast(DirectWriter, ClosedConnection()))
+        if broken == "connection":
             await response(cast(Any, {}), receive, send)
         else:
             with pytest.raises(ConnectionError):
                 await response(cast(Any, {}), receive, send)
+        assert streams.number == 0
     await bench.let_in()

@@ -13,6 +13,7 @@ from application.ports import Clock
 from application.use_cases import UseCases
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.readiness import Readiness
@@ -36,6 +37,7 @@ class HttpParts:
     clock: Clock
     metrics: Metrics
     outcomes: Outcomes
+    open_streams: OpenStreams
     tracing: "Tracing | None"
     default_model: str
     """The model of a request that names none."""

@@ -25,7 +25,6 @@ from entrypoints.http.native.parameters import (
 )
 from entrypoints.http.native.record import record_response
 from entrypoints.http.native.start_request import StartRequest
-from entrypoints.http.open_stream import OpenStream
 from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH
@@ -132,8 +131,10 @@ class TaskController(Controller):
         except BaseException:
             reader.close()
             raise
-        opened = OpenStream(quotas, slot, parts.outcomes, resumed=seen != START)
-        return EventStream(Events(reader, parts.sse_encoder, parts.clock, opened))
+        events = Events(
+            reader, parts.sse_encoder, parts.clock, slot, parts.open_streams, resumed=seen != START
+        )
+        return EventStream(events)
 
     @get(
         "/{taskId:str}",

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from litestar.types import Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -19,12 +19,27 @@ from uvicorn.protocols.http.flow_control import FlowControl
 _EXTENSION = "longtask.direct_write"
 
 
+class Detachable(Protocol):
+    """A connection whose current response may outlive the task of its request."""
+
+    def detach_response(self) -> None:
+        """Forget the request. Its task may end without completing the response."""
+        ...
+
+    def finish_response(self) -> None:
+        """Complete the response that was detached: the next request may be answered."""
+        ...
+
+
 class DirectWriter:
     """A connection, for the one response that goes out on it at a time."""
 
-    __slots__ = ("_closed", "_flow", "_transport", "chunked", "written")
+    __slots__ = ("_closed", "_connection", "_flow", "_transport", "chunked", "written")
 
-    def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
+    def __init__(
+        self, connection: Detachable, transport: asyncio.Transport, flow: FlowControl
+    ) -> None:
+        self._connection = connection
         self._transport = transport
         self._flow = flow
         self._closed: Callable[[], None] | None = None
@@ -55,6 +70,19 @@ class DirectWriter:
         """Return once the client has taken most of what was written, or is gone."""
         if self._flow.write_paused:
             await self._flow.drain()
+
+    def detach(self) -> None:
+        """Let the task of the request end, and all that it holds, while the response goes on:
+        `push` writes it from now on, and `finish` ends it."""
+        self._connection.detach_response()
+
+    def finish(self) -> None:
+        """End a response that was detached. Safe to call when the client is gone."""
+        self._closed = None
+        if not self._transport.is_closing():
+            if self.chunked:
+                self._transport.write(b"0\r\n\r\n")
+            self._connection.finish_response()
 
     def cut(self) -> None:
         """Break the connection off, so that the client takes no part of a body for the whole."""

@@ -88,7 +88,7 @@ class UvicornConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _LazyFlowControl(transport)
-        self.writer = DirectWriter(transport, self.flow)
+        self.writer = DirectWriter(self, transport, self.flow)
 
     @property
     def open_connections(self) -> int:
@@ -144,9 +144,45 @@ class UvicornConnection(HttpToolsProtocol):
         """Have the response written and the connection closed by this stand-in."""
         self.cycle.transport = cast("asyncio.Transport", response)
 
+    def detach_response(self) -> None:
+        request = self.cycle
+        self.cycle = cast(RequestResponseCycle, _DetachedResponse(request))
+        request.response_complete = True  # so that its task may end
+        self.scope = _ANSWERED
+
+    def finish_response(self) -> None:
+        self.cycle.response_complete = True
+        if not self.cycle.keep_alive:
+            self.cycle.transport.close()
+        self.on_response_complete()
+
     def end_response_by_closing(self) -> None:
         """For HTTP/1.0. To be called before the response's task begins."""
         self.cycle.__class__ = _UnframedCycle
+
+
+class _NoEvent:
+    """In the place of an event that nothing waits for."""
+
+    def set(self) -> None: ...
+
+
+class _DetachedResponse:
+    """Stands for a response that goes on without its request: as much of uvicorn's cycle as the
+    connection asks for. A reader of a stream may wait for hours."""
+
+    __slots__ = ("body", "disconnected", "keep_alive", "response_complete", "scope", "transport")
+
+    response_started = True
+    message_event = _NoEvent()
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self.body = b""
+        self.disconnected = cycle.disconnected
+        self.keep_alive = cycle.keep_alive
+        self.response_complete = False
+        self.scope = _ANSWERED
+        self.transport = cycle.transport
 
 
 class _UnframedCycle(RequestResponseCycle):

@@ -4,9 +4,7 @@ A reader that is live writes each frame straight to the connection (direct write
 its own being woken; only a client that is behind is waited for.
 """
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +13,9 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from application.ports import Batch, Clock
+from application.quotas import StreamSlot
 from application.reader import Reader, Sink
-from entrypoints.http.litestar_internals import UnsizedResponse
+from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
 from entrypoints.http.sse.encoder import PING, SseEncoder, connected_frame
 
@@ -28,12 +27,15 @@ HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """What a stream is made of. `opened` is entered for as long as the stream lasts."""
+    """What a stream is made of."""
 
     reader: Reader
     encoder: SseEncoder
     clock: Clock
-    opened: AbstractAsyncContextManager[None]
+    slot: StreamSlot
+    streams: OpenStreams
+    resumed: bool
+    """Whether the client had seen events of the task before."""
 
 
 class EventStream(Response[None]):
@@ -50,7 +52,7 @@ class EventStream(Response[None]):
         request: Request[Any, Any, Any],
         **options: Any,
     ) -> ASGIResponse:
-        return _Streaming(
+        return _Opening(
             self._events,
             direct_writer_of(request.scope),
             headers={**(options.get("headers") or {}), **self.headers},
@@ -58,8 +60,12 @@ class EventStream(Response[None]):
         )
 
 
-class _Streaming(UnsizedResponse):
+class _Opening(ASGIResponse):
+    """Writes the head and the first frame, and leaves the rest to the reader: from then on a stream
+    is a connection, a reader and a sink, without a request or a task."""
+
     __slots__ = ("_events", "_writer")
+    _should_set_content_length = False
 
     def __init__(self, events: Events, writer: DirectWriter, **response: Any) -> None:
         super().__init__(**response)
@@ -67,35 +73,34 @@ class _Streaming(UnsizedResponse):
         self._writer = writer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        events = self._events
+        events.streams.open(events.slot, resumed=events.resumed)
         try:
             await super().__call__(scope, receive, send)
-        finally:
-            self._events.reader.close()  # it may never have been started
+        except BaseException:
+            events.reader.close()
+            events.streams.close(events.slot)
+            raise
+        self._writer.detach()
+        events.reader.start(_Connection(events, self._writer))
+        self._writer.on_close(events.reader.close)
 
     async def send_body(self, send: Send, receive: Receive) -> None:
-        reader, writer = self._events.reader, self._writer
-        async with self._events.opened:
-            await writer.write(send, connected_frame(reader, self._events.clock.now()))
-            sink = _Connection(reader.task_id, self._events.encoder, writer)
-            reader.start(sink)
-            writer.on_close(reader.close)
-            try:
-                await sink.ended
-            finally:
-                writer.on_close(None)
-        await writer.write(send, b"", more=False)
+        first = connected_frame(self._events.reader, self._events.clock.now())
+        await self._writer.write(send, first)
 
 
 class _Connection(Sink):
     """The client's connection."""
 
-    __slots__ = ("_encoder", "_task_id", "_writer", "ended")
+    __slots__ = ("_encoder", "_slot", "_streams", "_task_id", "_writer")
 
-    def __init__(self, task_id: str, encoder: SseEncoder, writer: DirectWriter) -> None:
-        self._task_id = task_id
-        self._encoder = encoder
+    def __init__(self, events: Events, writer: DirectWriter) -> None:
+        self._task_id = events.reader.task_id
+        self._encoder = events.encoder
+        self._slot = events.slot
+        self._streams = events.streams
         self._writer = writer
-        self.ended = asyncio.get_running_loop().create_future()
 
     def write(self, batch: Batch) -> bool:
         encoder = self._encoder
@@ -113,5 +118,5 @@ class _Connection(Sink):
         self._writer.push(PING)
 
     def end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
+        self._writer.finish()
+        self._streams.close(self._slot)
