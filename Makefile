@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-CASES := one_task fan_out many_tasks late_join starts redis_store
+CASES := one_task fan_out many_tasks late_join starts redis_store token_cost
 
 # Tests of one module share what they start, so a module stays on one worker.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder

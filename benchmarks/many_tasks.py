@@ -12,18 +12,8 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.rig import (
-    Subscriber,
-    join,
-    late,
-    measured,
-    medians,
-    ours,
-    over,
-    peer,
-    start,
-    upstream,
-)
+from benchmarks.model import upstream
+from benchmarks.rig import Subscriber, join, late, measured, medians, ours, over, peer, start
 
 RATE = 30
 

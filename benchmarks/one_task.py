@@ -19,17 +19,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.rig import (
-    SERVER,
-    join,
-    measured,
-    medians,
-    ours,
-    percentile,
-    pin,
-    start,
-    upstream,
-)
+from benchmarks.model import upstream
+from benchmarks.rig import SERVER, join, measured, medians, ours, percentile, pin, start
 
 
 async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> tuple[float, float]:

@@ -1,5 +1,5 @@
-"""What the benchmarks stand on: an OpenAI-compatible upstream, a queue, the service in a process of
-its own, subscribers, and how figures are taken and shown.
+"""What the benchmarks stand on: the service in a process of its own, subscribers, and how
+figures are taken and shown.
 
 On a machine with two cores or more the service (or what it is compared with) has one to itself;
 Redis, upstream, queue and clients share another. Nothing here is measured itself.
@@ -12,7 +12,6 @@ import json
 import os
 import re
 import resource
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,190 +26,17 @@ import httpx
 import uvloop
 from tests.redis_server import LocalRedis
 
-from entrypoints.local_qstash.delivery import sign
+from benchmarks.model import upstream
+from benchmarks.task_queue import queue
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 
 SERVER, LOAD = {1}, {0}
 """Cores."""
-SLOTS = 20
-"""Into so many moments streams of one pace are spread."""
 
-_PIECE = 'data: {"model":"bench","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
-_FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 _ID, _END = b"\nid: ", b'"type":"end"'
 _ENDS = re.compile(rb'"type": ?"end"')
 _STAMP = re.compile(rb"(\d+);")
-
-
-def message(data: bytes) -> tuple[bytes, bytes] | None:
-    """Head and body of what was sent over HTTP, once all of it is there."""
-    head, found, body = data.partition(b"\r\n\r\n")
-    return (head, body) if found and len(body) >= length_of(head) else None
-
-
-def length_of(head: bytes) -> int:
-    """Of the body."""
-    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-    return int(length[1]) if length else 0
-
-
-class Upstream(asyncio.Protocol):
-    """Speaks chat completions. The prompt says what to do: "<tokens> <tokens per second>"; a rate
-    of 0 means as fast as it is read. Tokens at a rate are the moments of their making."""
-
-    def __init__(self, paces: dict[int, "Pace"], go: asyncio.Event) -> None:
-        self._paces = paces
-        self._go = go
-        self._request = b""
-        self._block, self._blocks = b"", 0
-        self.left = 0
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._request += data
-        if (whole := message(self._request)) is None:
-            return
-        self._request = b""
-        _, body = whole
-        tokens, rate = map(int, json.loads(body)["messages"][-1]["content"].split())
-        self.transport.write(_HEAD)
-        if rate:
-            self.left = tokens
-            if rate not in self._paces:
-                self._paces[rate] = Pace(rate, self._go)
-            self._paces[rate].add(self)
-        else:
-            self._block, self._blocks = (_PIECE % " token" * 100).encode(), tokens // 100
-            self.resume_writing()
-
-    def resume_writing(self) -> None:
-        while self._blocks and self.transport.get_write_buffer_size() < 64 * 1024:
-            self._blocks -= 1
-            self.transport.write(self._block)
-            if self._blocks == 0:
-                self.finish()
-
-    def finish(self) -> None:
-        self.transport.write(_FINISH)
-        self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.left = self._blocks = 0
-
-
-class Pace:
-    """All streams of one rate."""
-
-    def __init__(self, rate: int, go: asyncio.Event) -> None:
-        self._rate = rate
-        self._go = go
-        self._slots: list[list[Upstream]] = [[] for _ in range(SLOTS)]
-        self._next = 0
-        self._ticking = asyncio.create_task(self._tick())
-
-    def add(self, stream: Upstream) -> None:
-        self._slots[self._next % SLOTS].append(stream)
-        self._next += 1
-
-    async def _tick(self) -> None:
-        await self._go.wait()
-        began, ticks = time.perf_counter(), 0
-        while True:
-            ticks += 1
-            due = began + ticks / (self._rate * SLOTS)
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            slot = self._slots[ticks % SLOTS]
-            for stream in slot:
-                if stream.left:
-                    stream.transport.write((_PIECE % f"{time.perf_counter_ns()};").encode())
-                    stream.left -= 1
-                    if not stream.left:
-                        stream.finish()
-            if not all(stream.left for stream in slot):
-                slot[:] = [stream for stream in slot if stream.left]
-
-
-@contextlib.asynccontextmanager
-async def upstream(go: asyncio.Event | None = None) -> AsyncIterator[str]:
-    """Its address. What has a pace begins at `go`, or at once."""
-    if go is None:
-        go = asyncio.Event()
-        go.set()
-    paces: dict[int, Pace] = {}
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Upstream(paces, go), "127.0.0.1", 0, backlog=4096)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-
-
-class Queue:
-    """Speaks as much of QStash as a publisher hears, and delivers each message once, to where the
-    service is; without such an address it keeps them."""
-
-    KEY = "sig_bench_0123456789abcdef0123456789abcdef"
-
-    def __init__(self, url: str) -> None:
-        self.address: str | None = None
-        self.messages = 0
-        self.settings = {
-            "QSTASH_URL": url,
-            "QSTASH_TOKEN": "bench",
-            "QSTASH_CURRENT_SIGNING_KEY": self.KEY,
-            "QSTASH_NEXT_SIGNING_KEY": self.KEY,
-            "BASE_URL": "http://longtask.test",
-        }
-        self._deliveries: set[asyncio.Task[None]] = set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                body = await reader.readexactly(length_of(head))
-                path = head.split(b" ", 2)[1].decode()
-                answer: Any
-                if path == "/v2/batch":
-                    batch = json.loads(body)
-                    answer = [self._take(each["destination"], each["body"]) for each in batch]
-                else:
-                    answer = self._take(path.removeprefix("/v2/publish/"), body.decode())
-                data = json.dumps(answer).encode()
-                writer.write(
-                    b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\n"
-                    b"content-length: %d\r\n\r\n%b" % (len(data), data)
-                )
-        writer.close()
-
-    def _take(self, url: str, body: str) -> dict[str, str]:
-        self.messages += 1
-        if self.address is not None:
-            delivery = asyncio.create_task(self._deliver(self.address, url, body.encode()))
-            self._deliveries.add(delivery)
-            delivery.add_done_callback(self._deliveries.discard)
-        return {"messageId": f"msg_{self.messages}"}
-
-    async def _deliver(self, address: str, url: str, body: bytes) -> None:
-        host, path = urlsplit(address), urlsplit(url).path
-        reader, writer = await asyncio.open_connection(host.hostname, host.port)
-        signature = sign(self.KEY, url, body, int(time.time()))
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUpstash-Signature: {signature}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        writer.write(head.encode() + body)
-        await reader.read()
-        writer.close()
-
-
-@contextlib.asynccontextmanager
-async def queue() -> AsyncIterator[Queue]:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    taking = Queue(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    async with await asyncio.start_server(taking.serve, sock=listener):
-        yield taking
 
 
 def pin(cores: set[int], pid: int = 0) -> None:

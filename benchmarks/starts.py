@@ -11,17 +11,9 @@ import json
 import time
 from typing import Any
 
-from benchmarks.rig import (
-    connected,
-    late,
-    measured,
-    medians,
-    message,
-    over,
-    peer,
-    queue,
-    service,
-)
+from benchmarks.model import message
+from benchmarks.rig import connected, late, measured, medians, over, peer, service
+from benchmarks.task_queue import queue
 
 _BODY = json.dumps({"prompt": "Why is the sky blue?"}).encode()
 

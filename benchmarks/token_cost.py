@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from benchmarks.rig import message
+from benchmarks.model import message
 
 _PIECE = b'data: {"model":"bench","choices":[{"index":0,"delta":{"content":" token"}}]}\n\n'
 _END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
