@@ -107,13 +107,15 @@ def test_what_comes_behind_a_stream_leaves_it_whole(
         b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
     ],
 )
-def test_the_body_of_a_request_that_would_upgrade_is_a_body(retrying: Running, wish: bytes) -> None:
+def test_the_body_of_a_request_that_would_upgrade_is_a_body(
+    shared_service: Running, wish: bytes
+) -> None:
     """The parser took it for the next request: with a proxy in front that shares connections, the
     half request in it swallowed the head, and the key, of another caller's."""
     head = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\n" + wish
     request = head + b"Content-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN
     for parts in ([request + LAST_GET], [request, LAST_GET], [request[:-20], request[-20:], GET]):
-        with connect(retrying.url) as connection:
+        with connect(shared_service.url) as connection:
             for part in parts:
                 connection.sendall(part)
             connection.shutdown(socket.SHUT_WR)
@@ -121,7 +123,7 @@ def test_the_body_of_a_request_that_would_upgrade_is_a_body(retrying: Running, w
         assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answer) == [b"405", b"200"]
     start = json.dumps({"prompt": "Hi."}).encode()
     whole = HEAD + wish + b"Content-Length: %d\r\n\r\n" % len(start) + start + LAST_GET
-    answer = conversation(retrying.url, [whole])  # as Java's client sends it
+    answer = conversation(shared_service.url, [whole])  # as Java's client sends it
     assert re.findall(rb"HTTP/1\.1 (\d{3}) ", answer) == [b"202", b"200"]
 
 
@@ -147,7 +149,7 @@ def test_a_client_may_close_its_direction_once_it_has_asked(
     assert len(answer.partition(b"\r\n\r\n")[2]) >= len(whole.content)
 
 
-def test_a_client_may_close_its_direction_behind_several_requests(retrying: Running) -> None:
+def test_a_client_may_close_its_direction_behind_several_requests(shared_service: Running) -> None:
     start = json.dumps({"prompt": "Hi."}).encode()
     post = HEAD + b"Content-Length: %d\r\n\r\n" % len(start) + start
     for requests, statuses in (
@@ -156,7 +158,7 @@ def test_a_client_may_close_its_direction_behind_several_requests(retrying: Runn
         ([post, GET[:20]], [b"202"]),
     ):
         began = time.monotonic()
-        with connect(retrying.url) as connection:
+        with connect(shared_service.url) as connection:
             connection.sendall(b"".join(requests))
             connection.shutdown(socket.SHUT_WR)
             answer = received(connection)
@@ -164,12 +166,12 @@ def test_a_client_may_close_its_direction_behind_several_requests(retrying: Runn
         assert time.monotonic() - began < 10
 
 
-def test_http_1_0_gets_no_chunks(retrying: Running) -> None:
-    task = retrying.client.start()
-    retrying.client.wait_for(task, "completed")
-    seen = retrying.client.events(task)
+def test_http_1_0_gets_no_chunks(shared_service: Running) -> None:
+    task = shared_service.client.start()
+    shared_service.client.wait_for(task, "completed")
+    seen = shared_service.client.events(task)
     answer = conversation(
-        retrying.url,
+        shared_service.url,
         [f"GET /api/tasks/stream?taskId={task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()],
     )
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -179,22 +181,24 @@ def test_http_1_0_gets_no_chunks(retrying: Running) -> None:
     ids = re.findall(rb"^id: (.*)$", body, re.MULTILINE)
     assert [each.decode() for each in ids] == [each.id for each in seen.logged]
     whole = conversation(
-        retrying.url, [f"GET /api/tasks/{task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()]
+        shared_service.url, [f"GET /api/tasks/{task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()]
     )
     assert b"content-length" in whole.lower()
 
 
-def test_http_1_0_gets_no_chunks_live(retrying: Running, scripted: Upstream) -> None:
+def test_http_1_0_gets_no_chunks_live(service: Running, upstream: Upstream) -> None:
     gate = Gate()
-    scripted.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
-    task = retrying.client.start()
-    with connect(retrying.url) as connection:
+    upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
+    task = service.client.start()
+    with connect(service.url) as connection:
         connection.sendall(
             f"GET /api/tasks/stream?taskId={task} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
         )
         data = b""
         while b'"One"' not in data:
-            data += connection.recv(65536)
+            part = connection.recv(65536)
+            assert part, data
+            data += part
         gate.open()
         data += received(connection)
     body = data.partition(b"\r\n\r\n")[2]
