@@ -17,8 +17,11 @@ from adapters.redis import (
     RedisTaskLog,
     RestConnection,
 )
+from application.errors import LeaseLost
 from application.ports import EventFeed, IdempotencyKeys, Limiter, TaskLog
-from tests.builders import to_redis
+from domain.events import ContentAdded, Event
+from domain.task import Attempt
+from tests.builders import LEASE, NOW, to_redis
 from tests.doubles.readers import CountingObserver
 from tests.doubles.rest_front import TOKEN
 
@@ -75,3 +78,26 @@ STORES: dict[str, Callable[[float, pytest.FixtureRequest], AbstractAsyncContextM
     "cluster": cluster_store,
     "rest": rest_store,
 }
+
+
+async def events_of(tasks: TaskLog, task_id: str) -> list[Event]:
+    return list((await tasks.read(task_id, 0, 10_000)).events)
+
+
+async def epoch_of(tasks: TaskLog, task_id: str) -> str:
+    """The one that it is in now."""
+    return (await tasks.read(task_id, 0, 1)).end.epoch
+
+
+async def assert_shut_out(tasks: TaskLog, attempt: Attempt) -> None:
+    before = await events_of(tasks, attempt.task.id)
+    done = attempt.task.complete(NOW, text="", finish_reason="stop", model="m", usage=None)
+    for call in (
+        tasks.append(attempt, [ContentAdded(NOW, "zombie")], LEASE),
+        tasks.renew(attempt, LEASE),
+        tasks.commit(attempt, done),
+        tasks.commit(attempt, attempt.task.requeue(NOW, "x")),
+    ):
+        with pytest.raises(LeaseLost):
+            await call
+    assert await events_of(tasks, attempt.task.id) == before

@@ -1,85 +1,24 @@
 """The local QStash, judged by Upstash's own Python SDK, sync and async: every call is the SDK's,
 every delivery goes to a real HTTP server, and the SDK's Receiver checks the signatures."""
 
-import asyncio
-import base64
-import inspect
 import json
 import threading
 import time
-from collections.abc import Iterator
-from operator import attrgetter
 from typing import Any
 
-import httpx
 import pytest
-from qstash import AsyncQStash, QStash, Receiver
 from qstash.errors import QStashError
 
 from adapters.qstash import DEVELOPMENT
-from tests.doubles.destination import Answer, Delivered, Destination
-from tests.running import running_local_qstash
+from tests.doubles.destination import Answer, Destination
+from tests.integration.sdk import Sdk, one, verified
 from tests.waiting import eventually
-
-
-@pytest.fixture(scope="module")
-def qstash_url() -> Iterator[str]:
-    with running_local_qstash() as url:
-        yield url
-
-
-class Sdk:
-    """Both clients by one way of calling: `sdk("message.publish", url=...)`."""
-
-    def __init__(self, kind: str, url: str, token: str = DEVELOPMENT.token) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._client: QStash | AsyncQStash = (
-            QStash(token, retry=False, base_url=url)
-            if kind == "sync"
-            else AsyncQStash(token, retry=False, base_url=url)
-        )
-
-    def __call__(self, method: str, /, *args: Any, **arguments: Any) -> Any:
-        answer = attrgetter(method)(self._client)(*args, **arguments)
-        return self._loop.run_until_complete(answer) if inspect.isawaitable(answer) else answer
-
-    def close(self) -> None:
-        client = self._client.http._client
-        if isinstance(client, httpx.AsyncClient):
-            self._loop.run_until_complete(client.aclose())
-        else:
-            client.close()
-        self._loop.close()
-
-
-@pytest.fixture(params=["sync", "async"])
-def sdk(request: pytest.FixtureRequest, qstash_url: str) -> Iterator[Sdk]:
-    sdk = Sdk(request.param, qstash_url)
-    yield sdk
-    sdk("message.cancel_all")
-    sdk.close()
-
-
-@pytest.fixture
-def destination() -> Iterator[Destination]:
-    with Destination().running() as running:
-        yield running
-
-
-def _verified(delivered: Delivered, url: str) -> None:
-    Receiver(DEVELOPMENT.current_key, DEVELOPMENT.next_key).verify(
-        signature=delivered.headers["upstash-signature"], body=delivered.body.decode(), url=url
-    )
-
-
-def _one(destination: Destination, path: str) -> Delivered:
-    return eventually(lambda: destination.at(path))[0]
 
 
 def test_publish_json_is_delivered_and_signed(sdk: Sdk, destination: Destination) -> None:
     url = f"{destination.url}/hook?a=1&b=%2F"
     answer = sdk("message.publish_json", url=url, body={"x": "é"}, headers={"My-Header": "v"})
-    delivered = _one(destination, "/hook?a=1&b=%2F")
+    delivered = one(destination, "/hook?a=1&b=%2F")
     assert json.loads(delivered.body) == {"x": "é"}
     assert delivered.method == "POST"
     assert delivered.headers["content-type"] == "application/json"
@@ -88,13 +27,13 @@ def test_publish_json_is_delivered_and_signed(sdk: Sdk, destination: Destination
     assert delivered.headers["upstash-retried"] == "0"
     assert answer.deduplicated is False
     assert "authorization" not in delivered.headers
-    _verified(delivered, url)
+    verified(delivered, url)
 
 
 def test_publish_raw_with_another_method(sdk: Sdk, destination: Destination) -> None:
     raw = b"\x00raw"
     sdk("message.publish", url=f"{destination.url}/raw", body=raw, method="PUT", content_type="x/y")
-    delivered = _one(destination, "/raw")
+    delivered = one(destination, "/raw")
     assert (delivered.method, delivered.body) == ("PUT", raw)
     assert delivered.headers["content-type"] == "x/y"
 
@@ -144,8 +83,8 @@ def test_delay_and_not_before(sdk: Sdk, destination: Destination) -> None:
     sdk("message.publish", url=f"{destination.url}/delayed", body="x", delay=1)
     soon = int(time.time()) + 2
     sdk("message.publish", url=f"{destination.url}/not-before", body="x", not_before=soon)
-    assert _one(destination, "/delayed").at - began >= 0.99
-    _one(destination, "/not-before")
+    assert one(destination, "/delayed").at - began >= 0.99
+    one(destination, "/not-before")
     assert time.time() >= soon
 
 
@@ -176,13 +115,13 @@ def test_a_message_on_its_way_is_not_delivered_again_once_cancelled(
     destination.answers.append(Answer(500, gate=gate))
     url = f"{destination.url}/flying"
     flying = sdk("message.publish", url=url, body="x", retries=5, retry_delay="0")
-    _one(destination, "/flying")
+    one(destination, "/flying")
     sdk("message.cancel", flying.message_id)
     gate.set()
     # A message published now is delivered; by then the other would have been, too.
     for number in range(3):
         sdk("message.publish", url=f"{destination.url}/after{number}", body="x")
-        _one(destination, f"/after{number}")
+        one(destination, f"/after{number}")
     assert len(destination.at("/flying")) == 1
 
 
@@ -195,12 +134,12 @@ def test_batch(sdk: Sdk, destination: Destination) -> None:
         ],
     )
     for number, answer in enumerate(answers, 1):
-        delivered = _one(destination, f"/b{number}")
+        delivered = one(destination, f"/b{number}")
         assert json.loads(delivered.body) == {"n": number}
         assert delivered.headers["upstash-message-id"] == answer.message_id
     assert destination.at("/b1")[0].headers["x-n"] == "1"
     raw = sdk("message.batch", [{"url": f"{destination.url}/b3", "body": "plain"}])
-    assert _one(destination, "/b3").body == b"plain"
+    assert one(destination, "/b3").body == b"plain"
     assert raw[0].message_id
 
 
@@ -217,7 +156,7 @@ def test_a_queue_is_in_order_and_waits_for_retries(sdk: Sdk, destination: Destin
             retry_delay="10",
         )
     sdk("message.enqueue", queue=name, url=f"{destination.url}/q3", body="x")
-    _one(destination, "/q3")
+    one(destination, "/q3")
     paths = [each.path for each in destination.delivered]
     assert paths == ["/q0", "/q0", "/q0", "/q1", "/q2", "/q3"]
     assert destination.most_at_once == 1
@@ -243,134 +182,6 @@ def test_deduplication_by_id_and_by_content(sdk: Sdk, destination: Destination) 
     assert len(destination.at("/once")) == 1
 
 
-def test_retries_then_the_dead_letters(sdk: Sdk, destination: Destination) -> None:
-    url = f"{destination.url}/broken"
-    failing = Answer(503, {"X-Why": "because"}, b"\xff\xfe")
-    destination.answers.extend([failing] * 3)
-    answer = sdk(
-        "message.publish_json",
-        url=url,
-        body={"n": 1},
-        retries=2,
-        retry_delay="20",
-        label="broken",
-        callback=f"{destination.url}/callback/each",
-        failure_callback=f"{destination.url}/callback/failure",
-        callback_headers={"Forward-X-Call": "c"},
-        failure_callback_headers={"Forward-X-Fail": "f", "Retries": "0"},
-    )
-    failure = _one(destination, "/callback/failure")
-    assert [each.headers["upstash-retried"] for each in destination.at("/broken")] == [
-        "0",
-        "1",
-        "2",
-    ]
-    each_attempt = eventually(
-        lambda: (
-            destination.at("/callback/each") if len(destination.at("/callback/each")) == 3 else None
-        )
-    )
-    assert {each.headers["x-call"] for each in each_attempt} == {"c"}
-    assert failure.headers["x-fail"] == "f"
-    assert failure.headers["content-type"] == "application/json"
-    _verified(failure, f"{destination.url}/callback/failure")
-
-    told = json.loads(failure.body)
-    assert told["status"] == 503
-    assert told["header"]["x-why"] == ["because"]
-    assert base64.b64decode(told["body"]) == b"\xff\xfe"
-    assert (told["retried"], told["maxRetries"]) == (2, 2)
-    assert told["sourceMessageId"] == answer.message_id
-    assert (told["url"], told["method"]) == (url, "POST")
-    assert told["sourceHeader"]["Content-Type"] == ["application/json"]
-    assert json.loads(base64.b64decode(told["sourceBody"])) == {"n": 1}
-    assert {"notBefore", "createdAt", "dlqId"} <= told.keys()
-    assert "dlqId" not in json.loads(each_attempt[0].body)
-
-    listed = sdk("dlq.list", filter={"message_id": answer.message_id})
-    assert listed.cursor is None
-    (letter,) = listed.messages
-    assert letter.dlq_id == told["dlqId"]
-    assert letter.response_status == 503
-    assert letter.response_headers["x-why"] == ["because"]
-    assert base64.b64decode(letter.response_body_base64) == b"\xff\xfe"
-    assert letter.body == '{"n": 1}'
-    assert sdk("dlq.get", letter.dlq_id).message_id == answer.message_id
-    assert sdk("dlq.list", filter={"label": "broken", "response_status": 404}).messages == []
-    sdk("dlq.delete", letter.dlq_id)
-    with pytest.raises(QStashError, match="404"):
-        sdk("dlq.get", letter.dlq_id)
-
-
-def test_dead_letters_in_pages_and_many_deleted(sdk: Sdk, destination: Destination) -> None:
-    label = f"pages-{time.time_ns()}"
-    destination.answers.extend([Answer(400)] * 3)
-    for _ in range(3):
-        sdk("message.publish", url=f"{destination.url}/bad", body="x", retries=0, label=label)
-    wanted = {"label": label}
-    eventually(lambda: len(sdk("dlq.list", filter=wanted).messages) == 3)
-    page = sdk("dlq.list", count=2, filter=wanted)
-    rest = sdk("dlq.list", cursor=page.cursor, filter=wanted)
-    ids = [each.dlq_id for each in [*page.messages, *rest.messages]]
-    assert len(page.messages) == 2
-    assert len(set(ids)) == 3
-    assert sdk("dlq.delete_many", [*ids, "nobody"]) == 3
-    assert sdk("dlq.list", filter=wanted).messages == []
-
-
-def test_489_is_not_delivered_again(sdk: Sdk, destination: Destination) -> None:
-    destination.answers.append(Answer(489, {"Upstash-NonRetryable-Error": "true"}))
-    sdk(
-        "message.publish",
-        url=f"{destination.url}/final",
-        body="x",
-        retries=5,
-        retry_delay="0",
-        failure_callback=f"{destination.url}/callback/final",
-    )
-    told = json.loads(_one(destination, "/callback/final").body)
-    assert (told["status"], told["retried"]) == (489, 0)
-    assert len(destination.at("/final")) == 1
-
-
-def test_489_without_the_header_is_delivered_again(sdk: Sdk, destination: Destination) -> None:
-    destination.answers.append(Answer(489))
-    sdk("message.publish", url=f"{destination.url}/x", body="x", retries=1, retry_delay="0")
-    eventually(lambda: len(destination.at("/x")) == 2)
-
-
-@pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset-Tokens"])
-def test_the_destination_may_say_when(sdk: Sdk, destination: Destination, header: str) -> None:
-    destination.answers.extend([Answer(429, {header: "1"}), Answer(429, {header: "30ms"})])
-    sdk("message.publish", url=f"{destination.url}/when", body="x", retries=2, retry_delay="60000")
-    eventually(lambda: len(destination.at("/when")) == 3)
-    first, second, _ = destination.at("/when")
-    assert second.at - first.at >= 0.99
-
-
-def test_a_destination_that_does_not_answer_in_time(sdk: Sdk, destination: Destination) -> None:
-    gate = threading.Event()
-    destination.answers.append(Answer(gate=gate))
-    sdk(
-        "message.publish",
-        url=f"{destination.url}/slow",
-        body="x",
-        retries=1,
-        retry_delay="0",
-        timeout="200ms",
-    )
-    eventually(lambda: len(destination.at("/slow")) == 2)
-    assert destination.at("/slow")[1].headers["upstash-retried"] == "1"
-    gate.set()
-
-
-def test_a_destination_that_is_not_there(sdk: Sdk, destination: Destination) -> None:
-    url = "http://127.0.0.1:1/nobody"
-    failure = f"{destination.url}/callback/nobody"
-    sdk("message.publish", url=url, body="x", retries=0, failure_callback=failure)
-    assert json.loads(_one(destination, "/callback/nobody").body)["status"] == 0
-
-
 def test_flow_control_bounds_what_goes_on_at_once(sdk: Sdk, destination: Destination) -> None:
     gate = threading.Event()
     destination.answers.extend([Answer(gate=gate) for _ in range(5)])
@@ -382,7 +193,7 @@ def test_flow_control_bounds_what_goes_on_at_once(sdk: Sdk, destination: Destina
     # Another key is not held up, and by its delivery a third of the first key would have come.
     destination.answers.appendleft(Answer())
     sdk("message.publish", url=f"{destination.url}/other", body="x", flow_control=other)
-    _one(destination, "/other")
+    one(destination, "/other")
     assert len(destination.delivered) == 3
     gate.set()
     eventually(lambda: len(destination.delivered) == 6)

@@ -1,80 +1,30 @@
-"""The ways to Redis beside one plain server: Sentinel, Cluster, REST, and what breaks on each."""
+"""The ways to Redis beside one plain server, Sentinel and Cluster, and what breaks on each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from adapters.live import Hub
 from adapters.redis import (
-    Connection,
-    RedisBroker,
-    RedisTaskLog,
-    RestConnection,
     connect,
     parse_address,
 )
-from adapters.redis import rest as rest_module
 from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
 from application.errors import LeaseLost, StoreUnavailable
-from domain.events import ContentAdded, Event, fold
+from domain.events import ContentAdded, fold
 from domain.task import Attempt
 from tests.builders import LEASE, begun, follow_task, to_redis
 from tests.doubles.readers import (
-    CountingObserver,
     events_of,
     read_to_end,
     started,
     subscribed,
 )
-from tests.doubles.rest_front import TOKEN, RestFront
+from tests.integration.redis_bench import on_redis
 from tests.redis_server import LocalRedis, cluster_url, redis_cli, running_cluster
 from tests.waiting import eventually, within
-
-
-@dataclass
-class Bench:
-    tasks: RedisTaskLog
-    feed: Hub
-
-    async def add(self, attempt: Attempt, text: str) -> Attempt:
-        """As RunTask does: an append may be made again."""
-        async with asyncio.timeout(within(20)):
-            while True:
-                try:
-                    return await self.tasks.append(attempt, [ContentAdded(1, text)], LEASE)
-                except StoreUnavailable:
-                    await asyncio.sleep(0.05)
-
-    async def follow(self, task_id: str) -> list[Event]:
-        """All events that a reader gets, from the first one to the last."""
-        seen: list[Event] = []
-        for batch in await read_to_end(follow_task(self.tasks, self.feed), task_id, timeout=60):
-            assert batch.first == len(seen) + 1
-            seen.extend(batch.events)
-        return seen
-
-    async def end(self, attempt: Attempt, text: str) -> None:
-        done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
-        async with asyncio.timeout(within(20)):
-            while True:
-                try:
-                    return await self.tasks.commit(attempt, done)
-                except StoreUnavailable:
-                    await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def _bench(connection: Connection) -> AsyncIterator[Bench]:
-    feed = Hub(RedisBroker(connection, CountingObserver()))
-    try:
-        yield Bench(RedisTaskLog(connection, 60.0), feed)
-    finally:
-        await feed.aclose()
-        await connection.aclose()
 
 
 def _says(server: LocalRedis, *words: str) -> str:
@@ -84,7 +34,7 @@ def _says(server: LocalRedis, *words: str) -> str:
 async def test_who_wrote_what_the_log_lost_may_write_no_more(redis_url: str) -> None:
     """As after a failover to a replica that had not got everything."""
     connection = to_redis(redis_url)
-    async with _bench(connection) as bench:
+    async with on_redis(connection) as bench:
         attempt = await begun(bench.tasks)
         task_id = attempt.task.id
         attempt = await bench.add(await bench.add(attempt, "a"), "b")
@@ -102,7 +52,7 @@ async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:
     """Also when its writer is dead too and the log has long grown beyond what they saw: those who
     listen, and those who come back with an id."""
     connection = to_redis(redis_url)
-    async with _bench(connection) as bench:
+    async with on_redis(connection) as bench:
         attempt = await begun(bench.tasks)
         task_id = attempt.task.id
         attempt = await bench.add(await bench.add(attempt, "a"), "lost")
@@ -145,7 +95,7 @@ def _sentinel() -> Iterator[tuple[str, LocalRedis, LocalRedis]]:
 
 async def test_sentinel_names_a_new_master() -> None:
     with _sentinel() as (url, master, replica):
-        async with _bench(to_redis(url)) as bench:
+        async with on_redis(to_redis(url)) as bench:
             attempt = await begun(bench.tasks)
             following = asyncio.create_task(bench.follow(attempt.task.id))
             attempt = await bench.add(attempt, "a")
@@ -164,7 +114,7 @@ async def test_sentinel_names_a_new_master() -> None:
 
 async def test_a_slot_that_moves_takes_its_subscribers_along() -> None:
     with running_cluster() as nodes:
-        async with _bench(to_redis(cluster_url(nodes))) as bench:
+        async with on_redis(to_redis(cluster_url(nodes))) as bench:
             attempt = await begun(bench.tasks)
             slot = int(_says(nodes[0], "cluster", "keyslot", attempt.task.id))
             async with subscribed(bench.feed, attempt.task.id) as subscriber:
@@ -195,7 +145,7 @@ def _move(nodes: list[LocalRedis], slot: int) -> None:
 async def test_a_node_that_dies_and_comes_back() -> None:
     options = ("--appendonly", "yes")
     with running_cluster(*options) as nodes:
-        async with _bench(to_redis(cluster_url(nodes))) as bench:
+        async with on_redis(to_redis(cluster_url(nodes))) as bench:
             attempts = [await begun(bench.tasks) for _ in range(6)]
             following = [asyncio.create_task(bench.follow(each.task.id)) for each in attempts]
             attempts = [await bench.add(each, "a") for each in attempts]
@@ -245,82 +195,3 @@ async def test_an_answer_that_comes_too_late_is_nobodys(own_redis: LocalRedis) -
 
 
 # REST
-
-
-def _over_rest(front: RestFront, token: str = TOKEN) -> RestConnection:
-    return RestConnection(front.url, token, connections=10, timeout=2.0)
-
-
-async def test_delivery_goes_on_after_a_stream_that_was_cut(rest_front: RestFront) -> None:
-    async with _bench(_over_rest(rest_front)) as bench:
-        attempt = await begun(bench.tasks)
-        async with subscribed(bench.feed, attempt.task.id) as subscriber:
-            rest_front.cut()
-            await subscriber.miss()
-            attempt = await bench.add(attempt, "after")
-            await subscriber.receive(1)
-
-
-async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
-    rest_front: RestFront,
-) -> None:
-    async with _bench(_over_rest(rest_front)) as bench:
-        attempt = await begun(bench.tasks)
-        following = [asyncio.create_task(bench.follow(attempt.task.id)) for _ in range(2)]
-        text = ""
-        for number in range(60):
-            attempt = await bench.add(attempt, f"{number} ")
-            text += f"{number} "
-            if number % 20 == 10:
-                rest_front.cut()
-        await bench.end(attempt, text)
-        async with asyncio.timeout(within(20)):
-            one, two = await asyncio.gather(*following)
-        assert one == two
-        assert fold(one).text == text
-
-
-async def test_a_stream_that_falls_silent_is_opened_anew(
-    rest_front: RestFront, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rest_module, "PROBE_INTERVAL", 0.2)
-    async with _bench(_over_rest(rest_front)) as bench:
-        attempt = await begun(bench.tasks)
-        async with subscribed(bench.feed, attempt.task.id) as subscriber:
-            opened = rest_front.opened
-            await asyncio.sleep(1.5)
-            assert subscriber.misses == 0, "probes must keep a good stream alive"
-            assert rest_front.opened == opened
-            rest_front.silent.set()
-            await asyncio.sleep(0.3)
-            attempt = await bench.add(attempt, "unheard")
-            await asyncio.to_thread(eventually, lambda: rest_front.refused > 0)
-            rest_front.silent.clear()
-            await subscriber.miss()
-            assert rest_front.opened > opened
-            await bench.add(attempt, "heard")
-            await subscriber.receive(1)
-
-
-@pytest.mark.parametrize(
-    ("path", "token", "reason"),
-    [
-        ("", "wrong", "Redis's REST API refuses the token"),
-        ("/healthz", TOKEN, "What answers is not Redis's REST API"),
-    ],
-)
-async def test_a_wrong_token_or_address_is_told(
-    rest_front: RestFront, path: str, token: str, reason: str
-) -> None:
-    connection = RestConnection(rest_front.url + path, token, connections=1, timeout=2.0)
-    async with _bench(connection) as bench:
-        with pytest.raises(StoreUnavailable) as told:
-            await bench.tasks.check()
-        assert told.value.reason == reason
-
-
-async def test_a_rest_api_that_is_not_there_is_told() -> None:
-    async with _bench(RestConnection("http://127.0.0.1:1", TOKEN, connections=1, timeout=2.0)) as b:
-        with pytest.raises(StoreUnavailable) as told:
-            await b.tasks.check()
-        assert told.value.reason == "Redis's REST API cannot be reached"

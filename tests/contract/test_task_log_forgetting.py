@@ -1,0 +1,69 @@
+"""What every TaskLog promises of tasks whose time is over, or that no delivery will end
+(application/ports.py)."""
+
+import asyncio
+
+import pytest
+
+from application.errors import UnknownTask
+from domain.events import (
+    TaskStatus,
+    fold,
+)
+from domain.task import Failure, Task
+from tests.builders import NOW, REQUEST, claim, submit
+from tests.contract.stores import ORPHAN_TIMEOUT, Store, epoch_of, events_of
+from tests.waiting import until
+
+FAILURE = Failure("model_error", "It failed.", True)
+
+
+async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> None:
+    tasks = forgetful_store.tasks
+    old = await submit(tasks)
+    epoch = await epoch_of(tasks, old)
+
+    async def gone() -> bool:
+        try:
+            await tasks.get(old)
+        except UnknownTask:
+            return True
+        return False
+
+    await until(gone)
+    with pytest.raises(UnknownTask):
+        await tasks.read(old, 0, 1)
+    # Made anew under the same id, it is another log.
+    await tasks.create(Task.submit(old, REQUEST, NOW))
+    assert await epoch_of(tasks, old) != epoch
+
+
+async def _forgotten(store: Store, task_id: str) -> bool:
+    task = await store.tasks.fail_orphaned(task_id, FAILURE, NOW)
+    return task.failure == FAILURE
+
+
+async def test_a_task_that_is_not_active_is_orphaned(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    assert not await _forgotten(store, task_id)
+    await until(lambda: _forgotten(store, task_id))
+    folded = fold(await events_of(store.tasks, task_id))
+    assert (folded.status, folded.closed) == (TaskStatus.FAILED, True)
+    with pytest.raises(UnknownTask):
+        await store.tasks.fail_orphaned("task_1_nobody", FAILURE, NOW)
+
+
+async def test_a_live_attempt_is_not_forgotten_and_a_dead_one_is(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    attempt = await claim(store.tasks, task_id)
+    await asyncio.sleep(ORPHAN_TIMEOUT * 1.2)
+    assert not await _forgotten(store, task_id)
+    await store.tasks.renew(attempt, 0.01)
+    await until(lambda: _forgotten(store, task_id))
+
+
+async def test_one_that_ended_stays_as_it_is(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    ended = await store.tasks.cancel(task_id, NOW)
+    await asyncio.sleep(ORPHAN_TIMEOUT)
+    assert await store.tasks.fail_orphaned(task_id, FAILURE, NOW) == ended
