@@ -1,9 +1,10 @@
-"""C. Fan-out: streams of one task at 50 tokens a second to many subscribers of one process.
-G. The same as subscribers grow: CPU time per delivery must not.
+"""C. Fan-out: one task of 50 tokens a second to many subscribers of one process.
+G. The same with more and more subscribers: CPU time per delivery must not grow.
 
 The server (`longtask serve` on Redis) has a core of its own; Redis, upstream and subscribers share
-the other. In the same run, with the same subscribers: the ceiling and the peer of peers.py. Every
-subscriber of ours must see every event. A figure counts while all are there.
+the other. The ceiling and the peer (peers.py) are measured in the same run, with the same
+subscribers. Every subscriber of the service must see every event. Figures are taken while all
+subscribers are connected.
 """
 
 import argparse
@@ -19,7 +20,7 @@ RATE = 50
 
 
 async def joined(address: str, path: str, count: int, latencies: list[float]) -> list[Subscriber]:
-    """So many subscribers, one in fifty of which reads when each event was made."""
+    """Connect `count` subscribers. One in fifty measures the latency of each event."""
     return [await join(address, path, None if n % 50 else latencies) for n in range(count)]
 
 

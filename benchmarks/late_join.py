@@ -1,8 +1,8 @@
 """E. Late joins: the whole log of a finished task to one client, and to a hundred at once.
 G. The same for logs of other lengths: time per event must not grow with the log.
 
-The logs are written straight to Redis, a token an event, and read over HTTP. Beside it, in the same
-run: a bare uvloop server that writes as many finished frames from memory (the ceiling).
+The logs are written directly to Redis, one token per event, and read over HTTP. The ceiling, in the
+same run, is a bare uvloop server that writes as many encoded frames from memory.
 """
 
 import argparse
@@ -23,7 +23,7 @@ _STEP = 500
 
 
 async def logged(redis_url: str, events: int) -> str:
-    """The path of the stream of a finished task with so many tokens in its log."""
+    """Write a finished task with `events` tokens in its log. Return the path of its stream."""
     way = connect(parse_address(redis_url), connections=1, connect_timeout=5.0, timeout=5.0)
     tasks, task_id = RedisTaskLog(way, 600.0), f"task_1_{secrets.token_hex(12)}"
     await tasks.create(Task.submit(task_id, _REQUEST, 1))
@@ -40,7 +40,7 @@ async def logged(redis_url: str, events: int) -> str:
 
 
 async def replayed(address: str, path: str, events: int, readers: int) -> float:
-    """Seconds until so many have all of it."""
+    """Return the seconds until `readers` clients have the whole log."""
     began = time.perf_counter()
     opened = [await join(address, path) for _ in range(readers)]
     await asyncio.gather(*(each.closed for each in opened))
@@ -51,7 +51,7 @@ async def replayed(address: str, path: str, events: int, readers: int) -> float:
 async def rates(
     address: str, pid: int, path: str, events: int, readers: int, repeats: int
 ) -> dict[str, float]:
-    """Of the middle one of several, after one that does not count."""
+    """Return the rates of the median of `repeats` replays, after one to warm up."""
     await replayed(address, path, events, readers)
     cpu, _ = used(pid)
     found = sorted([await replayed(address, path, events, readers) for _ in range(repeats)])

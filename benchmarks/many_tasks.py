@@ -1,8 +1,8 @@
 """D. Many tasks at once: each streams 30 tokens a second through the one process to one subscriber.
 
-How late tokens are, and how many a second arrive of those that the upstream makes. Beside it, in
-the same run: a bare uvloop relay that copies the upstream's bytes to the subscriber, with neither
-log nor queue (the ceiling: two sockets per task).
+Measures how late tokens are, and how many of the upstream's tokens arrive per second. The ceiling,
+in the same run, is a bare uvloop relay that copies the upstream's bytes to the subscriber, with
+neither log nor queue (two sockets per task).
 """
 
 import argparse
@@ -21,7 +21,7 @@ RATE = 30
 async def watched(
     opened: list[Subscriber], latencies: list[float], pid: int, seconds: int
 ) -> dict[str, float]:
-    """All of them for so long, after a moment to get going."""
+    """Measure all subscribers for `seconds`, after two seconds to warm up."""
     await asyncio.sleep(2)
     latencies.clear()
     tokens, took, spent = await over(pid, seconds, lambda: sum(each.stamps for each in opened))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 SLOTS = 20
-"""Into so many moments streams of one pace are spread."""
+"""Streams of one rate send their tokens at this many different moments."""
 
 _PIECE = 'data: {"model":"bench","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
 _FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -17,20 +17,20 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: clos
 
 
 def message(data: bytes) -> tuple[bytes, bytes] | None:
-    """Head and body of what was sent over HTTP, once all of it is there."""
+    """Return head and body of an HTTP message, or None while it is incomplete."""
     head, found, body = data.partition(b"\r\n\r\n")
     return (head, body) if found and len(body) >= length_of(head) else None
 
 
 def length_of(head: bytes) -> int:
-    """Of the body."""
+    """Return the length of the body."""
     length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
     return int(length[1]) if length else 0
 
 
 class Upstream(asyncio.Protocol):
-    """Speaks chat completions. The prompt says what to do: "<tokens> <tokens per second>"; a rate
-    of 0 means as fast as it is read. Tokens at a rate are the moments of their making."""
+    """Speaks chat completions. The prompt is "<tokens> <tokens per second>"; a rate of 0 means as
+    fast as the client reads. The text of a token with a rate is the moment at which it was made."""
 
     def __init__(self, paces: dict[int, "Pace"], go: asyncio.Event) -> None:
         self._paces = paces
@@ -108,7 +108,7 @@ class Pace:
 
 @contextlib.asynccontextmanager
 async def upstream(go: asyncio.Event | None = None) -> AsyncIterator[str]:
-    """Its address. What has a pace begins at `go`, or at once."""
+    """Run an upstream and yield its address. Streams with a rate begin at `go`, or at once."""
     if go is None:
         go = asyncio.Event()
         go.set()

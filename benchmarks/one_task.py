@@ -1,10 +1,11 @@
-"""One task to one subscriber on Redis, every part real: HTTP, the QStash protocol, an
-OpenAI-compatible upstream, Redis, SSE.
+"""A and B. One task to one subscriber on Redis: latency and throughput.
 
-A. Latency: the upstream sends 100 tokens a second, each stamped when it is written; what the
-service adds is the time until the subscriber has it, less that without a service in between.
-B. Throughput: the upstream sends as fast as it is read; tokens a second from the start request to
-the last event. Beside it, in the same run: how fast OpenAI's SDK alone parses the same stream.
+Every part is real: HTTP, the QStash protocol, an OpenAI-compatible upstream, Redis, SSE.
+
+A. Latency: the upstream sends 100 tokens a second and stamps each when it writes it. The service
+adds the time until the subscriber has it, less the same time without a service in between.
+B. Throughput: the upstream sends as fast as the service reads. The figure is tokens a second from
+the start request to the last event. In the same run OpenAI's SDK alone parses the same stream.
 G. The same for answers of other lengths, from the first piece to the last: time per token must not
 grow with the log.
 """
@@ -24,7 +25,7 @@ from benchmarks.rig import SERVER, join, measured, medians, ours, percentile, pi
 
 
 async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> tuple[float, float]:
-    """Tokens per second, and microseconds for each of them once there was one."""
+    """Return tokens per second, and microseconds per token after the first."""
     began = time.perf_counter()
     subscriber = await join(address, await start(client, tokens, 0))
     await subscriber.closed
@@ -34,17 +35,17 @@ async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> tupl
 
 
 async def paced(address: str, client: httpx.AsyncClient, tokens: int, rate: int) -> list[float]:
-    """How late each token was, in ms."""
+    """Return the latency of each token in ms."""
     latencies: list[float] = []
     subscriber = await join(address, await start(client, tokens, rate), latencies)
     await subscriber.closed
-    # Those of the first moments may have been waiting in the log, for the subscriber to come.
+    # The first tokens may have waited in the log until the subscriber came.
     assert len(latencies) == tokens, len(latencies)
     return latencies[rate // 2 :]
 
 
 async def without(tokens: int, rate: int) -> list[float]:
-    """The same from the upstream itself."""
+    """Return the same for the upstream alone."""
     latencies: list[float] = []
     async with upstream() as url, httpx.AsyncClient(timeout=60) as client:
         body = {"messages": [{"role": "user", "content": f"{tokens} {rate}"}]}
@@ -57,7 +58,7 @@ async def without(tokens: int, rate: int) -> list[float]:
 
 
 async def by_sdk(tokens: int) -> float:
-    """Tokens per second that OpenAI's SDK parses, in a process where ours would be."""
+    """Return the tokens per second that OpenAI's SDK parses, on the core of the service."""
     async with upstream() as url:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.peers", "openai-sdk"),
@@ -75,7 +76,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
         async with ours(redis_url) as (address, _, client):
             await flat_out(address, client, 1_000)  # warm
             late = await paced(address, client, 100 * given.seconds, 100)
-            # Each takes a quarter of a second: one alone shows what else the machine did in it.
+            # Each takes a quarter of a second, so a single one may be disturbed by other programs.
             rates = [(await flat_out(address, client, given.tokens))[0] for _ in range(5)]
             lengths = [int(length) for length in given.lengths.split(",")]
             each = [(await flat_out(address, client, length))[1] for length in lengths]

@@ -1,4 +1,4 @@
-"""What the service is measured beside.
+"""The peers and ceilings that the service is compared with.
 
     python -m benchmarks.peers bare|sse-starlette --clients 1000 --rate 50 --seconds 10 --redis URL
     python -m benchmarks.peers replay --events 10000
@@ -6,12 +6,12 @@
     python -m benchmarks.peers litestar
     python -m benchmarks.peers openai-sdk --upstream URL --tokens 10000
 
-`bare`, a uvloop server, is the most that a Python process can do: it writes finished frames to
-sockets and nothing else. `sse-starlette`, with FastAPI and one Redis pub/sub connection per client,
-is what people write today. Both serve GET / as an event stream of so many stamped tokens a second,
-from the moment that so many clients are there. `replay` writes so many finished frames at once.
-`relay` copies a stream of the upstream's to each client.
-`litestar` answers an empty JSON object. These print their port.
+`bare` is a uvloop server that writes encoded frames to sockets and does nothing else: the most that
+a Python process can do. `sse-starlette`, with FastAPI and one Redis pub/sub connection per client,
+is the usual way to write such a service. Both serve GET / as an event stream of `--rate` stamped
+tokens a second, which begins once `--clients` clients are connected. `replay` writes `--events`
+encoded frames at once. `relay` copies a stream of the upstream to each client. `litestar` responds
+with an empty JSON object. All of these print their port.
 
 `openai-sdk` reads a completion through OpenAI's SDK and prints how many tokens a second it parsed.
 """
@@ -33,7 +33,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encodin
 
 
 def content(number: int) -> bytes:
-    """One frame as the service writes it, its token the moment that it was made."""
+    """Return a frame as the service writes it. Its text is the moment at which it was made."""
     data = {
         "type": "content",
         "taskId": "task_1795473045574_0123456789abcdef01234567",
@@ -192,7 +192,7 @@ async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> 
     server, serving = await on_uvicorn(app)
     await complete.wait()
     await asyncio.sleep(1)
-    # The publisher is somebody else's process with others, too.
+    # The publisher is another process, as it is for the other servers.
     code = f"from benchmarks.peers import publish; publish({rate}, {seconds}, {redis_url!r})"
     publisher = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     await publisher.wait()

@@ -1,5 +1,7 @@
-"""The store alone, on a real Redis: appends per second, each one fence check, events, lease, time
-to live and publish in one step. Redis has a core, what writes has the other.
+"""The store alone, on a real Redis: appends per second.
+
+Each append is one atomic step: check of the attempt, events, lease, time to live, publish. Redis
+has one core, the writer the other.
 """
 
 import argparse
@@ -32,7 +34,7 @@ async def _begun(tasks: RedisTaskLog, task_id: str) -> Attempt:
 
 
 async def appends(url: str, writers: int, size: int, seconds: float) -> float:
-    """Appends per second of so many tasks at once, each append of so many events."""
+    """Return the appends per second of concurrent tasks, with several events per append."""
     connection = _connect(url)
     tasks = RedisTaskLog(connection, 600.0)
     until = 0.0

@@ -1,8 +1,8 @@
 """What the benchmarks stand on: the service in a process of its own, subscribers, and how
 figures are taken and shown.
 
-On a machine with two cores or more the service (or what it is compared with) has one to itself;
-Redis, upstream, queue and clients share another. Nothing here is measured itself.
+On a machine with two or more cores the service (or its peer) has one to itself; Redis, upstream,
+queue and clients share another. Nothing in this module is measured.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def pin(cores: set[int], pid: int = 0) -> None:
 
 @contextlib.contextmanager
 def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
-    """Its address and process id."""
+    """Run the service and yield its address and process id."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         environment = {
@@ -79,7 +79,7 @@ def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
-    """The address and process id of one of peers.py."""
+    """Run one of peers.py and yield its address and process id."""
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "benchmarks.peers", name, *options],
         stdout=subprocess.PIPE,
@@ -98,7 +98,7 @@ def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
 async def ours(
     redis_url: str, go: asyncio.Event | None = None
 ) -> AsyncIterator[tuple[str, int, httpx.AsyncClient]]:
-    """The service on Redis and on the upstream: address, process id, and a client of it."""
+    """Run the service on Redis and the upstream. Yield its address, process id and a client."""
     async with upstream(go) as upstream_url, queue() as taking:
         settings = {**taking.settings, "REDIS_URL": redis_url}
         with service(upstream_url, **settings) as (address, pid):
@@ -108,7 +108,7 @@ async def ours(
 
 
 async def start(client: httpx.AsyncClient, tokens: int, rate: int) -> str:
-    """The path of a new task's stream."""
+    """Start a task and return the path of its stream."""
     body = {"prompt": f"{tokens} {rate}", "maxTokens": 128_000}
     answer = await client.post("/api/tasks/start", json=body)
     answer.raise_for_status()
@@ -116,13 +116,13 @@ async def start(client: httpx.AsyncClient, tokens: int, rate: int) -> str:
 
 
 class Subscriber(asyncio.Protocol):
-    """Counts events; reads when each was made, too, if it is given where to put that."""
+    """Counts events, and adds the latency of each to `latencies` if that is given."""
 
     def __init__(self, path: str, latencies: list[float] | None = None) -> None:
         self.events = self.stamps = self.bytes = 0
         self.closed = asyncio.get_running_loop().create_future()
         self.running = asyncio.get_running_loop().create_future()
-        """Done once the task is being worked on."""
+        """Done once the task is running."""
         self.spoken = 0.0
         """When the first piece of the answer came (perf_counter)."""
         self._path = path
@@ -171,15 +171,15 @@ async def join(address: str, path: str, latencies: list[float] | None = None) ->
 
 
 def used(pid: int) -> tuple[float, int]:
-    """CPU seconds and resident bytes of a process."""
+    """Return the CPU seconds and resident bytes of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def over(pid: int, seconds: float, count: Callable[[], int]) -> tuple[int, float, float]:
-    """By how much a count grows in so long, how long that really was, and the CPU seconds that the
-    process used for it."""
+    """Return by how much `count` grows in `seconds`, the seconds that this took, and the CPU
+    seconds that the process used meanwhile."""
     (cpu, _), began, before = used(pid), time.perf_counter(), count()
     await asyncio.sleep(seconds)
     done, took, (cpu_after, _) = count() - before, time.perf_counter() - began, used(pid)
@@ -198,7 +198,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Each figure's median over runs of the same."""
+    """Return the median of each figure over all runs."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
@@ -207,12 +207,13 @@ def measured(
     run: Callable[[str, argparse.Namespace], Any],
     **options: Any,
 ) -> None:
-    """The command line of a benchmark: `run` (of a Redis's address, and of what was given for
-    the options, each with its default) answers the figures, or is to be awaited for them."""
+    """Run the command line of a benchmark. `options` are its options with their defaults. `run` is
+    called with the address of a Redis and the parsed options, and returns the figures or a
+    coroutine of them."""
     arguments = argparse.ArgumentParser(description=description.splitlines()[0])
     for name, default in options.items():
         arguments.add_argument(f"--{name}", type=type(default), default=default)
-    arguments.add_argument("--json", type=Path, help="Write the figures here, too.")
+    arguments.add_argument("--json", type=Path, help="Also write the figures to this file.")
     given = arguments.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,8 +1,10 @@
-"""Starting tasks: requests per second and how long one takes, with the store on Redis and a queue
-that takes every message and delivers none (what a task costs afterwards is not measured here).
+"""F. Starts: requests per second and their latency.
 
-In the same run, with the same clients: a Litestar application whose one handler answers an empty
-JSON object, on the same uvicorn.
+The store is Redis. The queue accepts every message and delivers none, since the cost of running a
+task is not measured here.
+
+The ceiling, in the same run and with the same clients, is a Litestar application whose one handler
+responds with an empty JSON object, on the same uvicorn.
 """
 
 import argparse
@@ -19,7 +21,7 @@ _BODY = json.dumps({"prompt": "Why is the sky blue?"}).encode()
 
 
 class Client(asyncio.Protocol):
-    """Sends the same request again as soon as it is answered, until told to stop."""
+    """Sends the same request again after each response, until it is told to stop."""
 
     def __init__(self, request: bytes, status: bytes) -> None:
         self._request = request
@@ -55,7 +57,7 @@ class Client(asyncio.Protocol):
 async def pressed(
     address: str, pid: int, request: bytes, status: bytes, clients: int, seconds: int
 ) -> dict[str, float]:
-    """Requests per second and per CPU second of the server, with so many clients at once."""
+    """Return requests per second and per CPU second of the server, with concurrent clients."""
     opened = [await connected(address, lambda: Client(request, status)) for _ in range(clients)]
     await asyncio.sleep(0.5)
     for each in opened:

@@ -14,8 +14,8 @@ from entrypoints.local_qstash.delivery import sign
 
 
 class Queue:
-    """Speaks as much of QStash as a publisher hears, and delivers each message once, to where the
-    service is; without such an address it keeps them."""
+    """Speaks the part of QStash that a publisher needs. Delivers each message once to `address`;
+    without an address it only counts messages."""
 
     KEY = "sig_bench_0123456789abcdef0123456789abcdef"
 

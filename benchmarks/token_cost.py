@@ -1,9 +1,9 @@
-"""What one token costs in instructions: a figure that does not move with the machine.
+"""H. The cost of one token in instructions, a figure that does not depend on the machine's load.
 
-H. The service runs under callgrind, on its own stores. The model sends a token, and the next one
-once the reader has it, so that each is a step of its own: read from the model, appended, published,
-written to the reader. Two runs differ in nothing but the number of tokens; what they differ by in
-instructions is what the tokens cost. Needs valgrind.
+The service runs under callgrind with the memory store. The model sends a token, and the next one
+once the reader has it, so that each token goes the whole way alone: read from the model, appended,
+published, written to the reader. Two runs differ only in their number of tokens; the difference of
+their instruction counts is the cost of those tokens. Needs valgrind.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: clos
 
 
 class Model:
-    """Speaks chat completions to one request, a token whenever it is told to."""
+    """Responds to one request for a chat completion, and sends a token when told to."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -48,7 +48,7 @@ class Model:
 
 
 async def instructions(tokens: int, folder: Path) -> int:
-    """Instructions that the service's process takes from its start to its end."""
+    """Return the instructions that the service executes from its start to its end."""
     model = Model()
     server = await asyncio.start_server(model.serve, "127.0.0.1", 0)
     log = folder / f"log-{tokens}"
@@ -102,7 +102,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("--few", type=int, default=500)
     arguments.add_argument("--many", type=int, default=2_500)
-    arguments.add_argument("--json", type=Path, help="Write the figure here, too.")
+    arguments.add_argument("--json", type=Path, help="Also write the figure to this file.")
     options = arguments.parse_args()
     figures = uvloop.run(run(options))
     for name, value in figures.items():
