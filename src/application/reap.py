@@ -14,7 +14,7 @@ from dataclasses import replace
 import structlog
 
 from application.errors import StoreUnavailable, UnknownTask
-from application.ports import Busy, Clock, Delivery, EventFeed, TaskLog, TaskQueue
+from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
 from domain.task import Failure, Task
@@ -82,10 +82,10 @@ class FailOrphanedTasks:
         UnknownTask or StoreUnavailable."""
         if task.status.terminal or not self.suspects(task.updated_at):
             return task
-        settled = await self._tasks.fail_orphaned(task.id, ORPHANED, self._clock.now())
-        if settled.failure is ORPHANED:
+        outcome = await self._tasks.fail_orphaned(task.id, ORPHANED, self._clock.now())
+        if isinstance(outcome, Orphaned):
             log.warning("task failed", task_id=task.id, code=ORPHANED.code, attempt=task.attempt)
-        return settled
+        return outcome.task
 
     def suspects(self, active_at: int) -> bool:
         """Whether the store is worth asking: our own clock decides nothing."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from application.errors import StoreUnavailable
-from application.ports import Busy, ForwardingTaskLog, Limiter, TaskLog
+from application.ports import Busy, ForwardingTaskLog, Limiter, NotOrphaned, Orphaned, TaskLog
 from application.quotas import Account, Limits, accounts_of
 from domain.task import Attempt, Change, Failure, Task
 
@@ -43,11 +43,13 @@ class SlotReleasingLog(ForwardingTaskLog):
             await self._release(failed)
         return failed
 
-    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
-        task = await self._inner.fail_orphaned(task_id, failure, now)
-        if task.failure is failure:  # else it was not orphaned, or another process was faster
-            await self._release(task)
-        return task
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
+        outcome = await self._inner.fail_orphaned(task_id, failure, now)
+        if isinstance(outcome, Orphaned):
+            await self._release(outcome.task)
+        return outcome
 
     async def _release(self, task: Task) -> None:
         for account in self._accounts(task):

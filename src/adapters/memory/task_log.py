@@ -13,7 +13,18 @@ from dataclasses import dataclass, field, replace
 
 from adapters.live import Hub
 from application.errors import LeaseLost, UnknownTask
-from application.ports import ORPHAN_TIMEOUT, PAGE_SIZE, Batch, Busy, Ended, Page, TaskLog, page_of
+from application.ports import (
+    ORPHAN_TIMEOUT,
+    PAGE_SIZE,
+    Batch,
+    Busy,
+    Ended,
+    NotOrphaned,
+    Orphaned,
+    Page,
+    TaskLog,
+    page_of,
+)
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.task import Attempt, Change, Failure, Task
 
@@ -107,12 +118,15 @@ class MemoryTaskLog(TaskLog):
         self._write(entry, entry.task.fail(now, failure))
         return entry.task
 
-    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
         entry = self._entry(task_id)
         awaited = entry.heartbeat_until > self._elapsed()
-        if not (entry.task.status.terminal or awaited or self._busy(entry)):
-            self._write(entry, entry.task.fail(now, failure))
-        return entry.task
+        if entry.task.status.terminal or awaited or self._busy(entry):
+            return NotOrphaned(entry.task)
+        self._write(entry, entry.task.fail(now, failure))
+        return Orphaned(entry.task)
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         entry = self._entry(task_id)

@@ -12,6 +12,8 @@ from application.ports import (
     Finished,
     ForwardingTaskLog,
     LanguageModel,
+    NotOrphaned,
+    Orphaned,
     TaskLog,
 )
 from domain.events import Event, StatusChanged
@@ -60,11 +62,13 @@ class MeasuredTaskLog(ForwardingTaskLog):
             self._ended(failed)
         return failed
 
-    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
-        task = await self._inner.fail_orphaned(task_id, failure, now)
-        if task.failure is failure:  # else it was not forgotten, or another was faster
-            self._ended(task)
-        return task
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
+        outcome = await self._inner.fail_orphaned(task_id, failure, now)
+        if isinstance(outcome, Orphaned):
+            self._ended(outcome.task)
+        return outcome
 
     def _ended(self, task: Task) -> None:
         self._metrics.tasks.labels(task.status.value).inc()

@@ -17,7 +17,16 @@ from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.script import Script
 from application.errors import LeaseLost, UnknownTask
-from application.ports import ORPHAN_TIMEOUT, PAGE_SIZE, Busy, Ended, Page, TaskLog
+from application.ports import (
+    ORPHAN_TIMEOUT,
+    PAGE_SIZE,
+    Busy,
+    Ended,
+    NotOrphaned,
+    Orphaned,
+    Page,
+    TaskLog,
+)
 from domain.events import Event, TaskStatus, text_of
 from domain.task import Attempt, Change, Failure, Task
 
@@ -124,14 +133,17 @@ class RedisTaskLog(TaskLog):
             if await self._write(task, change, [keys_of(task_id).lease]):
                 return change.task
 
-    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
         task, keys = await self.get(task_id), keys_of(task_id)
         if task.status.terminal:
-            return task
+            return NotOrphaned(task)
         change = task.fail(now, failure)
-        # Once: a record that another changed meanwhile is not forgotten.
-        forgotten = await self._write(task, change, [keys.lease, keys.heartbeat])
-        return change.task if forgotten else await self.get(task_id)
+        # Once: a record that another process changed meanwhile is not orphaned.
+        if await self._write(task, change, [keys.lease, keys.heartbeat]):
+            return Orphaned(change.task)
+        return NotOrphaned(await self.get(task_id))
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         keys = keys_of(task_id)

@@ -20,7 +20,15 @@ from application.ports.idempotency_keys import (
 from application.ports.language_model import Finished, LanguageModel
 from application.ports.limits import Limiter, WindowUsage
 from application.ports.log_pages import Batch, Page, page_of
-from application.ports.task_log import ORPHAN_TIMEOUT, PAGE_SIZE, Busy, Ended, TaskLog
+from application.ports.task_log import (
+    ORPHAN_TIMEOUT,
+    PAGE_SIZE,
+    Busy,
+    Ended,
+    NotOrphaned,
+    Orphaned,
+    TaskLog,
+)
 from application.ports.task_queue import Delivery, TaskQueue
 
 __all__ = [
@@ -41,6 +49,8 @@ __all__ = [
     "IdempotencyKeys",
     "LanguageModel",
     "Limiter",
+    "NotOrphaned",
+    "Orphaned",
     "Page",
     "Subscriber",
     "TaskIds",

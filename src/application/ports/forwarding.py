@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from application.ports.log_pages import Page
-from application.ports.task_log import Busy, Ended, TaskLog
+from application.ports.task_log import Busy, Ended, NotOrphaned, Orphaned, TaskLog
 from domain.events import Event
 from domain.task import Attempt, Change, Failure, Task
 
@@ -48,7 +48,9 @@ class ForwardingTaskLog(TaskLog):
     def fail(self, task_id: str, failure: Failure, now: int) -> Coroutine[Any, Any, Task | Busy]:
         return self._inner.fail(task_id, failure, now)
 
-    def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Coroutine[Any, Any, Task]:
+    def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Coroutine[Any, Any, Orphaned | NotOrphaned]:
         return self._inner.fail_orphaned(task_id, failure, now)
 
     def read(self, task_id: str, after: int, limit: int) -> Coroutine[Any, Any, Page]:

@@ -29,6 +29,21 @@ class Ended:
     task: Task
 
 
+@dataclass(frozen=True, slots=True)
+class Orphaned:
+    """The task was orphaned, and this call has failed it."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class NotOrphaned:
+    """The task stays as it is: it has ended, an attempt holds it, or the queue may still deliver
+    it."""
+
+    task: Task
+
+
 class TaskLog(Protocol):
     """The records and event logs, one of each per task, kept for a time to live after the last
     change.
@@ -84,10 +99,12 @@ class TaskLog(Protocol):
         written. Raises UnknownTask, or IllegalTransition once the task has ended."""
         ...
 
-    async def fail_orphaned(self, task_id: str, failure: Failure, now: int) -> Task:
-        """Fail an orphaned task: no live attempt holds it, and it had no heartbeat (it was not
-        created, enqueued, claimed, renewed or requeued) for the log's orphan timeout, by the
-        store's own clock. Return the record, failed or as it was. Raises UnknownTask."""
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
+        """Fail the task if it is orphaned: no live attempt holds it, and it had no heartbeat (it
+        was not created, enqueued, claimed, renewed or requeued) for the log's orphan timeout, by
+        the store's own clock. Raises UnknownTask."""
         ...
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:

@@ -6,13 +6,14 @@ import asyncio
 import pytest
 
 from application.errors import UnknownTask
+from application.ports import NotOrphaned, Orphaned
 from domain.events import (
     TaskStatus,
     fold,
 )
 from domain.task import Failure, Task
 from tests.builders import NOW, REQUEST, claim, submit
-from tests.contract.stores import ORPHAN_TIMEOUT, Store, epoch_of, events_of
+from tests.contract.stores import ORPHAN_TIMEOUT, Store, epoch_of
 from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
@@ -38,32 +39,33 @@ async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> N
     assert await epoch_of(tasks, old) != epoch
 
 
-async def _forgotten(store: Store, task_id: str) -> bool:
-    task = await store.tasks.fail_orphaned(task_id, FAILURE, NOW)
-    return task.failure == FAILURE
+async def _orphaned(store: Store, task_id: str) -> bool:
+    outcome = await store.tasks.fail_orphaned(task_id, FAILURE, NOW)
+    assert outcome.task == await store.tasks.get(task_id)
+    return isinstance(outcome, Orphaned)
 
 
-async def test_a_task_that_is_not_active_is_orphaned(store: Store) -> None:
+async def test_a_task_without_a_heartbeat_is_orphaned(store: Store) -> None:
     task_id = await submit(store.tasks)
-    assert not await _forgotten(store, task_id)
-    await until(lambda: _forgotten(store, task_id))
-    folded = fold(await events_of(store.tasks, task_id))
+    assert not await _orphaned(store, task_id)
+    await until(lambda: _orphaned(store, task_id))
+    folded = fold(await events(store.tasks, task_id))
     assert (folded.status, folded.closed) == (TaskStatus.FAILED, True)
     with pytest.raises(UnknownTask):
         await store.tasks.fail_orphaned("task_1_nobody", FAILURE, NOW)
 
 
-async def test_a_live_attempt_is_not_forgotten_and_a_dead_one_is(store: Store) -> None:
+async def test_a_task_is_orphaned_only_once_its_attempt_is_dead(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)
     await asyncio.sleep(ORPHAN_TIMEOUT * 1.2)
-    assert not await _forgotten(store, task_id)
+    assert not await _orphaned(store, task_id)
     await store.tasks.renew(attempt, 0.01)
-    await until(lambda: _forgotten(store, task_id))
+    await until(lambda: _orphaned(store, task_id))
 
 
-async def test_one_that_ended_stays_as_it_is(store: Store) -> None:
+async def test_a_task_that_ended_is_not_orphaned(store: Store) -> None:
     task_id = await submit(store.tasks)
     ended = await store.tasks.cancel(task_id, NOW)
     await asyncio.sleep(ORPHAN_TIMEOUT)
-    assert await store.tasks.fail_orphaned(task_id, FAILURE, NOW) == ended
+    assert await store.tasks.fail_orphaned(task_id, FAILURE, NOW) == NotOrphaned(ended)
