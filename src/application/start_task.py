@@ -1,15 +1,15 @@
 """StartTask: from a valid request to a task that the queue holds.
 
-The record is written before the message is published, so that whoever gets a delivery or the task
-id finds it. A queue that does not take the message leaves a failed task behind, never a pending one
-that nobody will run: it may have taken the message after all, and the delivery must then find that
-the client was told no. Only a start with an idempotency key is left as it is when the queue does
-not answer: the same request again goes on with it, and may be under way elsewhere already.
+1. The quotas admit the caller.
+2. The record is created, so that a delivery or a client with the task id always finds it.
+3. The queue publishes the message. If it does not take it, the task fails: no task stays pending
+   that nothing will run.
 
-With an idempotency key only the start that the key is bound to creates the task, once it has been
-admitted. Every other one waits for the record, or for the key to be free. A start that was frozen
-before it wrote the record confirms its binding before it publishes: another start may have taken
-the key over meanwhile.
+With an idempotency key, the key is bound to a task id first, and only the start that it is bound
+to goes through these steps. Every other start with the key waits until the record exists or the
+key is free. Before it publishes, a start confirms that the key is still bound to its task: if it
+was frozen for long enough, another start may have taken the key over. If the queue cannot be
+reached, the task of a key stays pending: the same request again resumes it.
 """
 
 import asyncio
@@ -52,20 +52,38 @@ log = structlog.get_logger(__name__)
 WAIT = 3.0
 """Seconds for which a start waits for another one with the same key."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5
-"""Seconds between two looks at what became of the other start."""
+"""Seconds between two checks of the other start, at first and at most."""
 RETRY_AFTER = 5.0
-"""Seconds after which a start that has waited in vain is worth sending again, at most."""
+"""The longest Retry-After, in seconds, of a start that waited without success."""
 SUPERSEDED = Failure(
-    "superseded", "Another start with the same idempotency key took its place.", True
+    "superseded", "Another start with the same idempotency key took over from this one.", True
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The record of a queued task, its message id set, and how its caller stands with limits."""
+    """The record of a queued task, its message id set, and what the caller has left of its
+    limits."""
 
     task: Task
     limit_statuses: Sequence[LimitStatus]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInUse:
+    """The key is bound to a task of which another start has not written the record yet."""
+
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFree:
+    """The task that the key is bound to has failed, or will never have a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLost:
+    """Another start has taken over the key in the meantime."""
 
 
 class StartTask:
@@ -94,89 +112,20 @@ class StartTask:
     ) -> Started:
         """Queue a task that the caller will own.
 
-        With a key, the caller's same request within 24 hours returns the same task, also when the
-        two come at once, and when the first one's process died before it published. The key is
-        free again once its task has failed, once its task has no record ABANDONED_AFTER seconds
-        after the key was bound, and when the start was refused. Raises OverLimit,
-        IdempotencyConflict, StartUncertain, QueueUnavailable (never with a key), QueueRefused or
-        StoreUnavailable.
+        With a key, the same request of the same caller within 24 hours returns the same task, also
+        when two such requests arrive at once, and when the process that handled the first one died
+        before it published. The key becomes free when its task fails, when the start is refused,
+        and when its task has no record ABANDONED_AFTER seconds after the key was bound.
+
+        Raises OverLimit, IdempotencyConflict, StartUncertain, QueueUnavailable (never with a key),
+        QueueRefused or StoreUnavailable.
         """
         if idempotency_key is not None:
-            return await self._once(request, caller, _owned_key(caller, idempotency_key))
+            return await self._start_once(request, caller, _owned_key(caller, idempotency_key))
         task_id = self._ids.next(self._clock.now())
         limit_statuses = await self._quotas.start(caller, task_id)
         task = await self._create(request, caller, task_id)
         return Started(await self._publish(task, None), limit_statuses)
-
-    async def _once(self, request: TaskRequest, caller: Caller, key: str) -> Started:
-        until, pause, holder = time.monotonic() + self._wait, FIRST_PAUSE, ""
-        while True:
-            outcome = await self._look(request, caller, key)
-            if isinstance(outcome, Started):
-                return outcome
-            if outcome is None and time.monotonic() < until:
-                continue
-            if outcome is None:
-                raise StartUncertain(1.0)
-            if time.monotonic() + pause > until:
-                raise StartUncertain(min(RETRY_AFTER, max(1.0, ABANDONED_AFTER - outcome.age)))
-            pause = FIRST_PAUSE if outcome.task_id != holder else min(LONGEST_PAUSE, pause * 2)
-            holder = outcome.task_id
-            await asyncio.sleep(pause)
-
-    async def _look(
-        self, request: TaskRequest, caller: Caller, key: str
-    ) -> Started | Binding | None:
-        """Start the task if the key is free, or go on with the one that it is bound to. Return the
-        binding if that task is still being made, and None if the key has changed hands while we
-        looked."""
-        wanted, task_id = _fingerprint(request), self._ids.next(self._clock.now())
-        bound = await self._keys.bind(key, wanted, task_id)
-        if bound.task_id != task_id:
-            task = await self._found(bound.task_id)
-            if not _is_free(bound, task):
-                if bound.fingerprint != wanted:
-                    raise IdempotencyConflict
-                if task is None:
-                    return bound
-                published = await self._confirmed(task, key, bound)
-                return None if published is None else Started(published, ())
-            bound = await self._keys.bind(key, wanted, task_id, instead_of=bound)
-        return await self._first(request, caller, key, bound) if bound.task_id == task_id else None
-
-    async def _first(
-        self, request: TaskRequest, caller: Caller, key: str, bound: Binding
-    ) -> Started | None:
-        """Start the task that the key was bound to for us. None if another start took the key
-        over before ours was confirmed: ours is failed then, and was never published."""
-        try:
-            limit_statuses = await self._quotas.start(caller, bound.task_id)
-            task = await self._create(request, caller, bound.task_id)
-        except BaseException:
-            # Should a record have been written after all, nothing publishes it.
-            with suppress(StoreUnavailable):
-                await self._keys.release(key, bound.task_id)
-            raise
-        if (started := await self._confirmed(task, key, bound)) is not None:
-            return Started(started, limit_statuses)
-        log.warning("idempotency key taken over", task_id=task.id)
-        with suppress(IllegalTransition, UnknownTask):
-            await self._tasks.fail(task.id, SUPERSEDED, self._clock.now())
-        return None
-
-    async def _confirmed(self, task: Task, key: str, bound: Binding) -> Task | None:
-        """Return the record once the queue holds the task. None if it is not published, since the
-        key is bound to another task by now."""
-        if _is_published(task):
-            return task
-        now = await self._keys.bind(key, bound.fingerprint, task.id, instead_of=bound)
-        return await self._publish(task, key) if now.task_id == task.id else None
-
-    async def _found(self, task_id: str) -> Task | None:
-        try:
-            return await self._tasks.get(task_id)
-        except UnknownTask:
-            return None
 
     async def _create(self, request: TaskRequest, caller: Caller, task_id: str) -> Task:
         now, origin = self._clock.now(), self._quotas.origin(caller)
@@ -191,22 +140,21 @@ class StartTask:
                 log.error("publish failed", error=str(error))
                 if key is not None and isinstance(error, QueueUnavailable):
                     raise StartUncertain(error.retry_after) from error
-                if not await self._withdrawn(task.id):
+                if not await self._withdraw(task.id):
                     return await self._tasks.get(task.id)
                 if key is not None:
                     await self._keys.release(key, task.id)
                 raise
             log.info("task queued", message_id=message_id)
-            with suppress(
-                UnknownTask
-            ):  # the store lost it just now: the delivery will make it again
+            # A task that the store has lost by now is created again by its delivery.
+            with suppress(UnknownTask):
                 await self._tasks.note_message(task.id, message_id)
         return replace(task, message_id=message_id)
 
-    async def _withdrawn(self, task_id: str) -> bool:
-        """Fail a task that the queue did not take; answer whether it was still ours to fail. It
-        is not if the message arrived after all and only the queue's answer was lost, or if another
-        start with the same key was luckier: then the client is better told so."""
+    async def _withdraw(self, task_id: str) -> bool:
+        """Fail a task that the queue did not take. Return False if it must not fail: its message
+        arrived although the queue's response was lost, or another start with the same key has
+        published it. The client then gets the task instead of the error."""
         failure = Failure("queue_unavailable", "The queue did not take the task.", True)
         try:
             if (await self._tasks.get(task_id)).message_id is not None:
@@ -218,19 +166,85 @@ class StartTask:
             return True
         return not isinstance(failed, Busy)
 
+    async def _start_once(self, request: TaskRequest, caller: Caller, key: str) -> Started:
+        """Try until the task of the key is started, for at most `wait` seconds."""
+        until, pause, task_id = time.monotonic() + self._wait, FIRST_PAUSE, ""
+        while True:
+            outcome = await self._try_start(request, caller, key)
+            if isinstance(outcome, Started):
+                return outcome
+            if isinstance(outcome, KeyLost):
+                if time.monotonic() >= until:
+                    raise StartUncertain(1.0)
+                continue
+            other = outcome.binding
+            if time.monotonic() + pause > until:
+                raise StartUncertain(min(RETRY_AFTER, max(1.0, ABANDONED_AFTER - other.age)))
+            pause = FIRST_PAUSE if other.task_id != task_id else min(LONGEST_PAUSE, pause * 2)
+            task_id = other.task_id
+            await asyncio.sleep(pause)
 
-def _is_published(task: Task) -> bool:
-    """Whether the queue holds the task, or need not hold it any more."""
-    return task.message_id is not None or task.status.terminal
+    async def _try_start(
+        self, request: TaskRequest, caller: Caller, key: str
+    ) -> Started | KeyInUse | KeyLost:
+        """Start a task if the key is free, else resume the task that it is bound to. Raises
+        IdempotencyConflict if that is a task of another request."""
+        fingerprint, task_id = _fingerprint(request), self._ids.next(self._clock.now())
+        binding = await self._keys.bind(key, fingerprint, task_id)
+        if binding.task_id != task_id:
+            bound = await self._bound(binding)
+            if not isinstance(bound, KeyFree):
+                if binding.fingerprint != fingerprint:
+                    raise IdempotencyConflict
+                if isinstance(bound, KeyInUse):
+                    return bound
+                published = await self._confirm_and_publish(bound, key, binding)
+                return published if isinstance(published, KeyLost) else Started(published, ())
+            binding = await self._keys.bind(key, fingerprint, task_id, instead_of=binding)
+            if binding.task_id != task_id:
+                return KeyLost()
+        return await self._start_bound(request, caller, key, binding)
 
+    async def _bound(self, binding: Binding) -> Task | KeyInUse | KeyFree:
+        """Return what became of the task that a key is bound to."""
+        try:
+            task = await self._tasks.get(binding.task_id)
+        except UnknownTask:
+            return KeyFree() if binding.abandoned else KeyInUse(binding)
+        return KeyFree() if task.status is TaskStatus.FAILED else task
 
-def _is_free(bound: Binding, task: Task | None) -> bool:
-    """Whether a key may be bound anew, by its binding and the record of the task, if any."""
-    return bound.abandoned if task is None else task.status is TaskStatus.FAILED
+    async def _start_bound(
+        self, request: TaskRequest, caller: Caller, key: str, binding: Binding
+    ) -> Started | KeyLost:
+        """Start the task that the key was bound to by this start. If the key is lost before the
+        task is published, the task fails."""
+        try:
+            limit_statuses = await self._quotas.start(caller, binding.task_id)
+            task = await self._create(request, caller, binding.task_id)
+        except BaseException:
+            # If the record was written after all, nothing publishes it.
+            with suppress(StoreUnavailable):
+                await self._keys.release(key, binding.task_id)
+            raise
+        published = await self._confirm_and_publish(task, key, binding)
+        if isinstance(published, Task):
+            return Started(published, limit_statuses)
+        log.warning("idempotency key taken over", task_id=task.id)
+        with suppress(IllegalTransition, UnknownTask):
+            await self._tasks.fail(task.id, SUPERSEDED, self._clock.now())
+        return published
+
+    async def _confirm_and_publish(self, task: Task, key: str, binding: Binding) -> Task | KeyLost:
+        """Return the record once the queue holds the task, or has no need to. Publishes only if
+        the key is still bound to the task."""
+        if task.message_id is not None or task.status.terminal:
+            return task
+        now = await self._keys.bind(key, binding.fingerprint, task.id, instead_of=binding)
+        return await self._publish(task, key) if now.task_id == task.id else KeyLost()
 
 
 def _owned_key(caller: Caller, key: str) -> str:
-    """No owner meets another's key. The separator is in no owner's name."""
+    """Return the key in its owner's namespace. No owner's name contains the separator."""
     return key if caller.owner is None else f"{caller.owner}\n{key}"
 
 
