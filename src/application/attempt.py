@@ -20,11 +20,11 @@ from typing import NoReturn, TypeVar
 import structlog
 
 from application.errors import (
-    ApplicationError,
     FeedClosed,
     LeaseLost,
     ModelRefused,
     ModelUnavailable,
+    ShuttingDown,
     StoreUnavailable,
 )
 from application.ports import Clock, Finished, LanguageModel, TaskLog
@@ -40,14 +40,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two calls of a store that is away."""
 EVENT_LIMIT = 32 * 1024
 """Characters of one content event: what comes in larger pieces becomes several."""
-
-
-class FinishedElsewhere(ApplicationError):
-    """Raised when another process ended the task while this attempt ran."""
-
-
-class ShuttingDown(ApplicationError):
-    """Raised when the order to stop came and the grace period is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +98,8 @@ class RunningAttempt:
         """The monotonic moment since which the model is waited for; None while the store is."""
 
     async def run(self, watch: TaskWatch, stopping: asyncio.Event) -> Answer:
-        """Return the answer. Raises what ended the attempt early: FinishedElsewhere, LeaseLost,
-        ModelUnavailable, ModelRefused, StoreUnavailable, or ShuttingDown a grace period after
-        `stopping` was set."""
+        """Return the answer. Raises what ended the attempt early: LeaseLost, ModelUnavailable,
+        ModelRefused, StoreUnavailable, or ShuttingDown a grace period after `stopping` was set."""
         try:
             async with asyncio.TaskGroup() as group:
                 watchers = [
@@ -184,7 +175,7 @@ class RunningAttempt:
             while True:
                 await watch.change()
                 if watch.ended:
-                    raise FinishedElsewhere
+                    raise LeaseLost
                 if watch.missed_events:
                     watch.missed_events = False
                     await self._hold()  # refused if the end was among them
@@ -219,8 +210,7 @@ class RunningAttempt:
 def _cause(failures: ExceptionGroup[Exception]) -> Exception:
     """Choose which of an attempt's failures counts. An attempt that another process ended has not
     failed by what that broke in it."""
-    elsewhere = failures.subgroup((FinishedElsewhere, LeaseLost))
-    return (elsewhere or failures).exceptions[0]
+    return (failures.subgroup(LeaseLost) or failures).exceptions[0]
 
 
 async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> T:

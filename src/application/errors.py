@@ -3,6 +3,7 @@
 ApplicationError
 ├── UnknownTask              no record has this id, or it is another owner's
 ├── LeaseLost                this attempt may not write any more
+├── ShuttingDown             this process stops before the attempt has ended
 ├── FeedClosed               this process stops delivering events
 ├── StoreUnavailable         the store cannot do its work now
 ├── Unreadable               another version of this service wrote it
@@ -34,6 +35,10 @@ class UnknownTask(ApplicationError):
 
 class LeaseLost(ApplicationError):
     """Raised when an attempt may no longer write: another one was opened, or the task ended."""
+
+
+class ShuttingDown(ApplicationError):
+    """Raised when an attempt is still running a grace period after this process began to stop."""
 
 
 class FeedClosed(ApplicationError):

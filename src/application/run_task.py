@@ -12,9 +12,7 @@ import structlog
 from application.attempt import (
     Answer,
     AttemptBounds,
-    FinishedElsewhere,
     RunningAttempt,
-    ShuttingDown,
     retry_while_leased,
 )
 from application.errors import (
@@ -22,6 +20,7 @@ from application.errors import (
     LeaseLost,
     ModelRefused,
     ModelUnavailable,
+    ShuttingDown,
     StoreUnavailable,
     UnknownTask,
     Unreadable,
@@ -185,7 +184,7 @@ class RunTask:
         try:
             answer = await running.run(watch, self._stopping)
             await self._complete(answer)
-        except (LeaseLost, FinishedElsewhere):
+        except LeaseLost:
             log.info("attempt ended by another")
             return Superseded()
         except ModelRefused as error:
