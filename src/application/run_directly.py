@@ -1,7 +1,7 @@
-"""RunDirectly: a task that is run by the caller's own request, with no queue in between. For
-development."""
+"""RunDirectly: run a task inside the caller's own request, without the queue. For development."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,8 +15,14 @@ from domain.request import TaskRequest
 from domain.task import Failure, Task
 
 INTERRUPTED = Failure(
-    "interrupted", "The task was interrupted, and no queue will bring it again.", True
+    "interrupted", "The task was interrupted, and no queue will deliver it again.", True
 )
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRun:
+    task_id: str
+    outcome: Outcome
 
 
 class RunDirectly:
@@ -31,11 +37,10 @@ class RunDirectly:
 
     async def __call__(
         self, request: TaskRequest, caller: Caller, task_id: str | None
-    ) -> tuple[str, Outcome]:
-        """Start a task that the caller will own, as far as its limits allow, and run it to its
-        end; a task of this id that it has is run on. Returns the id and what came of it. Raises
-        OverLimit, MalformedTaskId, UnknownTask for an id that is another owner's, or
-        StoreUnavailable."""
+    ) -> DirectRun:
+        """Start a task that the caller will own, if its limits allow it, and run it to its end. If
+        the caller already has a task of this id, run that one. Raises OverLimit, MalformedTaskId,
+        UnknownTask (the id is another owner's) or StoreUnavailable."""
         now = self._clock.now()
         submitted = Task.submit(
             self._ids.next(now) if task_id is None else task_id,
@@ -57,4 +62,4 @@ class RunDirectly:
             if isinstance(outcome, Retry | Overloaded) and task.message_id is None:
                 with suppress(IllegalTransition, UnknownTask, StoreUnavailable):
                     await self._tasks.fail(new_id, INTERRUPTED, self._clock.now())
-        return new_id, outcome
+        return DirectRun(new_id, outcome)

@@ -107,8 +107,8 @@ class DevelopmentController(Controller):
         ] = None,
     ) -> Response[Any]:
         wanted = StartBody(prompt=prompt).request(parts.default_model)
-        task_id, outcome = await parts.use_cases.run_directly(wanted, request.user, task_id)
-        return _respond(task_id, outcome)
+        run = await parts.use_cases.run_directly(wanted, request.user, task_id)
+        return _respond(run.task_id, run.outcome)
 
 
 def qstash_router(development: bool, access: Access) -> Router:
