@@ -230,12 +230,11 @@ class Reader(Subscriber):
         for batch in waiting:
             if batch.is_seen_at(position):
                 continue
-            part = batch.behind(position)
-            if part is None:
+            if not batch.follows(position):
                 self._read_from_log()
                 break
-            ready.append(part)
-            position = part.end
+            ready.append(batch.behind(position))
+            position = batch.end
         return ready
 
     async def _read(self) -> Sequence[Batch]:

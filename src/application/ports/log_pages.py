@@ -37,20 +37,23 @@ class Batch:
         """Characters of text."""
         return sum(map(text_size, self.events))
 
-    def behind(self, position: Position) -> "Batch | None":
-        """Return the part that a reader at `position` has not seen: all of it, or less where the
-        reader has seen the first events of it. None if it does not follow `position` without a
-        gap."""
-        if position == self.after:
-            return self
-        seen = position.offset - self.after.offset
-        if position.epoch != self.end.epoch or not 0 < seen < len(self.events):
-            return None
-        return Batch(position, self.end.epoch, self.events[seen:])
-
     def is_seen_at(self, position: Position) -> bool:
         """Whether a reader at `position` has seen all of it."""
         return position.epoch == self.end.epoch and position.offset >= self.end.offset
+
+    def follows(self, position: Position) -> bool:
+        """Whether the next event of a reader at `position` is in this batch."""
+        seen = position.offset - self.after.offset
+        return position == self.after or (
+            position.epoch == self.end.epoch and 0 < seen < len(self.events)
+        )
+
+    def behind(self, position: Position) -> "Batch":
+        """Return the part that a reader at `position`, which the batch follows, has not seen."""
+        if position == self.after:
+            return self
+        seen = position.offset - self.after.offset
+        return Batch(position, self.end.epoch, self.events[seen:])
 
 
 @dataclass(frozen=True, slots=True)
