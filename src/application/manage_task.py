@@ -1,4 +1,4 @@
-"""GetTask and CancelTask. A task of another owner is as unknown as one that never was."""
+"""GetTask and CancelTask. A task of another owner counts as unknown."""
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from domain.task import Task
 log = structlog.get_logger(__name__)
 
 PAGE = 5_000
+"""Events per read of the log."""
 
 
 def owned(task: Task, owner: str | None) -> Task:
-    """The task if it is this owner's, else raise UnknownTask."""
+    """Return the task if it is this owner's, else raise UnknownTask."""
     if task.owner != owner:
         raise UnknownTask(task.id)
     return task
@@ -25,12 +26,19 @@ def owned(task: Task, owner: str | None) -> Task:
 
 @dataclass(frozen=True, slots=True)
 class TaskWithText:
-    """A record and its text: `text`, or, where the log is longer than a page, what `pages` yields.
-    Whole, a text may take megabytes, and a reader may be slow."""
+    """A record and the text of its last attempt so far."""
 
     task: Task
     text: str
-    pages: AsyncGenerator[str, None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWithPages:
+    """A record and the text of its last attempt so far, in pieces: a text that takes megabytes
+    would stay in memory for as long as a slow client reads it."""
+
+    task: Task
+    pages: AsyncGenerator[str, None]
 
 
 class GetTask:
@@ -39,13 +47,15 @@ class GetTask:
         self._fail_if_orphaned = fail_if_orphaned
 
     async def record(self, task_id: str, owner: str | None = None) -> Task:
-        """The record alone. Raises UnknownTask or StoreUnavailable."""
+        """Return the record alone. Raises UnknownTask or StoreUnavailable."""
         return await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))
 
-    async def with_text(self, task_id: str, owner: str | None = None) -> TaskWithText:
-        """The record and the text so far, of the last attempt. Raises UnknownTask or
-        StoreUnavailable."""
-        # The record first: what it says has ended is in the log as a whole.
+    async def with_text(
+        self, task_id: str, owner: str | None = None
+    ) -> TaskWithText | TaskWithPages:
+        """Return the record with its text, in pages if the log is longer than one page. Raises
+        UnknownTask or StoreUnavailable."""
+        # The record first: if it says that the task ended, the log is complete.
         task = await self.record(task_id, owner)
         after, begun = 0, 0
         while True:
@@ -54,16 +64,16 @@ class GetTask:
                 if begins_anew(event):
                     begun = number
             if after == 0 and len(page.events) >= page.length:
-                return TaskWithText(task, _content(page.events[begun:]), None)
+                return TaskWithText(task, _content(page.events[begun:]))
             after += len(page.events)
             if after >= page.length or not page.events:
-                return TaskWithText(task, "", self._pages(task_id, begun, after))
+                return TaskWithPages(task, self._pages(task_id, begun, after))
 
     async def _pages(self, task_id: str, after: int, until: int) -> AsyncGenerator[str, None]:
-        """The content behind event number `after`, up to event `until`, page by page."""
+        """Yield the content behind event number `after`, up to event `until`, page by page."""
         while after < until:
             page = await self._tasks.read(task_id, after, min(PAGE, until - after))
-            after += len(page.events) or until  # a log that was lost since has no more to give
+            after += len(page.events) or until  # no more events: the log was lost in the meantime
             yield _content(page.events)
 
 
@@ -78,10 +88,12 @@ class CancelTask:
         self._clock = clock
 
     async def __call__(self, task_id: str, owner: str | None = None) -> Task:
-        """The cancelled record. A running attempt hears of it through the feed and closes its
-        connection to the model; a queued message is withdrawn, and if the queue cannot be reached
-        its delivery finds the task settled. Raises UnknownTask, IllegalTransition or
-        StoreUnavailable."""
+        """Cancel a task and return its record.
+
+        The feed tells a running attempt, which closes its connection to the model. The message is
+        withdrawn from the queue; if the queue cannot be reached, the delivery will find that the
+        task has ended. Raises UnknownTask, IllegalTransition or StoreUnavailable.
+        """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             owned(await self._tasks.get(task_id), owner)
             task = await self._tasks.cancel(task_id, self._clock.now())

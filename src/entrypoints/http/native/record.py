@@ -12,7 +12,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
-from application.manage_task import TaskWithText
+from application.manage_task import TaskWithPages, TaskWithText
 from entrypoints.http.litestar_internals import UnsizedResponse
 from entrypoints.http.native.bodies import TaskBody, task_body
 from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
@@ -25,12 +25,11 @@ _NO_TEXT = b'"text":""}'
 
 
 def record_response(
-    found: TaskWithText, stream_url: str, status_code: int = 200
+    found: TaskWithText | TaskWithPages, stream_url: str, status_code: int = 200
 ) -> Response[TaskBody]:
-    body = task_body(found.task, found.text, stream_url)
-    if found.pages is None:
-        return Response(body, status_code=status_code)
-    return _LongRecord(body, found.pages, status_code)
+    if isinstance(found, TaskWithText):
+        return Response(task_body(found.task, found.text, stream_url), status_code=status_code)
+    return _LongRecord(task_body(found.task, "", stream_url), found.pages, status_code)
 
 
 class _LongRecord(Response[TaskBody]):
