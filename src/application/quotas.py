@@ -197,11 +197,12 @@ class Quotas:
         so that all are looked at in turn."""
         ended: list[str] = []
         alive: list[str] = []
-        for task_id, left in await self._limiter.holders(name, LOOK):
+        for slot in await self._limiter.holders(name, LOOK):
+            task_id = slot.holder
             try:
                 task = await self._fail_if_orphaned(await self._tasks.get(task_id))
             except UnknownTask:
-                if left <= RUNNING_TTL - COMING_ABOUT:
+                if slot.left <= RUNNING_TTL - COMING_ABOUT:
                     ended.append(task_id)
             except UnreadableTask:
                 alive.append(task_id)

@@ -24,7 +24,7 @@ def account() -> str:
 
 
 async def names(limiter: Limiter, account: str) -> list[str]:
-    return [name for name, _ in await limiter.holders(account, 100)]
+    return [each.holder for each in await limiter.holders(account, 100)]
 
 
 async def test_what_is_spent_adds_up_to_the_limit_and_no_further(
@@ -119,15 +119,15 @@ async def test_a_place_lapses_unless_it_is_kept(limiter: Limiter, account: str) 
 async def test_holders_come_with_the_time_they_have_left(limiter: Limiter, account: str) -> None:
     await limiter.acquire(account, "long", 2, 1_000.0)
     await limiter.acquire(account, "short", 2, TTL)
-    (first, short), (second, long) = await limiter.holders(account, 100)
-    assert (first, second) == ("short", "long")
-    assert 0 < short <= TTL < 900.0 < long <= 1_000.0
+    first, second = await limiter.holders(account, 100)
+    assert (first.holder, second.holder) == ("short", "long")
+    assert 0 < first.left <= TTL < 900.0 < second.left <= 1_000.0
 
 
 async def test_no_more_holders_come_than_are_asked_for(limiter: Limiter, account: str) -> None:
     for number in range(5):
         await limiter.acquire(account, str(number), 5, TTL + number)
-    assert [name for name, _ in await limiter.holders(account, 2)] == ["0", "1"]
+    assert [each.holder for each in await limiter.holders(account, 2)] == ["0", "1"]
 
 
 async def test_a_place_that_is_postponed_comes_last_and_one_given_back_stays_free(
@@ -137,7 +137,7 @@ async def test_a_place_that_is_postponed_comes_last_and_one_given_back_stays_fre
         await limiter.acquire(account, str(number), 5, TTL + number)
     await limiter.release(account, "1")
     await limiter.postpone(account, ["0", "1"], 2 * TTL)
-    held = dict(await limiter.holders(account, 10))
+    held = {each.holder: each.left for each in await limiter.holders(account, 10)}
     assert list(held) == ["2", "0"]
     assert TTL + 5 < held["0"] <= 2 * TTL
     await limiter.postpone(f"{account}-empty", ["0"], TTL)

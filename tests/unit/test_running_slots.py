@@ -62,7 +62,9 @@ class Bench:
         return attempt
 
     async def held(self) -> set[str]:
-        return {name for each in ACCOUNTS for name, _ in await self.limiter.holders(each, 10_000)}
+        return {
+            slot.holder for each in ACCOUNTS for slot in await self.limiter.holders(each, 10_000)
+        }
 
 
 async def _completed(bench: Bench) -> None:

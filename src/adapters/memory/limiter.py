@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from heapq import nsmallest
 
-from application.ports import Limiter, WindowUsage
+from application.ports import HeldSlot, Limiter, WindowUsage
 
 SWEEP_PAUSE = 60.0
 """Seconds between two times that what is over is forgotten."""
@@ -47,9 +47,10 @@ class MemoryLimiter(Limiter):
         until = self._elapsed() + ttl
         self._held.setdefault(account, {}).update(dict.fromkeys(holders, until))
 
-    async def holders(self, account: str, limit: int) -> Sequence[tuple[str, float]]:
+    async def holders(self, account: str, limit: int) -> Sequence[HeldSlot]:
         now, held = self._elapsed(), self._held.get(account, {})
-        return [(name, held[name] - now) for name in nsmallest(limit, held, key=held.__getitem__)]
+        first = nsmallest(limit, held, key=held.__getitem__)
+        return [HeldSlot(holder, held[holder] - now) for holder in first]
 
     async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
         held = self._held.get(account, {})

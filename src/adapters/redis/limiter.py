@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapters.redis.connection import Connection
 from adapters.redis.keys import limit_key
 from adapters.redis.script import Script
-from application.ports import Limiter, WindowUsage
+from application.ports import HeldSlot, Limiter, WindowUsage
 
 
 class RedisLimiter(Limiter):
@@ -33,10 +33,9 @@ class RedisLimiter(Limiter):
     async def renew(self, account: str, holders: Sequence[str], ttl: float) -> None:
         await self._acquire_all(account, holders, -1, ttl)
 
-    async def holders(self, account: str, limit: int) -> Sequence[tuple[str, float]]:
-        # Those whose time is over are still among them: whoever frees one of theirs does no harm.
+    async def holders(self, account: str, limit: int) -> Sequence[HeldSlot]:
         return [
-            (holder.decode(), int(left) / 1000)
+            HeldSlot(holder.decode(), int(left) / 1000)
             for holder, left in await self._holders([limit_key(account)], [limit])
         ]
 

@@ -18,7 +18,7 @@ from application.ports.idempotency_keys import (
     IdempotencyKeys,
 )
 from application.ports.language_model import Finished, LanguageModel
-from application.ports.limits import Limiter, WindowUsage
+from application.ports.limits import HeldSlot, Limiter, WindowUsage
 from application.ports.log_pages import Batch, Page, page_of
 from application.ports.task_log import (
     ORPHAN_TIMEOUT,
@@ -46,6 +46,7 @@ __all__ = [
     "FeedObserver",
     "Finished",
     "ForwardingTaskLog",
+    "HeldSlot",
     "IdempotencyKeys",
     "LanguageModel",
     "Limiter",

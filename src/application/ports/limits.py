@@ -14,35 +14,48 @@ class WindowUsage:
     reset: float
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSlot:
+    """A slot, which lapses in `left` seconds unless it is renewed."""
+
+    holder: str
+    left: float
+
+
 class Limiter(Protocol):
-    """What accounts use, counted over all instances: amounts in a window of time, and places held.
-    An account is any text. Every method may raise StoreUnavailable."""
+    """Counts over all instances what accounts use: amounts in a window of time (a rate limiter),
+    and slots that are held at the same time (a concurrency limiter).
+
+    An account is any text. Each method is one atomic step and may raise StoreUnavailable.
+    """
 
     async def consume(
         self, account: str, amount: int, limit: int | None, window: float
     ) -> WindowUsage:
-        """Add `amount` to what the account used, unless that would be more than `limit`; in one
-        step. Its window of so many seconds begins with the first use. Raises ValueError for a
-        negative amount: what is used never becomes less within a window."""
+        """Add `amount` to what the account has used of its window, unless the sum would exceed
+        `limit` (None: no limit). A window lasts `window` seconds from its first use. Raises
+        ValueError for a negative amount: what is used never decreases within a window."""
         ...
 
     async def acquire(self, account: str, holder: str, limit: int, ttl: float) -> bool:
-        """Take one of the account's `limit` places for `ttl` seconds, unless all are taken; in one
-        step. A holder takes one place however often it asks."""
+        """Hold one of the account's `limit` slots for `ttl` seconds; return False if all are held.
+        A holder has one slot, however often it asks."""
         ...
 
     async def renew(self, account: str, holders: Sequence[str], ttl: float) -> None:
-        """Hold these places for `ttl` seconds from now."""
+        """Hold these slots for `ttl` seconds from now, also those that have lapsed."""
         ...
 
-    async def holders(self, account: str, limit: int) -> Sequence[tuple[str, float]]:
-        """Who holds a place and for how many seconds still, the one that ends first before the
-        others; at most `limit` of them."""
+    async def holders(self, account: str, limit: int) -> Sequence[HeldSlot]:
+        """Return at most `limit` of the slots that are held, those that lapse first before the
+        others. A slot that has just lapsed may be among them."""
         ...
 
     async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
-        """Hold those of these places that are still held for `ttl` seconds from now. They come
-        last among the holders then, if no place was ever taken for longer."""
+        """Hold those of these slots that are still held for `ttl` seconds from now. So they come
+        last in `holders`, if no slot was ever held for longer."""
         ...
 
-    async def release(self, account: str, holder: str) -> None: ...
+    async def release(self, account: str, holder: str) -> None:
+        """Free the slot, if it is held."""
+        ...
