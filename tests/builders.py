@@ -5,9 +5,10 @@ import secrets
 
 from adapters.memory import MemoryLimiter
 from adapters.redis import Connection, connect, parse_address
+from application.accounts import Accounts, Limits
 from application.follow_task import PAGE, FollowTask
 from application.ports import ORPHAN_TIMEOUT, EventFeed, FeedObserver, TaskLog
-from application.quotas import Limits, Quotas
+from application.quotas import Quotas
 from application.reader import WAITING_BATCHES
 from application.reap import FailOrphanedTasks
 from domain.request import TaskRequest
@@ -67,7 +68,7 @@ def follow_task(
 def unlimited(tasks: TaskLog) -> Quotas:
     """Quotas that refuse nothing."""
     orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    return Quotas(MemoryLimiter(), tasks, orphans, Limits(), Limits())
+    return Quotas(MemoryLimiter(), tasks, orphans, Accounts(Limits(), Limits()))
 
 
 def to_redis(url: str) -> Connection:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from application.accounts import Caller
 from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
-from application.quotas import Caller, Quotas
+from application.quotas import Quotas
 from application.run_task import Outcome, Overloaded, Retry, RunTask
 from domain.errors import IllegalTransition
 from domain.request import TaskRequest

@@ -1,31 +1,27 @@
-"""A TaskLog that releases a task's slots among the running ones as soon as a write ends it.
+"""A TaskLog that releases the slots of a running task as soon as a write ends the task.
 
-Every end of a task is one of four writes, by whichever use case: completed, failed, cancelled,
-orphaned, its deliveries exhausted, its start withdrawn. Here none of them can be missed.
+Several use cases end tasks: they are completed, failed, cancelled or orphaned, their deliveries are
+exhausted, their start is withdrawn. All of them do so by one of the four methods here.
 """
-
-from collections.abc import Sequence
 
 import structlog
 
+from application.accounts import Accounts
 from application.errors import StoreUnavailable
 from application.ports import Busy, ForwardingTaskLog, Limiter, NotOrphaned, Orphaned, TaskLog
-from application.quotas import Account, Limits, accounts_of
 from domain.task import Attempt, Change, Failure, Task
 
 log = structlog.get_logger(__name__)
 
 
 class SlotReleasingLog(ForwardingTaskLog):
-    """A slot that could not be released is found by a later start."""
+    """Releases slots on a best effort: one that could not be released is found by a later start
+    (`Quotas.start`)."""
 
-    def __init__(
-        self, inner: TaskLog, limiter: Limiter, per_owner: Limits, per_address: Limits
-    ) -> None:
+    def __init__(self, inner: TaskLog, limiter: Limiter, accounts: Accounts) -> None:
         super().__init__(inner)
         self._limiter = limiter
-        self._per_owner = per_owner
-        self._per_address = per_address
+        self._accounts = accounts
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
         await self._inner.commit(attempt, change)
@@ -52,13 +48,10 @@ class SlotReleasingLog(ForwardingTaskLog):
         return outcome
 
     async def _release(self, task: Task) -> None:
-        for account in self._accounts(task):
+        for account in self._accounts.of(task.owner, task.origin):
             if account.limits.running is None:
                 continue
             try:
                 await self._limiter.release(account.of("running"), task.id)
             except StoreUnavailable as error:
                 log.warning("slot not released", task_id=task.id, error=str(error))
-
-    def _accounts(self, task: Task) -> Sequence[Account]:
-        return accounts_of(task.owner, task.origin, self._per_owner, self._per_address)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from application.accounts import Caller
 from application.errors import (
     IdempotencyConflict,
     LimitStatus,
@@ -41,7 +42,7 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
-from application.quotas import Caller, Quotas
+from application.quotas import Quotas
 from domain.errors import IllegalTransition
 from domain.events import TaskStatus
 from domain.request import TaskRequest

@@ -20,6 +20,7 @@ from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
+from application.accounts import Accounts
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
 from application.manage_task import CancelTask, GetTask
@@ -133,11 +134,11 @@ class Container(containers.DeclarativeContainer):
         memory=Singleton(MemoryTaskLog, feed, given.tasks.task_ttl, orphan_timeout),
         redis=Singleton(RedisTaskLog, connection, given.tasks.task_ttl, orphan_timeout),
     )
-    limits = given.access.limits, given.access.address_limits
+    accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
     releasing_tasks = Selector(
         slots,
         unlimited=kept_tasks,
-        limited=Singleton(SlotReleasingLog, kept_tasks, limiter, *limits),
+        limited=Singleton(SlotReleasingLog, kept_tasks, limiter, accounts),
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
     tasks = _traced(traces, tracing, "TracedTaskLog", measured_tasks)
@@ -174,7 +175,7 @@ class Container(containers.DeclarativeContainer):
 
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
-    quotas = Singleton(Quotas, limiter, tasks, fail_if_orphaned, *limits)
+    quotas = Singleton(Quotas, limiter, tasks, fail_if_orphaned, accounts)
     run_task = Singleton(
         RunTask,
         tasks,

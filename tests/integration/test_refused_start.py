@@ -7,8 +7,9 @@ import pytest
 
 from adapters.redis import RedisLimiter, RedisTaskLog
 from adapters.redis.server import ServerConnection
+from application.accounts import Accounts, Caller, Limits
 from application.errors import OverLimit
-from application.quotas import Caller, Limits, Quotas
+from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
@@ -40,7 +41,7 @@ async def _commands(connection: ServerConnection) -> int:
 async def test_a_refused_start_costs_few_commands(connection: ServerConnection) -> None:
     tasks, limiter = RedisTaskLog(connection, 600.0), RedisLimiter(connection)
     orphans = FailOrphanedTasks(tasks, SystemClock(), 600.0)
-    quotas = Quotas(limiter, tasks, orphans, Limits(running=RUNNING), Limits())
+    quotas = Quotas(limiter, tasks, orphans, Accounts(Limits(running=RUNNING), Limits()))
     now = SystemClock().now()
 
     async def start(number: int) -> None:

@@ -7,9 +7,10 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
+from application.accounts import Accounts, Limits
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import ORPHAN_TIMEOUT, Finished
-from application.quotas import Limits, Quotas
+from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from application.run_task import Outcome
 from domain.events import Usage
@@ -30,8 +31,8 @@ class Charged:
         self.limiter = MemoryLimiter()
         tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-        limits = Limits(tokens=10_000_000)
-        quotas = Quotas(self.limiter, tasks, orphans, limits, Limits())
+        accounts = Accounts(Limits(tokens=10_000_000), Limits())
+        quotas = Quotas(self.limiter, tasks, orphans, accounts)
         self.bench = Bench(
             quotas=quotas, read_timeout=read_timeout, max_output_chars=max_output_chars
         )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
+from application.accounts import Caller
 from application.errors import (
     IdempotencyConflict,
     LimitStatus,
@@ -19,7 +20,7 @@ from application.errors import (
     StoreUnavailable,
 )
 from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys, TaskLog
-from application.quotas import Caller, Quotas
+from application.quotas import Quotas
 from application.start_task import Started, StartTask
 from domain.events import TaskStatus
 from domain.request import TaskRequest

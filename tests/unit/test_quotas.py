@@ -6,9 +6,10 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
+from application.accounts import Accounts, Caller, Limits, network
 from application.errors import OverLimit, UnreadableTask
 from application.ports import ORPHAN_TIMEOUT
-from application.quotas import Caller, Limits, Quotas, network
+from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
@@ -23,7 +24,9 @@ class Bench:
         self.tasks = MemoryTaskLog(Hub(), 60.0)
         orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
         self.limiter = MemoryLimiter(lambda: self.now)
-        self.quotas = Quotas(self.limiter, self.tasks, orphans, Limits(**limits), Limits())
+        self.quotas = Quotas(
+            self.limiter, self.tasks, orphans, Accounts(Limits(**limits), Limits())
+        )
 
 
 async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:

@@ -6,9 +6,10 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
+from application.accounts import Accounts, Caller, Limits
 from application.errors import OverLimit, StoreUnavailable
 from application.ports import Busy, TaskLog
-from application.quotas import COMING_ABOUT, LOOK, Caller, Limits, Quotas
+from application.quotas import SLOTS_CHECKED, START_TIMEOUT, Quotas
 from application.reap import FailOrphanedTasks
 from application.running_slots import SlotReleasingLog
 from domain.task import Attempt, Failure, Task
@@ -40,12 +41,12 @@ class Bench:
         self.seconds = 0.0
         self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, ORPHAN_TIMEOUT, elapsed=lambda: self.seconds)
         self.limiter = CountedAllowances(lambda: self.seconds)
-        limits = Limits(running=running), Limits(running=running)
+        accounts = Accounts(Limits(running=running), Limits(running=running))
         self.tasks: TaskLog = self.plain
         if releasing:
-            self.tasks = SlotReleasingLog(self.plain, self.limiter, *limits)
+            self.tasks = SlotReleasingLog(self.plain, self.limiter, accounts)
         orphans = FailOrphanedTasks(self.tasks, self, ORPHAN_TIMEOUT)
-        self.quotas = Quotas(self.limiter, self.tasks, orphans, *limits)
+        self.quotas = Quotas(self.limiter, self.tasks, orphans, accounts)
 
     def now(self) -> int:
         return int(self.seconds * 1000)
@@ -147,7 +148,7 @@ async def test_all_places_are_looked_at_in_turn() -> None:
             break
         except OverLimit:
             refused += 1
-    assert refused == len(ACCOUNTS) * (19 // LOOK)
+    assert refused == len(ACCOUNTS) * (19 // SLOTS_CHECKED)
     assert "task_1_19" not in await bench.held()
     assert len(await bench.held()) == 20
 
@@ -169,7 +170,7 @@ async def test_a_place_lapses_thirty_days_after_its_task_was_last_seen_alive() -
 async def test_looking_does_not_make_a_start_that_died_younger() -> None:
     bench = Bench(running=1)
     await bench.quotas.start(ALICE, "task_1_died")
-    for _ in range(int(COMING_ABOUT / 20)):
+    for _ in range(int(START_TIMEOUT / 20)):
         with pytest.raises(OverLimit):
             await bench.start()
         bench.seconds += 20.0

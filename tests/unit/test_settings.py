@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from application.quotas import Limits
+from application.accounts import Limits
 from entrypoints.api_keys import new_key
 from entrypoints.choices import orphan_timeout
 from entrypoints.settings import SettingsError, load_settings

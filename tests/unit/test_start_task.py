@@ -6,8 +6,8 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
+from application.accounts import Caller
 from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
-from application.quotas import Caller
 from application.start_task import StartTask
 from domain.events import TaskStatus
 from domain.request import TaskRequest

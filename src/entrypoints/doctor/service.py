@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from application.quotas import Limits
+from application.accounts import Limits
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
 from entrypoints.host_names import is_loopback
 from entrypoints.settings import Settings

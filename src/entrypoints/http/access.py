@@ -14,7 +14,7 @@ import jwt
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from application.quotas import Caller
+from application.accounts import Caller
 from entrypoints.api_keys import ApiKey, name_of
 from entrypoints.http.paths import STREAM_PATH
 from entrypoints.http.problems import problem

@@ -16,8 +16,8 @@ from litestar import Controller, Request, Response, Router, get, post
 from litestar.params import QueryParameter
 
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
+from application.accounts import Caller
 from application.ports import Delivery
-from application.quotas import Caller
 from application.run_task import Ack, Outcome, Overloaded, Reject, Retry
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import NoRoom

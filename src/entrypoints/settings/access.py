@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import SecretStr
 
-from application.quotas import Limits
+from application.accounts import Limits
 from entrypoints.api_keys import ApiKey, parse_keys
 from entrypoints.host_names import host_of
 from entrypoints.settings.group import Group, is_http_url, parsed, setting, words, words_of

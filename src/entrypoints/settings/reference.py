@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from application.quotas import Limits
+from application.accounts import Limits
 from entrypoints.settings.access import limits_as_text
 from entrypoints.settings.group import Group
 from entrypoints.settings.loading import groups

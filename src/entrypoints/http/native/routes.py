@@ -7,8 +7,8 @@ from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
+from application.accounts import Caller
 from application.follow_task import NothingLeft
-from application.quotas import Caller
 from domain.errors import IllegalTransition
 from domain.events import START, TaskStatus
 from domain.task import check_task_id
