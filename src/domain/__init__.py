@@ -1,1 +1,4 @@
-"""The task lifecycle and its events: pure values and rules, standard library only."""
+"""The domain: a task, its lifecycle and its events, as pure values and rules.
+
+Standard library only; no I/O, no clock, no await.
+"""

@@ -1,10 +1,10 @@
-"""What the rules of the domain refuse.
+"""Every exception of the domain.
 
 DomainError
 ├── IllegalTransition   a status does not allow this change
 ├── InvalidRequest      a request breaks its bounds; holds every Fault
 ├── MalformedTaskId     no task can have this id
-├── MalformedEventId    this service never gave this event id
+├── MalformedEventId    this service never sent this event id
 └── IllegalLog          no task can have this sequence of events
 """
 
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 
 class DomainError(Exception):
-    """The base of everything that the domain refuses."""
+    """The base of everything that the domain raises."""
 
 
 class IllegalTransition(DomainError):
-    """Raised when a task is asked for a change that its status does not allow."""
+    """Raised for a change that the status of the task does not allow."""
 
     def __init__(self, task_id: str, current: str, wanted: str) -> None:
         super().__init__(f"task {task_id} is {current} and cannot become {wanted}")
@@ -27,14 +27,15 @@ class IllegalTransition(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with a request: the field, in the domain's own spelling, and a sentence."""
+    """One thing that is wrong with a request: the name of the field, as the domain spells it, and
+    a message for people."""
 
     field: str
     message: str
 
 
 class InvalidRequest(DomainError):
-    """Raised with every fault of a request at once, never only the first."""
+    """Raised for a request that breaks its bounds. Holds all faults, not only the first."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in faults))
@@ -46,7 +47,7 @@ class MalformedTaskId(DomainError):
 
 
 class MalformedEventId(DomainError):
-    """Raised for an event id that this service never gave."""
+    """Raised for an event id that this service never sent."""
 
 
 class IllegalLog(DomainError):

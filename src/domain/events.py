@@ -1,13 +1,13 @@
-"""What is told of a task, and what a log of it must satisfy.
+"""The events of a task, and the rules of an event log.
 
-An event log is a sequence numbered from 1. Its rules, which clients live by:
+An event log is a sequence of events, numbered from 1. Clients may rely on its rules:
 
 1. It begins with `pending` and ends with exactly one `TaskEnded` or `TaskErrored`.
-2. `running` opens an attempt; text before it no longer counts. The text of `TaskEnded` equals the
-   concatenated content of the last attempt.
-3. Content comes only while running; nothing comes after the end.
+2. `running` opens an attempt; the text before it no longer counts. The text of `TaskEnded` is the
+   content of the last attempt.
+3. Content comes only while the task is running; nothing comes after the end.
 
-`fold` reads a log by these rules and raises `IllegalLog` where it breaks one.
+`fold` reads a log by these rules and raises `IllegalLog` where the log breaks one.
 """
 
 import re
@@ -21,16 +21,19 @@ from domain.errors import IllegalLog, MalformedEventId
 
 class TaskStatus(StrEnum):
     PENDING = "pending"
-    """Waiting for a delivery: the first, or the next after a lost attempt."""
+    """Waits for a delivery: the first one, or the next one after a lost attempt."""
     RUNNING = "running"
-    """An attempt holds the lease."""
+    """An attempt has claimed the task."""
     COMPLETED = "completed"
+    """The whole answer of the model is in the log."""
     FAILED = "failed"
+    """No attempt will finish the task."""
     CANCELLED = "cancelled"
+    """A client stopped the task. Its text so far is kept."""
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing leaves this status."""
+        """Whether a task never leaves this status."""
         return not _NEXT[self]
 
     def may_become(self, status: "TaskStatus") -> bool:
@@ -38,7 +41,7 @@ class TaskStatus(StrEnum):
 
 
 _NEXT: dict[TaskStatus, frozenset[TaskStatus]] = {
-    # A pending task may fail: the queue refused it, or its deliveries ran out between attempts.
+    # A pending task may fail: the queue refused it or lost it, or its deliveries are exhausted.
     TaskStatus.PENDING: frozenset({TaskStatus.RUNNING, TaskStatus.FAILED, TaskStatus.CANCELLED}),
     TaskStatus.RUNNING: frozenset(
         {TaskStatus.PENDING, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
@@ -51,7 +54,7 @@ _NEXT: dict[TaskStatus, frozenset[TaskStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, as the model counted them."""
+    """Numbers of tokens, as the model counted them."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -61,19 +64,26 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
     at: int
+    """When: milliseconds since the Unix epoch, as in every event."""
     status: TaskStatus
     attempt: int
+    """The number of attempts that have begun."""
     reason: str | None = None
+    """A code that says why the attempt was lost or the task failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContentAdded:
+    """A piece of the answer."""
+
     at: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
+    """The last event of a task that completed or was cancelled."""
+
     at: int
     text: str
     finish_reason: str
@@ -83,6 +93,8 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True)
 class TaskErrored:
+    """The last event of a task that failed."""
+
     at: int
     message: str
     code: str
@@ -93,23 +105,23 @@ Event = StatusChanged | ContentAdded | TaskEnded | TaskErrored
 
 
 def is_last(event: Event) -> bool:
-    """Whether a log ends with this event."""
+    """Whether this event ends a log."""
     return isinstance(event, TaskEnded | TaskErrored)
 
 
 def text_size(event: Event) -> int:
-    """Characters of text that an event carries."""
+    """Return the number of characters of text in an event."""
     return len(event.text) if isinstance(event, ContentAdded | TaskEnded) else 0
 
 
 def begins_anew(event: Event) -> bool:
-    """Whether text of before this event no longer counts: an attempt begins."""
+    """Whether the text before this event no longer counts, since an attempt begins."""
     return isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING
 
 
 def text_of(events: Iterable[Event]) -> str:
-    """The content of the last attempt, also of a log that the store lost and that was begun
-    anew."""
+    """Return the content of the last attempt. Unlike `fold`, this also reads the log of a task
+    that was created again after the store had lost it."""
     pieces: list[str] = []
     for event in events:
         if isinstance(event, ContentAdded):
@@ -120,17 +132,17 @@ def text_of(events: Iterable[Event]) -> str:
 
 
 POSITION_PATTERN = r"([A-Za-z0-9]{1,64})-([0-9]{1,18})"
-"""The text of a position. 18 digits fit every store's integer."""
+"""An event id: the text of a position. 18 digits fit into the integers of every store."""
 _POSITION = re.compile(POSITION_PATTERN)
 
 
 class Position(NamedTuple):
-    """A place in a log: the epoch and the offset of the last event before it.
+    """A position in a log: the epoch and the offset of the last event before it.
 
-    Offsets count from 1 and grow without gaps; 0 is the place before the first event. An epoch is
-    a stretch of one log of which one writer knows all that came before. So a position stands for
-    a whole history: the position of a log that was lost, or that lost its end and went on
-    otherwise, is recognised and means "from the start". Its text is the id of the event on the
+    Offsets count from 1 without gaps; 0 is the position before the first event. An epoch is a
+    stretch of a log whose writer knew everything before it. So a position identifies all events up
+    to it: if the log was lost, or lost its end and continued with other events, the epoch tells,
+    and the reader starts from the first event. The text of a position is the event's id on the
     wire, which clients treat as opaque.
     """
 
@@ -142,30 +154,30 @@ class Position(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> "Position":
-        """Read an event id. Raises MalformedEventId."""
+        """Parse an event id. Raises MalformedEventId."""
         if (found := _POSITION.fullmatch(text)) is None:
             raise MalformedEventId("not an event id of this service")
         return Position(found[1], int(found[2]))
 
 
 START = Position("", 0)
-"""The place before the first event of any log."""
+"""The position before the first event of any log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a log says when read to its last event so far."""
+    """The state of a task as its log tells it, up to the last event so far."""
 
     status: TaskStatus
     attempt: int
     text: str
     """The content of the last attempt so far."""
     closed: bool
-    """Whether the last event was the end: nothing more will come."""
+    """Whether the last event ends the log."""
 
 
 def fold(events: Iterable[Event]) -> Folded:
-    """Read a log from its first event. Raises `IllegalLog` where it breaks a rule or is empty."""
+    """Read a log from its first event. Raises `IllegalLog` if it breaks a rule or is empty."""
     status: TaskStatus | None = None
     attempt = 0
     pieces: list[str] = []

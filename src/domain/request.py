@@ -1,4 +1,4 @@
-"""What a client asks for, and its bounds. A request that exists is within all of them."""
+"""What a client asks for, and its bounds."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
@@ -9,7 +9,7 @@ from typing import Any
 from domain.errors import Fault, InvalidRequest
 
 PROMPT_LIMIT = 100_000
-"""Characters in a prompt, in a system text, and in all messages together."""
+"""Characters of the prompt, of the system text, and of all messages together."""
 MESSAGES_LIMIT = 1_000
 MAX_TOKENS_LIMIT = 128_000
 TEMPERATURE_LIMIT = 2.0
@@ -33,7 +33,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """What a client asks for. Exists only if it is within all bounds: else `InvalidRequest`."""
+    """A request that is within all bounds. The constructor raises `InvalidRequest` otherwise."""
 
     model: str
     max_tokens: int
@@ -50,16 +50,15 @@ class TaskRequest:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
 
     def conversation(self) -> tuple[Message, ...]:
-        """The request in the chat form that models take: system text, then the rest."""
+        """Return the request as chat messages: the system text, then the prompt or messages."""
         opening = (Message(Role.SYSTEM, self.system),) if self.system is not None else ()
         if self.prompt is not None:
             return (*opening, Message(Role.USER, self.prompt))
         return (*opening, *self.messages)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the fields by name, in plain dicts and lists, without those at their default.
-
-        So a field that is added later changes nothing for the requests that do not use it."""
+        """Return the fields by name, in plain dicts and lists, without those that have their
+        default value. So a new field changes nothing for requests that do not use it."""
         return _plain_fields(self)
 
     def _text_faults(self) -> list[Fault]:

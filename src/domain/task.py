@@ -1,8 +1,8 @@
-"""What a task is and how it may change.
+"""A task and its transitions.
 
-Values are immutable. A transition is a method of `Task` that answers a `Change`: the next record
-together with the events that tell of it, so that the two can never disagree. A transition that the
-lifecycle does not allow raises `IllegalTransition`. Nothing here reads a clock, does I/O or awaits.
+Values are immutable. A transition is a method of `Task` that returns a `Change`: the next record
+together with the events that tell of it, so that the two always agree. A transition that the
+lifecycle does not allow raises `IllegalTransition`.
 
 Times are integer milliseconds since the Unix epoch.
 """
@@ -26,10 +26,10 @@ _TASK_ID = re.compile(TASK_ID_PATTERN)
 
 
 def check_task_id(task_id: str) -> str:
-    """Return `task_id` if a task could be called that, else raise `MalformedTaskId`.
+    """Return `task_id` if it is a valid task id, else raise `MalformedTaskId`.
 
-    Wider than what `TaskIds` makes, since ids of the older system and ids chosen by hand in
-    development are valid too; narrow enough to be safe in a key, a URL and a log line.
+    More is valid than the ids that `TaskIds` makes: ids of the older system, and ids that a
+    developer chooses. All are safe in a key, a URL and a log line.
     """
     if not _TASK_ID.fullmatch(task_id):
         raise MalformedTaskId("a task id is 1 to 128 letters, digits, '-' or '_'")
@@ -38,14 +38,14 @@ def check_task_id(task_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a task failed: `message` for people, `code` for programs.
-
-    `retryable` says whether the same request may succeed as a new task.
-    """
+    """Why a task failed."""
 
     code: str
+    """For programs."""
     message: str
+    """For people."""
     retryable: bool
+    """Whether the same request may succeed as a new task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """The record of one task. `attempt` counts the attempts begun; 0 means none yet.
+    """The record of one task.
 
-    The number of the attempt is its fencing number too: an append that names an older one is
-    refused by every `TaskLog`.
+    `attempt` is the number of the last attempt; 0 means that none has begun. It is also a fencing
+    token: every `TaskLog` refuses an append by an attempt with a lower number.
     """
 
     id: str
@@ -71,12 +71,13 @@ class Task:
     created_at: int
     updated_at: int
     owner: str | None = None
-    """Who may see it; None where the service asks nobody who they are."""
+    """The only client that may see it; None where the service has no API keys."""
     origin: str | None = None
-    """The network address that it came from, where limits need it."""
+    """The network address of the client, if the limits need it."""
     started_at: int | None = None
     finished_at: int | None = None
     message_id: str | None = None
+    """The id of the queue's message, once the task is published."""
     model: str | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
@@ -90,7 +91,7 @@ class Task:
         owner: str | None = None,
         origin: str | None = None,
     ) -> Change:
-        """A new task, waiting for its first delivery."""
+        """Create a task that waits for its first delivery. Raises MalformedTaskId."""
         task = Task(
             id=check_task_id(task_id),
             request=request,
@@ -104,7 +105,7 @@ class Task:
         return Change(task, (StatusChanged(now, TaskStatus.PENDING, 0),))
 
     def begin(self, now: int) -> Change:
-        """Open the next attempt. Text of an earlier one no longer counts."""
+        """Begin the next attempt. The text of earlier attempts no longer counts."""
         return self._move(
             TaskStatus.RUNNING,
             now,
@@ -113,8 +114,9 @@ class Task:
         )
 
     def claim(self, now: int) -> Change:
-        """Open the next attempt for whoever holds the lease now. An attempt that still counts as
-        running has lost it: it is given back first, so that the log tells of its loss."""
+        """Begin the next attempt for a worker that has the lease. If the record still says that
+        another attempt is running, that attempt has lost its lease: the task is requeued first, so
+        that the log tells of it."""
         if self.status is not TaskStatus.RUNNING:
             return self.begin(now)
         lost = self.requeue(now, "lease_lapsed")
@@ -122,22 +124,22 @@ class Task:
         return Change(begun.task, (*lost.events, *begun.events))
 
     def requeue(self, now: int, reason: str) -> Change:
-        """The attempt is lost and another delivery will come."""
+        """Let the task wait for another delivery, since its attempt is lost."""
         return self._move(TaskStatus.PENDING, now, reason=reason)
 
     def complete(
         self, now: int, *, text: str, finish_reason: str, model: str, usage: Usage | None
     ) -> Change:
-        """The attempt came to its end. `text` must be all the content that it added."""
+        """Complete the task. `text` must be all the content of the attempt."""
         return self._end(TaskStatus.COMPLETED, now, text, finish_reason, model, usage)
 
     def cancel(self, now: int, text: str) -> Change:
-        """A client no longer wants it. `text` must be all the content of the last attempt."""
+        """Cancel the task for its client. `text` must be all the content of the last attempt."""
         model = self.model or self.request.model
         return self._end(TaskStatus.CANCELLED, now, text, "cancelled", model, None)
 
     def fail(self, now: int, failure: Failure) -> Change:
-        """No attempt will bring it to its end."""
+        """Fail the task for good."""
         change = self._move(
             TaskStatus.FAILED, now, reason=failure.code, failure=failure, finished_at=now
         )
@@ -170,12 +172,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a task by one worker, named by its fencing number. `task` is the record at its
-    beginning; `logged` the events that the log held when it was last written to."""
+    """One run of a task by one worker."""
 
     task: Task
+    """The record as it was when the attempt began."""
     logged: int
+    """The number of events in the log when the attempt last wrote to it."""
 
     @property
     def number(self) -> int:
+        """The attempt's number and fencing token."""
         return self.task.attempt
