@@ -13,7 +13,7 @@ from domain.events import (
 )
 from domain.task import Failure, Task
 from tests.builders import NOW, REQUEST, claim, submit
-from tests.contract.stores import ORPHAN_TIMEOUT, Store, epoch_of
+from tests.contract.stores import ORPHAN_TIMEOUT, Store, epoch_of, events_of
 from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
@@ -49,7 +49,7 @@ async def test_a_task_without_a_heartbeat_is_orphaned(store: Store) -> None:
     task_id = await submit(store.tasks)
     assert not await _orphaned(store, task_id)
     await until(lambda: _orphaned(store, task_id))
-    folded = fold(await events(store.tasks, task_id))
+    folded = fold(await events_of(store.tasks, task_id))
     assert (folded.status, folded.closed) == (TaskStatus.FAILED, True)
     with pytest.raises(UnknownTask):
         await store.tasks.fail_orphaned("task_1_nobody", FAILURE, NOW)
