@@ -1,12 +1,13 @@
-"""One attempt: the model's answer goes into the log, while the attempt is kept and watched.
+"""One attempt: write the model's answer into the log.
 
-Five things go on side by side in a TaskGroup: writing what the model says, renewing the lease,
-watching for an end by another process, watching for the order to stop, and watching the time that
-the model takes. The first that fails ends the attempt; the group cancels the others, the model's
-connection with them.
+Five tasks run in a TaskGroup. One writes the answer; the others renew the lease, watch the log for
+an end by another process, enforce the time limits of the model, and wait for the shutdown. The
+first that raises ends the attempt: the group cancels the others, and the model's connection is
+closed.
 
-The model is read and the log written by turns: idle, each piece is an event at once; busy, what the
-model said since it was last asked becomes one event. No timer is involved.
+The attempt reads a piece from the model, appends it to the log, then reads the next piece, which
+is all the text that has arrived in the meantime. So with a fast store every token is an event, and
+with a slow one an event holds several tokens, without any timer.
 """
 
 import asyncio
@@ -37,17 +38,17 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between two calls of a store that is away."""
+"""Seconds between two calls of a store that is unavailable, at first and at most."""
 EVENT_LIMIT = 32 * 1024
-"""Characters of one content event: what comes in larger pieces becomes several."""
+"""Characters of one content event. A longer piece becomes several events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole answer of a model, once all its text is in the log, and the attempt as it stands
-    then."""
+    """The whole answer of a model, when all its text is in the log."""
 
     attempt: Attempt
+    """The attempt after its last append."""
     text: str
     finished: Finished
 
@@ -57,27 +58,31 @@ class AttemptBounds:
     lease: float
     """Seconds."""
     read_timeout: float
-    """Seconds of waiting for the model without a piece (text, reasoning, tool call) after which
-    the attempt is lost."""
+    """Seconds without a piece from the model (text, reasoning, tool call) after which the attempt
+    is lost."""
     attempt_timeout: float
-    """Seconds after which an attempt fails the task for good."""
+    """Seconds after which the attempt is stopped and the task fails."""
     max_output_chars: int
-    """Characters of an answer."""
+    """Characters of an answer after which the task fails."""
     grace: float
-    """Seconds that the attempt may go on after the order to stop."""
+    """Seconds for which the attempt may continue once the process begins to stop."""
 
 
 @dataclass(slots=True)
 class Cost:
-    """What an attempt has used of a model: nothing until the request goes to it, then what was
-    sent and what was said."""
+    """What an attempt has used of the model."""
 
     characters: int
+    """Of the request, and of the answer so far."""
     usage: Usage | None = None
+    """As the model reported it at the end of its answer."""
     incurred: bool = False
+    """Whether the request was sent and may have been billed."""
 
 
 class RunningAttempt:
+    """`cost` is up to date while the attempt runs and after it has ended, however it did."""
+
     def __init__(
         self,
         attempt: Attempt,
@@ -93,13 +98,15 @@ class RunningAttempt:
         self._model = model
         self._clock = clock
         self._bounds = bounds
-        self._room = bounds.max_output_chars
+        self._characters_left = bounds.max_output_chars
         self._waiting_since: float | None = None
-        """The monotonic moment since which the model is waited for; None while the store is."""
+        """The monotonic time at which this attempt began to wait for the model. None while it
+        waits for the store."""
 
     async def run(self, watch: TaskWatch, stopping: asyncio.Event) -> Answer:
-        """Return the answer. Raises what ended the attempt early: LeaseLost, ModelUnavailable,
-        ModelRefused, StoreUnavailable, or ShuttingDown a grace period after `stopping` was set."""
+        """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
+        ModelUnavailable, ModelRefused, StoreUnavailable, or, a grace period after `stopping` was
+        set, ShuttingDown."""
         try:
             async with asyncio.TaskGroup() as group:
                 watchers = [
@@ -116,8 +123,8 @@ class RunningAttempt:
         return answer
 
     async def _write(self, attempt: Attempt) -> Answer:
-        """From the model into the log, step by step: what the model says during a step waits in
-        its connection, which bounds it, and is the next one."""
+        """Append piece after piece to the log. The model buffers, in bounded memory, what arrives
+        during an append."""
         written: list[str] = []
         finished: Finished | None = None
         works = False
@@ -141,13 +148,13 @@ class RunningAttempt:
             self.cost.incurred = works or not fault.unbilled
             raise
         if finished is None:
-            raise ModelUnavailable("incomplete", "The model's answer broke off.")
+            raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
         return Answer(attempt, "".join(written), finished)
 
     def _count(self, text: str) -> None:
         self.cost.characters += len(text)
-        self._room -= len(text)
-        if self._room < 0:
+        self._characters_left -= len(text)
+        if self._characters_left < 0:
             message = f"The answer is longer than {self._bounds.max_output_chars} characters."
             raise ModelRefused("answer_too_long", message)
 
@@ -162,15 +169,15 @@ class RunningAttempt:
     async def _renew(self) -> NoReturn:
         while True:
             await asyncio.sleep(self._bounds.lease / 3)
-            await self._hold()
+            await self._renew_once()
 
-    async def _hold(self) -> None:
+    async def _renew_once(self) -> None:
         lease = self._bounds.lease
         await retry_while_leased(lambda: self._tasks.renew(self._attempt, lease), lease)
 
     async def _watch_log(self, watch: TaskWatch) -> NoReturn:
-        """Raise as soon as the feed tells that the task ended. This attempt did not end it, since
-        it stops watching before it does."""
+        """Raise LeaseLost as soon as the feed tells that the task has ended. It was not this
+        attempt that ended it, since `run` stops this task before."""
         try:
             while True:
                 await watch.change()
@@ -178,25 +185,25 @@ class RunningAttempt:
                     raise LeaseLost
                 if watch.missed_events:
                     watch.missed_events = False
-                    await self._hold()  # refused if the end was among them
+                    await self._renew_once()  # raises LeaseLost if the end was among them
         except FeedClosed:
-            # We are stopping. In the time that is left, only a refusal will tell.
+            # This process stops. Until it does, only a write can find out that the lease is lost.
             await asyncio.Event().wait()
             raise
 
     async def _watch_model(self) -> NoReturn:
-        """Raise once the model has taken too long. Nothing is set per piece but a moment: this
-        wakes when the time that began with the one it saw last would be over, and looks again."""
+        """Raise once the model has taken too long. A piece sets `_waiting_since` and no timer; this
+        task sleeps until the earliest time at which a limit can be reached, then checks again."""
         read_timeout, attempt_timeout = self._bounds.read_timeout, self._bounds.attempt_timeout
         now = time.monotonic()
         end = now + attempt_timeout
         while True:
             since = now if self._waiting_since is None else self._waiting_since
             if now >= end:
-                message = f"The model had not finished after {attempt_timeout:g} seconds."
+                message = f"The model did not finish within {attempt_timeout:g} seconds."
                 raise ModelRefused("attempt_timeout", message)
             if now - since >= read_timeout:
-                message = f"The model said nothing for {read_timeout:g} seconds."
+                message = f"The model sent nothing for {read_timeout:g} seconds."
                 raise ModelUnavailable("model_timeout", message)
             await asyncio.sleep(min(end, since + read_timeout) - now)
             now = time.monotonic()
@@ -208,14 +215,14 @@ class RunningAttempt:
 
 
 def _cause(failures: ExceptionGroup[Exception]) -> Exception:
-    """Choose which of an attempt's failures counts. An attempt that another process ended has not
-    failed by what that broke in it."""
+    """Choose the failure that counts. If the lease was lost, other failures do not matter: another
+    process has the task."""
     return (failures.subgroup(LeaseLost) or failures).exceptions[0]
 
 
 async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> T:
-    """Make a call of the store that may be repeated, for up to a lease while it is away: no
-    longer, since another may have the task by then. Raises StoreUnavailable."""
+    """Make an idempotent call of the store, and repeat it while the store is unavailable, for at
+    most `lease` seconds: then another worker may have the task. Raises StoreUnavailable."""
     until, pause = time.monotonic() + lease, FIRST_PAUSE
     while True:
         try:
@@ -223,17 +230,17 @@ async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> 
         except StoreUnavailable as error:
             if time.monotonic() + pause > until:
                 raise
-            log.warning("store unavailable, trying again", error=str(error))
+            log.warning("store unavailable: retrying", error=str(error))
         else:
-            _heed_cancellation()
+            _raise_if_cancelled()
             return result
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 2)
 
 
-def _heed_cancellation() -> None:
-    """Raise CancelledError if this task was cancelled and a driver forgot it: asyncio.wait_for of
-    Python 3.11 does, if it is cancelled as its future is done (python/cpython#86296)."""
+def _raise_if_cancelled() -> None:
+    """Raise CancelledError if this asyncio task was cancelled and a driver suppressed it, as
+    asyncio.wait_for of Python 3.11 does when its future is already done (python/cpython#86296)."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

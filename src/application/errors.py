@@ -1,24 +1,24 @@
-"""Every exception of the ports and the use cases.
+"""Every exception that ports and use cases raise.
 
 ApplicationError
 ├── UnknownTask              no record has this id, or it is another owner's
 ├── LeaseLost                this attempt may not write any more
 ├── ShuttingDown             this process stops before the attempt has ended
 ├── FeedClosed               this process stops delivering events
-├── StoreUnavailable         the store cannot do its work now
-├── Unreadable               another version of this service wrote it
+├── StoreUnavailable         the store cannot be reached or does not work
+├── Unreadable               another version of this service wrote the data
 │   ├── UnreadableTask       a record
 │   └── UnreadableEvent      an event of a log
 ├── QueueError
 │   ├── QueueUnavailable     the queue cannot be reached: publishing again is safe
-│   └── QueueRefused         the queue does not accept the message as it is
+│   └── QueueRefused         the queue does not accept the message
 ├── ModelError
-│   ├── ModelUnavailable     a fault that may pass
-│   └── ModelRefused         a fault that trying again cannot mend
+│   ├── ModelUnavailable     a fault that may be temporary
+│   └── ModelRefused         a fault that a retry cannot fix
 ├── OverLimit                the caller has used up one of its limits
-├── TooManyStreams           this process follows as many streams as it may
-├── IdempotencyConflict      the key came back with another request
-└── StartUncertain           whether the task was started is not known yet
+├── TooManyStreams           this process has its maximum of open streams
+├── IdempotencyConflict      the key was used for another request
+└── StartUncertain           it is not known yet whether the task was started
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class ApplicationError(Exception):
 
 
 class UnknownTask(ApplicationError):
-    """Raised when no record has this id: it never existed, its time to live is over, or it is
-    another owner's."""
+    """Raised when no record has this id: it never existed, it has expired, or it is another
+    owner's."""
 
 
 class LeaseLost(ApplicationError):
-    """Raised when an attempt may no longer write: another one was opened, or the task ended."""
+    """Raised when an attempt may no longer write: another one has begun, or the task has ended."""
 
 
 class ShuttingDown(ApplicationError):
@@ -42,12 +42,12 @@ class ShuttingDown(ApplicationError):
 
 
 class FeedClosed(ApplicationError):
-    """Raised to a subscriber when this process stops delivering: read on from another one."""
+    """Raised to a subscriber when this process stops delivering events. Others still do."""
 
 
 class StoreUnavailable(ApplicationError):
-    """Raised when the store cannot be reached or cannot do its work. Whether it has written is not
-    known. `reason` may be shown to any client; the whole message belongs into the log."""
+    """Raised when the store cannot be reached or does not work. A write may or may not have been
+    carried out. `reason` may be shown to any client; the whole message is for the log only."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -55,20 +55,20 @@ class StoreUnavailable(ApplicationError):
 
 
 class Unreadable(ApplicationError):
-    """The base of what is raised for something that another version of this service wrote, as
-    happens during an upgrade: an instance of that version can read it."""
+    """The base of what is raised for data that another version of this service wrote, as happens
+    during an upgrade. An instance of that version can read it."""
 
 
 class UnreadableTask(Unreadable):
-    """Raised when the record of this one task cannot be read by this instance."""
+    """Raised when this instance cannot read the record of a task."""
 
     def __init__(self, task_id: str, detail: str) -> None:
         super().__init__(f"{task_id}: {detail}")
 
 
 class UnreadableEvent(Unreadable):
-    """Raised when an event of a log, or a batch that was published, cannot be read by this
-    instance. Its reader goes on elsewhere, as if this process stopped."""
+    """Raised when this instance cannot read an event, from a log or published. The stream ends as
+    if this process stopped, and the client reconnects to another instance."""
 
 
 class QueueError(ApplicationError):
@@ -76,8 +76,8 @@ class QueueError(ApplicationError):
 
 
 class QueueUnavailable(QueueError):
-    """Raised when the queue cannot be reached or is over its limit. It may or may not have the
-    message; publishing the same task again is safe. `retry_after`: seconds, where the queue named
+    """Raised when the queue cannot be reached or limits the rate. It may or may not have accepted
+    the message; publishing the same task again is safe. `retry_after`: seconds, if the queue named
     them."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -86,14 +86,14 @@ class QueueUnavailable(QueueError):
 
 
 class QueueRefused(QueueError):
-    """Raised when the queue responded that it will not accept the message as it is."""
+    """Raised when the queue responded that it does not accept the message."""
 
 
 class ModelError(ApplicationError):
     """The base of what a model raises: `code` for programs, `message` for people.
 
-    `unbilled`: the model's server refused the request before it did any work for it, or was never
-    connected to, so that the request has cost nothing."""
+    `unbilled`: the request has cost nothing, since there was no connection or the model's server
+    refused the request before it did any work."""
 
     def __init__(self, code: str, message: str, *, unbilled: bool = False) -> None:
         super().__init__(message)
@@ -103,8 +103,8 @@ class ModelError(ApplicationError):
 
 
 class ModelUnavailable(ModelError):
-    """Raised for a fault of the model that may pass: the same request may succeed later, after
-    `retry_after` seconds where the model named them."""
+    """Raised for a fault that may be temporary: the same request may succeed later. `retry_after`:
+    seconds, if the model's server named them."""
 
     def __init__(
         self,
@@ -119,21 +119,21 @@ class ModelUnavailable(ModelError):
 
 
 class ModelRefused(ModelError):
-    """Raised for a fault that trying again cannot mend: a wrong key, an unknown model, a quota."""
+    """Raised for a fault that a retry cannot fix: a wrong key, an unknown model, a quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """What a caller has left of one of its limits.
-
-    `policy` names the limit as the RateLimit headers do. `window` is the length of the window in
-    seconds, None for slots; `reset` the seconds after which asking again is worth it."""
+    """What a caller has left of one of its limits."""
 
     policy: str
+    """The name of the limit in the RateLimit headers."""
     limit: int
     left: int
     reset: float
+    """Seconds after which more may be left."""
     window: float | None = None
+    """The length of the window in seconds. None for a limit of slots, which has no window."""
 
 
 class OverLimit(ApplicationError):
@@ -145,17 +145,17 @@ class OverLimit(ApplicationError):
 
 
 class TooManyStreams(ApplicationError):
-    """Raised when this process has as many subscribers as it may have."""
+    """Raised when this process has its maximum of open streams."""
 
 
 class IdempotencyConflict(ApplicationError):
-    """Raised when an idempotency key comes back with another request."""
+    """Raised when an idempotency key was already used for another request."""
 
 
 class StartUncertain(ApplicationError):
-    """Raised for a start with an idempotency key when the queue did not respond, or when another
-    start with the same key has not come to its end. The same request again goes on where this one
-    broke off, after `retry_after` seconds where that is known."""
+    """Raised for a start with an idempotency key if the queue did not respond, or if another start
+    with the key has not finished. The same request, sent again, resumes the start. `retry_after`:
+    seconds, if known."""
 
     def __init__(self, retry_after: float | None) -> None:
         super().__init__("it is not known yet whether the task was started")

@@ -1,4 +1,4 @@
-"""FollowTask: lets a reader in to a task, as far as this process has room for one."""
+"""FollowTask: open a stream of the events of a task, within this process's limit of streams."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class NothingLeft:
-    """The reader has the last event of a log that has ended."""
+    """The client has already seen the last event of a log that has ended."""
 
 
 class FollowTask:
@@ -32,8 +32,9 @@ class FollowTask:
         page: int = PAGE,
         waiting_batches: int = WAITING_BATCHES,
     ) -> None:
-        """`ping_interval`: seconds without an event after which a reader pings. `page`: events per
-        read of the log. `waiting_batches`: how many may wait for one reader."""
+        """`ping_interval`: seconds without an event after which a reader pings. `max_streams`: open
+        readers in this process. `page`: events per read of the log. `waiting_batches`: the number
+        of batches that may wait for one reader."""
         self._tasks = tasks
         self._fail_if_orphaned = fail_if_orphaned
         self._max_streams = max_streams
@@ -53,12 +54,12 @@ class FollowTask:
     async def __call__(
         self, task_id: str, position: Position = START, owner: str | None = None
     ) -> Reader | NothingLeft:
-        """Let a reader in that goes on behind `position`, or from the first event if the position
-        is of a log that was lost since. The caller starts the reader and closes it. Raises
+        """Return a reader of the events behind `position`. If the log no longer has this position,
+        the reader begins with the first event. The caller starts and closes the reader. Raises
         TooManyStreams, UnknownTask, Unreadable or StoreUnavailable."""
         if self._open >= self._max_streams:
             raise TooManyStreams
-        self._open += 1  # before the first await, so that readers that come at once are counted
+        self._open += 1  # before the first await: else concurrent calls would exceed the limit
         reader: Reader | None = None
         try:
             task = await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))

@@ -1,9 +1,10 @@
-"""Ends for tasks that no delivery will end: "accepted means done or told".
+"""Reaping: end the tasks that no delivery will end, so that no accepted task stays open.
 
-Two ways lead here. The queue says that its deliveries of a task ran out: then the task is queued
-anew while it has attempts left (its deliveries met busy instances, or none at all), else it fails.
-Or the queue says nothing any more (it lost the message, or a process died before it published):
-then whoever reads the task after long enough settles it.
+- The queue reports that all deliveries of a task are exhausted (HandleExhaustedDeliveries). If the
+  task has attempts left, since its deliveries met overloaded instances or none, it is enqueued
+  again; otherwise it fails.
+- The queue has lost the message, or a process died before it published (FailOrphanedTasks). The
+  task fails when it is next read, once it had no heartbeat for the orphan timeout.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from domain.task import Failure, Task
 log = structlog.get_logger(__name__)
 
 EXHAUSTED = Failure(
-    "deliveries_exhausted", "The task could not be finished in all its deliveries.", True
+    "deliveries_exhausted", "None of the deliveries of the task could finish it.", True
 )
 ORPHANED = Failure("forgotten", "The queue lost the task before it was finished.", True)
 QUEUEING_LIMIT = 24 * 3600
-"""Seconds from its start for which a task is queued anew."""
+"""Seconds after its creation during which a task is enqueued again."""
 
 
 class HandleExhaustedDeliveries:
@@ -37,10 +38,13 @@ class HandleExhaustedDeliveries:
         self._clock = clock
 
     async def __call__(self, delivery: Delivery, message_id: str) -> Task:
-        """What became of a task whose deliveries of this message ran out. The same call again
-        queues it no second time. Before a task is failed a live attempt is waited for (QStash gave
-        up waiting, it need not); one that the store lost is made again. Raises StoreUnavailable,
-        QueueUnavailable, QueueRefused or FeedClosed."""
+        """Enqueue or fail a task whose deliveries of this message are exhausted; return its record.
+
+        Idempotent: repeated, the call enqueues the same message. A running attempt may still finish
+        the task, though QStash no longer waits for it: the call waits for its end before it fails
+        the task. A task that the store has lost is created again. Raises StoreUnavailable,
+        QueueUnavailable, QueueRefused or FeedClosed.
+        """
         async with watching(self._feed, delivery.task_id) as watch:
             while True:
                 try:
@@ -49,9 +53,9 @@ class HandleExhaustedDeliveries:
                     task = await self._tasks.create(delivery.submitted())
                 if task.status.terminal:
                     return task
-                if self._may_go_on(task, delivery):
-                    # If an attempt is alive the new delivery stands by.
-                    log.warning("deliveries ran out: queued anew", attempt=task.attempt)
+                if self._may_enqueue_again(task, delivery):
+                    # If an attempt is running, the new delivery waits for it.
+                    log.warning("deliveries exhausted: enqueued again", attempt=task.attempt)
                     queued = await self._queue.enqueue(task, message_id)
                     await self._tasks.note_message(task.id, queued)
                     return replace(task, message_id=queued)
@@ -64,22 +68,22 @@ class HandleExhaustedDeliveries:
                     return failed
                 await watch.change(failed.lease_left)
 
-    def _may_go_on(self, task: Task, delivery: Delivery) -> bool:
+    def _may_enqueue_again(self, task: Task, delivery: Delivery) -> bool:
         age = self._clock.now() - delivery.created_at
         return task.attempt < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
 
 
 class FailOrphanedTasks:
     def __init__(self, tasks: TaskLog, clock: Clock, orphan_timeout: float) -> None:
-        """`orphan_timeout` must be that of the log, in seconds."""
+        """`orphan_timeout`: that of the log, in seconds."""
         self._checks: set[asyncio.Task[None]] = set()
         self._tasks = tasks
         self._clock = clock
         self._orphan_timeout = orphan_timeout
 
     async def __call__(self, task: Task) -> Task:
-        """The record of a task that somebody reads, failed if the queue forgot it. Raises
-        UnknownTask or StoreUnavailable."""
+        """Fail a task if it is orphaned; return its record. Raises UnknownTask or
+        StoreUnavailable."""
         if task.status.terminal or not self.suspects(task.updated_at):
             return task
         outcome = await self._tasks.fail_orphaned(task.id, ORPHANED, self._clock.now())
@@ -88,16 +92,16 @@ class FailOrphanedTasks:
         return outcome.task
 
     def suspects(self, active_at: int) -> bool:
-        """Whether the store is worth asking: our own clock decides nothing."""
+        """Whether a task that was last active at this time may be orphaned. This only saves calls
+        of the store: whether it is orphaned is decided by the store's clock."""
         return self._clock.now() - active_at > self._orphan_timeout * 1000
 
     def check(self, task_id: str) -> None:
-        """Look at a task soon, and fail it if the queue lost it: its readers are told by the
-        feed."""
+        """Fail a task in the background if it is orphaned. Its readers are told by the feed."""
         check = asyncio.create_task(self._check(task_id), context=Context())
         self._checks.add(check)
         check.add_done_callback(self._checks.discard)
 
     async def _check(self, task_id: str) -> None:
-        with suppress(StoreUnavailable, UnknownTask):  # the next reader that waits asks again
+        with suppress(StoreUnavailable, UnknownTask):  # the next check of a reader tries again
             await self(await self._tasks.get(task_id))

@@ -22,6 +22,8 @@ INTERRUPTED = Failure(
 
 @dataclass(frozen=True, slots=True)
 class DirectRun:
+    """The task that was run, and the outcome."""
+
     task_id: str
     outcome: Outcome
 

@@ -1,7 +1,7 @@
-"""RunTask: one delivery of one task, from the claim to the outcome.
+"""RunTask: handle one delivery of a task, from the claim to the outcome.
 
-A store that is away for less than a lease costs no attempt: what was to be written waits, and the
-model with it. An order to stop leaves attempts a grace period.
+If the store is unavailable for less than a lease, the attempt survives: the write is retried, and
+the model is not read meanwhile. When the process stops, attempts have a grace period to finish.
 """
 
 import asyncio
@@ -40,34 +40,35 @@ from domain.task import Attempt, Change, Failure
 
 log = structlog.get_logger(__name__)
 
-OVERLOADED_PAUSE = 5.0
-"""Seconds after which a delivery that found no room may come again."""
-UNREADABLE_PAUSE = 30.0
-"""Seconds after which the delivery of a task that this instance cannot read may come again."""
+OVERLOADED_RETRY_AFTER = 5.0
+"""Seconds after which an overloaded process accepts the delivery again, perhaps."""
+UNREADABLE_RETRY_AFTER = 30.0
+"""Seconds after which a task that this instance cannot read is to be delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The task is in a terminal status and the queue may forget it."""
+    """The task has ended. The queue need not deliver it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Deliver again, after `retry_after` seconds where that is known."""
+    """The queue should deliver the task again, after `retry_after` seconds if that is known."""
 
     retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """This process works on as many deliveries as it may: deliver again, here or elsewhere."""
+    """This process has its maximum of concurrent deliveries. The queue should deliver the task
+    again, to this process or another, after `retry_after` seconds."""
 
     retry_after: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The task failed for good: no further delivery can help."""
+    """The task failed. Another delivery cannot change that."""
 
     code: str
 
@@ -77,7 +78,7 @@ Outcome = Ack | Retry | Overloaded | Reject
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """Another process has the task: what became of it stands in the store."""
+    """This attempt lost its lease. The store tells whether another one runs or the task ended."""
 
 
 class RunTask:
@@ -92,7 +93,7 @@ class RunTask:
         bounds: AttemptBounds,
         max_concurrent_deliveries: int,
     ) -> None:
-        """`bounds` are those of each attempt."""
+        """`bounds`: of each attempt."""
         self._tasks = tasks
         self._feed = feed
         self._model = model
@@ -110,24 +111,24 @@ class RunTask:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Give back every delivery that still comes, and every running attempt that has not ended
-        after the grace period."""
+        """Begin to stop: return every new delivery to the queue, and requeue every attempt that is
+        still running after the grace period."""
         self._stopping.set()
 
     async def drained(self) -> None:
-        """Return once no delivery is being worked on: at the latest a moment after the grace that
-        began with `stop`."""
+        """Return once no delivery is being handled: at the latest shortly after the grace period
+        that began with `stop`."""
         await self._idle.wait()
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Run the task unless it has ended; wait while another live attempt holds it, and take
-        over when that one's lease lapses. Never raises for a fault of model or store: that is
-        what the outcome is for."""
+        """Run the task unless it has ended. While another attempt has the lease, wait, and claim
+        the task if that lease lapses. A fault of the model or the store does not raise: it is
+        part of the outcome."""
         if self.stopping:
             return Retry()
         if self._running >= self._max_concurrent_deliveries:
-            log.warning("no room for a delivery", running=self._running)
-            return Overloaded(OVERLOADED_PAUSE)
+            log.warning("overloaded: delivery refused", running=self._running)
+            return Overloaded(OVERLOADED_RETRY_AFTER)
         self._running += 1
         self._idle.clear()
         try:
@@ -138,7 +139,7 @@ class RunTask:
                         log.info("task already ended", status=claimed.task.status)
                         return Ack()
                     if isinstance(claimed, Busy):
-                        log.info("waiting beside a running attempt", lease=claimed.lease_left)
+                        log.info("waiting for the active attempt", lease_left=claimed.lease_left)
                         await watch.change(claimed.lease_left)
                         continue
                     with structlog.contextvars.bound_contextvars(attempt=claimed.number):
@@ -152,7 +153,7 @@ class RunTask:
             return Retry()
         except Unreadable as error:
             log.error("task unreadable", error=str(error))
-            return Retry(UNREADABLE_PAUSE)
+            return Retry(UNREADABLE_RETRY_AFTER)
         finally:
             self._running -= 1
             if self._running == 0:
@@ -162,14 +163,14 @@ class RunTask:
         try:
             return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
         except UnknownTask:
-            log.info("no record: made from the delivery")
+            log.info("record not found: created from the delivery")
             await self._tasks.create(delivery.submitted())
             return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
 
     async def _run(
         self, attempt: Attempt, watch: TaskWatch, delivery: Delivery
     ) -> Outcome | Superseded:
-        """Make one attempt, and charge for it. Raises StoreUnavailable."""
+        """Make one attempt and charge its cost. Raises StoreUnavailable."""
         log.info("attempt began", model=attempt.task.request.model)
         running = RunningAttempt(attempt, self._tasks, self._model, self._clock, self._bounds)
         try:
@@ -185,7 +186,7 @@ class RunTask:
             answer = await running.run(watch, self._stopping)
             await self._complete(answer)
         except LeaseLost:
-            log.info("attempt ended by another")
+            log.info("attempt superseded")
             return Superseded()
         except ModelRefused as error:
             return await self._fail(attempt, Failure(error.code, error.message, False))
@@ -198,13 +199,14 @@ class RunTask:
         except StoreUnavailable:
             raise
         except asyncio.CancelledError:
-            # The server is being torn down: let the next delivery start at once if we still can.
+            # The server is cancelling its requests. If the store still responds, the next delivery
+            # need not wait for the lease to lapse.
             await asyncio.shield(self._requeue(attempt, "shutting_down"))
             raise
         except Exception:
-            log.exception("attempt broke")
+            log.exception("attempt crashed")
             if attempt.number >= delivery.max_attempts:
-                failure = Failure("internal_error", "The service made an error.", True)
+                failure = Failure("internal_error", "An internal error occurred.", True)
                 return await self._fail(attempt, failure)
             return await self._requeue(attempt, "internal_error")
         reason, characters = answer.finished.reason, len(answer.text)

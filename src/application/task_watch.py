@@ -1,4 +1,4 @@
-"""What a worker hears of the task that it works on, or waits for."""
+"""TaskWatch: tells a worker when the status of its task changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,13 +10,13 @@ from domain.events import ContentAdded
 
 
 class TaskWatch(Subscriber):
-    """Told of each change of a task's status."""
+    """A subscriber that ignores content and lets one coroutine wait for a change of the status."""
 
     def __init__(self) -> None:
         self.ended = False
-        """Whether the log was closed."""
+        """Whether the task has ended."""
         self.missed_events = False
-        """Whether a change may have been missed: ask the store, and set it back."""
+        """Whether a change may have been missed. The worker asks the store and resets this."""
         self._feed_closed = False
         self._changed = asyncio.Event()
 
@@ -34,8 +34,8 @@ class TaskWatch(Subscriber):
         self._changed.set()
 
     async def change(self, timeout: float | None = None) -> None:
-        """Return once the status has changed or may have changed, at the latest after `timeout`
-        seconds. Raises FeedClosed when this process stops delivering."""
+        """Wait until the status has changed or may have changed, for at most `timeout` seconds.
+        Raises FeedClosed when this process stops delivering events."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._changed.wait()

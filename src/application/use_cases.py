@@ -1,4 +1,4 @@
-"""Everything that the application can do, as one value that the entrypoints are given."""
+"""All use cases, as one value that the entrypoints get."""
 
 from dataclasses import dataclass
 
@@ -21,4 +21,4 @@ class UseCases:
     run_directly: RunDirectly
     handle_exhausted: HandleExhaustedDeliveries
     quotas: Quotas
-    """Admits streams, and holds their slots while they are open."""
+    """Admits streams and holds their slots."""

@@ -112,7 +112,7 @@ def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
         thread_of_other.join(within(30))
         _was_finished_by_another(seen_by_other)
         processes[frozen].send_signal(signal.SIGCONT)
-        eventually(lambda: "attempt ended by another" in frozen.read_text())
+        eventually(lambda: "attempt superseded" in frozen.read_text())
         with Client(url_of_other) as other:
             late = other.events(task_id)
         assert [(e.id, e.data) for e in late.logged] == [

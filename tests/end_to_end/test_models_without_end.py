@@ -42,5 +42,5 @@ def test_signs_of_life_that_are_no_piece_lose_the_attempt(upstream: Upstream, st
 def test_pieces_without_end_fail_the_task_at_once(upstream: Upstream, step: bytes) -> None:
     error = _failure(upstream, step, attempt_timeout=0.5)
     assert (error["code"], error["retryable"]) == ("attempt_timeout", False)
-    assert error["data"] == "The model had not finished after 0.5 seconds."
+    assert error["data"] == "The model did not finish within 0.5 seconds."
     assert len(upstream.received) == 1

@@ -37,7 +37,7 @@ async def test_after_the_last_attempt_that_is_a_failure_which_may_pass() -> None
         "model_timeout"
     )
     task = await bench.tasks.get(TASK_ID)
-    assert task.failure == Failure("model_timeout", "The model said nothing for 0.1 seconds.", True)
+    assert task.failure == Failure("model_timeout", "The model sent nothing for 0.1 seconds.", True)
 
 
 @pytest.mark.parametrize("word", ["", "x"])
@@ -75,7 +75,7 @@ async def test_an_attempt_without_end_fails_the_task_for_good(word: str) -> None
     task = await bench.tasks.get(TASK_ID)
     assert task.attempt == 1
     assert task.failure == Failure(
-        "attempt_timeout", "The model had not finished after 0.3 seconds.", False
+        "attempt_timeout", "The model did not finish within 0.3 seconds.", False
     )
     assert bench.model.closed == 1
 

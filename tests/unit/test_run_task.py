@@ -7,7 +7,7 @@ import pytest
 
 from application.attempt import EVENT_LIMIT
 from application.errors import ModelUnavailable, UnreadableTask
-from application.run_task import OVERLOADED_PAUSE, Ack, Overloaded, Reject, Retry
+from application.run_task import OVERLOADED_RETRY_AFTER, Ack, Overloaded, Reject, Retry
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
@@ -134,7 +134,7 @@ async def test_there_is_room_for_so_many_deliveries() -> None:
     running = bench.deliver()
     bench.model.say("a")
     await bench.until_content("a")
-    assert await bench.deliver(task_id="task_1_b") == Overloaded(OVERLOADED_PAUSE)
+    assert await bench.deliver(task_id="task_1_b") == Overloaded(OVERLOADED_RETRY_AFTER)
     bench.model.say(FINISHED)
     assert await running == Ack()
     bench.model.say(FINISHED)

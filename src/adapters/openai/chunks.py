@@ -126,7 +126,7 @@ class ChunkStream:
         if self._fault is not None:
             raise self._fault
         if self._reason is None:
-            raise ModelUnavailable("incomplete", "The model's answer broke off.")
+            raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
         return Finished(self._reason, self._model, self._usage)
 
     def _take(self, payload: bytes, texts: list[str]) -> None:

@@ -1,8 +1,8 @@
-"""What the use cases need of the outside world, in the application's own words, by port.
+"""The ports: what the use cases need from the outside world.
 
-Every method states its promise; one contract suite per port (tests/contract) holds each adapter to
-it. No type of a framework, a driver or a wire format appears here. What a port raises stands in
-`application.errors`.
+Each method documents its contract, and one suite per port (tests/contract) tests every adapter
+against it. No type of a framework, a driver or a wire format crosses a port. The exceptions of the
+ports are in `application.errors`.
 
 Times are integer milliseconds since the Unix epoch unless a name says otherwise; durations are
 seconds.

@@ -1,15 +1,17 @@
-"""The ports of the time and of new ids."""
+"""The ports of the current time and of new ids."""
 
 from typing import Protocol
 
 
 class Clock(Protocol):
     def now(self) -> int:
-        """Milliseconds since the Unix epoch."""
+        """Return the time in milliseconds since the Unix epoch."""
         ...
 
 
 class TaskIds(Protocol):
     def next(self, now: int) -> str:
-        """A new task id: unguessable (96 random bits or more), and sorted by time."""
+        """Return a new task id: unguessable (at least 96 random bits), and sortable by time.
+
+        `now`: milliseconds since the Unix epoch."""
         ...

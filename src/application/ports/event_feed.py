@@ -1,4 +1,4 @@
-"""The port of live delivery: what is added to a log is offered to those who follow it."""
+"""The port of live delivery: what is added to a log is offered to its subscribers."""
 
 from typing import Protocol
 
@@ -6,50 +6,49 @@ from application.ports.log_pages import Batch
 
 
 class Subscriber(Protocol):
-    """One reader of one task. Its methods are called in the event loop and never wait."""
+    """A subscriber of one task. Its methods are called in the event loop and must not block."""
 
     __slots__ = ()
 
     def offer(self, batch: Batch) -> None:
-        """Take what was added to the log next."""
+        """Receive the events that were added to the log."""
         ...
 
     def missed(self) -> None:
-        """Something may have been added that is not offered: read the log again."""
+        """Called when events may have been added that are not offered: read the log."""
         ...
 
     def closed(self) -> None:
-        """Nothing more is offered, since this process stops or cannot read what was added."""
+        """Called when nothing more is offered: this process stops or cannot read the events."""
         ...
 
 
 class EventFeed(Protocol):
-    """Live delivery of what is added to logs. It promises nothing that the log does not hold: from
-    the moment that `subscribe` returns, each batch of the task is offered in order and once, or
-    `missed` is called for what is not."""
+    """Delivers what is added to logs, in addition to the log itself: once `subscribe` has
+    returned, each batch of the task is offered once and in order, or `missed` is called."""
 
     async def subscribe(self, task_id: str, subscriber: Subscriber) -> None:
-        """Return once all that is added from now on reaches the subscriber; what comes before may
-        reach it, too. A feed that was closed calls `closed` at once. Raises StoreUnavailable if
-        live delivery does not come about: then the subscriber is not subscribed."""
+        """Return once everything that is added from now on is offered to the subscriber. Earlier
+        batches may be offered, too. A feed that is closed calls `closed` at once. Raises
+        StoreUnavailable, and then the subscriber is not subscribed."""
         ...
 
     def unsubscribe(self, task_id: str, subscriber: Subscriber) -> None:
-        """Offer nothing more. Safe to call twice."""
+        """Offer nothing more to the subscriber. Safe to call twice."""
         ...
 
 
 class FeedObserver(Protocol):
-    """Is told how live delivery fares, for metrics. Takes no time over it."""
+    """Receives measurements of live delivery, for metrics. Its methods must not block."""
 
     def delivered(self, lag: float) -> None:
-        """Something arrived that was made `lag` seconds ago."""
+        """Count a delivery from another process, `lag` seconds after it was published."""
         ...
 
     def missed(self) -> None:
-        """Subscribers of a channel are sent to the log."""
+        """Count a subscriber that must read the log since it may have missed events."""
         ...
 
     def reconnected(self) -> None:
-        """The connection to the store was lost and is made anew."""
+        """Count a new connection to the store after one was lost."""
         ...

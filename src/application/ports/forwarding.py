@@ -1,5 +1,5 @@
-"""A TaskLog that passes every call on to another one: the base of those that add something to a
-few of its methods."""
+"""A TaskLog that forwards every call to another one: the base of decorators that add something to
+a few of its methods."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from domain.task import Attempt, Change, Failure, Task
 
 
 class ForwardingTaskLog(TaskLog):
-    """Returns what the inner log returns, and raises what it raises. No method is a coroutine of
-    its own, so that a call costs one function call more."""
+    """Returns what the inner log returns and raises what it raises. A method returns the inner
+    log's coroutine instead of awaiting it: so forwarding costs one function call."""
 
     def __init__(self, inner: TaskLog) -> None:
         self._inner = inner

@@ -1,31 +1,33 @@
-"""Idempotency keys: which task a client's key stands for, and since when.
+"""The port of idempotency keys: which task a client's key is bound to, and since when.
 
-A binding is not yet a task. It becomes one when the start that made it has been admitted, has
-written the record, and has confirmed that the binding is still its own. Until then another start
-may only wait; after ABANDONED_AFTER seconds without a record it may take the key over. Both the
-confirmation and the takeover are one compare-and-set on the same value, so exactly one of them
-wins.
+A start binds the key to a task id first, and creates the task only then: after the quotas have
+admitted it, it writes the record, and it confirms before it publishes that the key is still bound
+to its task. Until the record exists another start with the key must wait; after ABANDONED_AFTER
+seconds without a record it may take over the key. Confirmation and takeover are compare-and-set
+operations on the same value, so exactly one of them succeeds.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 IDEMPOTENCY_TTL = 24 * 3600
-"""Seconds for which a key stays bound."""
+"""Seconds for which a key is bound."""
 ABANDONED_AFTER = 60.0
-"""Seconds after which a binding whose task has no record is free: the start that made it has died,
-or the record's time to live is over."""
+"""Seconds after which a key whose task has no record is free: the process that bound it has died,
+or the record has expired."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a key is bound to. `since` tells this binding from every other of the key (on Redis the
-    time of the binding); `age` is how many seconds ago it was made, by the store's clock."""
+    """What a key is bound to."""
 
     fingerprint: str
+    """A hash of the request."""
     task_id: str
     since: int
+    """Identifies this binding among all bindings of the key."""
     age: float
+    """Seconds since the key was bound, by the store's clock."""
 
     @property
     def abandoned(self) -> bool:
@@ -34,14 +36,14 @@ class Binding:
 
 
 class IdempotencyKeys(Protocol):
-    """The bindings, kept for IDEMPOTENCY_TTL. Every method is one atomic step and may raise
+    """Keeps each binding for IDEMPOTENCY_TTL. Each method is one atomic step and may raise
     StoreUnavailable."""
 
     async def bind(
         self, key: str, fingerprint: str, task_id: str, instead_of: Binding | None = None
     ) -> Binding:
-        """Bind a key to a task if it is free, or if it is still bound exactly as `instead_of` says.
-        Return the binding as it then is: this one, or that of another start."""
+        """Bind a key to a task if the key is free, or if its binding is still `instead_of`. Return
+        the binding that the key then has: the new one, or that of another start."""
         ...
 
     async def release(self, key: str, task_id: str) -> None:

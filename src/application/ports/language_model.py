@@ -1,4 +1,4 @@
-"""The port of the model that answers."""
+"""The port of the language model."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -10,20 +10,26 @@ from domain.request import TaskRequest
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a model's stream came to its end."""
+    """The end of a model's stream."""
 
     reason: str
+    """Why the model stopped, in its own words (`stop`, `length`)."""
     model: str
+    """The model that answered, in the words of its server."""
     usage: Usage | None
+    """None if the server did not report it."""
 
 
 class LanguageModel(Protocol):
     def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
-        """The answer piece by piece, then exactly one Finished as the last item. A piece is what
-        the model has said since it was last asked: what comes in between waits, in bounded memory,
-        and is the next one. An empty text is no part of the answer but a sign that the model works:
-        it reasons or calls a tool. Whatever else its server sends (comments, empty deltas) yields
-        nothing. Raises ModelUnavailable or ModelRefused, also in mid-stream, after what was said
-        before; their `unbilled` says that the request has cost nothing. Closing the generator
-        closes the connection, so that no further tokens are paid for."""
+        """Yield the answer in pieces, then one Finished as the last item.
+
+        A piece is all the text that has arrived since the last one was yielded; until then it is
+        buffered in bounded memory. An empty piece means that the model works without text: it
+        reasons or calls a tool. Nothing is yielded for anything else that the server sends
+        (comments, empty deltas).
+
+        Raises ModelUnavailable or ModelRefused, also in mid-stream. Closing the generator closes
+        the connection, so that no further tokens are paid for.
+        """
         ...

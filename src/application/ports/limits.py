@@ -1,4 +1,4 @@
-"""The port that counts what accounts use."""
+"""The port of the rate limiter and the concurrency limiter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class WindowUsage:
-    """What an account has used of its window, which ends in `reset` seconds."""
+    """What an account has used of its window."""
 
     granted: bool
+    """Whether the amount was added."""
     used: int
     reset: float
+    """Seconds until the window ends."""
 
 
 @dataclass(frozen=True, slots=True)

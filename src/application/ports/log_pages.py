@@ -1,4 +1,4 @@
-"""Stretches of an event log, as stores write, publish and read them."""
+"""Batches and pages: the parts of an event log that stores publish and read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from domain.events import Event, Position, is_last, text_size
 
 
 class Batch:
-    """Consecutive events of one epoch of a log, at least one.
+    """One or more consecutive events of one epoch of a log. Immutable.
 
-    Compared by identity: all subscribers of a process share one object for what was added in one
-    step, so that what is derived from it (a wire frame) is derived once. Not to be changed.
+    Compared by identity: all subscribers in a process share one object, so that what is derived
+    from it (its bytes on the wire) is computed once.
     """
 
     __slots__ = ("__weakref__", "after", "closes", "end", "events")
@@ -20,21 +20,21 @@ class Batch:
         self.after = after
         self.events = events
         self.end = Position(epoch, after.offset + len(events))
-        """The position of the last event, at which a reader of this batch then is."""
+        """The position of a reader that has seen this batch."""
         self.closes = is_last(events[-1])
-        """Whether the log ends here."""
+        """Whether the last event ends the log."""
 
     def __repr__(self) -> str:
         return f"Batch({self.after!r}, {self.end!r}, {self.events!r})"
 
     @property
     def first(self) -> int:
-        """The offset of the first event."""
+        """Return the offset of the first event."""
         return self.after.offset + 1
 
     @property
     def size(self) -> int:
-        """Characters of text."""
+        """Return the number of characters of text."""
         return sum(map(text_size, self.events))
 
     def is_seen_at(self, position: Position) -> bool:
@@ -58,15 +58,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a log as it stood at one moment, when it held `length` events in all.
-
-    `after` is the position from which it was read, as the log has it then: START where it was read
-    from the first event, and also where the log has no event of the offset that was asked for. May
-    be empty.
-    """
+    """Consecutive events of a log, as it was at one moment. May be empty."""
 
     length: int
+    """The number of events in the whole log."""
     after: Position
+    """The position from which the page was read, with the epoch that the log has there. START if it
+    was read from the first event, or if the log is shorter than the offset that was asked for."""
     batches: tuple[Batch, ...]
 
     @property
@@ -75,22 +73,20 @@ class Page:
 
     @property
     def end(self) -> Position:
-        """The position behind this page."""
+        """Return the position of a reader that has seen this page."""
         return self.batches[-1].end if self.batches else self.after
 
     @property
     def caught_up(self) -> bool:
-        """Whether it reaches to the end of the log."""
+        """Whether the page reaches to the last event of the log."""
         return self.end.offset >= self.length
 
 
-def page_of(
-    length: int, after: Position, stretches: Iterable[tuple[str, tuple[Event, ...]]]
-) -> Page:
-    """Build a page of stretches of events, each of one epoch. Empty ones are left out."""
+def page_of(length: int, after: Position, epochs: Iterable[tuple[str, tuple[Event, ...]]]) -> Page:
+    """Build a page from epochs and their events, in order. Epochs without events are skipped."""
     batches: list[Batch] = []
     position = after
-    for epoch, events in stretches:
+    for epoch, events in epochs:
         if events:
             batches.append(Batch(position, epoch, events))
             position = batches[-1].end
