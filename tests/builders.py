@@ -6,10 +6,10 @@ import secrets
 from adapters.memory import MemoryLimiter
 from adapters.redis import Connection, connect, parse_address
 from application.accounts import Accounts, Limits
+from application.backlog import WAITING_BATCHES
 from application.follow_task import PAGE, FollowTask
 from application.ports import ORPHAN_TIMEOUT, EventFeed, FeedObserver, TaskLog
 from application.quotas import Quotas
-from application.reader import WAITING_BATCHES
 from application.reap import FailOrphanedTasks
 from domain.request import TaskRequest
 from domain.task import Attempt, Task

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from application.backlog import WAITING_BATCHES
 from application.errors import TooManyStreams
 from application.manage_task import owned
 from application.ports import Clock, EventFeed, FeedObserver, TaskLog
-from application.reader import LOST, WAITING_BATCHES, Reader, ReaderContext
+from application.reader import Reader, ReaderContext
 from application.reap import FailOrphanedTasks
+from application.resume import has_seen_all
 from domain.events import START, Position
 
 PAGE = 1_000
@@ -63,7 +65,7 @@ class FollowTask:
         reader: Reader | None = None
         try:
             task = await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))
-            if task.status.terminal and await self._has_all(task_id, position):
+            if task.status.terminal and await has_seen_all(self._tasks, task_id, position):
                 return NothingLeft()
             reader = Reader(task, position, self._context)
         finally:
@@ -73,11 +75,3 @@ class FollowTask:
 
     def _release(self) -> None:
         self._open -= 1
-
-    async def _has_all(self, task_id: str, position: Position) -> bool:
-        if position.offset == 0:
-            return False
-        page = await self._tasks.read(task_id, position.offset - 1, 2)
-        if page.length == 0:
-            return position == LOST
-        return page.caught_up and page.end == position and page.batches[-1].closes

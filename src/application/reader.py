@@ -1,15 +1,12 @@
-"""A reader: every event of a task from the reader's position, once and in order.
+"""A reader: writes every event of a task behind its position to one client, once and in order.
 
-A reader is an object, not a waiting coroutine. It subscribes first, then reads the log to its end,
-then is live: the feed offers it each new batch, and the reader checks that the batch follows its
-position, writes it and moves on. Whatever does not follow (a slow client, missed events, a batch
-that was seen) makes the reader catch up: a task writes what waits, or what the log has, and ends
-when the reader is live again.
+A reader is an object, not a waiting coroutine. It subscribes to the feed, reads the log to its end,
+and then is live: the feed offers it each new batch, and the reader checks that the batch follows
+its position, writes it and moves on. If a batch does not follow (events were missed, or seen
+already) or the client is slow, the reader catches up: an asyncio task writes the backlog, or reads
+the log, and ends when the reader is live again.
 
-The log alone is the truth; the feed only says when to look and saves the looking. Where the log no
-longer has what the reader saw of it, the reader starts over from the first event. Where the store
-has lost the log of a task that has ended (a Redis that evicts keys), an error says so and is the
-last event.
+The log is the source of truth. The feed only saves the reader from polling it.
 """
 
 import asyncio
@@ -20,30 +17,23 @@ from typing import Protocol
 
 import structlog
 
+from application.backlog import Backlog
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
-from application.ports import Batch, Clock, EventFeed, FeedObserver, Page, Subscriber, TaskLog
+from application.ports import Batch, Clock, EventFeed, FeedObserver, Subscriber, TaskLog
 from application.reap import FailOrphanedTasks
-from domain.events import START, Position, TaskErrored
+from application.resume import next_page
+from domain.events import Position
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
 
 STORE_PAUSE = 1.0
-"""Seconds between two readings of a store that is away."""
-LOST = Position("lost", 1)
-"""The position of the event that tells of a lost log, so that a reader that comes back is told
-nothing more. No log has an epoch of this name."""
-WAITING_BATCHES = 512
-"""Batches that may wait for one reader before it is sent to the log. They are shared with all
-other readers of the process, so that one that waits costs a pointer."""
-WAITING_TEXT = 1024 * 1024
-"""Characters of text that may wait for one reader, in more than one batch: it may be the only one
-that still holds them."""
+"""Seconds between two reads of a store that is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderContext:
-    """What the readers of a process share."""
+    """What all readers in a process share."""
 
     tasks: TaskLog
     feed: EventFeed
@@ -53,54 +43,54 @@ class ReaderContext:
     ping_interval: float
     """Seconds without an event after which a ping is written, at the latest."""
     page: int
-    """Events per read of the log: what a reader that catches up holds in memory."""
+    """Events per read of the log, which a reader that catches up holds in memory."""
     waiting_batches: int
+    """Batches that may wait for one reader."""
     on_close: Callable[[], None]
 
 
 class Sink(Protocol):
-    """Where a reader's events go: the connection of one client."""
+    """The connection of one client, to which a reader writes."""
 
     __slots__ = ()
 
     def write(self, batch: Batch) -> bool:
-        """Write it at once. Return False, and write nothing, if the client is slow or gone."""
+        """Write a batch at once. Return False, and write nothing, if the client is slow or gone."""
         ...
 
     def write_all(self, batches: Sequence[Batch]) -> bool:
-        """Write several at once, as `write` does."""
+        """Write several batches at once, as `write` does."""
         ...
 
     async def writable(self) -> None:
-        """Return once the client has taken most of what was written."""
+        """Wait until the client has received most of what was written."""
         ...
 
     def ping(self) -> None:
-        """Write a sign that the connection lives, if the client takes it."""
+        """Write a comment that keeps the connection open, unless the client is slow."""
         ...
 
     def end(self) -> None:
-        """Nothing more is written."""
+        """End the response."""
         ...
 
 
 class Reader(Subscriber):
-    """One reader of one task, and how the task stood when the reader was let in.
+    """One reader of one task. It counts as one of the process's open streams until it is closed.
 
-    It holds one of the process's slots for streams until it is closed."""
+    `status` and `attempt` are those of the task when the reader was created."""
 
     __slots__ = (
         "_active_at",
+        "_backlog",
         "_catching_up",
         "_closed",
         "_context",
         "_must_read",
         "_quiet_ticks",
         "_sink",
-        "_size",
         "_ticked_at",
         "_timer",
-        "_waiting",
         "_write",
         "attempt",
         "position",
@@ -109,7 +99,7 @@ class Reader(Subscriber):
     )
 
     def __init__(self, task: Task, position: Position, context: ReaderContext) -> None:
-        # Not the task itself: its prompt would stay in memory for as long as the reader does.
+        # Not the task itself: it would keep the prompt in memory as long as the reader.
         self.task_id = task.id
         self.status = task.status
         self.attempt = task.attempt
@@ -120,12 +110,11 @@ class Reader(Subscriber):
         self._write: Callable[[Batch], bool] = _write_nothing
         self._catching_up: asyncio.Task[None] | None = None
         self._must_read = True
-        self._waiting: list[Batch] = []
-        self._size = 0
+        self._backlog = Backlog(context.waiting_batches)
 
     def start(self, sink: Sink) -> None:
-        """Write events to the sink from now on, until the log or this process ends, the log is
-        gone, or `close` is called; then the sink's `end` is called."""
+        """Begin to write events to the sink. The reader closes itself behind the last event, when
+        this process stops, or when the task is gone."""
         self._sink = sink
         self._write = sink.write
         self._ticked_at: Position | None = None
@@ -136,14 +125,14 @@ class Reader(Subscriber):
         self._timer = loop.call_later(self._context.ping_interval / 2, self._tick, loop)
 
     def close(self) -> None:
-        """Stop. Also for a reader that was never started; safe to call twice."""
+        """Stop, and end the sink of a reader that was started. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
         self._write = _write_nothing
         self._context.feed.unsubscribe(self.task_id, self)
         self._context.on_close()
-        self._waiting.clear()
+        self._backlog.clear()
         if self._sink is not None:
             self._timer.cancel()
             if self._catching_up is not None:
@@ -155,15 +144,11 @@ class Reader(Subscriber):
             self.position = batch.end
             if batch.closes:
                 self.close()
-        elif not (self._must_read or self._closed):  # else the log has it
-            self._size += batch.size
-            self._waiting.append(batch)
-            if len(self._waiting) > 1 and (
-                len(self._waiting) > self._context.waiting_batches or self._size > WAITING_TEXT
-            ):
-                self.missed()
-            else:
+        elif not (self._must_read or self._closed):  # else it will be read from the log
+            if self._backlog.add(batch):
                 self._catch_up_soon()
+            else:
+                self.missed()
 
     def missed(self) -> None:
         if not (self._must_read or self._closed):
@@ -176,8 +161,7 @@ class Reader(Subscriber):
 
     def _read_from_log(self) -> None:
         self._must_read = True
-        self._waiting.clear()
-        self._size = 0
+        self._backlog.clear()
 
     def _catch_up_soon(self) -> None:
         if self._catching_up is None:
@@ -195,9 +179,9 @@ class Reader(Subscriber):
     async def _catch_up(self) -> None:
         assert self._sink is not None  # noqa: S101
         try:
-            while self._must_read or self._waiting:
+            while self._must_read or self._backlog:
                 await self._sink.writable()
-                ready = await self._read() if self._must_read else self._take_waiting()
+                ready = await self._read() if self._must_read else self._take_backlog()
                 if ready and not self._sink.write_all(ready):
                     self._read_from_log()
                 elif ready:
@@ -205,10 +189,10 @@ class Reader(Subscriber):
                     if ready[-1].closes:
                         self._end_from_within()
                         return
-                del ready  # it may be a page of the log, and the client slow
+                del ready  # a page of the log must not stay in memory while the client is slow
         except UnknownTask:
             self._end_from_within()
-        except Unreadable as error:  # as if this process stopped: another one can read it
+        except Unreadable as error:  # the client reconnects, to a process that can read it
             log.error("stream ended: unreadable", task_id=self.task_id, error=str(error))
             self._end_from_within()
         except Exception:
@@ -218,34 +202,23 @@ class Reader(Subscriber):
             self._catching_up = None
 
     def _end_from_within(self) -> None:
-        self._catching_up = None  # which would be cancelled else
+        self._catching_up = None  # `close` would cancel the task that runs this
         self.close()
 
-    def _take_waiting(self) -> Sequence[Batch]:
-        """What waits and follows the reader's position. It must read the log if the rest does
-        not."""
-        waiting, self._waiting, self._size = self._waiting, [], 0
-        ready: list[Batch] = []
-        position = self.position
-        for batch in waiting:
-            if batch.is_seen_at(position):
-                continue
-            if not batch.follows(position):
-                self._read_from_log()
-                break
-            ready.append(batch.behind(position))
-            position = batch.end
+    def _take_backlog(self) -> Sequence[Batch]:
+        ready = self._backlog.take(self.position)
+        if self._backlog:  # there is a gap before the rest
+            self._read_from_log()
         return ready
 
     async def _read(self) -> Sequence[Batch]:
-        """The next page of the log. Nothing, after a pause, if the store is away."""
-        self._must_read = False  # what is offered from now on waits: the page may not hold it
+        """Return the next batches of the log: none, after a pause, if the store is unavailable."""
+        self._must_read = False  # the page may lack what is offered from now on: let it wait
+        context = self._context
         try:
-            page = await self._page()
-            if page.length == 0 and (await self._context.tasks.get(self.task_id)).status.terminal:
-                page = await self._page()  # as it is since the end was written
-                if page.length == 0:
-                    return (self._lost_log(),)
+            page = await next_page(
+                context.tasks, self.task_id, self.position, context.page, context.clock.now()
+            )
         except StoreUnavailable as error:
             log.warning("store unavailable: stream waits", task_id=self.task_id, error=str(error))
             self._read_from_log()
@@ -255,21 +228,8 @@ class Reader(Subscriber):
             self._read_from_log()
         return page.batches
 
-    def _lost_log(self) -> Batch:
-        log.error("log lost", task_id=self.task_id)
-        message = "The events of this task were lost. Its record can still be read."
-        error = TaskErrored(self._context.clock.now(), message, "log_lost", True)
-        return Batch(START, LOST.epoch, (error,))
-
-    async def _page(self) -> Page:
-        tasks, position = self._context.tasks, self.position
-        page = await tasks.read(self.task_id, position.offset, self._context.page)
-        if page.after != position and position.offset > 0:  # the store lost what the reader saw
-            page = await tasks.read(self.task_id, 0, self._context.page)
-        return page
-
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look, twice in an interval of pings, whether anything was written since."""
+        """Twice per ping interval: ping if nothing was written, and check for an orphaned task."""
         assert self._sink is not None  # noqa: S101
         self._timer = loop.call_later(self._context.ping_interval / 2, self._tick, loop)
         if self.position is not self._ticked_at:
@@ -286,5 +246,5 @@ class Reader(Subscriber):
 
 
 def _write_nothing(_: Batch) -> bool:
-    """The way of a reader that is not started or is closed."""
+    """The `write` of a reader that is not started or is closed."""
     return False
