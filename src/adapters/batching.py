@@ -1,11 +1,11 @@
-"""Micro-batching: calls that are made at the same time go out as one call.
+"""Micro-batching: combine concurrent calls into one.
 
-It pays where one call with many items costs hardly more than a call with a single item. An idle
-batcher calls at once; a busy one calls less often, with more items at a time.
+Useful where a call for many items costs little more than a call for one. An idle batcher calls at
+once; a busy one calls less often, for more items at a time.
 
-The last call tells what to expect of the next: after a call for one item the next item goes at
-once, in the task that asks; after a call for several an item waits for others that are about to
-come, at least one turn of the event loop.
+The last call predicts the next one. After a single call the next item is sent at once, in the
+caller's own asyncio task. After a shared call an item waits for others, for at least one iteration
+of the event loop.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class MismatchedResults(Exception):
-    """Raised when a call returned another number of results than it had items."""
+    """Raised when the number of results of a call is not the number of its items."""
 
 
 class MicroBatcher(Generic[Item, Result]):
@@ -31,10 +31,10 @@ class MicroBatcher(Generic[Item, Result]):
         pause: float = 0.0,
         abandoned: Callable[[Item, Result | Exception], None] = lambda *_: None,
     ) -> None:
-        """`call` returns a result, or an exception to raise, for each of its items, or raises for
-        all of them. It is given at most `max_items`, and at most `max_calls` are under way at
-        once. While any is, an item waits up to `pause` seconds for others, or until a call has
-        ended. `abandoned` is given the result of an item whose caller no longer waits for it."""
+        """`call`: returns for each item a result or an exception to raise, or raises for all items.
+        `max_calls`: calls that may be active at once. `max_items`: items of one call. `pause`:
+        seconds for which an item waits for others while a call is active; it waits no longer than
+        until a call ends. `abandoned`: gets the result of an item whose caller was cancelled."""
         self._call = call
         self._max_calls = max_calls
         self._max_items = max_items
@@ -42,33 +42,33 @@ class MicroBatcher(Generic[Item, Result]):
         self._abandoned = abandoned
         self._last_was_shared = False
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._under_way = 0
+        self._active = 0
         self._shared: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, item: Item) -> Result:
-        """Return the result of this one item, or raise its exception.
+        """Return the result of an item, or raise its exception.
 
-        How long that takes is for `call` and the caller to bound, the time before the call is made
-        included. A caller that is cancelled leaves at once: its item is dropped if no call has it
-        yet, a call for it alone is cancelled, and a shared call goes on for the others."""
-        if self._under_way == 0 and not self._last_was_shared:
+        The batcher sets no time limit: `call` or the caller must. If the caller is cancelled, an
+        item that waits is dropped and a single call is cancelled; a shared call continues for the
+        others."""
+        if self._active == 0 and not self._last_was_shared:
             return await self._single(item)
         loop = self._loop or asyncio.get_running_loop()
-        self._loop = loop  # asked once: Python makes a system call of it
+        self._loop = loop  # kept, since asking for it is a system call
         result: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, result))
         if len(self._waiting) == 1:
-            # Not yet: other tasks that are about to run may have an item, too.
-            loop.call_later(self._pause if self._under_way else 0.0, self._start)
+            # Later, since other asyncio tasks that are ready to run may have items, too.
+            loop.call_later(self._pause if self._active else 0.0, self._start)
         return await result
 
     async def _single(self, item: Item) -> Result:
-        self._under_way += 1
+        self._active += 1
         try:
             results = await self._results([item])
         finally:
-            self._under_way -= 1
+            self._active -= 1
             self._start()
         if isinstance(results[0], Exception):
             raise results[0]
@@ -81,21 +81,21 @@ class MicroBatcher(Generic[Item, Result]):
         return results
 
     def _start(self) -> None:
-        while self._waiting and self._under_way < self._max_calls:
+        while self._waiting and self._active < self._max_calls:
             waiting = [each for each in self._waiting if not each[1].done()]
             batch, self._waiting = waiting[: self._max_items], waiting[self._max_items :]
             if not batch:
                 return
-            self._under_way += 1
+            self._active += 1
             self._last_was_shared = len(batch) > 1
-            # A shared call belongs to none of its callers, so it carries the context of none.
+            # A shared call has the context of none of its callers.
             call = asyncio.create_task(self._share(batch), context=Context())
             self._shared.add(call)
             call.add_done_callback(self._done)
 
     def _done(self, call: asyncio.Task[None]) -> None:
         self._shared.discard(call)
-        self._under_way -= 1
+        self._active -= 1
         self._start()
 
     async def _share(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:

@@ -1,6 +1,6 @@
-"""A LanguageModel that needs no account: it streams a sample text that says what it is.
+"""A LanguageModel that needs no account: it streams a sample text.
 
-Never a stand-in for a model in production: every answer begins with a label.
+Every answer begins with a label, so that it is not mistaken for the answer of a real model.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ same protocol, and start the service again.
 
 class DemoModel(LanguageModel):
     def __init__(self, tokens_per_second: float) -> None:
-        """`tokens_per_second` of 0 streams without pause."""
+        """`tokens_per_second`: 0 streams without pauses."""
         self._pause = 1.0 / tokens_per_second if tokens_per_second > 0 else 0.0
 
     async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
         conversation = request.conversation()
         question = conversation[-1].content
         shown = question if len(question) <= 200 else question[:200] + "…"
-        # Words with the space before them, as tokens of a model come.
+        # Words with the space before them, like the tokens of a model.
         tokens = re.findall(r"\s*\S+|\s+$", _TEXT.format(question=shown.replace("\n", " ")))
         spoken = tokens[: request.max_tokens]
         for token in spoken:

@@ -1,4 +1,4 @@
-"""Live delivery inside one process, on which the event feeds of the stores are built."""
+"""The hub: live delivery inside one process, for every store."""
 
 from adapters.live.hub import Broker, Hub
 

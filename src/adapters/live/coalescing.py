@@ -1,16 +1,16 @@
-"""Write coalescing: the same events in fewer batches, so that a reader gets them in one write."""
+"""Write coalescing: join batches, so that a reader gets their events in one write."""
 
 from collections.abc import Sequence
 
 from application.ports import Batch
 
 JOINED_LIMIT = 64 * 1024
-"""Characters of text up to which batches are joined: a write of more gains nothing."""
+"""Characters of text up to which batches are joined. Longer writes gain nothing."""
 
 
 def joined(batches: Sequence[Batch]) -> Sequence[Batch]:
-    """Return the same events in few batches. None that is made of several has more than
-    JOINED_LIMIT characters."""
+    """Return the same events in as few batches as possible. A joined batch has at most JOINED_LIMIT
+    characters."""
     if len(batches) == 1:
         return batches
     result: list[Batch] = []
@@ -18,7 +18,7 @@ def joined(batches: Sequence[Batch]) -> Sequence[Batch]:
     size = 0
     for batch in batches:
         size += batch.size
-        if run and (size > JOINED_LIMIT or not _goes_on(run[-1], batch)):
+        if run and (size > JOINED_LIMIT or not _follows(run[-1], batch)):
             result.append(_one(run))
             run, size = [], batch.size
         run.append(batch)
@@ -27,7 +27,7 @@ def joined(batches: Sequence[Batch]) -> Sequence[Batch]:
     return result
 
 
-def _goes_on(last: Batch, batch: Batch) -> bool:
+def _follows(last: Batch, batch: Batch) -> bool:
     return batch.after == last.end and batch.end.epoch == last.end.epoch
 
 

@@ -1,13 +1,13 @@
-"""The hub: who follows which task in this process. It is the EventFeed of every store.
+"""The hub: the subscribers of every task in this process. It is the EventFeed of every store.
 
-A channel is one task's subscribers. A store in this process publishes to the hub itself; a store
-that is shared by several processes has a broker, which carries batches from the others. `publish`
-offers each batch to every subscriber of its channel and waits for none of them.
+A channel has the subscribers of one task. A store in this process publishes to the hub itself; a
+store that several processes share has a broker, which publishes to the hub what the other processes
+add. `publish` offers a batch to every subscriber of its channel and waits for none of them.
 
 After each delivery a channel pauses in proportion to the time that the delivery took, and joins
-what is published meanwhile (write coalescing). So a single subscriber gets each event at once, a
-few hundred still do, and thousands get a few events at a time, for a bounded share of the
-process's time.
+what is published in the meantime (write coalescing). So each event is delivered at once to up to a
+few hundred subscribers, while thousands of subscribers get a few events at a time and take a
+bounded share of the process's time.
 """
 
 import asyncio
@@ -22,38 +22,38 @@ from application.ports import Batch, EventFeed, Subscriber
 log = structlog.get_logger(__name__)
 
 PAUSE_FACTOR, LONGEST_PAUSE = 5, 0.1
-"""Time between two deliveries of a channel, as a multiple of what the first took, and at most, in
+"""The pause after a delivery: a multiple of the time that the delivery took, and at most so many
 seconds."""
 
 
 class Broker(Protocol):
-    """Carries what other processes publish to the hub of this one, by channel."""
+    """Publishes to the hub of this process what other processes add to a log."""
 
     def attach(self, hub: "Hub") -> None:
-        """Be told the hub to publish to, before anything else."""
+        """Set the hub to publish to. Called first."""
         ...
 
     def open(self, task_id: str) -> None:
-        """A channel has its first subscriber: begin to carry it, soon."""
+        """Begin to subscribe to a channel, which has its first subscriber."""
         ...
 
     async def opened(self, task_id: str) -> None:
-        """Return once all that is published on an open channel from now on reaches the hub. Raises
-        StoreUnavailable after a bounded time."""
+        """Wait until everything that is published on an open channel from now on reaches the hub.
+        Raises StoreUnavailable after a bounded time."""
         ...
 
     def close(self, task_id: str) -> None:
-        """A channel lost its last subscriber: it need not be carried any more."""
+        """Unsubscribe from a channel, which has lost its last subscriber."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         ...
 
 
 class Hub(EventFeed):
     def __init__(self, broker: Broker | None = None) -> None:
-        """Without a broker only what this process publishes is delivered."""
+        """Without a broker, only what this process publishes is delivered."""
         self._broker = broker
         self._channels: dict[str, _Channel] = {}
         self._closed = False
@@ -92,20 +92,20 @@ class Hub(EventFeed):
             channel.publish(batch)
 
     def missed(self, task_id: str) -> None:
-        """Send the task's subscribers to the log, since something may have been lost."""
+        """Tell the task's subscribers to read the log, since they may have missed events."""
         if (channel := self._channels.get(task_id)) is not None:
             channel.published.clear()
             for subscriber in tuple(channel.subscribers):
                 subscriber.missed()
 
     def close_channel(self, task_id: str) -> None:
-        """End the subscriptions of one task, whose events this process cannot read."""
+        """Close all subscribers of a task, since this process cannot read its events."""
         if (channel := self._channels.get(task_id)) is not None:
             for subscriber in tuple(channel.subscribers):
                 subscriber.closed()
 
     def close(self) -> None:
-        """End every subscription, now and from now on. Safe to call twice."""
+        """Close all subscribers, and every new one. Safe to call twice."""
         self._closed = True
         for task_id in tuple(self._channels):
             self.close_channel(task_id)
@@ -117,12 +117,12 @@ class Hub(EventFeed):
 
 
 class _Channel:
-    """The subscribers of one task, and what waits for the end of a pause."""
+    """The subscribers of one task, and the batches that wait for the end of a pause."""
 
     __slots__ = ("_loop", "_paused_until", "_scheduled", "published", "subscribers")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()  # asked once: Python makes a system call of it
+        self._loop = asyncio.get_running_loop()  # kept, since asking for it is a system call
         self.subscribers: dict[Subscriber, None] = {}
         self.published: list[Batch] = []
         self._scheduled = False
@@ -143,7 +143,7 @@ class _Channel:
         batches, self.published = self.published, []
         began = time.monotonic()
         for batch in joined(batches):
-            # A copy, since a subscriber may leave when it is offered the end of the log.
+            # A copy, since a subscriber unsubscribes when it is offered the end of the log.
             for subscriber in tuple(self.subscribers):
                 try:
                     subscriber.offer(batch)

@@ -1,4 +1,5 @@
-"""The store inside one process: the embedded default. Nothing survives the process."""
+"""The store in the memory of one process: the embedded default. It loses everything when the
+process ends."""
 
 from adapters.memory.idempotency import MemoryIdempotencyKeys
 from adapters.memory.limiter import MemoryLimiter

@@ -1,4 +1,4 @@
-"""Limiter in the memory of one process. A step is atomic because it never awaits."""
+"""Limiter in the memory of one process. A method is atomic because it never awaits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,13 +6,13 @@ from heapq import nsmallest
 
 from application.ports import HeldSlot, Limiter, WindowUsage
 
-SWEEP_PAUSE = 60.0
-"""Seconds between two times that what is over is forgotten."""
+SWEEP_INTERVAL = 60.0
+"""Seconds between two sweeps, which drop windows and slots that are over."""
 
 
 class MemoryLimiter(Limiter):
     def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
-        """`elapsed` is the clock, in seconds from any origin, never set back."""
+        """`elapsed`: a monotonic clock, in seconds."""
         self._elapsed = elapsed
         self._swept = elapsed()
         self._used: dict[str, tuple[int, float]] = {}
@@ -24,7 +24,7 @@ class MemoryLimiter(Limiter):
         if amount < 0:
             raise ValueError("a negative amount")
         now = self._elapsed()
-        self._forget(now)
+        self._sweep(now)
         used, until = self._used.get(account, (0, 0.0))
         if until <= now:
             used, until = 0, now + window
@@ -36,7 +36,7 @@ class MemoryLimiter(Limiter):
 
     async def acquire(self, account: str, holder: str, limit: int, ttl: float) -> bool:
         now = self._elapsed()
-        self._forget(now)
+        self._sweep(now)
         held = [name for name, until in self._held.get(account, {}).items() if until > now]
         if holder not in held and len(held) >= limit:
             return False
@@ -59,8 +59,8 @@ class MemoryLimiter(Limiter):
     async def release(self, account: str, holder: str) -> None:
         self._held.get(account, {}).pop(holder, None)
 
-    def _forget(self, now: float) -> None:
-        if now - self._swept < SWEEP_PAUSE:
+    def _sweep(self, now: float) -> None:
+        if now - self._swept < SWEEP_INTERVAL:
             return
         self._swept = now
         for account in [name for name, (_, until) in self._used.items() if until <= now]:

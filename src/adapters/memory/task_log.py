@@ -1,8 +1,8 @@
 """TaskLog in the memory of one process.
 
-For trying the service and for tests: it forgets everything when the process ends and cannot be
-shared by two. A step is atomic because it never awaits. Live delivery is the hub's, to
-which each step publishes.
+For trying the service and for tests: it loses everything when the process ends, and processes
+cannot share it. A method is atomic because it never awaits. What it adds to a log it publishes to
+the hub.
 """
 
 import heapq
@@ -37,7 +37,7 @@ class _Entry:
     events: list[Event] = field(default_factory=list)
     lease_until: float = 0.0
     heartbeat_until: float = 0.0
-    """Until when the queue may still bring the task: afterwards it is orphaned."""
+    """When the task becomes orphaned, unless there is another heartbeat."""
 
     def position(self, offset: int) -> Position:
         return Position(self.epoch, offset) if offset else START
@@ -51,9 +51,9 @@ class MemoryTaskLog(TaskLog):
         orphan_timeout: float = ORPHAN_TIMEOUT,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep a log for `ttl` seconds after its last change. A task without a heartbeat for
-        `orphan_timeout` seconds counts as orphaned. `elapsed` is the clock for both: seconds from
-        any origin, never set back."""
+        """`ttl`: seconds for which a log is kept after its last change. `orphan_timeout`: seconds
+        without a heartbeat after which a task is orphaned. `elapsed`: a monotonic clock for both,
+        in seconds."""
         self._hub = hub
         self._ttl = ttl
         self._orphan_timeout = orphan_timeout
@@ -62,7 +62,7 @@ class MemoryTaskLog(TaskLog):
         self._expiries: list[tuple[float, str]] = []
 
     async def create(self, submitted: Change) -> Task:
-        self._forget_expired()
+        self._drop_expired()
         task = submitted.task
         entry = self._entries.get(task.id)
         if entry is None:
@@ -74,7 +74,7 @@ class MemoryTaskLog(TaskLog):
     async def note_message(self, task_id: str, message_id: str) -> None:
         entry = self._entry(task_id)
         entry.task = replace(entry.task, message_id=message_id)
-        self._await_queue(entry)
+        self._heartbeat(entry)
 
     async def get(self, task_id: str) -> Task:
         return self._entry(task_id).task
@@ -99,7 +99,7 @@ class MemoryTaskLog(TaskLog):
     async def renew(self, attempt: Attempt, lease: float) -> None:
         entry = self._held(attempt)
         entry.lease_until = self._elapsed() + lease
-        self._await_queue(entry)
+        self._heartbeat(entry)
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
         entry = self._held(attempt)
@@ -122,8 +122,8 @@ class MemoryTaskLog(TaskLog):
         self, task_id: str, failure: Failure, now: int
     ) -> Orphaned | NotOrphaned:
         entry = self._entry(task_id)
-        awaited = entry.heartbeat_until > self._elapsed()
-        if entry.task.status.terminal or awaited or self._busy(entry):
+        alive = entry.heartbeat_until > self._elapsed()
+        if entry.task.status.terminal or alive or self._busy(entry):
             return NotOrphaned(entry.task)
         self._write(entry, entry.task.fail(now, failure))
         return Orphaned(entry.task)
@@ -150,8 +150,8 @@ class MemoryTaskLog(TaskLog):
         return entry
 
     def _held(self, attempt: Attempt) -> _Entry:
-        """The entry, if this attempt may write. A lapsed lease alone does not take the right away:
-        only a successor, or an end, does."""
+        """Return the entry of an attempt that may write, else raise LeaseLost. An attempt whose
+        lease has lapsed may write until another one begins or the task ends."""
         try:
             entry = self._entry(attempt.task.id)
         except UnknownTask:
@@ -165,14 +165,14 @@ class MemoryTaskLog(TaskLog):
         running = entry.task.status is TaskStatus.RUNNING
         return Busy(left) if running and left > 0 else None
 
-    def _await_queue(self, entry: _Entry) -> None:
+    def _heartbeat(self, entry: _Entry) -> None:
         entry.heartbeat_until = self._elapsed() + self._orphan_timeout
 
     def _write(self, entry: _Entry, change: Change) -> None:
-        # The message id is noted by whoever published, beside the attempt that this change is of.
+        # `note_message` may have added the message id since the attempt read the record.
         message_id = change.task.message_id or entry.task.message_id
         entry.task = replace(change.task, message_id=message_id)
-        self._await_queue(entry)
+        self._heartbeat(entry)
         self._add(entry, change.events)
 
     def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:
@@ -183,9 +183,9 @@ class MemoryTaskLog(TaskLog):
         entry.events.extend(events)
         self._hub.publish(entry.task.id, batch)
 
-    def _forget_expired(self) -> None:
-        """Drop what is past its time. Each entry stands in the heap once, under an expiry that
-        may have moved since: then it goes back under the new one."""
+    def _drop_expired(self) -> None:
+        """Drop expired entries. The heap has each entry once. If its expiry has moved in the
+        meantime, it is pushed again with the new one."""
         now = self._elapsed()
         while self._expiries and self._expiries[0][0] <= now:
             _, task_id = heapq.heappop(self._expiries)
