@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's chat completions, through the official client."""
+"""LanguageModel for any server with OpenAI's chat completions API, through the official client."""
 
 from adapters.openai.model import OpenAIModel
 

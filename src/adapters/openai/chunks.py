@@ -1,8 +1,8 @@
-"""The body of a streamed chat completion, from bytes cut anywhere to pieces of text.
+"""Decode the body of a streamed chat completion, from bytes to pieces of text. No I/O.
 
-Server-Sent Events as WHATWG's HTML standard defines them (any line ending, comments, `data:` with
-or without a space, several data lines per event), each event's data one chunk of OpenAI's format
-or an error object. No I/O here.
+The body consists of Server-Sent Events, as WHATWG's HTML standard defines them: any line ending,
+comments, `data:` with or without a space, several data lines per event. The data of an event is a
+chunk in OpenAI's format, an error object, or `[DONE]`.
 """
 
 from typing import Any
@@ -15,11 +15,10 @@ from application.ports import Finished
 from domain.events import Usage
 
 EVENT_LIMIT = 8 * 1024 * 1024
-"""Bytes that one unfinished event may take before the answer counts as broken."""
-
-
+"""Bytes of one event. A longer one makes the answer unreadable."""
 COUNT_LIMIT = 2**53
-"""Tokens above which a count is none: JSON's integers are exact up to here (RFC 8259, 6)."""
+"""The largest number of tokens that is believed. JSON's integers are exact up to here (RFC 8259,
+section 6)."""
 
 _NOTHING = msgspec.Raw(b"")
 
@@ -27,8 +26,8 @@ _NOTHING = msgspec.Raw(b"")
 class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
-    # Not carried, so not decoded: only whether there is anything counts. Chat completions have
-    # tool_calls; for reasoning there are the names of DeepSeek, vLLM and OpenRouter.
+    # Not decoded, since only whether they are empty matters. `tool_calls` is OpenAI's; the names
+    # for reasoning are those of DeepSeek, vLLM and OpenRouter.
     tool_calls: msgspec.Raw = _NOTHING
     reasoning_content: msgspec.Raw = _NOTHING
     reasoning: msgspec.Raw = _NOTHING
@@ -36,9 +35,9 @@ class _Delta(msgspec.Struct):
 
     @property
     def works(self) -> bool:
-        """Whether the model says something that is no text."""
-        said = (self.tool_calls, self.reasoning_content, self.reasoning, self.reasoning_details)
-        return any(bytes(each) not in _EMPTY for each in said)
+        """Whether the model works without text: it reasons or calls a tool."""
+        work = (self.tool_calls, self.reasoning_content, self.reasoning, self.reasoning_details)
+        return any(bytes(each) not in _EMPTY for each in work)
 
 
 _EMPTY = {b"", b"null", b'""', b"[]", b"{}"}
@@ -60,23 +59,24 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class ChunkStream:
-    """One answer. `feed` its bytes in order until `done` or until they end, then ask `finished`."""
+    """The decoder of one answer. Call `feed` with its bytes in order, until `done` or until they
+    end, then `finished`."""
 
     def __init__(self, model: str) -> None:
         self.done = False
-        """Whether nothing more will come: the server said so, or what it said is a fault."""
+        """Whether the answer is over: the server said so, or there was a fault."""
         self.worked = False
-        """Whether what was fed last holds reasoning or a tool call."""
+        """Whether the bytes that were fed last hold reasoning or a tool call."""
         self._model = model
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._fault: ModelFault | None = None
-        self._held = b""  # a carriage return at a cut
-        self._parts: list[bytes] = []  # of an event that is not whole
+        self._held = b""  # a carriage return at the end of the bytes so far
+        self._parts: list[bytes] = []  # of an event that is not complete
         self._size = 0
 
     def feed(self, data: bytes) -> str:
-        """The text that these bytes complete, up to a fault or the end."""
+        """Return the text of the events that these bytes complete, up to a fault or the end."""
         texts: list[str] = []
         self.worked = False
         try:
@@ -88,23 +88,23 @@ class ChunkStream:
                     self.done = True
                     break
                 if word:
-                    self._take(payload, texts)
+                    self._decode_chunk(payload, texts)
         except (ModelUnavailable, ModelRefused) as fault:
             self._fault, self.done = fault, True
         return "".join(texts)
 
     def _events(self, data: bytes) -> list[bytes]:
-        """The events that these bytes complete. Each byte is looked at once, into however many
-        pieces an event was cut."""
+        """Return the events that these bytes complete. Each byte is scanned once, also if an event
+        arrives in many parts."""
         if self._held:
             data, self._held = self._held + data, b""
         if b"\r" in data:
-            # A carriage return at the cut may be half of a line ending: it waits for the rest.
+            # A carriage return at the end may be half of a line ending: keep it for the next bytes.
             self._held = b"\r" if data[-1:] == b"\r" else b""
             data = data.removesuffix(self._held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if self._parts:
-            cut = data[:1] == b"\n" and self._parts[-1][-1:] == b"\n"
-            if not cut and b"\n\n" not in data:
+            split = data[:1] == b"\n" and self._parts[-1][-1:] == b"\n"
+            if not split and b"\n\n" not in data:
                 return self._keep(data)
             data = b"".join([*self._parts, data])
             self._parts, self._size = [], 0
@@ -121,15 +121,15 @@ class ChunkStream:
         return []
 
     def finished(self) -> Finished:
-        """How the answer ended. Raises ModelUnavailable or ModelRefused for an error object, for
-        what is not this format, and if it broke off before it had ended."""
+        """Return how the answer ended. Raises ModelUnavailable or ModelRefused for an error object,
+        for an unreadable answer, and for one that ended before it was complete."""
         if self._fault is not None:
             raise self._fault
         if self._reason is None:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
         return Finished(self._reason, self._model, self._usage)
 
-    def _take(self, payload: bytes, texts: list[str]) -> None:
+    def _decode_chunk(self, payload: bytes, texts: list[str]) -> None:
         try:
             chunk = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -151,20 +151,20 @@ class ChunkStream:
 
 
 def _payload(event: bytes) -> bytes:
-    """Its data lines, joined: an event may have comments, other fields and several of them."""
+    """Return the data lines of an event, joined. It may also have comments and other fields."""
     lines = event.split(b"\n")
     return b"\n".join([line[5:] for line in lines if line.startswith(b"data:")])
 
 
-def _usage(told: Any) -> Usage | None:
-    """The counts, or None if one of them cannot be: it is no whole number, negative or absurdly
-    large. A server that counts nothing sends noughts."""
-    if not isinstance(told, dict):
+def _usage(reported: Any) -> Usage | None:
+    """Return the counts, or None if the server sent none that can be true: a count is not an
+    integer, negative or absurdly large, or all are 0, as servers that do not count send."""
+    if not isinstance(reported, dict):
         return None
-    prompt, completion = told.get("prompt_tokens", 0), told.get("completion_tokens", 0)
+    prompt, completion = reported.get("prompt_tokens", 0), reported.get("completion_tokens", 0)
     if not (_is_count(prompt) and _is_count(completion)):
         return None
-    total = told.get("total_tokens", prompt + completion)
+    total = reported.get("total_tokens", prompt + completion)
     return Usage(prompt, completion, total) if _is_count(total) and total > 0 else None
 
 

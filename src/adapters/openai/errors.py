@@ -1,9 +1,9 @@
-"""Which fault of a model may pass and which will not, each with a code and a sentence for people.
+"""Classify the faults of a model's server: a code, a message, and whether a retry may help.
 
-The sentence is ours, never the provider's alone: theirs may hold a part of the key. Where theirs
-says what is wrong with the request it is quoted, shortened and with the key struck out.
+The messages are ours, since those of a server may contain a part of the API key. If the server says
+what is wrong with the request, its message is quoted, shortened and without the key.
 
-Codes of OpenAI: platform.openai.com/docs/guides/error-codes.
+OpenAI's codes: platform.openai.com/docs/guides/error-codes.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ _REFUSALS = {
     "content_refused": "The model's server refused the content of the request.",
     "context_length_exceeded": "The request is longer than this model can read.",
     "invalid_request": "The model's server refused the request.",
-    "redirected": "The model's server sent the request to another address, which is not followed.",
+    "redirected": "The model's server redirected the request, and redirects are not followed.",
 }
-_PASSING = {
-    "rate_limited": "The model's server is limiting the rate of requests.",
+_TEMPORARY = {
+    "rate_limited": "The model's server limits the rate of requests.",
     "model_unreachable": "The model's server could not be reached.",
-    "model_timeout": "The model's server did not answer in time.",
+    "model_timeout": "The model's server did not respond in time.",
     "model_error": "The model's server failed.",
     "connection_lost": "The connection to the model's server broke.",
     "invalid_response": "The model's answer could not be read.",
 }
-# What the provider calls a fault, by its `code` or its `type`, and what we call it.
+# Our code for the `code` or `type` of an error object.
 _NAMES = {
     "invalid_api_key": "invalid_api_key",
     "authentication_error": "invalid_api_key",
@@ -66,7 +66,7 @@ _STATUSES = {
     422: "invalid_request",
     429: "rate_limited",
 }
-# What a server reports instead of beginning to work, also inside a stream.
+# Faults that a server reports before it does any work, also inside a stream.
 _BEFORE_WORK = {*_REFUSALS, "rate_limited"} - {"content_refused"}
 _QUOTED = {"invalid_request", "model_not_found", "context_length_exceeded"}
 _QUOTE_LIMIT = 300
@@ -75,14 +75,14 @@ ModelFault = ModelRefused | ModelUnavailable
 
 
 def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
-    """A fault that the client raised, most of them for the first answer."""
+    """Classify an error that the client raised: for a response, or for the lack of one."""
     if isinstance(error, openai.APIStatusError):
         status = error.status_code
         if status < 400:
             return _fault("redirected", unbilled=True)
         by_status = _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
         code = by_status
-        # A status above 499 is the server's own confession; below, the body knows better.
+        # Below 500 the body says more than the status.
         if status < 500:
             named = _named(error.code, error.type)
             if named is not None and named != "invalid_request":
@@ -95,7 +95,7 @@ def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
         error, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError
     )
     if isinstance(error, openai.APITimeoutError):
-        # The client takes every fault of a connection of aiohttp's for a time-out.
+        # The client raises this for every connection error of aiohttp.
         code = "model_timeout" if _is_caused_by(error, TimeoutError) else "model_unreachable"
         return _fault(code, unbilled=never_connected)
     if isinstance(error, openai.APIConnectionError):
@@ -104,7 +104,7 @@ def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
 
 
 def classify_broken(error: Exception) -> ModelFault:
-    """A fault of the connection while the answer was streaming, or a response that is not HTTP."""
+    """Classify an error of the connection during the answer, or a response that is not HTTP."""
     if _is_caused_by(error, TimeoutError):
         return _fault("model_timeout")
     if _is_caused_by(error, httpx2.DecodingError, aiohttp.ClientResponseError, ValueError):
@@ -113,30 +113,30 @@ def classify_broken(error: Exception) -> ModelFault:
 
 
 def classify_reported(error: Any) -> ModelFault:
-    """An error object inside a stream that had begun well."""
+    """Classify an error object inside a stream."""
     code = _named(error.get("code"), error.get("type")) if isinstance(error, Mapping) else None
     return _fault(code or "model_error", unbilled=code in _BEFORE_WORK)
 
 
 def unreadable() -> ModelFault:
-    """The fault for what is not the format that was asked for."""
+    """Return the fault for an answer that cannot be decoded."""
     return _fault("invalid_response")
 
 
 def _is_caused_by(error: BaseException | None, *kinds: type[BaseException]) -> bool:
-    """Whether the error or one that lies behind it is of these kinds."""
+    """Whether the error, or one in its chain of causes, is of these kinds."""
     while error is not None and not isinstance(error, kinds):
         error = error.__cause__
     return error is not None
 
 
 def _named(*words: object) -> str | None:
-    """Our code for the first word that is known. A server may send anything in its place."""
+    """Return our code for the first known word. A server may send any type of value."""
     return next((_NAMES[each] for each in words if isinstance(each, str) and each in _NAMES), None)
 
 
 def _quote(body: object, api_key: str) -> str:
-    """What an error object says, shortened, without the key and what is no Unicode text."""
+    """Return the message of an error object, shortened, without the key, and as valid Unicode."""
     message = body.get("message") if isinstance(body, Mapping) else None
     if not isinstance(message, str):
         return ""
@@ -147,16 +147,17 @@ def _quote(body: object, api_key: str) -> str:
 def _fault(
     code: str, quote: str = "", retry_after: float | None = None, *, unbilled: bool = False
 ) -> ModelFault:
-    if code in _PASSING:
-        return ModelUnavailable(code, _PASSING[code], retry_after, unbilled=unbilled)
+    if code in _TEMPORARY:
+        return ModelUnavailable(code, _TEMPORARY[code], retry_after, unbilled=unbilled)
     message = _REFUSALS[code]
     if quote:
-        message = f"{message} It said: {quote}"
+        message = f"{message} It responded: {quote}"
     return ModelRefused(code, message, unbilled=unbilled)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, from `retry-after-ms` or `Retry-After` (RFC 9110: seconds or a date)."""
+    """Return seconds, from `retry-after-ms` (OpenAI) or `Retry-After` (RFC 9110, section 10.2.3:
+    seconds or a date)."""
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000

@@ -1,9 +1,8 @@
 """LanguageModel through OpenAI's official client.
 
-The client does authentication, connections, time-outs and the errors of the first answer; the
-stream's body is decoded by `chunks`, which is about sixty times as fast as the client's own parser.
-The client's retries are off: the queue redelivers, and a retry hidden here would hold the lease
-for nothing.
+The client does authentication, connections, timeouts and error responses. `chunks` decodes the
+stream, about sixty times as fast as the client's own parser. The client's retries are off: the
+queue delivers again, and a hidden retry would only hold the lease.
 """
 
 import asyncio
@@ -22,15 +21,16 @@ from application.ports import Finished, LanguageModel
 from domain.request import TaskRequest
 
 CONNECT_TIMEOUT = 10.0
+"""Seconds."""
 IDLE_LIMIT = 16 * 1024 * 1024
-"""Bytes without a piece of the answer after which a stream counts as none."""
-TURN = 64 * 1024
-"""Bytes without a piece after which others get their turn at each read."""
+"""Bytes without a piece of the answer after which the stream counts as unreadable."""
+YIELD_LIMIT = 64 * 1024
+"""Bytes without a piece after which other asyncio tasks run between two reads."""
 CONNECTIONS = 100_000
-"""More than there can be: how many tasks run is bounded elsewhere."""
+"""No limit in practice: the number of concurrent deliveries bounds the connections."""
 
-# Parameters that some models or servers refuse, and what to send instead (None: nothing). Newer
-# models of OpenAI want max_completion_tokens and take no temperature; older servers do not know
+# Parameters that some models or servers refuse, and what to send instead (None: nothing). OpenAI's
+# newer models require max_completion_tokens and refuse temperature; older servers do not know
 # stream_options.
 _REPLACEMENTS: dict[str, str | None] = {
     "max_tokens": "max_completion_tokens",
@@ -42,20 +42,20 @@ _UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter
 
 class OpenAIModel(LanguageModel):
     def __init__(self, api_key: str, base_url: str | None, read_timeout: float) -> None:
-        """`read_timeout`: seconds that each read of the connection may take."""
+        """`read_timeout`: seconds for each read from the connection."""
         self._client = openai.AsyncOpenAI(
             api_key=api_key,
             base_url=base_url,
             max_retries=0,
             timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
             default_headers={"Accept-Encoding": "identity"},
-            # A third of the work of the client's own transport for each read.
+            # Needs a third of the CPU time of the client's default transport for each read.
             http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(max_connections=CONNECTIONS),
-                # A prompt goes where the settings say, and nowhere else.
+                # A prompt is sent only to the server that the settings name.
                 follow_redirects=False,
                 event_hooks={"response": [bound_body]},
-                # No cookie is kept: the client would hold all that it is ever sent.
+                # No cookies: the client would keep every one that it ever receives.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             ),
         )
@@ -78,7 +78,7 @@ class OpenAIModel(LanguageModel):
                         if text or chunks.worked:
                             idle = 0
                             yield text
-                        elif (idle := idle + len(data)) > TURN:
+                        elif (idle := idle + len(data)) > YIELD_LIMIT:
                             if idle > IDLE_LIMIT:
                                 raise unreadable()
                             await asyncio.sleep(0)
@@ -89,7 +89,7 @@ class OpenAIModel(LanguageModel):
             except openai.BadRequestError as error:
                 wanted = error.param
                 if (
-                    not isinstance(wanted, str)  # the server may send anything for it
+                    not isinstance(wanted, str)  # the server may send any type
                     or wanted not in _REPLACEMENTS
                     or wanted in refused
                     or str(error.code) not in _UNSUPPORTED
@@ -99,8 +99,8 @@ class OpenAIModel(LanguageModel):
             except openai.OpenAIError as error:
                 raise classify_error(error, self._api_key) from error
             except (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, ValueError) as error:
-                # The client lets aiohttp's errors for what is not HTTP pass as they are, and those
-                # of Python's for an address that is none.
+                # The client does not wrap aiohttp's errors for a response that is not HTTP, nor
+                # Python's ValueError for an invalid address.
                 raise classify_broken(error) from error
 
 
