@@ -34,8 +34,8 @@ one at the end."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Most of a test is waiting: more workers than cores, but not so many that waits grow long."""
-    return CORES + 1
+    """More than there are cores: most of a test is waiting, and time limits grow with the load."""
+    return CORES + 2
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -25,6 +25,13 @@ def message(task_id: str, prompt: str = "Hi.", **changed: Any) -> bytes:
     return json.dumps({**whole, "request": request, **changed}).encode()
 
 
+OF_THE_NEXT_VERSION = [
+    message("task_1_next", v=2, request={"hash": "0" * 64}),
+    message("task_1_next", request={"v": 2, "prompt": ["Hi."]}),
+]
+"""What only an instance of the next version can read, told by `v`."""
+
+
 def hash_of(body: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode()
 

@@ -1,16 +1,13 @@
 """Who may do what: API keys, and the tasks that belong to them."""
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
 from adapters.memory import MemoryTaskLog
-from entrypoints.local_qstash.delivery import sign
 from tests.commands import invoke
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.end_to_end.guarded import (
@@ -27,6 +24,7 @@ from tests.end_to_end.guarded import (
 )
 from tests.processes import run_to_its_end
 from tests.running import Running, running_service, settings_for
+from tests.signing import WEBHOOK, deliver, message, sign
 from tests.waiting import within
 
 
@@ -121,9 +119,9 @@ def test_two_owners_do_not_meet_in_an_idempotency_key(service: Running) -> None:
 def test_the_queue_needs_no_key_but_a_signature(service: Running) -> None:
     assert httpx.post(f"{service.url}/api/qstash/webhook", content="{}").status_code == 401
     assert httpx.post(f"{service.url}/api/qstash/failure", content="{}").status_code == 401
-    url, body = f"{service.url}/api/qstash/webhook", b"{}"
-    signature = sign(service.queue.current_key, url, body, 2_000_000_000)
-    answer = httpx.post(url, content=body, headers={"Upstash-Signature": signature})
+    url, body = service.url + WEBHOOK, b"{}"
+    signature = sign(url, body, service.queue.current_key, 1e8)
+    answer = deliver(service.client.http, body, signature)
     assert answer.status_code == 401, "signed for another time"
 
 
@@ -139,20 +137,9 @@ def test_a_delivery_makes_a_lost_task_its_owners_again(service: Running) -> None
     memory = service.service.container.kept_tasks()
     assert isinstance(memory, MemoryTaskLog)
     del memory._entries[task]
-    message = {
-        "v": 1,
-        "taskId": task,
-        "createdAt": 1,
-        "maxRetries": 0,
-        "owner": "alice",
-        "request": {"v": 1, "model": "m", "max_tokens": 5, "temperature": 0, "prompt": "Hi."},
-    }
-    body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
-    signature = sign(service.queue.current_key, url, body, int(time.time()))
-    answer = httpx.post(
-        url, content=body, headers={"Upstash-Signature": signature}, timeout=within(20)
-    )
-    assert answer.status_code == 200
+    body = message(task, owner="alice")
+    signature = sign(service.url + WEBHOOK, body, service.queue.current_key)
+    assert deliver(service.client.http, body, signature).status_code == 200
     assert call(service, "record", task, as_bearer(ALICE)).json()["status"] == "completed"
     assert call(service, "record", task, as_bearer(BOB)).status_code == 404
 

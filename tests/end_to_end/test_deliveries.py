@@ -16,7 +16,7 @@ from tests.doubles.upstream import (
     piece,
 )
 from tests.running import Running
-from tests.signing import WEBHOOK, deliver, message, sign
+from tests.signing import OF_THE_NEXT_VERSION, WEBHOOK, deliver, message, sign
 from tests.waiting import eventually, within
 
 
@@ -122,12 +122,6 @@ def test_signed_nonsense_is_not_delivered_again(retrying: Running, body: bytes) 
     reply = _signed(retrying, body)
     assert reply.status_code == 489
     assert reply.headers["Upstash-NonRetryable-Error"] == "true"
-
-
-OF_THE_NEXT_VERSION = [
-    message("task_1_next", v=2, request={"hash": "0" * 64}),
-    message("task_1_next", request={"v": 2, "prompt": ["Hi."]}),
-]
 
 
 @pytest.mark.parametrize("body", OF_THE_NEXT_VERSION)

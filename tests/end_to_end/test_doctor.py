@@ -1,6 +1,7 @@
 """`longtask doctor` beside real parts: one that is well, and one fault at a time."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,13 @@ def test_it_says_the_same_in_a_process_of_its_own(
     status, lines = deployment.examined(upstream)
     settings = {**deployment.settings, "OPENAI_BASE_URL": upstream.url}
     ran = run_to_its_end(deployment.folder, "doctor", **settings)
-    assert (ran.returncode, ran.stdout.splitlines(), ran.stderr) == (status, lines, "")
+    assert (ran.returncode, ran.stderr) == (status, "")
+    assert _timeless(ran.stdout.splitlines()) == _timeless(lines)
+
+
+def _timeless(lines: list[str]) -> list[str]:
+    """Without how long the store took."""
+    return [re.sub(r"[\d.]+ ms", "so many ms", line) for line in lines]
 
 
 def fault(lines: list[str], level: str, part: str) -> str:

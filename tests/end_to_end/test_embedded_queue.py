@@ -3,21 +3,19 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
 from adapters.qstash.credentials import DEVELOPMENT_USERS
 from entrypoints.api_keys import new_key
-from entrypoints.local_qstash.delivery import sign
 from tests.leaks import PLANTED
 from tests.processes import found_in, process_of
 from tests.redis_server import LocalRedis
 from tests.running import Client, Running, running_service, settings_for
+from tests.signing import WEBHOOK, deliver, message, sign
 from tests.waiting import within
 
 KEY, ENTRY = new_key("alice")
@@ -38,19 +36,8 @@ def service() -> Iterator[Running]:
 
 
 def _deliver(service: Running, task_id: str, key: str) -> httpx.Response:
-    message = {
-        "v": 1,
-        "taskId": task_id,
-        "createdAt": 1,
-        "maxRetries": 0,
-        "owner": "alice",
-        "request": {"v": 1, "model": "m", "max_tokens": 5, "temperature": 0, "prompt": "Hi."},
-    }
-    body, url = msgspec.json.encode(message), f"{service.url}/api/qstash/webhook"
-    signature = sign(key, url, body, int(time.time()))
-    return httpx.post(
-        url, content=body, headers={"Upstash-Signature": signature}, timeout=within(20)
-    )
+    body = message(task_id, owner="alice")
+    return deliver(service.client.http, body, sign(service.url + WEBHOOK, body, key))
 
 
 @pytest.mark.parametrize("key", PUBLIC_KEYS)

@@ -17,7 +17,7 @@ from tests.doubles.upstream import (
     piece,
 )
 from tests.running import Running
-from tests.signing import deliver, message, sign
+from tests.signing import OF_THE_NEXT_VERSION, deliver, message, sign
 from tests.waiting import within
 
 FAILURE = "/api/qstash/failure"
@@ -67,13 +67,7 @@ def test_the_failure_callback_waits_for_a_live_attempt(
     assert replies[0]["status"] == "completed"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        message("task_1_next", v=2, request={"hash": "0" * 64}),
-        message("task_1_next", request={"v": 2, "prompt": ["Hi."]}),
-    ],
-)
+@pytest.mark.parametrize("body", OF_THE_NEXT_VERSION)
 def test_a_callback_of_the_next_version_comes_again(retrying: Running, body: bytes) -> None:
     reply = _failure_callback(retrying, body)
     assert reply.status_code == 503
