@@ -1,4 +1,4 @@
-"""What every IdempotencyKeys adapter promises (application/idempotency.py)."""
+"""What every IdempotencyKeys adapter promises (application/ports/idempotency_keys.py)."""
 
 import asyncio
 import secrets

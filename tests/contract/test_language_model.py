@@ -1,4 +1,4 @@
-"""What every LanguageModel promises (application/ports.py)."""
+"""What every LanguageModel promises (application/ports/)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What every TaskLog promises (application/ports.py)."""
+"""What every TaskLog promises (application/ports/)."""
 
 import pytest
 

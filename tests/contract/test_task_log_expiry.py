@@ -1,5 +1,5 @@
 """What every TaskLog promises of tasks whose time is over, or that no delivery will end
-(application/ports.py)."""
+(application/ports/)."""
 
 import asyncio
 

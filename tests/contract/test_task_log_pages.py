@@ -1,4 +1,4 @@
-"""What every TaskLog promises of reading a log in pages (application/ports.py)."""
+"""What every TaskLog promises of reading a log in pages (application/ports/)."""
 
 from application.ports import PAGE_SIZE
 from domain.events import (

@@ -1,4 +1,4 @@
-"""What the TaskQueue promises (application/ports.py), by the QStash adapter on a local QStash."""
+"""What the TaskQueue promises (application/ports/), by the QStash adapter on a local QStash."""
 
 import asyncio
 import contextlib

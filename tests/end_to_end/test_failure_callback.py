@@ -61,7 +61,7 @@ def test_the_failure_callback_waits_for_a_live_attempt(
 
     calling = threading.Thread(target=call_back)
     calling.start()
-    # That it waits, whenever it comes, is shown in tests/unit/test_settle_task.py.
+    # That it waits, whenever it comes, is shown in tests/unit/test_reap.py.
     gate.open()
     calling.join(within(10))
     assert replies[0]["status"] == "completed"
