@@ -59,7 +59,9 @@ def test_a_shared_link_asks_for_a_key_too(guarded: Running, open_page: OpenPage)
     guarded.client.wait_for(task, "completed")
     page = open_page(f"{guarded.url}/#{task}")
     expect(page.locator("#key-form")).to_be_visible()
-    expect(page.locator("#notice")).to_have_text("This service wants an API key to show the task.")
+    expect(page.locator("#notice")).to_have_text(
+        "This service requires an API key to show the task."
+    )
     page.fill("#key", KEY)
     page.keyboard.press("Enter")
     status(page, "completed")

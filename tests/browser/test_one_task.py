@@ -84,7 +84,7 @@ def test_what_cannot_be_started_is_told_and_nothing_is_lost(
     page.click(".options summary")
     page.fill("#temperature", "3")
     page.click("#submit")
-    expect(page.locator("#start-error")).to_contain_text("Temperature is from 0 to 2")
+    expect(page.locator("#start-error")).to_contain_text("Temperature must be from 0 to 2")
     page.fill("#temperature", "1")
     page.route("**/api/tasks/start", lambda route: route.abort())
     page.click("#submit")
@@ -142,8 +142,8 @@ def test_a_failure_says_what_happened_and_what_to_do(
     upstream.then(refusal(401, "invalid_api_key"), refusal(429, "insufficient_quota"))
     page = open_page(service.url)
     for said, advice in (
-        ("did not accept the API key", "Check OPENAI_API_KEY"),
-        ("quota of the API key is used up", "Check the plan and the billing"),
+        ("did not accept the API key", "Check the service’s OPENAI_API_KEY"),
+        ("quota of the API key is used up", "Check the plan and billing"),
     ):
         start(page, "Fail.")
         status(page, "failed")

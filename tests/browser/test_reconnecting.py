@@ -78,7 +78,7 @@ def test_connections_that_are_cut_again_and_again(
             expect(page.locator("#raw")).to_have_text("".join(words[: 20 * (number + 1)]))
             proxy.refusing = True
             proxy.cut()
-            expect(page.locator("#connection")).to_have_text("Connection lost. Connecting again…")
+            expect(page.locator("#connection")).to_have_text("Connection lost. Reconnecting…")
             gate.open()
             proxy.refusing = False
             if number < 2:
@@ -109,7 +109,7 @@ def test_the_service_is_killed_and_started_again(
         expect(page.locator("#answer")).to_have_text("Before")
         process.kill()
         process.wait(within(10))
-        expect(page.locator("#connection")).to_have_text("Connection lost. Connecting again…")
+        expect(page.locator("#connection")).to_have_text("Connection lost. Reconnecting…")
     with process_of(tmp_path, *words, **settings) as (process, log):
         found_in(log)
         expect(page.locator("#connection")).to_be_hidden()

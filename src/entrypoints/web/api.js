@@ -1,8 +1,8 @@
-// The calls that this page makes, and their refusals as one kind of error.
+// The calls of this page to the service, and their errors: Refusal or Away.
 
 import { apiKey } from "./remembered.js";
 
-/** A refusal of the service: its status, its sentence, and which fields were at fault. */
+/** Thrown when the service refused a call. `message` is for people. */
 export class Refusal extends Error {
   constructor(status, detail) {
     super(detail);
@@ -10,14 +10,15 @@ export class Refusal extends Error {
   }
 }
 
-/** Raised when no answer came: the service, or the network, is away. */
+/** Thrown when the service could not be reached. */
 export class Away extends Error {}
 
 let refused = () => {};
 
-/** Call `told(whether there was a key)` when the service wants a key, or another one. */
-export const onKeyRefused = (told) => {
-  refused = told;
+/** Set the function to call when the service requires a key or refuses the one that was sent. Its
+ * argument says whether one was sent. */
+export const onKeyRefused = (callback) => {
+  refused = callback;
 };
 
 async function call(path, options = {}) {
@@ -33,7 +34,7 @@ async function call(path, options = {}) {
   try {
     body = await response.json();
   } catch {
-    // A proxy's page, say: the status says enough.
+    // Not JSON, such as an error page of a proxy: the status is enough.
   }
   if (response.ok) return body;
   if (response.status === 401) refused(key !== "");
@@ -41,7 +42,7 @@ async function call(path, options = {}) {
   throw new Refusal(response.status, body?.error ?? `${response.status} ${response.statusText}`);
 }
 
-/** `request` is the body of a start. The key makes a second try safe, whatever became of the first. */
+/** Start a task. With the same idempotency key, `key`, it is safe to repeat the call. */
 export async function start(request, key) {
   const started = await call("/api/tasks/start", {
     method: "POST",
@@ -56,7 +57,7 @@ export const record = (taskId) => call(`/api/tasks/${encodeURIComponent(taskId)}
 
 const links = new Map();
 
-/** Where the task's stream is opened without a header: soon, since the link expires. */
+/** Return a link to the task's stream that needs no header. It expires soon. */
 export async function link(taskId) {
   const fresh = links.get(taskId);
   links.delete(taskId);
@@ -66,3 +67,14 @@ export async function link(taskId) {
 export const status = (taskId) => call(`/api/tasks/start?taskId=${encodeURIComponent(taskId)}`);
 
 export const cancel = (taskId) => call(`/api/tasks/${encodeURIComponent(taskId)}/cancel`, { method: "POST" });
+
+/** Make a call that is safe to repeat, and repeat it once if the service could not be reached. */
+export async function twice(call) {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof Away)) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    return call();
+  }
+}

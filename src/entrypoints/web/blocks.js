@@ -1,14 +1,14 @@
-// Which lines of a Markdown text are which block.
+// Split the lines of a Markdown text into blocks.
 //
-// A block that grows over the limits ends there, and another of its kind goes on, so that a text that
-// is still to come changes no more than the last of them. Each pattern takes time linear in its line.
+// A block that exceeds the limits is cut, and another block of its kind continues it. So text that is
+// still to come changes only the last block. Each pattern takes time linear in the length of a line.
 
 import { uncut } from "./plain.js";
 
 const LINES_LIMIT = 250;
 const LENGTH_LIMIT = 16_384; // of a block's text, and of a line
 const COLUMNS_LIMIT = 100;
-export const DEPTH_LIMIT = 12; // lists in quotes in lists: beyond it, all is a paragraph
+export const DEPTH_LIMIT = 12; // of nested lists and quotes: deeper ones are paragraphs
 
 const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})(?![^ \t])(.*)$/;
@@ -21,7 +21,7 @@ export const isUnderline = (line) => UNDERLINE.test(line);
 export const unquoted = (line) => line.replace(QUOTE, "");
 export const mark = (line) => ITEM.exec(line)[2];
 
-/** Lines of a text. A line over the limit is several, of which all but the last are `glued`. */
+/** Return the lines of a text. A line over the limit is split; all parts but the last are `glued`. */
 export function linesOf(text) {
   return text.split("\n").flatMap((line) => {
     const found = [];
@@ -36,20 +36,20 @@ export function linesOf(text) {
   });
 }
 
-/** Whether no newline stands between this line and the next. */
+/** Whether there is no newline between this line and the next. */
 export const glued = (line) => line.length >= LENGTH_LIMIT;
 
 export const START = { head: [], lines: [""] };
 
 /**
- * Blocks of these lines, which follow the block `before`, in order: {kind, lines, from, to, carried,
- * cut, head}. `cut`: it ended for its size, and what follows begins with `head`, lines that say again
- * what it is a part of; `lines` begins with the `carried` ones of these. It may be that nothing
- * follows (`from` is `to`).
+ * Yield the blocks of these lines, which follow the block `before`: {kind, lines, from, to, carried,
+ * cut, head}. `cut`: the block was cut for its size, and the next one begins with the lines `head`,
+ * which repeat the context. `carried`: the number of lines at the beginning of `lines` that are such a
+ * repetition. A block that was cut may have no successor (`from` is `to`).
  */
 export function* blocks(lines, before = START) {
   let { head } = before;
-  let within = glued(before.lines.at(-1)); // a line, of which the last block has the beginning
+  let within = glued(before.lines.at(-1)); // the last block has the beginning of this line
   for (let at = 0; at < lines.length; ) {
     const carried = head.length;
     if (carried === 0 && !within && lines[at].trim() === "") {
@@ -62,7 +62,7 @@ export function* blocks(lines, before = START) {
     const kind = within && carried === 0 ? "paragraph" : kindOf(near);
     let end = ENDS[kind](near, goesOn);
     const cut = goesOn && end === near.length && !(kind === "fence" && isClosed(near));
-    // Between two items of a list, where there are two.
+    // If possible, between two items of a list.
     if (cut && kind === "list") end -= items(near).at(-1).length;
     if (end === 0) end = near.length;
     head = cut && end === near.length ? headOf(kind, near, 0) : [];
@@ -73,7 +73,7 @@ export function* blocks(lines, before = START) {
   }
 }
 
-/** Where a block that begins at this line ends at the latest. */
+/** Return the line at which a block that begins at this line must end. */
 function limit(lines, at) {
   let to = at + 1;
   let length = lines[at].length;
@@ -97,7 +97,7 @@ function isTable(head, delimiter) {
   return marks.every((cell) => /^:?-+:?$/.test(cell)) && cells(head).length === marks.length;
 }
 
-/** Whether a line can end a paragraph without an empty line between. */
+/** Whether a line ends a paragraph without an empty line before it. */
 function interrupts(line) {
   if (FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line)) return true;
   const item = ITEM.exec(line);
@@ -153,7 +153,7 @@ const ENDS = {
   },
 };
 
-/** Lines with which a block of this kind goes on after these. */
+/** Return the lines with which a block of this kind continues after these. */
 function headOf(kind, lines, depth) {
   if (kind === "fence") return isClosed(lines) ? [] : [lines[0]];
   if (kind === "table") return lines.slice(0, 2);
@@ -174,7 +174,7 @@ function closes(line, opening) {
   return found !== null && found[2].trim() === "" && found[1].startsWith(openingOf(opening).marks);
 }
 
-/** Whether the last of a fence's lines closes it. */
+/** Whether the last line of a fence closes it. */
 export const isClosed = (lines) => lines.length > 1 && closes(lines.at(-1), lines[0]);
 
 export function headingOf(line) {
@@ -184,7 +184,7 @@ export function headingOf(line) {
 
 const markKind = (found) => (found.length === 1 ? found : found.at(-1));
 
-/** The lines of each item of a list, without their marks and indentation. */
+/** Return the lines of each item of a list, without markers and indentation. */
 export function items(lines) {
   const found = [];
   const kind = markKind(mark(lines[0]));
@@ -202,7 +202,7 @@ export function items(lines) {
   return found;
 }
 
-/** The cells of a table's line; the last one holds all that are too many. */
+/** Return the cells of a line of a table. The last one holds all surplus cells. */
 export function cells(line) {
   const inside = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
   const found = inside.split(/(?<!\\)\|/);

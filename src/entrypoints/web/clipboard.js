@@ -1,13 +1,13 @@
-// Copying, and saying so: on the button, and to a screen reader.
+// Copy a text, and say so on the button and to a screen reader.
 
 import { text } from "./texts.js";
 
-/** `label` is the name of the button's own text, which comes back after a moment. */
+/** `label` is the name of the button's text, which is restored after a moment. */
 export async function copy(content, button, label) {
   try {
     await navigator.clipboard.writeText(content);
   } catch {
-    // Without https the browser has no clipboard for us, but still the older way.
+    // Without https there is no clipboard API: use the older way.
     const area = document.createElement("textarea");
     area.value = content;
     area.className = "unseen";

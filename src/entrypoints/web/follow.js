@@ -1,20 +1,21 @@
-// Following one task: its events in order, through every loss of the connection.
+// Follow the events of one task, in order, through every loss of the connection.
 //
-// EventSource connects again by itself where the network failed, and says the last id it saw. What
-// it gives up on (a proxy's 502, a service that is stopping), and what it does not notice (a laptop
-// that slept), is mended here.
+// After a network error EventSource reconnects by itself and sends the last event id. It gives up on
+// other errors (a proxy's 502, a service that stops) and does not notice some (a laptop that slept):
+// these are handled here.
 
 import { Refusal, link, status } from "./api.js";
 import { apiKey } from "./remembered.js";
 
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8_000;
-const HIDDEN_LIMIT = 60_000; // a browser opens six connections to a host; a hidden page needs none
+const HIDDEN_LIMIT = 60_000; // a browser has six connections per host; a hidden page needs none
 const TICK = 2_000;
 
 /**
- * Call `onEvent(data, id)` for each event, and `onState` with "open", "lost", "gone" (the service
- * does not know the task) or "locked" (it wants another key). Ends by itself after the last event; `stop` ends it before.
+ * Call `onEvent(data, id)` for each event, and `onState` with "open", "lost", "gone" (the service does
+ * not know the task) or "locked" (it requires another key). Return a function that stops following;
+ * after the last event it stops by itself.
  */
 export function follow(taskId, onEvent, onState) {
   let path = `/api/tasks/stream?${new URLSearchParams({ taskId })}`;
@@ -57,7 +58,7 @@ export function follow(taskId, onEvent, onState) {
     pause = Math.min(LONGEST_PAUSE, pause * 2);
   }
 
-  /** EventSource does not tell why it gave up, and sends no key: its link stands for one. */
+  /** Find out why EventSource gave up, and get a new link if there is a key, which it cannot send. */
   async function ask() {
     try {
       if (apiKey()) path = await link(taskId);

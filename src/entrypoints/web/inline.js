@@ -1,10 +1,11 @@
-// The text of one block: code, emphasis, links, line breaks. As in markdown.js, nothing becomes HTML.
+// Render the text of one block: code, emphasis, links, line breaks. As in markdown.js, nothing is
+// parsed as HTML.
 
 import { breakable } from "./plain.js";
 
 const URL_LIMIT = 2_048;
-// No prose has more parts in a link's text, more delimiters that are open at once, or more of them in
-// a row: to look for pairs among more would take too long, and to nest them deeper, too.
+// Bounds on the parts of a link's text, on delimiters that are open at once, and on delimiters in a
+// row. No prose exceeds them, and to match or nest more would take too long.
 const LABEL_LIMIT = 200;
 const OPENERS_LIMIT = 16;
 const RUN_LIMIT = 6;
@@ -16,12 +17,12 @@ const DESTINATION = /^\(\s{0,9}(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\([^\s()]*\))*)
 const SPECIAL = /[\\`*_~[\]!<\n]|h(?=ttps?:)/g;
 const NAMES = { "*1": "em", _1: "em", "*2": "strong", _2: "strong", "~2": "s" };
 
-/** A fragment for a block's text. */
+/** Return a fragment for the text of a block. */
 export function inline(text) {
-  const parts = []; // nodes, and delimiters that may still open or close something
+  const parts = []; // nodes, and delimiters that are not matched yet
   let at = 0;
   let plain = "";
-  let brackets = 0; // that are open
+  let brackets = 0; // open ones
 
   const flush = () => {
     for (const part of breakable(plain)) parts.push(part instanceof Node ? part : document.createTextNode(part));
@@ -101,7 +102,7 @@ export function inline(text) {
   return fragment;
 }
 
-/** A bare URL without what ends the sentence around it. */
+/** Return a bare URL without the punctuation of the sentence around it. */
 function withoutEnding(url) {
   let end = url.length;
   while (".,;:!?)]*_~".includes(url[end - 1])) end -= 1;
@@ -128,7 +129,7 @@ function delimiter(text, at, length) {
   return { char: text[at], length, opens: opens && !within, closes: closes && !within };
 }
 
-/** Turn what stands since the last bracket into a link, if text at `]` goes on like one. */
+/** Turn the parts since the last bracket into a link, if the text at `]` continues like one. */
 function link(parts, text, at) {
   let open = parts.length - 1;
   const first = Math.max(0, parts.length - LABEL_LIMIT);
@@ -144,7 +145,7 @@ function link(parts, text, at) {
     return 0;
   }
   parts.splice(open, parts.length - open, node);
-  // No link holds another, but for one of an image.
+  // A link contains no other link, except that of an image.
   for (let index = open - 1; index >= 0; index -= 1) {
     const other = parts[index].bracket;
     if (other === "![" || (other !== undefined && bracket === "[")) parts[index] = document.createTextNode(other);
@@ -168,7 +169,7 @@ function anchor(url, content) {
   return node;
 }
 
-/** Join delimiters into emphasis, innermost first; those that match nothing are text. */
+/** Match delimiters into emphasis, innermost first. Those that match nothing are text. */
 function emphasize(parts) {
   const done = [];
   const openers = []; // indices in `done`

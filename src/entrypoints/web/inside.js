@@ -1,11 +1,12 @@
-// The event log of the open task as it arrives, for developers. Latency is by this machine's clock.
+// The table of the open task's events as they arrive, for developers. Latencies are by the clock of
+// this machine.
 
 const LIMIT = 200;
 const SHOWN = 80;
 
 export class EventTable {
   #body;
-  #waiting = []; // the newest events that have no row yet
+  #waiting = []; // the newest events, which have no row yet
 
   constructor(body) {
     this.#body = body;
@@ -16,13 +17,13 @@ export class EventTable {
     this.#body.replaceChildren();
   }
 
-  /** `id` is empty for an event that is not of the log. */
+  /** `id` is empty for an event that is not in the log. */
   add(event, id) {
     this.#waiting.push([event, id, Date.now()]);
     if (this.#waiting.length > LIMIT) this.#waiting.shift();
   }
 
-  /** Make the rows of what has come, newest first; nothing while nobody looks. */
+  /** Add rows for new events, newest first, if the table is visible. */
   show() {
     if (!this.#body.closest("details").open) return;
     for (const each of this.#waiting) this.#row(...each);

@@ -1,29 +1,29 @@
-// The list of this browser's tasks. The open one is told by its stream; the others that have not
-// ended are asked for now and then while the page is seen: a stream each would use up the six
-// connections that a browser has for a host.
+// The list of this browser's tasks. The open one is updated by its stream. The others that have not
+// ended are polled while the page is visible: a stream for each would use up the six connections that
+// a browser has per host.
 
 import { status } from "./api.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE } from "./state.js";
 import { text } from "./texts.js";
 
-const PAUSE = 2_000;
+const POLL_INTERVAL = 2_000;
 const AT_ONCE = 4;
 
 export class List {
   #node;
   #actions;
   #open = null;
-  #asking = false;
+  #polling = false;
 
-  /** `actions`: open, cancel, retry, remove; each is called with a task's id. */
+  /** `actions`: the functions open, cancel, retry and remove, called with a task's id. */
   constructor(node, actions) {
     this.#node = node;
     this.#actions = actions;
-    setInterval(() => this.#ask(), PAUSE);
+    setInterval(() => this.#poll(), POLL_INTERVAL);
   }
 
-  /** Show what is remembered; `open` is the id of the task that the page shows. */
+  /** Show the remembered tasks. `open`: the id of the task that the page shows. */
   show(open) {
     this.#open = open ?? null;
     const all = remembered.tasks();
@@ -70,9 +70,9 @@ export class List {
     return button;
   }
 
-  async #ask() {
-    if (this.#asking || document.hidden) return;
-    this.#asking = true;
+  async #poll() {
+    if (this.#polling || document.hidden) return;
+    this.#polling = true;
     try {
       const others = remembered.tasks().filter((task) => ACTIVE.has(task.status) && task.id !== this.#open);
       const changes = await Promise.all(others.slice(0, AT_ONCE).map(async (task) => {
@@ -84,7 +84,7 @@ export class List {
       }));
       if (changes.includes(true)) this.show(this.#open);
     } finally {
-      this.#asking = false;
+      this.#polling = false;
     }
   }
 }

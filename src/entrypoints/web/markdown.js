@@ -1,9 +1,9 @@
-// Markdown that arrives piece by piece, as a document.
+// Show Markdown that arrives piece by piece.
 //
-// The text is a model's and may be hostile: it never becomes HTML. Nodes are made by name and filled
-// with text; links go to http, https and mailto only; an image becomes a link, since to show it
-// would tell its server who reads. What is finished is made once: only the last block, which may
-// still change, is made again when there is more text. What follows very many nodes is shown as text.
+// The text comes from a model and may be hostile, so it is never parsed as HTML: elements are created
+// by name and filled with text. Links go to http, https and mailto only. An image becomes a link,
+// since loading it would tell its server who reads. A finished block is rendered once; only the last
+// block, which may still change, is rendered again. After very many nodes the rest is plain text.
 
 import { DEPTH_LIMIT, START, blocks, cells, glued, headingOf, isClosed, isUnderline, items, linesOf, mark, openingOf, unquoted } from "./blocks.js";
 import { inline } from "./inline.js";
@@ -15,11 +15,11 @@ const TASK = /^\[([ xX])\][ \t]+/;
 
 export class Markdown {
   #root;
-  #open = ""; // the text of the last block, and of what may become one
-  #before = START; // the block before it
-  #tail = []; // its nodes
-  #elements = 0; // that are finished
-  #rest = null; // what is over the limit
+  #open = ""; // the text of the last block, which may still change
+  #before = START; // the block before the last one
+  #tail = []; // the nodes of the last block
+  #elements = 0; // finished ones
+  #rest = null; // the plain text after the limit
 
   constructor(root) {
     this.#root = root;
@@ -46,8 +46,8 @@ export class Markdown {
     for (const [number, block] of found.entries()) {
       const node = block.to > block.from ? this.#show(block, before) : null;
       before = block;
-      // A line that has not ended may still become part of the block before it; a list may go on
-      // after empty lines.
+      // A line that has not ended may still become a part of the block before it, and a list may
+      // continue after empty lines.
       const next = block.kind === "list" ? found[number + 1]?.from : block.to;
       if (!block.cut && !(next < lines.length - 1)) {
         this.#tail.push(node);
@@ -58,7 +58,7 @@ export class Markdown {
       if (node !== null) this.#elements += 1 + node.getElementsByTagName("*").length;
       if (this.#elements > ELEMENTS_LIMIT) break;
     }
-    // Of empty lines nothing can become but the last one.
+    // Of several empty lines only the last one matters.
     if (this.#tail.length === 0 && this.#elements <= ELEMENTS_LIMIT) kept = Math.max(kept, lines.length - 1);
     this.#open = this.#open.slice(lines.slice(0, kept).reduce((length, line) => length + line.length + (glued(line) ? 0 : 1), 0));
     if (this.#elements > ELEMENTS_LIMIT) {
@@ -67,7 +67,7 @@ export class Markdown {
     }
   }
 
-  /** Add a block to the document; `before` is the one before it. */
+  /** Add a block to the document. `before` is the block before it. */
   #show(block, before) {
     if (block.kind === "fence" && block.carried > 0) {
       const code = codeOf(block);
@@ -96,7 +96,7 @@ function make(block, depth) {
 
 const inner = (lines, depth) => [...blocks(lines)].filter(({ from, to }) => to > from).map((block) => make(block, depth));
 
-/** The code of a fence: one that was cut ends with a newline, unless that was within a line. */
+/** Return the code of a fence. A fence that was cut between two lines ends with a newline. */
 function codeOf({ lines, cut }) {
   const code = lines.slice(1, isClosed(lines) ? -1 : undefined);
   return element("code", code.join("\n") + (cut && code.length > 0 && !glued(code.at(-1)) ? "\n" : ""));
@@ -105,7 +105,7 @@ function codeOf({ lines, cut }) {
 const MAKERS = {
   heading([line]) {
     const { level, text } = headingOf(line);
-    // The page has its own first and second heading.
+    // The page itself has the headings of level 1 and 2.
     return element(`h${Math.min(6, level + 2)}`, inline(text));
   },
   rule: () => document.createElement("hr"),
@@ -137,7 +137,7 @@ const MAKERS = {
         if (aligned[column]) cell.className = aligned[column];
         return cell;
       });
-      // One empty cell is enough for all that are missing.
+      // One empty cell stands for all that are missing.
       if (found.length < aligned.length) found.push(Object.assign(element(name), { colSpan: aligned.length - found.length }));
       return element("tr", ...found);
     };
@@ -170,7 +170,7 @@ function makeItem(lines, depth) {
   const last = lines.findLastIndex((line) => line.trim() !== "");
   const loose = lines.slice(0, last + 1).some((line) => line.trim() === "");
   for (const child of inner(lines, depth + 1)) {
-    // An item without empty lines holds its text itself.
+    // The text of an item without empty lines needs no paragraph.
     if (child.localName === "p" && !loose) node.append(...child.childNodes);
     else node.append(child);
   }

@@ -1,20 +1,27 @@
-// The page: what a person does, and what is shown. State lives in state.js, the list in list.js.
+// The page: the actions of the user, and what is shown. The state is in state.js, the list in list.js.
 
 import * as api from "./api.js";
 import { copy } from "./clipboard.js";
 import { follow } from "./follow.js";
+import { requestOfForm, showProblem } from "./form.js";
 import { EventTable } from "./inside.js";
 import { List } from "./list.js";
 import { Markdown } from "./markdown.js";
-import { Plain, breakable, uncut } from "./plain.js";
+import { Painter } from "./painting.js";
+import { Plain, breakable } from "./plain.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE, apply, begin } from "./state.js";
-import { advice, otherLanguage, text, translate } from "./texts.js";
+import { showTheme } from "./theme.js";
+import { advice, ending, otherLanguage, text, translate } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 const answer = new Markdown($("answer"));
 const raw = new Plain($("raw"));
 const events = new EventTable($("events"));
+const painter = new Painter($("task"), [answer, raw], () => {
+  show();
+  events.show();
+});
 const list = new List($("list"), { open: go, cancel, retry, remove });
 
 let current = null; // {id, request, state, connection, stop, rates}
@@ -28,7 +35,7 @@ async function start(request) {
   showProblem("");
   const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   try {
-    const started = await twice(() => api.start(request, key));
+    const started = await api.twice(() => api.start(request, key));
     remembered.remember({ id: started.taskId, status: "pending", request });
     list.show(started.taskId);
     go(started.taskId);
@@ -43,55 +50,17 @@ async function start(request) {
   }
 }
 
-/** Once more where no answer came: the key makes that safe. */
-async function twice(call) {
-  try {
-    return await call();
-  } catch (error) {
-    if (!(error instanceof api.Away)) throw error;
-    await new Promise((resolve) => setTimeout(resolve, 700));
-    return call();
-  }
-}
-
-function asked() {
-  const prompt = $("prompt").value;
-  const temperature = $("temperature").valueAsNumber;
-  const maxTokens = $("length").valueAsNumber;
-  if (!prompt.trim()) {
-    showProblem(text("emptyPrompt"));
-    $("prompt").focus();
-    return null;
-  }
-  if (!(temperature >= 0 && temperature <= 2 && maxTokens >= 1 && maxTokens <= 128_000)) {
-    showProblem(text("badNumber"));
-    return null;
-  }
-  const model = $("model").value.trim();
-  return { prompt, temperature, maxTokens: Math.round(maxTokens), ...(model && { model }) };
-}
-
-function showProblem(sentence) {
-  $("start-error").textContent = sentence;
-  $("start-error").hidden = !sentence;
-}
-
 $("start").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const request = asked();
+  const request = requestOfForm();
   if (request !== null && (await start(request))) {
     $("prompt").value = "";
     remembered.keepDraft("");
   }
 });
-$("prompt").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("start").requestSubmit();
-});
-$("prompt").addEventListener("input", () => remembered.keepDraft($("prompt").value));
+// The API key, if the service requires one
 
-// The key, where the service wants one
-
-let waitsForKey = false; // a start that was refused for want of it
+let waitsForKey = false; // whether a start was refused since it had no valid key
 
 api.onKeyRefused((given) => {
   $("key-hint").textContent = text(given ? "keyRefused" : "keyWanted");
@@ -127,7 +96,7 @@ function open(id) {
     api.record(id).then((found) => {
       mine.request = asRequest(found.request);
       if (current === mine) showPrompt(mine.request.prompt ?? mine.request.messages?.at(-1)?.content ?? "");
-    }, () => {}); // the stream tells what is the matter
+    }, () => {}); // the stream reports the error
   }
   listen();
   list.show(id);
@@ -140,10 +109,10 @@ const asRequest = (found) => Object.fromEntries(Object.entries(found).filter(([,
 function listen() {
   const mine = current;
   mine.connection = "open";
-  // From the start again, should it have been stopped: the log gives the same events.
+  // From the first event, also after a stop: the log has the same events again.
   mine.state = begin();
   mine.rates = [];
-  clear();
+  painter.reset();
   events.reset();
   mine.stop = follow(mine.id, (event, id) => {
     if (mine === current) take(event, id);
@@ -157,71 +126,23 @@ function listen() {
 
 function take(event, id) {
   events.add(event, id);
-  if (event.type === "connected") return later(false);
+  if (event.type === "connected") return painter.later(false);
   const { state } = current;
   const before = state.status;
-  const atBottom = readerIsAtBottom();
+  const atBottom = painter.atBottom;
   const change = apply(state, event);
   if (change === "anew") {
-    clear();
-    unwritten = state.text;
+    painter.reset();
+    painter.add(state.text);
   } else if (change === "more") {
     current.rates.push(Date.now());
-    unwritten += event.data;
+    painter.add(event.data);
   }
   if (before !== state.status) {
     announce(state.status);
     if (remembered.note(current.id, state.status)) list.show(current.id);
   }
-  later(atBottom);
-}
-
-// What arrives between two frames is shown in one go, but no more than a frame has time for; one that
-// took long is followed by a pause.
-const AT_ONCE = 32_768;
-let unwritten = "";
-let frame = 0;
-let pausedUntil = 0;
-let following = false;
-
-function clear() {
-  unwritten = "";
-  answer.reset();
-  raw.reset();
-}
-
-function later(atBottom) {
-  following ||= atBottom;
-  if (frame) return;
-  const wait = pausedUntil - performance.now();
-  frame = 1;
-  if (wait > 0 || document.hidden) setTimeout(paint, Math.max(0, wait));
-  else requestAnimationFrame(paint);
-}
-
-function paint() {
-  frame = 0;
-  const began = performance.now();
-  if (unwritten) {
-    const end = uncut(unwritten, AT_ONCE);
-    const part = unwritten.slice(0, end);
-    unwritten = unwritten.slice(end);
-    answer.append(part);
-    raw.append(part);
-  }
-  show();
-  events.show();
-  const end = document.documentElement.scrollHeight; // lays out what is new, which is to be in the time
-  if (following) scrollTo({ top: end, behavior: "instant" });
-  following &&= unwritten !== "";
-  pausedUntil = performance.now() + 3 * (performance.now() - began);
-  if (unwritten) later(false);
-}
-
-/** Whether the end of the text is in view, and the reader has come so far by scrolling or by luck. */
-function readerIsAtBottom() {
-  const end = $("task").getBoundingClientRect().bottom;
-  return scrollY > 0 && end <= innerHeight + 80 && end > 0;
+  painter.later(atBottom);
 }
 
 function show() {
@@ -254,17 +175,10 @@ function show() {
     $("failure-what").textContent = state.end.data;
     $("failure-do").textContent = advice(state.end.code, state.end.retryable);
   }
-  const ending = state.end?.type === "end" ? endText(state.end) : "";
-  $("ended").textContent = ending;
-  $("ended").hidden = !ending;
+  const sentence = state.end?.type === "end" ? ending(state.end) : "";
+  $("ended").textContent = sentence;
+  $("ended").hidden = !sentence;
   document.title = `${active ? "● " : ""}${($("task-prompt").textContent || id).slice(0, 60)} · Longtask`;
-}
-
-function endText(end) {
-  if (end.finishReason === "cancelled") return text("endCancelled");
-  if (end.finishReason === "length") return text("endLength");
-  if (end.finishReason === "content_filter") return text("endFilter");
-  return end.usage ? text("endDone", { model: end.model, tokens: end.usage.totalTokens }) : "";
 }
 
 function showTime() {
@@ -288,11 +202,11 @@ function announce(status) {
   $("announcer").textContent = text("said", { status: text(status), prompt: $("task-prompt").textContent.slice(0, 60) });
 }
 
-// What can be done with a task
+// Actions on a task
 
 async function cancel(id) {
   try {
-    const task = await twice(() => api.cancel(id));
+    const task = await api.twice(() => api.cancel(id));
     remembered.note(id, task.status);
   } catch (error) {
     if (error instanceof api.Away) showProblem(text("away"));
@@ -342,22 +256,6 @@ $("download").addEventListener("click", () => {
 
 // The page itself
 
-const THEME = "longtask.theme";
-
-function showTheme() {
-  const chosen = localStorage.getItem(THEME);
-  if (chosen) document.documentElement.dataset.theme = chosen;
-  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  $("theme").textContent = text(dark ? "light" : "dark");
-  $("theme").setAttribute("aria-pressed", String(dark));
-}
-$("theme").addEventListener("click", () => {
-  const dark = $("theme").getAttribute("aria-pressed") === "true";
-  localStorage.setItem(THEME, dark ? "light" : "dark");
-  showTheme();
-});
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
-
 function showAll() {
   translate();
   showTheme();
@@ -374,11 +272,11 @@ function openWhatIsNamed() {
   try {
     id = decodeURIComponent(id);
   } catch {
-    // No task has such an id, and the page says so.
+    // Not a task id. The page will say that it does not know the task.
   }
-  if ($(id) !== null) return; // a place of the page, as of the link that skips to the prompt
+  if ($(id) !== null) return; // an element of the page, such as the target of the skip link
   if (id) return open(id);
-  // What was left unfinished goes on; else the page is as new.
+  // Open the newest task that has not ended, if any.
   const unfinished = remembered.tasks().find((task) => ACTIVE.has(task.status));
   if (unfinished !== undefined) go(unfinished.id);
 }

@@ -1,18 +1,18 @@
-// Text as it is, in blocks of bounded size: what is added changes the last block only, and the
-// browser lays out only those in view.
+// Show plain text in blocks of bounded size: new text changes only the last block, and the browser
+// lays out only the blocks in view.
 
 const LENGTH = 2_048; // a block ends with the line that reaches it
-const LIMIT = 2 * LENGTH; // and here at the latest
+const LIMIT = 2 * LENGTH; // a block ends here at the latest
 
-/** The index at or after `end` that cuts no character in two. */
+/** Return the index at or after `end` that does not split a character (a surrogate pair). */
 export function uncut(text, end) {
   const code = text.charCodeAt(end - 1);
   return code >= 0xd800 && code < 0xdc00 ? end + 1 : end;
 }
 
 /**
- * Nodes for a text. Where letters are kerned ("AAAA"), a browser takes time that grows with the square
- * of a word's length to break it over lines: a long one gets places to break it.
+ * Return nodes for a text, with break opportunities in long words: to break a word with kerning
+ * ("AAAA") over lines takes a browser time that grows with the square of its length.
  */
 export function breakable(text) {
   const parts = text.match(/[^]*?\S{200}|[^]+/gu) ?? [];
@@ -21,7 +21,7 @@ export function breakable(text) {
 
 export class Plain {
   #root;
-  #last = null; // the text node that still grows
+  #last = null; // the text node of the last block
 
   constructor(root) {
     this.#root = root;

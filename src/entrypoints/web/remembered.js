@@ -1,4 +1,4 @@
-// What this browser remembers: tasks, the draft, and the key, which only the service itself is sent.
+// What this browser stores: tasks, the draft, and the API key, which is sent only to the service.
 
 const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
@@ -18,13 +18,13 @@ function save(all) {
   try {
     localStorage.setItem(TASKS, JSON.stringify(all.slice(0, LIMIT)));
   } catch {
-    // Full, or forbidden: the list is a convenience.
+    // The storage is full or disabled. The list is only a convenience.
   }
 }
 
 export const find = (id) => tasks().find((each) => each.id === id);
 
-/** `task`: {id, status, request}; newest first. */
+/** Add a task, {id, status, request}, at the top of the list. */
 export function remember(task) {
   save([task, ...tasks().filter((each) => each.id !== task.id)]);
 }
@@ -42,7 +42,7 @@ export function forget(id) {
   save(tasks().filter((each) => each.id !== id));
 }
 
-/** The key that the service wants of its callers; empty where it wants none. */
+/** Return the API key, or an empty string. */
 export const apiKey = () => localStorage.getItem(KEY) ?? "";
 
 export const keepApiKey = (key) => localStorage.setItem(KEY, key);
@@ -57,7 +57,7 @@ export function keepDraft(prompt) {
   }
 }
 
-/** Call when another tab changed the list. */
+/** Call a function when another tab has changed the list. */
 export function onChange(changed) {
   addEventListener("storage", (event) => {
     if (event.key === TASKS || event.key === null) changed();

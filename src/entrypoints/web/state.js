@@ -1,4 +1,4 @@
-// What a task is, from its events alone. No document here.
+// The state of a task, as its events tell it. Does not touch the document.
 
 export const ACTIVE = new Set(["pending", "running"]);
 
@@ -7,7 +7,7 @@ export function begin() {
     status: "pending",
     attempt: 0,
     text: "",
-    lost: null, // {attempt, reason} while the text is that of an attempt that was lost
+    lost: null, // {attempt, reason} while `text` is that of a lost attempt
     pieces: 0,
     createdAt: null,
     startedAt: null,
@@ -16,8 +16,8 @@ export function begin() {
   };
 }
 
-/** Change the state by one event of the log. Answers what became of the text: "kept", "more" (with
- * the event's data added), or "anew". */
+/** Apply one event of the log to the state. Return what happened to the text: "kept", "more" (the
+ * event's data was added), or "anew" (it was replaced). */
 export function apply(state, event) {
   state.createdAt ??= event.timestamp;
   switch (event.type) {
@@ -27,7 +27,7 @@ export function apply(state, event) {
         state.lost = { attempt: event.attempt, reason: event.reason ?? "" };
       }
       if (event.data === "pending" && event.attempt === 0 && state.text) {
-        // The log begins anew: the service lost what we saw.
+        // The log starts over: the service has lost it.
         Object.assign(state, begin(), { createdAt: event.timestamp });
         return "anew";
       }
@@ -37,7 +37,7 @@ export function apply(state, event) {
         state.startedAt = event.timestamp;
         state.pieces = 0;
       }
-      // The lost text stays, marked as such, until there is other text in its place.
+      // The text of a lost attempt stays, marked as such, until new text replaces it.
       return "kept";
     }
     case "content": {

@@ -1,4 +1,4 @@
-// Every sentence of the page in both languages, and which one is shown.
+// All texts of the page in both languages, and the choice of the language.
 
 const TEXTS = {
   en: {
@@ -9,7 +9,7 @@ const TEXTS = {
     dark: "Dark",
     light: "Light",
     promptLabel: "Prompt",
-    promptPlaceholder: "Ask for something long. You may close the page meanwhile.",
+    promptPlaceholder: "Ask for something long. You can close the page in the meantime.",
     options: "Options",
     model: "Model",
     modelDefault: "default",
@@ -32,9 +32,9 @@ const TEXTS = {
     share: "Copy link",
     raw: "Raw",
     inside: "How it works",
-    inside1: "Start answers at once with a task id; the task waits in QStash.",
-    inside2: "QStash calls the service back. The answer of the model is added to the task’s event log piece by piece.",
-    inside3: "This page follows the log. After a lost connection it says the last id it saw and gets the very next event.",
+    inside1: "A start returns a task id at once; the task waits in QStash.",
+    inside2: "QStash calls the service back. The model’s answer is added to the task’s event log piece by piece.",
+    inside3: "This page follows the log. After a lost connection it sends the last id that it saw and gets the very next event.",
     inside4: "Reload, open the link elsewhere, stop the service: nothing is missing and nothing comes twice.",
     events: "Events of this task",
     eventId: "id",
@@ -51,36 +51,36 @@ const TEXTS = {
     failed: "failed",
     cancelled: "cancelled",
     unknown: "unknown",
-    reconnecting: "Connection lost. Connecting again…",
-    notListening: "Not listening. The task goes on.",
+    reconnecting: "Connection lost. Reconnecting…",
+    notListening: "Not listening. The task continues.",
     waitQueued: "Waiting for a worker…",
     waitModel: "The model is thinking…",
-    lost: "Attempt {attempt} was lost ({reason}). The text below no longer counts; it begins anew.",
+    lost: "Attempt {attempt} was lost ({reason}). The text below no longer counts; the answer starts over.",
     endCancelled: "Cancelled. The text so far is kept.",
-    endLength: "The answer reached the length that was asked for. Raise it under Options to get more.",
+    endLength: "The answer reached the requested length. Raise it under Options to get more.",
     endFilter: "The model’s server cut the answer off because of its content.",
     endDone: "{model}: {tokens} tokens.",
     gone: "This service does not know the task. It may have expired.",
-    locked: "This service wants an API key to show the task.",
+    locked: "This service requires an API key to show the task.",
     keyLabel: "API key",
-    keyWanted: "This service wants an API key. It is kept in this browser.",
+    keyWanted: "This service requires an API key. The key is kept in this browser.",
     keyRefused: "The service does not know this API key.",
     useKey: "Use it",
     emptyPrompt: "Write a prompt first.",
-    badNumber: "Temperature is from 0 to 2, length from 1 to 128,000.",
-    away: "The service cannot be reached. Your prompt is kept; try again in a moment.",
-    refused: "The service refused: {detail}",
+    badNumber: "Temperature must be from 0 to 2, length from 1 to 128,000.",
+    away: "The service cannot be reached. Your prompt is kept. Try again in a moment.",
+    refused: "The service refused the request: {detail}",
     said: "{status}: {prompt}",
-    doKey: "Check OPENAI_API_KEY of the service.",
-    doQuota: "Check the plan and the billing of the API key.",
+    doKey: "Check the service’s OPENAI_API_KEY.",
+    doQuota: "Check the plan and billing of the API key.",
     doModel: "Choose another model under Options.",
     doContent: "Change the prompt.",
-    doShorter: "Make the prompt shorter or choose a model that reads more.",
-    doLonger: "Ask for less, or raise LONGTASK_MAX_OUTPUT_CHARS of the service.",
-    doFaster: "Ask for less, or raise LONGTASK_ATTEMPT_TIMEOUT of the service.",
+    doShorter: "Shorten the prompt or choose a model with a larger context.",
+    doLonger: "Ask for less, or raise the service’s LONGTASK_MAX_OUTPUT_CHARS.",
+    doFaster: "Ask for less, or raise the service’s LONGTASK_ATTEMPT_TIMEOUT.",
     doLater: "Try again in a moment.",
-    doAddress: "Check that the service reaches the model’s server (OPENAI_BASE_URL).",
-    doQueue: "Check that the service reaches QStash, and QStash the service (BASE_URL).",
+    doAddress: "Check that the service can reach the model’s server (OPENAI_BASE_URL).",
+    doQueue: "Check that the service can reach QStash, and QStash the service (BASE_URL).",
   },
   zh: {
     skip: "跳到提示词",
@@ -165,7 +165,7 @@ const TEXTS = {
   },
 };
 
-// What a person can do about a failure, by its code.
+// What the user can do about a failure, by its code.
 const ADVICE = {
   invalid_api_key: "doKey",
   permission_denied: "doKey",
@@ -195,12 +195,20 @@ export function advice(code, retryable) {
   return name && text(name);
 }
 
+/** Return a sentence about how a task ended: its `end` event. */
+export function ending(end) {
+  if (end.finishReason === "cancelled") return text("endCancelled");
+  if (end.finishReason === "length") return text("endLength");
+  if (end.finishReason === "content_filter") return text("endFilter");
+  return end.usage ? text("endDone", { model: end.model, tokens: end.usage.totalTokens }) : "";
+}
+
 export function otherLanguage() {
   language = language === "zh" ? "en" : "zh";
   localStorage.setItem(KEY, language);
 }
 
-/** Put the language's sentences into whatever is marked for one. */
+/** Set the texts of all marked elements in the current language. */
 export function translate() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
