@@ -142,7 +142,7 @@ def test_a_failure_says_what_happened_and_what_to_do(
     upstream.then(refusal(401, "invalid_api_key"), refusal(429, "insufficient_quota"))
     page = open_page(service.url)
     for said, advice in (
-        ("did not accept the API key", "Check the service’s OPENAI_API_KEY"),
+        ("did not accept the API key", "OPENAI_API_KEY"),
         ("quota of the API key is used up", "Check the plan and billing"),
     ):
         start(page, "Fail.")

@@ -81,14 +81,12 @@ async def test_those_who_come_at_once_get_no_more_than_there_is(
 ) -> None:
     answers = await asyncio.gather(*(limiter.consume(account, 1, 10, 60.0) for _ in range(40)))
     assert sum(each.granted for each in answers) == 10
-    places = f"{account}-places"
-    held = await asyncio.gather(*(limiter.acquire(places, str(n), 10, TTL) for n in range(40)))
+    slots = f"{account}-slots"
+    held = await asyncio.gather(*(limiter.acquire(slots, str(n), 10, TTL) for n in range(40)))
     assert sum(held) == 10
 
 
-async def test_a_place_is_held_once_however_often_it_is_asked_for(
-    limiter: Limiter, account: str
-) -> None:
+async def test_a_holder_has_one_slot_however_often_it_asks(limiter: Limiter, account: str) -> None:
     assert await limiter.acquire(account, "a", 2, TTL)
     assert await limiter.acquire(account, "a", 2, TTL)
     assert await limiter.acquire(account, "b", 2, TTL)
@@ -97,7 +95,7 @@ async def test_a_place_is_held_once_however_often_it_is_asked_for(
     assert sorted(await names(limiter, account)) == ["a", "b"]
 
 
-async def test_a_place_given_back_is_free(limiter: Limiter, account: str) -> None:
+async def test_a_released_slot_is_free(limiter: Limiter, account: str) -> None:
     await limiter.acquire(account, "a", 1, TTL)
     await limiter.release(account, "a")
     await limiter.release(account, "never")
@@ -105,7 +103,7 @@ async def test_a_place_given_back_is_free(limiter: Limiter, account: str) -> Non
     assert await names(limiter, account) == ["b"]
 
 
-async def test_a_place_lapses_unless_it_is_kept(limiter: Limiter, account: str) -> None:
+async def test_a_slot_lapses_unless_it_is_renewed(limiter: Limiter, account: str) -> None:
     assert await limiter.acquire(account, "kept", 2, 0.3)
     assert await limiter.acquire(account, "left", 2, 0.3)
     await limiter.renew(account, ["kept"], TTL)
@@ -130,7 +128,7 @@ async def test_no_more_holders_come_than_are_asked_for(limiter: Limiter, account
     assert [each.holder for each in await limiter.holders(account, 2)] == ["0", "1"]
 
 
-async def test_a_place_that_is_postponed_comes_last_and_one_given_back_stays_free(
+async def test_a_postponed_slot_comes_last_and_a_released_one_stays_free(
     limiter: Limiter, account: str
 ) -> None:
     for number in range(3):

@@ -137,7 +137,7 @@ async def test_fail_leaves_a_live_attempt_alone(store: Store) -> None:
     await store.tasks.append(attempt, [ContentAdded(NOW, "a")], LEASE)
 
 
-async def test_fail_settles_what_nobody_holds(store: Store) -> None:
+async def test_fail_ends_a_task_without_a_live_attempt(store: Store) -> None:
     waiting = await submit(store.tasks)
     failed = await store.tasks.fail(waiting, FAILURE, NOW)
     assert isinstance(failed, Task)

@@ -19,7 +19,7 @@ from tests.waiting import until
 FAILURE = Failure("model_error", "It failed.", True)
 
 
-async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> None:
+async def test_a_task_expires_after_its_time_to_live(forgetful_store: Store) -> None:
     tasks = forgetful_store.tasks
     old = await submit(tasks)
     epoch = await epoch_of(tasks, old)
@@ -34,7 +34,7 @@ async def test_tasks_are_forgotten_after_their_time(forgetful_store: Store) -> N
     await until(gone)
     with pytest.raises(UnknownTask):
         await tasks.read(old, 0, 1)
-    # Made anew under the same id, it is another log.
+    # Created again under the same id, it is another log.
     await tasks.create(Task.submit(old, REQUEST, NOW))
     assert await epoch_of(tasks, old) != epoch
 

@@ -75,7 +75,7 @@ async def test_a_lapsed_lease_alone_does_not_stop_the_writer(store: Store) -> No
     assert isinstance(await store.tasks.claim(task_id, LEASE, NOW), Busy)
 
 
-async def test_an_attempt_given_back_is_free_at_once(store: Store) -> None:
+async def test_a_requeued_task_can_be_claimed_at_once(store: Store) -> None:
     task_id = await submit(store.tasks)
     first = await claim(store.tasks, task_id)
     await store.tasks.commit(first, first.task.requeue(NOW, "model_error"))

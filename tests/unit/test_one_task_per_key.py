@@ -1,4 +1,4 @@
-"""StartTask with one idempotency key from several places at once, under any interleaving."""
+"""StartTask with one idempotency key from several processes at once, under any interleaving."""
 
 import asyncio
 import random
@@ -103,15 +103,15 @@ class Bench:
 
 
 class Frozen:
-    """Stops a process at one place."""
+    """Stops a process at one step."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, step: str) -> None:
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()
-        self._place = place
+        self._step = step
 
-    async def __call__(self, place: str) -> None:
-        if place == self._place:
-            self._place = ""
+    async def __call__(self, step: str) -> None:
+        if step == self._step:
+            self._step = ""
             self.reached.set()
             await self.go_on.wait()
 
@@ -137,9 +137,9 @@ async def test_equal_starts_that_are_refused_leave_nothing() -> None:
     assert (await bench.start(OTHER_REQUEST)).status is TaskStatus.PENDING
 
 
-@pytest.mark.parametrize("place", ["after bind", "before create"])
-async def test_a_start_waits_for_the_one_that_holds_the_key(place: str) -> None:
-    bench, frozen = Bench(), Frozen(place)
+@pytest.mark.parametrize("step", ["after bind", "before create"])
+async def test_a_start_waits_for_the_one_that_holds_the_key(step: str) -> None:
+    bench, frozen = Bench(), Frozen(step)
     first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
     await frozen.reached.wait()
     with pytest.raises(StartUncertain) as uncertain:
@@ -155,8 +155,8 @@ async def test_a_start_waits_for_the_one_that_holds_the_key(place: str) -> None:
 
 async def test_a_start_that_was_frozen_makes_no_second_task() -> None:
     """Its key was taken over before its record was there: it goes on with the other's task."""
-    for place in ("after bind", "before create"):
-        bench, frozen = Bench(), Frozen(place)
+    for step in ("after bind", "before create"):
+        bench, frozen = Bench(), Frozen(step)
         first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
         await frozen.reached.wait()
         bench.now += ABANDONED_AFTER + 1
@@ -169,9 +169,9 @@ async def test_a_start_that_was_frozen_makes_no_second_task() -> None:
         assert lost.failure.code == "superseded"
 
 
-@pytest.mark.parametrize("place", ["after create", "before enqueue"])
-async def test_a_record_is_gone_on_with_however_old_the_key_is(place: str) -> None:
-    bench, frozen = Bench(), Frozen(place)
+@pytest.mark.parametrize("step", ["after create", "before enqueue"])
+async def test_a_start_with_a_record_is_resumed_however_old_the_key_is(step: str) -> None:
+    bench, frozen = Bench(), Frozen(step)
     starter = bench.starter(frozen)
     starter._queue = cast(Any, Slow(bench.queue, frozen))
     first = asyncio.create_task(starter(REQUEST, CALLER, "key"))
@@ -242,8 +242,8 @@ async def test_of_many_repeats_of_a_failed_start_one_makes_the_new_task() -> Non
 async def test_a_start_that_broke_before_its_record_frees_its_key() -> None:
     bench = Bench()
 
-    async def away(place: str) -> None:
-        if place == "before create":
+    async def away(step: str) -> None:
+        if step == "before create":
             raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):

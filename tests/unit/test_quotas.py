@@ -29,8 +29,8 @@ class Bench:
         )
 
 
-async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:
-    """Between its admission and its record nobody may take the task for one that is gone."""
+async def test_a_start_without_a_record_yet_keeps_its_slot() -> None:
+    """Between its admission and its record the task must not count as ended."""
     bench = Bench(running=1)
     await bench.quotas.start(ALICE, "task_1_a")
     with pytest.raises(OverLimit):
@@ -40,14 +40,14 @@ async def test_a_start_that_is_just_being_made_keeps_its_place() -> None:
         await bench.quotas.start(ALICE, "task_1_b")
 
 
-async def test_the_place_of_a_start_that_died_is_free_after_a_minute() -> None:
+async def test_the_slot_of_a_start_that_died_is_free_after_a_minute() -> None:
     bench = Bench(running=1)
     await bench.quotas.start(ALICE, "task_1_a")
     bench.now += 61.0
     await bench.quotas.start(ALICE, "task_1_b")
 
 
-async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
+async def test_a_start_over_one_limit_uses_nothing_of_the_others() -> None:
     bench = Bench(running=5, starts=1)
     await bench.quotas.start(ALICE, "task_1_a")
     with pytest.raises(OverLimit) as refused:
@@ -58,7 +58,7 @@ async def test_who_is_refused_for_one_thing_pays_for_nothing_else() -> None:
     ]
 
 
-async def test_a_stream_that_is_read_keeps_its_place_and_one_that_is_not_loses_it() -> None:
+async def test_an_open_stream_keeps_its_slot_and_one_that_never_began_loses_it() -> None:
     bench = Bench(streams=2)
     read, left = [await bench.quotas.stream(ALICE) for _ in range(2)]
     bench.quotas.enter(read)
@@ -81,7 +81,7 @@ async def test_without_limits_nothing_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "party"),
+    ("address", "client"),
     [
         ("192.0.2.1", "192.0.2.1"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
@@ -90,14 +90,14 @@ async def test_without_limits_nothing_is_counted() -> None:
         ("a name", "a name"),
     ],
 )
-def test_what_one_party_can_have_counts_as_one(address: str, party: str) -> None:
-    assert network(address) == party
+def test_addresses_that_one_client_can_have_count_as_one(address: str, client: str) -> None:
+    assert network(address) == client
 
 
 async def test_the_slot_of_a_task_that_cannot_be_read_stays_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A newer instance runs it. It keeps nobody from the slots of others."""
+    """A newer instance runs it. The slots of other tasks are released all the same."""
     bench = Bench(running=2)
     for task_id in ("task_1_a", "task_1_b"):
         await bench.quotas.start(ALICE, task_id)

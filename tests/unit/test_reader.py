@@ -120,21 +120,21 @@ async def test_a_live_reader_needs_no_task_of_its_own() -> None:
         reader.close()
 
 
-async def test_a_log_made_anew_is_read_from_its_start() -> None:
+async def test_a_log_that_was_created_again_is_read_from_its_start() -> None:
     now = 0.0
     hub = Hub()
     tasks = MemoryTaskLog(hub, ttl=10.0, elapsed=lambda: now)
     await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     reader, sink = await started(follow_task(tasks, hub), TASK_ID)
     await sink.until(1)
-    now = 11.0  # the store forgets the task, and a delivery makes it anew
+    now = 11.0  # the record expires, and a delivery creates it again
     await tasks.create(Task.submit(TASK_ID, REQUEST, 1))
     await claim(tasks, TASK_ID)
     await sink.until(3)
-    first, *anew = sink.batches
-    assert anew[0].end.epoch != first.end.epoch
-    assert anew[0].first == 1
-    assert len(events_of(anew)) == 2
+    first, *again = sink.batches
+    assert again[0].end.epoch != first.end.epoch
+    assert again[0].first == 1
+    assert len(events_of(again)) == 2
     reader.close()
 
 

@@ -1,5 +1,5 @@
-"""Tasks that no delivery will end: what is left over is failed, the rest queued anew, and whoever
-is alive is waited for."""
+"""Tasks that no delivery will end: they fail or are enqueued again, and a live attempt is waited
+for."""
 
 import asyncio
 
@@ -86,7 +86,7 @@ async def test_one_that_went_silent_is_failed_when_its_lease_lapses() -> None:
     assert bench.queue.messages == []
 
 
-async def test_with_attempts_left_it_is_queued_anew() -> None:
+async def test_with_attempts_left_it_is_enqueued_again() -> None:
     """As when its deliveries met nothing but busy instances."""
     bench = Bench()
     await bench.submit()
@@ -139,7 +139,7 @@ async def test_one_that_has_ended_is_left_alone() -> None:
 # Tasks that the queue forgot
 
 
-async def test_a_forgotten_task_fails_when_it_is_read() -> None:
+async def test_an_orphaned_task_fails_when_it_is_read() -> None:
     bench = Bench()
     await bench.submit()
     bench.clock.seconds = ORPHAN_TIMEOUT - 1
@@ -154,7 +154,7 @@ async def test_a_forgotten_task_fails_when_it_is_read() -> None:
     assert await bench.read() == task
 
 
-async def test_an_attempt_that_lives_or_was_lost_lately_is_not_forgotten() -> None:
+async def test_a_task_whose_attempt_is_alive_or_was_lost_lately_is_not_orphaned() -> None:
     bench = Bench()
     await bench.submit()
     attempt = await bench.attempt(lease=30.0)

@@ -85,7 +85,7 @@ async def test_an_answer_that_never_finishes_is_lost() -> None:
     assert await bench.deliver() == Retry(2.5)
 
 
-async def test_stopping_gives_the_attempt_back() -> None:
+async def test_stopping_requeues_the_task() -> None:
     bench = Bench()
     running = bench.deliver()
     bench.model.say("a")
@@ -175,7 +175,7 @@ async def test_a_cancellation_that_the_missed_events_ends_the_attempt_when_it_is
     assert bench.model.closed == 1
 
 
-async def test_a_cancelled_delivery_gives_the_attempt_back() -> None:
+async def test_a_cancelled_delivery_requeues_the_task() -> None:
     bench = Bench()
     running = bench.deliver()
     bench.model.say("a")

@@ -1,4 +1,4 @@
-"""Places among the running tasks: given back by what ends a task, else found in turn."""
+"""The slots of running tasks: released by what ends a task, else found in turn."""
 
 from collections.abc import Awaitable, Callable
 
@@ -23,7 +23,7 @@ ORPHAN_TIMEOUT = 100.0
 DAY = 86_400.0
 
 
-class CountedAllowances(MemoryLimiter):
+class CountingLimiter(MemoryLimiter):
     def __init__(self, elapsed: Callable[[], float]) -> None:
         super().__init__(elapsed)
         self.released: list[tuple[str, str]] = []
@@ -40,7 +40,7 @@ class Bench:
     def __init__(self, running: int | None = 1, *, releasing: bool = True) -> None:
         self.seconds = 0.0
         self.plain = MemoryTaskLog(Hub(), 1_000 * DAY, ORPHAN_TIMEOUT, elapsed=lambda: self.seconds)
-        self.limiter = CountedAllowances(lambda: self.seconds)
+        self.limiter = CountingLimiter(lambda: self.seconds)
         accounts = Accounts(Limits(running=running), Limits(running=running))
         self.tasks: TaskLog = self.plain
         if releasing:
@@ -94,7 +94,7 @@ async def _orphaned(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("end", [_completed, _failed, _cancelled, _withdrawn, _orphaned])
-async def test_what_ends_a_task_gives_its_places_back_once(
+async def test_what_ends_a_task_releases_its_slots_once(
     end: Callable[[Bench], Awaitable[None]],
 ) -> None:
     bench = Bench()
@@ -105,7 +105,7 @@ async def test_what_ends_a_task_gives_its_places_back_once(
     assert sorted(bench.limiter.released) == sorted((each, TASK_ID) for each in ACCOUNTS)
 
 
-async def test_what_does_not_end_a_task_leaves_its_places() -> None:
+async def test_what_does_not_end_a_task_keeps_its_slots() -> None:
     bench = Bench()
     await bench.start()
     attempt = await bench.attempt()
@@ -115,14 +115,14 @@ async def test_what_does_not_end_a_task_leaves_its_places() -> None:
     assert await bench.held() == {TASK_ID}
 
 
-async def test_where_nothing_is_limited_nothing_is_given_back() -> None:
+async def test_without_limits_nothing_is_released() -> None:
     bench = Bench(running=None)
     assert (await bench.start()).origin is None
     await _completed(bench)
     assert bench.limiter.released == []
 
 
-async def test_a_place_that_could_not_be_given_back_is_found_by_the_next_start() -> None:
+async def test_a_slot_that_could_not_be_released_is_found_by_the_next_start() -> None:
     bench = Bench()
     await bench.start()
     bench.limiter.away = True
@@ -133,7 +133,7 @@ async def test_a_place_that_could_not_be_given_back_is_found_by_the_next_start()
     assert await bench.held() == {"task_1_b"}
 
 
-async def test_all_places_are_looked_at_in_turn() -> None:
+async def test_all_slots_are_checked_in_turn() -> None:
     """However long the others run: the one that ended elsewhere is found after a few starts."""
     bench = Bench(running=20, releasing=False)
     for number in range(20):
@@ -153,7 +153,7 @@ async def test_all_places_are_looked_at_in_turn() -> None:
     assert len(await bench.held()) == 20
 
 
-async def test_a_place_lapses_thirty_days_after_its_task_was_last_seen_alive() -> None:
+async def test_a_slot_lapses_thirty_days_after_its_task_was_last_checked() -> None:
     bench = Bench(running=1, releasing=False)
     await bench.start()
     await bench.plain.claim(TASK_ID, 100 * DAY, bench.now())
@@ -167,7 +167,7 @@ async def test_a_place_lapses_thirty_days_after_its_task_was_last_seen_alive() -
     await bench.start("task_1_b")
 
 
-async def test_looking_does_not_make_a_start_that_died_younger() -> None:
+async def test_checking_does_not_renew_the_slot_of_a_start_that_died() -> None:
     bench = Bench(running=1)
     await bench.quotas.start(ALICE, "task_1_died")
     for _ in range(int(START_TIMEOUT / 20)):

@@ -1,4 +1,4 @@
-"""StartTask when the queue does not answer as it should."""
+"""StartTask when the queue does not respond as it should."""
 
 import asyncio
 
@@ -16,18 +16,18 @@ from entrypoints.identity import RandomTaskIds, SystemClock
 from tests.builders import OTHER_REQUEST, REQUEST, unlimited
 from tests.doubles.queue import RecordingQueue
 
-SOMEBODY = Caller(None, "127.0.0.1")
+CALLER = Caller(None, "127.0.0.1")
 
 
-class MoodyQueue(RecordingQueue):
-    """`arrives`: the message comes through though its answer is lost."""
+class FaultyQueue(RecordingQueue):
+    """`arrives`: the message arrives although the response is lost."""
 
     def __init__(self, tasks: MemoryTaskLog) -> None:
         super().__init__()
         self._tasks = tasks
         self.arrives = False
         self.hold: asyncio.Event | None = None
-        """What an answer waits for, if anything."""
+        """What the response waits for, if anything."""
 
     async def before_answer(self, task: Task) -> None:
         if self.hold is not None:
@@ -39,7 +39,7 @@ class MoodyQueue(RecordingQueue):
 class Bench:
     def __init__(self) -> None:
         self.tasks = MemoryTaskLog(Hub(), 60.0)
-        self.queue = MoodyQueue(self.tasks)
+        self.queue = FaultyQueue(self.tasks)
         self._start = StartTask(
             self.tasks,
             MemoryIdempotencyKeys(),
@@ -50,14 +50,14 @@ class Bench:
         )
 
     async def start(self, request: TaskRequest, key: str | None = None) -> Task:
-        return (await self._start(request, SOMEBODY, key)).task
+        return (await self._start(request, CALLER, key)).task
 
 
-@pytest.mark.parametrize("mood", [QueueUnavailable("away"), QueueRefused("no")])
-async def test_a_task_that_the_queue_did_not_take_is_not_left_waiting(mood: Exception) -> None:
+@pytest.mark.parametrize("fault", [QueueUnavailable("away"), QueueRefused("no")])
+async def test_a_task_that_the_queue_did_not_take_fails(fault: Exception) -> None:
     bench = Bench()
-    bench.queue.error = mood
-    with pytest.raises(type(mood)):
+    bench.queue.error = fault
+    with pytest.raises(type(fault)):
         await bench.start(REQUEST)
     task = await bench.tasks.get(bench.queue.taken[0])
     assert task.status is TaskStatus.FAILED
