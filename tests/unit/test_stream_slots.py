@@ -1,5 +1,5 @@
-"""The slots of a process for open streams: taken before the first wait, given back on every way
-out."""
+"""The slots of a process for open streams: acquired before the first await, and always
+released."""
 
 import asyncio
 from collections.abc import Callable
@@ -66,7 +66,7 @@ async def test_readers_that_come_at_once_take_no_more_slots_than_there_are() -> 
     assert len(let_in) == 2
     assert sum(isinstance(each, TooManyStreams) for each in results) == 18
     for _ in range(2):
-        let_in[0].close()  # the second time gives nothing back
+        let_in[0].close()  # the second time releases nothing
     await bench.let_in()
     with pytest.raises(TooManyStreams):
         await bench.follow(TASK_ID)
