@@ -1,9 +1,8 @@
 """One attempt: write the model's answer into the log.
 
-Five tasks run in a TaskGroup. One writes the answer; the others renew the lease, watch the log for
-an end by another process, enforce the time limits of the model, and wait for the shutdown. The
-first that raises ends the attempt: the group cancels the others, and the model's connection is
-closed.
+The answer is written inside a TaskGroup. Its asyncio tasks renew the lease, watch for an end by
+another process, enforce the time limits of the model, and wait for the shutdown. Whatever raises
+first ends the attempt: the group cancels the rest, and the model's connection is closed.
 
 The attempt reads a piece from the model, appends it to the log, then reads the next piece, which
 is all the text that has arrived in the meantime. So with a fast store every token is an event, and
@@ -107,11 +106,14 @@ class RunningAttempt:
         """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
         ModelUnavailable, ModelRefused, StoreUnavailable, or, a grace period after `stopping` was
         set, ShuttingDown."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        cancellations = task.cancelling()
         try:
             async with asyncio.TaskGroup() as group:
                 watchers = [
                     group.create_task(self._renew()),
-                    group.create_task(self._watch_log(watch)),
+                    group.create_task(self._watch_task(watch)),
                     group.create_task(self._watch_model()),
                     group.create_task(self._watch_stop(stopping)),
                 ]
@@ -119,6 +121,9 @@ class RunningAttempt:
                 for watcher in watchers:
                     watcher.cancel()
         except ExceptionGroup as failures:
+            # A group of Python 3.11 that fails as its body ends leaves its own cancellation behind.
+            while task.cancelling() > cancellations:
+                task.uncancel()
             raise _cause(failures) from None
         return answer
 
@@ -175,9 +180,9 @@ class RunningAttempt:
         lease = self._bounds.lease
         await retry_while_leased(lambda: self._tasks.renew(self._attempt, lease), lease)
 
-    async def _watch_log(self, watch: TaskWatch) -> NoReturn:
+    async def _watch_task(self, watch: TaskWatch) -> NoReturn:
         """Raise LeaseLost as soon as the feed tells that the task has ended. It was not this
-        attempt that ended it, since `run` stops this task before."""
+        attempt that ended it, since `run` stops watching before."""
         try:
             while True:
                 await watch.change()
@@ -187,7 +192,8 @@ class RunningAttempt:
                     watch.missed_events = False
                     await self._renew_once()  # raises LeaseLost if the end was among them
         except FeedClosed:
-            # This process stops. Until it does, only a write can find out that the lease is lost.
+            # This process stops, or cannot read what another version wrote. From now on only a
+            # write can find out that the lease is lost.
             await asyncio.Event().wait()
             raise
 
@@ -231,6 +237,7 @@ async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> 
             if time.monotonic() + pause > until:
                 raise
             log.warning("store unavailable: retrying", error=str(error))
+            _raise_if_cancelled()
         else:
             _raise_if_cancelled()
             return result

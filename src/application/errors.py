@@ -42,7 +42,8 @@ class ShuttingDown(ApplicationError):
 
 
 class FeedClosed(ApplicationError):
-    """Raised to a subscriber when this process stops delivering events. Others still do."""
+    """Raised to a subscriber when this process delivers no more events: it stops, or cannot read
+    them. Other processes still do."""
 
 
 class StoreUnavailable(ApplicationError):

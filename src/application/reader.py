@@ -121,8 +121,11 @@ class Reader(Subscriber):
         self._quiet_ticks = 0
         self._active_at = self._context.clock.now()
         loop = asyncio.get_running_loop()
-        self._catching_up = loop.create_task(self._subscribe())
-        self._timer = loop.call_later(self._context.ping_interval / 2, self._tick, loop)
+        # The context of the request that opened the stream would be kept for as long as it lasts.
+        context = Context()
+        self._catching_up = loop.create_task(self._subscribe(), context=context)
+        delay = self._context.ping_interval / 2
+        self._timer = loop.call_later(delay, self._tick, loop, context=context)
 
     def close(self) -> None:
         """Stop, and end the sink of a reader that was started. Safe to call twice."""
@@ -179,11 +182,14 @@ class Reader(Subscriber):
     async def _catch_up(self) -> None:
         assert self._sink is not None  # noqa: S101
         try:
-            while self._must_read or self._backlog:
+            while not self._closed and (self._must_read or self._backlog):
                 await self._sink.writable()
                 ready = await self._read() if self._must_read else self._take_backlog()
+                if self._closed:  # by the feed or the client, while this waited
+                    return
                 if ready and not self._sink.write_all(ready):
                     self._read_from_log()
+                    await asyncio.sleep(0)  # a store may read without a pause
                 elif ready:
                     self.position = ready[-1].end
                     if ready[-1].closes:
@@ -232,7 +238,7 @@ class Reader(Subscriber):
         """Twice per ping interval: ping if nothing was written, and check for an orphaned task."""
         assert self._sink is not None  # noqa: S101
         self._timer = loop.call_later(self._context.ping_interval / 2, self._tick, loop)
-        if self.position is not self._ticked_at:
+        if self.position != self._ticked_at:
             self._ticked_at = self.position
             self._quiet_ticks = 0
             self._active_at = self._context.clock.now()

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import structlog
 
-from application.errors import StoreUnavailable, UnknownTask
+from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
@@ -103,5 +103,7 @@ class FailOrphanedTasks:
         check.add_done_callback(self._checks.discard)
 
     async def _check(self, task_id: str) -> None:
-        with suppress(StoreUnavailable, UnknownTask):  # the next check of a reader tries again
+        with suppress(
+            StoreUnavailable, UnknownTask, Unreadable
+        ):  # the next check of a reader tries again
             await self(await self._tasks.get(task_id))

@@ -21,7 +21,7 @@ class TaskWatch(Subscriber):
         self._changed = asyncio.Event()
 
     def offer(self, batch: Batch) -> None:
-        if any(type(event) is not ContentAdded for event in batch.events):
+        if not all(isinstance(event, ContentAdded) for event in batch.events):
             self.ended = self.ended or batch.closes
             self._changed.set()
 

@@ -71,6 +71,7 @@ class RecordingSink(Sink):
         return self.write_all((batch,))
 
     def write_all(self, batches: Sequence[Batch]) -> bool:
+        assert not self.ended.is_set(), "nothing may be written behind the end"
         if self.taking.is_set():
             self.batches.extend(batches)
         return self.taking.is_set()

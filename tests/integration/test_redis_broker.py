@@ -100,7 +100,12 @@ async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [b"not one of ours", b'1 - e 3 [["z",1,"a kind of tomorrow"]]', b'99 - e 3 [["c",1,"x"]]'],
+    [
+        b"not one of ours",
+        b'1 - e 3 [["z",1,"a kind of tomorrow"]]',
+        b'99 - e 3 [["c",1,"x"]]',
+        b"1 - e 3 []",
+    ],
 )
 async def test_a_message_that_cannot_be_read_ends_the_readers_of_its_task_alone(
     bench: Bench, message: bytes

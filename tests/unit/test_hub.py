@@ -130,3 +130,20 @@ async def test_a_channel_is_closed_for_its_own_subscribers_only() -> None:
         hub.close_channel("a")
         assert closed.is_closed
         assert not open_.is_closed
+
+
+async def test_a_subscriber_that_fails_to_be_told_does_not_keep_the_others_from_it() -> None:
+    class Broken(RecordingSubscriber):
+        def missed(self) -> None:
+            raise ValueError
+
+        def closed(self) -> None:
+            raise ValueError
+
+    hub, sound = Hub(), RecordingSubscriber()
+    await hub.subscribe("t", Broken())
+    await hub.subscribe("t", sound)
+    hub.missed("t")
+    hub.close()
+    assert sound.misses == 1
+    assert sound.is_closed

@@ -1,6 +1,7 @@
 """A reader under any interleaving of what is added, missed and read."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.follow_task import FollowTask
-from application.ports import PAGE_SIZE
+from application.ports import PAGE_SIZE, Batch
 from application.reader import Reader
 from domain.events import START, ContentAdded, Event, Position, TaskErrored
 from domain.task import Failure, Task
@@ -212,3 +213,34 @@ async def test_a_position_beyond_the_log_starts_over() -> None:
         await sink.until(2)
         assert sink.batches[0].first == 1
         reader.close()
+
+
+async def test_a_reader_that_comes_when_the_feed_is_closed_is_ended_and_written_nothing() -> None:
+    hub = Hub()
+    tasks = MemoryTaskLog(hub, 60.0)
+    attempt = await begun(tasks)
+    hub.close()
+    assert await read_to_end(follow_task(tasks, hub), attempt.task.id) == []
+
+
+class LostSink(RecordingSink):
+    """A connection that is closing: it takes nothing, and nothing waits for it."""
+
+    def write_all(self, batches: Sequence[Batch]) -> bool:
+        return False
+
+
+async def test_a_reader_whose_sink_takes_nothing_lets_others_run() -> None:
+    """The store of the memory never waits: the loop that learns of the lost connection must run."""
+    hub = Hub()
+    tasks = MemoryTaskLog(hub, 60.0)
+    attempt = await begun(tasks)
+    reader, sink = await follow_task(tasks, hub)(attempt.task.id), LostSink()
+    assert isinstance(reader, Reader)
+    reader.start(sink)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    reader.close()
+    await asyncio.sleep(0)
+    assert sink.ended.is_set()
+    assert len(asyncio.all_tasks()) == 1

@@ -234,3 +234,19 @@ async def test_a_task_that_this_instance_cannot_read_is_delivered_again(
     outcome = await bench.deliver()
     assert isinstance(outcome, Retry)
     assert outcome.retry_after is not None
+
+
+async def test_an_attempt_that_is_lost_as_it_ends_does_not_cancel_the_next_one() -> None:
+    """The feed tells of the loss in the turn of the event loop in which the model finishes."""
+    bench = Bench()
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    log = bench.tasks._entries[TASK_ID]
+    log.task = log.task.requeue(2, "lease_lapsed").task
+    bench.feed.missed(TASK_ID)
+    bench.model.say(FINISHED)
+    bench.model.say("b", FINISHED)
+    assert await running == Ack()
+    assert bench.model.asked == 2
+    assert (await bench.tasks.get(TASK_ID)).attempt == 2

@@ -12,6 +12,7 @@ bounded share of the process's time.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -51,30 +52,42 @@ class Broker(Protocol):
         ...
 
 
+class NoBroker(Broker):
+    """The broker of a store that only this process writes to."""
+
+    def attach(self, hub: "Hub") -> None: ...
+
+    def open(self, task_id: str) -> None: ...
+
+    async def opened(self, task_id: str) -> None: ...
+
+    def close(self, task_id: str) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
 class Hub(EventFeed):
     def __init__(self, broker: Broker | None = None) -> None:
         """Without a broker, only what this process publishes is delivered."""
-        self._broker = broker
+        self._broker = broker or NoBroker()
         self._channels: dict[str, _Channel] = {}
         self._closed = False
-        if broker is not None:
-            broker.attach(self)
+        self._broker.attach(self)
 
     async def subscribe(self, task_id: str, subscriber: Subscriber) -> None:
         channel = self._channels.get(task_id)
         if channel is None:
             channel = self._channels[task_id] = _Channel()
-            if self._broker is not None:
-                self._broker.open(task_id)
+            self._broker.open(task_id)
         channel.subscribers[subscriber] = None
         if self._closed:
             subscriber.closed()
-        elif self._broker is not None:
-            try:
-                await self._broker.opened(task_id)
-            except BaseException:
-                self.unsubscribe(task_id, subscriber)
-                raise
+            return
+        try:
+            await self._broker.opened(task_id)
+        except BaseException:
+            self.unsubscribe(task_id, subscriber)
+            raise
 
     def unsubscribe(self, task_id: str, subscriber: Subscriber) -> None:
         channel = self._channels.get(task_id)
@@ -83,8 +96,7 @@ class Hub(EventFeed):
         del channel.subscribers[subscriber]
         if not channel.subscribers:
             del self._channels[task_id]
-            if self._broker is not None:
-                self._broker.close(task_id)
+            self._broker.close(task_id)
 
     def publish(self, task_id: str, batch: Batch) -> None:
         """Offer a batch to the task's subscribers, at once or after the channel's pause."""
@@ -96,13 +108,13 @@ class Hub(EventFeed):
         if (channel := self._channels.get(task_id)) is not None:
             channel.published.clear()
             for subscriber in tuple(channel.subscribers):
-                subscriber.missed()
+                _tell(subscriber.missed)
 
     def close_channel(self, task_id: str) -> None:
         """Close all subscribers of a task, since this process cannot read its events."""
         if (channel := self._channels.get(task_id)) is not None:
             for subscriber in tuple(channel.subscribers):
-                subscriber.closed()
+                _tell(subscriber.closed)
 
     def close(self) -> None:
         """Close all subscribers, and every new one. Safe to call twice."""
@@ -112,8 +124,7 @@ class Hub(EventFeed):
 
     async def aclose(self) -> None:
         self.close()
-        if self._broker is not None:
-            await self._broker.aclose()
+        await self._broker.aclose()
 
 
 class _Channel:
@@ -149,6 +160,14 @@ class _Channel:
                     subscriber.offer(batch)
                 except Exception:
                     log.exception("subscriber failed")
-                    subscriber.missed()
+                    _tell(subscriber.missed)
         ended = time.monotonic()
         self._paused_until = ended + min(LONGEST_PAUSE, PAUSE_FACTOR * (ended - began))
+
+
+def _tell(notify: Callable[[], None]) -> None:
+    """Call a method of a subscriber. One that fails must not keep the others from being told."""
+    try:
+        notify()
+    except Exception:
+        log.exception("subscriber failed")

@@ -118,7 +118,7 @@ class RedisBroker(Broker):
             finally:
                 self._listener = None
                 if listener is not None:
-                    await listener.aclose()
+                    await _close(listener)
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
@@ -139,3 +139,11 @@ class RedisBroker(Broker):
         if channel.confirmed.is_set():
             self._hub.missed(channel.task_id)
         channel.confirmed.set()
+
+
+async def _close(listener: Listener) -> None:
+    """Close a listener. One that cannot be closed is replaced all the same."""
+    try:
+        await listener.aclose()
+    except Exception:
+        log.exception("listener not closed")

@@ -111,7 +111,7 @@ def decode_batch(data: bytes) -> Batch:
             return Batch(after, epoch.decode(), tuple(map(_event, _decode_events(events))))
     except msgspec.DecodeError as error:
         raise UnreadableEvent(str(error)) from error
-    except ValueError as error:
+    except (ValueError, IndexError, RecursionError) as error:
         raise UnreadableEvent("a batch is none of ours") from error
     raise UnreadableEvent("a batch has another version")
 

@@ -67,9 +67,12 @@ class DirectWriter:
         await self.drain()
 
     async def drain(self) -> None:
-        """Return once the client has taken most of what was written, or is gone."""
+        """Return once the client has taken most of what was written, or is gone: then `on_close`'s
+        function has been called."""
         if self._flow.write_paused:
             await self._flow.drain()
+        if self._transport.is_closing():
+            self.close()
 
     def detach(self) -> None:
         """Let the task of the request end, and all that it holds, while the response goes on:

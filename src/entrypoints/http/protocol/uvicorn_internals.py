@@ -40,6 +40,7 @@ PRIVATE_PARTS = {
         "expected_content_length",
         "keep_alive",
         "message_event",
+        "more_body",
         "response_complete",
         "response_started",
         "scope",
@@ -171,13 +172,22 @@ class _DetachedResponse:
     """Stands for a response that goes on without its request: as much of uvicorn's cycle as the
     connection asks for. A reader of a stream may wait for hours."""
 
-    __slots__ = ("body", "disconnected", "keep_alive", "response_complete", "scope", "transport")
+    __slots__ = (
+        "body",
+        "disconnected",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+        "scope",
+        "transport",
+    )
 
     response_started = True
     message_event = _NoEvent()
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self.body = b""
+        self.body = b""  # of a request whose body still comes, none is kept
+        self.more_body = cycle.more_body
         self.disconnected = cycle.disconnected
         self.keep_alive = cycle.keep_alive
         self.response_complete = False
