@@ -4,7 +4,7 @@ nothing yet."""
 from collections.abc import Callable
 
 from adapters.qstash import (
-    DeliveryReader,
+    DeliveryVerifier,
     QStashQueue,
     QueueClock,
     QueueCredentials,
@@ -76,7 +76,7 @@ def make_signing_keys(
     )
 
 
-def delivery_reader(base_url: str, keys: SigningKeys, clock: QueueClock) -> DeliveryReader:
-    return DeliveryReader(
+def delivery_verifier(base_url: str, keys: SigningKeys, clock: QueueClock) -> DeliveryVerifier:
+    return DeliveryVerifier(
         keys, clock, webhook_url=base_url + WEBHOOK_PATH, failure_url=base_url + FAILURE_PATH
     )

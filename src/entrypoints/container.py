@@ -36,9 +36,9 @@ from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
-from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
+from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -88,16 +88,16 @@ class Container(containers.DeclarativeContainer):
     given = settings.provided
 
     # What the settings choose
-    store = providers.Callable(choices.store_of, settings)  # memory | redis | rest
-    publisher = providers.Callable(choices.queue_of, settings)  # local | qstash
-    answers = providers.Callable(choices.model_of, settings)  # demo | openai
-    traces = providers.Callable(choices.traces_of, settings)  # off | otlp
-    slots = providers.Callable(choices.slots_of, settings)  # unlimited | limited
+    store_choice = providers.Callable(choices.store_of, settings)  # memory | redis | rest
+    queue_choice = providers.Callable(choices.queue_of, settings)  # local | qstash
+    model_choice = providers.Callable(choices.model_of, settings)  # demo | openai
+    traces_choice = providers.Callable(choices.traces_of, settings)  # off | otlp
+    slots_choice = providers.Callable(choices.slots_of, settings)  # unlimited | limited
 
     # Observation, time, ids
     metrics = Singleton(Metrics)
     tracing = Selector(
-        traces,
+        traces_choice,
         off=Object(None),
         otlp=Singleton(
             _on_demand("adapters.opentelemetry:Tracing"),
@@ -110,41 +110,41 @@ class Container(containers.DeclarativeContainer):
 
     # The store
     connection = Selector(
-        store,
+        store_choice,
         memory=Object(None),
         redis=Singleton(connections.redis_connection, settings),
         rest=Singleton(connections.rest_connection, settings),
     )
     orphan_timeout = providers.Callable(choices.orphan_timeout, settings)
     feed = _kept(
-        store,
+        store_choice,
         memory=Singleton(Hub),
         redis=Singleton(Hub, Singleton(RedisBroker, connection, metrics)),
     )
     limiter = _kept(
-        store, memory=Singleton(MemoryLimiter), redis=Singleton(RedisLimiter, connection)
+        store_choice, memory=Singleton(MemoryLimiter), redis=Singleton(RedisLimiter, connection)
     )
-    keys = _kept(
-        store,
+    idempotency_keys = _kept(
+        store_choice,
         memory=Singleton(MemoryIdempotencyKeys),
         redis=Singleton(RedisIdempotencyKeys, connection),
     )
     kept_tasks = _kept(
-        store,
+        store_choice,
         memory=Singleton(MemoryTaskLog, feed, given.tasks.task_ttl, orphan_timeout),
         redis=Singleton(RedisTaskLog, connection, given.tasks.task_ttl, orphan_timeout),
     )
     accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
     releasing_tasks = Selector(
-        slots,
+        slots_choice,
         unlimited=kept_tasks,
         limited=Singleton(SlotReleasingLog, kept_tasks, limiter, accounts),
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
-    tasks = _traced(traces, tracing, "TracedTaskLog", measured_tasks)
+    tasks = _traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)
 
     # The queue
-    qstash_url = Selector(publisher, local=local_qstash_url, qstash=given.queue.qstash_url)
+    qstash_url = Selector(queue_choice, local=local_qstash_url, qstash=given.queue.qstash_url)
     queue_clock = Singleton(QueueClock)
     qstash = Singleton(
         connections.qstash_queue,
@@ -153,15 +153,15 @@ class Container(containers.DeclarativeContainer):
         qstash_url,
         base_url,
         queue_clock,
-        Selector(traces, off=Object(dict), otlp=tracing.provided.forwarded),
+        Selector(traces_choice, off=Object(dict), otlp=tracing.provided.forwarded),
     )
-    queue = _traced(traces, tracing, "TracedQueue", qstash)
+    queue = _traced(traces_choice, tracing, "TracedQueue", qstash)
     signing_keys = Singleton(connections.make_signing_keys, settings, queue_credentials, qstash)
-    deliveries = Singleton(connections.delivery_reader, base_url, signing_keys, queue_clock)
+    deliveries = Singleton(connections.delivery_verifier, base_url, signing_keys, queue_clock)
 
     # The model
     model_client = Selector(
-        answers,
+        model_choice,
         demo=Singleton(DemoModel, given.model.demo_speed),
         openai=Singleton(
             _on_demand("adapters.openai:OpenAIModel"),
@@ -171,7 +171,7 @@ class Container(containers.DeclarativeContainer):
         ),
     )
     measured_model = Singleton(MeasuredModel, model_client, metrics)
-    model = _traced(traces, tracing, "TracedModel", measured_model)
+    model = _traced(traces_choice, tracing, "TracedModel", measured_model)
 
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
@@ -195,7 +195,7 @@ class Container(containers.DeclarativeContainer):
     )
     use_cases = Singleton(
         UseCases,
-        start_task=Singleton(StartTask, tasks, keys, queue, clock, ids, quotas),
+        start_task=Singleton(StartTask, tasks, idempotency_keys, queue, clock, ids, quotas),
         get_task=Singleton(GetTask, tasks, fail_if_orphaned),
         cancel_task=Singleton(CancelTask, tasks, queue, clock),
         follow_task=Singleton(
@@ -225,8 +225,8 @@ class Container(containers.DeclarativeContainer):
     start_bodies = Singleton(StartBodies)
     delivery_bodies = Singleton(DeliveryBodies)
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
-    outcomes = Singleton(Outcomes, metrics)
-    open_streams = Singleton(OpenStreams, quotas, outcomes)
+    request_counts = Singleton(RequestCounts, metrics)
+    open_streams = Singleton(OpenStreams, quotas, request_counts)
     http = Singleton(
         HttpParts,
         use_cases=use_cases,
@@ -239,7 +239,7 @@ class Container(containers.DeclarativeContainer):
         sse_encoder=Singleton(SseEncoder),
         clock=clock,
         metrics=metrics,
-        outcomes=outcomes,
+        request_counts=request_counts,
         open_streams=open_streams,
         tracing=tracing,
         default_model=given.model.default_model,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qstash import Receiver
 
-from adapters.qstash import DeliveryReader, ForgedDelivery, QueueClock, SigningKeys
+from adapters.qstash import DeliveryVerifier, ForgedDelivery, QueueClock, SigningKeys
 from tests.signing import CURRENT, NEXT, hash_of, sign
 
 URL = "https://tasks.example/api/qstash/webhook"
@@ -33,9 +33,9 @@ def _receiver_accepts(signature: str, body: bytes) -> bool:
 
 async def _we_accept(signature: str, body: bytes) -> bool:
     keys = SigningKeys(_no_keys, (CURRENT, NEXT))
-    reader = DeliveryReader(keys, QueueClock(), URL, "https://tasks.example/failure")
+    verifier = DeliveryVerifier(keys, QueueClock(), URL, "https://tasks.example/failure")
     try:
-        (await reader.signed_task(signature)).check(body)
+        (await verifier.signed_task(signature)).check(body)
     except ForgedDelivery:
         return False
     return True

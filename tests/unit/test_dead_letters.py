@@ -4,10 +4,10 @@ import pytest
 
 from entrypoints.local_qstash import bounds, dead_letters
 from entrypoints.local_qstash.dead_letters import DeadLetters
+from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage, read_message
-from entrypoints.local_qstash.outcome import Outcome
 
-REFUSED = Outcome(489, {"upstash-nonretryable-error": ["true"]}, b"refused")
+REFUSED = DeliveryResponse(489, {"upstash-nonretryable-error": ["true"]}, b"refused")
 
 
 def _message(size: int = 10, **headers: str) -> QueuedMessage:
@@ -44,11 +44,11 @@ def test_the_oldest_are_dropped_beyond_a_sum_of_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "outcome"),
+    ("message", "response"),
     [
         (_message(100_000), REFUSED),
-        (_message(), Outcome(500, {}, b"x" * 100_000)),
-        (_message(), Outcome(500, {"x-long": ["x" * 100_000]}, b"")),
+        (_message(), DeliveryResponse(500, {}, b"x" * 100_000)),
+        (_message(), DeliveryResponse(500, {"x-long": ["x" * 100_000]}, b"")),
         (_message(Upstash_Forward_Long="x" * 100_000), REFUSED),
         (_message(Upstash_Failure_Callback_Forward_Long="x" * 100_000), REFUSED),
         (_message(Upstash_Callback=f"http://example.org/{'x' * 100_000}"), REFUSED),
@@ -62,10 +62,12 @@ def test_the_oldest_are_dropped_beyond_a_sum_of_bytes() -> None:
         ),
     ],
 )
-def test_everything_that_others_choose_counts(message: QueuedMessage, outcome: Outcome) -> None:
+def test_everything_that_others_choose_counts(
+    message: QueuedMessage, response: DeliveryResponse
+) -> None:
     letters = DeadLetters(size=250_000)
     for _ in range(5):
-        letters.add(message, outcome)
+        letters.add(message, response)
     assert len(letters.newest_first()) == 2
 
 

@@ -6,13 +6,13 @@ from email.utils import formatdate
 import pytest
 
 from entrypoints.local_qstash.delivery import backoff, pause_before_retry
+from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import (
     BadMessage,
     QueuedMessage,
     duration,
     read_message,
 )
-from entrypoints.local_qstash.outcome import Outcome
 
 NOW = 1_700_000_000.0
 
@@ -61,13 +61,15 @@ def test_bad_durations(text: str) -> None:
 )
 def test_who_has_the_last_word(headers: dict[str, list[str]], seconds: float) -> None:
     message = _message(Retry_Delay="5000")
-    assert pause_before_retry(message, Outcome(429, headers, b""), NOW) == pytest.approx(seconds)
+    assert pause_before_retry(message, DeliveryResponse(429, headers, b""), NOW) == pytest.approx(
+        seconds
+    )
 
 
 def test_the_default_is_the_back_off() -> None:
     message = _message()
     message.retried = 1
-    assert pause_before_retry(message, Outcome(500, {}, b""), NOW) == backoff(2)
+    assert pause_before_retry(message, DeliveryResponse(500, {}, b""), NOW) == backoff(2)
 
 
 def test_not_before_wins_over_delay() -> None:

@@ -8,7 +8,7 @@ from adapters.qstash.credentials import (
     is_development_token,
 )
 from adapters.qstash.deliveries import (
-    DeliveryReader,
+    DeliveryVerifier,
     ForgedDelivery,
     MalformedDelivery,
     UnreadableDelivery,
@@ -20,7 +20,7 @@ from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 __all__ = [
     "DEVELOPMENT",
     "OFF",
-    "DeliveryReader",
+    "DeliveryVerifier",
     "ForgedDelivery",
     "KeysUnknown",
     "MalformedDelivery",

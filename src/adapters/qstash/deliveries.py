@@ -67,7 +67,7 @@ class _FailureCallback(msgspec.Struct, rename="camel"):
 _failure = msgspec.json.Decoder(_FailureCallback)
 
 
-class DeliveryReader:
+class DeliveryVerifier:
     def __init__(
         self, keys: SigningKeys, clock: QueueClock, webhook_url: str, failure_url: str
     ) -> None:

@@ -52,7 +52,7 @@ def create_app(
         guards=[parts.origins.guard],
         state=State({"start_bodies": parts.start_bodies}),
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
-        plugins=[problem_details_plugin(parts.outcomes)],
+        plugins=[problem_details_plugin(parts.request_counts)],
         openapi_config=_openapi(),
         cors_config=_cors(parts.cors_origins),
         lifespan=[lifespan],
@@ -60,7 +60,7 @@ def create_app(
         debug=False,
     )
     describe_bounds(app.openapi_schema.components.schemas or {})
-    logged = RequestLog(SecurityHeaders(app), parts.outcomes.responded)
+    logged = RequestLog(SecurityHeaders(app), parts.request_counts.responded)
     return logged if parts.tracing is None else RequestSpans(logged, parts.tracing)
 
 

@@ -28,7 +28,6 @@ from application.errors import (
 )
 from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, MalformedTaskId
 from entrypoints.http.litestar_internals import is_client_gone, missing_parameter
-from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.problems import (
     bad_field,
     invalid,
@@ -37,6 +36,7 @@ from entrypoints.http.problems import (
     rate_limit_headers,
     retry_after_header,
 )
+from entrypoints.http.request_counts import RequestCounts
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +59,11 @@ _LIMITED = {
 }
 
 
-def _over_limit(error: OverLimit, outcomes: Outcomes) -> ProblemDetailsException:
+def _over_limit(error: OverLimit, request_counts: RequestCounts) -> ProblemDetailsException:
     status = error.status
     what, _, whose = status.policy.partition("-per-")
     log.warning("over a limit", policy=status.policy)
-    outcomes.over_limit(status.policy)
+    request_counts.over_limit(status.policy)
     return problem(
         429,
         f"too-many-{what}",
@@ -145,7 +145,9 @@ def _uncertain(error: StartUncertain) -> ProblemDetailsException:
     )
 
 
-def _translations(outcomes: Outcomes) -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
+def _translations(
+    request_counts: RequestCounts,
+) -> dict[type[Any], Callable[[Any], ProblemDetailsException]]:
     return {
         InvalidRequest: _invalid_request,
         MalformedTaskId: lambda error: bad_field("taskId", str(error)),
@@ -168,7 +170,7 @@ def _translations(outcomes: Outcomes) -> dict[type[Any], Callable[[Any], Problem
         FeedClosed: lambda _: problem(
             503, "stopping", "This process is stopping.", headers=retry_after_header(1)
         ),
-        OverLimit: lambda error: _over_limit(error, outcomes),
+        OverLimit: lambda error: _over_limit(error, request_counts),
         TooManyStreams: lambda _: problem(
             503,
             "too-many-streams",
@@ -181,7 +183,7 @@ def _translations(outcomes: Outcomes) -> dict[type[Any], Callable[[Any], Problem
     }
 
 
-def problem_details_plugin(outcomes: Outcomes) -> ProblemDetailsPlugin:
+def problem_details_plugin(request_counts: RequestCounts) -> ProblemDetailsPlugin:
     return ProblemDetailsPlugin(
-        ProblemDetailsConfig(exception_to_problem_detail_map=_translations(outcomes))
+        ProblemDetailsConfig(exception_to_problem_detail_map=_translations(request_counts))
     )

@@ -4,23 +4,23 @@ import asyncio
 from contextvars import Context
 
 from application.quotas import Quotas, StreamSlot
-from entrypoints.http.outcomes import Outcomes
+from entrypoints.http.request_counts import RequestCounts
 
 
 class OpenStreams:
-    def __init__(self, quotas: Quotas, outcomes: Outcomes) -> None:
+    def __init__(self, quotas: Quotas, request_counts: RequestCounts) -> None:
         self._quotas = quotas
-        self._outcomes = outcomes
+        self._request_counts = request_counts
         self._leaving: set[asyncio.Task[None]] = set()
 
     def open(self, slot: StreamSlot, *, resumed: bool) -> None:
         """Count a stream that begins, and keep its slot until it is closed."""
-        self._outcomes.stream_opened(resumed=resumed)
+        self._request_counts.stream_opened(resumed=resumed)
         self._quotas.enter(slot)
 
     def close(self, slot: StreamSlot) -> None:
         """Count a stream that has ended, and release its slot, soon."""
-        self._outcomes.stream_closed()
+        self._request_counts.stream_closed()
         leaving = asyncio.create_task(self._quotas.leave(slot), context=Context())
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)

@@ -8,15 +8,15 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from adapters.prometheus import Metrics
-from adapters.qstash import DeliveryReader
+from adapters.qstash import DeliveryVerifier
 from application.ports import Clock
 from application.use_cases import UseCases
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
-from entrypoints.http.outcomes import Outcomes
 from entrypoints.http.readiness import Readiness
+from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.start_bodies import StartBodies
 
@@ -30,13 +30,13 @@ class HttpParts:
     access: Access
     origins: Origins
     readiness: Readiness
-    deliveries: DeliveryReader
+    deliveries: DeliveryVerifier
     delivery_bodies: DeliveryBodies
     start_bodies: StartBodies
     sse_encoder: SseEncoder
     clock: Clock
     metrics: Metrics
-    outcomes: Outcomes
+    request_counts: RequestCounts
     open_streams: OpenStreams
     tracing: "Tracing | None"
     default_model: str

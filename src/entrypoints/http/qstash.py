@@ -23,10 +23,10 @@ from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.native.bodies import StartBody
 from entrypoints.http.origins import CHANGES
-from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.problems import documented, problem, retry_after_header
+from entrypoints.http.request_counts import COUNTED_AS, Counted
 
 log = structlog.get_logger(__name__)
 
@@ -57,9 +57,9 @@ class QStashController(Controller):
     ) -> Response[Any]:
         message_id = request.headers.get("upstash-message-id")
         with _refusals(message_id):
-            delivery = await _task(request, parts)
+            delivery = await _read_delivery(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
-        with parts.outcomes.open_delivery():
+        with parts.request_counts.open_delivery():
             outcome = await parts.use_cases.run_task(delivery)
         return _respond(delivery.task_id, outcome)
 
@@ -77,7 +77,7 @@ class QStashController(Controller):
         parts: Parts,
     ) -> dict[str, Any]:
         with _refusals(request.headers.get("upstash-message-id")):
-            delivery, source = await _failure(request, parts)
+            delivery, source = await _read_failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
         task = await parts.use_cases.handle_exhausted(delivery, source)
         return {"success": True, "taskId": task.id, "status": task.status.value}
@@ -121,14 +121,14 @@ def qstash_router(development: bool, access: Access) -> Router:
 # Functions of their own: the body is gone once they return, and the attempt may last for an hour.
 
 
-async def _task(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery:
+async def _read_delivery(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery:
     deliveries = parts.deliveries
     signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
     async with parts.delivery_bodies.body(request, DELIVERY_LIMIT) as body:
         return deliveries.task(signed, body)
 
 
-async def _failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[Delivery, str]:
+async def _read_failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[Delivery, str]:
     deliveries = parts.deliveries
     signed = await deliveries.signed_failure(request.headers.get("upstash-signature"))
     async with parts.delivery_bodies.body(request, FAILURE_LIMIT) as body:

@@ -248,7 +248,7 @@ def _matches(letter: DeadLetter, wanted: dict[str, str]) -> bool:
         "queueName": message.queue,
         "label": message.label,
         "callerIp": message.caller_ip,
-        "responseStatus": str(letter.outcome.status),
+        "responseStatus": str(letter.response.status),
     }
     return (
         all(facts[name] == value for name, value in wanted.items() if name in facts)

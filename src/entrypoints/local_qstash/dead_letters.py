@@ -12,25 +12,25 @@ from time import time
 from typing import Any
 
 from entrypoints.local_qstash.bounds import DEAD_AGE, DEAD_BYTES, DEAD_LETTERS, size_of
+from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage, text_or_base64
-from entrypoints.local_qstash.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     id: str
     message: QueuedMessage
-    outcome: Outcome
+    response: DeliveryResponse
     at: int
     """Milliseconds since the Unix epoch."""
 
     @property
     def size(self) -> int:
         """The bytes that it needs in memory."""
-        headers = self.outcome.headers.items()
+        headers = self.response.headers.items()
         return (
             size_of(self.message)
-            + len(self.outcome.body)
+            + len(self.response.body)
             + sum(len(name) + sum(map(len, values)) for name, values in headers)
         )
 
@@ -39,9 +39,9 @@ class DeadLetter:
         return {
             **self.message.as_json(),
             "dlqId": self.id,
-            "responseStatus": self.outcome.status,
-            "responseHeader": dict(self.outcome.headers),
-            **text_or_base64("responseBody", self.outcome.body),
+            "responseStatus": self.response.status,
+            "responseHeader": dict(self.response.headers),
+            **text_or_base64("responseBody", self.response.body),
         }
 
 
@@ -59,9 +59,9 @@ class DeadLetters:
         self._letters: OrderedDict[str, DeadLetter] = OrderedDict()
         self._held = 0
 
-    def add(self, message: QueuedMessage, outcome: Outcome) -> DeadLetter:
+    def add(self, message: QueuedMessage, response: DeliveryResponse) -> DeadLetter:
         now = int(time() * 1000)
-        letter = DeadLetter(f"{now}-{secrets.token_hex(4)}", message, outcome, now)
+        letter = DeadLetter(f"{now}-{secrets.token_hex(4)}", message, response, now)
         self._letters[letter.id] = letter
         self._held += letter.size
         while len(self._letters) > self._number or self._held > self._size:

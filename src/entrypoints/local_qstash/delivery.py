@@ -23,6 +23,7 @@ import structlog
 from adapters.qstash.retry_delay import MAX_DELAY
 from entrypoints.local_qstash.bounds import DEAD_AGE, HELD_BYTES, REMEMBERED, size_of
 from entrypoints.local_qstash.dead_letters import DeadLetters
+from entrypoints.local_qstash.delivery_response import DeliveryResponse, read_response
 from entrypoints.local_qstash.message import (
     BadMessage,
     FlowControl,
@@ -30,7 +31,6 @@ from entrypoints.local_qstash.message import (
     duration,
     read_message,
 )
-from entrypoints.local_qstash.outcome import Outcome, read_outcome
 from entrypoints.local_qstash.slots import Slots
 
 log = structlog.get_logger(__name__)
@@ -52,11 +52,11 @@ def backoff(retry: int) -> float:
     return MAX_DELAY if retry > 4 else min(MAX_DELAY, math.exp(2.5 * retry))
 
 
-def pause_before_retry(message: QueuedMessage, outcome: Outcome, now: float) -> float:
+def pause_before_retry(message: QueuedMessage, response: DeliveryResponse, now: float) -> float:
     """Return the seconds until the next delivery: what the destination asks for if that is within a
     day (beyond it, the back-off), else the message's own expression, else the back-off."""
     for name in _RETRY_HEADERS:
-        for value in outcome.headers.get(name, []):
+        for value in response.headers.get(name, []):
             asked = _asked_pause(value, now)
             if asked is not None:
                 return asked if asked <= MAX_DELAY else backoff(message.retried + 1)
@@ -172,21 +172,21 @@ class Deliveries:
 
     async def _attempts(self, message: QueuedMessage) -> None:
         while message.id in self._messages:
-            outcome = await self._attempt(message)
-            self._publish_callback(message, outcome, message.callback, message.callback_headers)
-            if outcome.delivered:
+            response = await self._attempt(message)
+            self._publish_callback(message, response, message.callback, message.callback_headers)
+            if response.delivered:
                 return
             if message.id not in self._messages:
                 return  # cancelled during the delivery
-            if outcome.final or message.retried >= message.retries:
-                self._add_dead_letter(message, outcome)
+            if response.final or message.retried >= message.retries:
+                self._add_dead_letter(message, response)
                 return
-            pause = pause_before_retry(message, outcome, time.time())
+            pause = pause_before_retry(message, response, time.time())
             message.retried += 1
             message.not_before = int((time.time() + pause) * 1000)
             await asyncio.sleep(pause)
 
-    async def _attempt(self, message: QueuedMessage) -> Outcome:
+    async def _attempt(self, message: QueuedMessage) -> DeliveryResponse:
         if message.flow is None:
             return await self._send(message)
         flow: FlowControl = message.flow
@@ -194,7 +194,7 @@ class Deliveries:
         async with self._slots.hold(name, flow.parallelism, flow.rate, flow.period):
             return await self._send(message)
 
-    async def _send(self, message: QueuedMessage) -> Outcome:
+    async def _send(self, message: QueuedMessage) -> DeliveryResponse:
         headers = [(name, value) for name, values in message.headers.items() for value in values]
         headers += [
             ("Upstash-Message-Id", message.id),
@@ -213,23 +213,25 @@ class Deliveries:
                     message.method, message.url, content=message.body, headers=headers
                 ) as response,
             ):
-                return await read_outcome(response)
+                return await read_response(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             log.warning("no response", message_id=message.id, error=type(error).__name__)
-            return Outcome(0, {}, f"no response: {type(error).__name__}".encode())
+            return DeliveryResponse(0, {}, f"no response: {type(error).__name__}".encode())
         finally:
             self._in_flight.discard(message.id)
 
-    def _add_dead_letter(self, message: QueuedMessage, outcome: Outcome) -> None:
-        letter = self.dead_letters.add(message, outcome)
-        log.warning("deliveries exhausted", message_id=message.id, status=outcome.status)
+    def _add_dead_letter(self, message: QueuedMessage, response: DeliveryResponse) -> None:
+        letter = self.dead_letters.add(message, response)
+        log.warning("deliveries exhausted", message_id=message.id, status=response.status)
         headers = message.failure_callback_headers
-        self._publish_callback(message, outcome, message.failure_callback, headers, dlqId=letter.id)
+        self._publish_callback(
+            message, response, message.failure_callback, headers, dlqId=letter.id
+        )
 
     def _publish_callback(
         self,
         message: QueuedMessage,
-        outcome: Outcome,
+        response: DeliveryResponse,
         url: str | None,
         headers: Mapping[str, str],
         **more: str,
@@ -239,9 +241,9 @@ class Deliveries:
         if url is None:
             return
         body = {
-            "status": outcome.status,
-            "header": dict(outcome.headers),
-            "body": base64.b64encode(outcome.body).decode(),
+            "status": response.status,
+            "header": dict(response.headers),
+            "body": base64.b64encode(response.body).decode(),
             "retried": message.retried,
             "maxRetries": message.retries,
             "sourceMessageId": message.id,

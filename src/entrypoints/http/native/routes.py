@@ -25,13 +25,13 @@ from entrypoints.http.native.parameters import (
 )
 from entrypoints.http.native.record import record_response
 from entrypoints.http.native.start_request import StartRequest
-from entrypoints.http.outcomes import COUNTED_AS, Counted
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH
 from entrypoints.http.problems import (
     documented,
     rate_limit_headers,
 )
+from entrypoints.http.request_counts import COUNTED_AS, Counted
 from entrypoints.http.sse.response import Events, EventStream
 
 BODY_LIMIT = 1024 * 1024

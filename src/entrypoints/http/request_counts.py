@@ -21,7 +21,9 @@ class Counted(Enum):
     """Once accepted (202)."""
 
 
-class Outcomes:
+class RequestCounts:
+    """Counts, for the metrics, what becomes of requests."""
+
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 

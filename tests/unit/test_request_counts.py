@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.prometheus import Metrics
-from entrypoints.http.outcomes import COUNTED_AS, Counted, Outcomes
+from entrypoints.http.request_counts import COUNTED_AS, Counted, RequestCounts
 
 
 class Route:
@@ -16,7 +16,7 @@ class Route:
 def _counts(counted: Counted | None, status: int) -> set[str]:
     metrics = Metrics()
     scope: Any = {"route_handler": Route(counted)}
-    Outcomes(metrics).responded(scope, status)
+    RequestCounts(metrics).responded(scope, status)
     lines = metrics.exposition().decode().splitlines()
     return {line for line in lines if "_total" in line and line.endswith(" 1.0")}
 
@@ -44,4 +44,4 @@ def test_nothing_else_is_counted(counted: Counted | None, status: int) -> None:
 
 
 def test_a_request_that_matches_no_route_is_not_counted() -> None:
-    Outcomes(Metrics()).responded({}, 404)  # type: ignore[typeddict-item]
+    RequestCounts(Metrics()).responded({}, 404)  # type: ignore[typeddict-item]

@@ -1,4 +1,4 @@
-"""The outcome of one delivery."""
+"""How a destination responds to one delivery."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ NON_RETRYABLE_STATUS = 489
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A response. Status 0 means that there was none, and `body` says why."""
+class DeliveryResponse:
+    """The destination's response. Status 0 means that there was none, and `body` says why."""
 
     status: int
     headers: Mapping[str, list[str]]
@@ -29,7 +29,7 @@ class Outcome:
         return self.status == NON_RETRYABLE_STATUS and "true" in marks
 
 
-async def read_outcome(response: httpx.Response) -> Outcome:
+async def read_response(response: httpx.Response) -> DeliveryResponse:
     """Read a response whose body has not been read, up to RESPONSE_BYTES of it. The body is not
     decompressed, since a few bytes could become very many."""
     headers: dict[str, list[str]] = {}
@@ -40,4 +40,4 @@ async def read_outcome(response: httpx.Response) -> Outcome:
         body += piece[: RESPONSE_BYTES - len(body)]
         if len(body) == RESPONSE_BYTES:
             break
-    return Outcome(response.status_code, headers, bytes(body))
+    return DeliveryResponse(response.status_code, headers, bytes(body))
