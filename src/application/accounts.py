@@ -39,7 +39,7 @@ class Account:
     limits: Limits
 
     def of(self, what: str) -> str:
-        """Return the limiter's name for what this account uses of one thing, e.g. `starts`."""
+        """Return the limiter's counter for what this account uses of one thing, e.g. `starts`."""
         return f"{what}:{self.kind}:{self.name}"
 
     def policy(self, what: str) -> str:

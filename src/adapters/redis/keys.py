@@ -15,7 +15,7 @@ first events), `message` (the queue's id), `writer` (the attempt that may add ev
 added, with the epoch before it (`-`: none) |
 | `longtask:idempotency-key:<sha256>` | string | `fingerprint task-id since`, for 24 hours; \
 `since` in ms of Redis's clock |
-| `longtask:limit:<account>` | string or sorted set | what an account used in its window, or \
+| `longtask:limit:<counter>` | string or sorted set | what was counted in its window, or \
 who holds its slots and until when |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
 
@@ -52,5 +52,5 @@ def idempotency_key(key: str) -> str:
     return f"{PREFIX}idempotency-key:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-def limit_key(account: str) -> str:
-    return f"{PREFIX}limit:{account}"
+def limit_key(counter: str) -> str:
+    return f"{PREFIX}limit:{counter}"

@@ -1,4 +1,4 @@
-"""Limiter on Redis: one key per account, each step one script."""
+"""Limiter on Redis: one key per counter, each step one script."""
 
 from collections.abc import Sequence
 
@@ -17,36 +17,36 @@ class RedisLimiter(Limiter):
         self._postpone = Script(connection, "postpone")
 
     async def consume(
-        self, account: str, amount: int, limit: int | None, window: float
+        self, counter: str, amount: int, limit: int | None, window: float
     ) -> WindowUsage:
         if amount < 0:
             raise ValueError("a negative amount")
         granted, used, left = await self._consume(
-            [limit_key(account)],
+            [limit_key(counter)],
             [amount, -1 if limit is None else limit, round(window * 1000)],
         )
         return WindowUsage(granted == 1, used, left / 1000)
 
-    async def acquire(self, account: str, holder: str, limit: int, ttl: float) -> bool:
-        return await self._acquire_all(account, [holder], limit, ttl)
+    async def acquire(self, counter: str, holder: str, limit: int, ttl: float) -> bool:
+        return await self._acquire_all(counter, [holder], limit, ttl)
 
-    async def renew(self, account: str, holders: Sequence[str], ttl: float) -> None:
-        await self._acquire_all(account, holders, -1, ttl)
+    async def renew(self, counter: str, holders: Sequence[str], ttl: float) -> None:
+        await self._acquire_all(counter, holders, -1, ttl)
 
-    async def holders(self, account: str, limit: int) -> Sequence[HeldSlot]:
+    async def holders(self, counter: str, limit: int) -> Sequence[HeldSlot]:
         return [
             HeldSlot(holder.decode(), int(left) / 1000)
-            for holder, left in await self._holders([limit_key(account)], [limit])
+            for holder, left in await self._holders([limit_key(counter)], [limit])
         ]
 
-    async def postpone(self, account: str, holders: Sequence[str], ttl: float) -> None:
-        await self._postpone([limit_key(account)], [round(ttl * 1000), *holders])
+    async def postpone(self, counter: str, holders: Sequence[str], ttl: float) -> None:
+        await self._postpone([limit_key(counter)], [round(ttl * 1000), *holders])
 
-    async def release(self, account: str, holder: str) -> None:
-        await self._call("ZREM", limit_key(account), holder)
+    async def release(self, counter: str, holder: str) -> None:
+        await self._call("ZREM", limit_key(counter), holder)
 
     async def _acquire_all(
-        self, account: str, holders: Sequence[str], limit: int, ttl: float
+        self, counter: str, holders: Sequence[str], limit: int, ttl: float
     ) -> bool:
-        taken: int = await self._acquire([limit_key(account)], [limit, round(ttl * 1000), *holders])
+        taken: int = await self._acquire([limit_key(counter)], [limit, round(ttl * 1000), *holders])
         return taken == 1

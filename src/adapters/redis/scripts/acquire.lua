@@ -1,4 +1,4 @@
--- Take slots of an account, or hold them longer, unless all are taken.
+-- Take slots of a counter, or hold them longer, unless all are taken.
 -- KEYS: the slots, scored by when they end.
 -- ARGV: limit (-1: none), ms to hold them, holder...
 -- Returns 1, or 0 if there was no slot.

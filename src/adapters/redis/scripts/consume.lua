@@ -1,4 +1,4 @@
--- Add to what an account used in its window, unless that would be more than its limit.
+-- Add to a counter's current window, unless the sum would exceed the limit.
 -- KEYS: the tally.
 -- ARGV: amount, limit (-1: none), window in ms.
 -- Returns 1 if it was granted, else 0; what is used; ms left of the window.

@@ -1,4 +1,4 @@
--- Read which holders have the slots of an account, the first to end first.
+-- Read which holders have the slots of a counter, the first to end first.
 -- KEYS: the slots, scored by when they end.
 -- ARGV: how many of them at most.
 -- Returns pairs of a holder and the ms that it has left.

@@ -1,4 +1,4 @@
--- Hold those of these slots of an account longer that are still held.
+-- Hold those of these slots of a counter longer that are still held.
 -- KEYS: the slots, scored by when they end.
 -- ARGV: ms to hold them, holder...
 -- Returns 1.
