@@ -50,7 +50,7 @@ class Task:
     """The record of one task.
 
     `attempt` is the number of the last attempt; 0 means that none has begun. It is also a fencing
-    token: every `TaskLog` refuses an append by an attempt with a lower number.
+    number: every `TaskLog` refuses an append by an attempt with a lower number.
     """
 
     id: str
@@ -170,7 +170,7 @@ class Attempt:
 
     @property
     def number(self) -> int:
-        """The attempt's number and fencing token."""
+        """The attempt's number, which is the fencing number of its writes."""
         return self.task.attempt
 
 

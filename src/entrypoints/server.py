@@ -98,7 +98,7 @@ class Service:
         )
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until a signal or `stop`. `on_ready` is called once requests are answered."""
+        """Serve until a signal or `stop`. `on_ready` is called once requests are served."""
         ready = asyncio.create_task(self._announce(on_ready))
         try:
             if self._local is None:
@@ -149,7 +149,7 @@ def serve(settings: Settings) -> None:
 
 def serve_local_qstash(host: str, port: int, names: Collection[str]) -> None:
     """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
-    Besides addresses and localhost it answers to `names`. Raises AddressTaken."""
+    Besides addresses and localhost it accepts requests at `names`. Raises AddressTaken."""
     use_all_descriptors()
     listener = listen(host, port)
     server = local_qstash(DEVELOPMENT, signals=True, names=names)

@@ -63,7 +63,7 @@ def test_those_who_ask_at_once_share_one_question_that_may_hang(stub: Destinatio
         gate.set()
         assert readiness.TIMEOUT - 1 < seconds < readiness.TIMEOUT + 3
         assert {each.status_code for each in answers} == {503}
-        assert [each.json()["checks"]["queue"] for each in answers] == ["no answer"] * 8
+        assert [each.json()["checks"]["queue"] for each in answers] == ["no response"] * 8
         assert len(stub.at("/v2/keys")) == 1
         # A fault is not kept for long.
         eventually(lambda: service.client.http.get("/readyz").status_code == 200)

@@ -78,7 +78,7 @@ async def test_a_stream_that_falls_silent_is_opened_anew(
     ("path", "token", "reason"),
     [
         ("", "wrong", "Redis's REST API refuses the token"),
-        ("/healthz", TOKEN, "What answers is not Redis's REST API"),
+        ("/healthz", TOKEN, "What responds is not Redis's REST API"),
     ],
 )
 async def test_a_wrong_token_or_address_is_told(

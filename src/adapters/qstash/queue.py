@@ -72,7 +72,7 @@ class QStashQueue(TaskQueue):
         12 s. In seconds, `timeout` bounds each method here, waiting for other calls included, and
         `delivery_timeout` each of QStash's calls to this service. Each delivery carries the headers
         that `forwarded` returns. `clock` learns from each response."""
-        # The SDK tries again only where no answer came, and counts its own pauses in milliseconds.
+        # The SDK tries again only if no response came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
         )
@@ -120,7 +120,7 @@ class QStashQueue(TaskQueue):
                     return await self._publish(wanted)
                 return await self._batched(wanted)
         except TimeoutError:
-            raise QueueUnavailable(f"no answer from the queue in {self._timeout:g} s") from None
+            raise QueueUnavailable(f"no response from the queue in {self._timeout:g} s") from None
 
     async def _publish_all(self, wanted: Sequence[_Wanted]) -> Sequence[str | Exception]:
         """Publish in one call. If QStash refuses any message, or its response does not say what
@@ -130,19 +130,19 @@ class QStashQueue(TaskQueue):
             try:
                 return await self._publish_batch(wanted)
             except (QueueRefused, UnreadableResponse) as error:
-                log.warning("batch not taken as a whole", error=str(error), messages=len(wanted))
+                log.warning("batch refused as a whole", error=str(error), messages=len(wanted))
         return await asyncio.gather(*map(self._attempt, wanted))
 
     async def _publish_batch(self, wanted: Sequence[_Wanted]) -> Sequence[str]:
         """The call lasts until the last of the callers gives up."""
         batch = cast("list[BatchRequest]", [each.message for each in wanted])
         deadline = max(each.deadline for each in wanted)
-        answers = await self._call(self._client.message.batch(batch), deadline)
-        if len(answers) != len(wanted):
+        responses = await self._call(self._client.message.batch(batch), deadline)
+        if len(responses) != len(wanted):
             raise UnreadableResponse(
-                f"{len(answers)} answers of the queue to {len(wanted)} messages"
+                f"{len(responses)} responses of the queue to {len(wanted)} messages"
             )
-        return [_message_id(each, BatchResponse) for each in answers]
+        return [_message_id(each, BatchResponse) for each in responses]
 
     async def _attempt(self, wanted: _Wanted) -> str | Exception:
         try:
@@ -153,8 +153,8 @@ class QStashQueue(TaskQueue):
     async def _publish(self, wanted: _Wanted) -> str:
         if asyncio.get_running_loop().time() >= wanted.deadline:
             raise QueueUnavailable("the queue had no time left for the message")
-        answer = await self._call(self._client.message.publish(**wanted.message), wanted.deadline)
-        return _message_id(answer, PublishResponse)
+        response = await self._call(self._client.message.publish(**wanted.message), wanted.deadline)
+        return _message_id(response, PublishResponse)
 
     async def withdraw(self, message_id: str) -> bool:
         try:
@@ -171,7 +171,7 @@ class QStashQueue(TaskQueue):
         QueueUnavailable or QueueRefused."""
         keys = await self._call(self._client.signing_key.get())
         if not all(isinstance(key, str) and key for key in (keys.current, keys.next)):
-            raise UnreadableResponse("the queue's answer holds no signing keys")
+            raise UnreadableResponse("the queue's response holds no signing keys")
         return keys.current, keys.next
 
     async def _call(self, request: Awaitable[T], deadline: float | None = None) -> T:
@@ -191,24 +191,25 @@ class QStashQueue(TaskQueue):
             raise QueueUnavailable(f"{type(error).__name__} from the queue") from error
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             # The SDK raises these when it reads JSON of another shape, or no JSON at all.
-            reason = f"the queue's answer cannot be read ({type(error).__name__})"
+            reason = f"the queue's response cannot be read ({type(error).__name__})"
             raise UnreadableResponse(reason) from error
         except RuntimeError as error:  # httpx: the client was closed, this process is stopping
             raise QueueUnavailable(f"no call to the queue: {error}") from error
 
 
-def _message_id(answer: object, kind: type[PublishResponse | BatchResponse]) -> str:
+def _message_id(response: object, kind: type[PublishResponse | BatchResponse]) -> str:
     """Raises UnreadableResponse."""
-    if not isinstance(answer, kind):
-        raise UnreadableResponse("the queue's answer was not that of one destination")
-    message_id: object = answer.message_id
+    if not isinstance(response, kind):
+        raise UnreadableResponse("the queue's response was not that of one destination")
+    message_id: object = response.message_id
     if not isinstance(message_id, str) or not _MESSAGE_ID.fullmatch(message_id):
-        raise UnreadableResponse("the queue's answer holds no message id")
+        raise UnreadableResponse("the queue's response holds no message id")
     return message_id
 
 
-def _tell_of_late(wanted: _Wanted, answer: str | Exception) -> None:
-    """Its start was told that the queue did not answer: the delivery finds the task failed, or the
-    same start goes on with it (application/start_task.py)."""
-    if isinstance(answer, str):
-        log.warning("queue took a task too late", task_id=wanted.task_id, message_id=answer)
+def _tell_of_late(wanted: _Wanted, result: str | Exception) -> None:
+    """Log a message that QStash accepted after its start had been told that the queue did not
+    respond. The delivery finds the task failed, or the same start, sent again, goes on with the
+    task (application/start_task.py)."""
+    if isinstance(result, str):
+        log.warning("queue accepted a task too late", task_id=wanted.task_id, message_id=result)

@@ -32,5 +32,5 @@ _MEANINGS = {
 
 def error_response(text: str) -> StoreUnavailable:
     """Return the error that tells of a server's error response, which begins with its code."""
-    meaning = _MEANINGS.get(text.partition(" ")[0], "Redis answered with an error")
+    meaning = _MEANINGS.get(text.partition(" ")[0], "Redis responded with an error")
     return StoreUnavailable(meaning, text[:200])  # Redis gives advice at length

@@ -59,12 +59,12 @@ class RestConnection(Connection):
                 raise UnknownScript from error
             raise error_response(str(error)) from error
         except TimeoutError as error:
-            raise StoreUnavailable("Redis's REST API does not answer in time") from error
+            raise StoreUnavailable("Redis's REST API does not respond in time") from error
         except httpx.HTTPError as error:
             raise StoreUnavailable("Redis's REST API cannot be reached", str(error)) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             # No JSON, or another: something else stands at this address, or in between.
-            raise StoreUnavailable("What answers is not Redis's REST API") from error
+            raise StoreUnavailable("What responds is not Redis's REST API") from error
 
     call_batched = call
 
@@ -76,12 +76,12 @@ class RestConnection(Connection):
         await self._streams.aclose()
 
 
-def _as_bytes(answer: Any) -> Any:
-    if isinstance(answer, str):
-        return answer.encode()
-    if isinstance(answer, list):
-        return [_as_bytes(each) for each in answer]
-    return answer
+def _as_bytes(result: Any) -> Any:
+    if isinstance(result, str):
+        return result.encode()
+    if isinstance(result, list):
+        return [_as_bytes(each) for each in result]
+    return result
 
 
 class _Stream:

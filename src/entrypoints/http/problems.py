@@ -33,7 +33,7 @@ _PHRASES = {489: "Do not deliver again (a status of QStash's)"}
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
-    """Which problems a route may answer with, beside a bad request."""
+    """Return the problems that a route may respond with, in addition to a bad request."""
     return {
         status: ResponseSpec(
             ProblemBody,

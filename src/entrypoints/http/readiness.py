@@ -71,8 +71,8 @@ class _Part:
             async with asyncio.timeout(TIMEOUT):
                 self._state = await _state(self._part)
         except TimeoutError:
-            log.warning("not ready", error="no answer")
-            self._state = "no answer"
+            log.warning("not ready", error="no response")
+            self._state = "no response"
         finally:
             kept = GOOD_FOR if self._state == OK else BAD_FOR
             self._good_until = asyncio.get_running_loop().time() + kept

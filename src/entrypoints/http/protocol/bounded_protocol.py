@@ -3,8 +3,8 @@ of the framing of its body, on the time that a client takes to send them and to 
 pipelined requests, and on the number of connections. The duration of a response is not bounded,
 since an event stream is a response.
 
-A head is parsed once it is complete. The requests of one connection are answered one after the
-other: bytes that arrive behind a request that is being answered are kept unparsed, where uvicorn
+A head is parsed once it is complete. The requests of one connection are handled one after the
+other: bytes that arrive behind a request that is being handled are kept unparsed, where uvicorn
 would build any number of requests from them. Nothing is read behind a chunked body, since only the
 parser knows where it ends.
 
@@ -212,7 +212,7 @@ class BoundedProtocol(UvicornConnection):
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Read what came behind the request that has been answered."""
+        """Read what came behind the request that has its response."""
         if self.transport.is_closing():
             return
         self._read(self._unread)

@@ -27,7 +27,7 @@ class Detachable(Protocol):
         ...
 
     def finish_response(self) -> None:
-        """Complete the response that was detached: the next request may be answered."""
+        """Complete the response that was detached: the next request may be handled."""
         ...
 
 

@@ -20,8 +20,8 @@ def bare_response(status: str) -> bytes:
 
 
 class LastResponse:
-    """The transport as uvicorn sees it while it answers a request with a body: `close` closes the
-    connection gently."""
+    """The transport as uvicorn sees it while it responds to a request with a body: `close` closes
+    the connection gently."""
 
     __slots__ = ("_transport", "close")
 

@@ -1,7 +1,7 @@
 """What connections hold in memory because their clients do not read: bounded, for each and in all.
 
 A connection counts while its transport holds more than the transport's high-water mark (64 KiB), or
-while requests that came behind the one being answered wait unread. One that takes nothing for the
+while requests that came behind the one being handled wait unread. One that takes nothing for the
 write time-out is cut, and so is the one that has held something for the longest time as soon as all
 of them together hold more than they may. A reader that was cut connects again and goes on behind
 its last event.

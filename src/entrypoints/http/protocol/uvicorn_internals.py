@@ -63,11 +63,11 @@ PRIVATE_PARTS = {
 """By class: attributes that its instances have from the start, or methods."""
 
 _ANSWERED: Any = {}
-"""In the place of a scope whose request has been answered."""
+"""In the place of a scope whose request has its response."""
 
 
 class _Trailer:
-    """Takes the fields of a trailer, which arrive when the request is being answered already."""
+    """Takes the fields of a trailer, which arrive when the response has already begun."""
 
     def append(self, header: tuple[bytes, bytes]) -> None: ...
 
@@ -80,7 +80,7 @@ _TRAILER: Any = _Trailer()
 
 class UvicornConnection(HttpToolsProtocol):
     """uvicorn's protocol, with names for what is done to its parts. It holds one request at a time:
-    the one that is being read or answered."""
+    the one that is being read or responded to."""
 
     # With these in it, its dict would have more entries than Python shares the keys of: a KiB more
     # for every connection.

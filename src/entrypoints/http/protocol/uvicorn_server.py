@@ -51,7 +51,7 @@ class GracefulServer(uvicorn.Server):
         proxies: Sequence[str] = (),
     ) -> None:
         """`on_stop` is called when the order to stop arrives. `grace`: seconds that requests may
-        go on after that. New requests are still answered until `drained` returns: readiness is red
+        go on after that. New requests are still served until `drained` returns: readiness is red
         by then, and a load balancer needs a moment to see it. X-Forwarded-For and
         X-Forwarded-Proto are believed from `proxies` (addresses or networks) only."""
         self._unsent = Unsent(write_timeout)
