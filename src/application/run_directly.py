@@ -62,6 +62,8 @@ class RunDirectly:
         delivery = Delivery(new_id, request, now, max_attempts=1, owner=caller.owner)
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)
+            # A task that has a message is left to the queue, which delivers it again. Any other
+            # would stay pending until its orphan timeout, since no queue has it.
             if isinstance(outcome, Retry | Overloaded) and task.message_id is None:
                 with suppress(IllegalTransition, UnknownTask, StoreUnavailable):
                     await self._tasks.fail(new_id, INTERRUPTED, self._clock.now())

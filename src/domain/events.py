@@ -120,8 +120,9 @@ def begins_anew(event: Event) -> bool:
 
 
 def text_of(events: Iterable[Event]) -> str:
-    """Return the content of the last attempt. Unlike `fold`, this also reads the log of a task
-    that was created again after the store had lost it."""
+    """Return the content of the last attempt. Unlike `fold`, this also reads a log that lost its
+    beginning: if a store has lost the log of a task but not its record, the next transition begins
+    a new log, which `fold` would refuse because it does not begin with `pending`, attempt 0."""
     pieces: list[str] = []
     for event in events:
         if isinstance(event, ContentAdded):
@@ -139,11 +140,11 @@ _POSITION = re.compile(POSITION_PATTERN)
 class Position(NamedTuple):
     """A position in a log: the epoch and the offset of the last event before it.
 
-    Offsets count from 1 without gaps; 0 is the position before the first event. An epoch is a
-    stretch of a log whose writer knew everything before it. So a position identifies all events up
-    to it: if the log was lost, or lost its end and continued with other events, the epoch tells,
-    and the reader starts from the first event. The text of a position is the event's id on the
-    wire, which clients treat as opaque.
+    Offsets count from 1 without gaps; 0 is the position before the first event. An epoch is a part
+    of a log within which nothing was lost. If a store loses the end of a log, what is written next
+    has another epoch, and so a reader that saw the lost events is noticed and starts from the first
+    event. So a position identifies all events up to it. The text of a position is the event's id on
+    the wire, which clients treat as opaque.
     """
 
     epoch: str

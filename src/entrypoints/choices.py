@@ -29,7 +29,7 @@ def traces_of(settings: Settings) -> Literal["off", "otlp"]:
 
 
 def slots_of(settings: Settings) -> Literal["unlimited", "limited"]:
-    """Whether the tasks that have not ended are limited, for any account."""
+    """Whether any account has a limit of running tasks."""
     limits = settings.access.limits, settings.access.address_limits
     return "unlimited" if all(each.running is None for each in limits) else "limited"
 

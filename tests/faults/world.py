@@ -283,7 +283,11 @@ class World:
             for line in program.log.read_text().splitlines():
                 with contextlib.suppress(ValueError):
                     entry = json.loads(line)
-                    if entry.get("event") in ("request failed", "attempt crashed", "feed broke"):
+                    if entry.get("event") in (
+                        "request failed",
+                        "attempt crashed",
+                        "subscribing connection failed",
+                    ):
                         found.append(f"{program.name}: {line[-1500:]}")
                     continue
                 found.append(f"{program.name}: {line[:500]}")

@@ -84,7 +84,11 @@ async def test_log_lines_of_the_hub_are_those_of_no_request(
         async with subscribed(bench.feed, attempt.task.id) as subscriber:
             await bench.cut()
             await subscriber.miss()
-    lost = [line.getMessage() for line in caplog.records if "feed lost" in line.getMessage()]
+    lost = [
+        line.getMessage()
+        for line in caplog.records
+        if "subscribing connection lost" in line.getMessage()
+    ]
     assert lost
     assert "the-first-one" not in "".join(lost)
 

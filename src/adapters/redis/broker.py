@@ -1,12 +1,12 @@
-"""The hub's broker on Redis pub/sub: one listening connection per process, for any number of tasks.
+"""The hub's broker on Redis pub/sub. One subscribing connection per process serves all tasks.
 
-It subscribes to a task's channel with the first subscriber and unsubscribes with the last. The
-listener only reads and hands on, and waits for no reader: Redis drops a client whose output it
-cannot get rid of.
+The broker subscribes to a task's channel when the task gets its first subscriber in this process.
+It unsubscribes when the last one leaves. The loop that reads the connection waits for no reader,
+because Redis disconnects a client that does not read what it is sent.
 
-A listener that is lost is made again with a growing pause, and every channel subscribed anew. What
-was published in between is gone. So each confirmation of a channel that had been confirmed before
-sends its readers to the log.
+If the connection is lost, the broker opens another one, after a pause that grows, and subscribes to
+every channel again. What was published in between is lost. Therefore, when a channel is confirmed
+that was confirmed before, its readers are told that they missed events, and read the log.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 
 @dataclass(slots=True)
-class _Channel:
+class _Subscription:
     task_id: str
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -41,7 +41,7 @@ class RedisBroker(Broker):
     def __init__(self, connection: Connection, observer: FeedObserver) -> None:
         self._connection = connection
         self._observer = observer
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, _Subscription] = {}
         self._listener: Listener | None = None
         self._listening: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
@@ -53,7 +53,7 @@ class RedisBroker(Broker):
 
     def open(self, task_id: str) -> None:
         name = keys_of(task_id).channel
-        self._channels[name] = _Channel(task_id)
+        self._channels[name] = _Subscription(task_id)
         self._tell(name)
 
     async def opened(self, task_id: str) -> None:
@@ -74,8 +74,8 @@ class RedisBroker(Broker):
 
     def _tell(self, name: str) -> None:
         """Tell the server soon whether this channel is wanted."""
-        # What is started here outlives the request that happens to come first, whose ids its log
-        # lines must not carry.
+        # The tasks that are started here outlive the request that happens to come first. An empty
+        # context keeps the ids of that request out of their log lines.
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen(), context=Context())
         self._changed.add(name)
@@ -83,9 +83,12 @@ class RedisBroker(Broker):
             self._telling = asyncio.create_task(self._tell_all(), context=Context())
 
     async def _tell_all(self) -> None:
-        """Send one command at a time, by what is wanted when it is sent, so that none overtakes
-        another; with all channels that changed in it, since many readers come at once. Without a
-        listener nothing is sent: a new one subscribes to all that is wanted by itself."""
+        """Send what has changed to the server.
+
+        Commands are sent one at a time, so that none overtakes another. Each is made of what is
+        wanted when it is sent. It names all channels that have changed, since many readers may come
+        at once. Without a listener nothing is sent: a new listener subscribes to all channels that
+        are wanted."""
         async with self._sending:
             while self._changed and self._listener is not None:
                 names, self._changed = self._changed, set()
@@ -110,11 +113,11 @@ class RedisBroker(Broker):
                     pause = FIRST_PAUSE
                     self._hand_on(message)
             except StoreUnavailable as error:
-                log.warning("feed lost its connection", error=str(error))
+                log.warning("subscribing connection lost", error=str(error))
                 self._observer.reconnected()
             except Exception:
-                # A bug: a hub without a listener would be worse than one with a new one.
-                log.exception("feed broke")
+                # A bug. A new listener is better than a hub without one.
+                log.exception("subscribing connection failed")
             finally:
                 self._listener = None
                 if listener is not None:

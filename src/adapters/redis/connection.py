@@ -27,7 +27,7 @@ class Published:
 
 class Listener(Protocol):
     """One process's subscriptions, of which there may be any number. Every method may raise
-    StoreUnavailable, and then none of them stands any more."""
+    StoreUnavailable, after which all subscriptions are lost."""
 
     async def subscribe(self, channels: Iterable[str]) -> None:
         """Ask for channels; each is confirmed in `messages`."""

@@ -26,8 +26,9 @@ class ServerConnection(Connection):
     def __init__(
         self, client: Redis, connections: int, timeout: float, sentinel: Sentinel | None = None
     ) -> None:
-        """`timeout` bounds a call in seconds, its wait for a connection included. `client` has none
-        of its own: redis-py would set it anew for each response, a third of what that costs."""
+        """`timeout`: seconds for a call, including its wait for a connection. `client` must have no
+        timeout of its own: redis-py would start one for each response, which takes a third of the
+        time that a response costs."""
         self.client = client
         self._timeout = timeout
         self._sentinel = sentinel
@@ -43,7 +44,8 @@ class ServerConnection(Connection):
 
     async def call_batched(self, *words: Word) -> Any:
         with translated_errors():
-            # The caller's own: of a call that it shares, the others may have waited for less.
+            # Each caller has its own time limit: those that share a pipeline did not begin to
+            # wait at the same time.
             async with asyncio.timeout(self._timeout):
                 return await self._batched(words)
 

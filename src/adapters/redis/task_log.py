@@ -4,8 +4,8 @@ The domain decides every transition, on the record as it was read; Redis writes 
 the record is still the same, else the decision is made anew. Appends check the attempt's right to
 write in the same step that adds and publishes.
 
-No command is sent a second time here. Who repeats one may do so safely: an append that was carried
-out before adds nothing.
+Nothing here repeats a command. A caller may repeat an append: one that was carried out already adds
+nothing.
 """
 
 import secrets
@@ -111,13 +111,16 @@ class RedisTaskLog(TaskLog):
     async def cancel(self, task_id: str, now: int) -> Task:
         while True:
             task = await self.get(task_id)
-            task.cancel(now, "")  # refused before anything is touched, as is an unreadable log
+            # Raises IllegalTransition before anything is written. Reading the events first does the
+            # same for an unreadable log.
+            task.cancel(now, "")
             events = await self._events(task_id, [])
             revoked = await self._revoke(
                 [keys_of(task_id).record], [task.status.value, task.attempt]
             )
-            # The text stands still from here on. Should this process die now, the attempt's lease
-            # lapses like that of any other that was lost.
+            # From here on the record's writer is 0, which is no attempt's number, so no attempt can
+            # append and the text stays as it is. If this process dies now, the attempt's lease
+            # lapses, as that of any lost attempt.
             if revoked:
                 events = await self._events(task_id, events)
                 change = task.cancel(now, text_of(events))
@@ -140,7 +143,8 @@ class RedisTaskLog(TaskLog):
         if task.status.terminal:
             return NotOrphaned(task)
         change = task.fail(now, failure)
-        # Once: a record that another process changed meanwhile is not orphaned.
+        # Not repeated as in `fail`: if another process has changed the record, the task is not
+        # orphaned.
         if await self._write(task, change, [keys.lease, keys.heartbeat]):
             return Orphaned(change.task)
         return NotOrphaned(await self.get(task_id))
@@ -154,7 +158,7 @@ class RedisTaskLog(TaskLog):
         return decode_page(version, epochs, after, length, events)
 
     async def check(self) -> None:
-        # A write, since a replica and a server whose memory is full answer everything else.
+        # A write, since a replica and a server whose memory is full accept all other commands.
         await self._call("SET", CHECK_KEY, "", "EX", 10)
 
     async def _events(self, task_id: str, known: list[Event]) -> list[Event]:
@@ -176,15 +180,15 @@ class RedisTaskLog(TaskLog):
         self,
         expected: Task,
         change: Change,
-        gone: Sequence[str] = (),
+        absent_keys: Sequence[str] = (),
         *,
         writer: int | None = None,
         logged: int = 0,
         lease: float = 0.0,
     ) -> int:
-        """Write the change if the record is still the expected one, its writer that one (if
-        given), its log no shorter than that, and those keys gone. Answers the length of the log, 0
-        if nothing was written."""
+        """Write the change, and return the length of the log; or write nothing and return 0 if the
+        record's status or attempt is not `expected`'s, its writer is not `writer` (None: any), the
+        log has fewer than `logged` events, or a key of `absent_keys` exists."""
         keys, task = keys_of(expected.id), change.task
         runs = task.status is TaskStatus.RUNNING
         preconditions: list[Word] = [
@@ -205,7 +209,7 @@ class RedisTaskLog(TaskLog):
             _new_epoch(),
         ]
         written: int = await self._commit(
-            [keys.record, keys.log, keys.lease, keys.heartbeat, *gone],
+            [keys.record, keys.log, keys.lease, keys.heartbeat, *absent_keys],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
         return written
