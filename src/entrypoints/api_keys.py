@@ -43,15 +43,17 @@ def new_key(name: str) -> tuple[str, str]:
 
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
     """Read entries `name:sha256:<hex>` (or, in development, `name:<key>`), separated by commas or
-    white space. Raises MalformedKeys."""
-    keys = []
+    white space. Raises MalformedKeys with every fault, a line each."""
+    keys: list[ApiKey] = []
+    faults: list[str] = []
     for number, entry in enumerate(re.split(r"[,\s]+", text.strip(", \n\t")), 1):
         match = _ENTRY.fullmatch(entry)
         if match is None:
-            raise MalformedKeys(
+            faults.append(
                 f"entry {number} is not name:sha256:<64 hex digits>; "
                 "`longtask key new NAME` makes a key and its entry"
             )
+            continue
         name, value = match.groups()
         plain = value.startswith(_PREFIX)
         digest = (
@@ -60,6 +62,8 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
             else bytes.fromhex(value.removeprefix("sha256:"))
         )
         keys.append(ApiKey(name, digest, plain))
+    if faults:
+        raise MalformedKeys("\n".join(faults))
     return tuple(keys)
 
 

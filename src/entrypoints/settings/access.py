@@ -17,14 +17,20 @@ _LIMITS = tuple(each.name for each in fields(Limits))
 
 
 def parse_limits(text: str) -> Limits:
-    """Read `starts=60,running=20`."""
+    """Read `starts=60,running=20`. Raises ValueError with every fault, a line each."""
     found: dict[str, int] = {}
+    faults = []
     for entry in words(text):
         name, _, number = entry.partition("=")
-        if name not in _LIMITS or name in found or not number.isascii() or not number.isdigit():
+        if name not in _LIMITS or not number.isascii() or not number.isdigit():
             choices = ", ".join(f"{each}=N" for each in _LIMITS)
-            raise ValueError(f"{entry!r} is not one of {choices}")
-        found[name] = int(number)
+            faults.append(f"{entry!r} is not one of {choices}")
+        elif name in found:
+            faults.append(f"{entry!r} comes after another limit of {name}")
+        else:
+            found[name] = int(number)
+    if faults:
+        raise ValueError("\n".join(faults))
     return Limits(**found)
 
 
@@ -61,7 +67,8 @@ class AccessSettings(Group):
         "LONGTASK_API_KEYS",
         (),
         "The API keys, as `name:sha256:<hash>`, separated by commas. `longtask key new NAME` makes "
-        "a key and its entry. Without any, every caller is admitted.",
+        "a key and its entry. Without any, every caller is admitted. In development an entry may "
+        "be `name:<key>`, where the key is `lt_` and at least 20 letters, digits, `-` or `_`.",
         secret=True,
     )
     allow_anonymous: bool = setting(
@@ -87,7 +94,8 @@ class AccessSettings(Group):
         "LONGTASK_LIMITS",
         Limits(),
         "The limits of each API key: `starts` per minute, `running` tasks, open `streams`, and "
-        "`tokens` per day. Example: `starts=60,running=20,streams=50,tokens=1000000`.",
+        "`tokens` per day. Any subset may be given; what is not named is not limited. Example: "
+        "`starts=60,running=20,streams=50,tokens=1000000`.",
         otherwise="no limit",
     )
     address_limits: Annotated[Limits, parsed(parse_limits)] = setting(

@@ -1,7 +1,7 @@
 """What must hold between settings. Each check yields its faults as sentences, without secrets.
 
-A check may read a setting that is itself at fault: it then ends with AttributeError, and the caller
-leaves it out, since the setting's own fault is reported.
+A check may read a setting that is itself malformed. It then ends with AttributeError, and the
+caller skips it: the malformed setting is reported, and the rule is checked at the next start.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Loading the settings from the environment or a `.env` file, and telling all faults at once."""
+"""Loading the settings from the environment or a `.env` file, and reporting all faults together."""
 
 from collections.abc import Callable
 from dataclasses import fields

@@ -1,6 +1,7 @@
 """docs/settings.md and .env.example, and the values in force, made from the settings' own
 declarations."""
 
+import re
 from collections.abc import Iterator
 from textwrap import fill
 from typing import Any, cast
@@ -19,11 +20,16 @@ _MARKDOWN = """\
 
 Settings come from the environment or from a `.env` file in the current directory
 ([.env.example](../.env.example)); the environment wins. An empty value counts as not set. A wrong
-value stops the start, and all faults are reported at once. `longtask config` shows the settings in
-force without secrets, and `longtask doctor` checks them against the real store, queue and model.
+value stops the start, and every malformed value is reported at once; a rule between settings is
+checked once they can be read. `longtask config` shows the settings in force without secrets, and
+`longtask doctor` checks them against the real store, queue and model.
+
+The command `longtask ask` reads two more variables, from the environment only: `LONGTASK_SERVER`
+(the URL of a running service, as `--server`) and `LONGTASK_KEY` (an API key of it, as `--key`).
 
 This page is made from the code: `python -m entrypoints.settings` writes it and `.env.example`.
 """
+_LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _EXAMPLE = """\
 # Copy to .env and uncomment what you need. With nothing set the service runs on the embedded
 # default: memory store, local QStash, demo model.
@@ -71,7 +77,7 @@ def _example_of(field: FieldInfo) -> str:
 
 def _meaning(field: FieldInfo) -> str:
     """What docs/settings.md says in three columns, as one text."""
-    extra, meaning = _extra(field), field.description or ""
+    extra, meaning = _extra(field), _LINK.sub(r"\1", field.description or "")
     # "How many streams" needs no unit.
     unit = f"In {extra['unit']}." if extra["unit"] and extra["unit"] not in meaning else ""
     otherwise = f"Default: {extra['otherwise']}." if extra["otherwise"] else ""

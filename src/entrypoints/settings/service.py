@@ -36,8 +36,8 @@ class ServiceSettings(Group):
     grace: float = setting(
         "LONGTASK_GRACE",
         5.0,
-        "How long running attempts may go on after the process is told to stop. Those that have "
-        "not ended by then are released, and another worker claims them.",
+        "How long running attempts may go on after the process is told to stop. The tasks of those "
+        "that have not ended by then are requeued, and another worker claims them.",
         unit="seconds",
         ge=0,
     )

@@ -15,18 +15,20 @@ class StoreSettings(Group):
         "REDIS_URL",
         None,
         "The Redis that keeps the tasks: a `redis://`, `rediss://`, `unix://`, `redis+sentinel://` "
-        "or `redis+cluster://` URL, see docs/redis.md. Without it tasks live in the memory of one "
-        "process.",
+        "or `redis+cluster://` URL, see [docs/redis.md](redis.md). Without it tasks live in the "
+        "memory of one process.",
         secret=True,
     )
     upstash_redis_rest_url: Annotated[str | None, parsed(http_url)] = setting(
         "UPSTASH_REDIS_REST_URL",
         None,
-        "The URL of Upstash's REST API, to use instead of `REDIS_URL` where only HTTPS leaves the "
-        "network.",
+        "The URL of Upstash's REST API, to use instead of `REDIS_URL` (set one or the other) where "
+        "only HTTPS leaves the network. Requires `UPSTASH_REDIS_REST_TOKEN`.",
     )
     upstash_redis_rest_token: SecretStr | None = setting(
-        "UPSTASH_REDIS_REST_TOKEN", None, "The token of Upstash's REST API."
+        "UPSTASH_REDIS_REST_TOKEN",
+        None,
+        "The token of Upstash's REST API. Requires `UPSTASH_REDIS_REST_URL`.",
     )
     redis_connections: int = setting(
         "LONGTASK_REDIS_CONNECTIONS",

@@ -18,7 +18,8 @@ class TaskSettings(Group):
     lease: float = setting(
         "LONGTASK_LEASE",
         30.0,
-        "How long a worker may send no heartbeat before another worker claims its task.",
+        "How long an attempt holds its task without renewing its lease. After that another worker "
+        "may claim the task.",
         unit="seconds",
         gt=0,
     )
