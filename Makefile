@@ -54,9 +54,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing into $(VENV), once: this takes half a minute."
 	$(PIP) --editable .
 	touch $@
 
 $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing into $(VENV), with what the tests need, once: this takes a minute."
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/.run

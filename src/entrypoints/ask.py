@@ -79,7 +79,7 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
         try:
             response = await client.post("/api/tasks/start", json=asked.body)
         except httpx.HTTPError as error:
-            _say(f"cannot reach {url}: {type(error).__name__}")
+            _say(f"cannot reach {url} ({type(error).__name__}): is the service running?")
             return FAILED
         if response.status_code != 202:
             _say(_problem(response))

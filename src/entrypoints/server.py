@@ -5,6 +5,7 @@ the addresses that parts tell each other are known when they are wired.
 """
 
 import asyncio
+import errno
 import gc
 import socket
 from collections.abc import Callable, Collection
@@ -25,24 +26,35 @@ from entrypoints.settings import Settings
 log = structlog.get_logger(__name__)
 
 SEND_BUFFER = 128 * 1024
-"""Bytes (the kernel takes twice as many) that the kernel holds for a client that does not read:
-else 4 MB, which no bound of ours sees, and so late that a client seems to take nothing."""
+"""Bytes that the kernel keeps for a client that does not read (the kernel doubles the number). By
+default it keeps up to 4 MB: no bound of ours counts them, and as long as they fill, a client that
+reads nothing cannot be told from one that reads."""
 
 
 class AddressTaken(Exception):
     """Raised when an address cannot be listened on."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Raises AddressTaken."""
+def listen(host: str, port: int, port_setting: str = "LONGTASK_PORT") -> socket.socket:
+    """Bind a socket. Raises AddressTaken, whose message names `port_setting` if another port would
+    help."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise AddressTaken(f"cannot listen on {host} port {port}: {error.strerror}") from error
+        # create_server repeats the address behind the system's own words.
+        reason, _, _ = (error.strerror or "").partition(" (while")
+        fixable = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        advice = f"; set {port_setting} to another port" if fixable else ""
+        raise AddressTaken(f"cannot listen on {host} port {port}: {reason}{advice}") from error
     # Its connections inherit it.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     return listener
+
+
+def listen_for_queue(settings: Settings) -> socket.socket:
+    """Bind the socket of the local QStash. Raises AddressTaken."""
+    return listen("127.0.0.1", settings.queue.local_qstash_port, "LONGTASK_LOCAL_QSTASH_PORT")
 
 
 def url_of(listener: socket.socket) -> str:
@@ -75,7 +87,7 @@ class Service:
         self._local: GracefulServer | None = None
         credentials = queue_credentials or settings.queue.credentials()
         if settings.queue.embedded and qstash_url is None:
-            self._local_listener = listen("127.0.0.1", settings.queue.local_qstash_port)
+            self._local_listener = listen_for_queue(settings)
             self._local = local_qstash(credentials, signals=False)
             qstash_url = url_of(self._local_listener)
         self.container = Container(
@@ -151,7 +163,7 @@ def serve_local_qstash(host: str, port: int, names: Collection[str]) -> None:
     """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
     Besides addresses and localhost it accepts requests at `names`. Raises AddressTaken."""
     use_all_descriptors()
-    listener = listen(host, port)
+    listener = listen(host, port, "--port")
     server = local_qstash(DEVELOPMENT, signals=True, names=names)
     log.info("local QStash listening", url=url_of(listener))
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -29,6 +29,7 @@ from entrypoints.server import (
     Service,
     collect_garbage_less_often,
     listen,
+    listen_for_queue,
     local_qstash,
     loop_factory,
     url_of,
@@ -86,7 +87,7 @@ async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIter
     if not settings.queue.embedded:
         yield settings.queue.qstash_url
         return
-    listener = listen("127.0.0.1", settings.queue.local_qstash_port)
+    listener = listen_for_queue(settings)
     server = local_qstash(credentials, signals=False)
     serving = asyncio.create_task(server.serve([listener]))
     await server.ready.wait()

@@ -96,7 +96,7 @@ def test_ask_says_what_is_wrong(
 def test_ask_a_server_that_is_not_there(tmp_path: Path) -> None:
     done = invoke(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
     assert done.exit_code == 1
-    assert "cannot reach http://127.0.0.1:1" in done.stderr
+    assert "cannot reach http://127.0.0.1:1 (ConnectError): is the service running?" in done.stderr
 
 
 def test_interrupting_ask_cancels_the_task(
@@ -193,7 +193,8 @@ def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path, service: Runnin
     port = service.url.rpartition(":")[2]
     done = run_to_its_end(tmp_path, "serve", "--port", port)
     assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
+    expected = f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert f"{expected}; set LONGTASK_PORT to another port\n" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -20,7 +20,7 @@ You asked: {question}
 
 Here is what happens while you read this. Your prompt was recorded as a *task* and handed to a \
 queue that speaks QStash's protocol. The queue called this service back with a signed request, \
-and the answer to that request is being held open while the text you see is produced piece by \
+and the *response* to that request is being held open while the text you see is produced piece by \
 piece. Every piece is first added to the task's event log, and only then shown to you.
 
 1. **Reload the page** or connect a second time: the same text appears, from the first word on.

@@ -12,7 +12,7 @@ async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock)
         yield warn(
             "queue",
             "a local QStash, in the memory of the service",
-            "set QSTASH_TOKEN and its signing keys for anything but a trial",
+            "set QSTASH_TOKEN and BASE_URL for anything but a trial",
         )
         return
     public = chosen.public_credentials()
