@@ -106,7 +106,9 @@ class TaskController(Controller):
         description=(
             "Server-Sent Events without an event field, each data line a JSON object with type, "
             "taskId and timestamp. With the id of the last event seen, the stream goes on right "
-            "behind that event. 204 once the client has seen the last event."
+            "behind that event. 204 once the client has seen the last event. A cancelled task ends "
+            "with an end whose finishReason is cancelled. docs/codes.md lists the values of code, "
+            "reason and finishReason."
         ),
         responses={
             204: ResponseSpec(None, description="The client has the last event."),

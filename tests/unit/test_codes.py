@@ -1,0 +1,63 @@
+"""docs/codes.md lists every code of a failure and every reason of a lost attempt that the code
+uses."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from adapters.openai.errors import _REFUSALS, _TEMPORARY
+
+ROOT = Path(__file__).parents[2]
+
+
+def section(title: str) -> str:
+    text = (ROOT / "docs/codes.md").read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def calls() -> Iterator[tuple[str, list[object]]]:
+    """Each call in src of a name or a method, with its arguments: constants, or None."""
+    for file in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                    yield name, [getattr(each, "value", None) for each in node.args]
+
+
+def failures() -> Iterator[tuple[str, bool]]:
+    """Each code, and whether a failure with it is retryable."""
+    yield from ((code, False) for code in _REFUSALS)
+    yield from ((code, True) for code in _TEMPORARY)
+    for name, values in calls():
+        match name, values:
+            case "ModelRefused", [str(code), *_]:
+                yield code, False
+            case "ModelUnavailable", [str(code), *_]:
+                yield code, True
+            case "Failure", [str(code), _, bool(retryable)]:
+                yield code, retryable
+            case "TaskErrored", [_, _, str(code), bool(retryable)]:
+                yield code, retryable
+
+
+def reasons() -> Iterator[str]:
+    """Each reason of a lost attempt: a temporary fault of the model, or the service's own."""
+    yield from _TEMPORARY
+    for name, values in calls():
+        match name, values:
+            case ("ModelUnavailable", [str(reason), *_]):
+                yield reason
+            case ("requeue" | "_requeue", [_, str(reason), *_]):
+                yield reason
+
+
+def test_every_code_is_listed() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \|", section("`code` of an `error` event"), re.M)
+    assert sorted((code, word == "yes") for code, word in rows) == sorted(set(failures()))
+
+
+def test_every_reason_is_listed() -> None:
+    rows = re.findall(r"^\| (`.*`) \|", section("`reason` of a `status` event"), re.M)
+    listed = re.findall(r"`(\w+)`", " ".join(rows))
+    assert sorted(listed) == sorted(set(reasons()))
