@@ -41,7 +41,7 @@ class RedisBroker(Broker):
     def __init__(self, connection: Connection, observer: FeedObserver) -> None:
         self._connection = connection
         self._observer = observer
-        self._channels: dict[str, _Subscription] = {}
+        self._subscriptions: dict[str, _Subscription] = {}
         self._listener: Listener | None = None
         self._listening: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
@@ -53,20 +53,20 @@ class RedisBroker(Broker):
 
     def open(self, task_id: str) -> None:
         name = keys_of(task_id).channel
-        self._channels[name] = _Subscription(task_id)
+        self._subscriptions[name] = _Subscription(task_id)
         self._tell(name)
 
     async def opened(self, task_id: str) -> None:
-        channel = self._channels[keys_of(task_id).channel]
+        subscription = self._subscriptions[keys_of(task_id).channel]
         try:
             async with asyncio.timeout(CONFIRMATION_TIMEOUT):
-                await channel.confirmed.wait()
+                await subscription.confirmed.wait()
         except TimeoutError:
             raise StoreUnavailable("Redis confirms no subscription") from None
 
     def close(self, task_id: str) -> None:
         name = keys_of(task_id).channel
-        del self._channels[name]
+        del self._subscriptions[name]
         self._tell(name)
 
     async def aclose(self) -> None:
@@ -93,7 +93,7 @@ class RedisBroker(Broker):
             while self._changed and self._listener is not None:
                 names, self._changed = self._changed, set()
                 with contextlib.suppress(StoreUnavailable):
-                    if wanted := names & self._channels.keys():
+                    if wanted := names & self._subscriptions.keys():
                         await self._listener.subscribe(wanted)
                     if unwanted := names - wanted:
                         await self._listener.unsubscribe(unwanted)
@@ -107,8 +107,8 @@ class RedisBroker(Broker):
                 async with self._sending:
                     self._listener = listener
                     self._changed.clear()
-                    if self._channels:
-                        await listener.subscribe(list(self._channels))
+                    if self._subscriptions:
+                        await listener.subscribe(list(self._subscriptions))
                 async for message in listener.messages():
                     pause = FIRST_PAUSE
                     self._hand_on(message)
@@ -126,22 +126,24 @@ class RedisBroker(Broker):
             pause = min(LONGEST_PAUSE, pause * 2)
 
     def _hand_on(self, message: Confirmed | Published) -> None:
-        channel = self._channels.get(message.channel)
-        if channel is None:
+        subscription = self._subscriptions.get(message.channel)
+        if subscription is None:
             return
         if isinstance(message, Published):
             try:
                 batch = decode_batch(message.data)
             except UnreadableEvent as error:  # another instance can read it
-                log.error("stream ended: unreadable", task_id=channel.task_id, error=str(error))
-                self._hub.close_channel(channel.task_id)
+                log.error(
+                    "stream ended: unreadable", task_id=subscription.task_id, error=str(error)
+                )
+                self._hub.close_channel(subscription.task_id)
                 return
             self._observer.delivered(time.time() - batch.events[-1].at / 1000)
-            self._hub.publish(channel.task_id, batch)
+            self._hub.publish(subscription.task_id, batch)
             return
-        if channel.confirmed.is_set():
-            self._hub.missed(channel.task_id)
-        channel.confirmed.set()
+        if subscription.confirmed.is_set():
+            self._hub.missed(subscription.task_id)
+        subscription.confirmed.set()
 
 
 async def _close(listener: Listener) -> None:
