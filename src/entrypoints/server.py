@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 SEND_BUFFER = 128 * 1024
 """Bytes that the kernel keeps for a client that does not read (the kernel doubles the number). By
-default it keeps up to 4 MB: no bound of ours counts them, and as long as they fill, a client that
-reads nothing cannot be told from one that reads."""
+default it keeps up to 4 MB. No bound of ours counts these, and the kernel accepts more so late that
+a client that reads slowly seems to read nothing."""
 
 
 class AddressTaken(Exception):
