@@ -18,6 +18,28 @@ from tests.waiting import within
 OpenPage = Callable[..., Page]
 
 
+def _loading_whole(page: Page, load: Callable[..., object]) -> Callable[..., None]:
+    """Load, and once more if the browser gave up what it was loading since the machine's network
+    changed: a container that another test starts is such a change. Then a script is missing, and
+    the page is dead."""
+
+    def load_whole(*arguments: str) -> None:
+        failed: list[str | None] = []
+
+        def note(request: Request) -> None:
+            failed.append(request.failure)
+
+        page.on("requestfailed", note)
+        load(*arguments)
+        if "net::ERR_NETWORK_CHANGED" in failed:
+            failed.clear()
+            load(*arguments)
+        page.remove_listener("requestfailed", note)
+        assert "net::ERR_NETWORK_CHANGED" not in failed, failed
+
+    return load_whole
+
+
 @contextmanager
 def pages(browser: Browser) -> Iterator[OpenPage]:
     """Opens pages, each in a context of its own unless one is given, and holds all of them to this
@@ -36,20 +58,9 @@ def pages(browser: Browser) -> Iterator[OpenPage]:
         page = context.new_page()
         page.set_default_timeout(within(30) * 1000)
         _watch(page, url.partition("/#")[0].rstrip("/") + "/", faults)
-        failed: list[str | None] = []
-
-        def note(request: Request) -> None:
-            failed.append(request.failure)
-
-        page.on("requestfailed", note)
+        for name in ("goto", "reload"):
+            setattr(page, name, _loading_whole(page, getattr(page, name)))
         page.goto(url)
-        # The browser gives up what it is loading when the machine's network changes: a container
-        # that starts is such a change. Then a script is missing, and the page is dead.
-        if "net::ERR_NETWORK_CHANGED" in failed:
-            failed.clear()
-            page.reload()
-        page.remove_listener("requestfailed", note)
-        assert not failed, failed
         return page
 
     yield open_page

@@ -96,7 +96,7 @@ async def test_log_lines_of_the_hub_are_those_of_no_request(
 async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:
     attempt = await begun(bench.tasks)
     async with subscribed(bench.feed, attempt.task.id) as subscriber:
-        await bench.client.client_pause(4_000)  # it reads nothing and answers nothing
+        await bench.client.client_pause(int(within(4.0) * 1000))  # it reads and sends nothing
         await subscriber.miss()
         await bench.tasks.append(attempt, [ContentAdded(1, "after")], LEASE)
         await subscriber.receive(1)
