@@ -1,5 +1,7 @@
 """What every TaskLog promises of reading a log in pages (application/ports/)."""
 
+import asyncio
+
 from application.ports import PAGE_SIZE
 from domain.events import (
     START,
@@ -43,17 +45,17 @@ async def test_every_page_tells_an_event_the_same_epoch(store: Store) -> None:
     epochs = [batch.end.epoch for batch in whole.batches for _ in batch.events]
     assert len(epochs) == whole.length == 13
     positions = [START, *map(Position, epochs, range(1, 14)), START]
-    for after in range(15):
-        for limit in range(1, 15):
-            page = await store.tasks.read(task_id, after, limit)
-            assert page.after == positions[after]
-            offset = after
-            for batch in page.batches:
-                assert batch.after == positions[offset]
-                assert {batch.end.epoch} == set(epochs[offset : batch.end.offset])
-                offset = batch.end.offset
-            assert offset == max(after, min(after + limit, 13))
-            assert page.caught_up == (after + limit >= 13 and after <= 13)
+    cuts = [(after, limit) for after in range(15) for limit in range(1, 15)]
+    pages = await asyncio.gather(*(store.tasks.read(task_id, *cut) for cut in cuts))
+    for (after, limit), page in zip(cuts, pages, strict=True):
+        assert page.after == positions[after]
+        offset = after
+        for batch in page.batches:
+            assert batch.after == positions[offset]
+            assert {batch.end.epoch} == set(epochs[offset : batch.end.offset])
+            offset = batch.end.offset
+        assert offset == max(after, min(after + limit, 13))
+        assert page.caught_up == (after + limit >= 13 and after <= 13)
 
 
 async def test_two_logs_have_two_epochs(store: Store) -> None:
