@@ -103,7 +103,8 @@ def shared_upstream() -> Iterator[Upstream]:
 @pytest.fixture
 def scripted(shared_upstream: Upstream) -> Upstream:
     """The model of the shared services, for a test that scripts it or looks at what it was asked.
-    Whoever shares it waits for the end of each task: the next test's script is for the next one."""
+    A test that shares it waits for the end of each of its tasks, or the next test's script is used
+    up."""
     shared_upstream.reset()
     return shared_upstream
 

@@ -114,7 +114,7 @@ def test_the_service_is_killed_and_started_again(
         found_in(log)
         expect(page.locator("#connection")).to_be_hidden()
         expect(page.locator("#answer")).to_have_text("Before")
-        # The embedded queue died with its process: whoever still has the delivery makes it again.
+        # The embedded queue died with its process: what still has the delivery makes it again.
         page.evaluate(
             "([id, prompt]) => fetch(`/api/qstash/webhook?taskId=${id}&prompt=${prompt}`)",
             [task_id, "Survive."],

@@ -16,17 +16,17 @@ class BreakingListener:
     """Confirms each subscription, until it is lost. Closing it fails."""
 
     def __init__(self) -> None:
-        self.heard: asyncio.Queue[Confirmed | StoreUnavailable] = asyncio.Queue()
+        self.messages_to_come: asyncio.Queue[Confirmed | StoreUnavailable] = asyncio.Queue()
 
     async def subscribe(self, channels: Collection[str]) -> None:
         for channel in channels:
-            self.heard.put_nowait(Confirmed(channel))
+            self.messages_to_come.put_nowait(Confirmed(channel))
 
     async def unsubscribe(self, channels: Collection[str]) -> None: ...
 
     async def messages(self) -> AsyncGenerator[Confirmed | Published, None]:
         while True:
-            message = await self.heard.get()
+            message = await self.messages_to_come.get()
             if isinstance(message, StoreUnavailable):
                 raise message
             yield message
@@ -49,7 +49,7 @@ async def test_a_listener_that_cannot_be_closed_is_replaced_all_the_same() -> No
     hub = Hub(RedisBroker(cast(Connection, redis), CountingObserver()))
     first = RecordingSubscriber()
     await hub.subscribe("a", first)
-    redis.listeners[0].heard.put_nowait(StoreUnavailable("reset"))
+    redis.listeners[0].messages_to_come.put_nowait(StoreUnavailable("reset"))
     await first.miss()
     async with subscribed(hub, "b"):
         assert len(redis.listeners) == 2

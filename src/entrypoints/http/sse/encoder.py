@@ -46,7 +46,7 @@ class SseEncoder:
 
 
 def connected_frame(reader: Reader, now: int) -> bytes:
-    """Encode the first frame of a connection: how the task stood. It has no id, since it is no
+    """Encode the first frame of a connection: the status of the task. It has no id, since it is no
     event of the log."""
     data = {
         "type": "connected",
