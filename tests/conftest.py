@@ -35,7 +35,7 @@ one at the end."""
 
 def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores: most of a test is waiting, and time limits grow with the load."""
-    return CORES + 3
+    return CORES + 2
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

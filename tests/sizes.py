@@ -1,5 +1,7 @@
 """The sizes at which a test that takes minutes is run."""
 
+from collections.abc import Iterable
+
 import pytest
 from _pytest.mark import ParameterSet
 
@@ -10,6 +12,14 @@ def sizes(dose: object, full: object) -> list[ParameterSet]:
     return [
         pytest.param(*_values(dose), id="small dose"),
         pytest.param(*_values(full), id="full size", marks=pytest.mark.soak),
+    ]
+
+
+def some_of(names: Iterable[str]) -> list[ParameterSet]:
+    """Parameters of a test: every third of many alike for every run, the rest under `soak`."""
+    return [
+        pytest.param(name, marks=() if index % 3 == 0 else pytest.mark.soak)
+        for index, name in enumerate(names)
     ]
 
 

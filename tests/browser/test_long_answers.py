@@ -11,7 +11,8 @@ from tests.browser.markdown import FRAGMENTS, differing
 from tests.browser.page import OpenPage, start, status, text
 from tests.doubles.upstream import Script, Upstream, answer
 from tests.running import Running
-from tests.waiting import eventually
+from tests.sizes import some_of
+from tests.waiting import eventually, within
 
 # Seconds for the whole answer, in a document that is laid out. What is new takes a tenth of it on an
 # idle machine; what grew with the square of the text took five times as much, or did not end.
@@ -94,10 +95,10 @@ AT_ONCE = {
 }
 
 
-@pytest.mark.parametrize("name", AT_ONCE)
+@pytest.mark.parametrize("name", some_of(AT_ONCE))
 def test_a_long_answer_is_shown_in_time(quiet_page: Page, name: str) -> None:
     found = render(quiet_page, AT_ONCE[name])
-    assert found["seconds"] < BOUND
+    assert found["seconds"] < within(BOUND)
     assert words(found["text"]) == words(AT_ONCE[name])
 
 
@@ -117,10 +118,10 @@ IN_PIECES = {
 }
 
 
-@pytest.mark.parametrize("name", IN_PIECES)
+@pytest.mark.parametrize("name", some_of(IN_PIECES))
 def test_a_block_that_grows_and_grows_is_shown_in_time(quiet_page: Page, name: str) -> None:
     found = render(quiet_page, *cut(IN_PIECES[name], len(IN_PIECES[name]) // 600))
-    assert found["seconds"] < 2 * BOUND
+    assert found["seconds"] < within(2 * BOUND)
     assert words(found["text"]) == words(IN_PIECES[name])
 
 
@@ -139,13 +140,13 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", some_of(DEEP))
 def test_deep_nesting_is_shown_no_deeper_than_a_reader_can_follow(
     quiet_page: Page, name: str
 ) -> None:
     found = render(quiet_page, DEEP[name])
     assert found["depth"] <= 150
-    assert found["seconds"] < BOUND
+    assert found["seconds"] < within(BOUND)
     assert words(found["text"]).replace("https://xy", "") == words(DEEP[name]).replace(
         "https://xy", ""
     )
@@ -209,7 +210,7 @@ def test_the_page_is_never_busy_for_long(
     eventually(lambda: text(page) == whole, timeout=30)
     page.click("#raw-toggle")
     expect(page.locator("#raw")).to_be_visible()
-    assert page.evaluate("longest") < 1_000
+    assert page.evaluate("longest") < within(1.0) * 1_000
     shown = str(page.locator("#answer").text_content())
     assert words(shown) == words(whole)
 
@@ -225,7 +226,7 @@ def test_a_long_word_of_a_prompt_is_shown_in_time(service: Running, open_page: O
         arg=len(prompt),
     )
     status(page, "completed")
-    assert page.evaluate("longest") < 1_000
+    assert page.evaluate("longest") < within(1.0) * 1_000
 
 
 def test_any_fragment_leaves_the_page_usable(service: Running, open_page: OpenPage) -> None:
