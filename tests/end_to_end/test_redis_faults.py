@@ -9,7 +9,7 @@ import pytest
 
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.redis_server import LocalRedis, redis_cli
-from tests.running import Client, Running, Seen, running_service, settings_for
+from tests.running import Client, Running, Seen, follow, running_service, settings_for
 from tests.waiting import eventually, within
 
 
@@ -122,11 +122,13 @@ def test_a_redis_that_lost_everything_under_a_running_task(upstream: Upstream) -
     upstream.then(Script([piece("Lost"), gate, piece(" piece"), finish(), DONE]))
     with LocalRedis().running() as redis, _service(redis.url, upstream) as service:
         task_id = service.client.start()
-        with _following(service.client, task_id) as seen:
-            eventually(lambda: seen.text == "Lost")
-            redis.kill()
-            redis.start()
-            gate.open()
+        # A reader that comes before the task is made anew meets no record: it comes again.
+        reading, seen = follow(service.url, task_id)
+        eventually(lambda: seen.text == "Lost")
+        redis.kill()
+        redis.start()
+        gate.open()
+        reading.join(within(30))
         (anew,) = [at for at, event in enumerate(seen.logged) if at and event.id.endswith("-1")]
         _is_whole(Seen(seen.logged[anew:]), "Hello, world.")
         assert service.client.record(task_id)["status"] == "completed"
