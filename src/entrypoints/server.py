@@ -67,7 +67,7 @@ def url_of(listener: socket.socket) -> str:
 class Service:
     """The service on its sockets, not yet started. `url` is known; `run` serves until stopped.
 
-    `run` may be used where signals belong to somebody else: then `stop` ends it.
+    `run` may be used where another program handles the signals: then `stop` ends it.
     """
 
     def __init__(

@@ -9,19 +9,17 @@ from application.errors import ModelRefused, ModelUnavailable
 from application.ports import (
     Busy,
     Ended,
+    EndObservingTaskLog,
     Finished,
-    ForwardingTaskLog,
     LanguageModel,
-    NotOrphaned,
-    Orphaned,
     TaskLog,
 )
 from domain.events import Event, StatusChanged
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure, Task
+from domain.task import Attempt, Change, Task
 
 
-class MeasuredTaskLog(ForwardingTaskLog):
+class MeasuredTaskLog(EndObservingTaskLog):
     """Measures claims and appends, and counts what ends tasks and attempts."""
 
     def __init__(self, inner: TaskLog, metrics: Metrics) -> None:
@@ -44,33 +42,12 @@ class MeasuredTaskLog(ForwardingTaskLog):
         return appended
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
-        await self._inner.commit(attempt, change)
-        if change.task.status.terminal:
-            self._ended(change.task)
-        else:
+        await super().commit(attempt, change)
+        if not change.task.status.terminal:
             reason = next((e.reason for e in change.events if isinstance(e, StatusChanged)), None)
             self._metrics.attempts_lost.labels(reason or "unknown").inc()
 
-    async def cancel(self, task_id: str, now: int) -> Task:
-        task = await self._inner.cancel(task_id, now)
-        self._ended(task)
-        return task
-
-    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
-        failed = await self._inner.fail(task_id, failure, now)
-        if isinstance(failed, Task):
-            self._ended(failed)
-        return failed
-
-    async def fail_orphaned(
-        self, task_id: str, failure: Failure, now: int
-    ) -> Orphaned | NotOrphaned:
-        outcome = await self._inner.fail_orphaned(task_id, failure, now)
-        if isinstance(outcome, Orphaned):
-            self._ended(outcome.task)
-        return outcome
-
-    def _ended(self, task: Task) -> None:
+    async def _ended(self, task: Task) -> None:
         self._metrics.tasks.labels(task.status.value).inc()
 
 

@@ -10,7 +10,7 @@ seconds.
 
 from application.ports.clock import Clock, TaskIds
 from application.ports.event_feed import EventFeed, FeedObserver, Subscriber
-from application.ports.forwarding import ForwardingTaskLog
+from application.ports.forwarding import EndObservingTaskLog, ForwardingTaskLog
 from application.ports.idempotency_keys import (
     ABANDONED_AFTER,
     IDEMPOTENCY_TTL,
@@ -41,6 +41,7 @@ __all__ = [
     "Busy",
     "Clock",
     "Delivery",
+    "EndObservingTaskLog",
     "Ended",
     "EventFeed",
     "FeedObserver",

@@ -1,5 +1,5 @@
-"""A TaskLog that forwards every call to another one: the base of decorators that add something to
-a few of its methods."""
+"""TaskLogs that forward every call to another one: the bases of decorators that add something to a
+few of its methods."""
 
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -58,3 +58,35 @@ class ForwardingTaskLog(TaskLog):
 
     def check(self) -> Coroutine[Any, Any, None]:
         return self._inner.check()
+
+
+class EndObservingTaskLog(ForwardingTaskLog):
+    """Is told of each task that a write of this process has ended. A task ends by one of these four
+    calls, whichever use case makes it."""
+
+    async def commit(self, attempt: Attempt, change: Change) -> None:
+        await self._inner.commit(attempt, change)
+        if change.task.status.terminal:
+            await self._ended(change.task)
+
+    async def cancel(self, task_id: str, now: int) -> Task:
+        task = await self._inner.cancel(task_id, now)
+        await self._ended(task)
+        return task
+
+    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
+        failed = await self._inner.fail(task_id, failure, now)
+        if isinstance(failed, Task):
+            await self._ended(failed)
+        return failed
+
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
+        outcome = await self._inner.fail_orphaned(task_id, failure, now)
+        if isinstance(outcome, Orphaned):
+            await self._ended(outcome.task)
+        return outcome
+
+    async def _ended(self, task: Task) -> None:
+        raise NotImplementedError
