@@ -37,13 +37,13 @@ audit:  ## Known faults of what we depend on (needs the internet)
 	test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
 	.audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
-bench: $(VENV)/.dev  ## Measure; figures as a table, and as JSON in benchmarks/results
+bench: $(VENV)/.bench  ## Measure; figures as a table, and as JSON in benchmarks/results
 	mkdir -p benchmarks/results
 	for case in $(CASES); do \
 	  $(BIN)/python -m benchmarks.$$case --json benchmarks/results/$$case.json || exit 1; done
 
 lock:  ## Write requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
 		--output-file requirements.lock
 
@@ -62,3 +62,7 @@ $(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@echo "Installing into $(VENV), with what the tests need, once: this takes a minute."
 	$(PIP) --editable ".[dev]"
 	touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) --editable ".[dev,bench]"
+	touch $@

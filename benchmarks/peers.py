@@ -185,10 +185,10 @@ async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> 
                     if frame.encode() == END:
                         return
 
-    @app.get("/")
     async def stream() -> EventSourceResponse:
         return EventSourceResponse(events())
 
+    app.add_api_route("/", stream, response_model=None)
     server, serving = await on_uvicorn(app)
     await complete.wait()
     await asyncio.sleep(1)

@@ -1,6 +1,8 @@
 """Fixtures that more than one kind of test uses. No test sees the machine's own settings."""
 
+import ssl
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import pytest
 import structlog
@@ -24,9 +26,11 @@ structlog.configure(
     wrapper_class=structlog.stdlib.BoundLogger,
 )
 
-STARTED_ONCE = ("quiet_page", "browser", "redis_cluster")
-"""What is started once: all tests that use it are run by one worker. Those of the page's Markdown
-alone have a browser of their own, since the others wait most of the time."""
+# Every HTTP client makes one, which takes 40 ms of CPU, and the tests make thousands of clients.
+ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
+
+STARTED_ONCE = ("quiet_page", "redis_cluster")
+"""What is started once: all tests that use it are run by one worker."""
 
 LONGEST_FIRST = ("faults", "browser", "abuse", "end_to_end", "integration", "contract", "unit")
 """The suites in the order in which workers take their tests, so that none is left alone with a long

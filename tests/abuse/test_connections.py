@@ -11,6 +11,7 @@ import pytest
 from tests.abuse.watched import LAG_LIMIT, MIB, Attacked, at_once, attacked, held
 from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import ENDLESS, GET, connect
+from tests.sizes import some_of
 from tests.waiting import eventually, within
 
 
@@ -71,7 +72,7 @@ def _task_of(target: Attacked, upstream: Upstream, size: int) -> str:
     return task
 
 
-@pytest.mark.parametrize("path", ["/api/tasks/{task}", "/api/tasks/stream?taskId={task}"])
+@pytest.mark.parametrize("path", some_of(["/api/tasks/stream?taskId={task}", "/api/tasks/{task}"]))
 def test_responses_that_are_not_read(tmp_path: Path, upstream: Upstream, path: str) -> None:
     """A hundred records of 5.8 MB took 586 MiB for as long as the clients liked."""
     with attacked(
@@ -97,6 +98,7 @@ def test_responses_that_are_not_read(tmp_path: Path, upstream: Upstream, path: s
         assert len(whole) == 6_000_000
 
 
+@pytest.mark.soak
 def test_connections_that_only_exist(tmp_path: Path) -> None:
     """241 of them, each with a line end after its one request, used up the descriptors."""
     settings = {"LONGTASK_REQUEST_TIMEOUT": "2", "LONGTASK_DEMO_SPEED": "0"}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.abuse.watched import MIB, Attacked, attacked, held
 from tests.doubles.upstream import Script, Upstream, piece
-from tests.sizes import sizes
+from tests.sizes import sizes, some_of
 from tests.waiting import eventually
 
 
@@ -58,7 +58,7 @@ def _harmless(tmp_path: Path, upstream: Upstream, script: Script) -> None:
         assert "internal_error" not in errors
 
 
-@pytest.mark.parametrize("what", LONG)
+@pytest.mark.parametrize("what", some_of(LONG))
 @pytest.mark.parametrize("size", sizes(dose=80, full=400))
 def test_a_model_that_sends_more_than_may_be_kept(
     tmp_path: Path, upstream: Upstream, what: str, size: int
@@ -67,6 +67,6 @@ def test_a_model_that_sends_more_than_may_be_kept(
     _harmless(tmp_path, upstream, LONG[what](size))
 
 
-@pytest.mark.parametrize("what", ENDLESS)
+@pytest.mark.parametrize("what", some_of(ENDLESS))
 def test_a_model_that_never_comes_to_an_end(tmp_path: Path, upstream: Upstream, what: str) -> None:
     _harmless(tmp_path, upstream, ENDLESS[what])

@@ -17,9 +17,12 @@ from tests.waiting import within
 
 OpenPage = Callable[..., Page]
 
+LOADS = 5
+"""Every worker may start a container while one page is loaded."""
+
 
 def _loading_whole(page: Page, load: Callable[..., object]) -> Callable[..., None]:
-    """Load, and once more if the browser gave up what it was loading since the machine's network
+    """Load, and again if the browser gave up what it was loading since the machine's network
     changed: a container that another test starts is such a change. Then a script is missing, and
     the page is dead."""
 
@@ -30,10 +33,11 @@ def _loading_whole(page: Page, load: Callable[..., object]) -> Callable[..., Non
             failed.append(request.failure)
 
         page.on("requestfailed", note)
-        load(*arguments)
-        if "net::ERR_NETWORK_CHANGED" in failed:
+        for _ in range(LOADS):
             failed.clear()
             load(*arguments)
+            if "net::ERR_NETWORK_CHANGED" not in failed:
+                break
         page.remove_listener("requestfailed", note)
         assert "net::ERR_NETWORK_CHANGED" not in failed, failed
 

@@ -11,7 +11,7 @@ from tests.browser.markdown import FRAGMENTS, differing
 from tests.browser.page import OpenPage, start, status, text
 from tests.doubles.upstream import Script, Upstream, answer
 from tests.running import Running
-from tests.sizes import some_of
+from tests.sizes import sizes, some_of
 from tests.waiting import eventually, within
 
 # Seconds for the whole answer, in a document that is laid out. What is new takes a tenth of it on an
@@ -178,12 +178,13 @@ def test_long_code_of_an_item_stays_code(quiet_page: Page) -> None:
     assert "# line 999" in found["text"]
 
 
-def test_in_pieces_a_long_answer_is_what_it_is_at_once(quiet_page: Page) -> None:
+@pytest.mark.parametrize("count", sizes(dose=10, full=60))
+def test_in_pieces_a_long_answer_is_what_it_is_at_once(quiet_page: Page, count: int) -> None:
     """Wherever a block is cut for its size: the same document."""
     rng = random.Random(20261125)
     sources = [
         "".join(rng.choices(rng.choices(FRAGMENTS, k=8), k=rng.randrange(500, 3_000)))
-        for _ in range(40)
+        for _ in range(count)
     ]
     all_cut = [cut(source, rng.randrange(2, 40)) for source in (*sources, *IN_PIECES.values())]
     assert differing(quiet_page, all_cut) == []
@@ -197,6 +198,7 @@ WATCH = """() => {
 }"""
 
 
+@pytest.mark.soak
 def test_the_page_is_never_busy_for_long(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page import OpenPage, start, status, text
@@ -87,6 +88,7 @@ def test_connections_that_are_cut_again_and_again(
         assert text(page) == "".join(words)
 
 
+@pytest.mark.soak
 def test_the_service_is_killed_and_started_again(
     tmp_path: Path, redis_url: str, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -68,6 +68,7 @@ def test_another_start_has_other_keys(service: Running) -> None:
         assert _deliver(another, "task_1_other", service.queue.current_key).status_code == 401
 
 
+@pytest.mark.soak
 def test_workers_share_them_and_show_them_nowhere(tmp_path: Path, own_redis: LocalRedis) -> None:
     settings = {
         "REDIS_URL": own_redis.url,

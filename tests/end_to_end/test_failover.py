@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from adapters.qstash import DEVELOPMENT
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.processes import found_in, process_of
@@ -84,6 +86,7 @@ def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
     _was_finished_by_another(seen)
 
 
+@pytest.mark.soak
 def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:
@@ -140,6 +143,7 @@ def test_a_stop_gives_running_tasks_to_the_other_at_once(
     _was_finished_by_another(seen)
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_killed_is_replaced_and_its_task_finished(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:

@@ -133,6 +133,7 @@ def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.soak
 def test_readers_that_hardly_read_cost_little_and_see_everything(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:

@@ -107,6 +107,7 @@ def test_no_figure_names_a_task_or_a_text(service: Running) -> None:
     assert labels <= {"status", "reason", "code", "policy", "le"}
 
 
+@pytest.mark.soak
 def test_workers_add_their_figures_up(tmp_path: Path, own_redis: LocalRedis) -> None:
     with process_of(
         tmp_path,

@@ -49,6 +49,7 @@ def _later(size: int = 10, **headers: str) -> QueuedMessage:
     return read_message(url, {"Upstash-Delay": "1h", **named}, b"x" * size, now=time.time())
 
 
+@pytest.mark.soak
 def test_refused_tasks_leave_the_newest_dead_letters_only(upstream: Upstream) -> None:
     """As many refused tasks as hold half as much again as may be kept."""
     prompt = "\N{GRINNING FACE}" * 95_000  # four bytes each
