@@ -43,26 +43,13 @@ async function call(path, options = {}) {
 }
 
 /** Start a task. With the same idempotency key, `key`, it is safe to repeat the call. */
-export async function start(request, key) {
-  const started = await call("/api/tasks/start", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-    body: JSON.stringify(request),
-  });
-  links.set(started.taskId, started.streamUrl);
-  return started;
-}
+export const start = (request, key) => call("/api/tasks/start", {
+  method: "POST",
+  headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+  body: JSON.stringify(request),
+});
 
 export const record = (taskId) => call(`/api/tasks/${encodeURIComponent(taskId)}`);
-
-const links = new Map();
-
-/** Return a link to the task's stream that needs no header. It expires soon. */
-export async function link(taskId) {
-  const fresh = links.get(taskId);
-  links.delete(taskId);
-  return fresh ?? (await record(taskId)).streamUrl;
-}
 
 export const status = (taskId) => call(`/api/tasks/start?taskId=${encodeURIComponent(taskId)}`);
 

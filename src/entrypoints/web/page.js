@@ -2,10 +2,10 @@
 
 import * as api from "./api.js";
 import { copy } from "./clipboard.js";
-import { follow } from "./follow.js";
 import { requestOfForm, showProblem } from "./form.js";
 import { EventTable } from "./inside.js";
 import { List } from "./list.js";
+import { LongtaskError, follow } from "./longtask.js";
 import { Markdown } from "./markdown.js";
 import { Painter } from "./painting.js";
 import { Plain, breakable } from "./plain.js";
@@ -62,13 +62,14 @@ $("start").addEventListener("submit", async (event) => {
 
 let waitsForKey = false; // whether a start was refused since it had no valid key
 
-api.onKeyRefused((given) => {
+function askForKey(given) {
   $("key-hint").textContent = text(given ? "keyRefused" : "keyWanted");
   if ($("key-form").hidden) {
     $("key-form").hidden = false;
     $("key").focus();
   }
-});
+}
+api.onKeyRefused(askForKey);
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   remembered.keepApiKey($("key").value.trim());
@@ -114,12 +115,20 @@ function listen() {
   mine.rates = [];
   painter.reset();
   events.reset();
-  mine.stop = follow(mine.id, (event, id) => {
-    if (mine === current) take(event, id);
-  }, (connection) => {
-    if (mine !== current || mine.connection === connection) return;
+  const connected = (connection) => {
+    if (stopping.signal.aborted || mine.connection === connection) return;
     mine.connection = connection;
     show();
+  };
+  const stopping = new AbortController();
+  mine.stop = () => stopping.abort();
+  const key = remembered.apiKey();
+  follow({ taskId: mine.id }, { key, onEvent: take, onConnection: connected, pauseHidden: true, signal: stopping.signal }).catch((error) => {
+    if (stopping.signal.aborted) return;
+    if (!(error instanceof LongtaskError)) throw error;
+    if (error.status === 0) return; // the task failed, which one of its events has told
+    if (error.status === 401) askForKey(key !== "");
+    connected(error.status === 401 ? "locked" : "gone");
   });
   show();
 }

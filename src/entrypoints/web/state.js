@@ -31,9 +31,12 @@ export function apply(state, event) {
         Object.assign(state, begin(), { createdAt: event.timestamp });
         return "anew";
       }
+      if (restarted && !event.resumed && state.text) state.lost ??= { attempt: state.attempt, reason: "" };
       state.status = event.data;
       state.attempt = event.attempt;
-      if (restarted) {
+      if (restarted && event.resumed) {
+        state.lost = null; // the attempt goes on with the text of the last one
+      } else if (restarted) {
         state.startedAt = event.timestamp;
         state.pieces = 0;
       }
@@ -48,7 +51,8 @@ export function apply(state, event) {
       state.pieces += 1;
       return anew ? "anew" : "more";
     }
-    default: {
+    case "end":
+    case "error": {
       state.end = event;
       state.endedAt = event.timestamp;
       state.lost = null;
@@ -56,5 +60,7 @@ export function apply(state, event) {
       state.text = event.data;
       return "anew";
     }
+    default:
+      return "kept"; // an event that this page does not know
   }
 }

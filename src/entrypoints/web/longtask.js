@@ -1,0 +1,289 @@
+// Follow a task of Longtask from any page, through every loss of the connection.
+//
+//   import { follow } from "https://longtask.example.org/web/longtask.js";
+//
+//   const end = await follow(started, { onText: (text) => { output.textContent = text; } });
+//
+// `started` is what POST /api/tasks/start returned. The module needs no build and no other file, finds
+// the service by its own address, and runs in pages, workers and Node.
+
+const HOME = new URL("..", import.meta.url).href;
+const FIRST_PAUSE = 500; // milliseconds, as all below
+const LONGEST_PAUSE = 8_000;
+const LONGEST_ORDERED_PAUSE = 3_600_000; // Retry-After may ask for more than a timer can hold
+const SILENCE = 60_000; // the service sends a comment every 15 s, so this connection is dead
+const HIDDEN_LIMIT = 60_000;
+const TICK = 2_000;
+const REFUSALS = 8; // in a row, after which also those are final that another try could have mended
+
+/** Why a task cannot be followed, or why it failed. */
+export class LongtaskError extends Error {
+  /**
+   * @param {string} message for people
+   * @param {{status?: number, code?: string, retryable?: boolean}} about
+   */
+  constructor(message, { status = 0, code = "", retryable = false } = {}) {
+    super(message);
+    this.name = "LongtaskError";
+    /** The HTTP status of a refusal; 0 if the task itself failed. */
+    this.status = status;
+    /** What programs may compare: the code of the task's error, or the kind of the problem. */
+    this.code = code;
+    /** Whether the same request may succeed as a new task. */
+    this.retryable = retryable;
+  }
+}
+
+/** Thrown inside this module where another try may help, after `pause` if the server asks for one. */
+class Lost extends Error {
+  constructor(message, { pause = 0, status = 0, code = "", cause } = {}) {
+    super(message, { cause });
+    Object.assign(this, { pause, status, code });
+  }
+}
+
+/**
+ * @typedef {object} Options
+ * @property {string} [key] an API key. A page for others has none: its tasks come with a `streamUrl`.
+ * @property {(text: string) => void} [onText] is given the whole text so far whenever it changes. What
+ *   an attempt said that was lost is no longer in it once the next attempt begins.
+ * @property {(status: string, event: object) => void} [onStatus] is given pending, running, completed,
+ *   failed or cancelled.
+ * @property {(event: object, id: string) => void} [onEvent] is given every event, once and in order. The
+ *   id is empty for `connected`, which every connection begins with.
+ * @property {(state: "open" | "lost", cause?: Error) => void} [onConnection] is told how the connection
+ *   fares. A lost one is replaced by itself.
+ * @property {() => string | Promise<string>} [renew] returns a fresh `streamUrl` when the last one has
+ *   run out: from your own server, if the page has no key. The default asks the service.
+ * @property {boolean} [pauseHidden] close the connection while the page is hidden for more than a
+ *   minute, since a browser has only six for each host.
+ * @property {string} [service] the address of the service, if this module is not loaded from there.
+ * @property {AbortSignal} [signal] stops following.
+ */
+
+/**
+ * Follow a task to its end, and return its last event, `end`: `data` is the whole text, beside
+ * `finishReason`, `usage` and `model`. Connect again for as long as that may help, and go on behind the
+ * last event seen.
+ *
+ * Throws LongtaskError if the task failed, if the service does not know it, or if it refuses the
+ * caller; the reason of `signal` if that was aborted; and what a callback throws, `renew` aside.
+ *
+ * @param {{taskId?: string, streamUrl?: string, error?: string, status?: unknown}} task the response to
+ *   the start of the task, or its record, or only its id or only its link
+ * @param {Options} [options]
+ * @returns {Promise<{type: "end", data: string, finishReason: string, usage: object | null, model: string | null}>}
+ */
+export async function follow(task, options = {}) {
+  const { onText, onStatus, onEvent, onConnection, pauseHidden = false, signal } = options;
+  const way = wayTo(task, options);
+  let last = ""; // the id of the last event
+  let text = "";
+  let shown = ""; // the text that `onText` was given
+  let ended = null;
+  let tries = 0; // since the connection was last open
+  let refusals = 0;
+  let hiddenSince = Infinity;
+
+  function take(event, id) {
+    if (event.type === "connected") {
+      tries = refusals = 0;
+      onConnection?.("open");
+    } else {
+      last = id;
+    }
+    // An attempt begins. It goes on with the text of the last one only if it says so.
+    if (event.type === "status" && event.data === "running" && !event.resumed) text = "";
+    if (event.type === "content") text += event.data;
+    if (event.type === "end") text = event.data;
+    if (event.type === "end" || event.type === "error") ended = event;
+    if (event.type === "status") onStatus?.(event.data, event);
+    onEvent?.(event, event.type === "connected" ? "" : id);
+  }
+
+  /** Read one connection until it or the task ends. */
+  async function read() {
+    const connection = new AbortController();
+    const abort = () => connection.abort();
+    let heard = Date.now();
+    const watching = setInterval(() => {
+      if (Date.now() - heard > SILENCE || hiddenForLong()) abort();
+    }, TICK);
+    signal?.addEventListener("abort", abort);
+    globalThis.addEventListener?.("online", abort); // the old one went through a network that is gone
+    try {
+      const response = await send(way.stream(last), way.headers, connection.signal);
+      if (response.status !== 200 || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
+        throw new Lost("not a stream of events");
+      }
+      const reader = response.body.getReader();
+      const parse = parser();
+      while (ended === null) {
+        const { done, value } = await orLost(reader.read());
+        signal?.throwIfAborted();
+        if (done) throw new Lost("the stream ended before the task");
+        heard = Date.now();
+        for (const [event, id] of parse(value)) {
+          take(event, id);
+          if (ended !== null || signal?.aborted) break;
+        }
+        if (text !== shown) onText?.((shown = text));
+      }
+    } catch (error) {
+      // Closed by us to open another at once.
+      if (!(error instanceof Lost && connection.signal.aborted)) throw error;
+    } finally {
+      clearInterval(watching);
+      signal?.removeEventListener("abort", abort);
+      globalThis.removeEventListener?.("online", abort);
+      abort();
+    }
+  }
+
+  /** Wait as long as it makes sense before the next try, or throw that none does. */
+  async function afterLoss(lost) {
+    onConnection?.("lost", lost);
+    if (lost.status >= 400 && lost.status < 500 && lost.status !== 429) refusals += 1;
+    if (refusals >= REFUSALS) throw new LongtaskError(lost.message, lost);
+    if (lost.status === 401) {
+      try {
+        await way.renew(signal);
+        if (refusals === 1) return; // the link had run out, and nothing is wrong
+      } catch (error) {
+        if (!(error instanceof Lost)) throw error;
+        lost = error;
+      }
+    }
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** tries);
+    tries += 1;
+    // At random, so that the clients of a service that was restarted do not come all at once.
+    await wait(Math.max(lost.pause, pause * (0.5 + Math.random() / 2)), signal, lost.pause > 0 ? [] : ["online"]);
+  }
+
+  const hiddenForLong = () => pauseHidden && Date.now() - hiddenSince >= HIDDEN_LIMIT;
+  const noteHidden = () => {
+    hiddenSince = globalThis.document.hidden ? Math.min(hiddenSince, Date.now()) : Infinity;
+  };
+  globalThis.document?.addEventListener("visibilitychange", noteHidden);
+  if (globalThis.document?.hidden) noteHidden();
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      while (hiddenForLong()) await wait(2 ** 31 - 1, signal, ["visibilitychange"]);
+      try {
+        await read();
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof Lost)) throw error;
+        await afterLoss(error);
+      }
+      if (ended?.type === "end") return ended;
+      if (ended !== null) throw new LongtaskError(ended.data, ended);
+    }
+  } finally {
+    globalThis.document?.removeEventListener("visibilitychange", noteHidden);
+  }
+}
+
+/** The addresses and headers with which a task is reached. */
+function wayTo(task, { key = "", service = HOME, renew }) {
+  if (!task.taskId && !task.streamUrl) {
+    throw new LongtaskError(task.error ?? "follow() needs a taskId or a streamUrl.", { status: Number(task.status) || 0 });
+  }
+  const root = `${service.replace(/\/+$/, "")}/`;
+  // A link may lack the path under which a proxy serves the service: what follows it is the same.
+  const absolute = (link) => new URL(/^https?:/.test(link) ? link : link.slice(link.indexOf("api/tasks/")), root);
+  const taskId = task.taskId ?? absolute(task.streamUrl).searchParams.get("taskId");
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
+  let link = task.streamUrl ?? `api/tasks/stream?${new URLSearchParams({ taskId })}`;
+  return {
+    headers,
+    stream(last) {
+      const url = absolute(link);
+      if (last) url.searchParams.set("lastEventId", last); // in a header, it would cost a preflight request
+      return url;
+    },
+    async renew(signal) {
+      if (renew) {
+        link = await orLost(Promise.resolve().then(renew));
+        if (!link) throw new LongtaskError("The link to the stream has run out.", { status: 401 });
+      } else {
+        const record = new URL(`api/tasks/${encodeURIComponent(taskId)}`, root);
+        const response = await send(record, headers, signal).catch((error) => {
+          throw error.status === 401 ? new LongtaskError(error.message, error) : error;
+        });
+        link = (await orLost(response.json())).streamUrl;
+      }
+    },
+  };
+}
+
+/** Make one GET. Throws Lost where another try may help, and LongtaskError where the service says no. */
+async function send(url, headers, signal) {
+  const response = await orLost(fetch(url, { headers, signal, cache: "no-store" }));
+  if (response.ok) return response;
+  const { status } = response;
+  const ours = response.headers.get("content-type")?.startsWith("application/problem+json");
+  const problem = ours ? await orLost(response.json()) : {};
+  const message = problem.error ?? `${status} ${response.statusText}`;
+  const code = problem.type?.split(":").at(-1);
+  // What is not ours is a proxy's, which answers even 404 while the service is away.
+  if (ours && status < 500 && ![401, 408, 429].includes(status)) throw new LongtaskError(message, { status, code });
+  throw new Lost(message, { status, code, pause: retryAfter(response) });
+}
+
+/** Return how many milliseconds to wait, as Retry-After has it: in seconds, or as a date. */
+function retryAfter(response) {
+  const value = response.headers.get("retry-after") ?? "";
+  const pause = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
+  return pause > 0 ? Math.min(pause, LONGEST_ORDERED_PAUSE) : 0;
+}
+
+const orLost = (promise) => promise.catch((cause) => {
+  throw cause instanceof LongtaskError ? cause : new Lost(String(cause), { cause });
+});
+
+/** Return a function that turns the next bytes of a stream into pairs of an event and its id. An event
+ * that a lost connection cut is never whole, so it is never returned. */
+function parser() {
+  const decoder = new TextDecoder();
+  let rest = "";
+  let id = "";
+  let data = "";
+  return function* parse(bytes) {
+    const lines = decoder.decode(bytes, { stream: true }).split("\n");
+    lines[0] = rest + lines[0];
+    rest = lines.pop();
+    for (const each of lines) {
+      const line = each.endsWith("\r") ? each.slice(0, -1) : each;
+      if (line.startsWith("id: ")) id = line.slice(4);
+      else if (line.startsWith("data: ")) data = line.slice(6);
+      if (line !== "" || data === "") continue;
+      let event;
+      try {
+        event = JSON.parse(data);
+      } catch (cause) {
+        throw new Lost("an event that is no JSON", { cause });
+      }
+      yield [event, id];
+      data = "";
+    }
+  };
+}
+
+/** Wait for a time, or for one of some events. Throws the reason of `signal`. */
+function wait(milliseconds, signal, events) {
+  return new Promise((resolve, reject) => {
+    const targets = [globalThis, globalThis.document].filter((each) => each?.addEventListener);
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      for (const target of targets) for (const each of events) target.removeEventListener(each, done);
+      if (signal?.aborted) reject(signal.reason);
+      else resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal?.addEventListener("abort", done);
+    for (const target of targets) for (const each of events) target.addEventListener(each, done);
+  });
+}

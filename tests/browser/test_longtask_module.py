@@ -1,0 +1,223 @@
+"""/web/longtask.js, as the pages of others use it, behind a proxy that breaks everything."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.breaking_proxy import BreakingProxy, Cut, Status
+from tests.browser.following import begin_to_follow, followed
+from tests.browser.page import OpenPage
+from tests.doubles.upstream import (
+    DONE,
+    Gate,
+    Script,
+    Upstream,
+    answer,
+    finish,
+    piece,
+    refusal,
+)
+from tests.running import Running
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def proxy(service: Running) -> Iterator[BreakingProxy]:
+    with BreakingProxy(int(service.url.rpartition(":")[2])).running() as proxy:
+        assert isinstance(proxy, BreakingProxy)
+        yield proxy
+
+
+EVERYTHING = (
+    Status(502),
+    Cut(250),
+    Status(401),  # a fresh link is asked for
+    Cut(310),
+    Status(503, {"Retry-After": "1"}),
+    Cut(400, politely=True),
+    Status(404),  # as some proxies answer while a service is away
+    Cut(777),
+    Status(200),  # with a page of HTML
+    Cut(0),
+    Status(429, {"Retry-After": "Thu, 01 Jan 2026 00:00:00 GMT"}),
+)
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_snippet_shows_the_whole_answer_through_whatever_breaks(
+    readme: str,
+    service: Running,
+    upstream: Upstream,
+    proxy: BreakingProxy,
+    open_page: OpenPage,
+) -> None:
+    (snippet,) = re.findall(r"```js\n(.*?)```", Path(readme).read_text(), re.DOTALL)
+    pieces = [f"第 {number} 句 🌍 " for number in range(40)]
+    gate = Gate()
+    upstream.then(
+        Script([piece("Of a lost attempt."), gate], cut=True),
+        Script(answer(*pieces)),
+    )
+    page = open_page(proxy.url)
+    html = f"<meta charset=utf-8><body><script type=module>{snippet}</script>"
+    page.route("**/mine", lambda route: route.fulfill(body=html, content_type="text/html"))
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(f"{proxy.url}/mine")
+    expect(page.locator("body")).to_have_text("Of a lost attempt.")
+    proxy.streams.extend(EVERYTHING)
+    proxy.others.append(Status(502))  # the record, when a fresh link is asked for
+    proxy.cut()
+    gate.open()
+    expect(page.locator("body")).to_have_text("".join(pieces).strip())
+    assert page.evaluate("document.body.textContent") == "".join(pieces)
+    eventually(lambda: any(each.startswith("stop ") for each in said))
+    assert not proxy.streams
+    assert not proxy.others
+
+
+def test_every_event_comes_once_and_in_order_wherever_a_frame_is_cut(
+    service: Running, upstream: Upstream, proxy: BreakingProxy, open_page: OpenPage
+) -> None:
+    pieces = [f"…{number} 🌍\u2028" for number in range(12)]
+    upstream.then(Script(answer(*pieces)))
+    task = service.client.start()
+    service.client.wait_for(task, "completed")
+    page = open_page(proxy.url)
+    proxy.streams.extend(Cut(350 + 17 * n, politely=n % 2 == 0) for n in range(8))
+    seen = followed(page, {"taskId": task})
+    assert seen["ids"] == [each.id for each in service.client.events(task).logged]
+    assert seen["texts"][-1] == seen["end"]["data"] == "".join(pieces)
+    assert all(seen["texts"][-1].startswith(text) for text in seen["texts"])
+    assert seen["statuses"] == ["pending", "running", "completed"]
+    assert seen["connection"].count("lost") == 8
+    assert not proxy.streams
+
+
+def frames(*events: dict[str, Any], first: int = 1) -> str:
+    connected = 'data: {"type":"connected","status":"running","attempt":1}\n\n'
+    return connected + "".join(
+        f"id: e-{number}\ndata: {json.dumps(event)}\n\n"
+        for number, event in enumerate(events, first)
+    )
+
+
+def status_of(status: str, attempt: int, **more: Any) -> dict[str, Any]:
+    return {"type": "status", "data": status, "attempt": attempt, **more}
+
+
+def content(text: str) -> dict[str, Any]:
+    return {"type": "content", "data": text}
+
+
+END = {"type": "end", "data": "c", "finishReason": "stop", "usage": None, "model": "m"}
+
+
+def test_only_an_attempt_that_does_not_go_on_takes_back_what_was_said(quiet_page: Page) -> None:
+    steps = [
+        [status_of("pending", 0), status_of("running", 1), content("a")],
+        [status_of("pending", 1, reason="shutting_down")],
+        [{"type": "a kind of tomorrow", "data": "x"}, status_of("running", 2, resumed=True)],
+        [content("b")],
+        [status_of("pending", 2, reason="connection_lost"), status_of("running", 3)],
+        [content("c"), END],
+    ]
+    log = [event for step in steps for event in step]
+
+    def stream(route: Route) -> None:
+        seen = int(route.request.url.partition("lastEventId=e-")[2] or 0)
+        step = steps.pop(0)
+        body = frames(*step, first=seen + 1)
+        route.fulfill(body=body, content_type="text/event-stream; charset=utf-8")
+
+    quiet_page.route("**/api/tasks/stream?**", stream)
+    seen = followed(quiet_page, {"taskId": "task_1"})
+    quiet_page.unroute("**/api/tasks/stream?**")
+    assert seen["texts"] == ["a", "ab", "", "c"]
+    assert seen["end"] == END
+    assert seen["ids"] == [f"e-{number}" for number in range(1, len(log) + 1)]
+    # So does the page, which shows what was lost until something else is said.
+    shown = quiet_page.evaluate(
+        """async (log) => {
+            const { apply, begin } = await import("/web/state.js");
+            const state = begin();
+            return log.map((event) => {
+                apply(state, event);
+                return [state.text, state.lost !== null];
+            });
+        }""",
+        log,
+    )
+    assert shown == [
+        *(["", False], ["", False], ["a", False], ["a", True], ["a", True], ["a", False]),
+        *(["ab", False], ["ab", True], ["ab", True], ["c", False], ["c", False]),
+    ]
+
+
+def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: OpenPage) -> None:
+    page = open_page(service.url)
+    page.clock.install()
+    page.reload()
+    asked: list[str] = []
+
+    def stream(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=429, headers={"Retry-After": "30"}, body="Too many.")
+        else:
+            route.fulfill(body=frames(END), content_type="text/event-stream")
+
+    page.route("**/api/tasks/stream?**", stream)
+    begin_to_follow(page, {"taskId": "task_1"})
+    page.wait_for_function("window.seen?.connection.includes('lost')")
+    page.clock.run_for(29_000)
+    page.evaluate("dispatchEvent(new Event('online'))")
+    assert len(asked) == 1
+    page.clock.run_for(2_000)
+    assert page.evaluate("window.following")["end"] == END
+    assert len(asked) == 2
+
+
+def test_what_another_try_cannot_mend_is_an_error(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    page = open_page(service.url)
+    unknown = followed(page, {"taskId": "task_1_unknown"})["error"]
+    assert (unknown["name"], unknown["status"], unknown["code"]) == (
+        "LongtaskError",
+        404,
+        "unknown-task",
+    )
+    upstream.then(refusal(401, "invalid_api_key"))
+    failed = followed(page, {"taskId": service.client.start()})
+    assert failed["error"]["code"] == "invalid_api_key"
+    assert failed["error"]["status"] == 0
+    assert failed["error"]["retryable"] is False
+    assert failed["statuses"][-1] == "failed"
+    refused = service.client.http.post("/api/tasks/start", json={}).json()
+    error = followed(page, refused)["error"]
+    assert error["message"] == refused["error"]
+    assert error["status"] == refused["status"]
+
+
+def test_a_signal_stops_it(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
+    gate = Gate()
+    upstream.then(Script([piece("One"), gate, finish(), DONE]))
+    page = open_page(service.url)
+    name = page.evaluate(
+        """async (task) => {
+            const { follow } = await import("/web/longtask.js");
+            const stopping = new AbortController();
+            const { signal } = stopping;
+            return follow(task, { signal, onText: () => stopping.abort() }).catch(({ name }) => name);
+        }""",
+        {"taskId": service.client.start()},
+    )
+    assert name == "AbortError"
+    eventually(lambda: "longtask_open_streams 0.0" in service.client.http.get("/metrics").text)
+    gate.open()
