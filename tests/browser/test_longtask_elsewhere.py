@@ -77,7 +77,7 @@ def guarded(upstream: Upstream, **settings: Any) -> Iterator[Running]:
             openai_base_url=upstream.url,
             api_keys=ENTRY,
             stream_secret="a secret of forty characters, or even more",
-            stream_link_ttl=1.0,
+            stream_link_ttl=2.0,
             **settings,
         )
     ) as running:
@@ -98,6 +98,7 @@ def test_a_page_of_another_origin_that_cors_names_follows_with(
         browser.new_context() as context,
     ):
         started = service.client.http.post("/api/tasks/start", json={"prompt": "Hi."}).json()
+        other.link = lambda: str(service.client.record(started["taskId"])["streamUrl"])
         page = context.new_page()
         page.set_default_timeout(within(30) * 1000)
         page.goto(origin)
@@ -108,7 +109,6 @@ def test_a_page_of_another_origin_that_cors_names_follows_with(
         module = f"{proxy.url}/web/longtask.js"
         begin_to_follow(page, task, module=module, options=options, link=link)
         page.wait_for_function("window.seen?.texts.at(-1) === 'One'")
-        other.link = lambda: str(service.client.record(started["taskId"])["streamUrl"])
         eventually(lambda: status_of_link(service.url + started["streamUrl"]) == 401)
         proxy.cut()
         gate.open()
@@ -122,5 +122,11 @@ def test_without_a_key_a_link_that_has_run_out_is_an_error(
 ) -> None:
     with guarded(upstream) as service:
         page = open_page(service.url)
-        error = followed(page, {"taskId": service.client.start()})["error"]
-        assert (error["status"], error["code"]) == (401, "unauthorized")
+        started = service.client.http.post("/api/tasks/start", json={"prompt": "Hi."}).json()
+        eventually(lambda: status_of_link(service.url + started["streamUrl"]) == 401)
+        for task, code in (
+            ({"streamUrl": started["streamUrl"]}, "stream-link-expired"),
+            ({"taskId": started["taskId"]}, "unauthorized"),
+        ):
+            error = followed(page, task)["error"]
+            assert (error["status"], error["code"]) == (401, code)

@@ -150,6 +150,7 @@ export async function follow(task, options = {}) {
         await way.renew(signal);
         if (refusals === 1) return; // the link had run out, and nothing is wrong
       } catch (error) {
+        if (error.status === 401) throw new LongtaskError(lost.message, lost); // says why the link is not valid
         if (!(error instanceof Lost)) throw error;
         lost = error;
       }
@@ -209,9 +210,7 @@ function wayTo(task, { key = "", service = HOME, renew }) {
         if (!link) throw new LongtaskError("The link to the stream has run out.", { status: 401 });
       } else {
         const record = new URL(`api/tasks/${encodeURIComponent(taskId)}`, root);
-        const response = await send(record, headers, signal).catch((error) => {
-          throw error.status === 401 ? new LongtaskError(error.message, error) : error;
-        });
+        const response = await send(record, headers, signal);
         link = (await orLost(response.json())).streamUrl;
       }
     },
