@@ -1,4 +1,4 @@
-"""The composition root: the only place where adapters meet ports.
+"""The composition root: joins the parts that the settings choose.
 
 Read it as a table. Each Selector is a choice that the settings make; the use cases, and what HTTP
 needs beside them, are built from what is chosen. `server` is the only module that imports this one:
