@@ -70,8 +70,8 @@ class Sink(Protocol):
         """Write a comment that keeps the connection open, unless the client is slow."""
         ...
 
-    def end(self) -> None:
-        """End the response."""
+    def end(self, *, complete: bool) -> None:
+        """End the response. `complete`: the log has ended, and its last event was written."""
         ...
 
 
@@ -127,8 +127,9 @@ class Reader(Subscriber):
         delay = self._context.ping_interval / 2
         self._timer = loop.call_later(delay, self._tick, loop, context=context)
 
-    def close(self) -> None:
-        """Stop, and end the sink of a reader that was started. Safe to call twice."""
+    def close(self, *, complete: bool = False) -> None:
+        """Stop, and end the sink of a reader that was started. `complete`: behind the last event of
+        the log. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
@@ -140,13 +141,13 @@ class Reader(Subscriber):
             self._timer.cancel()
             if self._catching_up is not None:
                 self._catching_up.cancel()
-            self._sink.end()
+            self._sink.end(complete=complete)
 
     def offer(self, batch: Batch) -> None:
         if self._catching_up is None and batch.after == self.position and self._write(batch):
             self.position = batch.end
             if batch.closes:
-                self.close()
+                self.close(complete=True)
         elif not (self._must_read or self._closed):  # else it will be read from the log
             if self._backlog.add(batch):
                 self._catch_up_soon()
@@ -193,7 +194,7 @@ class Reader(Subscriber):
                 elif ready:
                     self.position = ready[-1].end
                     if ready[-1].closes:
-                        self._end_from_within()
+                        self._end_from_within(complete=True)
                         return
                 del ready  # a page of the log must not stay in memory while the client is slow
         except UnknownTask:
@@ -207,9 +208,9 @@ class Reader(Subscriber):
         else:
             self._catching_up = None
 
-    def _end_from_within(self) -> None:
+    def _end_from_within(self, *, complete: bool = False) -> None:
         self._catching_up = None  # `close` would cancel the task that runs this
-        self.close()
+        self.close(complete=complete)
 
     def _take_backlog(self) -> Sequence[Batch]:
         ready = self._backlog.take(self.position)

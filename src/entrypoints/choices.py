@@ -4,6 +4,7 @@ them."""
 from typing import Literal
 
 from application.ports import ORPHAN_TIMEOUT
+from entrypoints.descriptors import max_connections
 from entrypoints.settings import Settings
 
 
@@ -41,3 +42,9 @@ def orphan_timeout(settings: Settings) -> float:
     delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
     pauses = sum(delay.seconds(retried) for retried in range(retries))
     return ORPHAN_TIMEOUT + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
+
+
+def held_streams(settings: Settings) -> int:
+    """How many ended streams one process holds open: the setting, but at most a quarter of its
+    connections, so that enough are left for live ones."""
+    return min(settings.http.max_held_streams, max_connections(settings) // 4)

@@ -34,6 +34,7 @@ from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.held_streams import HeldStreams
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.parts import HttpParts
@@ -227,6 +228,14 @@ class Container(containers.DeclarativeContainer):
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
     request_counts = Singleton(RequestCounts, metrics)
     open_streams = Singleton(OpenStreams, quotas, request_counts)
+    held_streams = Singleton(
+        HeldStreams,
+        request_counts,
+        seconds=given.http.hold_ended_streams,
+        ping_interval=given.http.sse_ping_interval,
+        per_address=given.http.max_held_streams_per_address,
+        in_all=providers.Callable(choices.held_streams, settings),
+    )
     http = Singleton(
         HttpParts,
         use_cases=use_cases,
@@ -241,6 +250,7 @@ class Container(containers.DeclarativeContainer):
         metrics=metrics,
         request_counts=request_counts,
         open_streams=open_streams,
+        held_streams=held_streams,
         tracing=tracing,
         default_model=given.model.default_model,
         cors_origins=given.access.cors_origins,
@@ -250,6 +260,7 @@ class Container(containers.DeclarativeContainer):
         Lifecycle,
         run_task=run_task,
         feed=feed,
+        held_streams=held_streams,
         quotas=quotas,
         signing_keys=signing_keys,
         metrics=metrics,

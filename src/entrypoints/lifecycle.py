@@ -11,6 +11,7 @@ from adapters.qstash import SigningKeys
 from application.cancellation import end_tasks
 from application.quotas import STREAM_TTL, Quotas
 from application.run_task import RunTask
+from entrypoints.http.held_streams import HeldStreams
 
 LAG_PAUSE = 0.25
 """Seconds between two looks at how late the event loop is."""
@@ -31,6 +32,7 @@ class Feed(Protocol):
 class Lifecycle:
     run_task: RunTask
     feed: Feed
+    held_streams: HeldStreams
     quotas: Quotas
     signing_keys: SigningKeys
     metrics: Metrics
@@ -55,6 +57,7 @@ class Lifecycle:
         arrives, not after the server has waited for its connections."""
         self.run_task.stop()
         self.feed.close()
+        self.held_streams.close()
 
     async def drained(self) -> None:
         """Return once no attempt runs any more. To be called after `stop`."""

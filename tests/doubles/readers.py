@@ -63,6 +63,8 @@ class RecordingSink(Sink):
         self.batches: list[Batch] = []
         self.pings = 0
         self.ended = asyncio.Event()
+        self.complete = False
+        """Whether it was ended behind the last event of the log."""
         self.taking = asyncio.Event()
         """Whether the client reads."""
         self.taking.set()
@@ -82,9 +84,10 @@ class RecordingSink(Sink):
     def ping(self) -> None:
         self.pings += 1
 
-    def end(self) -> None:
+    def end(self, *, complete: bool) -> None:
         assert not self.ended.is_set(), "a sink is ended once"
         self.ended.set()
+        self.complete = complete
 
     @property
     def events(self) -> list[Event]:

@@ -1,30 +1,47 @@
-"""A client written for the older system works unchanged.
+"""The page of the older system works unchanged.
 
-What such a client does, taken from that system's documented API: POST to /api/tasks/start reading
-`success` and `taskId`; an EventSource whose onmessage switches on `type`; GET /api/tasks/start for
-the status; `error` in any failed answer. It knows nothing of event ids or problem details.
+What it does: POST to /api/tasks/start reading `success` and `taskId`; an EventSource whose
+onmessage switches on `type`, and that is never closed; GET /api/tasks/start for the status; `error`
+in any failed answer. It knows nothing of event ids or problem details. When the server closes the stream,
+its onerror writes over what it shows. tests/browser/test_older_page.py has it in a real browser.
 """
 
 import json
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
-import httpx_sse
+import pytest
 
 from tests.doubles.upstream import Script, Upstream, answer, refusal
-from tests.running import Running
+from tests.running import Running, running_service, settings_for
+from tests.waiting import eventually, within
+
+INTERRUPTED = "connection interrupted"
+EVENT_SOURCE = {
+    "Accept": "text/event-stream",
+    "Cache-Control": "no-cache",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Site": "same-origin",
+}
+"""Headers of a browser's EventSource."""
 
 
 @dataclass
-class OlderClient:
+class OlderPage:
     http: httpx.Client
     task_id: str = ""
     result: str = ""
     status: str = ""
     error: str = ""
     connected: bool = False
-    closed: bool = False
+    ended: bool = False
+    pings: int = 0
+    """Comments behind the end."""
     unknown: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def submit(self, prompt: str) -> None:
         body = {"prompt": prompt, "model": "gpt-3.5-turbo", "maxTokens": 1000, "temperature": 0.7}
@@ -37,34 +54,49 @@ class OlderClient:
         assert reply["message"] == "Task queued successfully"
 
     def listen(self) -> None:
-        """An EventSource: only events without a name reach onmessage."""
-        url = f"/api/tasks/stream?taskId={self.task_id}"
-        with httpx_sse.connect_sse(self.http, "GET", url) as source:
-            for message in source.iter_sse():
-                if message.event == "message":
-                    self.onmessage(message.data)
-                if self.closed:
-                    return
+        """Open an EventSource, and return once the task's end is shown and has stayed for a
+        while."""
+        threading.Thread(target=self._read, daemon=True).start()
+        eventually(lambda: self.pings >= 3 or self.broken)
+        assert not self.broken
 
-    def onmessage(self, data: str) -> None:
-        message = json.loads(data)
+    def _read(self) -> None:
+        url = f"/api/tasks/stream?taskId={self.task_id}"
+        try:
+            with self.http.stream("GET", url, headers=EVENT_SOURCE) as source:
+                for line in source.iter_lines():
+                    if line.startswith("data: "):
+                        self.onmessage(json.loads(line.removeprefix("data: ")))
+                    elif self.ended and line.startswith(":"):
+                        self.pings += 1
+        except httpx.TransportError:
+            pass
+        except (AssertionError, KeyError) as error:
+            self.broken.append(repr(error))
+        self.onerror()
+
+    def onmessage(self, message: dict[str, object]) -> None:
         assert message["taskId"] == self.task_id
         assert isinstance(message["timestamp"], int)
+        data = str(message.get("data"))
         match message["type"]:
             case "connected":
                 self.connected = True
             case "content":
-                self.result += message["data"]
+                self.result += data
             case "status":
-                self.status = message["data"]
+                self.status = data
             case "end":
-                self.result = message["data"]
-                self.closed = True
+                self.ended = True
             case "error":
-                self.error = message["data"]
-                self.closed = True
+                self.error = data
+                self.ended = True
             case other:
-                self.unknown.append(other)
+                self.unknown.append(str(other))
+
+    def onerror(self) -> None:
+        self.error = self.result = self.status = INTERRUPTED
+        self.broken.append(INTERRUPTED)
 
     def poll(self) -> dict[str, str | None]:
         reply = self.http.get(f"/api/tasks/start?taskId={self.task_id}")
@@ -72,36 +104,61 @@ class OlderClient:
         return answer
 
 
-def test_a_task_from_prompt_to_result(service: Running, upstream: Upstream) -> None:
+@pytest.fixture(scope="module")
+def service(shared_upstream: Upstream) -> Iterator[Running]:
+    settings = settings_for(
+        openai_api_key="sk-planted-secret",
+        openai_base_url=shared_upstream.url,
+        sse_ping_interval=0.2,
+    )
+    with running_service(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(scripted: Upstream) -> Upstream:
+    return scripted
+
+
+@pytest.fixture
+def page(service: Running) -> Iterator[OlderPage]:
+    with httpx.Client(base_url=service.url, timeout=within(20)) as http:
+        yield OlderPage(http)
+
+
+def test_a_task_from_prompt_to_result(page: OlderPage, upstream: Upstream) -> None:
     upstream.then(Script(answer("写", "一个", "故事")))
-    client = OlderClient(service.client.http)
-    client.submit("写一个关于人工智能的短故事")
-    client.listen()
-    assert client.connected
-    assert client.result == "写一个故事"
-    assert client.status == "completed"
-    assert client.error == ""
-    assert client.unknown == []
-    assert client.poll() == {"taskId": client.task_id, "status": "completed", "error": None}
+    page.submit("写一个关于人工智能的短故事")
+    page.listen()
+    assert page.connected
+    assert page.result == "写一个故事"
+    assert page.status == "completed"
+    assert page.error == ""
+    assert page.unknown == []
+    assert page.poll() == {"taskId": page.task_id, "status": "completed", "error": None}
     assert upstream.received[0].body["model"] == "gpt-3.5-turbo"
 
 
-def test_a_failure_is_told(service: Running, upstream: Upstream) -> None:
+def test_a_failure_is_told(page: OlderPage, upstream: Upstream) -> None:
     upstream.then(refusal(401, "invalid_api_key"))
-    client = OlderClient(service.client.http)
-    client.submit("Hi.")
-    client.listen()
-    assert client.status == "failed"
-    assert "API key" in client.error
-    assert client.poll() == {
-        "taskId": client.task_id,
-        "status": "failed",
-        "error": client.error,
-    }
+    page.submit("Hi.")
+    page.listen()
+    assert page.status == "failed"
+    assert "API key" in page.error
+    assert page.poll() == {"taskId": page.task_id, "status": "failed", "error": page.error}
 
 
-def test_a_refused_start_is_told(service: Running) -> None:
-    client = OlderClient(service.client.http)
-    client.submit("")
-    assert client.task_id == ""
-    assert "prompt" in client.error
+def test_a_task_that_has_ended_before_is_shown_and_stays(
+    service: Running, page: OlderPage, upstream: Upstream
+) -> None:
+    upstream.then(Script(answer("All ", "of it")))
+    page.submit("Hi.")
+    service.client.wait_for(page.task_id, "completed")
+    page.listen()
+    assert (page.result, page.status, page.error) == ("All of it", "completed", "")
+
+
+def test_a_refused_start_is_told(page: OlderPage) -> None:
+    page.submit("")
+    assert page.task_id == ""
+    assert "prompt" in page.error

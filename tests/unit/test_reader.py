@@ -203,6 +203,30 @@ async def test_a_reader_that_was_closed_is_written_nothing_more() -> None:
     assert len(sink.events) == 2
 
 
+async def test_a_sink_is_told_whether_its_end_is_that_of_the_log() -> None:
+    """A stream may be held open behind the last event, and nowhere else."""
+    hub = Hub()
+    tasks = MemoryTaskLog(hub, 60.0)
+    attempt = await begun(tasks)
+    task_id, follow = attempt.task.id, follow_task(tasks, hub)
+    gone, left_out = await started(follow, task_id)
+    _, live = await started(follow, task_id)
+    await left_out.until(2)
+    await live.until(2)
+    gone.close()
+    await tasks.commit(attempt, attempt.task.fail(2, Failure("f", "f", True)))
+    await live.until_ended()
+    _, late = await started(follow, task_id)
+    await late.until_ended()
+    unfinished = (await begun(tasks)).task.id
+    _, stopped = await started(follow, unfinished)
+    await stopped.until(2)
+    hub.close()
+    await stopped.until_ended()
+    sinks = (left_out, live, late, stopped)
+    assert [sink.complete for sink in sinks] == [False, True, True, False]
+
+
 async def test_a_position_beyond_the_log_starts_over() -> None:
     hub = Hub()
     tasks = MemoryTaskLog(hub, 60.0)

@@ -65,6 +65,9 @@ class Metrics(FeedObserver):
             "model_errors", "Calls of the model that failed, by error code.", "code"
         )
         self.streams = self._gauge("open_streams", "Event streams that are open now.")
+        self.held_streams = self._gauge(
+            "held_streams", "Streams of EventSources that are held open behind their last event."
+        )
         self.resumes = self._counter("stream_resumes", "Streams that were resumed behind an event.")
         self.running = self._gauge("open_deliveries", "Deliveries that are being worked on now.")
         self.delivery_lag_seconds = self._histogram(

@@ -13,6 +13,7 @@ from application.ports import Clock
 from application.use_cases import UseCases
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.held_streams import HeldStreams
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
@@ -38,6 +39,7 @@ class HttpParts:
     metrics: Metrics
     request_counts: RequestCounts
     open_streams: OpenStreams
+    held_streams: HeldStreams
     tracing: "Tracing | None"
     default_model: str
     """The model of a request that names none."""

@@ -52,3 +52,10 @@ class RequestCounts:
 
     def stream_closed(self) -> None:
         self._metrics.streams.dec()
+
+    def stream_held(self) -> None:
+        """A stream is held open behind its last event."""
+        self._metrics.held_streams.inc()
+
+    def held_stream_ended(self) -> None:
+        self._metrics.held_streams.dec()

@@ -45,3 +45,28 @@ class HttpSettings(Group):
         unit="streams",
         ge=1,
     )
+    hold_ended_streams: float = setting(
+        "LONGTASK_HOLD_ENDED_STREAMS",
+        3_600.0,
+        "How long the stream of a browser's EventSource is held open behind its last event, for "
+        "pages that never close it and take the end for an error, as that of the older system does "
+        "(docs/older-system.md). A page that closes its EventSource is not affected. 0 holds none.",
+        unit="seconds",
+        ge=0,
+    )
+    max_held_streams_per_address: int = setting(
+        "LONGTASK_MAX_HELD_STREAMS_PER_ADDRESS",
+        4,
+        "How many such streams are held for one network address. One more takes the place of the "
+        "one held longest. A browser opens six connections to a host, and needs some for more "
+        "than streams.",
+        unit="streams",
+        ge=0,
+    )
+    max_held_streams: int = setting(
+        "LONGTASK_MAX_HELD_STREAMS",
+        1_000,
+        "How many such streams one process holds, at most a quarter of its connections.",
+        unit="streams",
+        ge=0,
+    )

@@ -133,8 +133,15 @@ class TaskController(Controller):
         except BaseException:
             reader.close()
             raise
+        resumed = seen != START
         events = Events(
-            reader, parts.sse_encoder, parts.clock, slot, parts.open_streams, resumed=seen != START
+            reader,
+            parts.sse_encoder,
+            parts.clock,
+            slot,
+            parts.open_streams,
+            resumed,
+            parts.held_streams.holder(request.headers, request.user.address, resumed=resumed),
         )
         return EventStream(events)
 

@@ -4,7 +4,7 @@ A reader that is live writes each frame straight to the connection (direct write
 its own being woken; only a client that is behind is waited for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,14 @@ class Events:
     streams: OpenStreams
     resumed: bool
     """Whether the client had seen events of the task before."""
+    hold: Callable[[DirectWriter], None] | None = None
+    """What takes the connection over behind the last event. None: the stream ends there."""
 
 
 class EventStream(Response[None]):
-    """Ends after the task's last event, when this process stops, and when live delivery does not
-    come about: the client connects again and goes on from its last event."""
+    """Ends after the task's last event (or is held from then on, see `held_streams`), when this
+    process stops, and when live delivery does not come about: the client connects again and goes on
+    from its last event."""
 
     def __init__(self, events: Events) -> None:
         super().__init__(None, media_type="text/event-stream", headers=HEADERS)
@@ -93,13 +96,14 @@ class _Opening(ASGIResponse):
 class _Connection(Sink):
     """The client's connection."""
 
-    __slots__ = ("_encoder", "_slot", "_streams", "_task_id", "_writer")
+    __slots__ = ("_encoder", "_hold", "_slot", "_streams", "_task_id", "_writer")
 
     def __init__(self, events: Events, writer: DirectWriter) -> None:
         self._task_id = events.reader.task_id
         self._encoder = events.encoder
         self._slot = events.slot
         self._streams = events.streams
+        self._hold = events.hold
         self._writer = writer
 
     def write(self, batch: Batch) -> bool:
@@ -117,6 +121,9 @@ class _Connection(Sink):
     def ping(self) -> None:
         self._writer.push(PING)
 
-    def end(self) -> None:
-        self._writer.finish()
+    def end(self, *, complete: bool) -> None:
+        if complete and self._hold is not None:
+            self._hold(self._writer)
+        else:
+            self._writer.finish()
         self._streams.close(self._slot)
