@@ -34,13 +34,13 @@ from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
-from entrypoints.http.held_streams import HeldStreams
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
+from entrypoints.http.sse.held_streams import HeldStreams
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.lifecycle import Lifecycle
@@ -76,7 +76,7 @@ def _revealed(secret: SecretStr | None, without: str) -> str:
 def _origins(settings: Settings) -> Origins:
     hosts = None if settings.access.api_keys else settings.host_names
     return Origins(
-        hosts=hosts, base_url=settings.service.base_url, allowed=settings.access.cors_origins
+        hosts=hosts, base_url=settings.service.base_url, allowed=settings.access.named_origins
     )
 
 
@@ -253,7 +253,8 @@ class Container(containers.DeclarativeContainer):
         held_streams=held_streams,
         tracing=tracing,
         default_model=given.model.default_model,
-        cors_origins=given.access.cors_origins,
+        cors_origins=given.access.named_origins,
+        readable_by_all=given.access.readable_by_all,
         development=given.development,
     )
     lifecycle = Singleton(

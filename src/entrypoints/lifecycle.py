@@ -11,7 +11,7 @@ from adapters.qstash import SigningKeys
 from application.cancellation import end_tasks
 from application.quotas import STREAM_TTL, Quotas
 from application.run_task import RunTask
-from entrypoints.http.held_streams import HeldStreams
+from entrypoints.http.sse.held_streams import HeldStreams
 
 LAG_PAUSE = 0.25
 """Seconds between two looks at how late the event loop is."""

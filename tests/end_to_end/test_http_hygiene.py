@@ -6,6 +6,7 @@ import socket
 import httpx
 import pytest
 
+from entrypoints.api_keys import new_key
 from entrypoints.http.protocol.request_head import HEAD_LIMIT
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
@@ -142,3 +143,67 @@ def test_an_upgrade_is_not_taken(shared_service: Running) -> None:
         b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\nConnection: close\r\n\r\n"
     )
     assert b" 101 " not in raw(shared_service, head).partition(b"\r\n")[0]
+
+
+def _grants(answer: httpx.Response) -> str | None:
+    granted: str | None = answer.headers.get("Access-Control-Allow-Origin")
+    return granted
+
+
+def test_any_origin_may_read_what_an_id_or_a_link_opens_and_no_more(upstream: Upstream) -> None:
+    key, entry = new_key("alice")
+    settings = settings_for(
+        openai_base_url=upstream.url,
+        cors_origins=f"*, {ORIGIN}",
+        api_keys=entry,
+        stream_secret="a secret of forty characters, or even more",
+        env="development",
+    )
+    other = {"Origin": "https://other.example"}
+    with running_service(settings) as service, httpx.Client(base_url=service.url) as http:
+        started = http.post(
+            "/api/tasks/start",
+            json={"prompt": "Hi."},
+            headers={"Authorization": f"Bearer {key}", "Origin": ORIGIN},
+        )
+        assert _grants(started) == ORIGIN
+        stream, task = started.json()["streamUrl"], started.json()["taskId"]
+        for path in (
+            stream,
+            f"/api/tasks/{task}",  # 401, which the page may see
+            f"/api/tasks/start?taskId={task}",
+            "/web/page.js",
+        ):
+            for read in (http.get, http.head):
+                assert _grants(read(path, headers=other)) == "*", path
+                assert _grants(read(path, headers={"Origin": ORIGIN})) == ORIGIN
+                assert "access-control-allow-credentials" not in read(path, headers=other).headers
+        for path in ("/metrics", "/readyz", "/schema", "/", "/nothing", "/api/qstash/webhook"):
+            assert _grants(http.get(path, headers=other)) is None, path
+        for method, wanted in (("POST", "content-type"), ("GET", "authorization")):
+            ask = {
+                **other,
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": wanted,
+            }
+            for path in ("/api/tasks/start", f"/api/tasks/{task}", f"/api/tasks/{task}/cancel"):
+                assert _grants(http.options(path, headers=ask)) is None
+        for path in ("/api/tasks/start", f"/api/tasks/{task}/cancel"):
+            refused = http.post(path, headers=other, json={"prompt": "Hi."})
+            assert refused.status_code == 403
+            assert _grants(refused) is None
+
+
+def test_any_origin_reads_by_id_where_there_are_no_keys(upstream: Upstream) -> None:
+    settings = settings_for(openai_base_url=upstream.url, cors_origins="*")
+    with running_service(settings) as service:
+        task = service.client.start()
+        for origin in ("https://other.example", "null", "*"):
+            for path in (f"/api/tasks/{task}", f"/api/tasks/stream?taskId={task}"):
+                answer = httpx.get(service.url + path, headers={"Origin": origin})
+                assert answer.status_code == 200
+                assert _grants(answer) == "*"
+            refused = httpx.post(
+                f"{service.url}/api/tasks/start", json={"prompt": "x"}, headers={"Origin": origin}
+            )
+            assert refused.status_code == 403

@@ -2,8 +2,8 @@
 
 What it does: POST to /api/tasks/start reading `success` and `taskId`; an EventSource whose
 onmessage switches on `type`, and that is never closed; GET /api/tasks/start for the status; `error`
-in any failed answer. It knows nothing of event ids or problem details. When the server closes the stream,
-its onerror writes over what it shows. tests/browser/test_older_page.py has it in a real browser.
+in any failed answer. It knows nothing of event ids or problem details. When the server closes the
+stream, its onerror writes over what it shows. tests/browser/test_older_page.py has it in a browser.
 """
 
 import json

@@ -211,7 +211,7 @@ SECRET = "a secret of forty characters, or even more"
         ({"limits": "starts=1,starts=2"}, "'starts=2' comes after another limit of starts"),
         ({"trusted_proxies": "10.0.0.0/8,proxy"}, "LONGTASK_TRUSTED_PROXIES: 'proxy'"),
         ({"cors_origins": "https://a.example/path"}, "LONGTASK_CORS_ORIGINS"),
-        ({"cors_origins": "*"}, "LONGTASK_CORS_ORIGINS"),
+        ({"cors_origins": "* *.example.org"}, "LONGTASK_CORS_ORIGINS"),
         ({"otlp_endpoint": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
     ],
 )

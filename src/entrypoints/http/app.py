@@ -1,11 +1,10 @@
 """The Litestar application: routes, the parts that they work with, errors, the API description."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from litestar import Litestar, Router
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
@@ -15,7 +14,9 @@ from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
 from entrypoints import __version__
+from entrypoints.http.cors import ReadableByAll, named_origins
 from entrypoints.http.faults import problem_details_plugin
+from entrypoints.http.head_requests import HeadRequests
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.native.description import describe_bounds
 from entrypoints.http.native.routes import TaskController
@@ -54,25 +55,16 @@ def create_app(
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
         plugins=[problem_details_plugin(parts.request_counts)],
         openapi_config=_openapi(),
-        cors_config=_cors(parts.cors_origins),
+        cors_config=named_origins(parts.cors_origins),
         lifespan=[lifespan],
         logging_config=None,
         debug=False,
     )
     describe_bounds(app.openapi_schema.components.schemas or {})
-    logged = RequestLog(SecurityHeaders(app), parts.request_counts.responded)
+    readable: ASGIApp = ReadableByAll(app) if parts.readable_by_all else app
+    secured = SecurityHeaders(HeadRequests(readable))
+    logged = RequestLog(secured, parts.request_counts.responded)
     return logged if parts.tracing is None else RequestSpans(logged, parts.tracing)
-
-
-def _cors(origins: Sequence[str]) -> CORSConfig | None:
-    if not origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-        expose_headers=["Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
-    )
 
 
 def _openapi() -> OpenAPIConfig:

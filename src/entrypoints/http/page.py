@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.response import File
 from litestar.static_files import create_static_files_router
 
+from entrypoints.http.cors import READABLE_BY_ALL
 from entrypoints.http.problems import nothing_here
 
 WEB = Path(__file__).parent.parent / "web"
@@ -56,7 +57,13 @@ async def page() -> File:
 
 
 def page_handlers() -> list[HTTPRouteHandler | Router]:
-    files = static_files("/web", WEB, after_request=_with_headers, cache_control=REVALIDATE)
+    files = static_files(
+        "/web",
+        WEB,
+        opt={READABLE_BY_ALL: True},
+        after_request=_with_headers,
+        cache_control=REVALIDATE,
+    )
     return [page, files]
 
 

@@ -13,12 +13,12 @@ from application.ports import Clock
 from application.use_cases import UseCases
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
-from entrypoints.http.held_streams import HeldStreams
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
+from entrypoints.http.sse.held_streams import HeldStreams
 from entrypoints.http.start_bodies import StartBodies
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class HttpParts:
     """The model of a request that names none."""
     cors_origins: Sequence[str]
     """Origins whose pages may use the API."""
+    readable_by_all: bool
+    """Whether pages of any origin may read what an unguessable id or a link opens."""
     development: bool
     """Whether the routes for development are open."""
 

@@ -13,6 +13,9 @@ from typing import Annotated, Any
 
 import structlog
 from litestar import Controller, Request, Response, Router, get, post
+from litestar.connection import ASGIConnection
+from litestar.exceptions import MethodNotAllowedException
+from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
@@ -21,6 +24,7 @@ from application.ports import Delivery
 from application.run_task import Ack, Outcome, Overloaded, Reject, Retry
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import NoRoom
+from entrypoints.http.head_requests import is_head
 from entrypoints.http.native.bodies import StartBody
 from entrypoints.http.origins import CHANGES
 from entrypoints.http.parts import HttpParts, Parts
@@ -83,12 +87,19 @@ class QStashController(Controller):
         return {"success": True, "taskId": task.id, "status": task.status.value}
 
 
+def _refuse_head(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Raise MethodNotAllowedException for HEAD, which must change nothing."""
+    if is_head(connection.scope):
+        raise MethodNotAllowedException(headers={"Allow": "GET, OPTIONS, POST"})
+
+
 class DevelopmentController(Controller):
     """In development only. Elsewhere the address does not support GET."""
 
     path = "/"
     tags = ("qstash",)
     security = ({"key": []},)
+    guards = (_refuse_head,)
 
     @get(
         WEBHOOK_PATH,

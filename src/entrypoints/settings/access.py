@@ -13,6 +13,7 @@ from entrypoints.settings.group import Group, is_http_url, parsed, setting, word
 
 Network = IPv4Network | IPv6Network
 
+ANY_ORIGIN = "*"
 _LIMITS = tuple(each.name for each in fields(Limits))
 
 
@@ -48,6 +49,8 @@ def _network(text: str) -> Network:
 
 
 def _origin(text: str) -> str:
+    if text == ANY_ORIGIN:
+        return text
     if not is_http_url(text) or text.count("/") != 2:
         raise ValueError(f"{text!r} is not an origin, such as https://app.example.org")
     return text
@@ -114,7 +117,8 @@ class AccessSettings(Group):
         "LONGTASK_CORS_ORIGINS",
         (),
         "Origins whose pages may use the API, such as `https://app.example.org`, separated by "
-        "commas.",
+        "commas. `*` lets the pages of all other origins read what an unguessable task id or a "
+        "stream link opens, without a key: nothing that needs a key, and no change.",
     )
     allowed_hosts: Annotated[tuple[str, ...], parsed(words_of(_host_name))] = setting(
         "LONGTASK_ALLOWED_HOSTS",
@@ -123,3 +127,11 @@ class AccessSettings(Group):
         "addition to localhost, IP addresses and the host of `BASE_URL`. This protects against "
         "pages whose own name resolves to this machine (DNS rebinding).",
     )
+
+    @property
+    def named_origins(self) -> tuple[str, ...]:
+        return tuple(each for each in self.cors_origins if each != ANY_ORIGIN)
+
+    @property
+    def readable_by_all(self) -> bool:
+        return ANY_ORIGIN in self.cors_origins

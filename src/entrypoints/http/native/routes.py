@@ -13,6 +13,8 @@ from domain.errors import IllegalTransition
 from domain.events import START, TaskStatus
 from domain.task import check_task_id
 from entrypoints.http.access import BY_LINK
+from entrypoints.http.cors import READABLE_BY_ALL
+from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.native.bodies import StartBody, StartedBody, StatusBody, TaskBody
 from entrypoints.http.native.parameters import (
     IdempotencyKey,
@@ -32,7 +34,7 @@ from entrypoints.http.problems import (
     rate_limit_headers,
 )
 from entrypoints.http.request_counts import COUNTED_AS, Counted
-from entrypoints.http.sse.response import Events, EventStream
+from entrypoints.http.sse.response import EVENT_STREAM, HEADERS, Events, EventStream
 
 BODY_LIMIT = 1024 * 1024
 
@@ -83,6 +85,7 @@ class TaskController(Controller):
 
     @get(
         "/start",
+        opt={READABLE_BY_ALL: True},
         summary="Status of a task, in the form of the older system",
         responses=documented(401, 404, 503),
     )
@@ -99,8 +102,8 @@ class TaskController(Controller):
 
     @get(
         "/stream",
-        media_type="text/event-stream",
-        opt={BY_LINK: True},
+        media_type=EVENT_STREAM,
+        opt={BY_LINK: True, READABLE_BY_ALL: True},
         security=[{"key": []}, {"link": []}],
         summary="Follow a task live",
         description=(
@@ -124,6 +127,9 @@ class TaskController(Controller):
         last_event_query: LastEventQuery = "",
     ) -> Response[Any]:
         seen = last_event(last_event_header, last_event_query)
+        if is_head(request.scope):
+            await parts.use_cases.get_task.record(check_task_id(task_id), request.user.owner)
+            return headers_only(EVENT_STREAM, HEADERS)
         quotas = parts.use_cases.quotas
         reader = await parts.use_cases.follow_task(check_task_id(task_id), seen, request.user.owner)
         if isinstance(reader, NothingLeft):
@@ -147,6 +153,7 @@ class TaskController(Controller):
 
     @get(
         "/{taskId:str}",
+        opt={READABLE_BY_ALL: True},
         summary="The whole record of a task, with the text so far",
         responses=documented(401, 404, 503),
     )
@@ -155,7 +162,10 @@ class TaskController(Controller):
         task_id: TaskIdPath,
         request: Request[Caller, Any, Any],
         parts: Parts,
-    ) -> Response[TaskBody]:
+    ) -> Response[Any]:
+        if is_head(request.scope):
+            await parts.use_cases.get_task.record(check_task_id(task_id), request.user.owner)
+            return headers_only("application/json")
         return await _record(check_task_id(task_id), request.user, parts)
 
     @post(

@@ -19,6 +19,7 @@ from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
 from entrypoints.http.sse.encoder import PING, SseEncoder, connected_frame
 
+EVENT_STREAM = "text/event-stream"
 HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",
@@ -46,7 +47,7 @@ class EventStream(Response[None]):
     from its last event."""
 
     def __init__(self, events: Events) -> None:
-        super().__init__(None, media_type="text/event-stream", headers=HEADERS)
+        super().__init__(None, media_type=EVENT_STREAM, headers=HEADERS)
         self._events = events
 
     def to_asgi_response(
