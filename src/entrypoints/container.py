@@ -221,6 +221,7 @@ class Container(containers.DeclarativeContainer):
         given.access.api_keys,
         providers.Callable(_revealed, given.access.stream_secret, without=""),
         given.access.stream_link_ttl,
+        given.prefix,
     )
     origins = Singleton(_origins, settings)
     start_bodies = Singleton(StartBodies)
@@ -255,6 +256,7 @@ class Container(containers.DeclarativeContainer):
         default_model=given.model.default_model,
         cors_origins=given.access.named_origins,
         readable_by_all=given.access.readable_by_all,
+        prefix=given.prefix,
         development=given.development,
     )
     lifecycle = Singleton(

@@ -29,12 +29,12 @@ def deployed(file: str, *replaced: tuple[str, str]) -> str:
     return text
 
 
-def nginx(folder: Path, front: int, back: int) -> list[str]:
-    """The command, its configuration ours but for ports and certificates."""
+def nginx(folder: Path, front: int, back: int, *added: str) -> list[str]:
+    """The command, its configuration ours but for ports, certificates and `added` lines."""
     ours = deployed(
         "nginx.conf",
         ("server 127.0.0.1:8000;", f"server 127.0.0.1:{back};"),
-        ("listen 443 ssl;", f"listen 127.0.0.1:{front};"),
+        ("listen 443 ssl;", "\n".join((f"listen 127.0.0.1:{front};", *added))),
     )
     temporary = " ".join(
         f"{kind}_temp_path {folder}/{kind};"
@@ -48,11 +48,11 @@ def nginx(folder: Path, front: int, back: int) -> list[str]:
     return ["nginx", "-c", str(configuration), "-p", str(folder), "-e", f"{folder}/log"]
 
 
-def caddy(folder: Path, front: int, back: int) -> list[str]:
+def caddy(folder: Path, front: int, back: int, *added: str) -> list[str]:
     ours = deployed(
         "Caddyfile",
         ("127.0.0.1:8000", f"127.0.0.1:{back}"),
-        ("longtask.example.org {", f"http://127.0.0.1:{front} {{"),
+        ("longtask.example.org {", "\n".join((f"http://127.0.0.1:{front} {{", *added))),
     )
     configuration = folder / "Caddyfile"
     configuration.write_text("{\n\tadmin off\n}\n" + ours)

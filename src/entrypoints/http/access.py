@@ -26,12 +26,15 @@ _ALGORITHM = "HS256"
 
 
 class Access:
-    def __init__(self, keys: Sequence[ApiKey], secret: str, link_ttl: float) -> None:
+    def __init__(
+        self, keys: Sequence[ApiKey], secret: str, link_ttl: float, prefix: str = ""
+    ) -> None:
         """Without `keys` every caller is admitted. `secret` signs stream links, which open a stream
-        for `link_ttl` seconds."""
+        for `link_ttl` seconds, and begin with `prefix`."""
         self._keys = keys
         self._secret = secret
         self._link_ttl = link_ttl
+        self._stream_path = prefix + STREAM_PATH
 
     async def guard(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
@@ -97,7 +100,7 @@ class Access:
                 "exp": int(time.time() + self._link_ttl),
             }
             query["token"] = jwt.encode(claims, self._secret, _ALGORITHM)
-        return f"{STREAM_PATH}?{urlencode(query)}"
+        return f"{self._stream_path}?{urlencode(query)}"
 
 
 def _unauthorized(kind: str, detail: str) -> Exception:

@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
@@ -47,14 +47,14 @@ def create_app(
             healthz,
             readyz,
             metrics_page,
-            *page_handlers(),
+            *page_handlers(parts.prefix),
             static_files(ASSETS_PATH, Path(static_path)),
         ],
         guards=[parts.origins.guard],
         state=State({"start_bodies": parts.start_bodies}),
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
         plugins=[problem_details_plugin(parts.request_counts)],
-        openapi_config=_openapi(),
+        openapi_config=_openapi(parts.prefix),
         cors_config=named_origins(parts.cors_origins),
         lifespan=[lifespan],
         logging_config=None,
@@ -67,12 +67,14 @@ def create_app(
     return logged if parts.tracing is None else RequestSpans(logged, parts.tracing)
 
 
-def _openapi() -> OpenAPIConfig:
+def _openapi(prefix: str) -> OpenAPIConfig:
+    assets = prefix + ASSETS_PATH
     return OpenAPIConfig(
         title="Longtask",
         version=__version__,
         description="Long LLM tasks behind a queue, followed live over Server-Sent Events.",
         path="/schema",
+        servers=[Server(prefix or "/")],
         components=Components(
             security_schemes={
                 "key": SecurityScheme(
@@ -88,10 +90,10 @@ def _openapi() -> OpenAPIConfig:
         ),
         render_plugins=[
             SwaggerRenderPlugin(
-                js_url=f"{ASSETS_PATH}/swagger-ui-bundle.js",
-                css_url=f"{ASSETS_PATH}/swagger-ui.css",
-                favicon=f'<link rel="icon" href="{ASSETS_PATH}/favicon-32x32.png">',
-                standalone_preset_js_url=f"{ASSETS_PATH}/swagger-ui-standalone-preset.js",
+                js_url=f"{assets}/swagger-ui-bundle.js",
+                css_url=f"{assets}/swagger-ui.css",
+                favicon=f'<link rel="icon" href="{assets}/favicon-32x32.png">',
+                standalone_preset_js_url=f"{assets}/swagger-ui-standalone-preset.js",
             )
         ],
     )

@@ -4,14 +4,16 @@ The page is plain files without a build step. Its policy lets it run its own scr
 service, and nothing else; with Trusted Types no text can become HTML, whatever a model answers.
 """
 
+import hashlib
+import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from litestar import Response, Router, get
+from litestar import MediaType, Response, Router, get
 from litestar.connection import ASGIConnection
-from litestar.datastructures import CacheControlHeader
+from litestar.datastructures import CacheControlHeader, ETag
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.response import File
 from litestar.static_files import create_static_files_router
 
 from entrypoints.http.cors import READABLE_BY_ALL
@@ -51,20 +53,23 @@ def _with_headers(response: Response[Any]) -> Response[Any]:
     return response
 
 
-@get("/", include_in_schema=False, after_request=_with_headers, cache_control=REVALIDATE)
-async def page() -> File:
-    return File(WEB / "index.html", media_type="text/html", content_disposition_type="inline")
+def page_handlers(prefix: str) -> list[HTTPRouteHandler | Router]:
+    """The addresses in the page begin with `prefix`. Its scripts find the service by their own."""
+    options: dict[str, Any] = {"after_request": _with_headers, "cache_control": REVALIDATE}
+    text = _under(prefix, (WEB / "index.html").read_text(encoding="utf-8"))
+    etag = ETag(value=hashlib.sha256(text.encode()).hexdigest())
 
+    @get("/", include_in_schema=False, media_type=MediaType.HTML, etag=etag, **options)
+    async def page() -> str:
+        return text
 
-def page_handlers() -> list[HTTPRouteHandler | Router]:
-    files = static_files(
-        "/web",
-        WEB,
-        opt={READABLE_BY_ALL: True},
-        after_request=_with_headers,
-        cache_control=REVALIDATE,
-    )
+    files = static_files("/web", WEB, opt={READABLE_BY_ALL: True}, **options)
     return [page, files]
+
+
+def _under(prefix: str, html: str) -> str:
+    """The page, the addresses in it with a prefix. All of them are in attributes."""
+    return re.sub(r'((?:src|href)=")/', lambda found: f"{found[1]}{escape(prefix)}/", html)
 
 
 def static_files(path: str, directory: Path, **options: Any) -> Router:

@@ -47,6 +47,9 @@ class HttpParts:
     """Origins whose pages may use the API."""
     readable_by_all: bool
     """Whether pages of any origin may read what an unguessable id or a link opens."""
+    prefix: str
+    """What stands before the path of every address that is given out: "" or, behind a proxy that
+    strips it, such as "/longtask"."""
     development: bool
     """Whether the routes for development are open."""
 

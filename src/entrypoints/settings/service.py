@@ -22,7 +22,9 @@ class ServiceSettings(Group):
     base_url: Annotated[str | None, parsed(http_url)] = setting(
         "BASE_URL",
         None,
-        "The URL at which QStash reaches this service. Required with `QSTASH_TOKEN`.",
+        "The URL at which QStash and clients reach this service. Required with `QSTASH_TOKEN`. If "
+        "it has a path (`https://example.org/longtask`), every address that the service gives out "
+        "begins with it, and the proxy must strip it from requests.",
         otherwise="the address that it listens on",
     )
     workers: int = setting(

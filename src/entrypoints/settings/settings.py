@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from entrypoints.host_names import is_loopback
 from entrypoints.settings.access import AccessSettings
@@ -13,6 +13,9 @@ from entrypoints.settings.queue import QueueSettings
 from entrypoints.settings.service import ServiceSettings
 from entrypoints.settings.store import StoreSettings
 from entrypoints.settings.tasks import TaskSettings
+
+_PATH = "/%-._~!$&()*+,;=:@"
+"""What stands in a path as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class Settings:
     def console_logs(self) -> bool:
         chosen = self.observability.log_format
         return chosen == "console" or (chosen == "auto" and self.development)
+
+    @property
+    def prefix(self) -> str:
+        """The path of `BASE_URL`, without a slash at its end. A proxy strips it from requests."""
+        path = urlsplit(self.service.base_url or "").path.strip("/")
+        return f"/{quote(path, safe=_PATH)}" if path else ""
 
     @property
     def host_names(self) -> frozenset[str]:

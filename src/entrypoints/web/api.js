@@ -2,6 +2,9 @@
 
 import { apiKey } from "./remembered.js";
 
+/** The address of the service, without a slash at its end. Behind a proxy it may have a path. */
+export const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
+
 /** Thrown when the service refused a call. `message` is for people. */
 export class Refusal extends Error {
   constructor(status, detail) {
@@ -26,7 +29,7 @@ async function call(path, options = {}) {
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   try {
-    response = await fetch(path, { cache: "no-store", ...options, headers });
+    response = await fetch(HOME + path, { cache: "no-store", ...options, headers });
   } catch (error) {
     throw new Away(String(error));
   }

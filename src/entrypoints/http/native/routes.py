@@ -74,7 +74,7 @@ class TaskController(Controller):
             task.status.value,
             parts.access.stream_url(task.id, request.user.owner),
         )
-        location = {"Location": f"{TASKS_PATH}/{task.id}"}
+        location = {"Location": f"{parts.prefix}{TASKS_PATH}/{task.id}"}
         headers = {**location, **rate_limit_headers(started.limit_statuses)}
         return Response(body, status_code=202, headers=headers)
 
