@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -162,3 +163,27 @@ def test_a_refused_start_is_told(page: OlderPage) -> None:
     page.submit("")
     assert page.task_id == ""
     assert "prompt" in page.error
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status"),
+    [
+        ("POST", "/api/tasks/start", {"json": {"prompt": "Hi."}}, 202),
+        ("POST", "/api/tasks/start", {"content": b'{"prompt": "Hi."}'}, 415),
+        ("POST", "/api/tasks/start", {"json": {"prompt": "Hi.", "stream": True}}, 400),
+        ("GET", "/api/tasks/start?taskId=task_1234567890_abcdef123", {}, 404),
+        ("GET", "/api/tasks/stream?taskId=task_1234567890_abcdef123", {}, 404),
+        ("GET", "/api/tasks/start", {}, 400),
+        ("GET", "/api/tasks/start?taskId=task_1_a&taskId=task_1_a", {}, 400),
+    ],
+)
+def test_what_differs_from_the_older_system(
+    service: Running, method: str, path: str, sent: dict[str, Any], status: int
+) -> None:
+    """docs/older-system.md has the table, with the reasons."""
+    reply = service.client.http.request(method, path, **sent)
+    assert reply.status_code == status
+    body = reply.json()
+    assert body["success"] if status == 202 else isinstance(body["error"], str)
+    if status == 202:
+        service.client.wait_for(body["taskId"], "completed")

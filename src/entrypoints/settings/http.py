@@ -57,8 +57,8 @@ class HttpSettings(Group):
     max_held_streams_per_address: int = setting(
         "LONGTASK_MAX_HELD_STREAMS_PER_ADDRESS",
         4,
-        "How many such streams are held for one network address. One more takes the place of the "
-        "one held longest. A browser opens six connections to a host, and needs some for more "
+        "How many such streams one process holds for one network address. One more takes the "
+        "place of the one held longest. A browser opens six connections to a host, and needs some for more "
         "than streams.",
         unit="streams",
         ge=0,
