@@ -58,8 +58,8 @@ class HttpSettings(Group):
         "LONGTASK_MAX_HELD_STREAMS_PER_ADDRESS",
         4,
         "How many such streams one process holds for one network address. One more takes the "
-        "place of the one held longest. A browser opens six connections to a host, and needs some for more "
-        "than streams.",
+        "place of the one held longest. A browser opens six connections to a host, and needs some "
+        "for more than streams.",
         unit="streams",
         ge=0,
     )
