@@ -85,15 +85,17 @@ def guarded(upstream: Upstream, **settings: Any) -> Iterator[Running]:
         yield running
 
 
-@pytest.mark.parametrize("holds", ["a link", "a key"])
-def test_a_page_of_another_origin_that_cors_names_follows_with(
-    holds: str, upstream: Upstream, browser: Browser
+@pytest.mark.parametrize(
+    ("holds", "allowed"), [("a link", "{origin}"), ("a key", "{origin}"), ("a link", "*")]
+)
+def test_a_page_of_another_origin_that_cors_allows_follows_with(
+    holds: str, allowed: str, upstream: Upstream, browser: Browser
 ) -> None:
     gate, other = Gate(), OtherOrigin()
     upstream.then(Script([piece("One"), gate, piece(" two"), finish(), DONE]))
     with (
         other.running() as origin,
-        guarded(upstream, cors_origins=origin) as service,
+        guarded(upstream, cors_origins=allowed.format(origin=origin)) as service,
         BreakingProxy(int(service.url.rpartition(":")[2])).running() as proxy,
         browser.new_context() as context,
     ):

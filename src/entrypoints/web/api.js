@@ -3,7 +3,7 @@
 import { apiKey } from "./remembered.js";
 
 /** The address of the service, without a slash at its end. Behind a proxy it may have a path. */
-export const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
+const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
 
 /** Thrown when the service refused a call. `message` is for people. */
 export class Refusal extends Error {
