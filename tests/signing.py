@@ -27,7 +27,7 @@ def message(task_id: str, prompt: str = "Hi.", **changed: Any) -> bytes:
 
 OF_THE_NEXT_VERSION = [
     message("task_1_next", v=2, request={"hash": "0" * 64}),
-    message("task_1_next", request={"v": 2, "prompt": ["Hi."]}),
+    message("task_1_next", request={"v": 3, "prompt": ["Hi."]}),
 ]
 """What only an instance of the next version can read, told by `v`."""
 

@@ -4,10 +4,16 @@ The fields are those of `domain.request.TaskRequest`, by their own names, withou
 default. The class itself is the schema: a field that is added to it is stored, queued and part of
 the fingerprint of an idempotency key, and nothing is written here.
 
-`VERSION` must grow with every change that an instance of the version before would misread: a new
+The version must grow with every change that an instance of the version before would misread: a new
 field that it would drop, a value or a bound that it would refuse. An instance refuses a version
 that it does not know, and leaves the request to one that does. It has to go on reading those that
-came before its own.
+came before its own. A request is written in the lowest version that says all of it, so that
+instances of an older version run what they can:
+
+1. has a limit of tokens and a temperature,
+2. may have neither.
+
+Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
 
 from collections.abc import Mapping
@@ -15,10 +21,9 @@ from typing import Any
 
 import msgspec
 
-from domain.errors import DomainError
 from domain.request import TaskRequest
 
-VERSION = 1
+VERSION = 2
 
 
 class UnknownVersion(ValueError):
@@ -28,25 +33,29 @@ class UnknownVersion(ValueError):
         super().__init__(f"{what} has version {version}, this instance reads {known}")
 
 
-def check_version(what: str, version: object, known: int) -> None:
-    """Raise UnknownVersion for a version of `what` that is not the known one, and ValueError for
-    what is no version."""
+def check_version(what: str, version: object, known: int, first: int | None = None) -> None:
+    """Raise UnknownVersion for a version of `what` that is not one from `first` to `known`, and
+    ValueError for what is no version."""
     if not isinstance(version, int):
         raise ValueError(f"{what} has no version")  # noqa: TRY004  (it was read, not passed)
-    if version != known:
+    if not (known if first is None else first) <= version <= known:
         raise UnknownVersion(what, version, known)
 
 
 def request_to_plain(request: TaskRequest) -> dict[str, Any]:
     """Return the request as JSON's own types."""
-    return {"v": VERSION, **request.to_fields()}
+    complete = request.max_tokens is not None and request.temperature is not None
+    return {"v": 1 if complete else VERSION, **request.to_fields()}
 
 
 def request_from_plain(plain: Mapping[str, Any]) -> TaskRequest:
     """Return the request of what `request_to_plain` returned. Raises UnknownVersion, and
     ValueError for anything else that is none."""
-    check_version("the request", plain.get("v"), VERSION)
+    check_version("the request", plain.get("v"), VERSION, first=1)
     try:
-        return msgspec.convert(plain, TaskRequest)
-    except (msgspec.ValidationError, DomainError) as error:
+        request = msgspec.convert(plain, TaskRequest)
+    except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
+    if request.prompt is None and not request.messages:
+        raise ValueError("the request has neither a prompt nor messages")
+    return request

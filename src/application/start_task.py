@@ -118,9 +118,10 @@ class StartTask:
         before it published. The key becomes free when its task fails, when the start is refused,
         and when its task has no record ABANDONED_AFTER seconds after the key was bound.
 
-        Raises OverLimit, IdempotencyConflict, StartUncertain, QueueUnavailable (never with a key),
-        QueueRefused or StoreUnavailable.
+        Raises InvalidRequest, OverLimit, IdempotencyConflict, StartUncertain, QueueUnavailable
+        (never with a key), QueueRefused or StoreUnavailable.
         """
+        request.check()
         if idempotency_key is not None:
             return await self._start_once(request, caller, _owned_key(caller, idempotency_key))
         task_id = self._ids.next(self._clock.now())

@@ -59,6 +59,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    reasoning_tokens: int | None = None
+    """How many of the completion tokens the model spent on reasoning, if it told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,21 +33,30 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """A request that is within all bounds. The constructor raises `InvalidRequest` otherwise."""
+    """A request. The use case that accepts it calls `check`. It is not checked again after that, so
+    that a bound that is lowered leaves the requests that are stored or queued readable."""
 
     model: str
-    max_tokens: int
-    temperature: float
+    max_tokens: int | None = None
+    """None: the model's own limit."""
+    temperature: float | None = None
+    """None: the model's own."""
     prompt: str | None = None
     messages: tuple[Message, ...] = ()
     system: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        faults = [*self._text_faults(), *self._number_faults(), *self._metadata_faults()]
-        if faults:
-            raise InvalidRequest(faults)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+
+    def faults(self) -> list[Fault]:
+        """Return everything that is out of bounds."""
+        return [*self._text_faults(), *self._number_faults(), *self._metadata_faults()]
+
+    def check(self) -> None:
+        """Raise `InvalidRequest` unless the request is within all bounds."""
+        if faults := self.faults():
+            raise InvalidRequest(faults)
 
     def conversation(self) -> tuple[Message, ...]:
         """Return the request as chat messages: the system text, then the prompt or messages."""
@@ -87,9 +96,9 @@ class TaskRequest:
 
     def _number_faults(self) -> list[Fault]:
         faults = []
-        if not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
+        if self.max_tokens is not None and not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
             faults.append(Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}"))
-        if not 0 <= self.temperature <= TEMPERATURE_LIMIT:
+        if self.temperature is not None and not 0 <= self.temperature <= TEMPERATURE_LIMIT:
             faults.append(Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}"))
         return faults
 

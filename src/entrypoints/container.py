@@ -34,6 +34,7 @@ from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.parts import HttpParts
@@ -253,7 +254,12 @@ class Container(containers.DeclarativeContainer):
         open_streams=open_streams,
         held_streams=held_streams,
         tracing=tracing,
-        default_model=given.model.default_model,
+        request_defaults=Factory(
+            RequestDefaults,
+            model=given.model.default_model,
+            max_tokens=given.model.default_max_tokens,
+            temperature=given.model.default_temperature,
+        ),
         cors_origins=given.access.named_origins,
         readable_by_all=given.access.readable_by_all,
         prefix=given.prefix,

@@ -40,6 +40,16 @@ async def test_a_new_task_waits(store: Store) -> None:
     assert await events_of(store.tasks, task_id) == [StatusChanged(NOW, TaskStatus.PENDING, 0)]
 
 
+async def test_a_bound_that_is_lowered_leaves_older_tasks_readable(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await submit(store.tasks)
+    monkeypatch.setattr("domain.request.MAX_TOKENS_LIMIT", 1)
+    assert REQUEST.faults()
+    assert (await store.tasks.get(task_id)).request == REQUEST
+    assert (await claim(store.tasks, task_id)).task.request == REQUEST
+
+
 async def test_creating_again_changes_nothing(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)

@@ -80,16 +80,36 @@ def test_the_record_tells_all(service: Running) -> None:
         "messages": None,
         "system": "Be kind.",
         "model": "gpt-4o-mini",
-        "maxTokens": 1000,
-        "temperature": 0.7,
+        "maxTokens": None,
+        "temperature": None,
         "metadata": {"team": "red"},
     }
-    assert record["usage"] == {"promptTokens": 3, "completionTokens": 5, "totalTokens": 8}
+    tokens = {"promptTokens": 3, "completionTokens": 5, "totalTokens": 8}
+    assert record["usage"] == {**tokens, "reasoningTokens": None}
     assert record["model"] == "test-model"
     assert record["finishReason"] == "stop"
     assert record["error"] is None
     assert record["messageId"].startswith("msg_")
     assert record["createdAt"] <= record["startedAt"] <= record["finishedAt"]
+
+
+def test_the_model_is_sent_no_parameter_that_nobody_asked_for(
+    service: Running, upstream: Upstream
+) -> None:
+    service.client.wait_for(service.client.start(), "completed")
+    sent = upstream.received[0].body
+    assert sent.keys() == {"model", "messages", "stream", "stream_options"}
+
+
+def test_the_settings_may_ask_for_parameters(upstream: Upstream) -> None:
+    settings = settings_for(
+        openai_base_url=upstream.url, default_max_tokens=77, default_temperature=0.2
+    )
+    with running_service(settings) as running:
+        running.client.wait_for(running.client.start(), "completed")
+        running.client.wait_for(running.client.start(maxTokens=7, temperature=0), "completed")
+    sent = [(each.body["max_tokens"], each.body["temperature"]) for each in upstream.received]
+    assert sent == [(77, 0.2), (7, 0)]
 
 
 def test_a_conversation_is_sent_as_it_is(service: Running, upstream: Upstream) -> None:

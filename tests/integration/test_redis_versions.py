@@ -11,9 +11,11 @@ from adapters.redis import Connection, RedisTaskLog
 from adapters.redis.codec import decode_batch, encode_event, encode_task
 from adapters.redis.connection import Published
 from adapters.redis.keys import keys_of
+from adapters.request_codec import request_to_plain
 from application.errors import UnreadableEvent, UnreadableTask
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored, Usage
 from domain.events import TaskStatus as Status
+from domain.request import TaskRequest
 from domain.task import Failure, Task
 from tests.builders import LEASE, REQUEST, begun, to_redis
 
@@ -69,8 +71,8 @@ async def test_a_record_of_the_next_version_is_refused_and_stays_as_it_is(bench:
 @pytest.mark.parametrize(
     "change",
     [
-        {"request": {"v": 2, "prompt": ["Hi."]}},
-        {"request": {"v": 1, "model": "m", "max_tokens": 0, "temperature": 0.5, "prompt": "Hi."}},
+        {"request": {"v": 3, "prompt": ["Hi."]}},
+        {"request": {"v": 1, "model": "m", "max_tokens": "0", "temperature": 0.5, "prompt": "."}},
         {"status": "paused"},
         {"attempt": None},
     ],
@@ -82,6 +84,44 @@ async def test_a_record_that_cannot_be_read_is_refused(
     record = json.loads(await bench.field(task_id, "task"))
     await bench.set_field(task_id, "task", json.dumps({**record, **change}))
     await _refuses(bench, task_id)
+
+
+AS_WRITTEN = {
+    # By the first release: each request had a limit of tokens and a temperature.
+    "requests of version 1": (
+        '{"id":"ID","request":{"v":1,"model":"m","max_tokens":10,"temperature":0.5,'
+        '"prompt":"Hi."},"status":"completed","attempt":1,"created_at":1,"updated_at":2,'
+        '"owner":null,"origin":null,"started_at":1,"finished_at":2,"message_id":null,"model":"m",'
+        '"finish_reason":"stop","usage":{"prompt_tokens":1,"completion_tokens":2,'
+        '"total_tokens":3},"failure":null}',
+        REQUEST,
+        Usage(1, 2, 3),
+    ),
+    "requests of version 2": (
+        '{"id":"ID","request":{"v":2,"model":"m","prompt":"Hi."},"status":"completed","attempt":1,'
+        '"created_at":1,"updated_at":2,"owner":"alice","origin":"192.0.2.7","started_at":1,'
+        '"finished_at":2,"message_id":null,"model":"m","finish_reason":"length",'
+        '"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"reasoning_tokens":2},'
+        '"failure":null}',
+        TaskRequest(model="m", prompt="Hi."),
+        Usage(1, 2, 3, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("version", AS_WRITTEN)
+async def test_a_record_is_read_as_each_version_wrote_it(
+    bench: Bench, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after the bounds have been lowered. Whoever adds a version adds its record here."""
+    record, request, usage = AS_WRITTEN[version]
+    task_id = (await begun(bench.tasks)).task.id
+    await bench.set_field(task_id, "task", record.replace("ID", task_id))
+    monkeypatch.setattr("domain.request.PROMPT_LIMIT", 1)
+    monkeypatch.setattr("domain.request.MAX_TOKENS_LIMIT", 1)
+    task = await bench.tasks.get(task_id)
+    assert (task.id, task.request, task.usage) == (task_id, request, usage)
+    assert request_to_plain(task.request) == json.loads(record)["request"]
 
 
 async def test_an_event_of_an_unknown_kind_ends_the_reading_there(bench: Bench) -> None:
@@ -132,7 +172,7 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
         **dict.fromkeys(("finish_reason", "usage", "failure")),
     }
-    usage = b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}'
+    usage = b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"reasoning_tokens":null}'
     events: dict[bytes, Event] = {
         b'["s",1,"running",1,null]': StatusChanged(1, Status.RUNNING, 1),
         b'["c",1,"a"]': ContentAdded(1, "a"),

@@ -17,6 +17,7 @@ GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "pro
         {"prompt": "x"},
         {"prompt": "x" * 100_000},
         {"max_tokens": 1},
+        {"max_tokens": None, "temperature": None},
         {"max_tokens": 128_000},
         {"temperature": 0},
         {"temperature": 2},
@@ -27,7 +28,7 @@ GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "pro
     ],
 )
 def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
-    TaskRequest(**{**GOOD, **changes})
+    TaskRequest(**{**GOOD, **changes}).check()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
 )
 def test_beyond_it_every_fault_is_named(changes: dict[str, Any], fields: list[str]) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        TaskRequest(**{**GOOD, **changes})
+        TaskRequest(**{**GOOD, **changes}).check()
     assert [fault.field for fault in refused.value.faults] == fields
 
 

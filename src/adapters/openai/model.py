@@ -116,7 +116,8 @@ def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]
         "temperature": request.temperature,
         "stream_options": {"include_usage": True},
     }
-    for name in refused:
+    parameters = {name: value for name, value in parameters.items() if value is not None}
+    for name in refused & parameters.keys():
         value = parameters.pop(name)
         replacement = _REPLACEMENTS[name]
         if replacement is not None:

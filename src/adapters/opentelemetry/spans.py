@@ -50,10 +50,9 @@ class TracedModel(LanguageModel):
         self._tracer = tracer
 
     async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
-        asked: dict[str, str | int] = {
-            "gen_ai.request.model": request.model,
-            "gen_ai.request.max_tokens": request.max_tokens,
-        }
+        asked: dict[str, str | int] = {"gen_ai.request.model": request.model}
+        if request.max_tokens is not None:
+            asked["gen_ai.request.max_tokens"] = request.max_tokens
         # Never the current one: a generator may end in another context than it began in.
         span = self._tracer.start_span("model stream", kind=SpanKind.CLIENT, attributes=asked)
         begun = False

@@ -18,7 +18,6 @@ import msgspec
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
 from application.errors import UnreadableEvent, UnreadableTask
 from application.ports import Batch, Page, page_of
-from domain.errors import DomainError
 from domain.events import (
     START,
     ContentAdded,
@@ -51,7 +50,7 @@ def decode_task(task_id: str, version: bytes | None, task: bytes, message: bytes
         if message is not None:
             record["message_id"] = message.decode()
         return msgspec.convert(record, Task)
-    except (ValueError, LookupError, msgspec.DecodeError, DomainError) as error:
+    except (ValueError, LookupError, msgspec.DecodeError) as error:
         raise UnreadableTask(task_id, str(error)) from error
 
 

@@ -13,6 +13,7 @@ from application.ports import Clock
 from application.use_cases import UseCases
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
+from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
@@ -41,8 +42,7 @@ class HttpParts:
     open_streams: OpenStreams
     held_streams: HeldStreams
     tracing: "Tracing | None"
-    default_model: str
-    """The model of a request that names none."""
+    request_defaults: RequestDefaults
     cors_origins: Sequence[str]
     """Origins whose pages may use the API."""
     readable_by_all: bool

@@ -117,7 +117,7 @@ class DevelopmentController(Controller):
             QueryParameter(name="taskId", description="Its id. Without one, an id is made."),
         ] = None,
     ) -> Response[Any]:
-        wanted = StartBody(prompt=prompt).request(parts.default_model)
+        wanted = StartBody(prompt=prompt).request(parts.request_defaults)
         run = await parts.use_cases.run_directly(wanted, request.user, task_id)
         return _respond(run.task_id, run.outcome)
 

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import SecretStr
 
+from domain.request import MAX_TOKENS_LIMIT, TEMPERATURE_LIMIT
 from entrypoints.settings.group import Group, http_url, parsed, setting
 
 
@@ -28,6 +29,22 @@ class ModelSettings(Group):
         "The model of a request that names none.",
         min_length=1,
         max_length=200,
+    )
+    default_max_tokens: int | None = setting(
+        "LONGTASK_DEFAULT_MAX_TOKENS",
+        None,
+        "The longest answer of a request that names no `maxTokens`. Without it the model's server "
+        "is sent no limit.",
+        unit="tokens",
+        ge=1,
+        le=MAX_TOKENS_LIMIT,
+    )
+    default_temperature: float | None = setting(
+        "LONGTASK_DEFAULT_TEMPERATURE",
+        None,
+        "The temperature of a request that names none. Without it the model's server is sent none.",
+        ge=0,
+        le=TEMPERATURE_LIMIT,
     )
     model_read_timeout: float = setting(
         "LONGTASK_MODEL_READ_TIMEOUT",

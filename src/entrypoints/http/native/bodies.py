@@ -1,11 +1,11 @@
 """What the routes take and return: JSON in camelCase. These are shapes only; what they hold is
 checked by the domain."""
 
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import msgspec
 
-from domain.errors import Fault, InvalidRequest
 from domain.request import (
     MAX_TOKENS_LIMIT,
     METADATA_PAIRS_LIMIT,
@@ -17,8 +17,17 @@ from domain.request import (
 )
 from domain.task import Task
 
-DEFAULT_MAX_TOKENS = 1_000
-DEFAULT_TEMPERATURE = 0.7
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestDefaults:
+    """What the settings say for requests that do not say it. None is not sent to the model."""
+
+    model: str
+    max_tokens: int | None = None
+    temperature: float | None = None
+
+
+_OWN = "the service's, if it has one, else the model's own"
 
 
 class ChatMessage(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,46 +57,34 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
     ] = None
     max_tokens: Annotated[
         int | float | None,
-        msgspec.Meta(description=f"1 to {MAX_TOKENS_LIMIT:,}. Default {DEFAULT_MAX_TOKENS:,}."),
+        msgspec.Meta(description=f"1 to {MAX_TOKENS_LIMIT:,}. Default: {_OWN}."),
     ] = None
     temperature: Annotated[
         float | None,
-        msgspec.Meta(description=f"0 to {TEMPERATURE_LIMIT:g}. Default {DEFAULT_TEMPERATURE}."),
+        msgspec.Meta(description=f"0 to {TEMPERATURE_LIMIT:g}. Default: {_OWN}."),
     ] = None
     metadata: Annotated[
         dict[str, str] | None,
         msgspec.Meta(description=f"At most {METADATA_PAIRS_LIMIT} pairs, returned untouched."),
     ] = None
 
-    def request(self, default_model: str) -> TaskRequest:
-        """Raises InvalidRequest."""
-        defaults: dict[str, Any] = {
-            "model": default_model,
-            "max_tokens": DEFAULT_MAX_TOKENS,
-            "temperature": DEFAULT_TEMPERATURE,
-        }
+    def request(self, defaults: RequestDefaults) -> TaskRequest:
+        """The request as it was meant. The use case checks it."""
         # By name, so that a field that is declared is passed on.
         named = {name: getattr(self, name) for name in self.__struct_fields__}
         given = {name: value for name, value in named.items() if value is not None}
         if self.messages is not None:
             given["messages"] = tuple(Message(each.role, each.content) for each in self.messages)
         if self.max_tokens is not None:
-            given["max_tokens"] = _whole(self.max_tokens)
-        return TaskRequest(**(defaults | given))
+            given["max_tokens"] = int(self.max_tokens)  # 10.0 is a whole number in JSON
+        return TaskRequest(**{**asdict(defaults), **given})
 
     @staticmethod
     def of(request: TaskRequest) -> "StartBody":
-        """The body that this request came from, its defaults filled in."""
+        """The body that this request came from, the defaults of the settings filled in."""
         body = msgspec.convert(request, StartBody, from_attributes=True)
         body.messages = body.messages or None
         return body
-
-
-def _whole(number: float) -> int:
-    """Return the number as an int: 10.0 is a whole number in JSON. Raises InvalidRequest."""
-    if isinstance(number, float) and not number.is_integer():
-        raise InvalidRequest([Fault("max_tokens", "must be a whole number")])
-    return int(number)
 
 
 class StartedBody(msgspec.Struct, rename="camel"):
@@ -109,6 +106,7 @@ class UsageBody(msgspec.Struct, rename="camel"):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    reasoning_tokens: int | None
 
 
 class FailureBody(msgspec.Struct):
@@ -152,9 +150,7 @@ def task_body(task: Task, text: str, stream_url: str) -> TaskBody:
         message_id=task.message_id,
         model=task.model,
         finish_reason=task.finish_reason,
-        usage=None
-        if usage is None
-        else UsageBody(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens),
+        usage=None if usage is None else UsageBody(**asdict(usage)),
         error=None
         if failure is None
         else FailureBody(failure.code, failure.message, failure.retryable),

@@ -61,7 +61,7 @@ class TaskController(Controller):
         parts: Parts,
         idempotency_key: IdempotencyKey = None,
     ) -> Response[StartedBody]:
-        wanted = data.request(parts.default_model)
+        wanted = data.request(parts.request_defaults)
         started = await parts.use_cases.start_task(
             wanted, request.user, checked_key(idempotency_key)
         )

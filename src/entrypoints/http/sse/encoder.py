@@ -94,6 +94,7 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
                     "promptTokens": usage.prompt_tokens,
                     "completionTokens": usage.completion_tokens,
                     "totalTokens": usage.total_tokens,
+                    "reasoningTokens": usage.reasoning_tokens,
                 },
                 "model": model,
             }
