@@ -77,12 +77,68 @@ def nothing_started(service: Running) -> Iterator[None]:
         ({"prompt": "x", "metadata": {str(n): "v" for n in range(17)}}, {"metadata"}),
         ({"prompt": "x", "metadata": {"k": 1}}, {"metadata"}),
         ({"prompt": "", "maxTokens": 0, "temperature": 3}, {"prompt", "maxTokens", "temperature"}),
+        ({"prompt": 3, "model": 7, "n": 1, "top": 2}, {"prompt", "model", "n", "top"}),
+        ({"prompt": "", "maxTokens": "10"}, {"prompt", "maxTokens"}),
+        ({"prompt": "x", "maxTokens": 1.5, "temperature": 9}, {"maxTokens", "temperature"}),
+        ({"model": "", "metadata": []}, {"prompt", "model", "metadata"}),
+        (
+            {"messages": [{"role": "robot", "content": 1}, "y", {"name": "z"}]},
+            {
+                "messages[0].role",
+                "messages[0].content",
+                "messages[1]",
+                *("messages[2].role", "messages[2].content", "messages[2].name"),
+            },
+        ),
         ([], {"body"}),
         ("x", {"body"}),
     ],
 )
 def test_a_bad_request_names_its_fields(service: Running, body: Any, fields: set[str]) -> None:
     assert _fields(service.client.http.post(START, json=body)) == fields
+
+
+@pytest.mark.usefixtures("nothing_started")
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("prompt", 3, "must be a string"),
+        ("temperature", "hot", "must be a number"),
+        ("maxTokens", [], "must be a number"),
+        ("maxTokens", 1.5, "must be a whole number"),
+        ("messages", {}, "must be an array"),
+        ("metadata", [], "must be an object"),
+        ("metadata", {"k": 1}, "each value must be a string"),
+        ("stream", True, "unknown field"),
+    ],
+)
+def test_a_wrong_type_is_told_in_words_of_json(
+    service: Running, field: str, value: Any, message: str
+) -> None:
+    reply = service.client.http.post(START, json={"prompt": "x", field: value})
+    assert {"field": field, "message": message} in reply.json()["errors"]
+
+
+@pytest.mark.usefixtures("nothing_started")
+def test_the_faults_that_are_named_are_bounded(service: Running) -> None:
+    reply = service.client.http.post(START, json={"messages": [1] * 100_000, "model": 7})
+    assert reply.status_code == 400
+    assert len(reply.json()["errors"]) == 100
+
+
+@pytest.mark.usefixtures("nothing_started")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"prompt": 3, "maxTokens": 1e999}',
+        b'{"temperature": 1' + b"0" * 400 + b"}",
+    ],
+)
+def test_strange_json_is_a_client_error_too(service: Running, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    assert _fields(service.client.http.post(START, content=content, headers=headers))
 
 
 @pytest.mark.usefixtures("nothing_started")

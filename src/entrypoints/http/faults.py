@@ -1,7 +1,6 @@
 """Each fault of the inner layers, and each of Litestar's, as a problem: translated here and nowhere
 else. What went wrong inside is logged, never shown."""
 
-import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -30,6 +29,7 @@ from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, M
 from entrypoints.http.litestar_internals import is_client_gone, missing_parameter
 from entrypoints.http.problems import (
     bad_field,
+    camel,
     invalid,
     nothing_here,
     problem,
@@ -41,14 +41,8 @@ from entrypoints.http.request_counts import RequestCounts
 log = structlog.get_logger(__name__)
 
 
-def _camel(field: str) -> str:
-    return re.sub(r"_([a-z])", lambda match: match[1].upper(), field)
-
-
 def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
-    return invalid(
-        [{"field": _camel(each.field), "message": each.message} for each in error.faults]
-    )
+    return invalid([{"field": camel(each.field), "message": each.message} for each in error.faults])
 
 
 _LIMITED = {

@@ -2,6 +2,7 @@
 of the older system read."""
 
 import math
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, TypedDict
@@ -65,6 +66,11 @@ def problem(
         headers=headers,
         extra=extra,
     )
+
+
+def camel(field: str) -> str:
+    """The name of a field in JSON, by its name in Python."""
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), field)
 
 
 def bad_field(field: str, message: str) -> ProblemDetailsException:
