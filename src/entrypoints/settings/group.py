@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, PlainValidator
+from pydantic import AliasChoices, Field, PlainValidator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -38,18 +39,29 @@ def setting(
     unit: str = "",
     otherwise: str = "",
     secret: bool = False,
+    instead: str = "",
     **bounds: Any,
 ) -> Any:
     """A field of a group: its name in the environment and what docs/settings.md says about it.
     `otherwise` describes a default that is worked out from something else. A `secret` is never
-    shown. `bounds` are those of pydantic's `Field`."""
+    shown. `instead` is another name, which is read where the first is not set. `bounds` are those
+    of pydantic's `Field`."""
     return Field(
         default,
         alias=name,
+        validation_alias=AliasChoices(name, instead) if instead else name,
         description=meaning,
         json_schema_extra={"unit": unit, "otherwise": otherwise, "secret": secret},
         repr=not secret,
         **bounds,
+    )
+
+
+def names_of(field: FieldInfo) -> list[str]:
+    """The names of a setting in the environment. The first that is set counts."""
+    names = field.validation_alias
+    return (
+        [str(each) for each in names.choices] if isinstance(names, AliasChoices) else [str(names)]
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from entrypoints.settings.checks import CHECKS
-from entrypoints.settings.group import Group
+from entrypoints.settings.group import Group, names_of
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.sources import named_in, stray_secrets
 
@@ -25,9 +25,12 @@ def groups() -> dict[str, type[Group]]:
 
 
 def names() -> list[str]:
-    """The name of every setting in the environment."""
+    """Every name of every setting in the environment."""
     return [
-        str(field.alias) for group in groups().values() for field in group.model_fields.values()
+        name
+        for group in groups().values()
+        for field in group.model_fields.values()
+        for name in names_of(field)
     ]
 
 
@@ -66,9 +69,10 @@ def _load(
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
     fields_by_location = {
-        location: (name, str(field.alias))
+        location: (name, variable)
         for name, field in group.model_fields.items()
-        for location in (name, str(field.alias))
+        for variable in names_of(field)
+        for location in (name, variable)
     }
     named = [(*fields_by_location[str(fault["loc"][0])], fault["msg"]) for fault in found]
     defaults = {name: group.model_fields[name].default for name, _, _ in named}

@@ -24,8 +24,10 @@ class ServiceSettings(Group):
         None,
         "The URL at which QStash and clients reach this service. Required with `QSTASH_TOKEN`. If "
         "it has a path (`https://example.org/longtask`), every address that the service gives out "
-        "begins with it, and the proxy must strip it from requests.",
+        "begins with it, and the proxy must strip it from requests. Where it is not set, "
+        "`NEXT_PUBLIC_BASE_URL` is read, the older system's name for it.",
         otherwise="the address that it listens on",
+        instead="NEXT_PUBLIC_BASE_URL",
     )
     workers: int = setting(
         "LONGTASK_WORKERS",
