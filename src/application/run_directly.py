@@ -42,8 +42,9 @@ class RunDirectly:
         self, request: TaskRequest, caller: Caller, task_id: str | None
     ) -> DirectRun:
         """Start a task that the caller will own, if its limits allow it, and run it to its end. If
-        the caller already has a task of this id, run that one. Raises OverLimit, MalformedTaskId,
-        UnknownTask (the id is another owner's) or StoreUnavailable."""
+        the caller already has a task of this id, run that one. Raises InvalidRequest, OverLimit,
+        MalformedTaskId, UnknownTask (the id is another owner's) or StoreUnavailable."""
+        request.check()
         now = self._clock.now()
         submitted = Task.submit(
             self._ids.next(now) if task_id is None else task_id,
@@ -59,7 +60,9 @@ class RunDirectly:
             await self._quotas.start(caller, new_id)
             task = await self._tasks.create(submitted)
         owned(task, caller.owner)
-        delivery = Delivery(new_id, request, now, max_attempts=1, owner=caller.owner)
+        delivery = Delivery(
+            new_id, request, now, max_attempts=1, owner=task.owner, origin=task.origin
+        )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)
             # A task that has a message is left to the queue, which delivers it again. Any other

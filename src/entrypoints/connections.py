@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from adapters.qstash import (
     DeliveryVerifier,
+    OlderMessages,
     QStashQueue,
     QueueClock,
     QueueCredentials,
@@ -76,7 +77,16 @@ def make_signing_keys(
     )
 
 
-def delivery_verifier(base_url: str, keys: SigningKeys, clock: QueueClock) -> DeliveryVerifier:
+def delivery_verifier(
+    settings: Settings, base_url: str, keys: SigningKeys, clock: QueueClock
+) -> DeliveryVerifier:
+    """Where tasks have owners, only a setting can say who owns those of the older system."""
+    owner = settings.queue.older_messages_owner
+    refused = bool(settings.access.api_keys) and owner is None
     return DeliveryVerifier(
-        keys, clock, webhook_url=base_url + WEBHOOK_PATH, failure_url=base_url + FAILURE_PATH
+        keys,
+        clock,
+        webhook_url=base_url + WEBHOOK_PATH,
+        failure_url=base_url + FAILURE_PATH,
+        older=None if refused else OlderMessages(owner, settings.model.default_model),
     )

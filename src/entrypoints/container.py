@@ -159,7 +159,9 @@ class Container(containers.DeclarativeContainer):
     )
     queue = _traced(traces_choice, tracing, "TracedQueue", qstash)
     signing_keys = Singleton(connections.make_signing_keys, settings, queue_credentials, qstash)
-    deliveries = Singleton(connections.delivery_verifier, base_url, signing_keys, queue_clock)
+    deliveries = Singleton(
+        connections.delivery_verifier, settings, base_url, signing_keys, queue_clock
+    )
 
     # The model
     model_client = Selector(

@@ -1,5 +1,6 @@
 """Deliveries as QStash makes them, twice, early and late, and as forgers do."""
 
+import json
 import threading
 import time
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.qstash.message import decode, encode
+from domain.task import Task
+from tests.builders import REQUEST
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -15,6 +19,7 @@ from tests.doubles.upstream import (
     finish,
     piece,
 )
+from tests.end_to_end.guarded import alices
 from tests.running import Running
 from tests.signing import OF_THE_NEXT_VERSION, WEBHOOK, deliver, message, sign
 from tests.waiting import eventually, within
@@ -66,6 +71,46 @@ def test_a_delivery_alone_makes_a_lost_record_anew(retrying: Running) -> None:
     assert record["createdAt"] == 1_700_000_000_000
 
 
+def test_a_record_that_is_made_anew_keeps_its_origin() -> None:
+    """Or the limits of its client's address would neither be charged nor released."""
+    task = Task.submit("task_1_lost", REQUEST, 1, "alice", "192.0.2.7").task
+    assert decode(encode(task, max_retries=2), now=2).submitted().task == task
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        (
+            {"model": "gpt-3.5-turbo", "maxTokens": 1000, "temperature": 0.7},
+            {"model": "gpt-3.5-turbo", "max_tokens": 1000, "temperature": 0.7},
+        ),
+        ({}, {"model": "gpt-4o-mini"}),
+    ],
+)
+def test_a_message_of_the_older_system_is_run(
+    retrying: Running, scripted: Upstream, fields: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    task_id = f"task_1700000000000_abc{len(fields)}"
+    body = json.dumps({"taskId": task_id, "prompt": "写一个故事", **fields}).encode()
+    assert _signed(retrying, body).status_code == 200
+    record = retrying.client.record(task_id)
+    assert (record["status"], record["text"]) == ("completed", "Hello, world.")
+    [received] = scripted.received
+    assert received.body.items() >= sent.items()
+    assert received.body["messages"] == [{"role": "user", "content": "写一个故事"}]
+
+
+@pytest.mark.parametrize(("owner", "status"), [(None, 489), ("alice", 200)])
+def test_with_api_keys_a_message_of_the_older_system_needs_an_owner(
+    scripted: Upstream, owner: str | None, status: int
+) -> None:
+    body = json.dumps({"taskId": "task_1_older", "prompt": "Hi."}).encode()
+    with alices(scripted, older_messages_owner=owner) as running:
+        assert _signed(running, body).status_code == status
+        found = running.client.http.get("/api/tasks/task_1_older")
+        assert found.status_code == (200 if owner else 404)
+
+
 def test_the_next_signing_key_is_accepted(retrying: Running) -> None:
     reply = _signed(retrying, message("task_1_rotated"), retrying.queue.next_key)
     assert reply.status_code == 200
@@ -114,7 +159,7 @@ def test_a_webhook_delivery_replayed_to_the_failure_callback_is_refused(retrying
         message("bad id!"),
         message(
             "task_1_x",
-            request={"v": 1, "model": "m", "max_tokens": 0, "temperature": 9, "prompt": " "},
+            request={"v": 1, "model": "m", "max_tokens": "0", "temperature": 9, "prompt": " "},
         ),
     ],
 )

@@ -71,6 +71,24 @@ def test_the_environment_wins_over_the_file(
     ) == (2222, 5.0, None)
 
 
+def test_the_older_systems_name_of_the_base_url_is_read_where_ours_is_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NEXT_PUBLIC_BASE_URL", "https://older.example.org/")
+    assert load_settings(env_file=None).service.base_url == "https://older.example.org"
+    monkeypatch.setenv("BASE_URL", "https://example.org")
+    assert load_settings(env_file=None).service.base_url == "https://example.org"
+
+
+def test_the_owner_of_older_messages_must_have_a_key() -> None:
+    _, entry = new_key("alice")
+    keys = {"api_keys": entry, "stream_secret": "x" * 32}
+    load_settings(env_file=None, older_messages_owner="alice", **keys)
+    for wrong in ({"older_messages_owner": "bob", **keys}, {"older_messages_owner": "alice"}):
+        with pytest.raises(SettingsError, match="which LONGTASK_API_KEYS does not name"):
+            load_settings(env_file=None, **wrong)
+
+
 def test_every_fault_is_told() -> None:
     with pytest.raises(SettingsError) as refused:
         load_settings(env_file=None, port=70_000, lease=0, demo_speed=-1)

@@ -14,6 +14,7 @@ from adapters.qstash.deliveries import (
     UnreadableDelivery,
 )
 from adapters.qstash.keys import KeysUnknown, SigningKeys
+from adapters.qstash.message import OlderMessages
 from adapters.qstash.queue import QStashQueue
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 
@@ -25,6 +26,7 @@ __all__ = [
     "KeysUnknown",
     "MalformedDelivery",
     "MalformedRetryDelay",
+    "OlderMessages",
     "QStashQueue",
     "QueueClock",
     "QueueCredentials",

@@ -3,8 +3,13 @@ record anew.
 
 `VERSION` is that of the fields around the request, which has a version of its own. It must grow
 with every change that an instance of the version before would misread.
+
+The service that this one replaced published `{taskId, prompt, model, maxTokens, temperature}`, at
+the same address and signed in the same way. Such a message is run too, so that nothing that was
+queued at the switch-over is lost.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,9 +17,12 @@ import msgspec
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
 from application.ports import Delivery
 from domain.errors import DomainError
+from domain.request import TaskRequest
 from domain.task import Task, check_task_id
 
 VERSION = 1
+OLDER_MAX_ATTEMPTS = 4
+"""The older system left the number of retries to QStash, whose default is 3."""
 
 
 class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -25,6 +33,26 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     """How many deliveries may follow the first. QStash does not tell the receiver."""
     request: dict[str, Any]
     owner: str | None = None
+    origin: str | None = None
+    """An instance that does not know it makes the record without it. So it needs no new version."""
+
+
+class _OlderMessage(msgspec.Struct, rename="camel"):
+    task_id: str
+    prompt: str
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OlderMessages:
+    """How messages of the older system are run."""
+
+    owner: str | None
+    """Who owns their tasks."""
+    default_model: str
+    """The model of a message that names none."""
 
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -33,15 +61,18 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def encode(task: Task, max_retries: int) -> bytes:
     request = request_to_plain(task.request)
     return msgspec.json.encode(
-        _Message(VERSION, task.id, task.created_at, max_retries, request, task.owner)
+        _Message(VERSION, task.id, task.created_at, max_retries, request, task.owner, task.origin)
     )
 
 
-def decode(body: bytes | bytearray) -> Delivery:
-    """Return what a message delivers. Raises UnknownVersion for a message of another version, and
-    ValueError for anything else that `encode` does not return."""
+def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None) -> Delivery:
+    """Return what a message delivers. Without `older`, messages of the older system are refused;
+    `now` is when their tasks were created, since they do not say. Raises UnknownVersion for a
+    message of another version, and ValueError for anything else that is no message."""
     try:
         plain = _decode(body)
+        if older is not None and "v" not in plain and "prompt" in plain:
+            return _decode_older(plain, now, older)
         check_version("the message", plain.get("v"), VERSION)
         message = msgspec.convert(plain, _Message)
         request = request_from_plain(message.request)
@@ -54,4 +85,18 @@ def decode(body: bytes | bytearray) -> Delivery:
         message.created_at,
         max_attempts=message.max_retries + 1,
         owner=message.owner,
+        origin=message.origin,
+    )
+
+
+def _decode_older(plain: dict[str, Any], now: int, older: OlderMessages) -> Delivery:
+    message = msgspec.convert(plain, _OlderMessage)
+    request = TaskRequest(
+        prompt=message.prompt,
+        model=message.model or older.default_model,
+        max_tokens=message.max_tokens,
+        temperature=message.temperature,
+    )
+    return Delivery(
+        check_task_id(message.task_id), request, now, OLDER_MAX_ATTEMPTS, owner=older.owner
     )

@@ -18,10 +18,11 @@ class Delivery:
     max_attempts: int
     """The number of attempts after which a retryable fault fails the task."""
     owner: str | None = None
+    origin: str | None = None
 
     def submitted(self) -> Change:
         """Return the task as it was before its first attempt, for a store that has lost it."""
-        return Task.submit(self.task_id, self.request, self.created_at, self.owner)
+        return Task.submit(self.task_id, self.request, self.created_at, self.owner, self.origin)
 
 
 class TaskQueue(Protocol):

@@ -54,6 +54,12 @@ def _workers(settings: Settings) -> Iterator[str]:
         )
 
 
+def _older_messages(settings: Settings) -> Iterator[str]:
+    owner = settings.queue.older_messages_owner
+    if owner is not None and owner not in {key.name for key in settings.access.api_keys}:
+        yield f"LONGTASK_OLDER_MESSAGES_OWNER is {owner}, which LONGTASK_API_KEYS does not name"
+
+
 def _plain_keys(settings: Settings) -> Iterator[str]:
     if any(key.plain for key in settings.access.api_keys) and not settings.development:
         yield (
@@ -104,6 +110,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _base_url,
     _store,
     _workers,
+    _older_messages,
     _plain_keys,
     _stream_secret,
     _anonymous,

@@ -69,6 +69,13 @@ class QueueSettings(Group):
         otherwise="the longest that your QStash plan allows",
         ge=1,
     )
+    older_messages_owner: str | None = setting(
+        "LONGTASK_OLDER_MESSAGES_OWNER",
+        None,
+        "The name of the API key that owns the tasks which the older system had queued at the "
+        "switch-over. Without it, and with `LONGTASK_API_KEYS`, messages of the older system are "
+        "refused.",
+    )
     local_qstash_port: int = setting(
         "LONGTASK_LOCAL_QSTASH_PORT",
         0,
