@@ -1,6 +1,7 @@
 """The commands, each in a process of its own, with none of the machine's settings."""
 
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -14,7 +15,11 @@ from tests.waiting import eventually, within
 
 
 def environment(**settings: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
+        if name in os.environ
+    }
     return {**kept, "PYTHONUNBUFFERED": "1", **settings}
 
 
@@ -55,7 +60,11 @@ def process_with_files(
 
 @contextmanager
 def _running(
-    command: list[str], tmp_path: Path, name: str, settings: dict[str, str]
+    command: list[str],
+    tmp_path: Path,
+    name: str,
+    settings: dict[str, str],
+    stdout: int = subprocess.PIPE,
 ) -> Iterator[tuple[Any, Path]]:
     log = tmp_path / f"{name}.log"
     with log.open("w") as stderr:
@@ -63,7 +72,7 @@ def _running(
             command,
             cwd=tmp_path,
             env=environment(**settings),
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             text=True,
         )
@@ -74,6 +83,45 @@ def _running(
                 process.kill()
             process.communicate()
             WATCH.look(f"the log of {name}", log.read_text())
+
+
+class Terminal:
+    """What a command writes to the terminal that is its standard output."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, size: int) -> str:
+        """Wait for so many characters (of ASCII)."""
+        read = b""
+        while len(read) < size and (more := self._more(size - len(read))):
+            read += more
+        return read.decode()
+
+    def rest(self) -> str:
+        """Wait until the command has closed it."""
+        return b"".join(iter(lambda: self._more(1024), b"")).decode().replace("\r\n", "\n")
+
+    def _more(self, size: int) -> bytes:
+        try:
+            return os.read(self._descriptor, size)
+        except OSError:  # the other end is closed
+            return b""
+
+
+@contextmanager
+def process_at_a_terminal(
+    tmp_path: Path, *words: str, **settings: str
+) -> Iterator[tuple[Any, Terminal, Path]]:
+    """A command that goes on, the terminal that it writes to, and the file that its standard error
+    goes to."""
+    ours, its = pty.openpty()
+    try:
+        with _running(longtask(*words), tmp_path, words[0], settings, its) as (process, log):
+            os.close(its)
+            yield process, Terminal(ours), log
+    finally:
+        os.close(ours)
 
 
 def found_in(log: Path, pattern: str = r'"url": "(http://[^"]+)"') -> str:

@@ -1,7 +1,9 @@
 """`longtask ask`: start a task and print its text as it arrives.
 
-The text goes to standard output, everything else to standard error. After a lost connection it
-reconnects and continues after the last event that it received.
+The text goes to standard output, everything else to standard error. At a terminal it is printed as
+it arrives. A file or a pipe gets it once the task has ended: only the text that counts, and nothing
+of a lost attempt. After a lost connection it reconnects and continues after the last event that it
+received.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from typing import Any
 import httpx
 import httpx_sse
 
+from entrypoints.host_names import host_of, is_loopback
 from entrypoints.server import AddressTaken, Service
 from entrypoints.settings import Settings
 from entrypoints.terminal import printable
@@ -25,6 +28,10 @@ COMPLETED, FAILED, CANCELLED = 0, 1, 130
 RECONNECT_PAUSE = 1.0
 RECONNECT_LIMIT = 60
 """Failed connections in a row after which it gives up."""
+_EMPTY_BY_LIMIT = (
+    "the answer is empty: the limit of tokens was used up before it began, as models do that "
+    "reason first. Raise --max-tokens, or leave it out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,16 @@ class Asked:
 
 def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
     """Ask a running service; return the exit status. `key` is an API key, if it requires one."""
-    return asyncio.run(_ask(url.rstrip("/"), asked, key))
+    return asyncio.run(_ask(with_scheme(url).rstrip("/"), asked, key))
+
+
+def with_scheme(address: str) -> str:
+    """Return the URL of a server that may be given without `http://` or `https://`. Only to this
+    machine is anything sent unencrypted without being told so."""
+    if "://" in address:
+        return address
+    host = host_of(address.partition("/")[0])
+    return f"{'http' if is_loopback(host) else 'https'}://{address}"
 
 
 def ask_embedded(settings: Settings, asked: Asked) -> int:
@@ -78,7 +94,7 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
     async with httpx.AsyncClient(base_url=url, timeout=timeout, headers=headers) as client:
         try:
             response = await client.post("/api/tasks/start", json=asked.body)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             _say(f"cannot reach {url} ({type(error).__name__}): is the service running?")
             return FAILED
         if response.status_code != 202:
@@ -96,8 +112,10 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
-        with suppress(httpx.HTTPError):
-            await client.post(f"/api/tasks/{task_id}/cancel")
+        with suppress(httpx.HTTPError, ValueError):
+            response = await client.post(f"/api/tasks/{task_id}/cancel")
+            if response.is_success and not sys.stdout.isatty():
+                _print_whole(response.json().get("text", ""))
         return CANCELLED
 
 
@@ -139,26 +157,23 @@ class _Printer:
         self.status: int | None = None
         self.last_event = ""
         self._began = time.monotonic()
+        self._live = sys.stdout.isatty()
         self._shown = False
 
     def show(self, event_id: str, event: dict[str, Any]) -> None:
         self.last_event = event_id or self.last_event
         match event["type"]:
-            case "content":
-                text = event["data"]
-                sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+            case "content" if self._live:
+                sys.stdout.write(printable(event["data"]))
                 sys.stdout.flush()
                 self._shown = True
             case "status":
                 self._show_status(event)
             case "end":
                 self._close_line()
-                cancelled = event["finishReason"] == "cancelled"
-                self.status = CANCELLED if cancelled else COMPLETED
-                usage = event.get("usage") or {}
-                tokens = usage.get("completionTokens")
-                counted = f", {tokens} tokens" if tokens is not None else ""
-                _say(f"{event['finishReason']}: {event['model']}, {self._seconds()} s{counted}")
+                if not self._live:
+                    _print_whole(event["data"])
+                self._show_end(event)
             case "error":
                 self._close_line()
                 self.status = FAILED
@@ -173,6 +188,20 @@ class _Printer:
             reason = f" ({event['reason']})" if "reason" in event else ""
             _say(f"{event['data']}{reason}")
 
+    def _show_end(self, event: dict[str, Any]) -> None:
+        reason, usage = event["finishReason"], event.get("usage") or {}
+        tokens, reasoning = usage.get("completionTokens"), usage.get("reasoningTokens")
+        counted = f", {tokens} tokens" if tokens is not None else ""
+        if reasoning:
+            counted += f", {reasoning} of them for reasoning"
+        _say(f"{reason}: {event['model']}, {self._seconds()} s{counted}")
+        self.status = COMPLETED
+        if reason == "cancelled":
+            self.status = CANCELLED
+        elif not event["data"]:
+            self.status = FAILED
+            _say(_EMPTY_BY_LIMIT if reason == "length" else "the answer is empty")
+
     def _close_line(self) -> None:
         if self._shown:
             sys.stdout.write("\n")
@@ -181,6 +210,13 @@ class _Printer:
 
     def _seconds(self) -> str:
         return f"{time.monotonic() - self._began:.1f}"
+
+
+def _print_whole(text: str) -> None:
+    """Write the text of a task that has ended to a file or a pipe."""
+    if text:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def _problem(response: httpx.Response) -> str:

@@ -16,6 +16,7 @@ from entrypoints.ask import Asked, ask_embedded, ask_server
 from entrypoints.doctor import examine
 from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
+from entrypoints.loopback import exempt_loopback
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
     ENV_FILE,
@@ -46,6 +47,7 @@ def _settings(**overrides: Any) -> Settings:
 @click.version_option(__version__)
 def main() -> None:
     """Run long LLM tasks behind a queue and follow them live."""
+    exempt_loopback()
 
 
 @main.command("serve")
@@ -166,8 +168,12 @@ def new_key_command(name: str) -> None:
 @click.option("--key", envvar="LONGTASK_KEY", help="The API key for that service (LONGTASK_KEY).")
 @click.option("--model", help="The model. Default: that of the service.")
 @click.option("--system", help="The system message.")
-@click.option("--max-tokens", type=int, help="The longest answer, 1 to 128,000. Default: 1,000.")
-@click.option("--temperature", type=float, help="0 to 2. Default: 0.7.")
+@click.option(
+    "--max-tokens",
+    type=int,
+    help="The longest answer, 1 to 128,000. Default: that of the service, else the model's own.",
+)
+@click.option("--temperature", type=float, help="0 to 2. Default: likewise.")
 def ask_command(
     prompt: str,
     server: str | None,
@@ -177,10 +183,11 @@ def ask_command(
     max_tokens: int | None,
     temperature: float | None,
 ) -> None:
-    """Start a task and print its text as it arrives. Ctrl-C cancels the task.
+    """Start a task and print its text. Ctrl-C cancels the task.
 
-    If PROMPT is -, it is read from standard input. Exit status: 0 when the task completed, 1 when
-    it failed, 130 when it was cancelled."""
+    At a terminal the text is printed as it arrives. A file or a pipe gets it once the task has
+    ended. If PROMPT is -, it is read from standard input. Exit status: 0 when the task completed, 1
+    when it failed or its answer is empty, 130 when it was cancelled."""
     body = {
         "prompt": sys.stdin.read() if prompt == "-" else prompt,
         "model": model,

@@ -8,109 +8,21 @@ import subprocess
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.commands import invoke
-from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
-from tests.processes import environment, found_in, longtask, process_of, run_to_its_end
+from tests.doubles.upstream import Upstream, refusal
+from tests.processes import (
+    environment,
+    found_in,
+    longtask,
+    process_of,
+    run_to_its_end,
+)
 from tests.running import Client, Running
-from tests.tcp_proxy import TcpProxy
-from tests.waiting import eventually, within
+from tests.waiting import within
 
 SECRET = "sk-planted-secret"
 PROMPT = "planted prompt: how deep is the sea?"
-
-
-def test_ask_runs_a_service_of_its_own(tmp_path: Path) -> None:
-    done = run_to_its_end(tmp_path, "ask", PROMPT, LONGTASK_DEMO_SPEED="0")
-    assert done.returncode == 0, done.stderr
-    assert "Demo model" in done.stdout
-    assert PROMPT in done.stdout
-    assert re.search(r"^task task_\d+_[0-9a-f]{24}$", done.stderr, re.MULTILINE)
-    assert "running" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_ask_a_running_server(tmp_path: Path, service: Running) -> None:
-    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", service.url)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "Hello, world.\n"
-    assert "stop: test-model" in done.stderr
-    assert "5 tokens" in done.stderr
-
-
-def test_ask_fails_when_the_task_does(tmp_path: Path, service: Running, upstream: Upstream) -> None:
-    upstream.then(refusal(401, "invalid_api_key"))
-    done = invoke(tmp_path, "ask", "Hi.", LONGTASK_SERVER=service.url)
-    assert done.exit_code == 1
-    assert "failed: The model's server did not accept the API key. (invalid_api_key)" in done.stderr
-
-
-def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream: Upstream) -> None:
-    upstream.then(Script([piece("lost")], cut=True))
-    done = invoke(tmp_path, "ask", "Hi.", "--server", service.url)
-    assert done.exit_code == 0
-    assert done.stdout == "lost\nHello, world.\n"
-    assert "starting over: attempt 2" in done.stderr
-
-
-def test_ask_goes_on_where_its_connection_broke(
-    tmp_path: Path, service: Running, upstream: Upstream
-) -> None:
-    gates = [Gate(), Gate()]
-    upstream.then(Script([piece("One "), gates[0], piece("two "), gates[1], *answer("three.")]))
-    port = int(service.url.rpartition(":")[2])
-    with (
-        TcpProxy(port).running() as between,
-        process_of(tmp_path, "ask", "Hi.", "--server", between.url) as (process, log),
-    ):
-        assert process.stdout.read(4) == "One "
-        between.cut()
-        gates[0].open()
-        assert process.stdout.read(4) == "two "
-        between.refusing = True
-        between.cut()
-        gates[1].open()
-        eventually(lambda: log.read_text().count("connection lost") >= 3)
-        between.refusing = False
-        assert process.stdout.read() == "three.\n"
-        assert process.wait(within(10)) == 0
-    assert "resuming after the last event" in log.read_text()
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["ask", "  "], "prompt: must not be empty"),
-        (["ask", "Hi.", "--max-tokens", "0"], "maxTokens: must be from 1 to 128000"),
-    ],
-)
-def test_ask_says_what_is_wrong(
-    tmp_path: Path, service: Running, words: list[str], said: str
-) -> None:
-    done = invoke(tmp_path, *words, "--server", service.url)
-    assert done.exit_code == 1
-    assert said in done.stderr
-
-
-def test_ask_a_server_that_is_not_there(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "ask", "Hi.", "--server", "http://127.0.0.1:1")
-    assert done.exit_code == 1
-    assert "cannot reach http://127.0.0.1:1 (ConnectError): is the service running?" in done.stderr
-
-
-def test_interrupting_ask_cancels_the_task(
-    tmp_path: Path, service: Running, upstream: Upstream
-) -> None:
-    gate = Gate()
-    upstream.then(Script([piece("Kept"), gate]))
-    with process_of(tmp_path, "ask", "Hi.", "--server", service.url) as (process, log):
-        task_id = found_in(log, r"task (task_\S+)")
-        assert process.stdout.read(4) == "Kept"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(within(10)) == 130
-    assert service.client.record(task_id)["status"] == "cancelled"
-    assert upstream.received[0].gone.wait(within(5))
 
 
 def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
@@ -244,17 +156,3 @@ def test_local_qstash_runs_alone(tmp_path: Path) -> None:
         assert httpx.get(f"{url}/v2/keys").status_code == 401
         process.send_signal(signal.SIGTERM)
         assert process.wait(within(10)) == 0
-
-
-def test_ask_sends_no_key_of_the_environment_where_a_foreign_folder_says(
-    tmp_path: Path, upstream: Upstream
-) -> None:
-    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={upstream.url}\n")
-    refused = run_to_its_end(tmp_path, "ask", "Hi.", OPENAI_API_KEY="sk-planted-secret")
-    assert refused.returncode == 2
-    assert "OPENAI_BASE_URL" in refused.stderr
-    assert upstream.received == []
-    asked = run_to_its_end(tmp_path, "ask", "Hi.")
-    assert asked.returncode == 0
-    assert f"settings of {tmp_path / '.env'}: OPENAI_BASE_URL" in asked.stderr
-    assert "sk-planted" not in upstream.received[0].headers["authorization"]
