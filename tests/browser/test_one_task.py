@@ -12,6 +12,7 @@ from tests.doubles.upstream import (
     Gate,
     Script,
     Upstream,
+    answer,
     finish,
     piece,
     refusal,
@@ -72,6 +73,27 @@ def test_options_reach_the_model(service: Running, upstream: Upstream, open_page
     status(page, "completed")
     body = upstream.received[0].body
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("some-model", 1.5, 77)
+
+
+def test_options_that_are_left_empty_are_not_sent(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    page = open_page(service.url)
+    start(page, "Without options.")
+    status(page, "completed")
+    assert not {"temperature", "max_tokens"} & upstream.received[0].body.keys()
+
+
+def test_an_answer_that_reasoning_left_no_room_for_says_so(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    upstream.then(Script(answer(reason="length")))
+    page = open_page(service.url)
+    start(page, "Think.")
+    status(page, "completed")
+    expect(page.locator("#ended")).to_contain_text("The answer is empty: the limit of tokens")
+    page.click("#language")
+    expect(page.locator("#ended")).to_contain_text("回答为空")
 
 
 def test_what_cannot_be_started_is_told_and_nothing_is_lost(

@@ -5,22 +5,34 @@ import { text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 
+/** Return the number in a field, undefined if it is empty, or NaN if it is none from `min` to `max`. */
+function numberIn(field, min, max) {
+  const number = field.valueAsNumber;
+  if (Number.isNaN(number) && !field.validity.badInput) return undefined;
+  return number >= min && number <= max ? number : NaN;
+}
+
 /** Return the request, or null after showing what is wrong with it. */
 export function requestOfForm() {
   const prompt = $("prompt").value;
-  const temperature = $("temperature").valueAsNumber;
-  const maxTokens = $("length").valueAsNumber;
+  const temperature = numberIn($("temperature"), 0, 2);
+  const maxTokens = numberIn($("length"), 1, 128_000);
   if (!prompt.trim()) {
     showProblem(text("emptyPrompt"));
     $("prompt").focus();
     return null;
   }
-  if (!(temperature >= 0 && temperature <= 2 && maxTokens >= 1 && maxTokens <= 128_000)) {
+  if (Number.isNaN(temperature) || Number.isNaN(maxTokens)) {
     showProblem(text("badNumber"));
     return null;
   }
   const model = $("model").value.trim();
-  return { prompt, temperature, maxTokens: Math.round(maxTokens), ...(model && { model }) };
+  return {
+    prompt,
+    ...(model && { model }),
+    ...(temperature !== undefined && { temperature }),
+    ...(maxTokens !== undefined && { maxTokens: Math.round(maxTokens) }),
+  };
 }
 
 /** Show an error at the form, or none for an empty sentence. */

@@ -57,7 +57,10 @@ const TEXTS = {
     waitModel: "The model is thinking…",
     lost: "Attempt {attempt} was lost ({reason}). The text below no longer counts; the answer starts over.",
     endCancelled: "Cancelled. The text so far is kept.",
-    endLength: "The answer reached the requested length. Raise it under Options to get more.",
+    endLength: "The answer reached the limit of its length. If you set one under Options, raise it to get more.",
+    endNoRoom: "The answer is empty: the limit of tokens was used up before it began{spent}. Raise the length under Options, or leave it empty.",
+    endSpent: ", {tokens} of them on reasoning",
+    endEmpty: "The model ended without an answer.",
     endFilter: "The model’s server cut the answer off because of its content.",
     endDone: "{model}: {tokens} tokens.",
     gone: "This service does not know the task. It may have expired.",
@@ -138,7 +141,10 @@ const TEXTS = {
     waitModel: "模型正在思考…",
     lost: "第 {attempt} 次尝试已丢失（{reason}）。下面的文本不再有效，将重新开始。",
     endCancelled: "已取消。已有文本保留。",
-    endLength: "回答达到了要求的长度。可在“选项”中调大。",
+    endLength: "回答达到了长度上限。如果在“选项”中设置了长度，可以调大。",
+    endNoRoom: "回答为空：在开始作答之前，token 上限就已用完{spent}。请在“选项”中调大长度，或留空。",
+    endSpent: "，其中 {tokens} 个用于推理",
+    endEmpty: "模型没有给出回答就结束了。",
     endFilter: "模型服务器因内容截断了回答。",
     endDone: "{model}：{tokens} 个 token。",
     gone: "本服务没有这个任务，可能已过期。",
@@ -198,8 +204,13 @@ export function advice(code, retryable) {
 /** Return a sentence about how a task ended: its `end` event. */
 export function ending(end) {
   if (end.finishReason === "cancelled") return text("endCancelled");
-  if (end.finishReason === "length") return text("endLength");
   if (end.finishReason === "content_filter") return text("endFilter");
+  if (end.finishReason === "length") {
+    if (end.data) return text("endLength");
+    const tokens = end.usage?.reasoningTokens;
+    return text("endNoRoom", { spent: tokens ? text("endSpent", { tokens }) : "" });
+  }
+  if (!end.data) return text("endEmpty");
   return end.usage ? text("endDone", { model: end.model, tokens: end.usage.totalTokens }) : "";
 }
 
