@@ -2,8 +2,11 @@
 
 import re
 
+import msgspec
 import pytest
 
+from entrypoints.http.native.event_bodies import StreamEvent
+from tests.doubles.upstream import Script, Upstream, answer, piece, refusal
 from tests.running import Running
 
 
@@ -23,6 +26,21 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
+    assert list(schema["paths"])[:4] == [
+        "/api/tasks/start",
+        "/api/tasks/stream",
+        "/api/tasks/{taskId}",
+        "/api/tasks/{taskId}/cancel",
+    ]
+    assert [each["name"] for each in schema["tags"]] == ["tasks", "operation", "qstash"]
+    operations = {
+        each["operationId"] for item in schema["paths"].values() for each in item.values()
+    }
+    assert operations == {
+        *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
+        *("getHealth", "getReadiness", "getMetrics"),
+        *("deliverTask", "reportExhaustedDeliveries", "runTask"),
+    }
     start = schema["paths"]["/api/tasks/start"]["post"]
     assert {"202", "400", "413", "415", "422", "502", "503"} <= start["responses"].keys()
     assert "application/problem+json" in start["responses"]["400"]["content"]
@@ -31,6 +49,26 @@ def test_every_route_is_described(shared_service: Running) -> None:
     assert prompt["examples"]
     names = {each["name"] for each in schema["paths"]["/api/tasks/stream"]["get"]["parameters"]}
     assert names == {"taskId", "lastEventId", "Last-Event-ID"}
+
+
+def test_the_events_of_a_stream_are_described_as_they_are(
+    service: Running, upstream: Upstream
+) -> None:
+    schema = service.client.http.get("/schema/openapi.json").json()
+    stream = schema["paths"]["/api/tasks/stream"]["get"]["responses"]["200"]["content"]
+    fields = stream["text/event-stream"]["schema"]["properties"]
+    assert fields["data"]["contentSchema"] == {"$ref": "#/components/schemas/StreamEvent"}
+    union = schema["components"]["schemas"]["StreamEvent"]["oneOf"]
+    named = {each["$ref"].rpartition("/")[2] for each in union}
+    kinds = {schema["components"]["schemas"][name]["properties"]["type"]["const"] for name in named}
+    assert kinds == {"connected", "status", "content", "end", "error"}
+    upstream.then(Script([piece("lost")], cut=True), Script(answer("Whole.")), refusal(401))
+    streams = [service.client.events(service.client.start()) for _ in range(2)]
+    seen = [each.data for stream in streams for each in stream.events]
+    assert {each["type"] for each in seen} == kinds
+    assert any("reason" in each for each in seen)
+    for each in seen:
+        assert msgspec.to_builtins(msgspec.convert(each, StreamEvent)) == each
 
 
 @pytest.mark.parametrize("path", ["/schema", "/schema/swagger"])

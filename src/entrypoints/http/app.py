@@ -18,7 +18,7 @@ from entrypoints.http.cors import ReadableByAll, named_origins
 from entrypoints.http.faults import problem_details_plugin
 from entrypoints.http.head_requests import HeadRequests
 from entrypoints.http.health import healthz, metrics_page, readyz
-from entrypoints.http.native.description import describe_bounds
+from entrypoints.http.native.description import TAGS, describe
 from entrypoints.http.native.routes import TaskController
 from entrypoints.http.page import page_handlers, static_files
 from entrypoints.http.parts import HttpParts
@@ -60,7 +60,7 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    describe_bounds(app.openapi_schema.components.schemas or {})
+    describe(app.openapi_schema)
     readable: ASGIApp = ReadableByAll(app) if parts.readable_by_all else app
     secured = SecurityHeaders(HeadRequests(readable))
     logged = RequestLog(secured, parts.request_counts.responded)
@@ -75,6 +75,7 @@ def _openapi(prefix: str) -> OpenAPIConfig:
         description="Long LLM tasks behind a queue, followed live over Server-Sent Events.",
         path="/schema",
         servers=[Server(prefix or "/")],
+        tags=TAGS,
         components=Components(
             security_schemes={
                 "key": SecurityScheme(

@@ -13,7 +13,13 @@ class HealthBody(msgspec.Struct):
     checks: dict[str, str] = {}
 
 
-@get("/healthz", opt={ANY_HOST: True}, tags=["operation"], summary="Whether the process is alive")
+@get(
+    "/healthz",
+    opt={ANY_HOST: True},
+    tags=["operation"],
+    operation_id="getHealth",
+    summary="Whether the process is alive",
+)
 async def healthz() -> HealthBody:
     return HealthBody("ok")
 
@@ -22,6 +28,7 @@ async def healthz() -> HealthBody:
     "/readyz",
     opt={ANY_HOST: True},
     tags=["operation"],
+    operation_id="getReadiness",
     summary="Whether store and queue can be reached",
 )
 async def readyz(parts: Parts) -> Response[HealthBody]:
@@ -34,6 +41,12 @@ async def readyz(parts: Parts) -> Response[HealthBody]:
     return Response(body, status_code=200 if ready else 503)
 
 
-@get("/metrics", tags=["operation"], summary="Metrics for Prometheus", media_type=CONTENT_TYPE)
+@get(
+    "/metrics",
+    tags=["operation"],
+    operation_id="getMetrics",
+    summary="Metrics for Prometheus",
+    media_type=CONTENT_TYPE,
+)
 async def metrics_page(parts: Parts) -> bytes:
     return parts.metrics.exposition()

@@ -52,6 +52,7 @@ class QStashController(Controller):
         opt={COUNTED_AS: Counted.DELIVERY},
         request_max_body_size=DELIVERY_LIMIT,
         responses=documented(401, 413, 429, 489, 503),
+        operation_id="deliverTask",
         summary="A delivery, signed by QStash",
     )
     async def webhook(
@@ -73,6 +74,7 @@ class QStashController(Controller):
         opt={COUNTED_AS: Counted.DELIVERY},
         request_max_body_size=FAILURE_LIMIT,
         responses=documented(401, 413, 489, 503),
+        operation_id="reportExhaustedDeliveries",
         summary="A failure callback, signed by QStash",
     )
     async def failure(
@@ -105,6 +107,7 @@ class DevelopmentController(Controller):
         WEBHOOK_PATH,
         opt={CHANGES: True},
         responses=documented(401, 403, 404, 429, 489, 503),
+        operation_id="runTask",
         summary="Run a task without the queue (development only)",
     )
     async def run(

@@ -1,8 +1,9 @@
-"""The bounds of a request in the API's description, made from those that the domain checks."""
+"""What Litestar cannot tell in the API's description: the order of its routes, and the bounds of a
+request, made from those that the domain checks."""
 
 from typing import Any
 
-from litestar.openapi.spec import OpenAPIType, Schema
+from litestar.openapi.spec import Discriminator, OpenAPI, OpenAPIType, Reference, Schema, Tag
 
 from domain.request import (
     MAX_TOKENS_LIMIT,
@@ -35,7 +36,56 @@ _START_BOUNDS: dict[str, dict[str, Any]] = {
 }
 
 
-def describe_bounds(schemas: dict[str, Schema]) -> None:
+TAGS = [
+    Tag("tasks", "Start tasks, look at them, follow and cancel them."),
+    Tag("operation", "For monitoring."),
+    Tag("qstash", "Called by QStash."),
+]
+"""The groups of routes, those for users first."""
+
+
+def describe(api: OpenAPI) -> None:
+    """Complete the API's description."""
+    order = [each.name for each in TAGS]
+
+    def place(path: str) -> tuple[int, str]:
+        item = paths[path]
+        operation = item.get or item.post
+        tags = (operation and operation.tags) or order[-1:]
+        return order.index(tags[0]), path
+
+    paths = api.paths or {}
+    api.paths = {path: paths[path] for path in sorted(paths, key=place)}
+    schemas = api.components.schemas or {}
+    _describe_bounds(schemas)
+    for item in api.paths.values():
+        for response in ((item.get and item.get.responses) or {}).values():
+            content = getattr(response, "content", None) or {}
+            if (stream := content.get("text/event-stream")) is not None:
+                stream.schema = _described_events(stream.schema, schemas)
+
+
+def _described_events(data: Schema | Reference, schemas: dict[str, Schema]) -> Schema:
+    """The fields of each event, as OpenAPI 3.2 describes them, by the schema of its data."""
+    if isinstance(data, Schema):
+        data.discriminator = Discriminator("type")
+        schemas["StreamEvent"] = data
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        description="An event of the stream.",
+        required=["data"],
+        properties={
+            "id": Schema(type=OpenAPIType.STRING, description="The id to go on behind."),
+            "data": Schema(
+                type=OpenAPIType.STRING,
+                content_media_type="application/json",
+                content_schema=Reference("#/components/schemas/StreamEvent"),
+            ),
+        },
+    )
+
+
+def _describe_bounds(schemas: dict[str, Schema]) -> None:
     """Add to the API's description what the domain checks. Were it written into the types of the
     bodies, msgspec would check it first, one fault at a time and in its own words."""
     start = schemas["StartBody"]

@@ -16,6 +16,7 @@ from entrypoints.http.access import BY_LINK
 from entrypoints.http.cors import READABLE_BY_ALL
 from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.native.bodies import StartBody, StartedBody, StatusBody, TaskBody
+from entrypoints.http.native.event_bodies import StreamEvent
 from entrypoints.http.native.parameters import (
     IdempotencyKey,
     LastEventHeader,
@@ -50,6 +51,7 @@ class TaskController(Controller):
         opt={COUNTED_AS: Counted.START},
         request_class=StartRequest,
         request_max_body_size=BODY_LIMIT,
+        operation_id="startTask",
         summary="Start a task",
         description="Returns the id of the task at once. The queue runs the task.",
         responses=documented(401, 413, 415, 422, 429, 502, 503),
@@ -86,6 +88,7 @@ class TaskController(Controller):
     @get(
         "/start",
         opt={READABLE_BY_ALL: True},
+        operation_id="getTaskStatus",
         summary="Status of a task, in the form of the older system",
         responses=documented(401, 404, 503),
     )
@@ -105,6 +108,7 @@ class TaskController(Controller):
         media_type=EVENT_STREAM,
         opt={BY_LINK: True, READABLE_BY_ALL: True},
         security=[{"key": []}, {"link": []}],
+        operation_id="followTask",
         summary="Follow a task live",
         description=(
             "Server-Sent Events without an event field, each data line a JSON object with type, "
@@ -114,6 +118,12 @@ class TaskController(Controller):
             "reason and finishReason."
         ),
         responses={
+            200: ResponseSpec(
+                StreamEvent,  # type: ignore[arg-type]  # a union is a type too
+                description="The data of each event.",
+                media_type="text/event-stream",
+                generate_examples=False,
+            ),
             204: ResponseSpec(None, description="The client has the last event."),
             **documented(401, 404, 429, 503),
         },
@@ -154,6 +164,7 @@ class TaskController(Controller):
     @get(
         "/{taskId:str}",
         opt={READABLE_BY_ALL: True},
+        operation_id="getTask",
         summary="The whole record of a task, with the text so far",
         responses=documented(401, 404, 503),
     )
@@ -172,6 +183,7 @@ class TaskController(Controller):
         "/{taskId:str}/cancel",
         status_code=202,
         opt={COUNTED_AS: Counted.CANCEL},
+        operation_id="cancelTask",
         summary="Cancel a task, keeping the text so far",
         description="409 once the task has completed or failed; 200 if it is cancelled already.",
         responses={
