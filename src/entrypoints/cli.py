@@ -16,7 +16,6 @@ from entrypoints.ask import Asked, ask_embedded, ask_server
 from entrypoints.doctor import examine
 from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
-from entrypoints.loopback import exempt_loopback
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
     ENV_FILE,
@@ -47,7 +46,6 @@ def _settings(**overrides: Any) -> Settings:
 @click.version_option(__version__)
 def main() -> None:
     """Run long LLM tasks behind a queue and follow them live."""
-    exempt_loopback()
 
 
 @main.command("serve")

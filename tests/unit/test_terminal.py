@@ -64,5 +64,6 @@ def test_ask_shows_an_answer_without_control_characters(monkeypatch: pytest.Monk
 def test_ask_passes_an_answer_on_to_a_file_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setattr(sys, "stdout", file)
-    _Printer().show("1", {"type": "content", "data": HOSTILE})
-    assert file.getvalue() == HOSTILE
+    end = {"type": "end", "data": HOSTILE, "finishReason": "stop", "model": "m", "usage": None}
+    _Printer().show("1", end)
+    assert file.getvalue() == f"{HOSTILE}\n"
