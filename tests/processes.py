@@ -15,7 +15,11 @@ from tests.waiting import eventually, within
 
 
 def environment(**settings: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
+        if name in os.environ
+    }
     return {**kept, "PYTHONUNBUFFERED": "1", **settings}
 
 

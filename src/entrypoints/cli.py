@@ -16,6 +16,7 @@ from entrypoints.ask import Asked, ask_embedded, ask_server
 from entrypoints.doctor import examine
 from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
+from entrypoints.outgoing_proxies import bypass_proxies
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
     ENV_FILE,
@@ -36,16 +37,19 @@ SETTINGS_EXIT = 2
 def _settings(**overrides: Any) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return load_settings(**given)
+        settings = load_settings(**given)
     except SettingsError as error:
         click.echo(f"longtask cannot start with these settings:\n{error}", err=True)
         sys.exit(SETTINGS_EXIT)
+    bypass_proxies(settings.service.host)
+    return settings
 
 
 @click.group()
 @click.version_option(__version__)
 def main() -> None:
     """Run long LLM tasks behind a queue and follow them live."""
+    bypass_proxies()
 
 
 @main.command("serve")

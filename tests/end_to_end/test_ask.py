@@ -91,16 +91,9 @@ def test_a_server_without_a_scheme_gets_one(given: str, url: str) -> None:
     assert with_scheme(given) == url
 
 
-def test_ask_needs_no_scheme_and_passes_by_the_proxy_on_loopback(
-    tmp_path: Path, service: Running
-) -> None:
-    address = service.url.removeprefix("http://")
-    proxy = {"HTTP_PROXY": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}
-    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", address, **proxy)
-    assert (done.returncode, done.stdout) == (0, "Hello, world.\n"), done.stderr
-    done = run_to_its_end(tmp_path, "ask", "Hi.", LONGTASK_DEMO_SPEED="0", **proxy)
-    assert done.returncode == 0, done.stderr
-    assert "Demo model" in done.stdout
+def test_ask_needs_no_scheme(tmp_path: Path, service: Running) -> None:
+    done = invoke(tmp_path, "ask", "Hi.", "--server", service.url.removeprefix("http://"))
+    assert (done.exit_code, done.stdout) == (0, "Hello, world.\n")
 
 
 def test_ask_goes_on_where_its_connection_broke(

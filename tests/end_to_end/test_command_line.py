@@ -156,3 +156,19 @@ def test_local_qstash_runs_alone(tmp_path: Path) -> None:
         assert httpx.get(f"{url}/v2/keys").status_code == 401
         process.send_signal(signal.SIGTERM)
         assert process.wait(within(10)) == 0
+
+
+def test_a_proxy_for_the_outside_is_not_asked_for_this_machine(
+    tmp_path: Path, service: Running
+) -> None:
+    """HTTP_PROXY without NO_PROXY: the queue delivers, the doctor reaches the service, and ask the
+    server."""
+    proxy = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
+    done = run_to_its_end(tmp_path, "ask", PROMPT, LONGTASK_DEMO_SPEED="0", **proxy)
+    assert done.returncode == 0, done.stderr
+    assert "Demo model" in done.stdout
+    done = run_to_its_end(tmp_path, "ask", "Hi.", "--server", service.url, **proxy)
+    assert done.stdout == "Hello, world.\n"
+    port = service.url.rpartition(":")[2]
+    done = run_to_its_end(tmp_path, "doctor", LONGTASK_PORT=port, **proxy)
+    assert "ok   address" in done.stdout
