@@ -22,6 +22,7 @@ import httpx_sse
 from entrypoints.host_names import host_of, is_loopback
 from entrypoints.server import AddressTaken, Service
 from entrypoints.settings import Settings
+from entrypoints.settings.group import is_http_url
 from entrypoints.terminal import printable
 
 COMPLETED, FAILED, CANCELLED = 0, 1, 130
@@ -41,7 +42,11 @@ class Asked:
 
 def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
     """Ask a running service; return the exit status. `key` is an API key, if it requires one."""
-    return asyncio.run(_ask(with_scheme(url).rstrip("/"), asked, key))
+    url = with_scheme(url).rstrip("/")
+    if not is_http_url(url):
+        _say(f"{url} is not the URL of a service, such as http://localhost:8000")
+        return FAILED
+    return asyncio.run(_ask(url, asked, key))
 
 
 def with_scheme(address: str) -> str:
@@ -94,7 +99,7 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
     async with httpx.AsyncClient(base_url=url, timeout=timeout, headers=headers) as client:
         try:
             response = await client.post("/api/tasks/start", json=asked.body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             _say(f"cannot reach {url} ({type(error).__name__}): is the service running?")
             return FAILED
         if response.status_code != 202:

@@ -91,6 +91,13 @@ def test_a_server_without_a_scheme_gets_one(given: str, url: str) -> None:
     assert with_scheme(given) == url
 
 
+@pytest.mark.parametrize("given", ["http://[", "ftp://x", "localhost:99999", "", "http://"])
+def test_what_is_no_address_is_told(tmp_path: Path, given: str) -> None:
+    done = invoke(tmp_path, "ask", "Hi.", "--server", given)
+    assert done.exit_code == 1
+    assert "is not the URL of a service" in done.stderr
+
+
 def test_ask_needs_no_scheme(tmp_path: Path, service: Running) -> None:
     done = invoke(tmp_path, "ask", "Hi.", "--server", service.url.removeprefix("http://"))
     assert (done.exit_code, done.stdout) == (0, "Hello, world.\n")

@@ -8,9 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.qstash.message import decode, encode
-from domain.task import Task
-from tests.builders import REQUEST
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -69,12 +66,6 @@ def test_a_delivery_alone_makes_a_lost_record_anew(retrying: Running) -> None:
     record = retrying.client.record("task_1_unknown")
     assert record["status"] == "completed"
     assert record["createdAt"] == 1_700_000_000_000
-
-
-def test_a_record_that_is_made_anew_keeps_its_origin() -> None:
-    """Or the limits of its client's address would neither be charged nor released."""
-    task = Task.submit("task_1_lost", REQUEST, 1, "alice", "192.0.2.7").task
-    assert decode(encode(task, max_retries=2), now=2).submitted().task == task
 
 
 @pytest.mark.parametrize(

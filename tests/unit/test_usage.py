@@ -1,0 +1,36 @@
+"""The usage of a task, as streams and records tell it."""
+
+import json
+
+import pytest
+
+from application.ports import Batch
+from domain.events import START, TaskEnded, Usage
+from domain.task import Task
+from entrypoints.http.native.bodies import task_body
+from entrypoints.http.sse.encoder import SseEncoder
+from tests.builders import REQUEST
+
+
+@pytest.mark.parametrize("reasoning", [None, 0, 5])
+def test_reasoning_tokens_are_told_on_all_ways(reasoning: int | None) -> None:
+    usage = Usage(3, 5, 8, reasoning)
+    told = {
+        "promptTokens": 3,
+        "completionTokens": 5,
+        "totalTokens": 8,
+        "reasoningTokens": reasoning,
+    }
+    end = TaskEnded(1, "", "length", "m", usage)
+    frame = SseEncoder().frame("task_1_a", Batch(START, "e", (end,)))
+    assert json.loads(frame.partition(b"data: ")[2])["usage"] == told
+    begun = Task.submit("task_1_a", REQUEST, 1).task.claim(1).task
+    task = begun.complete(1, text="", finish_reason="length", model="m", usage=usage).task
+    body = task_body(task, "", "/stream")
+    assert body.usage is not None
+    assert {name: getattr(body.usage, name) for name in body.usage.__struct_fields__} == {
+        "prompt_tokens": 3,
+        "completion_tokens": 5,
+        "total_tokens": 8,
+        "reasoning_tokens": reasoning,
+    }
