@@ -47,6 +47,8 @@ def test_every_route_is_described(shared_service: Running) -> None:
     body = start["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     prompt = schema["components"]["schemas"][body.rpartition("/")[2]]["properties"]["prompt"]
     assert prompt["examples"]
+    record = schema["paths"]["/api/tasks/{taskId}"]["get"]["responses"]["200"]["content"]
+    assert record["application/json"]["schema"] == {"$ref": "#/components/schemas/TaskBody"}
     names = {each["name"] for each in schema["paths"]["/api/tasks/stream"]["get"]["parameters"]}
     assert names == {"taskId", "lastEventId", "Last-Event-ID"}
 

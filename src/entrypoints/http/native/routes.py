@@ -166,7 +166,10 @@ class TaskController(Controller):
         opt={READABLE_BY_ALL: True},
         operation_id="getTask",
         summary="The whole record of a task, with the text so far",
-        responses=documented(401, 404, 503),
+        responses={
+            200: ResponseSpec(TaskBody, description="The record.", generate_examples=False),
+            **documented(401, 404, 503),
+        },
     )
     async def record(
         self,
