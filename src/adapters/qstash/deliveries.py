@@ -77,11 +77,11 @@ class DeliveryVerifier:
         older: OlderMessages | None = None,
     ) -> None:
         """`older`: how messages of the older system are run; they are refused without it."""
+        self._older = older
         self._keys = keys
         self._clock = clock
         self._webhook_url = webhook_url
         self._failure_url = failure_url
-        self._older = older
 
     async def signed_task(self, signature: str | None) -> Signed:
         """Verify the signature of a delivery at the webhook. Raises ForgedDelivery or
@@ -97,7 +97,7 @@ class DeliveryVerifier:
         MalformedDelivery if it holds no task of this service, and UnreadableDelivery if another
         version of this service published it."""
         signed.check(body)
-        return self._delivery(body)
+        return _delivery(body, self._clock.now(), self._older)
 
     def failure(self, signed: Signed, body: bytes | bytearray) -> tuple[Delivery, str]:
         """Decode a failure callback: the delivery that failed, and the id of its message. Raises as
@@ -108,15 +108,8 @@ class DeliveryVerifier:
             source = base64.b64decode(callback.source_body, validate=True)
         except (msgspec.DecodeError, binascii.Error, ValueError) as error:
             raise MalformedDelivery(f"not a failure callback: {error}") from error
-        return self._delivery(source), callback.source_message_id
-
-    def _delivery(self, body: bytes | bytearray) -> Delivery:
-        try:
-            return decode(body, int(self._clock.now() * 1000), self._older)
-        except UnknownVersion as error:
-            raise UnreadableDelivery(str(error)) from error
-        except ValueError as error:
-            raise MalformedDelivery(str(error)) from error
+        delivery = _delivery(source, self._clock.now(), self._older)
+        return delivery, callback.source_message_id
 
     async def _signed(self, signature: str | None, url: str) -> Signed:
         if not signature:
@@ -177,3 +170,12 @@ class DeliveryVerifier:
             raise ForgedDelivery(f"the signature begins {begins - now:.0f} s from now")
         if ends <= now - CLOCK_TOLERANCE:
             raise ForgedDelivery(f"the signature ended {now - ends:.0f} s ago")
+
+
+def _delivery(body: bytes | bytearray, now: float, older: OlderMessages | None) -> Delivery:
+    try:
+        return decode(body, int(now * 1000), older)
+    except UnknownVersion as error:
+        raise UnreadableDelivery(str(error)) from error
+    except ValueError as error:
+        raise MalformedDelivery(str(error)) from error

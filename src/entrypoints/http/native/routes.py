@@ -88,8 +88,8 @@ class TaskController(Controller):
     @get(
         "/start",
         opt={READABLE_BY_ALL: True},
-        operation_id="getTaskStatus",
         summary="Status of a task, in the form of the older system",
+        operation_id="getTaskStatus",
         responses=documented(401, 404, 503),
     )
     async def status(
@@ -164,8 +164,8 @@ class TaskController(Controller):
     @get(
         "/{taskId:str}",
         opt={READABLE_BY_ALL: True},
-        operation_id="getTask",
         summary="The whole record of a task, with the text so far",
+        operation_id="getTask",
         responses={
             200: ResponseSpec(TaskBody, description="The record.", generate_examples=False),
             **documented(401, 404, 503),
