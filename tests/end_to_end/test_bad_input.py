@@ -236,3 +236,8 @@ def test_an_idempotency_key_makes_one_task_of_two_requests(service: Running) -> 
     assert _fields(other, 422) == {"Idempotency-Key"}
     long = http.post(START, json={"prompt": "Hi."}, headers={"Idempotency-Key": "x" * 256})
     assert _fields(long) == {"Idempotency-Key"}
+    wrong = {"prompt": "", "model": 7, "maxTokens": 1.5}
+    both = http.post(START, json=wrong, headers={"Idempotency-Key": "x" * 256})
+    assert _fields(both) == {"Idempotency-Key", "prompt", "model", "maxTokens"}
+    both = http.post(START, json={"prompt": ""}, headers={"Idempotency-Key": "x" * 256})
+    assert _fields(both) == {"Idempotency-Key", "prompt"}

@@ -8,7 +8,7 @@ from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from domain.errors import MalformedEventId
 from domain.events import POSITION_PATTERN, START, Position
 from domain.task import TASK_ID_PATTERN
-from entrypoints.http.problems import bad_field
+from entrypoints.http.problems import FieldFault, bad_field
 
 IDEMPOTENCY_KEY_LIMIT = 255
 """Characters."""
@@ -45,15 +45,14 @@ IdempotencyKey = Annotated[
 ]
 
 
-def checked_key(key: str | None) -> str | None:
-    """The idempotency key, if there is one. Raises a problem (400) for one out of its bounds."""
+def key_faults(key: str | None) -> list[FieldFault]:
+    """What is wrong with the idempotency key of a start, if it has one."""
     if key is not None and not (
         0 < len(key) <= IDEMPOTENCY_KEY_LIMIT and key.isascii() and key.isprintable()
     ):
-        raise bad_field(
-            "Idempotency-Key", f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
-        )
-    return key
+        message = f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
+        return [{"field": "Idempotency-Key", "message": message}]
+    return []
 
 
 def last_event(header: str, query: str) -> Position:

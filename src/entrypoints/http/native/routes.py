@@ -23,7 +23,6 @@ from entrypoints.http.native.parameters import (
     LastEventQuery,
     TaskIdPath,
     TaskIdQuery,
-    checked_key,
     last_event,
 )
 from entrypoints.http.native.record import record_response
@@ -64,9 +63,7 @@ class TaskController(Controller):
         idempotency_key: IdempotencyKey = None,
     ) -> Response[StartedBody]:
         wanted = data.request(parts.request_defaults)
-        started = await parts.use_cases.start_task(
-            wanted, request.user, checked_key(idempotency_key)
-        )
+        started = await parts.use_cases.start_task(wanted, request.user, idempotency_key)
         task = started.task
         body = StartedBody(
             True,

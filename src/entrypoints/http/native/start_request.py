@@ -1,4 +1,4 @@
-"""Reading the body of a start."""
+"""Reading the body of a start, and naming everything that is wrong with it and its key."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 from litestar import Request
-from litestar.plugins.problem_details import ProblemDetailsException
 
 from entrypoints.http.native.bodies import RequestDefaults, StartBody
+from entrypoints.http.native.parameters import key_faults
 from entrypoints.http.native.shape import shape_faults
-from entrypoints.http.problems import FieldFault, bad_field, camel, invalid, problem
+from entrypoints.http.problems import FieldFault, camel, invalid, problem
 from entrypoints.http.start_bodies import SHORT, StartBodies
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode
-_EITHER = {"prompt", "messages"}
+_NOT_JSON: FieldFault = {"field": "body", "message": "is not valid JSON"}
 _NOT_WHOLE: FieldFault = {"field": "maxTokens", "message": "must be a whole number"}
 
 
@@ -42,45 +42,53 @@ class StartRequest(Request[Any, Any, Any]):
                 errors=[{"field": "Content-Type", "message": "must be application/json"}],
             )
         content = await self.body()
+        faults = key_faults(self.headers.get("idempotency-key"))
         try:
             body = _decode_start(content)
         except msgspec.ValidationError as error:
-            raise _wrong_shape(content, error) from None
+            raise invalid(faults + _body_faults(content, error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise bad_field("body", "is not valid JSON") from None
-        if isinstance(body.max_tokens, float) and not body.max_tokens.is_integer():
-            raise _all_faults(_decode_plain(content), [_NOT_WHOLE])
+            raise invalid([*faults, _NOT_JSON]) from None
+        if _is_fraction(body.max_tokens):
+            faults.append(_NOT_WHOLE)
+        if faults:
+            raise invalid(faults + _bound_faults(_decode_plain(content), faults))
         return body
 
 
-def _wrong_shape(content: bytes, error: msgspec.ValidationError) -> ProblemDetailsException:
-    """The problem of a body that is not of the shape of a start: everything that is wrong."""
+def _body_faults(content: bytes, error: msgspec.ValidationError) -> list[FieldFault]:
+    """Everything that is wrong with a body that is not of the shape of a start."""
     try:
         plain = _decode_plain(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return bad_field("body", "is not valid JSON")
+        return [_NOT_JSON]
     faults = shape_faults(plain, StartBody)
-    if not isinstance(plain, dict) or not faults:
-        # Without any: msgspec refuses what we do not, such as a number of more than 300 digits.
+    if not faults:  # msgspec refuses what we do not, such as a number of more than 300 digits
         field = str(error).partition("`$.")[2].rstrip("`")
-        return invalid(faults or [{"field": field or "body", "message": "cannot be read"}])
-    limit = plain.get("maxTokens")
-    if isinstance(limit, float) and not limit.is_integer():
+        return [{"field": field or "body", "message": "cannot be read"}]
+    if not isinstance(plain, dict):
+        return faults
+    if _is_fraction(plain.get("maxTokens")):
         faults.append(_NOT_WHOLE)
-    return _all_faults(plain, faults)
+    return faults + _bound_faults(plain, faults)
 
 
-def _all_faults(plain: dict[str, Any], faults: list[FieldFault]) -> ProblemDetailsException:
-    """These faults, and the bounds that the other fields break."""
+def _bound_faults(plain: dict[str, Any], faults: list[FieldFault]) -> list[FieldFault]:
+    """The bounds that the other fields of a body break, of which these faults are known."""
     wrong = {re.split(r"[.\[]", each["field"])[0] for each in faults}
     rest = {name: value for name, value in plain.items() if name not in wrong}
     try:
         request = msgspec.convert(rest, StartBody).request(RequestDefaults(model="any"))
     except msgspec.ValidationError:  # more is wrong than was named
-        return invalid(faults)
-    for fault in request.faults():
-        # Whether one of the two is missing cannot be said if one is wrong.
-        unsure = fault.field == "prompt" and request.prompt is None and wrong & _EITHER
-        if not unsure:
-            faults.append({"field": camel(fault.field), "message": fault.message})
-    return invalid(faults)
+        return []
+    # Whether both of the two are missing cannot be said if one of them is wrong.
+    unsure = request.prompt is None and bool(wrong & {"prompt", "messages"})
+    return [
+        {"field": camel(fault.field), "message": fault.message}
+        for fault in request.faults()
+        if not (unsure and fault.field == "prompt")
+    ]
+
+
+def _is_fraction(number: object) -> bool:
+    return isinstance(number, float) and not number.is_integer()
