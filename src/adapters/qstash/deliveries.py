@@ -13,7 +13,8 @@ import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import jwt
 import msgspec
@@ -27,10 +28,20 @@ from application.ports import Delivery
 CLOCK_TOLERANCE = 5.0
 """Seconds by which a signature may be early or late: the precision to which QStash's clock is
 known, and the jitter between its machines."""
+ADDRESS_LIMIT = 200
+"""Characters of another URL that are told."""
+
+
+Fault: TypeAlias = Literal["signature", "url", "body", "expiry", "clock"]
 
 
 class ForgedDelivery(Exception):
-    """Raised for a request whose signature is missing, invalid, expired or for another request."""
+    """Raised for a request whose signature is missing, invalid, expired or for another request.
+    `wrong` says which of them it is."""
+
+    def __init__(self, wrong: Fault, reason: str) -> None:
+        super().__init__(reason)
+        self.wrong: Fault = wrong
 
 
 class MalformedDelivery(Exception):
@@ -56,7 +67,7 @@ class Signed:
         digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest())
         given = self.body_hash.encode()
         if not hmac.compare_digest(given.rstrip(b"="), digest.rstrip(b"=")):
-            raise ForgedDelivery("the body is another one")
+            raise ForgedDelivery("body", "the body is not the one that was signed")
 
 
 class _FailureCallback(msgspec.Struct, rename="camel"):
@@ -80,17 +91,17 @@ class DeliveryVerifier:
         self._older = older
         self._keys = keys
         self._clock = clock
-        self._webhook_url = webhook_url
-        self._failure_url = failure_url
+        self.webhook_url = webhook_url
+        self.failure_url = failure_url
 
     async def signed_task(self, signature: str | None) -> Signed:
         """Verify the signature of a delivery at the webhook. Raises ForgedDelivery or
         KeysUnknown."""
-        return await self._signed(signature, self._webhook_url)
+        return await self._signed(signature, self.webhook_url)
 
     async def signed_failure(self, signature: str | None) -> Signed:
         """Verify the signature of a failure callback. Raises as `signed_task` does."""
-        return await self._signed(signature, self._failure_url)
+        return await self._signed(signature, self.failure_url)
 
     def task(self, signed: Signed, body: bytes | bytearray) -> Delivery:
         """Decode a delivery. Raises ForgedDelivery if this is not the body that was signed,
@@ -113,7 +124,7 @@ class DeliveryVerifier:
 
     async def _signed(self, signature: str | None, url: str) -> Signed:
         if not signature:
-            raise ForgedDelivery("the signature is missing")
+            raise ForgedDelivery("signature", "the header Upstash-Signature is missing")
         if not self._keys.known and not await self._keys.renew():
             raise KeysUnknown
         try:
@@ -125,7 +136,11 @@ class DeliveryVerifier:
                 raise KeysUnknown from None
             claims = self._claims(signature)
         if claims["sub"] != url:
-            raise ForgedDelivery("the signature is for another address")
+            raise ForgedDelivery(
+                "url",
+                f"the signature is for {_address(claims['sub'])}, and expected is {url}: "
+                "is BASE_URL the URL that QStash was given?",
+            )
         try:
             self._check_times(claims)
         except ForgedDelivery:
@@ -133,7 +148,7 @@ class DeliveryVerifier:
                 raise
             self._check_times(claims)  # the queue's clock has been measured again
         if not isinstance(claims.get("body"), str):
-            raise ForgedDelivery("the signature is for no body")
+            raise ForgedDelivery("body", "the signature is for no body")
         return Signed(claims["body"])
 
     def _claims(self, signature: str) -> dict[str, Any]:
@@ -156,7 +171,9 @@ class DeliveryVerifier:
                 )
             except Exception:  # noqa: S112  (a forger chooses what PyJWT stumbles over)
                 continue
-        raise ForgedDelivery("no key of the queue has signed this, or it is not of QStash's form")
+        raise ForgedDelivery(
+            "signature", "no key of the queue has signed this, or it is not of QStash's form"
+        )
 
     def _check_times(self, claims: dict[str, Any]) -> None:
         """Raise ForgedDelivery unless the token is valid now, by the queue's clock."""
@@ -165,11 +182,27 @@ class DeliveryVerifier:
             begins = max(int(claims["nbf"]), int(claims.get("iat", 0)))
             ends = int(claims["exp"])
         except (TypeError, ValueError, OverflowError):
-            raise ForgedDelivery("the signature's times cannot be read") from None
+            raise ForgedDelivery("signature", "the signature's times cannot be read") from None
         if begins > now + CLOCK_TOLERANCE:
-            raise ForgedDelivery(f"the signature begins {begins - now:.0f} s from now")
+            raise ForgedDelivery(
+                "clock",
+                f"the signature begins {begins - now:.0f} s from now: is the clock slow?",
+            )
         if ends <= now - CLOCK_TOLERANCE:
-            raise ForgedDelivery(f"the signature ended {now - ends:.0f} s ago")
+            raise ForgedDelivery(
+                "expiry",
+                f"the signature ended {now - ends:.0f} s ago: the delivery was held up or "
+                "repeated, or the clock is fast",
+            )
+
+
+def _address(url: object) -> str:
+    """A signed URL as a log may show it: without what may be secret in it."""
+    try:
+        parts = urlsplit(str(url))
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:ADDRESS_LIMIT]
+    except ValueError:
+        return "no URL"
 
 
 def _delivery(body: bytes | bytearray, now: float, older: OlderMessages | None) -> Delivery:

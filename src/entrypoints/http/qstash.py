@@ -61,7 +61,7 @@ class QStashController(Controller):
         parts: Parts,
     ) -> Response[Any]:
         message_id = request.headers.get("upstash-message-id")
-        with _refusals(message_id):
+        with _refusals(message_id, parts.deliveries.webhook_url):
             delivery = await _read_delivery(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
         with parts.request_counts.open_delivery():
@@ -82,7 +82,8 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> dict[str, Any]:
-        with _refusals(request.headers.get("upstash-message-id")):
+        message_id = request.headers.get("upstash-message-id")
+        with _refusals(message_id, parts.deliveries.failure_url):
             delivery, source = await _read_failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
         task = await parts.use_cases.handle_exhausted(delivery, source)
@@ -150,13 +151,15 @@ async def _read_failure(request: Request[Any, Any, Any], parts: HttpParts) -> tu
 
 
 @contextmanager
-def _refusals(message_id: str | None) -> Iterator[None]:
-    """Raise what is wrong with a delivery as a problem."""
+def _refusals(message_id: str | None, expected_url: str) -> Iterator[None]:
+    """Raise what is wrong with a delivery as a problem. Its signature must be for that URL."""
     try:
         yield
     except ForgedDelivery as error:
         # The message id of a forger is not worth a place in the log.
-        log.warning("delivery refused", reason=str(error))
+        log.warning(
+            "delivery refused", wrong=error.wrong, reason=str(error), expected_url=expected_url
+        )
         raise problem(401, "bad-signature", "The signature is not valid.", headers=CLOSE) from error
     except MalformedDelivery as error:
         log.error("malformed delivery", reason=str(error), message_id=message_id)
