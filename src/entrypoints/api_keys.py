@@ -31,6 +31,21 @@ class ApiKey:
     plain: bool
     """Whether the setting held the key itself."""
 
+    @property
+    def entry(self) -> str:
+        """Its entry in LONGTASK_API_KEYS, by its hash."""
+        return f"{self.name}:sha256:{self.digest.hex()}"
+
+
+def setting_lines(entry: str, others: Sequence[ApiKey], secret_is_set: bool) -> list[str]:
+    """The lines by which the service knows the entry beside the keys that it knows already. They
+    begin with an empty one, since the file that they are added to may not end with a line's end."""
+    entries = ",".join([*(key.entry for key in others), entry])
+    lines = ["", f"LONGTASK_API_KEYS={entries}"]
+    return (
+        lines if secret_is_set else [*lines, f"LONGTASK_STREAM_SECRET={secrets.token_urlsafe(32)}"]
+    )
+
 
 def new_key(name: str) -> tuple[str, str]:
     """Make a key; return it and its entry for LONGTASK_API_KEYS. Raises MalformedKeys for a name

@@ -1,7 +1,6 @@
 """The command line: `longtask serve | ask | key | doctor | config | local-qstash`."""
 
 import asyncio
-import secrets
 import sys
 from dataclasses import replace
 from typing import Any
@@ -11,9 +10,10 @@ import structlog
 
 from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
-from entrypoints.api_keys import MalformedKeys, new_key
+from entrypoints.api_keys import MalformedKeys, new_key, setting_lines
 from entrypoints.ask import Asked, ask_embedded, ask_server
 from entrypoints.doctor import examine
+from entrypoints.doctor.findings import warn
 from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
 from entrypoints.outgoing_proxies import bypass_proxies
@@ -22,9 +22,12 @@ from entrypoints.settings import (
     ENV_FILE,
     Settings,
     SettingsError,
+    load_group,
     load_settings,
     settings_in_file,
+    unknown_settings,
 )
+from entrypoints.settings.access import AccessSettings
 from entrypoints.settings.reference import describe
 from entrypoints.terminal import one_line
 from entrypoints.workers import serve_workers
@@ -43,6 +46,11 @@ def _settings(**overrides: Any) -> Settings:
         sys.exit(SETTINGS_EXIT)
     bypass_proxies(settings.service.host)
     return settings
+
+
+def _tell_of_unknown() -> None:
+    for each in unknown_settings():
+        click.echo(f"warning: {each}", err=True)
 
 
 @click.group()
@@ -66,6 +74,8 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
     )
     if named := settings_in_file():
         log.info("settings read from a file", file=str(ENV_FILE.resolve()), names=named)
+    for each in unknown_settings():
+        log.warning("unknown setting", reason=each)
     try:
         if settings.service.workers == 1:
             serve(settings)
@@ -114,7 +124,8 @@ def doctor_command() -> None:
 
     Says what to do about what it finds. Run it while the service runs, with the same settings. Exit
     status 1 if something cannot work."""
-    found = asyncio.run(examine(_settings()))
+    found = [warn("settings", each, "correct its name") for each in unknown_settings()]
+    found += asyncio.run(examine(_settings()))
     for each in found:
         click.echo(f"{each.level:5}{each.part}: {one_line(each.what)}")
         if each.advice:
@@ -128,6 +139,7 @@ def config_command() -> None:
 
     Also shows which store, queue and model they select. Secrets are not shown."""
     settings = _settings()
+    _tell_of_unknown()
     for part, chosen in settings.chosen_parts().items():
         click.echo(f"# {part}: {chosen}")
     for variable, value, meaning in describe(settings):
@@ -143,8 +155,10 @@ def key_group() -> None:
 @key_group.command("new")
 @click.argument("name")
 def new_key_command(name: str) -> None:
-    """Make a key for NAME, who will own the tasks that are started with it. The service only needs
-    its hash."""
+    """Make a key for NAME, who will own the tasks that are started with it.
+
+    The key itself goes to standard error, and is not shown again. Standard output has the settings
+    by which the service knows its hash beside the keys that are set: add it to .env with >>."""
     try:
         key, entry = new_key(name)
     except MalformedKeys as error:
@@ -152,12 +166,13 @@ def new_key_command(name: str) -> None:
             "a name is 1 to 64 letters, digits, '.', '_' or '-', and begins with a letter or digit"
         )
         raise click.ClickException(message) from error
-    click.echo(f"# For {name}. This is not shown again:")
-    click.echo(f"Authorization: Bearer {key}")
-    click.echo("# For the service. Separate several entries with commas:")
-    click.echo(f"LONGTASK_API_KEYS={entry}")
-    click.echo("# For the service, if it has none yet:")
-    click.echo(f"LONGTASK_STREAM_SECRET={secrets.token_urlsafe(32)}")
+    access, faults = load_group(AccessSettings, ENV_FILE, {})
+    if faults:
+        raise click.ClickException("\n".join(["correct these settings first:", *faults]))
+    click.echo(f"The key of {name}, which is not shown again:", err=True)
+    click.echo(key, err=True)
+    for line in setting_lines(entry, access.api_keys, access.stream_secret is not None):
+        click.echo(line)
 
 
 @main.command("ask")
@@ -203,6 +218,7 @@ def ask_command(
     # A service for this prompt only, which no other machine can reach.
     if named := settings_in_file():
         click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
+    _tell_of_unknown()
     settings = _settings(host="127.0.0.1", port=0)
     settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
     configure_logs("ERROR", settings.console_logs)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from entrypoints.api_keys import name_of
+from entrypoints.settings import load_settings
 from tests.commands import invoke
 from tests.doubles.upstream import Upstream, refusal
 from tests.processes import (
@@ -172,3 +174,44 @@ def test_a_proxy_for_the_outside_is_not_asked_for_this_machine(
     port = service.url.rpartition(":")[2]
     done = run_to_its_end(tmp_path, "doctor", LONGTASK_PORT=port, **proxy)
     assert "ok   address" in done.stdout
+
+
+def test_a_new_key_goes_into_a_file_of_settings_as_it_is(tmp_path: Path) -> None:
+    """With >>, more than once, behind a line without an end; and no key stands in the file."""
+    file = tmp_path / ".env"
+    file.write_text("LONGTASK_PORT=8123")
+    keys, secrets_ = [], set()
+    for name in ("alice", "bob", "alice"):
+        made = invoke(tmp_path, "key", "new", name)
+        assert made.exit_code == 0, made.stderr
+        keys.append(made.stderr.splitlines()[-1])
+        with file.open("a") as added:
+            added.write(made.stdout)
+        access = load_settings(env_file=file).access
+        assert [name_of(each, access.api_keys) for each in keys] == ["alice", "bob", "alice"][
+            : len(keys)
+        ]
+        assert access.stream_secret is not None
+        secrets_.add(access.stream_secret.get_secret_value())
+    assert load_settings(env_file=file).service.port == 8123
+    assert len(secrets_) == 1
+    assert not any(key in file.read_text() for key in keys)
+    assert all(re.fullmatch(r"(LONGTASK_\w+=\S+)?", line) for line in file.read_text().splitlines())
+
+
+def test_a_plain_key_of_a_trial_is_hashed_beside_a_new_one(tmp_path: Path) -> None:
+    plain = "lt_a_key_of_a_trial_planted"
+    made = invoke(tmp_path, "key", "new", "bob", LONGTASK_API_KEYS=f"alice:{plain}")
+    assert "LONGTASK_API_KEYS=alice:sha256:" in made.stdout
+    assert plain not in made.stdout + made.stderr
+
+
+def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
+    for command in ("config", "doctor"):
+        done = invoke(tmp_path, command, LONGTASK_PROT="1")
+        assert "is LONGTASK_PORT meant?" in done.stdout + done.stderr
+    with process_of(
+        tmp_path, "serve", "--port", "0", LONGTASK_LOG_FORMAT="json", LONGTASK_PROT="1"
+    ) as (_, log):
+        found_in(log)
+        assert "is LONGTASK_PORT meant?" in log.read_text()

@@ -275,3 +275,30 @@ def test_a_task_is_not_forgotten_while_its_deliveries_may_hang() -> None:
         for timeout in (None, 600.0)
     ]
     assert from_settings[1] - from_settings[0] == 3 * 600.0
+
+
+def test_a_rule_between_settings_is_checked_although_one_of_them_is_malformed() -> None:
+    """A malformed setting counts as set. What needs its value is not guessed."""
+    with pytest.raises(SettingsError) as refused:
+        load_settings(
+            env_file=None,
+            api_keys="alice:planted",
+            redis_url="planted",
+            upstash_redis_rest_url="https://h",
+            qstash_url="planted",
+            env="staging",
+            host="0.0.0.0",  # noqa: S104
+            workers=0,
+        )
+    told = [line.strip(" -") for line in str(refused.value).splitlines()]
+    assert [re.split("[: ]", line)[0] for line in told] == [
+        "LONGTASK_ENV",
+        "LONGTASK_WORKERS",
+        "LONGTASK_API_KEYS",
+        "REDIS_URL",
+        "QSTASH_URL",
+        "REDIS_URL",
+        "LONGTASK_STREAM_SECRET",
+    ]
+    assert "exclude each other" in told[-2]
+    assert "planted" not in str(refused.value)

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import SettingsError, load_settings, settings_in_file
+from entrypoints.settings import (
+    SettingsError,
+    load_settings,
+    settings_in_file,
+    unknown_settings,
+)
 from entrypoints.settings.sources import PAIRS, stray_secrets
 
 VALUES = {
@@ -59,3 +64,20 @@ def test_what_a_file_decides_can_be_told(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("LONGTASK_PORT=1\nOPENAI_BASE_URL=http://localhost\nOTHER=x\nTASK_TTL=\n")
     assert settings_in_file(file) == ["LONGTASK_PORT", "OPENAI_BASE_URL"]
+
+
+def test_a_misspelt_setting_is_told_with_the_nearest_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("LONGTASK_STREAM_SECERT=planted\nOTHER=x\nLONGTASK_PORT=1\n")
+    for name in ("longtask_limit", "LONGTASK_QQQ", "LONGTASK_KEY"):
+        monkeypatch.setenv(name, "planted")
+    for name in ("LONGTASK_PORT_8000_TCP", "LONGTASK_SERVICE_HOST", "LONGTASK_WEB_SERVICE_PORT"):
+        monkeypatch.setenv(name, "tcp://10.0.0.1:8000")  # Kubernetes
+    assert unknown_settings(file) == [
+        "LONGTASK_LIMIT is not a setting and has no effect: is LONGTASK_LIMITS meant?",
+        "LONGTASK_QQQ is not a setting and has no effect",
+        "LONGTASK_STREAM_SECERT is not a setting and has no effect: "
+        "is LONGTASK_STREAM_SECRET meant?",
+    ]

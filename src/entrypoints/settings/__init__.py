@@ -4,7 +4,22 @@ One module per group of settings; `loading` reads them all, `checks` has the rul
 `reference` writes docs/settings.md and .env.example.
 """
 
-from entrypoints.settings.loading import ENV_FILE, SettingsError, load_settings, settings_in_file
+from entrypoints.settings.loading import (
+    ENV_FILE,
+    SettingsError,
+    load_group,
+    load_settings,
+    settings_in_file,
+    unknown_settings,
+)
 from entrypoints.settings.settings import Settings
 
-__all__ = ["ENV_FILE", "Settings", "SettingsError", "load_settings", "settings_in_file"]
+__all__ = [
+    "ENV_FILE",
+    "Settings",
+    "SettingsError",
+    "load_group",
+    "load_settings",
+    "settings_in_file",
+    "unknown_settings",
+]

@@ -1,7 +1,7 @@
 """What must hold between settings. Each check yields its faults as sentences, without secrets.
 
-A check may read a setting that is itself malformed. It then ends with AttributeError, and the
-caller skips it: the malformed setting is reported, and the rule is checked at the next start.
+A check may read a setting that is itself malformed. That one counts as set. A check that needs its
+value ends with UnknownValue (malformed.py), and the caller skips the rest of it.
 """
 
 from collections.abc import Callable, Iterator

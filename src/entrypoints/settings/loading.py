@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from entrypoints.settings.checks import CHECKS
 from entrypoints.settings.group import Group, names_of
+from entrypoints.settings.malformed import MALFORMED, UnknownValue
 from entrypoints.settings.settings import Settings
-from entrypoints.settings.sources import named_in, stray_secrets
+from entrypoints.settings.sources import misspelt, named_in, stray_secrets
 
 ENV_FILE = Path(".env")
+
+G = TypeVar("G", bound=Group)
 
 
 class SettingsError(Exception):
@@ -42,7 +45,7 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
     malformed: list[str] = []
     for name, group in groups().items():
         given = {each: overrides.pop(each) for each in group.model_fields if each in overrides}
-        loaded[name], found = _load(group, env_file, given)
+        loaded[name], found = load_group(group, env_file, given)
         malformed += found
     if overrides:
         raise TypeError(f"no such settings: {', '.join(overrides)}")
@@ -51,19 +54,16 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
     for check in CHECKS:
         try:
             faults += check(settings)
-        except AttributeError:  # it reads a setting that is malformed
-            if not malformed:
-                raise
+        except UnknownValue:
+            continue  # its rule depends on a setting whose own fault is told
     if faults:
         raise SettingsError("\n".join(f"  - {fault}" for fault in faults))
     return settings
 
 
-def _load(
-    group: type[Group], env_file: Path | None, given: dict[str, Any]
-) -> tuple[Group, list[str]]:
-    """Load a group, and say what is malformed. Malformed settings are missing in the group."""
-    load: Callable[..., Group] = group  # pydantic-settings adds `_env_file` at run time
+def load_group(group: type[G], env_file: Path | None, given: dict[str, Any]) -> tuple[G, list[str]]:
+    """Load a group, and say what is malformed. A malformed setting has the value MALFORMED."""
+    load: Callable[..., G] = group  # pydantic-settings adds `_env_file` at run time
     try:
         return load(_env_file=env_file, **given), []
     except ValidationError as error:
@@ -77,8 +77,7 @@ def _load(
     named = [(*fields_by_location[str(fault["loc"][0])], fault["msg"]) for fault in found]
     defaults = {name: group.model_fields[name].default for name, _, _ in named}
     partial = load(_env_file=env_file, **{**given, **defaults})
-    for name in defaults:
-        del partial.__dict__[name]
+    partial.__dict__.update(dict.fromkeys(defaults, MALFORMED))
     return partial, [
         f"{variable}: {line}" for _, variable, message in named for line in message.splitlines()
     ]
@@ -88,3 +87,9 @@ def settings_in_file(env_file: Path = ENV_FILE) -> list[str]:
     """The names of the settings to which the file gives a value. The environment may override
     it."""
     return sorted(named_in(env_file).intersection(names()))
+
+
+def unknown_settings(env_file: Path = ENV_FILE) -> list[str]:
+    """A sentence for each variable of the environment or the file that looks like a setting but is
+    none."""
+    return misspelt(names(), env_file)

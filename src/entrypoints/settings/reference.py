@@ -19,9 +19,9 @@ _MARKDOWN = """\
 # Settings
 
 Settings come from the environment or from a `.env` file in the current directory
-([.env.example](../.env.example)); the environment wins. An empty value counts as not set. A wrong
-value stops the start, and every malformed value is reported at once; a rule between settings is
-checked once they can be read. `longtask config` shows the settings in force without secrets, and
+([.env.example](../.env.example)); the environment wins. An empty value counts as not set. Wrong
+settings stop the start, and all of them are reported at once. A variable `LONGTASK_*` that is no
+setting is warned of. `longtask config` shows the settings in force without secrets, and
 `longtask doctor` checks them against the real store, queue and model.
 
 The command `longtask ask` reads two more variables, from the environment only: `LONGTASK_SERVER`

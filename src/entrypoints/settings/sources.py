@@ -1,4 +1,4 @@
-"""Which settings a `.env` file may decide.
+"""Which settings a `.env` file may decide, and which variables are none.
 
 The file is read from the current directory, which may contain files that the user did not write. A
 secret in the environment is the user's own, so the address that it is sent to must be the user's
@@ -7,6 +7,9 @@ environment and the address from the file.
 """
 
 import os
+import re
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -19,6 +22,11 @@ PAIRS = {
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "OTEL_EXPORTER_OTLP_ENDPOINT",
 }
 """Secrets, and the settings with the addresses that they are sent to."""
+
+NOT_OF_THE_SERVICE = {"LONGTASK_KEY", "LONGTASK_SERVER", "LONGTASK_NETWORK"}
+"""What `longtask ask` and docker-compose.yml read."""
+_OF_KUBERNETES = re.compile(r"LONGTASK_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)")
+"""What it sets for each of its services; one of them may be called longtask."""
 
 
 def stray_secrets(env_file: Path | None) -> list[str]:
@@ -39,3 +47,16 @@ def named_in(env_file: Path | None) -> frozenset[str]:
     if env_file is None or not env_file.is_file():
         return frozenset()
     return frozenset(name.upper() for name, value in dotenv_values(env_file).items() if value)
+
+
+def misspelt(names: Collection[str], env_file: Path | None) -> list[str]:
+    """Return a sentence for each variable LONGTASK_* that is none of these names."""
+    given = named_in(env_file) | {name.upper() for name, value in os.environ.items() if value}
+    told = []
+    for name in sorted(given.difference(names, NOT_OF_THE_SERVICE)):
+        if not name.startswith("LONGTASK_") or _OF_KUBERNETES.fullmatch(name):
+            continue
+        nearest = get_close_matches(name, names, n=1, cutoff=0.8)
+        meant = f": is {nearest[0]} meant?" if nearest else ""
+        told.append(f"{name} is not a setting and has no effect{meant}")
+    return told
