@@ -131,9 +131,13 @@ class Quotas:
     async def keep_streams(self) -> None:
         """Renew the slots of all open streams of this process. To be called several times in
         STREAM_TTL."""
-        for account, holders in list(self._streams.items()):
+        for account in list(self._streams):
+            holders = list(self._streams.get(account, ()))
             try:
-                await self._limiter.renew(account, list(holders), STREAM_TTL)
+                await self._limiter.renew(account, holders, STREAM_TTL)
+                # A stream that left during the call may have been given its slot back by it.
+                for left in set(holders).difference(self._streams.get(account, ())):
+                    await self._limiter.release(account, left)
             except StoreUnavailable as error:
                 log.warning("stream slots not renewed", error=str(error))
 

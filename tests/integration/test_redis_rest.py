@@ -1,6 +1,7 @@
 """Redis over Upstash's REST API, and what breaks on that way."""
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
@@ -8,6 +9,7 @@ from adapters.redis import (
     RestConnection,
 )
 from adapters.redis import rest as rest_module
+from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
 from domain.events import fold
 from tests.builders import begun
@@ -98,3 +100,34 @@ async def test_a_rest_api_that_is_not_there_is_told() -> None:
         with pytest.raises(StoreUnavailable) as told:
             await b.tasks.check()
         assert told.value.reason == "Redis's REST API cannot be reached"
+
+
+async def test_a_stream_that_is_wanted_again_while_it_ends_is_opened_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two streams of one channel would deliver everything twice."""
+    monkeypatch.setattr(rest_module, "PROBE_INTERVAL", 0.01)
+    again = asyncio.Event()
+
+    async def end_late(tasks: Iterable[asyncio.Task[None]]) -> None:
+        await end_tasks(tasks)
+        if not again.is_set():
+            again.set()
+            await listener.unsubscribe(["channel"])
+            await listener.subscribe(["channel"])
+            monkeypatch.setattr(rest_module, "PROBE_INTERVAL", 60.0)
+
+    monkeypatch.setattr(rest_module, "end_tasks", end_late)
+    connection = RestConnection("http://127.0.0.1:1", TOKEN, connections=1, timeout=1.0)
+    listener = await connection.listen()
+    try:
+        await listener.subscribe(["channel"])
+        async with asyncio.timeout(within(5)):
+            await again.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        reading = [each for each in asyncio.all_tasks() if "._read" in repr(each.get_coro())]
+        assert len(reading) == 1
+    finally:
+        await listener.aclose()
+        await connection.aclose()

@@ -1,6 +1,7 @@
 """Quotas on the memory store, where a test can stop between two steps."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -71,6 +72,23 @@ async def test_an_open_stream_keeps_its_slot_and_one_that_never_began_loses_it()
     assert len({read.holder, left.holder, third.holder}) == 3
     await bench.quotas.leave(read)
     await bench.quotas.stream(ALICE)
+
+
+async def test_a_stream_that_leaves_while_slots_are_renewed_holds_none() -> None:
+    bench = Bench(streams=2)
+    leaves, stays = [await bench.quotas.stream(ALICE) for _ in range(2)]
+    bench.quotas.enter(leaves)
+    bench.quotas.enter(stays)
+    renew = bench.limiter.renew
+
+    async def renew_late(counter: str, holders: Sequence[str], ttl: float) -> None:
+        await bench.quotas.leave(leaves)
+        await renew(counter, holders, ttl)
+
+    bench.limiter.renew = renew_late  # type: ignore[method-assign]
+    await bench.quotas.keep_streams()
+    held = await bench.limiter.holders("streams:key:alice", 10)
+    assert [each.holder for each in held] == [stays.holder]
 
 
 async def test_without_limits_nothing_is_counted() -> None:

@@ -9,14 +9,16 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
+from adapters.prometheus import Metrics
 from application.errors import StoreUnavailable, TooManyStreams, UnknownTask
 from application.follow_task import NothingLeft
 from application.ports import TaskLog
-from application.quotas import StreamSlot
+from application.quotas import Quotas, StreamSlot
 from application.reader import Reader
 from domain.task import Task
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import DirectWriter
+from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.response import Events, _Opening
 from entrypoints.identity import SystemClock
@@ -175,3 +177,34 @@ async def test_a_client_that_is_gone_before_the_stream_begins_leaves_its_slot(br
                 await response(cast(Any, {}), receive, send)
         assert streams.number == 0
     await bench.let_in()
+
+
+class SlowQuotas:
+    """Takes until it is told to release a slot."""
+
+    def __init__(self) -> None:
+        self.released = 0
+        self.may_release = asyncio.Event()
+
+    async def leave(self, slot: StreamSlot) -> None:
+        await self.may_release.wait()
+        self.released += 1
+
+
+async def test_closing_waits_for_slots_that_are_released_meanwhile() -> None:
+    quotas = SlowQuotas()
+    counts = RequestCounts(Metrics())
+    streams = OpenStreams(cast(Quotas, quotas), counts)
+    streams.close(StreamSlot([]))
+    closing = asyncio.create_task(streams.aclose())
+    await asyncio.sleep(0)
+    quotas.may_release.set()
+    await asyncio.sleep(0)
+    quotas.may_release.clear()
+    streams.close(StreamSlot([]))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not closing.done()
+    quotas.may_release.set()
+    await closing
+    assert quotas.released == 2

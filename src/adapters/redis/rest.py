@@ -156,7 +156,7 @@ class RestListener(Listener):
                 if now - stream.received_at > 3 * PROBE_INTERVAL:
                     log.warning("stream of the store fell silent")
                     await end_tasks([stream.reading])
-                    if channel in self._streams:
+                    if self._streams.get(channel) is stream:  # and not let go of meanwhile
                         self._open(channel)
                 elif now - stream.received_at > PROBE_INTERVAL:
                     with contextlib.suppress(StoreUnavailable):

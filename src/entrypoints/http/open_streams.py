@@ -27,4 +27,5 @@ class OpenStreams:
 
     async def aclose(self) -> None:
         """Return once the slots of all streams that were closed are released."""
-        await asyncio.gather(*self._leaving)
+        while self._leaving:  # others may be closed in the meantime
+            await asyncio.gather(*self._leaving)
