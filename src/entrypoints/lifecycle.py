@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -38,18 +38,17 @@ class Lifecycle:
     metrics: Metrics
     connections: Sequence[object]
     """Those that are Closable are closed in this order. The store comes behind what may still
-    write to it."""
+    write to it, and tracing last, since all others make spans."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work in the background for as long as the context is open, then close the connections."""
         work = (self._keep_stream_slots, self._measure_lag, self.signing_keys.learn)
-        working = [asyncio.create_task(each()) for each in work]
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(close_all, self.connections)
+            working = [asyncio.create_task(each()) for each in work]
+            stack.push_async_callback(end_tasks, working)
             yield
-        finally:
-            await end_tasks(working)
-            await close_all(self.connections)
 
     def stop(self) -> None:
         """End what would keep connections open: streams, whose clients go on at another instance,
@@ -77,7 +76,9 @@ class Lifecycle:
 
 
 async def close_all(connections: Sequence[object]) -> None:
-    """Close those of them that can be closed, one after the other."""
-    for each in connections:
-        if isinstance(each, Closable):
-            await each.aclose()
+    """Close those of them that can be closed, one after the other. If one fails, the others are
+    closed all the same, and its error is raised."""
+    async with AsyncExitStack() as stack:
+        for each in reversed(connections):
+            if isinstance(each, Closable):
+                stack.push_async_callback(each.aclose)

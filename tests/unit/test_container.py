@@ -52,6 +52,8 @@ async def test_every_choice_is_built_and_closed(
             "http://127.0.0.1:2" if queue == "local" else settings.queue.qstash_url
         )
         assert (http.tracing is None) is (traces == "off")
+        assert lifecycle.connections[-1] is http.tracing  # all others make spans as they close
+        assert lifecycle.connections[-2] is container.connection()
         assert container.tasks() is container.tasks()
     finally:
         await close_all(lifecycle.connections)
@@ -65,3 +67,23 @@ def test_slots_are_released_where_running_tasks_are_limited(limited: str) -> Non
     )
     assert isinstance(container.releasing_tasks(), SlotReleasingLog)
     assert isinstance(Container(settings=settings_for()).releasing_tasks(), MemoryTaskLog)
+
+
+class Connected:
+    def __init__(self, name: str, closed: list[str]) -> None:
+        self._name = name
+        self._closed = closed
+
+    async def aclose(self) -> None:
+        self._closed.append(self._name)
+        if self._name == "b":
+            raise OSError("cannot be closed")
+
+
+async def test_all_are_closed_in_order_although_one_fails() -> None:
+    closed: list[str] = []
+    with pytest.raises(OSError, match="cannot be closed"):
+        await close_all(
+            [Connected("a", closed), None, Connected("b", closed), Connected("c", closed)]
+        )
+    assert closed == ["a", "b", "c"]
