@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Iterator
+from traceback import walk_tb
 from typing import Any
 
 from redis.asyncio.client import PubSub
@@ -34,12 +35,21 @@ def translated_errors() -> Iterator[None]:
     except ResponseError as error:
         raise error_response(f"{error.status_code or ''} {error}".strip()) from error
     except (RedisError, RedisClusterException, OSError, AttributeError, RuntimeError) as error:
-        # The last two: redis-py takes connections of a cluster's node away under a command.
+        # The last two: redis-py takes connections of a cluster's node away under a command, and
+        # uvloop refuses to write to a connection that has just been lost.
+        if isinstance(error, AttributeError | RuntimeError) and not _within_redis_py(error):
+            raise  # a fault of our own
         code = getattr(error, "status_code", None)  # a refused password is a ConnectionError
         if code:
             raise error_response(f"{code} {error}") from error
         detail = str(error) or type(error).__name__
         raise StoreUnavailable("Redis cannot be reached", detail) from error
+
+
+def _within_redis_py(error: Exception) -> bool:
+    """Whether redis-py was at work when this was raised."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).startswith("redis.") for frame in frames)
 
 
 async def send(pubsub: PubSub, *words: str) -> None:
