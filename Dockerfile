@@ -1,6 +1,6 @@
 # The service as an image: `docker build -t longtask .`, then see docker-compose.yml.
 # BASE_IMAGE may be any with Python 3.11 or newer; both stages use the same.
-ARG BASE_IMAGE=python:3.11-slim
+ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 RUN python3 -m venv /build && /build/bin/pip install --no-cache-dir "uv>=0.9"

@@ -12,6 +12,8 @@ import yaml  # type: ignore[import-untyped]
 
 from adapters.prometheus import Metrics
 from adapters.qstash import DEVELOPMENT
+from entrypoints.settings.loading import names as names_of_settings
+from entrypoints.settings.sources import PAIRS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -98,3 +100,39 @@ def test_the_stack_says_that_it_is_one_for_development(stack: Any) -> None:
     assert app["QSTASH_TOKEN"] == DEVELOPMENT.token
     assert app["QSTASH_CURRENT_SIGNING_KEY"] == DEVELOPMENT.current_key
     assert app["QSTASH_NEXT_SIGNING_KEY"] == DEVELOPMENT.next_key
+
+
+OF_THE_STACK = {
+    "LONGTASK_HOST",
+    "LONGTASK_PORT",
+    "LONGTASK_ALLOW_ANONYMOUS",
+    "LONGTASK_ALLOW_DEVELOPMENT_KEYS",
+    "LONGTASK_TRUSTED_PROXIES",
+    "BASE_URL",
+    "REDIS_URL",
+    "UPSTASH_REDIS_REST_URL",
+    "UPSTASH_REDIS_REST_TOKEN",
+    "QSTASH_URL",
+    "QSTASH_TOKEN",
+    "QSTASH_CURRENT_SIGNING_KEY",
+    "QSTASH_NEXT_SIGNING_KEY",
+}
+"""What .env says of these is for a service outside the stack, or for the stack itself."""
+
+
+def test_the_stack_passes_every_setting_on_but_its_own(stack: Any) -> None:
+    app = stack["services"]["app"]["environment"]
+    passed_on = {name for name, value in app.items() if value is None}
+    assert app.keys() - passed_on == OF_THE_STACK
+    secrets_of_traces = {name for name in PAIRS if name.startswith("OTEL_")}
+    assert passed_on == ({*names_of_settings()} - OF_THE_STACK) | secrets_of_traces
+
+
+def test_the_images_of_the_stack_are_pinned(stack: Any) -> None:
+    """But for ours, which is built, and QStash's, of which no version is published."""
+    services = stack["services"]
+    for name in ("proxy", "redis"):
+        assert re.fullmatch(r"\w+:\d+\.\d+\.\d+-\w+", services[name]["image"])
+    base = services["app"]["build"]["args"]["BASE_IMAGE"]
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
+    assert f"ARG BASE_IMAGE={base}\n" in (ROOT / "Dockerfile").read_text()
