@@ -13,7 +13,7 @@ from entrypoints.api_keys import new_key
 from tests.commands import invoke
 from tests.doubles.upstream import Script, Upstream, refusal
 from tests.processes import run_to_its_end
-from tests.redis_server import LocalRedis
+from tests.redis_server import LocalRedis, free_port
 from tests.running import running_local_qstash, running_service, settings_for
 
 KEY, ENTRY = new_key("alice")
@@ -68,13 +68,15 @@ def redis() -> Iterator[LocalRedis]:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, redis: LocalRedis) -> Iterator[Deployment]:
     with running_local_qstash(QUEUE) as qstash_url:
+        port = free_port()
         settings = settings_for(
+            port=port,
             redis_url=redis.url,
             qstash_url=qstash_url,
             qstash_token=QUEUE.token,
             qstash_current_signing_key=QUEUE.current_key,
             qstash_next_signing_key=QUEUE.next_key,
-            base_url="http://127.0.0.1:1",
+            base_url=f"http://127.0.0.1:{port}",
             api_keys=ENTRY,
             stream_secret="a secret of forty characters, or even more",
         )
@@ -182,14 +184,17 @@ def test_development_keys_are_called_so_on_a_development_stack(
 ) -> None:
     upstream.then(models("gpt-4o-mini"))
     with running_local_qstash() as qstash_url:
-        status, lines = deployment.examined(
+        _, lines = deployment.examined(
             upstream, **PUBLIC, QSTASH_URL=qstash_url, LONGTASK_ALLOW_DEVELOPMENT_KEYS="true"
         )
     said = fault(lines, "warn", "queue")
     assert "development server" in said
     for name in PUBLIC:
         assert name in said
-    assert status == 0
+    # The service that runs has other keys.
+    assert [line for line in lines if line.startswith("fail")] == [
+        line for line in lines if line.startswith("fail address:")
+    ]
 
 
 def test_a_queue_that_signs_with_development_keys_fails(
@@ -216,6 +221,20 @@ def test_an_address_that_leads_elsewhere(deployment: Deployment, upstream: Upstr
     upstream.then(models("gpt-4o-mini"))
     _, lines = deployment.examined(upstream, BASE_URL=deployment.settings["QSTASH_URL"])
     assert "not as this service does" in fault(lines, "fail", "address")
+
+
+def test_another_instance_is_told_from_the_own_one(
+    deployment: Deployment, upstream: Upstream
+) -> None:
+    """It demands signatures, too, but has other keys, or was given another address."""
+    upstream.then(models("gpt-4o-mini"), models("gpt-4o-mini"))
+    with running_service(settings_for()) as other:
+        status, lines = deployment.examined(upstream, BASE_URL=other.url)
+    assert "another Longtask" in fault(lines, "fail", "address")
+    assert status == 1
+    by_another_name = deployment.settings["BASE_URL"].replace("127.0.0.1", "localhost")
+    _, lines = deployment.examined(upstream, BASE_URL=by_another_name)
+    assert "which of signature, url, body" in fault(lines, "fail", "address")
 
 
 def test_a_queue_on_the_internet_cannot_reach_this_machine(

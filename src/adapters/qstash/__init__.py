@@ -12,6 +12,7 @@ from adapters.qstash.deliveries import (
     ForgedDelivery,
     MalformedDelivery,
     UnreadableDelivery,
+    sign,
 )
 from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.message import OlderMessages
@@ -35,4 +36,5 @@ __all__ = [
     "UnreadableDelivery",
     "is_development_key",
     "is_development_token",
+    "sign",
 ]

@@ -33,7 +33,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_access(settings),
         check_store(redis, settings.tasks.task_ttl),
         check_queue(settings, queue, clock),
-        check_address(settings, base_url, WEBHOOK_PATH),
+        check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_model(settings.model),
     )
     try:

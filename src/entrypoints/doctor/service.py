@@ -4,10 +4,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from adapters.qstash import QStashQueue, QueueClock, sign
 from application.accounts import Limits
+from application.errors import QueueRefused, QueueUnavailable
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
 from entrypoints.host_names import is_loopback
 from entrypoints.settings import Settings
+
+NO_TASK = b"{}"
+"""The body of a delivery that starts nothing: a service that accepts its signature then refuses it
+as malformed."""
 
 
 async def check_access(settings: Settings) -> Findings:
@@ -31,8 +37,10 @@ async def check_access(settings: Settings) -> Findings:
         )
 
 
-async def check_address(settings: Settings, base_url: str, webhook_path: str) -> Findings:
-    """Call the service at the address at which QStash will call it."""
+async def check_address(
+    settings: Settings, queue: QStashQueue, clock: QueueClock, base_url: str, webhook_path: str
+) -> Findings:
+    """Call the service at the address at which QStash will call it, and as QStash will."""
     parts, queue_url = urlsplit(base_url), urlsplit(settings.queue.qstash_url)
     local_queue = settings.queue.embedded or is_loopback(queue_url.hostname)
     if not local_queue and is_loopback(parts.hostname):
@@ -51,7 +59,10 @@ async def check_address(settings: Settings, base_url: str, webhook_path: str) ->
     try:
         async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT) as client:
             health = await client.get("/healthz")
-            webhook = await client.post(webhook_path, content=b"{}")
+            webhook = await client.post(webhook_path, content=NO_TASK)
+            signed = await _signed(settings, queue, clock, base_url + webhook_path)
+            if signed is not None:
+                delivery = await client.post(webhook_path, content=NO_TASK, headers=signed)
     except httpx.HTTPError as error:
         yield fail(
             "address",
@@ -67,4 +78,36 @@ async def check_address(settings: Settings, base_url: str, webhook_path: str) ->
             "a proxy in front must pass /api/qstash/ on unchanged, without a login of its own",
         )
         return
-    yield ok("address", f"{base_url} leads to this service, which demands signatures")
+    if signed is None:
+        yield ok("address", f"{base_url} leads to a Longtask, which demands signatures")
+    elif delivery.status_code == 401:
+        yield fail(
+            "address",
+            f"{base_url} leads to another Longtask, or to one with other settings: it refuses what "
+            f"QStash signs for {base_url}{webhook_path}",
+            "restart it with these settings; its log line `delivery refused` says which of "
+            "signature, url, body, expiry and clock is wrong",
+        )
+    elif "malformed-delivery" not in delivery.text:
+        yield warn(
+            "address",
+            f"{base_url} does not take deliveries now ({delivery.status_code})",
+            "see the log of the service",
+        )
+    else:
+        yield ok("address", f"{base_url} leads to this service, which accepts what QStash signs")
+
+
+async def _signed(
+    settings: Settings, queue: QStashQueue, clock: QueueClock, url: str
+) -> dict[str, str] | None:
+    """The headers of a delivery of NO_TASK, as QStash signs it. None if its keys are not known:
+    those of a local QStash are random, and its service alone knows them."""
+    if settings.queue.embedded:
+        return None
+    try:
+        key, _ = await queue.signing_keys()
+    except (QueueRefused, QueueUnavailable):  # told by check_queue
+        return None
+    signature = sign(key, url, NO_TASK, int(clock.now()))
+    return {"Upstash-Signature": signature, "Upstash-Message-Id": "longtask-doctor"}
