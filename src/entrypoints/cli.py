@@ -108,14 +108,19 @@ def local_qstash_command(
     if None in names:
         raise click.BadParameter("not a host name", param_hint="--allowed-host")
     configure_logs("INFO", console=not json_logs)
-    click.echo(f"QSTASH_URL=http://{host}:{port}", err=True)
+    try:
+        accepted = {name for name in (*names, host_of(host)) if name}
+        serve_local_qstash(host, port, accepted, _tell_of_local_qstash)
+    except AddressTaken as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _tell_of_local_qstash(url: str) -> None:
+    """The settings of a service that uses it."""
+    click.echo(f"QSTASH_URL={url}", err=True)
     click.echo(f"QSTASH_TOKEN={DEVELOPMENT.token}", err=True)
     click.echo(f"QSTASH_CURRENT_SIGNING_KEY={DEVELOPMENT.current_key}", err=True)
     click.echo(f"QSTASH_NEXT_SIGNING_KEY={DEVELOPMENT.next_key}", err=True)
-    try:
-        serve_local_qstash(host, port, {name for name in (*names, host_of(host)) if name})
-    except AddressTaken as error:
-        raise click.ClickException(str(error)) from error
 
 
 @main.command("doctor")

@@ -87,7 +87,11 @@ class Service:
         self._local: GracefulServer | None = None
         credentials = queue_credentials or settings.queue.credentials()
         if settings.queue.embedded and qstash_url is None:
-            self._local_listener = listen_for_queue(settings)
+            try:
+                self._local_listener = listen_for_queue(settings)
+            except AddressTaken:
+                self._listener.close()
+                raise
             self._local = local_qstash(credentials, signals=False)
             qstash_url = url_of(self._local_listener)
         self.container = Container(
@@ -159,11 +163,15 @@ def serve(settings: Settings) -> None:
         runner.run(service.run())
 
 
-def serve_local_qstash(host: str, port: int, names: Collection[str]) -> None:
+def serve_local_qstash(
+    host: str, port: int, names: Collection[str], on_listening: Callable[[str], None]
+) -> None:
     """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
-    Besides addresses and localhost it accepts requests at `names`. Raises AddressTaken."""
+    Besides addresses and localhost it accepts requests at `names`. `on_listening` is told its URL.
+    Raises AddressTaken."""
     use_all_descriptors()
     listener = listen(host, port, "--port")
+    on_listening(url_of(listener))
     server = local_qstash(DEVELOPMENT, signals=True, names=names)
     log.info("local QStash listening", url=url_of(listener))
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
