@@ -57,7 +57,9 @@ class HandleExhaustedDeliveries:
                     # If an attempt is running, the new delivery waits for it.
                     log.warning("deliveries exhausted: enqueued again", attempt=task.attempt)
                     queued = await self._queue.enqueue(task, message_id)
-                    await self._tasks.note_message(task.id, queued)
+                    # A task that the store has lost by now is created again by its delivery.
+                    with suppress(UnknownTask):
+                        await self._tasks.note_message(task.id, queued)
                     return replace(task, message_id=queued)
                 try:
                     failed = await self._tasks.fail(task.id, EXHAUSTED, self._clock.now())

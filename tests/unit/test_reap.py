@@ -73,6 +73,22 @@ async def test_a_live_attempt_is_waited_for() -> None:
     assert (await asyncio.wait_for(failing, within(5))).status is TaskStatus.COMPLETED
 
 
+async def test_one_that_is_lost_while_it_is_enqueued_again_is_queued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its delivery creates it again."""
+    bench = Bench()
+    await bench.submit()
+
+    async def expire(_: Task) -> None:
+        bench.clock.seconds += 2e6
+
+    monkeypatch.setattr(bench.queue, "before_answer", expire)
+    assert (await bench.ran_out(max_attempts=2)).message_id == f"msg_{TASK_ID}"
+    with pytest.raises(UnknownTask):
+        await bench.tasks.get(TASK_ID)
+
+
 async def test_one_that_went_silent_is_failed_when_its_lease_lapses() -> None:
     bench = Bench()
     await bench.submit()
