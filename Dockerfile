@@ -22,5 +22,5 @@ USER 10001:10001
 WORKDIR /
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('LONGTASK_PORT', '8000') + '/healthz', timeout=2)"]
+    CMD ["python3", "-c", "import os, urllib.request as r; r.build_opener(r.ProxyHandler({})).open('http://127.0.0.1:' + os.environ.get('LONGTASK_PORT', '8000') + '/healthz', timeout=2)"]
 CMD ["longtask", "serve"]

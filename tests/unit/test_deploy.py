@@ -3,6 +3,8 @@ they should keep closed are."""
 
 import json
 import re
+import subprocess
+import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from adapters.prometheus import Metrics
 from adapters.qstash import DEVELOPMENT
 from entrypoints.settings.loading import names as names_of_settings
 from entrypoints.settings.sources import PAIRS
+from tests.running import Running
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -136,3 +139,19 @@ def test_the_images_of_the_stack_are_pinned(stack: Any) -> None:
     base = services["app"]["build"]["args"]["BASE_IMAGE"]
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
     assert f"ARG BASE_IMAGE={base}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_images_health_check_asks_no_proxy(service: Running) -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    (command,) = re.findall(r"^    CMD (\[.*\])$", text, re.MULTILINE)
+    program, *words = json.loads(command)
+    assert program == "python3"
+    settings = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
+    for port, status in ((service.url.rpartition(":")[2], 0), ("1", 1)):
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, *words],
+            env={**settings, "LONGTASK_PORT": port},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stderr
