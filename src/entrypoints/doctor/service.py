@@ -9,6 +9,7 @@ from application.accounts import Limits
 from application.errors import QueueRefused, QueueUnavailable
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
 from entrypoints.host_names import is_loopback
+from entrypoints.http.access import Access
 from entrypoints.settings import Settings
 
 NO_TASK = b"{}"
@@ -63,6 +64,7 @@ async def check_address(
             signed = await _signed(settings, queue, clock, base_url + webhook_path)
             if signed is not None:
                 delivery = await client.post(webhook_path, content=NO_TASK, headers=signed)
+            stream = await client.get(_stream_url(settings))
     except httpx.HTTPError as error:
         yield fail(
             "address",
@@ -78,8 +80,15 @@ async def check_address(
             "a proxy in front must pass /api/qstash/ on unchanged, without a login of its own",
         )
         return
-    if signed is None:
-        yield ok("address", f"{base_url} leads to a Longtask, which demands signatures")
+    if stream.status_code == 401:
+        yield fail(
+            "address",
+            f"{base_url} leads to another Longtask, or to one with other settings: it has other "
+            "API keys or another LONGTASK_STREAM_SECRET",
+            "restart it with these settings, or correct LONGTASK_PORT or BASE_URL",
+        )
+    elif signed is None:
+        yield ok("address", f"{base_url} leads to a Longtask that has these API keys")
     elif delivery.status_code == 401:
         yield fail(
             "address",
@@ -96,6 +105,13 @@ async def check_address(
         )
     else:
         yield ok("address", f"{base_url} leads to this service, which accepts what QStash signs")
+
+
+def _stream_url(settings: Settings) -> str:
+    """A stream that there is not. Who has these API keys and this secret says so with 404."""
+    keys, secret = settings.access.api_keys, settings.access.stream_secret
+    access = Access(keys, secret.get_secret_value() if secret else "", TIMEOUT)
+    return access.stream_url("task_0_doctor", keys[0].name if keys else None)
 
 
 async def _signed(
