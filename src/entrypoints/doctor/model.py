@@ -1,7 +1,12 @@
 """Does the model's server accept the key, and does it offer the default model?"""
 
+from typing import TYPE_CHECKING
+
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
 from entrypoints.settings.model import ModelSettings
+
+if TYPE_CHECKING:
+    import openai
 
 
 async def check_model(settings: ModelSettings) -> Findings:
@@ -18,20 +23,31 @@ async def check_model(settings: ModelSettings) -> Findings:
         max_retries=0,
     ) as client:
         where = str(client.base_url)
+        problem = "its models cannot be listed"
         try:
-            offered = [model.id async for model in client.models.list()]
+            offered = await _offered(client)
         except openai.AuthenticationError:
             yield fail("model", f"{where} refuses the key", "is OPENAI_API_KEY right?")
             return
         except openai.APIStatusError as error:
-            yield warn(
-                "model",
-                f"{where} responds, but its models cannot be listed ({error.status_code})",
-                "start a task to see whether it works",
-            )
-            return
+            offered, problem = None, f"{problem} ({error.status_code})"
         except openai.APIConnectionError:
             yield fail("model", f"{where} cannot be reached", "is OPENAI_BASE_URL right?")
+            return
+        if offered is None:
+            versioned = where.rstrip("/") + "/v1"
+            if not where.endswith("/v1/") and await _lists(client, versioned):
+                yield fail(
+                    "model",
+                    f"{where} does not list models, but {versioned} does",
+                    f"set OPENAI_BASE_URL to {versioned}",
+                )
+                return
+            yield warn(
+                "model",
+                f"{where} responds, but {problem}",
+                "start a task to see whether it works",
+            )
             return
     if settings.default_model in offered:
         yield ok("model", f"{where} offers {settings.default_model}")
@@ -41,3 +57,27 @@ async def check_model(settings: ModelSettings) -> Findings:
             f"{where} does not list {settings.default_model}",
             "set LONGTASK_DEFAULT_MODEL to one that it offers",
         )
+
+
+async def _offered(client: "openai.AsyncOpenAI") -> list[str] | None:
+    """Return the names of the models, or None if the response is no list of models."""
+    try:
+        listed = await client.get("/models", cast_to=object)
+    except ValueError:  # not JSON, though its content type says so
+        return None
+    models = listed.get("data") if isinstance(listed, dict) else None  # a web page is a text
+    if not isinstance(models, list):
+        return None
+    return [str(each["id"]) for each in models if isinstance(each, dict) and "id" in each]
+
+
+async def _lists(client: "openai.AsyncOpenAI", base_url: str) -> bool:
+    """Whether there is a list of models at this address, or a server that wants another key."""
+    import openai  # noqa: PLC0415
+
+    try:
+        return await _offered(client.with_options(base_url=base_url)) is not None
+    except openai.AuthenticationError:
+        return True
+    except openai.OpenAIError:
+        return False

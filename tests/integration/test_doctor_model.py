@@ -1,0 +1,46 @@
+"""The doctor names a base URL that lacks /v1."""
+
+import json
+
+import pytest
+from pydantic import SecretStr
+
+from entrypoints.doctor.model import check_model
+from entrypoints.settings.model import ModelSettings
+from tests.doubles.upstream import Script, Upstream
+
+MODELS = Script([json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}).encode()])
+MODELS.headers["content-type"] = "application/json"
+PAGE = Script([b"<html>Welcome</html>"], headers={"content-type": "text/html"})
+NOTHING = Script([b"404 page not found"], 404)
+
+
+async def _said(url: str) -> list[str]:
+    settings = ModelSettings(
+        openai_base_url=url, openai_api_key=SecretStr("key"), default_model="m"
+    )
+    return [str(finding) async for finding in check_model(settings)]
+
+
+@pytest.mark.parametrize("first", [NOTHING, PAGE, Script([b"{}"], 405)])
+async def test_the_address_with_v1_is_advised(upstream: Upstream, first: Script) -> None:
+    upstream.then(first, MODELS)
+    [said] = await _said(upstream.url.removesuffix("/v1"))
+    assert [each.path for each in upstream.received] == ["/models", "/v1/models"]
+    assert f"set OPENAI_BASE_URL to {upstream.url}" in said
+
+
+@pytest.mark.parametrize("first", [NOTHING, PAGE])
+async def test_no_other_address_is_advised(upstream: Upstream, first: Script) -> None:
+    upstream.then(first, NOTHING)
+    [said] = await _said(upstream.url.removesuffix("/v1"))
+    assert "cannot be listed" in said
+    upstream.then(first)
+    [said] = await _said(upstream.url)
+    assert "cannot be listed" in said
+
+
+async def test_the_right_address_is_fine(upstream: Upstream) -> None:
+    upstream.then(MODELS)
+    [said] = await _said(upstream.url)
+    assert "offers m" in said
