@@ -21,6 +21,7 @@ from tests.doubles.upstream import (
     piece,
     refusal,
 )
+from tests.waiting import within
 
 WORDS = ["One", " two", " three", "."]
 
@@ -87,7 +88,7 @@ async def test_leaving_closes_the_connection(upstream: Upstream) -> None:
 
 async def test_silence_of_the_server_is_a_passing_fault(upstream: Upstream) -> None:
     upstream.then(Script([piece("a"), Gate()]))
-    model = OpenAIModel("key", upstream.url, read_timeout=0.1)
+    model = OpenAIModel("key", upstream.url, read_timeout=within(0.5))
     stream = model.stream(_request())
     assert await anext(stream) == "a"
     with pytest.raises(ModelUnavailable) as lost:
