@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.doubles.upstream import (
-    DONE,
     Script,
     Upstream,
     answer,
@@ -63,7 +62,6 @@ def test_a_permanent_fault_fails_the_task_at_once(
         (refusal(429, "rate_limit_exceeded", **{"retry-after": "0"}), "rate_limited"),
         (Script([piece("lost "), piece("words")], cut=True), "connection_lost"),
         (Script([piece("no finish reason")]), "incomplete"),
-        (Script([piece("no finish reason"), DONE]), "incomplete"),
         (Script([piece("a"), b"data: {broken\n\n"]), "invalid_response"),
         (Script([piece("a"), event({"error": {"code": "server_error"}})]), "model_error"),
     ],

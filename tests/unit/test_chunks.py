@@ -108,9 +108,9 @@ def test_nothing_after_done_is_read() -> None:
     assert chunks.done
 
 
-def test_an_answer_without_a_finish_reason_broke_off() -> None:
+def test_an_answer_without_a_reason_or_done_broke_off() -> None:
     with pytest.raises(ModelUnavailable) as broke:
-        _read(piece("a") + DONE)
+        _read(piece("a"))
     assert broke.value.code == "incomplete"
 
 

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from adapters.openai.chunks import COUNT_LIMIT, ChunkStream
+from adapters.openai.chunks import ChunkStream
+from adapters.openai.usage import COUNT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
 from domain.events import Usage
 from tests.doubles.upstream import DONE, event, finish, piece
@@ -58,10 +59,12 @@ def _usage(told: object) -> Usage | None:
 
 @pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize(
-    "count", [-1, -(10**30), COUNT_LIMIT + 1, 10**30, None, "8", 8.5, True, [], {}, [8]]
+    "count", [-1, -(10**30), COUNT_LIMIT + 1, 10**30, None, "x", "8.5", 8.5, True, [], {}, [8]]
 )
-def test_a_count_that_cannot_be_is_left_out(name: str, count: object) -> None:
-    assert _usage({**COUNTS, name: count}) is None
+def test_a_count_that_cannot_be_follows_from_the_others(name: str, count: object) -> None:
+    assert _usage({**COUNTS, name: count}) == Usage(3, 5, 8)
+    others = dict.fromkeys(COUNTS.keys() - {name}, count)
+    assert _usage({**COUNTS, **others}) is None
 
 
 @pytest.mark.parametrize("told", [[], "8", 8, {}, dict.fromkeys(COUNTS, 0), None])

@@ -17,6 +17,7 @@ import aiohttp
 import httpx2
 import openai
 
+from adapters.openai.reports import Report, is_page, read_report
 from application.errors import ModelRefused, ModelUnavailable
 
 _REFUSALS = {
@@ -27,6 +28,8 @@ _REFUSALS = {
     "content_refused": "The model's server refused the content of the request.",
     "context_length_exceeded": "The request is longer than this model can read.",
     "invalid_request": "The model's server refused the request.",
+    "wrong_address": "The model's server has no chat completions at this address. Check "
+    "OPENAI_BASE_URL: it usually ends in /v1.",
     "redirected": "The model's server redirected the request, and redirects are not followed.",
 }
 _TEMPORARY = {
@@ -70,6 +73,10 @@ _STATUSES = {
 _BEFORE_WORK = {*_REFUSALS, "rate_limited"} - {"content_refused"}
 _QUOTED = {"invalid_request", "model_not_found", "context_length_exceeded"}
 _QUOTE_LIMIT = 300
+# Statuses with which a server says that it has nothing at an address, and those with which a web
+# page says so. Others mean what they say, also with a page: 401, 429, and those from 500.
+_NO_SUCH_PAGE = {404, 405}
+_PAGE = {400, 403, *_NO_SUCH_PAGE}
 
 ModelFault = ModelRefused | ModelUnavailable
 
@@ -80,15 +87,10 @@ def classify_error(error: openai.OpenAIError, api_key: str) -> ModelFault:
         status = error.status_code
         if status < 400:
             return _fault("redirected", unbilled=True)
-        by_status = _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
-        code = by_status
-        # Below 500 the body says more than the status.
-        if status < 500:
-            named = _named(error.code, error.type)
-            if named is not None and named != "invalid_request":
-                code = named
-        quote = _quote(error.body, api_key) if code in _QUOTED else ""
-        return _fault(code, quote, _retry_after(error.response.headers), unbilled=True)
+        report = read_report(error.body)
+        code = _code_of(status, error.body, report)
+        retry_after = _retry_after(error.response.headers)
+        return _fault(code, _quote(report, api_key, code), retry_after, unbilled=True)
     if _is_caused_by(error, httpx2.DecodingError):
         return unreadable()
     never_connected = _is_caused_by(
@@ -112,10 +114,20 @@ def classify_broken(error: Exception) -> ModelFault:
     return _fault("connection_lost")
 
 
-def classify_reported(error: Any) -> ModelFault:
-    """Classify an error object inside a stream."""
-    code = _named(error.get("code"), error.get("type")) if isinstance(error, Mapping) else None
-    return _fault(code or "model_error", unbilled=code in _BEFORE_WORK)
+def classify_reported(error: Any, api_key: str) -> ModelFault:
+    """Classify an error inside a stream: an error object, or a body that holds one."""
+    report = read_report(error)
+    code = _named(*report.names)
+    if report.status is not None and code in (None, "invalid_request"):
+        code = _by_status(report.status)
+    if code is None:
+        code = "wrong_address" if report.words and report.no_such_page else "model_error"
+    return _fault(code, _quote(report, api_key, code), unbilled=code in _BEFORE_WORK)
+
+
+def no_model_here() -> ModelFault:
+    """Return the fault for a page in place of an answer."""
+    return _fault("wrong_address", unbilled=True)
 
 
 def unreadable() -> ModelFault:
@@ -135,13 +147,30 @@ def _named(*words: object) -> str | None:
     return next((_NAMES[each] for each in words if isinstance(each, str) and each in _NAMES), None)
 
 
-def _quote(body: object, api_key: str) -> str:
-    """Return the message of an error object, shortened, without the key, and as valid Unicode."""
-    message = body.get("message") if isinstance(body, Mapping) else None
-    if not isinstance(message, str):
+def _by_status(status: int) -> str:
+    return _STATUSES.get(status, "model_error" if status >= 500 else "invalid_request")
+
+
+def _code_of(status: int, body: object, report: Report) -> str:
+    """Return the code for a response. Below 500 the body says more than the status."""
+    by_status = _by_status(status)
+    if status >= 500:
+        return by_status
+    if is_page(body) and status in _PAGE:
+        return "wrong_address"
+    named = _named(*report.names)
+    if named is not None and named != "invalid_request":
+        return named
+    return "wrong_address" if status in _NO_SUCH_PAGE and report.no_such_page else by_status
+
+
+def _quote(report: Report, api_key: str, code: str) -> str:
+    """Return the words of a report if they may be told with this code: shortened, without the key,
+    and as valid Unicode."""
+    if code not in _QUOTED or is_page(report.words):
         return ""
-    text = message.replace(api_key, "***")[:_QUOTE_LIMIT]
-    return text.encode(errors="replace").decode()
+    text = report.words.replace(api_key, "***") if api_key else report.words
+    return text[:_QUOTE_LIMIT].encode(errors="replace").decode()
 
 
 def _fault(

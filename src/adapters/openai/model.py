@@ -6,7 +6,8 @@ queue delivers again, and a hidden retry would only hold the lease.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -17,6 +18,7 @@ import openai
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
+from adapters.openai.reports import read_report
 from application.ports import Finished, LanguageModel
 from domain.request import TaskRequest
 
@@ -26,6 +28,8 @@ IDLE_LIMIT = 16 * 1024 * 1024
 """Bytes without a piece of the answer after which the stream counts as unreadable."""
 YIELD_LIMIT = 64 * 1024
 """Bytes without a piece after which other asyncio tasks run between two reads."""
+LINGER = 2.0
+"""Seconds for what follows the reason why the model stopped. The answer is whole without it."""
 CONNECTIONS = 100_000
 """No limit in practice: the number of concurrent deliveries bounds the connections."""
 
@@ -37,7 +41,9 @@ _REPLACEMENTS: dict[str, str | None] = {
     "temperature": None,
     "stream_options": None,
 }
-_UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
+_BROKEN = (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, ValueError)
+"""The client does not wrap aiohttp's errors for a response that is not HTTP, nor Python's
+ValueError for an invalid address."""
 
 
 class OpenAIModel(LanguageModel):
@@ -72,8 +78,9 @@ class OpenAIModel(LanguageModel):
                 async with self._client.chat.completions.with_streaming_response.create(
                     **_parameters(request, refused)
                 ) as response:
-                    chunks, idle = ChunkStream(request.model), 0
-                    async for data in response.iter_bytes():
+                    chunks, idle = ChunkStream(request.model, self._api_key), 0
+                    body = response.iter_bytes()
+                    async for data in body:
                         text = chunks.feed(data)
                         if text or chunks.worked:
                             idle = 0
@@ -82,26 +89,36 @@ class OpenAIModel(LanguageModel):
                             if idle > IDLE_LIMIT:
                                 raise unreadable()
                             await asyncio.sleep(0)
-                        if chunks.done:
+                        if chunks.complete:
                             break
+                    while not chunks.done:
+                        if text := await _last_piece(body, chunks):
+                            yield text
                     yield chunks.finished()
                     return
-            except openai.BadRequestError as error:
-                wanted = error.param
-                if (
-                    not isinstance(wanted, str)  # the server may send any type
-                    or wanted not in _REPLACEMENTS
-                    or wanted in refused
-                    or str(error.code) not in _UNSUPPORTED
-                ):
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                ours = _parameters(request, refused).keys() & _REPLACEMENTS.keys()
+                wanted = read_report(error.body).refused(ours)
+                if not wanted:
                     raise classify_error(error, self._api_key) from error
-                self._refused[request.model] = refused | {wanted}
+                self._refused[request.model] = refused | wanted
             except openai.OpenAIError as error:
                 raise classify_error(error, self._api_key) from error
-            except (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, ValueError) as error:
-                # The client does not wrap aiohttp's errors for a response that is not HTTP, nor
-                # Python's ValueError for an invalid address.
+            except _BROKEN as error:
                 raise classify_broken(error) from error
+
+
+async def _last_piece(body: AsyncIterator[bytes], chunks: ChunkStream) -> str:
+    """Return the next text of an answer that is complete or whose bytes have ended. A server that
+    then keeps the connection open, or breaks it, costs nothing but the usage."""
+    with contextlib.suppress(TimeoutError, *_BROKEN):
+        async with asyncio.timeout(LINGER):
+            async for data in body:
+                text = chunks.feed(data)
+                if text or chunks.done:
+                    return text
+                await asyncio.sleep(0)  # comments without end must not keep the timeout from firing
+    return chunks.end()
 
 
 def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]:
@@ -116,10 +133,8 @@ def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]
         "temperature": request.temperature,
         "stream_options": {"include_usage": True},
     }
-    parameters = {name: value for name, value in parameters.items() if value is not None}
-    for name in refused & parameters.keys():
-        value = parameters.pop(name)
-        replacement = _REPLACEMENTS[name]
+    for name in refused:
+        value, replacement = parameters.pop(name), _REPLACEMENTS[name]
         if replacement is not None:
             parameters[replacement] = value
-    return parameters
+    return {name: value for name, value in parameters.items() if value is not None}

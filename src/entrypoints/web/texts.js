@@ -182,6 +182,7 @@ const ADVICE = {
   answer_too_long: "doLonger",
   attempt_timeout: "doFaster",
   model_unreachable: "doAddress",
+  wrong_address: "doAddress",
   redirected: "doAddress",
   queue_unavailable: "doQueue",
   deliveries_exhausted: "doQueue",

@@ -1,0 +1,53 @@
+"""Read the numbers of tokens that a server reports. No I/O."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.events import Usage
+
+COUNT_LIMIT = 2**53
+"""The largest number of tokens that is believed. JSON's integers are exact up to here (RFC 8259,
+section 6)."""
+
+
+def read_usage(reported: Any) -> Usage | None:
+    """Return the counts. One that cannot be read follows from the two others.
+
+    Returns None if more are missing, or all are 0, as servers that do not count send."""
+    if not isinstance(reported, Mapping):
+        return None
+    prompt = _count(reported, "prompt_tokens", "input_tokens")
+    completion = _count(reported, "completion_tokens", "output_tokens")
+    total = _count(reported, "total_tokens")
+    if prompt is not None and completion is not None:
+        total = prompt + completion if total is None else total
+    elif total is None:
+        return None
+    elif prompt is not None:
+        completion = max(0, total - prompt)
+    elif completion is not None:
+        prompt = max(0, total - completion)
+    if not total or prompt is None or completion is None:
+        return None
+    return Usage(prompt, completion, total, _reasoning(reported))
+
+
+def _reasoning(reported: Mapping[str, Any]) -> int | None:
+    for name in ("completion_tokens_details", "output_tokens_details"):
+        details = reported.get(name)
+        if isinstance(details, Mapping):
+            return _count(details, "reasoning_tokens")
+    return None
+
+
+def _count(reported: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first of these that is a whole number, also written as a float or a text."""
+    return next((each for name in names if (each := _whole(reported.get(name))) is not None), None)
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and len(value) <= 16 and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= COUNT_LIMIT else None

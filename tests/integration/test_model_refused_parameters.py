@@ -1,0 +1,130 @@
+"""A parameter of ours that a server refuses is left out or replaced, whatever says so."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from adapters.openai import OpenAIModel
+from application.errors import ModelRefused
+from application.ports import Finished
+from domain.request import TaskRequest
+from tests.doubles.upstream import Script, Upstream
+
+REQUEST = TaskRequest(model="m", max_tokens=9, temperature=0.5, prompt="Hi.")
+
+
+@pytest.fixture
+async def model(upstream: Upstream) -> AsyncIterator[OpenAIModel]:
+    opened = OpenAIModel("sk-planted-secret", upstream.url, read_timeout=30.0)
+    yield opened
+    await opened.aclose()
+
+
+def _openai(message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return {"error": error}
+
+
+AZURE = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. "
+    "Use 'max_completion_tokens' instead."
+)
+OPTIONS = ["body", "stream_options", "include_usage"]
+EXTRA = {"type": "extra_forbidden", "loc": OPTIONS, "msg": "Extra inputs are not permitted"}
+VLLM = (
+    "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), "
+    "'msg': 'Extra inputs are not permitted', 'input': {'include_usage': True}}]"
+)
+ONLY_ONE = (
+    "Unsupported value: 'temperature' does not support 0.5 with this model. "
+    "Only the default (1) value is supported."
+)
+LITELLM = (
+    "litellm.UnsupportedParamsError: openai does not support parameters: ['temperature'], "
+    "for model=o1. To drop these, set `litellm.drop_params=True`"
+)
+REFUSALS: dict[str, tuple[int, object, str]] = {
+    "openai": (400, _openai("No.", "max_tokens", "unsupported_parameter"), "max_tokens"),
+    "openai's value": (400, _openai(ONLY_ONE, "temperature", "unsupported_value"), "temperature"),
+    "openai's dotted": (
+        400,
+        _openai("Unknown.", "stream_options.include_usage", "unknown_parameter"),
+        "stream_options",
+    ),
+    "azure": (400, _openai(AZURE), "max_tokens"),
+    "mistral": (
+        422,
+        {"object": "error", "message": {"detail": [EXTRA]}, "type": "invalid_request_error"},
+        "stream_options",
+    ),
+    "fastapi": (422, {"detail": [EXTRA]}, "stream_options"),
+    "litellm": (400, _openai(LITELLM, None, "400"), "temperature"),
+    "vllm": (
+        400,
+        {"object": "error", "message": VLLM, "type": "BadRequestError", "code": 400},
+        "stream_options",
+    ),
+    "openrouter": (
+        400,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "code": 400,
+                "metadata": {"raw": json.dumps(_openai(AZURE)), "provider_name": "Azure"},
+            }
+        },
+        "max_tokens",
+    ),
+    "gemini": (
+        400,
+        [{"error": {"code": 400, "message": 'Unknown name "stream_options": Cannot find field.'}}],
+        "stream_options",
+    ),
+    "a text": (400, "temperature is deprecated for this model", "temperature"),
+}
+
+
+@pytest.mark.parametrize("server", REFUSALS)
+async def test_it_is_left_out_or_replaced_and_remembered(
+    upstream: Upstream, model: OpenAIModel, server: str
+) -> None:
+    status, body, name = REFUSALS[server]
+    upstream.then(Script([json.dumps(body).encode()], status))
+    for _ in range(2):
+        items = [each async for each in model.stream(REQUEST)]
+        assert isinstance(items[-1], Finished)
+    first, *later = [received.body for received in upstream.received]
+    assert len(later) == 2
+    expected = {key: value for key, value in first.items() if key != name}
+    if name == "max_tokens":
+        expected["max_completion_tokens"] = 9
+    assert later == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _openai("max_tokens is too large: 9. This model supports at most 4.", "max_tokens"),
+        _openai("temperature must be between 0 and 1", "temperature", "invalid_value"),
+        _openai("Unsupported parameter: 'top_p'", "top_p", "unsupported_parameter"),
+        {"detail": [{"type": "less_than_equal", "loc": ["body", "temperature"], "msg": "too big"}]},
+    ],
+)
+async def test_a_value_that_is_wrong_is_told(
+    upstream: Upstream, model: OpenAIModel, body: object
+) -> None:
+    upstream.then(Script([json.dumps(body).encode()], 400))
+    with pytest.raises(ModelRefused) as refused:
+        await anext(model.stream(REQUEST))
+    assert refused.value.code == "invalid_request"
+    assert len(upstream.received) == 1
+
+
+async def test_one_that_is_refused_again_is_told(upstream: Upstream, model: OpenAIModel) -> None:
+    again = Script([json.dumps(_openai(AZURE)).encode()], 400)
+    upstream.then(again, again)
+    with pytest.raises(ModelRefused):
+        await anext(model.stream(REQUEST))
+    assert len(upstream.received) == 2
