@@ -25,7 +25,7 @@ def _said(content: object) -> bytes:
 @pytest.mark.parametrize(
     "odd",
     [
-        b"data: null\n\n",
+        *(b"data: %b\n\n" % each for each in (b"null", b"5", b'"ping"', b"[]", b"[5]", b"{}")),
         event({"error": {}}),
         event({"error": ""}),
         event({"error": None}),

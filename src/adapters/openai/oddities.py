@@ -30,17 +30,16 @@ class Oddity:
 
 
 def read_odd(payload: bytes) -> Oddity | None:
-    """Return what a chunk holds, or None for JSON's null. Raises ValueError if it is not JSON, or
-    neither a chunk nor an error."""
+    """Return what a chunk holds, or None for one that holds nothing: JSON's null, a number, a text.
+    Raises ValueError if it is not JSON."""
     data = json.loads(payload.decode())
-    if data is None:
-        return None
-    if isinstance(data, list) and data:
-        return Oddity(error=data)
+    if isinstance(data, list):
+        reports = any(isinstance(each, dict) and _reports(each) for each in data)
+        return Oddity(error=data) if reports else None
     if not isinstance(data, dict):
-        raise ValueError("neither a chunk nor an error")  # noqa: TRY004  (as for what is not JSON)
+        return None
     choices, model = data.get("choices"), data.get("model")
-    if data.get("error") or (choices is None and is_report(data)):
+    if _reports(data):
         return Oddity(error=data)
     odd = Oddity(model=model if isinstance(model, str) else None, usage=data.get("usage"))
     for choice in choices if isinstance(choices, list) else ():
@@ -48,6 +47,10 @@ def read_odd(payload: bytes) -> Oddity | None:
             odd.choices += 1
             _read_choice(choice, odd)
     return odd
+
+
+def _reports(data: dict[str, Any]) -> bool:
+    return bool(data.get("error")) or (data.get("choices") is None and is_report(data))
 
 
 def joined_surrogates(text: str) -> str:
