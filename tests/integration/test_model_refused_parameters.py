@@ -10,7 +10,7 @@ from adapters.openai import OpenAIModel
 from application.errors import ModelRefused
 from application.ports import Finished
 from domain.request import TaskRequest
-from tests.doubles.upstream import Script, Upstream
+from tests.doubles.upstream import Script, Upstream, event, piece
 
 REQUEST = TaskRequest(model="m", max_tokens=9, temperature=0.5, prompt="Hi.")
 
@@ -86,12 +86,18 @@ REFUSALS: dict[str, tuple[int, object, str]] = {
 }
 
 
+@pytest.mark.parametrize("in_a_stream", [False, True])
 @pytest.mark.parametrize("server", REFUSALS)
 async def test_it_is_left_out_or_replaced_and_remembered(
-    upstream: Upstream, model: OpenAIModel, server: str
+    upstream: Upstream, model: OpenAIModel, server: str, in_a_stream: bool
 ) -> None:
     status, body, name = REFUSALS[server]
-    upstream.then(Script([json.dumps(body).encode()], status))
+    data = json.dumps(body).encode()
+    if in_a_stream:
+        error = data if isinstance(body, dict | list) else b'{"error": %b}' % data
+        upstream.then(Script([b": PROCESSING\n\n", b"data: %b\n\n" % error]))
+    else:
+        upstream.then(Script([data], status))
     for _ in range(2):
         items = [each async for each in model.stream(REQUEST)]
         assert isinstance(items[-1], Finished)
@@ -128,3 +134,12 @@ async def test_one_that_is_refused_again_is_told(upstream: Upstream, model: Open
     with pytest.raises(ModelRefused):
         await anext(model.stream(REQUEST))
     assert len(upstream.received) == 2
+
+
+async def test_an_answer_that_has_begun_is_not_asked_for_again(
+    upstream: Upstream, model: OpenAIModel
+) -> None:
+    upstream.then(Script([piece("a"), event(_openai(AZURE))]))
+    with pytest.raises(ModelRefused):
+        assert [each async for each in model.stream(REQUEST)]
+    assert len(upstream.received) == 1

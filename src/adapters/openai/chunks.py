@@ -8,7 +8,7 @@ object in place of the events.
 Usual chunks are decoded by msgspec into fixed types. What does not fit them is read by `oddities`.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -81,6 +81,8 @@ class ChunkStream:
         """Whether the server has said why the model stopped. Only its usage may follow."""
         self.worked = False
         """Whether the bytes that were fed last hold reasoning or a tool call."""
+        self.reported: Any = None
+        """The error that the server reported, as it is."""
         self._model = model
         self._api_key = api_key
         self._reason: str | None = None
@@ -229,7 +231,7 @@ class ChunkStream:
         except RecursionError:
             raise unreadable() from None
         if chunk.error:
-            raise classify_reported(chunk.error, self._api_key)
+            self._report(chunk.error)
         if chunk.model:
             self._model = chunk.model
         for choice in chunk.choices or ():
@@ -254,7 +256,7 @@ class ChunkStream:
         if odd is None:
             return None
         if odd.error is not None:
-            raise classify_reported(odd.error, self._api_key)
+            self._report(odd.error)
         if odd.model:
             self._model = odd.model
         if odd.text:
@@ -268,6 +270,10 @@ class ChunkStream:
         if odd.usage is not None:
             self._count(odd.usage)
         return odd
+
+    def _report(self, error: Any) -> NoReturn:
+        self.reported = error
+        raise classify_reported(error, self._api_key)
 
     def _stop(self, reason: str) -> None:
         if reason.lower() in _FAILED:

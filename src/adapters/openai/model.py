@@ -78,12 +78,12 @@ class OpenAIModel(LanguageModel):
                 async with self._client.chat.completions.with_streaming_response.create(
                     **_parameters(request, refused)
                 ) as response:
-                    chunks, idle = ChunkStream(request.model, self._api_key), 0
+                    chunks, idle, said = ChunkStream(request.model, self._api_key), 0, False
                     body = response.iter_bytes()
                     async for data in body:
                         text = chunks.feed(data)
                         if text or chunks.worked:
-                            idle = 0
+                            idle, said = 0, True
                             yield text
                         elif (idle := idle + len(data)) > YIELD_LIMIT:
                             if idle > IDLE_LIMIT:
@@ -93,19 +93,29 @@ class OpenAIModel(LanguageModel):
                             break
                     while not chunks.done:
                         if text := await _last_piece(body, chunks):
+                            said = True
                             yield text
+                    # A server may have to begin a stream before it knows that it refuses.
+                    if not said and self._learns_refusal(request, refused, chunks.reported):
+                        continue
                     yield chunks.finished()
                     return
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                ours = _parameters(request, refused).keys() & _REPLACEMENTS.keys()
-                wanted = read_report(error.body).refused(ours)
-                if not wanted:
+                if not self._learns_refusal(request, refused, error.body):
                     raise classify_error(error, self._api_key) from error
-                self._refused[request.model] = refused | wanted
             except openai.OpenAIError as error:
                 raise classify_error(error, self._api_key) from error
             except _BROKEN as error:
                 raise classify_broken(error) from error
+
+    def _learns_refusal(self, request: TaskRequest, refused: frozenset[str], body: object) -> bool:
+        """Whether the body of an error refuses parameters that can be left out or replaced. They
+        are remembered for the model."""
+        ours = _parameters(request, refused).keys() & _REPLACEMENTS.keys()
+        wanted = read_report(body).refused(ours)
+        if wanted:
+            self._refused[request.model] = refused | wanted
+        return bool(wanted)
 
 
 async def _last_piece(body: AsyncIterator[bytes], chunks: ChunkStream) -> str:
