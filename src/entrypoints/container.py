@@ -70,8 +70,8 @@ def _traced(choice: _Provider, tracing: _Provider, name: str, inner: _Provider) 
     return Selector(choice, off=inner, otlp=Singleton(traced, inner, tracing.provided.tracer))
 
 
-def _revealed(secret: SecretStr | None, without: str) -> str:
-    return without if secret is None else secret.get_secret_value()
+def _revealed(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
 
 
 def _origins(settings: Settings) -> Origins:
@@ -169,7 +169,7 @@ class Container(containers.DeclarativeContainer):
         demo=Singleton(DemoModel, given.model.demo_speed),
         openai=Singleton(
             _on_demand("adapters.openai:OpenAIModel"),
-            api_key=providers.Callable(_revealed, given.model.openai_api_key, without="none"),
+            api_key=providers.Callable(_revealed, given.model.openai_api_key),
             base_url=given.model.openai_base_url,
             read_timeout=given.model.model_read_timeout,
         ),
@@ -222,7 +222,7 @@ class Container(containers.DeclarativeContainer):
     access = Singleton(
         Access,
         given.access.api_keys,
-        providers.Callable(_revealed, given.access.stream_secret, without=""),
+        providers.Callable(_revealed, given.access.stream_secret),
         given.access.stream_link_ttl,
         given.prefix,
     )

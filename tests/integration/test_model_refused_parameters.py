@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,3 +144,32 @@ async def test_an_answer_that_has_begun_is_not_asked_for_again(
     with pytest.raises(ModelRefused):
         assert [each async for each in model.stream(REQUEST)]
     assert len(upstream.received) == 1
+
+
+async def test_only_so_many_models_are_remembered(
+    upstream: Upstream, model: OpenAIModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients may name any number of models."""
+    monkeypatch.setattr("adapters.openai.model.MODELS_REMEMBERED", 2)
+    refusal = Script([json.dumps(_openai(AZURE)).encode()], 400)
+
+    async def calls(name: str) -> int:
+        before = len(upstream.received)
+        async for _ in model.stream(replace(REQUEST, model=name)):
+            pass
+        return len(upstream.received) - before
+
+    for name in "abc":
+        upstream.then(refusal)
+        assert await calls(name) == 2
+    assert await calls("c") == 1
+    upstream.then(refusal)
+    assert await calls("a") == 2  # forgotten
+
+
+async def test_without_a_key_nothing_is_left_out_of_a_quote(upstream: Upstream) -> None:
+    upstream.then(Script([json.dumps(_openai("There is none of that.")).encode()], 400))
+    keyless = OpenAIModel("", upstream.url, read_timeout=30.0)
+    with pytest.raises(ModelRefused, match="There is none of that"):
+        await anext(keyless.stream(REQUEST))
+    await keyless.aclose()

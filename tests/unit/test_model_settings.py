@@ -1,4 +1,4 @@
-"""The key of the model's server: what a header can hold, without the white space around it."""
+"""The key and the address of the model's server, without the white space around them."""
 
 import pytest
 
@@ -29,3 +29,8 @@ def test_a_key_that_no_header_can_hold_stops_the_start(
         load_settings(env_file=None)
     assert "OPENAI_API_KEY: must be ASCII" in str(refused.value)
     assert "planted" not in str(refused.value)
+
+
+def test_white_space_around_the_address_is_stripped() -> None:
+    settings = load_settings(env_file=None, openai_base_url=" http://localhost:11434/v1/ ")
+    assert settings.model.openai_base_url == "http://localhost:11434/v1"

@@ -30,6 +30,8 @@ YIELD_LIMIT = 64 * 1024
 """Bytes without a piece after which other asyncio tasks run between two reads."""
 LINGER = 2.0
 """Seconds for what follows the reason why the model stopped. The answer is whole without it."""
+MODELS_REMEMBERED = 1_000
+"""Models whose refused parameters are remembered. The first one is forgotten for another."""
 CONNECTIONS = 100_000
 """No limit in practice: the number of concurrent deliveries bounds the connections."""
 
@@ -48,9 +50,10 @@ ValueError for an invalid address."""
 
 class OpenAIModel(LanguageModel):
     def __init__(self, api_key: str, base_url: str | None, read_timeout: float) -> None:
-        """`read_timeout`: seconds for each read from the connection."""
+        """`api_key`: empty for a server that needs none. `read_timeout`: seconds for each read from
+        the connection."""
         self._client = openai.AsyncOpenAI(
-            api_key=api_key,
+            api_key=api_key or "none",  # the client requires one
             base_url=base_url,
             max_retries=0,
             timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
@@ -114,6 +117,8 @@ class OpenAIModel(LanguageModel):
         ours = _parameters(request, refused).keys() & _REPLACEMENTS.keys()
         wanted = read_report(body).refused(ours)
         if wanted:
+            if len(self._refused) >= MODELS_REMEMBERED:  # clients may name any number of models
+                del self._refused[next(iter(self._refused))]
             self._refused[request.model] = refused | wanted
         return bool(wanted)
 

@@ -102,7 +102,8 @@ def words_of(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 
 def http_url(text: str) -> str:
-    """Return the URL without a slash at its end."""
+    """Return the URL without spaces around it and without a slash at its end."""
+    text = text.strip()
     if not is_http_url(text):
         raise ValueError("must be an http:// or https:// URL with no query")
     return text.rstrip("/")
