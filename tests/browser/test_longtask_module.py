@@ -174,7 +174,7 @@ def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: O
 
     page.route("**/api/tasks/stream?**", stream)
     begin_to_follow(page, {"taskId": "task_1"})
-    page.wait_for_function("window.seen?.connection.includes('lost')")
+    page.wait_for_function("() => window.seen?.connection.includes('lost')")
     page.clock.run_for(29_000)
     page.evaluate("dispatchEvent(new Event('online'))")
     assert len(asked) == 1

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.page import OpenPage, start, status
-from tests.doubles.upstream import Script, Upstream, answer, refusal
+from tests.doubles.upstream import Gate, Script, Upstream, answer, refusal
 from tests.running import Running
 
 TEXT = """# Findings
@@ -133,7 +133,8 @@ def test_everything_is_reached_by_the_keyboard(
 def test_only_the_status_is_announced(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
-    upstream.then(Script(answer(*["word "] * 50)))
+    gate = Gate()
+    upstream.then(Script([gate, *answer(*["word "] * 50)]))
     page = open_page(service.url)
     page.evaluate(
         """() => {
@@ -143,6 +144,8 @@ def test_only_the_status_is_announced(
         }"""
     )
     start(page, "Quietly.")
+    expect(page.locator("#announcer")).to_have_text("running: Quietly.")
+    gate.open()
     status(page, "completed")
     expect(page.locator("#announcer")).to_have_text("done: Quietly.")
     said = page.evaluate("window.said")

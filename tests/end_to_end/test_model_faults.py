@@ -122,9 +122,10 @@ def test_parameters_that_a_model_refuses_are_replaced(
         Script(answer("fine")),
         Script(answer("again")),
     )
-    first = retrying.client.start(maxTokens=9, model="o9")
+    wanted: dict[str, Any] = {"maxTokens": 9, "temperature": 0.5, "model": "o9"}
+    first = retrying.client.start(**wanted)
     assert retrying.client.wait_for(first, "completed")["attempt"] == 1
-    assert retrying.client.wait_for(retrying.client.start(maxTokens=9, model="o9"), "completed")
+    assert retrying.client.wait_for(retrying.client.start(**wanted), "completed")
     assert len(scripted.received) == 4
     for received in scripted.received[2:]:
         assert received.body["max_completion_tokens"] == 9
