@@ -1,7 +1,7 @@
 """A TaskLog that releases the slots of a running task as soon as a write ends the task.
 
 Several use cases end tasks: they are completed, failed, cancelled or orphaned, their deliveries are
-exhausted, their start is withdrawn. All of them do so by one of the four calls that
+exhausted, their start is withdrawn. All of them do so by one of the five calls that
 EndObservingTaskLog watches.
 """
 

@@ -35,7 +35,6 @@ from application.errors import (
 from application.ports import (
     ABANDONED_AFTER,
     Binding,
-    Busy,
     Clock,
     IdempotencyKeys,
     TaskIds,
@@ -159,14 +158,10 @@ class StartTask:
         published it. The client then gets the task instead of the error."""
         failure = Failure("queue_unavailable", "The queue did not take the task.", True)
         try:
-            if (await self._tasks.get(task_id)).message_id is not None:
-                return False
-            failed = await self._tasks.fail(task_id, failure, self._clock.now())
-        except IllegalTransition:
-            return False
+            failed = await self._tasks.fail_unqueued(task_id, failure, self._clock.now())
         except UnknownTask:
             return True
-        return not isinstance(failed, Busy)
+        return failed is not None
 
     async def _start_once(self, request: TaskRequest, caller: Caller, key: str) -> Started:
         """Try until the task of the key is started, for at most `wait` seconds."""

@@ -72,6 +72,12 @@ class Task:
     usage: Usage | None = None
     failure: Failure | None = None
 
+    @property
+    def unqueued(self) -> bool:
+        """Whether nothing says that the queue has held it: it waits for its first delivery, and has
+        no message id."""
+        return self.status is TaskStatus.PENDING and self.attempt == 0 and self.message_id is None
+
     @staticmethod
     def submit(
         task_id: str,

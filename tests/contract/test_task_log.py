@@ -65,6 +65,7 @@ async def test_an_unknown_task_is_unknown_to_all(store: Store) -> None:
         tasks.claim("nobody", LEASE, NOW),
         tasks.cancel("nobody", NOW),
         tasks.fail("nobody", FAILURE, NOW),
+        tasks.fail_unqueued("nobody", FAILURE, NOW),
         tasks.read("nobody", 0, 10),
         tasks.note_message("nobody", "msg"),
     ):
@@ -164,6 +165,27 @@ async def test_fail_ends_a_task_without_a_live_attempt(store: Store) -> None:
     await until(fails)
     assert fold(await events_of(store.tasks, lapsed)).closed
     await assert_shut_out(store.tasks, attempt)
+
+
+async def test_a_task_that_the_queue_did_not_take_fails(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    failed = await store.tasks.fail_unqueued(task_id, FAILURE, NOW)
+    assert failed is not None
+    assert failed.failure == FAILURE
+    assert fold(await events_of(store.tasks, task_id)).closed
+    assert await store.tasks.fail_unqueued(task_id, FAILURE, NOW) is None
+
+
+async def test_a_task_that_the_queue_took_after_all_does_not_fail(store: Store) -> None:
+    published, delivered = await submit(store.tasks), await submit(store.tasks)
+    await store.tasks.note_message(published, "msg")
+    assert await store.tasks.fail_unqueued(published, FAILURE, NOW) is None
+    attempt = await claim(store.tasks, delivered)
+    assert await store.tasks.fail_unqueued(delivered, FAILURE, NOW) is None
+    await store.tasks.commit(attempt, attempt.task.requeue(NOW, "x"))
+    assert await store.tasks.fail_unqueued(delivered, FAILURE, NOW) is None
+    for task_id in (published, delivered):
+        assert (await store.tasks.get(task_id)).status is TaskStatus.PENDING
 
 
 async def test_a_store_that_answers_says_so(store: Store) -> None:

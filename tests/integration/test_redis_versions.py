@@ -50,6 +50,7 @@ async def _refuses(bench: Bench, task_id: str) -> None:
         tasks.claim(task_id, LEASE, 1),
         tasks.cancel(task_id, 1),
         tasks.fail(task_id, FAILURE, 1),
+        tasks.fail_unqueued(task_id, FAILURE, 1),
         tasks.fail_orphaned(task_id, FAILURE, 1),
     ):
         with pytest.raises(UnreadableTask, match=task_id):

@@ -6,16 +6,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from adapters.redis import (
-    connect,
-    parse_address,
-)
+from adapters.redis import RedisTaskLog, connect, parse_address
 from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
 from application.errors import LeaseLost, StoreUnavailable
-from domain.events import ContentAdded, fold
-from domain.task import Attempt
-from tests.builders import LEASE, begun, follow_task, to_redis
+from domain.events import ContentAdded, TaskStatus, fold
+from domain.task import Attempt, Failure, Task
+from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
 from tests.doubles.readers import (
     events_of,
     read_to_end,
@@ -29,6 +26,25 @@ from tests.waiting import eventually, within
 
 def _says(server: LocalRedis, *words: str) -> str:
     return redis_cli("-p", str(server.port), *words)
+
+
+class _PublishedMeanwhile(RedisTaskLog):
+    """Another process publishes the task right after its record was read."""
+
+    async def get(self, task_id: str) -> Task:
+        read = await super().get(task_id)
+        await self.note_message(task_id, "msg")
+        return read
+
+
+async def test_a_task_that_is_published_meanwhile_is_not_failed(redis_url: str) -> None:
+    connection = to_redis(redis_url)
+    async with on_redis(connection) as bench:
+        task = await bench.tasks.create(Task.submit("task_1_a", REQUEST, 1))
+        racing = _PublishedMeanwhile(connection, 60.0)
+        failure = Failure("queue_unavailable", "The queue did not take the task.", True)
+        assert await racing.fail_unqueued(task.id, failure, 1) is None
+        assert (await bench.tasks.get(task.id)).status is TaskStatus.PENDING
 
 
 async def test_who_wrote_what_the_log_lost_may_write_no_more(redis_url: str) -> None:

@@ -84,8 +84,12 @@ async def _cancelled(bench: Bench) -> None:
     await bench.tasks.cancel(TASK_ID, 1)
 
 
-async def _withdrawn(bench: Bench) -> None:
+async def _failed_without_attempt(bench: Bench) -> None:
     await bench.tasks.fail(TASK_ID, FAILURE, 1)
+
+
+async def _withdrawn(bench: Bench) -> None:
+    assert await bench.tasks.fail_unqueued(TASK_ID, FAILURE, 1) is not None
 
 
 async def _orphaned(bench: Bench) -> None:
@@ -93,7 +97,9 @@ async def _orphaned(bench: Bench) -> None:
     await bench.tasks.fail_orphaned(TASK_ID, FAILURE, 1)
 
 
-@pytest.mark.parametrize("end", [_completed, _failed, _cancelled, _withdrawn, _orphaned])
+@pytest.mark.parametrize(
+    "end", [_completed, _failed, _cancelled, _failed_without_attempt, _withdrawn, _orphaned]
+)
 async def test_what_ends_a_task_releases_its_slots_once(
     end: Callable[[Bench], Awaitable[None]],
 ) -> None:
@@ -110,6 +116,7 @@ async def test_what_does_not_end_a_task_keeps_its_slots() -> None:
     await bench.start()
     attempt = await bench.attempt()
     assert isinstance(await bench.tasks.fail(TASK_ID, FAILURE, 1), Busy)
+    assert await bench.tasks.fail_unqueued(TASK_ID, FAILURE, 1) is None
     await bench.tasks.fail_orphaned(TASK_ID, FAILURE, 1)
     await bench.tasks.commit(attempt, attempt.task.requeue(1, "model_error"))
     assert await bench.held() == {TASK_ID}

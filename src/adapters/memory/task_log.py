@@ -118,6 +118,13 @@ class MemoryTaskLog(TaskLog):
         self._write(entry, entry.task.fail(now, failure))
         return entry.task
 
+    async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
+        entry = self._entry(task_id)
+        if not entry.task.unqueued:
+            return None
+        self._write(entry, entry.task.fail(now, failure))
+        return entry.task
+
     async def fail_orphaned(
         self, task_id: str, failure: Failure, now: int
     ) -> Orphaned | NotOrphaned:

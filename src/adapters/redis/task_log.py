@@ -136,6 +136,15 @@ class RedisTaskLog(TaskLog):
             if await self._write(task, change, [keys_of(task_id).lease]):
                 return change.task
 
+    async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
+        while True:
+            task = await self.get(task_id)
+            if not task.unqueued:
+                return None
+            change = task.fail(now, failure)
+            if await self._write(task, change, without_message=True):
+                return change.task
+
     async def fail_orphaned(
         self, task_id: str, failure: Failure, now: int
     ) -> Orphaned | NotOrphaned:
@@ -184,11 +193,13 @@ class RedisTaskLog(TaskLog):
         *,
         writer: int | None = None,
         logged: int = 0,
+        without_message: bool = False,
         lease: float = 0.0,
     ) -> int:
         """Write the change, and return the length of the log; or write nothing and return 0 if the
         record's status or attempt is not `expected`'s, its writer is not `writer` (None: any), the
-        log has fewer than `logged` events, or a key of `absent_keys` exists."""
+        log has fewer than `logged` events, it has a message id and must be `without_message`, or a
+        key of `absent_keys` exists."""
         keys, task = keys_of(expected.id), change.task
         runs = task.status is TaskStatus.RUNNING
         preconditions: list[Word] = [
@@ -196,6 +207,7 @@ class RedisTaskLog(TaskLog):
             expected.attempt,
             "" if writer is None else writer,
             logged,
+            int(without_message),
         ]
         state: list[Word] = [
             encode_task(task),

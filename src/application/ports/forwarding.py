@@ -48,6 +48,11 @@ class ForwardingTaskLog(TaskLog):
     def fail(self, task_id: str, failure: Failure, now: int) -> Coroutine[Any, Any, Task | Busy]:
         return self._inner.fail(task_id, failure, now)
 
+    def fail_unqueued(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Coroutine[Any, Any, Task | None]:
+        return self._inner.fail_unqueued(task_id, failure, now)
+
     def fail_orphaned(
         self, task_id: str, failure: Failure, now: int
     ) -> Coroutine[Any, Any, Orphaned | NotOrphaned]:
@@ -61,7 +66,7 @@ class ForwardingTaskLog(TaskLog):
 
 
 class EndObservingTaskLog(ForwardingTaskLog):
-    """Is told of each task that a write of this process has ended. A task ends by one of these four
+    """Is told of each task that a write of this process has ended. A task ends by one of these five
     calls, whichever use case makes it."""
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
@@ -77,6 +82,12 @@ class EndObservingTaskLog(ForwardingTaskLog):
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
         failed = await self._inner.fail(task_id, failure, now)
         if isinstance(failed, Task):
+            await self._ended(failed)
+        return failed
+
+    async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
+        failed = await self._inner.fail_unqueued(task_id, failure, now)
+        if failed is not None:
             await self._ended(failed)
         return failed
 

@@ -98,6 +98,12 @@ class TaskLog(Protocol):
         the lease. Raises UnknownTask, or IllegalTransition if the task has ended."""
         ...
 
+    async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
+        """Fail a task that the queue did not take, and return the record. Return None and write
+        nothing if the queue took it after all: it has a message id, or waits for its first delivery
+        no more. Raises UnknownTask."""
+        ...
+
     async def fail_orphaned(
         self, task_id: str, failure: Failure, now: int
     ) -> Orphaned | NotOrphaned:

@@ -1,19 +1,22 @@
 -- Write a transition that was decided on a record as it was read, if it still is so.
 -- KEYS: record, log, lease, heartbeat, key that must be absent...
 -- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
---   hold at least, task, status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan
---   timeout in ms (0 once the task has ended), channel, epoch, event...
+--   hold at least, 1 if the record must have no message id, task, status, attempt, writer, lease in ms
+--   (0 for none), ttl in ms, orphan timeout in ms (0 once the task has ended), channel, epoch,
+--   event...
 -- Returns the length of the log, or 0 if the record is another by now, or held.
 local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local first_absent = 5
 local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local task, status, attempt, writer = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local first_event = 14
+local without_message = ARGV[5] == '1'
+local task, status, attempt, writer = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local first_event = 15
 
 local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
-  or (expected_writer ~= '' and found[3] ~= expected_writer) then
+  or (expected_writer ~= '' and found[3] ~= expected_writer)
+  or (without_message and call('HEXISTS', record, 'message') == 1) then
   return 0
 end
 local before = call('LLEN', log)
