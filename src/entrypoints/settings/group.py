@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, PlainValidator
+from pydantic import AliasChoices, Field, PlainValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -99,6 +99,17 @@ def words_of(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
         return tuple(values)
 
     return parse_all
+
+
+def secret_word(text: str) -> SecretStr | None:
+    """Return a key or token without the white space around it, such as the line's end of the file
+    that it was read from. None if nothing else is there."""
+    word = text.strip()
+    if not (word.isascii() and word.isprintable()):
+        raise ValueError(
+            "must be ASCII without line breaks and control characters, so that a header can hold it"
+        )
+    return SecretStr(word) if word else None
 
 
 def http_url(text: str) -> str:

@@ -5,23 +5,13 @@ from typing import Annotated, ClassVar
 from pydantic import SecretStr
 
 from domain.request import MAX_TOKENS_LIMIT, TEMPERATURE_LIMIT
-from entrypoints.settings.group import Group, http_url, parsed, setting
-
-
-def header_key(text: str) -> SecretStr | None:
-    """Return the key without the white space around it, None if nothing else is there."""
-    key = text.strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ValueError(
-            "must be ASCII without line breaks and control characters, since it is sent in a header"
-        )
-    return SecretStr(key) if key else None
+from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
 
 
 class ModelSettings(Group):
     title: ClassVar[str] = "The model"
 
-    openai_api_key: Annotated[SecretStr | None, parsed(header_key)] = setting(
+    openai_api_key: Annotated[SecretStr | None, parsed(secret_word)] = setting(
         "OPENAI_API_KEY",
         None,
         "The API key of the model's server. Without this and `OPENAI_BASE_URL` the demo model "

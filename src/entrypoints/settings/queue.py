@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import SecretStr
 
 from adapters.qstash import QueueCredentials, RetryDelay, is_development_key, is_development_token
-from entrypoints.settings.group import Group, http_url, parsed, setting
+from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
 
 UPSTASH_URL = "https://qstash.upstash.io"
 
@@ -13,18 +13,18 @@ UPSTASH_URL = "https://qstash.upstash.io"
 class QueueSettings(Group):
     title: ClassVar[str] = "The queue"
 
-    qstash_token: SecretStr | None = setting(
+    qstash_token: Annotated[SecretStr | None, parsed(secret_word)] = setting(
         "QSTASH_TOKEN",
         None,
         "The token of your QStash. Without it a local QStash runs inside the service.",
     )
-    qstash_current_signing_key: SecretStr | None = setting(
+    qstash_current_signing_key: Annotated[SecretStr | None, parsed(secret_word)] = setting(
         "QSTASH_CURRENT_SIGNING_KEY",
         None,
         "The key that QStash signs deliveries with.",
         otherwise="both signing keys are fetched from QStash",
     )
-    qstash_next_signing_key: SecretStr | None = setting(
+    qstash_next_signing_key: Annotated[SecretStr | None, parsed(secret_word)] = setting(
         "QSTASH_NEXT_SIGNING_KEY",
         None,
         "The key that QStash will sign with after a rotation. Set both keys or neither.",

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import SecretStr
 
 from adapters.redis import Address, parse_address
-from entrypoints.settings.group import Group, http_url, parsed, setting
+from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
 
 
 class StoreSettings(Group):
@@ -25,7 +25,7 @@ class StoreSettings(Group):
         "The URL of Upstash's REST API, to use instead of `REDIS_URL` (set one or the other) where "
         "only HTTPS leaves the network. Requires `UPSTASH_REDIS_REST_TOKEN`.",
     )
-    upstash_redis_rest_token: SecretStr | None = setting(
+    upstash_redis_rest_token: Annotated[SecretStr | None, parsed(secret_word)] = setting(
         "UPSTASH_REDIS_REST_TOKEN",
         None,
         "The token of Upstash's REST API. Requires `UPSTASH_REDIS_REST_URL`.",
