@@ -127,6 +127,15 @@ def test_the_faults_that_are_named_are_bounded(service: Running) -> None:
 
 
 @pytest.mark.usefixtures("nothing_started")
+@pytest.mark.parametrize("number", ["1e999", "9" * 5_000])
+@pytest.mark.parametrize("field", ["maxTokens", "temperature"])
+def test_a_number_that_nobody_can_read_is_named(service: Running, field: str, number: str) -> None:
+    content = f'{{"prompt": "x", "{field}": {number}}}'
+    headers = {"Content-Type": "application/json"}
+    assert _fields(service.client.http.post(START, content=content, headers=headers)) == {field}
+
+
+@pytest.mark.usefixtures("nothing_started")
 @pytest.mark.parametrize(
     "content",
     [

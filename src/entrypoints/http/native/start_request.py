@@ -60,17 +60,24 @@ def _body_faults(content: bytes, error: msgspec.ValidationError) -> list[FieldFa
     """Everything that is wrong with a body that is not of the shape of a start."""
     try:
         plain = _decode_plain(content)
+    except msgspec.ValidationError:  # JSON, with a number that nobody can read
+        return [_unreadable(error)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [_NOT_JSON]
     faults = shape_faults(plain, StartBody)
     if not faults:  # msgspec refuses what we do not, such as a number of more than 300 digits
-        field = str(error).partition("`$.")[2].rstrip("`")
-        return [{"field": field or "body", "message": "cannot be read"}]
+        return [_unreadable(error)]
     if not isinstance(plain, dict):
         return faults
     if _is_fraction(plain.get("maxTokens")):
         faults.append(_NOT_WHOLE)
     return faults + _bound_faults(plain, faults)
+
+
+def _unreadable(error: msgspec.ValidationError) -> FieldFault:
+    """The fault of the field that msgspec names."""
+    field = str(error).partition("`$.")[2].rstrip("`")
+    return {"field": field or "body", "message": "cannot be read"}
 
 
 def _bound_faults(plain: dict[str, Any], faults: list[FieldFault]) -> list[FieldFault]:
