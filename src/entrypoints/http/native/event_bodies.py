@@ -21,11 +21,14 @@ class ConnectedEvent(_Event, tag="connected", kw_only=True):
 
 
 class StatusEvent(_Event, tag="status", kw_only=True):
-    """The task has this status now. A `running` takes back the text before it."""
+    """The task has this status now. A `running` without `resumed` takes back the text before it."""
 
     data: TaskStatus
     attempt: int
     reason: str | UnsetType = UNSET
+    """Why the last attempt was lost."""
+    resumed: bool | UnsetType = UNSET
+    """Whether the attempt goes on with the text of the last one. Nothing sends it yet."""
 
 
 class ContentEvent(_Event, tag="content", kw_only=True):
