@@ -78,6 +78,12 @@ def test_the_older_systems_name_of_the_base_url_is_read_where_ours_is_not_set(
     assert load_settings(env_file=None).service.base_url == "https://example.org"
 
 
+def test_the_fault_of_a_setting_with_two_names_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEXT_PUBLIC_BASE_URL", "planted")
+    with pytest.raises(SettingsError, match="- BASE_URL or NEXT_PUBLIC_BASE_URL: must be"):
+        load_settings(env_file=None)
+
+
 def test_the_owner_of_older_messages_must_have_a_key() -> None:
     _, entry = new_key("alice")
     keys = {"api_keys": entry, "stream_secret": "x" * 32}

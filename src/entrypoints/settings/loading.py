@@ -69,17 +69,16 @@ def load_group(group: type[G], env_file: Path | None, given: dict[str, Any]) -> 
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
     fields_by_location = {
-        location: (name, variable)
+        location: (name, " or ".join(names_of(field)))
         for name, field in group.model_fields.items()
-        for variable in names_of(field)
-        for location in (name, variable)
+        for location in (name, *names_of(field))
     }
     named = [(*fields_by_location[str(fault["loc"][0])], fault["msg"]) for fault in found]
     defaults = {name: group.model_fields[name].default for name, _, _ in named}
     partial = load(_env_file=env_file, **{**given, **defaults})
     partial.__dict__.update(dict.fromkeys(defaults, MALFORMED))
     return partial, [
-        f"{variable}: {line}" for _, variable, message in named for line in message.splitlines()
+        f"{variables}: {line}" for _, variables, message in named for line in message.splitlines()
     ]
 
 
