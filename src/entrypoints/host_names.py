@@ -41,6 +41,12 @@ def is_loopback(host: str | None) -> bool:
         return host == "localhost"
 
 
+def local_url(host: str, port: int) -> str:
+    """Where a program on this machine reaches a server that listens on this address or name."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def accepts_host(header: str | None, names: Collection[str]) -> bool:
     """Whether a server with these names (in lower case) may accept a request with this Host header.
     None stands for a request with no Host header or several."""

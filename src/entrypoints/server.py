@@ -17,7 +17,7 @@ from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container
 from entrypoints.descriptors import max_connections, use_all_descriptors
-from entrypoints.host_names import accepts_host
+from entrypoints.host_names import accepts_host, local_url
 from entrypoints.http.app import create_app
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app as create_local_qstash
@@ -60,8 +60,7 @@ def listen_for_queue(settings: Settings) -> socket.socket:
 def url_of(listener: socket.socket) -> str:
     """Where a program on this machine reaches it."""
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return local_url(host, port)
 
 
 class Service:

@@ -260,6 +260,16 @@ def test_another_instance_with_a_queue_of_its_own_is_told_by_its_keys(
             assert ("another Longtask" in line) is (level == "fail")
 
 
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [("::1", "[::1]"), ("::", "[::1]"), ("0.0.0.0", "127.0.0.1")],  # noqa: S104
+)
+def test_the_address_that_it_listens_on_is_called(tmp_path: Path, host: str, shown: str) -> None:
+    at = {"LONGTASK_HOST": host, "LONGTASK_PORT": str(free_port())}
+    done = invoke(tmp_path, "doctor", **at, LONGTASK_ALLOW_ANONYMOUS="true")
+    assert f"address: http://{shown}:{at['LONGTASK_PORT']} does not respond" in done.stdout
+
+
 def test_a_queue_on_the_internet_cannot_reach_this_machine(
     deployment: Deployment, upstream: Upstream
 ) -> None:

@@ -12,6 +12,7 @@ from entrypoints.doctor.model import check_model
 from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.store import check_store
+from entrypoints.host_names import local_url
 from entrypoints.http.paths import WEBHOOK_PATH
 from entrypoints.lifecycle import close_all
 from entrypoints.settings import Settings
@@ -22,7 +23,7 @@ __all__ = ["Finding", "examine"]
 async def examine(settings: Settings) -> list[Finding]:
     """Return what was found, the faults among it: a dependency that fails raises nothing."""
     service = settings.service
-    base_url = service.base_url or f"http://{service.host}:{service.port}"
+    base_url = service.base_url or local_url(service.host, service.port)
     clock = QueueClock()
     queue = qstash_queue(
         settings, settings.queue.credentials(), settings.queue.qstash_url, base_url, clock
