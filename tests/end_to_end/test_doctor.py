@@ -240,26 +240,6 @@ def test_another_instance_is_told_from_the_own_one(
     assert "which of signature, url, body" in fault(lines, "fail", "address")
 
 
-def test_another_instance_with_a_queue_of_its_own_is_told_by_its_keys(
-    deployment: Deployment, tmp_path: Path
-) -> None:
-    """Nobody else knows the signing keys of a local QStash."""
-    secret = {"LONGTASK_STREAM_SECRET": deployment.settings["LONGTASK_STREAM_SECRET"]}
-    own = {"api_keys": ENTRY, "stream_secret": secret["LONGTASK_STREAM_SECRET"]}
-    with running_service(settings_for(**own)) as service:
-        port = {"LONGTASK_PORT": service.url.rpartition(":")[2]}
-        for settings, level in (
-            ({"LONGTASK_API_KEYS": ENTRY, **secret}, "ok"),
-            ({"LONGTASK_API_KEYS": new_key("bob")[1], **secret}, "fail"),
-            ({"LONGTASK_API_KEYS": ENTRY, "LONGTASK_STREAM_SECRET": "x" * 40}, "fail"),
-            ({}, "fail"),
-        ):
-            lines = invoke(tmp_path, "doctor", **port, **settings).stdout.splitlines()
-            [line] = [each for each in lines if " address: " in each]
-            assert line.startswith(f"{level:5}address:"), line
-            assert ("another Longtask" in line) is (level == "fail")
-
-
 @pytest.mark.parametrize(
     ("host", "shown"),
     [("::1", "[::1]"), ("::", "[::1]"), ("0.0.0.0", "127.0.0.1")],  # noqa: S104

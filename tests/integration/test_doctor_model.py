@@ -1,4 +1,4 @@
-"""The doctor names a base URL that lacks /v1."""
+"""The doctor names a base URL that lacks /v1, or has more than that."""
 
 import json
 
@@ -28,6 +28,22 @@ async def test_the_address_with_v1_is_advised(upstream: Upstream, first: Script)
     [said] = await _said(upstream.url.removesuffix("/v1"))
     assert [each.path for each in upstream.received] == ["/models", "/v1/models"]
     assert f"set OPENAI_BASE_URL to {upstream.url}" in said
+
+
+@pytest.mark.parametrize("call", ["chat/completions", "models/"])
+async def test_an_address_of_a_call_is_told_from_the_base_url(
+    upstream: Upstream, call: str
+) -> None:
+    upstream.then(NOTHING, MODELS)
+    [said] = await _said(f"{upstream.url}/{call}")
+    assert upstream.received[-1].path == "/v1/models"
+    assert f"set OPENAI_BASE_URL to {upstream.url}'" in said
+
+
+async def test_a_list_that_is_not_called_json_is_read(upstream: Upstream) -> None:
+    upstream.then(Script(MODELS.steps, headers={"content-type": "text/plain"}))
+    [said] = await _said(upstream.url)
+    assert "offers m" in said
 
 
 @pytest.mark.parametrize("first", [NOTHING, PAGE])

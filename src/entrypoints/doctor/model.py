@@ -1,5 +1,7 @@
 """Does the model's server accept the key, and does it offer the default model?"""
 
+import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
@@ -7,6 +9,9 @@ from entrypoints.settings.model import ModelSettings
 
 if TYPE_CHECKING:
     import openai
+
+_CALLS = ("/chat/completions", "/completions", "/responses", "/models")
+"""Paths under the base URL of a server, which people copy along with it."""
 
 
 async def check_model(settings: ModelSettings) -> Findings:
@@ -35,18 +40,18 @@ async def check_model(settings: ModelSettings) -> Findings:
             yield fail("model", f"{where} cannot be reached", "is OPENAI_BASE_URL right?")
             return
         if offered is None:
-            versioned = where.rstrip("/") + "/v1"
-            if not where.endswith("/v1/") and await _lists(client, versioned):
-                yield fail(
-                    "model",
-                    f"{where} does not list models, but {versioned} does",
-                    f"set OPENAI_BASE_URL to {versioned}",
-                )
-                return
+            for meant in _meant(where):
+                if await _lists(client, meant):
+                    yield fail(
+                        "model",
+                        f"{where} does not list models, but {meant} does",
+                        f"set OPENAI_BASE_URL to {meant}",
+                    )
+                    return
             yield warn(
                 "model",
                 f"{where} responds, but {problem}",
-                "start a task to see whether it works",
+                "start a task to see whether it works; if not, is OPENAI_BASE_URL right?",
             )
             return
     if settings.default_model in offered:
@@ -59,13 +64,25 @@ async def check_model(settings: ModelSettings) -> Findings:
         )
 
 
+def _meant(where: str) -> Iterator[str]:
+    """The base URLs that are likely meant by another address of the same server."""
+    given = where.rstrip("/")
+    base = next((given.removesuffix(each) for each in _CALLS if given.endswith(each)), given)
+    if base != given:
+        yield base
+    if not base.endswith("/v1"):
+        yield f"{base}/v1"
+
+
 async def _offered(client: "openai.AsyncOpenAI") -> list[str] | None:
     """Return the names of the models, or None if the response is no list of models."""
     try:
         listed = await client.get("/models", cast_to=object)
-    except ValueError:  # not JSON, though its content type says so
+        if isinstance(listed, str):  # whatever its content type does not call JSON
+            listed = json.loads(listed)
+    except ValueError:
         return None
-    models = listed.get("data") if isinstance(listed, dict) else None  # a web page is a text
+    models = listed.get("data") if isinstance(listed, dict) else None
     if not isinstance(models, list):
         return None
     return [str(each["id"]) for each in models if isinstance(each, dict) and "id" in each]

@@ -65,6 +65,7 @@ async def check_address(
             if signed is not None:
                 delivery = await client.post(webhook_path, content=NO_TASK, headers=signed)
             stream = await client.get(_stream_url(settings))
+            anonymous = await client.get(_stream_url(settings, link=False))
     except httpx.HTTPError as error:
         yield fail(
             "address",
@@ -73,22 +74,39 @@ async def check_address(
         )
         return
     if health.status_code != 200 or "bad-signature" not in webhook.text:
-        yield fail(
-            "address",
+        what = (
             f"{base_url}{webhook_path} responds with {webhook.status_code}, but not as this "
-            "service does",
-            "a proxy in front must pass /api/qstash/ on unchanged, without a login of its own",
+            "service does"
         )
+        if settings.service.base_url is None:
+            what += ": another program uses the port"
+            advice = "stop that program, or set LONGTASK_PORT to another port"
+        else:
+            advice = (
+                "is BASE_URL right? A proxy in front must pass /api/qstash/ on unchanged, without "
+                "a login of its own"
+            )
+        yield fail("address", what, advice)
         return
+    keys = settings.access.api_keys
+    elsewhere = "restart it with these settings, or correct LONGTASK_PORT or BASE_URL"
     if stream.status_code == 401:
         yield fail(
             "address",
             f"{base_url} leads to another Longtask, or to one with other settings: it has other "
             "API keys or another LONGTASK_STREAM_SECRET",
-            "restart it with these settings, or correct LONGTASK_PORT or BASE_URL",
+            elsewhere,
+        )
+    elif keys and anonymous.status_code == 404:
+        yield fail(
+            "address",
+            f"{base_url} leads to another Longtask, or to one with other settings: it requires no "
+            "API key",
+            elsewhere,
         )
     elif signed is None:
-        yield ok("address", f"{base_url} leads to a Longtask that has these API keys")
+        has = "has these API keys" if keys else "requires no API key"
+        yield ok("address", f"{base_url} leads to a Longtask that {has}")
     elif delivery.status_code == 401:
         yield fail(
             "address",
@@ -107,11 +125,12 @@ async def check_address(
         yield ok("address", f"{base_url} leads to this service, which accepts what QStash signs")
 
 
-def _stream_url(settings: Settings) -> str:
-    """A stream that there is not. Who has these API keys and this secret says so with 404."""
+def _stream_url(settings: Settings, *, link: bool = True) -> str:
+    """A stream that there is not. A service that has these API keys and this secret says so with
+    404, and without the `link` with 401."""
     keys, secret = settings.access.api_keys, settings.access.stream_secret
     access = Access(keys, secret.get_secret_value() if secret else "", TIMEOUT)
-    return access.stream_url("task_0_doctor", keys[0].name if keys else None)
+    return access.stream_url("task_0_doctor", keys[0].name if keys and link else None)
 
 
 async def _signed(
