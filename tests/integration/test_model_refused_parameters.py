@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused
@@ -144,6 +145,19 @@ async def test_an_answer_that_has_begun_is_not_asked_for_again(
     with pytest.raises(ModelRefused):
         assert [each async for each in model.stream(REQUEST)]
     assert len(upstream.received) == 1
+
+
+async def test_what_is_left_out_is_logged_once(upstream: Upstream, model: OpenAIModel) -> None:
+    """Neither a wish of a caller nor the count of tokens goes missing in silence."""
+    upstream.then(
+        Script([json.dumps(_openai("", "temperature", "unsupported_value")).encode()], 400)
+    )
+    with capture_logs() as lines:
+        for _ in range(2):
+            assert [each async for each in model.stream(REQUEST)]
+    [line] = lines
+    assert line["log_level"] == "warning"
+    assert (line["model"], line["parameters"]) == ("m", ["temperature"])
 
 
 async def test_only_so_many_models_are_remembered(

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import httpx2
 import openai
+import structlog
 
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
@@ -21,6 +22,8 @@ from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.reports import read_report
 from application.ports import Finished, LanguageModel
 from domain.request import TaskRequest
+
+log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 """Seconds."""
@@ -120,6 +123,7 @@ class OpenAIModel(LanguageModel):
             if len(self._refused) >= MODELS_REMEMBERED:  # clients may name any number of models
                 del self._refused[next(iter(self._refused))]
             self._refused[request.model] = refused | wanted
+            log.warning("parameters refused", model=request.model, parameters=sorted(wanted))
         return bool(wanted)
 
 
