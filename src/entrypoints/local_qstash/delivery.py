@@ -222,7 +222,7 @@ class Deliveries:
 
     def _add_dead_letter(self, message: QueuedMessage, response: DeliveryResponse) -> None:
         letter = self.dead_letters.add(message, response)
-        log.warning("deliveries exhausted", message_id=message.id, status=response.status)
+        log.warning("message given up", message_id=message.id, status=response.status)
         headers = message.failure_callback_headers
         self._publish_callback(
             message, response, message.failure_callback, headers, dlqId=letter.id
