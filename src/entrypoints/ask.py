@@ -31,7 +31,7 @@ RECONNECT_LIMIT = 60
 """Failed connections in a row after which it gives up."""
 _EMPTY_BY_LIMIT = (
     "the answer is empty: the limit of tokens was used up before it began, as models do that "
-    "reason first. Raise --max-tokens, or leave it out"
+    "reason first. "
 )
 
 
@@ -107,7 +107,7 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
             return FAILED
         task_id = response.json()["taskId"]
         _say(f"task {task_id}")
-        following = asyncio.create_task(_follow(client, task_id))
+        following = asyncio.create_task(_follow(client, task_id, asked))
         stopping = asyncio.create_task(interrupted.wait())
         await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -124,8 +124,8 @@ async def _ask(url: str, asked: Asked, key: str | None = None) -> int:
         return CANCELLED
 
 
-async def _follow(client: httpx.AsyncClient, task_id: str) -> int:
-    printer = _Printer()
+async def _follow(client: httpx.AsyncClient, task_id: str, asked: Asked) -> int:
+    printer = _Printer(limited="maxTokens" in asked.body)
     failures = 0
     while printer.status is None:
         query = {"taskId": task_id}
@@ -158,7 +158,9 @@ async def _follow(client: httpx.AsyncClient, task_id: str) -> int:
 class _Printer:
     """Prints the events of one task, and keeps what a reconnection and the exit need."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limited: bool = False) -> None:
+        """`limited`: whether the user set the limit of tokens."""
+        self._limited = limited
         self.status: int | None = None
         self.last_event = ""
         self._began = time.monotonic()
@@ -205,7 +207,14 @@ class _Printer:
             self.status = CANCELLED
         elif not event["data"]:
             self.status = FAILED
-            _say(_EMPTY_BY_LIMIT if reason == "length" else "the answer is empty")
+            _say(self._why_empty(reason))
+
+    def _why_empty(self, reason: str) -> str:
+        if reason != "length":
+            return "the answer is empty"
+        if self._limited:
+            return f"{_EMPTY_BY_LIMIT}Raise --max-tokens, or leave it out"
+        return f"{_EMPTY_BY_LIMIT}Set a larger limit with --max-tokens"
 
     def _close_line(self) -> None:
         if self._shown:

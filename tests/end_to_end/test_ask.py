@@ -78,6 +78,21 @@ def test_an_empty_answer_is_no_success(
 
 
 @pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ((), "Set a larger limit with --max-tokens"),
+        (("--max-tokens", "9"), "Raise --max-tokens, or leave it out"),
+    ],
+)
+def test_the_advice_fits_what_was_given(
+    tmp_path: Path, service: Running, upstream: Upstream, given: tuple[str, ...], advice: str
+) -> None:
+    upstream.then(Script(answer(reason="length")))
+    done = invoke(tmp_path, "ask", "Hi.", *given, "--server", service.url)
+    assert done.stderr.endswith(f"{advice}\n")
+
+
+@pytest.mark.parametrize(
     ("given", "url"),
     [
         ("localhost:8000", "http://localhost:8000"),
