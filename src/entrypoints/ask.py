@@ -234,8 +234,9 @@ def _print_whole(text: str) -> None:
 
 
 def _problem(response: httpx.Response) -> str:
+    advice = " (set --key or LONGTASK_KEY)" if response.status_code == 401 else ""
     try:
-        return f"{response.status_code}: {response.json()['error']}"
+        return f"{response.status_code}: {response.json()['error']}{advice}"
     except (ValueError, KeyError, TypeError):
         return f"the server responded with {response.status_code}"
 

@@ -43,6 +43,7 @@ def _settings(**overrides: Any) -> Settings:
         settings = load_settings(**given)
     except SettingsError as error:
         click.echo(f"longtask cannot start with these settings:\n{error}", err=True)
+        _tell_of_unknown()  # a setting that is missing may be there under a misspelt name
         sys.exit(SETTINGS_EXIT)
     bypass_proxies(settings.service.host)
     return settings
@@ -223,8 +224,8 @@ def ask_command(
     # A service for this prompt only, which no other machine can reach.
     if named := settings_in_file():
         click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
-    _tell_of_unknown()
     settings = _settings(host="127.0.0.1", port=0)
+    _tell_of_unknown()
     settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
     configure_logs("ERROR", settings.console_logs)
     sys.exit(ask_embedded(settings, asked))

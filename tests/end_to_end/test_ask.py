@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints.api_keys import new_key
 from entrypoints.ask import with_scheme
 from tests.commands import invoke
 from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
 from tests.processes import found_in, process_at_a_terminal, process_of, run_to_its_end
-from tests.running import Running
+from tests.running import Running, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually, within
 
@@ -90,6 +91,15 @@ def test_the_advice_fits_what_was_given(
     upstream.then(Script(answer(reason="length")))
     done = invoke(tmp_path, "ask", "Hi.", *given, "--server", service.url)
     assert done.stderr.endswith(f"{advice}\n")
+
+
+def test_it_says_how_to_give_a_key(tmp_path: Path) -> None:
+    keys = {"api_keys": new_key("alice")[1], "stream_secret": "x" * 40}
+    with running_service(settings_for(**keys)) as guarded:
+        done = invoke(tmp_path, "ask", "Hi.", "--server", guarded.url)
+    assert done.exit_code == 1
+    assert "401: An API key is required" in done.stderr
+    assert "--key or LONGTASK_KEY" in done.stderr
 
 
 @pytest.mark.parametrize(

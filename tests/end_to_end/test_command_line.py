@@ -217,6 +217,10 @@ def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
     for command in ("config", "doctor"):
         done = invoke(tmp_path, command, LONGTASK_PROT="1")
         assert "is LONGTASK_PORT meant?" in done.stdout + done.stderr
+    for arguments in (["config"], ["doctor"], ["serve"], ["ask", "Hi."]):
+        done = invoke(tmp_path, *arguments, LONGTASK_PROT="1", QSTASH_TOKEN="t")
+        assert "BASE_URL is required" in done.stderr
+        assert done.stderr.count("is LONGTASK_PORT meant?") == 1
     with process_of(
         tmp_path, "serve", "--port", "0", LONGTASK_LOG_FORMAT="json", LONGTASK_PROT="1"
     ) as (_, log):
