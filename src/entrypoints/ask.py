@@ -238,7 +238,9 @@ def _problem(response: httpx.Response) -> str:
     try:
         return f"{response.status_code}: {response.json()['error']}{advice}"
     except (ValueError, KeyError, TypeError):
-        return f"the server responded with {response.status_code}"
+        known = response.status_code >= 500  # a proxy whose service is down
+        doubt = "" if known else ", but not as Longtask does: is --server right?"
+        return f"the server responded with {response.status_code}{doubt}"
 
 
 def _say(line: str) -> None:

@@ -93,6 +93,17 @@ def test_the_advice_fits_what_was_given(
     assert done.stderr.endswith(f"{advice}\n")
 
 
+@pytest.mark.parametrize(("status", "doubted"), [(404, True), (200, True), (502, False)])
+def test_another_server_is_told_from_a_proxy(
+    tmp_path: Path, upstream: Upstream, status: int, doubted: bool
+) -> None:
+    upstream.then(Script([b"<html>Welcome</html>"], status))
+    done = invoke(tmp_path, "ask", "Hi.", "--server", upstream.url)
+    assert done.exit_code == 1
+    assert f"the server responded with {status}" in done.stderr
+    assert ("is --server right?" in done.stderr) is doubted
+
+
 def test_it_says_how_to_give_a_key(tmp_path: Path) -> None:
     keys = {"api_keys": new_key("alice")[1], "stream_secret": "x" * 40}
     with running_service(settings_for(**keys)) as guarded:
