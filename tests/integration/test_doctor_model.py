@@ -56,6 +56,13 @@ async def test_no_other_address_is_advised(upstream: Upstream, first: Script) ->
     assert "cannot be listed" in said
 
 
+async def test_models_to_choose_from_are_shown(upstream: Upstream) -> None:
+    data = [{"id": name} for name in ("a:latest", "b", "c" * 999, "d")]
+    upstream.then(Script([json.dumps({"data": data}).encode()], headers=MODELS.headers))
+    [said] = await _said(upstream.url)
+    assert f"does not list m, but a:latest, b, {'c' * 80}, …" in said
+
+
 async def test_the_right_address_is_fine(upstream: Upstream) -> None:
     upstream.then(MODELS)
     [said] = await _said(upstream.url)

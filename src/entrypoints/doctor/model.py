@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _CALLS = ("/chat/completions", "/completions", "/responses", "/models")
 """Paths under the base URL of a server, which people copy along with it."""
 
+_SHOWN, _LONGEST_SHOWN = 3, 80
+"""How many names of models are shown, and how many characters of each."""
+
 
 async def check_model(settings: ModelSettings) -> Findings:
     if settings.demo:
@@ -59,9 +62,16 @@ async def check_model(settings: ModelSettings) -> Findings:
     else:
         yield warn(
             "model",
-            f"{where} does not list {settings.default_model}",
+            f"{where} does not list {settings.default_model}{_instead(offered)}",
             "set LONGTASK_DEFAULT_MODEL to one that it offers",
         )
+
+
+def _instead(offered: list[str]) -> str:
+    if not offered:
+        return ""
+    more = ", …" if len(offered) > _SHOWN else ""
+    return f", but {', '.join(each[:_LONGEST_SHOWN] for each in offered[:_SHOWN])}{more}"
 
 
 def _meant(where: str) -> Iterator[str]:
