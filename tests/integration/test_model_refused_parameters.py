@@ -187,3 +187,13 @@ async def test_without_a_key_nothing_is_left_out_of_a_quote(upstream: Upstream) 
     with pytest.raises(ModelRefused, match="There is none of that"):
         await anext(keyless.stream(REQUEST))
     await keyless.aclose()
+
+
+async def test_what_other_calls_learnt_is_kept(model: OpenAIModel) -> None:
+    """A call that began before them would else forget it, and could be refused without end."""
+    temperature = _openai("No.", "temperature", "unsupported_parameter")
+    assert model._learns_refusal(REQUEST, frozenset(), temperature)
+    assert model._learns_refusal(
+        REQUEST, frozenset(), _openai("No.", "max_tokens", "unsupported_parameter")
+    )
+    assert model._refused["m"] == {"max_tokens", "temperature"}

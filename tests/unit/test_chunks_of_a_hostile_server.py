@@ -6,6 +6,7 @@ import time
 import pytest
 
 from adapters.openai.chunks import ChunkStream
+from adapters.openai.reports import read_report
 from adapters.openai.usage import COUNT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
 from domain.events import Usage
@@ -102,3 +103,22 @@ def test_however_an_event_is_cut_it_is_the_same(size: int) -> None:
         ) + stream.feed(ending)
         assert text == "aaa"
         assert stream.finished().reason == "stop"
+
+
+def test_lists_of_lists_are_not_all_read() -> None:
+    """They say nothing, and there may be millions in one event."""
+    body: object = []
+    for _ in range(4):
+        body = [body] * 50
+    began = time.process_time()
+    assert read_report(body).words == ""
+    assert time.process_time() - began < 1.0
+
+
+def test_a_deep_place_of_a_fault_is_not_told() -> None:
+    """Its text has no end that Python's stack could hold."""
+    place: object = []
+    for _ in range(100_000):
+        place = [place]
+    words = read_report({"detail": [{"msg": "No.", "loc": ["body", 0, place]}]}).words
+    assert words == "body.0: No."

@@ -100,3 +100,25 @@ def test_a_number_that_is_none_is_passed_over(value: str) -> None:
     fault = classify_error(_status_error(429, None, **{"retry-after": value}), KEY)
     assert isinstance(fault, ModelUnavailable)
     assert fault.retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        (f"Bad key {KEY}.", "Bad key ***."),
+        (f"Bad key {KEY[:12]}***{KEY[-5:]}.", f"Bad key ******{KEY[-5:]}."),
+        (f"{KEY[:8]}\u200b{KEY[8:]}", "***\u200b***"),
+        ("x" * 290 + KEY, "x" * 290 + "***"),
+        ("a planted tree", "a planted tree"),
+    ],
+)
+def test_no_longer_part_of_the_key_is_quoted(said: str, quoted: str) -> None:
+    """Servers cut a key, or mask its middle."""
+    fault = classify_error(_status_error(400, {"message": said}), KEY)
+    assert str(fault).endswith(f"It responded: {quoted}")
+
+
+@pytest.mark.parametrize("key", ["", "ollama"])
+def test_a_short_key_hides_nothing_but_itself(key: str) -> None:
+    fault = classify_error(_status_error(400, {"message": "ollama: oll"}), key)
+    assert str(fault).endswith("It responded: ollama: oll" if not key else "It responded: ***: oll")

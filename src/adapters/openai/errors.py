@@ -73,6 +73,10 @@ _STATUSES = {
 _BEFORE_WORK = {*_REFUSALS, "rate_limited"} - {"content_refused"}
 _QUOTED = {"invalid_request", "model_not_found", "context_length_exceeded"}
 _QUOTE_LIMIT = 300
+_READ_LIMIT = 2_000
+"""Characters of a server's words in which the key is looked for, to quote some of them."""
+_KEY_PART = 8
+"""Characters of the API key that are not quoted. Servers cut a key, or mask its middle."""
 # Statuses with which a server says that it has nothing at an address, and those with which a web
 # page says so. Others mean what they say, also with a page: 401, 429, and those from 500.
 _NO_SUCH_PAGE = {404, 405}
@@ -169,8 +173,27 @@ def _quote(report: Report, api_key: str, code: str) -> str:
     and as valid Unicode."""
     if code not in _QUOTED or is_page(report.words):
         return ""
-    text = report.words.replace(api_key, "***") if api_key else report.words
+    text = _without_key(report.words[:_READ_LIMIT], api_key)
     return text[:_QUOTE_LIMIT].encode(errors="replace").decode()
+
+
+def _without_key(text: str, key: str) -> str:
+    """Return the text with `***` in the place of the key and of every longer part of it."""
+    shortest = min(_KEY_PART, len(key))
+    if not shortest:
+        return text
+    kept, begin = [], 0
+    while begin < len(text):
+        end = begin + shortest
+        if len(text) < end or text[begin:end] not in key:
+            kept.append(text[begin])
+            begin += 1
+            continue
+        while end < len(text) and text[begin : end + 1] in key:
+            end += 1
+        kept.append("***")
+        begin = end
+    return "".join(kept)
 
 
 def _fault(

@@ -120,10 +120,14 @@ class OpenAIModel(LanguageModel):
         ours = _parameters(request, refused).keys() & _REPLACEMENTS.keys()
         wanted = read_report(body).refused(ours)
         if wanted:
+            # Other calls may have learnt more since this one began: what is known only grows, so
+            # that a call is repeated at most once for each parameter.
+            known = self._refused.pop(request.model, frozenset())
             if len(self._refused) >= MODELS_REMEMBERED:  # clients may name any number of models
                 del self._refused[next(iter(self._refused))]
-            self._refused[request.model] = refused | wanted
-            log.warning("parameters refused", model=request.model, parameters=sorted(wanted))
+            self._refused[request.model] = known | refused | wanted
+            if new := wanted - known:
+                log.warning("parameters refused", model=request.model, parameters=sorted(new))
         return bool(wanted)
 
 

@@ -15,6 +15,8 @@ DEPTH_LIMIT = 8
 """How deep a report may lie in a body. What is deeper is not read."""
 OBJECT_LIMIT = 50
 """Objects of a body that are read."""
+LIST_LIMIT = 1_000
+"""Lists of a body that are read."""
 
 _INSIDE = ("error", "detail", "message", "metadata", "raw", "errors")
 _REFUSED = (
@@ -69,7 +71,7 @@ def read_report(body: object) -> Report:
     """Read a body: decoded JSON, or a text."""
     objects: list[Mapping[str, Any]] = []
     said: list[str] = []
-    for each in _within(body, 0):
+    for each in _within(body, 0, iter(range(LIST_LIMIT))):
         if isinstance(each, str):
             said.append(each)
         else:
@@ -99,8 +101,9 @@ def is_page(body: object) -> bool:
     return isinstance(body, str) and body.lstrip("\ufeff \t\r\n").startswith("<")
 
 
-def _within(body: object, depth: int) -> Iterator[Mapping[str, Any] | str]:
-    """Yield the objects and texts of a body, the outermost first."""
+def _within(body: object, depth: int, lists: Iterator[int]) -> Iterator[Mapping[str, Any] | str]:
+    """Yield the objects and texts of a body, the outermost first. One of `lists` is taken for each
+    list that is read: lists that hold nothing but lists yield nothing, and may be millions."""
     if depth > DEPTH_LIMIT:
         return
     if isinstance(body, str):
@@ -108,20 +111,22 @@ def _within(body: object, depth: int) -> Iterator[Mapping[str, Any] | str]:
         if inner is None:
             yield body
         else:
-            yield from _within(inner, depth + 1)
+            yield from _within(inner, depth + 1, lists)
     elif isinstance(body, list):
+        if next(lists, None) is None:
+            return
         details = [each for each in body[:OBJECT_LIMIT] if _is_detail(each)]
         yield from details
         if details:
             yield "; ".join(_place(each) + each["msg"] for each in details)
         else:
             for each in body[:OBJECT_LIMIT]:
-                yield from _within(each, depth + 1)
+                yield from _within(each, depth + 1, lists)
     elif isinstance(body, Mapping):
         yield body
         for key in sorted(_INSIDE, key=("message", "detail").__contains__, reverse=True):
             if body.get(key):
-                yield from _within(body[key], depth + 1)
+                yield from _within(body[key], depth + 1, lists)
 
 
 def _decoded(text: str) -> object:
@@ -140,7 +145,9 @@ def _is_detail(value: object) -> bool:
 
 def _place(detail: Mapping[str, Any]) -> str:
     place = detail.get("loc")
-    return ".".join(map(str, place)) + ": " if isinstance(place, list) else ""
+    if not isinstance(place, list):
+        return ""
+    return ".".join(str(each) for each in place if isinstance(each, str | int)) + ": "
 
 
 def _named_by(report: Mapping[str, Any], ours: Collection[str]) -> set[str]:
