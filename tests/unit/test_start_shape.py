@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrypoints.http.native.bodies import StartBody
-from entrypoints.http.native.shape import shape_faults
+from entrypoints.http.native.shape import NAME_LIMIT, shape_faults
 
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3)
 values = st.recursive(
@@ -57,3 +57,14 @@ def test_every_fault_is_named_once() -> None:
         "metadata": "each value must be a string",
         "y": "unknown field",
     }
+
+
+def test_a_long_name_is_shortened() -> None:
+    name = "x" * 1_000_000
+    faults = shape_faults(
+        {name: 1, "messages": [{"role": "user", "content": "", name: 1}]}, StartBody
+    )
+    assert [each["field"] for each in faults] == [
+        f"messages[0].{'x' * NAME_LIMIT}…",
+        f"{'x' * NAME_LIMIT}…",
+    ]

@@ -15,6 +15,7 @@ from entrypoints.http.start_bodies import SHORT, StartBodies
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode
+_FIELDS = {each.encode_name for each in msgspec.structs.fields(StartBody)}
 _NOT_JSON: FieldFault = {"field": "body", "message": "is not valid JSON"}
 _NOT_WHOLE: FieldFault = {"field": "maxTokens", "message": "must be a whole number"}
 
@@ -83,7 +84,7 @@ def _unreadable(error: msgspec.ValidationError) -> FieldFault:
 def _bound_faults(plain: dict[str, Any], faults: list[FieldFault]) -> list[FieldFault]:
     """The bounds that the other fields of a body break, of which these faults are known."""
     wrong = {re.split(r"[.\[]", each["field"])[0] for each in faults}
-    rest = {name: value for name, value in plain.items() if name not in wrong}
+    rest = {name: value for name, value in plain.items() if name in _FIELDS - wrong}
     try:
         request = msgspec.convert(rest, StartBody).request(RequestDefaults(model="any"))
     except msgspec.ValidationError:  # more is wrong than was named
