@@ -289,3 +289,16 @@ def test_a_rule_between_settings_is_checked_although_one_of_them_is_malformed() 
     ]
     assert "exclude each other" in told[-2]
     assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h/a b", "https://h/a\nb", "https://h/?", "https://h/#", "https://h/\x00"]
+)
+def test_a_url_with_what_no_address_can_hold_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="BASE_URL: must be"):
+        load_settings(env_file=None, base_url=url)
+
+
+def test_white_space_around_a_url_is_stripped() -> None:
+    settings = load_settings(env_file=None, base_url=" https://example.org/a/\n")
+    assert settings.service.base_url == "https://example.org/a"

@@ -81,3 +81,13 @@ def test_a_misspelt_setting_is_told_with_the_nearest_name(
         "LONGTASK_STREAM_SECERT is not a setting and has no effect: "
         "is LONGTASK_STREAM_SECRET meant?",
     ]
+
+
+def test_what_follows_a_name_is_not_told(tmp_path: Path) -> None:
+    """As in YAML; the secret is in base64, so it has a `=` of its own."""
+    file = tmp_path / ".env"
+    file.write_text("LONGTASK_STREAM_SECRET:cGxhbnRlZA==\nLONGTASK_é=1\n")
+    assert unknown_settings(file) == [
+        f"{shown}... is no name of a setting and has no effect: is = missing behind it?"
+        for shown in ("LONGTASK_STREAM_SECRET", "LONGTASK_")
+    ]

@@ -113,21 +113,20 @@ def secret_word(text: str) -> SecretStr | None:
 
 
 def http_url(text: str) -> str:
-    """Return the URL without spaces around it and without a slash at its end."""
+    """Return the URL without white space around it and without a slash at its end."""
     text = text.strip()
     if not is_http_url(text):
-        raise ValueError("must be an http:// or https:// URL with no query")
+        raise ValueError("must be an http:// or https:// URL with no query and no white space")
     return text.rstrip("/")
 
 
 def is_http_url(text: str) -> bool:
+    # An empty query is one too, and `urlsplit` passes over control characters.
+    if not text.isprintable() or set(text) & set(" ?#"):
+        return False
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
         return False
-    return (
-        parts.scheme in ("http", "https")
-        and bool(parts.hostname)
-        and not (parts.query or parts.fragment)
-    )
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -25,6 +25,8 @@ PAIRS = {
 
 NOT_OF_THE_SERVICE = {"LONGTASK_KEY", "LONGTASK_SERVER", "LONGTASK_NETWORK"}
 """What `longtask ask` and docker-compose.yml read."""
+_NAME = re.compile(r"LONGTASK_[A-Z0-9_]+")
+"""What may be told of a name. In a file, what follows may be a secret: NAME:secret==."""
 _OF_KUBERNETES = re.compile(r"LONGTASK_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)")
 """What it sets for each of its services; one of them may be called longtask."""
 
@@ -55,6 +57,12 @@ def misspelt(names: Collection[str], env_file: Path | None) -> list[str]:
     told = []
     for name in sorted(given.difference(names, NOT_OF_THE_SERVICE)):
         if not name.startswith("LONGTASK_") or _OF_KUBERNETES.fullmatch(name):
+            continue
+        if _NAME.fullmatch(name) is None:
+            shown = (_NAME.match(name) or ["LONGTASK_"])[0]
+            told.append(
+                f"{shown}... is no name of a setting and has no effect: is = missing behind it?"
+            )
             continue
         nearest = get_close_matches(name, names, n=1, cutoff=0.8)
         meant = f": is {nearest[0]} meant?" if nearest else ""
