@@ -116,3 +116,11 @@ def test_keys_that_are_refused_are_unknown_and_the_log_says_why(
     [line] = {each.getMessage() for each in caplog.records if "keys refused" in each.getMessage()}
     assert "public" in line
     assert NEXT not in caplog.text
+
+
+def test_blank_keys_with_which_anybody_could_sign_are_not_learnt(stub: Destination) -> None:
+    _says(stub, Answer(body=keys_answer(" ", " ")))
+    with running_service(_settings(stub)) as service:
+        eventually(lambda: stub.at("/v2/keys"))
+        assert _delivered(service, CURRENT).status_code == 503
+        assert service.client.http.get("/readyz").json()["checks"]["keys"] == "unknown"

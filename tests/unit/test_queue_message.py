@@ -1,5 +1,6 @@
 """Messages on the queue, as each version wrote them: a delivery may come days after an upgrade."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -65,3 +66,13 @@ def test_what_is_no_message_of_the_older_system_is_refused(fields: dict[str, Any
     body = json.dumps({"taskId": "task_1_abc", "prompt": "Hi.", **fields}).encode()
     with pytest.raises(ValueError, match=r"."):
         decode(body, 9, OlderMessages(None, "default"))
+
+
+@pytest.mark.parametrize("depth", [900, 1_000, 100_000])
+def test_depth_makes_no_message(depth: int) -> None:
+    """It raises what is told to the queue, so that it does not deliver it again."""
+    deep = b"[" * depth + b"]" * depth
+    for fields in (b'"prompt":"Hi."', b'"v":1'):
+        body = b'{"taskId":"task_1_abc",%b,"x":%b}' % (fields, deep)
+        with contextlib.suppress(ValueError):
+            assert decode(body, 9, OlderMessages("alice", "default")).request.prompt == "Hi."

@@ -69,15 +69,6 @@ def test_the_environment_wins_over_the_file(
     ) == (2222, 5.0, None)
 
 
-def test_the_older_systems_name_of_the_base_url_is_read_where_ours_is_not_set(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("NEXT_PUBLIC_BASE_URL", "https://older.example.org/")
-    assert load_settings(env_file=None).service.base_url == "https://older.example.org"
-    monkeypatch.setenv("BASE_URL", "https://example.org")
-    assert load_settings(env_file=None).service.base_url == "https://example.org"
-
-
 def test_the_fault_of_a_setting_with_two_names_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXT_PUBLIC_BASE_URL", "planted")
     with pytest.raises(SettingsError, match="- BASE_URL or NEXT_PUBLIC_BASE_URL: must be"):
@@ -89,8 +80,9 @@ def test_the_owner_of_older_messages_must_have_a_key() -> None:
     keys = {"api_keys": entry, "stream_secret": "x" * 32}
     load_settings(env_file=None, older_messages_owner="alice", **keys)
     for wrong in ({"older_messages_owner": "bob", **keys}, {"older_messages_owner": "alice"}):
-        with pytest.raises(SettingsError, match="which LONGTASK_API_KEYS does not name"):
+        with pytest.raises(SettingsError, match="is not a name of LONGTASK_API_KEYS") as refused:
             load_settings(env_file=None, **wrong)
+        assert wrong["older_messages_owner"] not in str(refused.value)  # it may be a key
 
 
 def test_every_fault_is_told() -> None:
@@ -289,16 +281,3 @@ def test_a_rule_between_settings_is_checked_although_one_of_them_is_malformed() 
     ]
     assert "exclude each other" in told[-2]
     assert "planted" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "url", ["https://h/a b", "https://h/a\nb", "https://h/?", "https://h/#", "https://h/\x00"]
-)
-def test_a_url_with_what_no_address_can_hold_is_refused(url: str) -> None:
-    with pytest.raises(SettingsError, match="BASE_URL: must be"):
-        load_settings(env_file=None, base_url=url)
-
-
-def test_white_space_around_a_url_is_stripped() -> None:
-    settings = load_settings(env_file=None, base_url=" https://example.org/a/\n")
-    assert settings.service.base_url == "https://example.org/a"

@@ -117,7 +117,7 @@ class DeliveryVerifier:
         try:
             callback = _failure.decode(body)
             source = base64.b64decode(callback.source_body, validate=True)
-        except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+        except (msgspec.DecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise MalformedDelivery(f"not a failure callback: {error}") from error
         delivery = _delivery(source, self._clock.now(), self._older)
         return delivery, callback.source_message_id
@@ -138,7 +138,7 @@ class DeliveryVerifier:
         if claims["sub"] != url:
             raise ForgedDelivery(
                 "url",
-                f"the signature is for {_address(claims['sub'])}, and expected is {url}: "
+                f"the signature is for {_address(claims['sub'])}, and expected is {_address(url)}: "
                 "is BASE_URL the URL that QStash was given?",
             )
         try:

@@ -77,7 +77,7 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         message = msgspec.convert(plain, _Message)
         request = request_from_plain(message.request)
         check_task_id(message.task_id)
-    except (msgspec.DecodeError, DomainError) as error:
+    except (msgspec.DecodeError, DomainError, RecursionError) as error:
         raise ValueError(str(error)) from error
     return Delivery(
         message.task_id,

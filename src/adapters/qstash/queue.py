@@ -170,7 +170,7 @@ class QStashQueue(TaskQueue):
         """What QStash signs deliveries with now, and will after a rotation. Raises
         QueueUnavailable or QueueRefused."""
         keys = await self._call(self._client.signing_key.get())
-        if not all(isinstance(key, str) and key for key in (keys.current, keys.next)):
+        if not all(isinstance(key, str) and key.strip() for key in (keys.current, keys.next)):
             raise UnreadableResponse("the queue's response holds no signing keys")
         return keys.current, keys.next
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
+from entrypoints.settings.group import without_password
 from entrypoints.settings.model import ModelSettings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ async def check_model(settings: ModelSettings) -> Findings:
         timeout=TIMEOUT,
         max_retries=0,
     ) as client:
-        where = str(client.base_url)
+        where = without_password(str(client.base_url))
         problem = "its models cannot be listed"
         try:
             offered = await _offered(client)

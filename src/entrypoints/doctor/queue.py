@@ -4,6 +4,7 @@ from adapters.qstash import OFF, QStashQueue, QueueClock, is_development_key
 from application.errors import QueueRefused, QueueUnavailable
 from entrypoints.doctor.findings import Finding, Findings, fail, ok, warn
 from entrypoints.settings import Settings
+from entrypoints.settings.group import without_password
 
 
 async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock) -> Findings:
@@ -18,16 +19,17 @@ async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock)
     public = chosen.public_credentials()
     if public:
         yield _public(settings, ", ".join(public))
+    shown = without_password(chosen.qstash_url)
     try:
         keys = await queue.signing_keys()
     except QueueRefused as error:
         yield fail("queue", f"QStash refuses the token: {error}", "is QSTASH_TOKEN right?")
         return
     except QueueUnavailable as error:
-        where = f"{chosen.qstash_url}: {error}"
+        where = f"{shown}: {error}"
         yield fail("queue", where, "is QSTASH_URL the one of your region?")
         return
-    yield ok("queue", f"{chosen.qstash_url} accepts the token")
+    yield ok("queue", f"{shown} accepts the token")
     if not public and any(is_development_key(each) for each in keys):
         yield _public(settings, "the keys that this QStash signs with")
     offset = clock.offset()

@@ -31,6 +31,7 @@ from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.problems import documented, problem, retry_after_header
 from entrypoints.http.request_counts import COUNTED_AS, Counted
+from entrypoints.settings.group import without_password
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +159,10 @@ def _refusals(message_id: str | None, expected_url: str) -> Iterator[None]:
     except ForgedDelivery as error:
         # The message id of a forger is not worth a place in the log.
         log.warning(
-            "delivery refused", wrong=error.wrong, reason=str(error), expected_url=expected_url
+            "delivery refused",
+            wrong=error.wrong,
+            reason=str(error),
+            expected_url=without_password(expected_url),
         )
         raise problem(401, "bad-signature", "The signature is not valid.", headers=CLOSE) from error
     except MalformedDelivery as error:

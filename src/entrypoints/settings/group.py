@@ -120,6 +120,11 @@ def http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def without_password(text: str) -> str:
+    """Return a URL as it may be shown: `***` in the place of its user and password."""
+    return re.sub(r"(?<=://)[^/]*@", "***@", text)
+
+
 def is_http_url(text: str) -> bool:
     # An empty query is one too, and `urlsplit` passes over control characters.
     if not text.isprintable() or set(text) & set(" ?#"):

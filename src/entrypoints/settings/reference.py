@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from application.accounts import Limits
 from entrypoints.settings.access import limits_as_text
-from entrypoints.settings.group import Group
+from entrypoints.settings.group import Group, without_password
 from entrypoints.settings.loading import groups
 from entrypoints.settings.settings import Settings
 
@@ -67,7 +67,8 @@ def describe(settings: Settings) -> Iterator[tuple[str, str, str]]:
         for field_name, field in type(group).model_fields.items():
             value = getattr(group, field_name)
             hidden = isinstance(value, SecretStr) or (_extra(field)["secret"] and value)
-            yield str(field.alias), "(set)" if hidden else _shown(value), _meaning(field)
+            shown = "(set)" if hidden else without_password(_shown(value))
+            yield str(field.alias), shown, _meaning(field)
 
 
 def _example_of(field: FieldInfo) -> str:

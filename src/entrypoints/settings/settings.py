@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from entrypoints.host_names import is_loopback
 from entrypoints.settings.access import AccessSettings
+from entrypoints.settings.group import without_password
 from entrypoints.settings.http import HttpSettings
 from entrypoints.settings.model import ModelSettings
 from entrypoints.settings.observability import ObservabilitySettings
@@ -71,6 +72,8 @@ class Settings:
         """Which store, queue and model these settings select."""
         return {
             "store": self.store.name,
-            "queue": "local QStash" if self.queue.embedded else self.queue.qstash_url,
-            "model": self.model.name,
+            "queue": "local QStash"
+            if self.queue.embedded
+            else without_password(self.queue.qstash_url),
+            "model": without_password(self.model.name),
         }
