@@ -52,6 +52,7 @@ def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
 def with_scheme(address: str) -> str:
     """Return the URL of a server that may be given without `http://` or `https://`. Only to this
     machine is anything sent unencrypted without being told so."""
+    address = address.strip()
     if "://" in address:
         return address
     host = host_of(address.partition("/")[0])

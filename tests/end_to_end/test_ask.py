@@ -116,6 +116,7 @@ def test_it_says_how_to_give_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "url"),
     [
+        (" http://localhost:8000\n", "http://localhost:8000"),
         ("localhost:8000", "http://localhost:8000"),
         ("127.0.0.1:8000/prefix", "http://127.0.0.1:8000/prefix"),
         ("[::1]:8000", "http://[::1]:8000"),

@@ -181,6 +181,13 @@ def test_signed_nonsense_is_not_delivered_again(retrying: Running, body: bytes) 
     assert reply.headers["Upstash-NonRetryable-Error"] == "true"
 
 
+@pytest.mark.parametrize("path", [WEBHOOK, "/api/qstash/failure"])
+def test_nor_is_what_is_deeper_than_can_be_read(retrying: Running, path: str) -> None:
+    body = b'{"taskId":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    signature = sign(retrying.url + path, body, retrying.queue.current_key)
+    assert deliver(retrying.client.http, body, signature, path).status_code == 489
+
+
 @pytest.mark.parametrize("body", OF_THE_NEXT_VERSION)
 def test_a_message_of_the_next_version_is_delivered_again(retrying: Running, body: bytes) -> None:
     """During an upgrade: an instance that can read it takes one of the next deliveries."""
