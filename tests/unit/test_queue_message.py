@@ -60,7 +60,11 @@ def test_a_message_of_the_older_system_is_read(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"taskId": "bad id"}, {"taskId": None}, {"prompt": 7}, {"maxTokens": "many"}]
+    "fields",
+    [
+        *({"taskId": "bad id"}, {"taskId": None}, {"prompt": 7}, {"maxTokens": "many"}),
+        *({"prompt": ""}, {"maxTokens": -1}, {"temperature": 3}, {"model": "a\n"}),
+    ],
 )
 def test_what_is_no_message_of_the_older_system_is_refused(fields: dict[str, Any]) -> None:
     body = json.dumps({"taskId": "task_1_abc", "prompt": "Hi.", **fields}).encode()

@@ -97,6 +97,7 @@ def _decode_older(plain: dict[str, Any], now: int, older: OlderMessages) -> Deli
         max_tokens=message.max_tokens,
         temperature=message.temperature,
     )
+    request.check()  # nothing has checked it before
     return Delivery(
         check_task_id(message.task_id), request, now, OLDER_MAX_ATTEMPTS, owner=older.owner
     )
