@@ -229,6 +229,12 @@ def test_a_malformed_event_id_is_named(service: Running, bad: str) -> None:
     assert _fields(reply) == {"lastEventId"}
 
 
+def test_a_task_id_and_an_event_id_are_named_together(service: Running) -> None:
+    query = {"taskId": "bad id", "lastEventId": "bad"}
+    answer = service.client.http.get("/api/tasks/stream", params=query)
+    assert _fields(answer) == {"taskId", "lastEventId"}
+
+
 def test_addresses_and_methods_that_are_not_there(service: Running) -> None:
     _fields(service.client.http.get("/nothing"), 404)
     _fields(service.client.http.delete("/api/tasks/start"), 405)

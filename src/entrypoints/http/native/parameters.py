@@ -5,10 +5,10 @@ from typing import Annotated
 from litestar.openapi.spec import Schema
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
-from domain.errors import MalformedEventId
+from domain.errors import MalformedEventId, MalformedTaskId
 from domain.events import POSITION_PATTERN, START, Position
-from domain.task import TASK_ID_PATTERN
-from entrypoints.http.problems import FieldFault, bad_field
+from domain.task import TASK_ID_PATTERN, check_task_id
+from entrypoints.http.problems import FieldFault, invalid
 
 IDEMPOTENCY_KEY_LIMIT = 255
 """Characters."""
@@ -55,13 +55,21 @@ def key_faults(key: str | None) -> list[FieldFault]:
     return []
 
 
-def last_event(header: str, query: str) -> Position:
-    """The position behind which a stream goes on. The header wins: it is what a browser sends by
-    itself when it reconnects, so it is the newer one. Raises a problem (400)."""
-    text = header or query
-    if not text:
-        return START
+def position_of(task_id: str, header: str, query: str) -> Position:
+    """The position behind which a stream of the task goes on. The header wins: it is what a browser
+    sends by itself when it reconnects, so it is the newer one. Raises a problem (400) that names
+    each parameter at fault."""
+    position, faults = START, list[FieldFault]()
     try:
-        return Position.parse(text)
+        check_task_id(task_id)
+    except MalformedTaskId as error:
+        faults.append({"field": "taskId", "message": str(error)})
+    try:
+        if text := header or query:
+            position = Position.parse(text)
     except MalformedEventId as error:
-        raise bad_field("Last-Event-ID" if header else "lastEventId", str(error)) from None
+        field = "Last-Event-ID" if header else "lastEventId"
+        faults.append({"field": field, "message": str(error)})
+    if faults:
+        raise invalid(faults)
+    return position

@@ -23,7 +23,7 @@ from entrypoints.http.native.parameters import (
     LastEventQuery,
     TaskIdPath,
     TaskIdQuery,
-    last_event,
+    position_of,
 )
 from entrypoints.http.native.record import record_response
 from entrypoints.http.native.start_request import StartRequest
@@ -133,12 +133,12 @@ class TaskController(Controller):
         last_event_header: LastEventHeader = "",
         last_event_query: LastEventQuery = "",
     ) -> Response[Any]:
-        seen = last_event(last_event_header, last_event_query)
+        seen = position_of(task_id, last_event_header, last_event_query)
         if is_head(request.scope):
-            await parts.use_cases.get_task.record(check_task_id(task_id), request.user.owner)
+            await parts.use_cases.get_task.record(task_id, request.user.owner)
             return headers_only(EVENT_STREAM, HEADERS)
         quotas = parts.use_cases.quotas
-        reader = await parts.use_cases.follow_task(check_task_id(task_id), seen, request.user.owner)
+        reader = await parts.use_cases.follow_task(task_id, seen, request.user.owner)
         if isinstance(reader, NothingLeft):
             return Response(None, status_code=204)
         try:
