@@ -17,7 +17,7 @@ from domain.task import Attempt
 from tests.builders import LEASE, follow_task
 from tests.doubles.readers import (
     CountingObserver,
-    read_to_end,
+    started,
 )
 from tests.waiting import within
 
@@ -37,9 +37,18 @@ class Bench:
                     await asyncio.sleep(0.05)
 
     async def follow(self, task_id: str) -> list[Event]:
-        """All events that a reader gets, from the first one to the last."""
+        """All events that a reader gets, from the first one to the last. As clients do, it opens a
+        stream again that was refused while the store was away."""
         seen: list[Event] = []
-        for batch in await read_to_end(follow_task(self.tasks, self.feed), task_id, timeout=60):
+        async with asyncio.timeout(within(20)):
+            while True:
+                try:
+                    _, sink = await started(follow_task(self.tasks, self.feed), task_id)
+                    break
+                except StoreUnavailable:
+                    await asyncio.sleep(0.05)
+        await sink.until_ended(timeout=60)
+        for batch in sink.batches:
             assert batch.first == len(seen) + 1
             seen.extend(batch.events)
         return seen
