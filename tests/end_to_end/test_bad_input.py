@@ -172,6 +172,7 @@ def test_a_content_type_with_a_charset_is_fine(service: Running) -> None:
     headers = {"Content-Type": "application/json; charset=utf-8"}
     reply = service.client.http.post(START, content=b'{"prompt": "x"}', headers=headers)
     assert reply.status_code == 202
+    service.client.wait_for(reply.json()["taskId"], "completed")  # else the next test counts it
 
 
 @pytest.mark.usefixtures("nothing_started")
