@@ -1,4 +1,4 @@
-"""A page of somebody else that follows a task with /web/longtask.js."""
+"""A page of a user that follows a task with /web/longtask.js."""
 
 from typing import Any
 

@@ -45,7 +45,7 @@ def test_it_works_under_the_path_of_a_proxy(service: Running, open_page: OpenPag
 
 
 class OtherOrigin:
-    """The server of somebody's own page: it has the API key, and gives the page fresh links."""
+    """The server of a user's own page: it has the API key, and gives the page fresh links."""
 
     def __init__(self) -> None:
         self.link: Callable[[], str] = str

@@ -23,7 +23,7 @@ def _address(folder: Path, url: str, **settings: str) -> str:
 
 
 def test_another_instance_is_told_by_its_keys(tmp_path: Path) -> None:
-    """Nobody else knows the signing keys of a local QStash."""
+    """Only its own service knows the signing keys of a local QStash."""
     with running_service(settings_for(api_keys=ENTRY, stream_secret=SECRET)) as service:
         for settings, level in (
             (KEYS, "ok"),

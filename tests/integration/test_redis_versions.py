@@ -114,7 +114,7 @@ AS_WRITTEN = {
 async def test_a_record_is_read_as_each_version_wrote_it(
     bench: Bench, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also after the bounds have been lowered. Whoever adds a version adds its record here."""
+    """Also after the bounds have been lowered. A new version adds its record here."""
     record, request, usage = AS_WRITTEN[version]
     task_id = (await begun(bench.tasks)).task.id
     await bench.set_field(task_id, "task", record.replace("ID", task_id))

@@ -28,7 +28,7 @@ AS_WRITTEN = {
 def test_a_message_is_read_as_each_version_wrote_it(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also after the bounds have been lowered. Whoever adds a version adds its message here."""
+    """Also after the bounds have been lowered. A new version adds its message here."""
     written, task = AS_WRITTEN[version]
     assert encode(task, max_retries=2) == written
     monkeypatch.setattr("domain.request.PROMPT_LIMIT", 1)

@@ -1,7 +1,7 @@
 """Read a chunk that does not fit OpenAI's types, as far as it can be read. No I/O.
 
-Some servers send content as a list of parts, half of a surrogate pair, NaN where nobody looks, or a
-whole answer with `message` in place of `delta`. None of this may cost an answer.
+Some servers send content as a list of parts, half of a surrogate pair, NaN in a field of no use, or
+a whole answer with `message` in place of `delta`. None of this may cost an answer.
 """
 
 import json

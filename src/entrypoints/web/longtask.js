@@ -105,9 +105,9 @@ export async function follow(task, options = {}) {
   async function read() {
     const connection = new AbortController();
     const abort = () => connection.abort();
-    let heard = Date.now();
+    let lastReceived = Date.now();
     const watching = setInterval(() => {
-      if (Date.now() - heard > SILENCE || hiddenForLong()) abort();
+      if (Date.now() - lastReceived > SILENCE || hiddenForLong()) abort();
     }, TICK);
     signal?.addEventListener("abort", abort);
     globalThis.addEventListener?.("online", abort); // the old one went through a network that is gone
@@ -122,7 +122,7 @@ export async function follow(task, options = {}) {
         const { done, value } = await orLost(reader.read());
         signal?.throwIfAborted();
         if (done) throw new Lost("the stream ended before the task");
-        heard = Date.now();
+        lastReceived = Date.now();
         for (const [event, id] of parse(value)) {
           take(event, id);
           if (ended !== null || signal?.aborted) break;

@@ -61,7 +61,7 @@ def _body_faults(content: bytes, error: msgspec.ValidationError) -> list[FieldFa
     """Everything that is wrong with a body that is not of the shape of a start."""
     try:
         plain = _decode_plain(content)
-    except msgspec.ValidationError:  # JSON, with a number that nobody can read
+    except msgspec.ValidationError:  # JSON with a number that cannot be read
         return [_unreadable(error)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [_NOT_JSON]
