@@ -61,13 +61,13 @@ async def test_creating_again_changes_nothing(store: Store) -> None:
 async def test_an_unknown_task_is_unknown_to_all(store: Store) -> None:
     tasks = store.tasks
     for call in (
-        tasks.get("nobody"),
-        tasks.claim("nobody", LEASE, NOW),
-        tasks.cancel("nobody", NOW),
-        tasks.fail("nobody", FAILURE, NOW),
-        tasks.fail_unqueued("nobody", FAILURE, NOW),
-        tasks.read("nobody", 0, 10),
-        tasks.note_message("nobody", "msg"),
+        tasks.get("unknown"),
+        tasks.claim("unknown", LEASE, NOW),
+        tasks.cancel("unknown", NOW),
+        tasks.fail("unknown", FAILURE, NOW),
+        tasks.fail_unqueued("unknown", FAILURE, NOW),
+        tasks.read("unknown", 0, 10),
+        tasks.note_message("unknown", "msg"),
     ):
         with pytest.raises(UnknownTask):
             await call

@@ -1,9 +1,10 @@
 """A task log and an event feed on a Redis on which something breaks, and what is done with them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from adapters.live import Hub
 from adapters.redis import (
@@ -21,6 +22,8 @@ from tests.doubles.readers import (
 )
 from tests.waiting import within
 
+T = TypeVar("T")
+
 
 @dataclass
 class Bench:
@@ -28,25 +31,16 @@ class Bench:
     feed: Hub
 
     async def add(self, attempt: Attempt, text: str) -> Attempt:
-        """As RunTask does: an append may be made again."""
-        async with asyncio.timeout(within(20)):
-            while True:
-                try:
-                    return await self.tasks.append(attempt, [ContentAdded(1, text)], LEASE)
-                except StoreUnavailable:
-                    await asyncio.sleep(0.05)
+        return await _once_available(
+            lambda: self.tasks.append(attempt, [ContentAdded(1, text)], LEASE)
+        )
 
     async def follow(self, task_id: str) -> list[Event]:
-        """All events that a reader gets, from the first one to the last. As clients do, it opens a
-        stream again that was refused while the store was away."""
+        """All events that a reader gets, from the first one to the last."""
         seen: list[Event] = []
-        async with asyncio.timeout(within(20)):
-            while True:
-                try:
-                    _, sink = await started(follow_task(self.tasks, self.feed), task_id)
-                    break
-                except StoreUnavailable:
-                    await asyncio.sleep(0.05)
+        _, sink = await _once_available(
+            lambda: started(follow_task(self.tasks, self.feed), task_id)
+        )
         await sink.until_ended(timeout=60)
         for batch in sink.batches:
             assert batch.first == len(seen) + 1
@@ -55,12 +49,17 @@ class Bench:
 
     async def end(self, attempt: Attempt, text: str) -> None:
         done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
-        async with asyncio.timeout(within(20)):
-            while True:
-                try:
-                    return await self.tasks.commit(attempt, done)
-                except StoreUnavailable:
-                    await asyncio.sleep(0.05)
+        await _once_available(lambda: self.tasks.commit(attempt, done))
+
+
+async def _once_available(call: Callable[[], Awaitable[T]]) -> T:
+    """Make a call again while the store is away, as RunTask and clients do."""
+    async with asyncio.timeout(within(20)):
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
