@@ -11,7 +11,8 @@ came before its own. A request is written in the lowest version that says all of
 instances of an older version run what they can:
 
 1. has a limit of tokens and a temperature,
-2. may have neither.
+2. may have neither,
+3. may have options, a history, and messages of any role and form.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -23,7 +24,7 @@ import msgspec
 
 from domain.request import TaskRequest
 
-VERSION = 2
+VERSION = 3
 
 
 class UnknownVersion(ValueError):
@@ -44,8 +45,19 @@ def check_version(what: str, version: object, known: int, first: int | None = No
 
 def request_to_plain(request: TaskRequest) -> dict[str, Any]:
     """Return the request as JSON's own types."""
-    complete = request.max_tokens is not None and request.temperature is not None
-    return {"v": 1 if complete else VERSION, **request.to_fields()}
+    return {"v": _version(request), **request.to_fields()}
+
+
+def _version(request: TaskRequest) -> int:
+    simple = all(
+        message.keys() == {"role", "content"}
+        and message["role"] in ("system", "user", "assistant")
+        and isinstance(message["content"], str)
+        for message in request.messages
+    )
+    if not simple or request.options or request.previous_task_id is not None or request.history:
+        return VERSION
+    return 1 if request.max_tokens is not None and request.temperature is not None else 2
 
 
 def request_from_plain(plain: Mapping[str, Any]) -> TaskRequest:

@@ -4,14 +4,14 @@ The answer is written inside a TaskGroup. Its asyncio tasks renew the lease, wat
 another process, enforce the time limits of the model, and wait for the shutdown. Whatever raises
 first ends the attempt: the group cancels the rest, and the model's connection is closed.
 
-The attempt reads a piece from the model, appends it to the log, then reads the next piece, which
-is all the text that has arrived in the meantime. So with a fast store every token is an event, and
+The attempt reads pieces from the model, appends them to the log, then reads the next pieces, which
+are all that have arrived in the meantime. So with a fast store every token is an event, and
 with a slow one an event holds several tokens, without any timer.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,10 @@ from application.errors import (
 )
 from application.ports import Clock, Finished, LanguageModel, TaskLog
 from application.task_watch import TaskWatch
-from domain.events import ContentAdded, Usage
+from application.transcript import Transcript
+from domain.answer import Answer, Piece
+from domain.events import PieceAdded, Usage
+from domain.request import TaskRequest
 from domain.task import Attempt
 
 log = structlog.get_logger(__name__)
@@ -38,17 +41,15 @@ T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two calls of a store that is unavailable, at first and at most."""
-EVENT_LIMIT = 32 * 1024
-"""Characters of one content event. A longer piece becomes several events."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The whole answer of a model, when all its text is in the log."""
+class Answered:
+    """The whole answer of a model, when all its pieces are in the log."""
 
     attempt: Attempt
     """The attempt after its last append."""
-    text: str
+    answer: Answer
     finished: Finished
 
 
@@ -62,7 +63,7 @@ class AttemptBounds:
     attempt_timeout: float
     """Seconds after which the attempt is stopped and the task fails."""
     max_output_chars: int
-    """Characters of an answer after which the task fails."""
+    """Characters of an answer (text, reasoning and calls of tools) after which the task fails."""
     grace: float
     """Seconds for which the attempt may continue once the process begins to stop."""
 
@@ -85,24 +86,26 @@ class RunningAttempt:
     def __init__(
         self,
         attempt: Attempt,
+        request: TaskRequest,
         tasks: TaskLog,
         model: LanguageModel,
         clock: Clock,
         bounds: AttemptBounds,
     ) -> None:
-        conversation = attempt.task.request.conversation()
-        self.cost = Cost(sum(len(each.content) for each in conversation))
+        self.cost = Cost(request.characters())
+        self._asked = self.cost.characters
         self._attempt = attempt
+        self._request = request
+        self._transcript = Transcript(attempt.task.id, bounds.max_output_chars)
         self._tasks = tasks
         self._model = model
         self._clock = clock
         self._bounds = bounds
-        self._characters_left = bounds.max_output_chars
         self._waiting_since: float | None = None
         """The monotonic time at which this attempt began to wait for the model. None while it
         waits for the store."""
 
-    async def run(self, watch: TaskWatch, stopping: asyncio.Event) -> Answer:
+    async def run(self, watch: TaskWatch, stopping: asyncio.Event) -> Answered:
         """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
         ModelUnavailable, ModelRefused, StoreUnavailable, or, a grace period after `stopping` was
         set, ShuttingDown."""
@@ -127,16 +130,15 @@ class RunningAttempt:
             raise _cause(failures) from None
         return answer
 
-    async def _write(self, attempt: Attempt) -> Answer:
-        """Append piece after piece to the log. The model buffers, in bounded memory, what arrives
+    async def _write(self, attempt: Attempt) -> Answered:
+        """Append pieces to the log as they come. The model buffers, in bounded memory, what arrives
         during an append."""
-        written: list[str] = []
         finished: Finished | None = None
         works = False
         self.cost.incurred = True
         self._waiting_since = time.monotonic()
         try:
-            async with aclosing(self._model.stream(attempt.task.request)) as stream:
+            async with aclosing(self._model.stream(self._request)) as stream:
                 async for item in stream:
                     works = True
                     if isinstance(item, Finished):
@@ -144,31 +146,25 @@ class RunningAttempt:
                         self.cost.usage = item.usage
                         continue
                     if item:
-                        self._count(item)
+                        events = self._events(item)
                         self._waiting_since = None
-                        attempt = await self._add(attempt, item)
-                        written.append(item)
+                        attempt = await self._add(attempt, events)
                     self._waiting_since = time.monotonic()
         except (ModelUnavailable, ModelRefused) as fault:
             self.cost.incurred = works or not fault.unbilled
             raise
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
-        return Answer(attempt, "".join(written), finished)
+        return Answered(attempt, self._transcript.answer(), finished)
 
-    def _count(self, text: str) -> None:
-        self.cost.characters += len(text)
-        self._characters_left -= len(text)
-        if self._characters_left < 0:
-            message = f"The answer is longer than {self._bounds.max_output_chars} characters."
-            raise ModelRefused("answer_too_long", message)
+    def _events(self, pieces: Sequence[Piece]) -> Sequence[PieceAdded]:
+        try:
+            return self._transcript.events(pieces, self._clock.now())
+        finally:
+            self.cost.characters = self._asked + self._transcript.characters
 
-    async def _add(self, attempt: Attempt, text: str) -> Attempt:
-        now, lease = self._clock.now(), self._bounds.lease
-        events = [
-            ContentAdded(now, text[begin : begin + EVENT_LIMIT])
-            for begin in range(0, len(text), EVENT_LIMIT)
-        ]
+    async def _add(self, attempt: Attempt, events: Sequence[PieceAdded]) -> Attempt:
+        lease = self._bounds.lease
         return await retry_while_leased(partial(self._tasks.append, attempt, events, lease), lease)
 
     async def _renew(self) -> NoReturn:

@@ -15,6 +15,7 @@ ApplicationError
 ├── ModelError
 │   ├── ModelUnavailable     a fault that may be temporary
 │   └── ModelRefused         a fault that a retry cannot fix
+├── PreviousUnusable         the task that a request continues cannot be continued
 ├── OverLimit                the caller has used up one of its limits
 ├── TooManyStreams           this process has its maximum of open streams
 ├── IdempotencyConflict      the key was used for another request
@@ -121,6 +122,17 @@ class ModelUnavailable(ModelError):
 
 class ModelRefused(ModelError):
     """Raised for a fault that a retry cannot fix: a wrong key, an unknown model, a quota."""
+
+
+class PreviousUnusable(ApplicationError):
+    """Raised when the task that a request names as its previous one cannot be continued: `code` for
+    programs (`previous_unknown`, also for another owner's; `previous_not_ended`, `previous_failed`,
+    `previous_too_long`), `message` for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

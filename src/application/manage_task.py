@@ -1,14 +1,23 @@
 """GetTask and CancelTask. A task of another owner counts as unknown."""
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
 
 import structlog
 
 from application.errors import QueueUnavailable, UnknownTask
 from application.ports import Clock, TaskLog, TaskQueue
 from application.reap import FailOrphanedTasks
-from domain.events import ContentAdded, Event, begins_anew
+from domain.answer import Answer, AnswerBuilder
+from domain.events import (
+    ContentAdded,
+    Event,
+    ReasoningAdded,
+    add_piece,
+    answer_of,
+    begins_anew,
+)
+from domain.request import TaskRequest
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -25,20 +34,22 @@ def owned(task: Task, owner: str | None) -> Task:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskWithText:
-    """A record and the text of its last attempt so far."""
+class TaskWithAnswer:
+    """A record, its request (None if the store has lost it), and the answer of its last attempt so
+    far."""
 
     task: Task
-    text: str
+    request: TaskRequest | None
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
-class TaskWithPages:
-    """A record and the text of its last attempt so far, in pieces: a text that takes megabytes
-    would stay in memory for as long as a slow client reads it."""
+class TaskWithPages(TaskWithAnswer):
+    """The same, but `answer` is without its text and reasoning. They come in pieces: a text that
+    takes megabytes would stay in memory for as long as a slow client reads it."""
 
-    task: Task
-    pages: AsyncGenerator[str, None]
+    reasoning: AsyncGenerator[str, None]
+    text: AsyncGenerator[str, None]
 
 
 class GetTask:
@@ -50,35 +61,50 @@ class GetTask:
         """Return the record alone. Raises UnknownTask or StoreUnavailable."""
         return await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))
 
-    async def with_text(
+    async def with_answer(
         self, task_id: str, owner: str | None = None
-    ) -> TaskWithText | TaskWithPages:
-        """Return the record with its text, in pages if the log is longer than one page. Raises
-        UnknownTask or StoreUnavailable."""
+    ) -> TaskWithAnswer | TaskWithPages:
+        """Return the record with its request and answer, in pages if the log is longer than one
+        page. Raises UnknownTask or StoreUnavailable."""
         # The record first: if it says that the task ended, the log is complete.
         task = await self.record(task_id, owner)
+        request = await self._tasks.request(task_id)
         after, begun = 0, 0
+        rest = AnswerBuilder()
         while True:
             page = await self._tasks.read(task_id, after, PAGE)
+            if after == 0 and len(page.events) >= page.length:
+                return TaskWithAnswer(task, request, answer_of(page.events))
             for number, event in enumerate(page.events, after + 1):
                 if begins_anew(event):
                     begun = number
-            if after == 0 and len(page.events) >= page.length:
-                return TaskWithText(task, _content(page.events[begun:]))
+                if not _is_paged(event):
+                    add_piece(rest, event)
             after += len(page.events)
             if after >= page.length or not page.events:
-                return TaskWithPages(task, self._pages(task_id, begun, after))
+                answer = replace(rest.answer(), text="", reasoning="")
+                texts = (
+                    self._pages(task_id, begun, after, kind)
+                    for kind in (ReasoningAdded, ContentAdded)
+                )
+                return TaskWithPages(task, request, answer, *texts)
 
-    async def _pages(self, task_id: str, after: int, until: int) -> AsyncGenerator[str, None]:
-        """Yield the content behind event number `after`, up to event `until`, page by page."""
+    async def _pages(
+        self, task_id: str, after: int, until: int, kind: type[ReasoningAdded | ContentAdded]
+    ) -> AsyncGenerator[str, None]:
+        """Yield the text of events of one kind behind event number `after`, up to event `until`,
+        page by page."""
         while after < until:
             page = await self._tasks.read(task_id, after, min(PAGE, until - after))
             after += len(page.events) or until  # no more events: the log was lost in the meantime
-            yield _content(page.events)
+            yield "".join([event.text for event in page.events if isinstance(event, kind)])
 
 
-def _content(events: Sequence[Event]) -> str:
-    return "".join([event.text for event in events if isinstance(event, ContentAdded)])
+def _is_paged(event: Event) -> bool:
+    """Whether all that an event says is in the pages of the text or the reasoning."""
+    if isinstance(event, ContentAdded):
+        return not event.refusal and not event.annotations
+    return isinstance(event, ReasoningAdded)
 
 
 class CancelTask:

@@ -16,7 +16,7 @@ from application.accounts import Account, Accounts, Caller
 from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask, UnreadableTask
 from application.ports import Limiter, TaskLog
 from application.reap import FailOrphanedTasks
-from domain.events import Usage
+from domain.events import CHARACTERS_PER_TOKEN, Usage
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -32,8 +32,6 @@ SLOT_RETRY_AFTER = 5.0
 """Seconds after which a caller without a free slot may try again."""
 SLOTS_CHECKED = 2
 """Slots of running tasks that a start checks when all are held."""
-CHARACTERS_PER_TOKEN = 4
-"""Of English text. An estimate, for a model that does not report its usage."""
 
 
 @dataclass(slots=True)

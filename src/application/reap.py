@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 EXHAUSTED = Failure(
     "deliveries_exhausted", "None of the deliveries of the task could finish it.", True
 )
+INPUT_LOST = Failure("input_lost", "The store has lost the request of the task.", True)
 ORPHANED = Failure("forgotten", "The queue lost the task before it was finished.", True)
 QUEUEING_LIMIT = 24 * 3600
 """Seconds after its creation during which a task is enqueued again."""
@@ -53,20 +54,25 @@ class HandleExhaustedDeliveries:
                     task = await self._tasks.create(delivery.submitted())
                 if task.status.terminal:
                     return task
-                if self._may_enqueue_again(task, delivery):
+                try:
+                    request = delivery.request or await self._tasks.request(task.id)
+                except UnknownTask:
+                    continue
+                if request is not None and self._may_enqueue_again(task, delivery):
                     # If an attempt is running, the new delivery waits for it.
                     log.warning("deliveries exhausted: enqueued again", attempt=task.attempt)
-                    queued = await self._queue.enqueue(task, message_id)
+                    queued = await self._queue.enqueue(task, request, message_id)
                     # A task that the store has lost by now is created again by its delivery.
                     with suppress(UnknownTask):
                         await self._tasks.note_message(task.id, queued)
                     return replace(task, message_id=queued)
+                failure = INPUT_LOST if request is None else EXHAUSTED
                 try:
-                    failed = await self._tasks.fail(task.id, EXHAUSTED, self._clock.now())
+                    failed = await self._tasks.fail(task.id, failure, self._clock.now())
                 except (IllegalTransition, UnknownTask):
                     continue
                 if not isinstance(failed, Busy):
-                    log.warning("task failed", code=EXHAUSTED.code, attempt=failed.attempt)
+                    log.warning("task failed", code=failure.code, attempt=failed.attempt)
                     return failed
                 await watch.change(failed.lease_left)
 

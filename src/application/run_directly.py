@@ -9,10 +9,11 @@ from application.accounts import Caller
 from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
+from application.previous_task import with_history
 from application.quotas import Quotas
 from application.run_task import Outcome, Overloaded, Retry, RunTask
 from domain.errors import IllegalTransition
-from domain.request import TaskRequest
+from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from domain.task import Failure, Task
 
 INTERRUPTED = Failure(
@@ -30,21 +31,32 @@ class DirectRun:
 
 class RunDirectly:
     def __init__(
-        self, tasks: TaskLog, clock: Clock, ids: TaskIds, quotas: Quotas, run_task: RunTask
+        self,
+        tasks: TaskLog,
+        clock: Clock,
+        ids: TaskIds,
+        quotas: Quotas,
+        run_task: RunTask,
+        *,
+        bounds: RequestBounds = DEFAULT_BOUNDS,
     ) -> None:
+        """`bounds`: of the requests that are accepted."""
         self._tasks = tasks
         self._clock = clock
         self._ids = ids
         self._quotas = quotas
         self._run_task = run_task
+        self._bounds = bounds
 
     async def __call__(
         self, request: TaskRequest, caller: Caller, task_id: str | None
     ) -> DirectRun:
         """Start a task that the caller will own, if its limits allow it, and run it to its end. If
-        the caller already has a task of this id, run that one. Raises InvalidRequest, OverLimit,
-        MalformedTaskId, UnknownTask (the id is another owner's) or StoreUnavailable."""
-        request.check()
+        the caller already has a task of this id, run that one. Raises InvalidRequest,
+        PreviousUnusable, OverLimit, MalformedTaskId, UnknownTask (the id is another owner's) or
+        StoreUnavailable."""
+        request.check(self._bounds)
+        request = await with_history(request, self._tasks, caller.owner, self._bounds)
         now = self._clock.now()
         submitted = Task.submit(
             self._ids.next(now) if task_id is None else task_id,
@@ -61,7 +73,14 @@ class RunDirectly:
             task = await self._tasks.create(submitted)
         owned(task, caller.owner)
         delivery = Delivery(
-            new_id, request, now, max_attempts=1, owner=task.owner, origin=task.origin
+            new_id,
+            request,
+            now,
+            max_attempts=1,
+            requested_model=request.model,
+            request_size=0,  # it is held anyway
+            owner=task.owner,
+            origin=task.origin,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)

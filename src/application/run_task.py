@@ -5,12 +5,13 @@ the model is not read meanwhile. When the process stops, attempts have a grace p
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from application.attempt import (
-    Answer,
+    Answered,
     AttemptBounds,
     RunningAttempt,
     retry_while_leased,
@@ -26,6 +27,7 @@ from application.errors import (
     Unreadable,
 )
 from application.ports import (
+    AnswerChecker,
     Busy,
     Clock,
     Delivery,
@@ -35,13 +37,19 @@ from application.ports import (
     TaskLog,
 )
 from application.quotas import Quotas
+from application.reap import INPUT_LOST
 from application.task_watch import TaskWatch, watching
+from domain.events import Usage
+from domain.request import TaskRequest
 from domain.task import Attempt, Change, Failure
 
 log = structlog.get_logger(__name__)
 
 OVERLOADED_RETRY_AFTER = 5.0
 """Seconds after which an overloaded process accepts the delivery again, perhaps."""
+REQUESTS_ROOM = 256 * 1024 * 1024
+"""Bytes of the requests that one process works on at the same time, unless the settings say
+otherwise. A single request may be larger."""
 UNREADABLE_RETRY_AFTER = 30.0
 """Seconds after which a task that this instance cannot read is to be delivered again."""
 
@@ -92,8 +100,12 @@ class RunTask:
         *,
         bounds: AttemptBounds,
         max_concurrent_deliveries: int,
+        requests_room: int = REQUESTS_ROOM,
+        checker: AnswerChecker | None = None,
     ) -> None:
-        """`bounds`: of each attempt."""
+        """`bounds`: of each attempt. `requests_room`: bytes of the requests of all deliveries that
+        are handled at the same time. `checker`: says whether answers fit the schemas of requests;
+        without it nothing is said."""
         self._tasks = tasks
         self._feed = feed
         self._model = model
@@ -101,7 +113,10 @@ class RunTask:
         self._quotas = quotas
         self._bounds = bounds
         self._max_concurrent_deliveries = max_concurrent_deliveries
+        self._requests_room = requests_room
+        self._checker = checker
         self._running = 0
+        self._held = 0  # bytes of requests
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = asyncio.Event()
@@ -126,10 +141,13 @@ class RunTask:
         part of the outcome."""
         if self.stopping:
             return Retry()
-        if self._running >= self._max_concurrent_deliveries:
-            log.warning("overloaded: delivery refused", running=self._running)
+        size = delivery.request_size
+        full = self._held > 0 and self._held + size > self._requests_room
+        if full or self._running >= self._max_concurrent_deliveries:
+            log.warning("overloaded: delivery refused", running=self._running, bytes=self._held)
             return Overloaded(OVERLOADED_RETRY_AFTER)
         self._running += 1
+        self._held += size
         self._idle.clear()
         try:
             async with watching(self._feed, delivery.task_id) as watch:
@@ -156,6 +174,7 @@ class RunTask:
             return Retry(UNREADABLE_RETRY_AFTER)
         finally:
             self._running -= 1
+            self._held -= size
             if self._running == 0:
                 self._idle.set()
 
@@ -171,20 +190,30 @@ class RunTask:
         self, attempt: Attempt, watch: TaskWatch, delivery: Delivery
     ) -> Outcome | Superseded:
         """Make one attempt and charge its cost. Raises StoreUnavailable."""
-        log.info("attempt began", model=attempt.task.request.model)
-        running = RunningAttempt(attempt, self._tasks, self._model, self._clock, self._bounds)
+        request = attempt.request
+        if request is None or not delivery.matches(request):
+            return await self._fail(attempt, INPUT_LOST)
+        log.info("attempt began", model=request.model)
+        running = RunningAttempt(
+            attempt, request, self._tasks, self._model, self._clock, self._bounds
+        )
         try:
-            return await self._outcome(attempt, running, watch, delivery)
+            return await self._outcome(attempt, request, running, watch, delivery)
         finally:
             if (cost := running.cost).incurred:
                 await asyncio.shield(self._quotas.charge(attempt.task, cost.usage, cost.characters))
 
     async def _outcome(
-        self, attempt: Attempt, running: RunningAttempt, watch: TaskWatch, delivery: Delivery
+        self,
+        attempt: Attempt,
+        request: TaskRequest,
+        running: RunningAttempt,
+        watch: TaskWatch,
+        delivery: Delivery,
     ) -> Outcome | Superseded:
         try:
-            answer = await running.run(watch, self._stopping)
-            await self._complete(answer)
+            answered = await running.run(watch, self._stopping)
+            await self._complete(answered, request)
         except LeaseLost:
             log.info("attempt superseded")
             return Superseded()
@@ -209,20 +238,29 @@ class RunTask:
                 failure = Failure("internal_error", "An internal error occurred.", True)
                 return await self._fail(attempt, failure)
             return await self._requeue(attempt, "internal_error")
-        reason, characters = answer.finished.reason, len(answer.text)
+        reason, characters = answered.finished.reason, len(answered.answer.text)
         log.info("attempt completed", finish_reason=reason, characters=characters)
         return Ack()
 
-    async def _complete(self, answer: Answer) -> None:
-        finished, attempt = answer.finished, answer.attempt
+    async def _complete(self, answered: Answered, request: TaskRequest) -> None:
+        finished, attempt, answer = answered.finished, answered.attempt, answered.answer
         change = attempt.task.complete(
             self._clock.now(),
-            text=answer.text,
+            answer=answer,
             finish_reason=finished.reason,
             model=finished.model,
-            usage=finished.usage,
+            usage=finished.usage or Usage.estimate(request.characters(), answer.size),
+            valid=await self._fits(answered, request),
         )
         await self._commit(attempt, change)
+
+    async def _fits(self, answered: Answered, request: TaskRequest) -> bool | None:
+        """Return whether a whole answer fits the schema of the request, None if it gives none."""
+        wanted, answer = request.options.get("response_format"), answered.answer
+        whole = answered.finished.whole and not answer.refusal and not answer.tool_calls
+        if self._checker is None or not whole or not isinstance(wanted, Mapping):
+            return None
+        return await self._checker.fits(wanted, answer.text)
 
     async def _fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
         log.warning("attempt failed", code=failure.code)

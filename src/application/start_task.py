@@ -13,8 +13,6 @@ reached, the task of a key stays pending: the same request again resumes it.
 """
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -41,10 +39,11 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
+from application.previous_task import with_history
 from application.quotas import Quotas
 from domain.errors import IllegalTransition
 from domain.events import TaskStatus
-from domain.request import TaskRequest
+from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from domain.task import Failure, Task
 
 log = structlog.get_logger(__name__)
@@ -96,15 +95,18 @@ class StartTask:
         ids: TaskIds,
         quotas: Quotas,
         *,
+        bounds: RequestBounds = DEFAULT_BOUNDS,
         wait: float = WAIT,
     ) -> None:
-        """`wait`: seconds for which a start waits for another one with the same key."""
+        """`bounds`: of the requests that are accepted. `wait`: seconds for which a start waits for
+        another one with the same key."""
         self._tasks = tasks
         self._keys = keys
         self._queue = queue
         self._clock = clock
         self._ids = ids
         self._quotas = quotas
+        self._bounds = bounds
         self._wait = wait
 
     async def __call__(
@@ -117,26 +119,32 @@ class StartTask:
         before it published. The key becomes free when its task fails, when the start is refused,
         and when its task has no record ABANDONED_AFTER seconds after the key was bound.
 
-        Raises InvalidRequest, OverLimit, IdempotencyConflict, StartUncertain, QueueUnavailable
-        (never with a key), QueueRefused or StoreUnavailable.
+        A request that names a previous task is started with the conversation of that task.
+
+        Raises InvalidRequest, PreviousUnusable, OverLimit, IdempotencyConflict, StartUncertain,
+        QueueUnavailable (never with a key), QueueRefused or StoreUnavailable.
         """
-        request.check()
+        request.check(self._bounds)
         if idempotency_key is not None:
             return await self._start_once(request, caller, _owned_key(caller, idempotency_key))
+        resolved = await self._resolved(request, caller)
         task_id = self._ids.next(self._clock.now())
         limit_statuses = await self._quotas.start(caller, task_id)
-        task = await self._create(request, caller, task_id)
-        return Started(await self._publish(task, None), limit_statuses)
+        task = await self._create(resolved, caller, task_id)
+        return Started(await self._publish(task, resolved, None), limit_statuses)
+
+    async def _resolved(self, request: TaskRequest, caller: Caller) -> TaskRequest:
+        return await with_history(request, self._tasks, caller.owner, self._bounds)
 
     async def _create(self, request: TaskRequest, caller: Caller, task_id: str) -> Task:
         now, origin = self._clock.now(), self._quotas.origin(caller)
         return await self._tasks.create(Task.submit(task_id, request, now, caller.owner, origin))
 
-    async def _publish(self, task: Task, key: str | None) -> Task:
+    async def _publish(self, task: Task, request: TaskRequest, key: str | None) -> Task:
         """Return the record once the queue holds the task."""
         with structlog.contextvars.bound_contextvars(task_id=task.id):
             try:
-                message_id = await self._queue.enqueue(task)
+                message_id = await self._queue.enqueue(task, request)
             except (QueueUnavailable, QueueRefused) as error:
                 log.error("publish failed", error=str(error))
                 if key is not None and isinstance(error, QueueUnavailable):
@@ -186,7 +194,7 @@ class StartTask:
     ) -> Started | KeyInUse | KeyLost:
         """Start a task if the key is free, else resume the task that it is bound to. Raises
         IdempotencyConflict if that is a task of another request."""
-        fingerprint, task_id = _fingerprint(request), self._ids.next(self._clock.now())
+        fingerprint, task_id = request.digest(), self._ids.next(self._clock.now())
         binding = await self._keys.bind(key, fingerprint, task_id)
         if binding.task_id != task_id:
             bound = await self._bound(binding)
@@ -195,7 +203,8 @@ class StartTask:
                     raise IdempotencyConflict
                 if isinstance(bound, KeyInUse):
                     return bound
-                published = await self._confirm_and_publish(bound, key, binding)
+                stored = await self._tasks.request(bound.id)
+                published = await self._confirm_and_publish(bound, stored or request, key, binding)
                 return published if isinstance(published, KeyLost) else Started(published, ())
             binding = await self._keys.bind(key, fingerprint, task_id, instead_of=binding)
             if binding.task_id != task_id:
@@ -216,14 +225,15 @@ class StartTask:
         """Start the task that the key was bound to by this start. If the key is lost before the
         task is published, the task fails."""
         try:
+            resolved = await self._resolved(request, caller)
             limit_statuses = await self._quotas.start(caller, binding.task_id)
-            task = await self._create(request, caller, binding.task_id)
+            task = await self._create(resolved, caller, binding.task_id)
         except BaseException:
             # If the record was written after all, nothing publishes it.
             with suppress(StoreUnavailable):
                 await self._keys.release(key, binding.task_id)
             raise
-        published = await self._confirm_and_publish(task, key, binding)
+        published = await self._confirm_and_publish(task, resolved, key, binding)
         if isinstance(published, Task):
             return Started(published, limit_statuses)
         log.warning("idempotency key taken over", task_id=task.id)
@@ -231,20 +241,17 @@ class StartTask:
             await self._tasks.fail(task.id, SUPERSEDED, self._clock.now())
         return published
 
-    async def _confirm_and_publish(self, task: Task, key: str, binding: Binding) -> Task | KeyLost:
+    async def _confirm_and_publish(
+        self, task: Task, request: TaskRequest, key: str, binding: Binding
+    ) -> Task | KeyLost:
         """Return the record once the queue holds the task, or has no need to. Publishes only if
         the key is still bound to the task."""
         if task.message_id is not None or task.status.terminal:
             return task
         now = await self._keys.bind(key, binding.fingerprint, task.id, instead_of=binding)
-        return await self._publish(task, key) if now.task_id == task.id else KeyLost()
+        return await self._publish(task, request, key) if now.task_id == task.id else KeyLost()
 
 
 def _owned_key(caller: Caller, key: str) -> str:
     """Return the key in its owner's namespace. No owner's name contains the separator."""
     return key if caller.owner is None else f"{caller.owner}\n{key}"
-
-
-def _fingerprint(request: TaskRequest) -> str:
-    fields = json.dumps(request.to_fields(), sort_keys=True)
-    return hashlib.sha256(fields.encode()).hexdigest()

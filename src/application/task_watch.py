@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, suppress
 
 from application.errors import FeedClosed
 from application.ports import Batch, EventFeed, Subscriber
-from domain.events import ContentAdded
+from domain.events import PieceAdded
 
 
 class TaskWatch(Subscriber):
-    """A subscriber that ignores content and lets one coroutine wait for a change of the status."""
+    """A subscriber that lets one coroutine wait for a change of the status, and ignores pieces of
+    the answer."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -21,7 +22,7 @@ class TaskWatch(Subscriber):
         self._changed = asyncio.Event()
 
     def offer(self, batch: Batch) -> None:
-        if not all(isinstance(event, ContentAdded) for event in batch.events):
+        if not all(isinstance(event, PieceAdded) for event in batch.events):
             self.ended = self.ended or batch.closes
             self._changed.set()
 

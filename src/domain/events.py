@@ -3,9 +3,9 @@
 An event log is a sequence of events, numbered from 1. Clients may rely on its rules:
 
 1. It begins with `pending` and ends with exactly one `TaskEnded` or `TaskErrored`.
-2. `running` opens an attempt; the text before it no longer counts. The text of `TaskEnded` is the
-   content of the last attempt.
-3. Content comes only while the task is running; nothing comes after the end.
+2. `running` opens an attempt. Unless it is `resumed`, the pieces before it (text, reasoning, calls
+   of tools) no longer count. The answer of `TaskEnded` is what the pieces that count add up to.
+3. Pieces come only while the task is running; nothing comes after the end.
 
 `fold` reads a log by these rules and raises `IllegalLog` where the log breaks one.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from domain.answer import Answer, AnswerBuilder, JsonObject
 from domain.errors import IllegalLog, MalformedEventId
 
 
@@ -52,15 +53,29 @@ _NEXT: dict[TaskStatus, frozenset[TaskStatus]] = {
 }
 
 
+CHARACTERS_PER_TOKEN = 4
+"""Of English text. An estimate, for a model that does not report its usage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Numbers of tokens, as the model counted them."""
+    """Numbers of tokens, as the model counted them, or estimated."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     reasoning_tokens: int | None = None
     """How many of the completion tokens the model spent on reasoning, if it told."""
+    cached_tokens: int | None = None
+    """How many of the prompt tokens the model's server had in its cache, if it told."""
+    estimated: bool = False
+    """Whether the model told no numbers: these follow from the numbers of characters."""
+
+    @staticmethod
+    def estimate(asked: int, said: int) -> "Usage":
+        """Estimate the usage by the numbers of characters of the request and of the answer."""
+        prompt, completion = (-(-size // CHARACTERS_PER_TOKEN) for size in (asked, said))
+        return Usage(prompt, completion, prompt + completion, estimated=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +87,40 @@ class StatusChanged:
     """The number of attempts that have begun."""
     reason: str | None = None
     """A code that says why the attempt was lost or the task failed."""
+    resumed: bool = False
+    """Whether the attempt that begins goes on with what the last one said. Nothing writes this
+    yet; every reader honours it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContentAdded:
-    """A piece of the answer."""
+    """A piece of the text. The fields are those of `domain.answer.Text`."""
 
     at: int
     text: str
+    refusal: bool = False
+    annotations: tuple[JsonObject, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningAdded:
+    """A piece of the model's reasoning."""
+
+    at: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallAdded:
+    """A piece of a call of a tool. The first piece of each call has the id, which no other call of
+    the attempt has."""
+
+    at: int
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+    """The next piece of the tool's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +128,13 @@ class TaskEnded:
     """The last event of a task that completed or was cancelled."""
 
     at: int
-    text: str
+    answer: Answer
     finish_reason: str
     model: str
     usage: Usage | None = None
+    valid: bool | None = None
+    """Whether the text parses and fits the schema that the request gave. None: no schema was given,
+    the answer is not whole, or it could not be checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +147,9 @@ class TaskErrored:
     retryable: bool
 
 
-Event = StatusChanged | ContentAdded | TaskEnded | TaskErrored
+PieceAdded = ContentAdded | ReasoningAdded | ToolCallAdded
+"""The events with pieces of the answer."""
+Event = StatusChanged | PieceAdded | TaskEnded | TaskErrored
 
 
 def is_last(event: Event) -> bool:
@@ -112,26 +158,48 @@ def is_last(event: Event) -> bool:
 
 
 def text_size(event: Event) -> int:
-    """Return the number of characters of text in an event."""
-    return len(event.text) if isinstance(event, ContentAdded | TaskEnded) else 0
+    """Return the number of characters of the model in an event: text, reasoning and arguments."""
+    match event:
+        case ContentAdded() | ReasoningAdded():
+            return len(event.text)
+        case ToolCallAdded():
+            return len(event.arguments)
+        case TaskEnded():
+            return event.answer.size
+    return 0
 
 
 def begins_anew(event: Event) -> bool:
-    """Whether the text before this event no longer counts, since an attempt begins."""
-    return isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING
+    """Whether the pieces before this event no longer count, since an attempt begins with none."""
+    return (
+        isinstance(event, StatusChanged)
+        and event.status is TaskStatus.RUNNING
+        and not event.resumed
+    )
 
 
-def text_of(events: Iterable[Event]) -> str:
-    """Return the content of the last attempt. Unlike `fold`, this also reads a log that lost its
-    beginning: if a store has lost the log of a task but not its record, the next transition begins
-    a new log, which `fold` would refuse because it does not begin with `pending`, attempt 0."""
-    pieces: list[str] = []
+def add_piece(answer: AnswerBuilder, event: Event) -> None:
+    """Add an event to the answer of its attempt: an attempt that begins anew clears it."""
+    match event:
+        case ContentAdded(_, text, refusal, annotations):
+            answer.add_text(text, refusal, annotations)
+        case ReasoningAdded(_, text):
+            answer.add_reasoning(text)
+        case ToolCallAdded(_, index, arguments, id_, name):
+            answer.add_call(index, arguments, id_, name)
+        case StatusChanged() if begins_anew(event):
+            answer.clear()
+
+
+def answer_of(events: Iterable[Event]) -> Answer:
+    """Return what the pieces that count add up to. Unlike `fold`, this also reads a log that lost
+    its beginning: if a store has lost the log of a task but not its record, the next transition
+    begins a new log, which `fold` would refuse because it does not begin with `pending`, attempt
+    0."""
+    answer = AnswerBuilder()
     for event in events:
-        if isinstance(event, ContentAdded):
-            pieces.append(event.text)
-        elif begins_anew(event):
-            pieces.clear()
-    return "".join(pieces)
+        add_piece(answer, event)
+    return answer.answer()
 
 
 POSITION_PATTERN = r"([A-Za-z0-9]{1,64})-([0-9]{1,18})"
@@ -173,8 +241,8 @@ class Folded:
 
     status: TaskStatus
     attempt: int
-    text: str
-    """The content of the last attempt so far."""
+    answer: Answer
+    """What the pieces that count add up to."""
     closed: bool
     """Whether the last event ends the log."""
 
@@ -183,32 +251,26 @@ def fold(events: Iterable[Event]) -> Folded:
     """Read a log from its first event. Raises `IllegalLog` if it breaks a rule or is empty."""
     status: TaskStatus | None = None
     attempt = 0
-    pieces: list[str] = []
+    answer = AnswerBuilder()
     closed = False
     for event in events:
         if closed:
             raise IllegalLog(f"{event!r} comes after the end")
         match event:
             case StatusChanged():
-                if status is None:
-                    legal = event.status is TaskStatus.PENDING and event.attempt == 0
-                else:
-                    begun = event.status is TaskStatus.RUNNING
-                    legal = status.may_become(event.status) and event.attempt == attempt + begun
-                if not legal:
+                if not _may_follow(event, status, attempt):
                     raise IllegalLog(f"{event!r} cannot follow {status} of attempt {attempt}")
                 status, attempt = event.status, event.attempt
-                if status is TaskStatus.RUNNING:
-                    pieces.clear()
-            case ContentAdded():
+                add_piece(answer, event)
+            case ContentAdded() | ReasoningAdded() | ToolCallAdded():
                 if status is not TaskStatus.RUNNING:
-                    raise IllegalLog(f"content while {status}")
-                pieces.append(event.text)
+                    raise IllegalLog(f"a piece of the answer while {status}")
+                add_piece(answer, event)
             case TaskEnded():
                 if status not in (TaskStatus.COMPLETED, TaskStatus.CANCELLED):
                     raise IllegalLog(f"an end while {status}")
-                if event.text != "".join(pieces):
-                    raise IllegalLog("the end's text is not the content of the last attempt")
+                if event.answer != answer.answer():
+                    raise IllegalLog("the end's answer is not what the pieces add up to")
                 closed = True
             case TaskErrored():
                 if status is not TaskStatus.FAILED:
@@ -216,4 +278,13 @@ def fold(events: Iterable[Event]) -> Folded:
                 closed = True
     if status is None:
         raise IllegalLog("an empty log")
-    return Folded(status, attempt, "".join(pieces), closed)
+    return Folded(status, attempt, answer.answer(), closed)
+
+
+def _may_follow(event: StatusChanged, status: TaskStatus | None, attempt: int) -> bool:
+    if status is None:
+        return event.status is TaskStatus.PENDING and event.attempt == 0
+    begun = event.status is TaskStatus.RUNNING
+    if event.resumed and not (begun and attempt > 0):
+        return False
+    return status.may_become(event.status) and event.attempt == attempt + begun

@@ -1,34 +1,43 @@
 """What a client asks for, and its bounds."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from enum import StrEnum
+from dataclasses import MISSING, Field, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 from domain.errors import Fault, InvalidRequest
+from domain.messages import Message, characters_of, message_faults, text_message, tool_faults
+from domain.options import REFUSED_OPTIONS, option_faults
 
-PROMPT_LIMIT = 100_000
-"""Characters of the prompt, of the system text, and of all messages together."""
-MESSAGES_LIMIT = 1_000
-MAX_TOKENS_LIMIT = 128_000
+REQUEST_LIMIT = 8 * 1024 * 1024
+"""Bytes of a request, as the JSON of its fields, unless the settings say otherwise."""
+MESSAGES_LIMIT = 10_000
+MAX_TOKENS_LIMIT = 10_000_000
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
 METADATA_PAIRS_LIMIT = 16
 METADATA_KEY_LIMIT = 64
 METADATA_VALUE_LIMIT = 512
-
-
-class Role(StrEnum):
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
+DEPTH_LIMIT = 100
+"""How deep arrays and objects may lie in each other, in the messages and in the options."""
+FAULTS_LIMIT = 100
+"""Faults that are told of one request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    role: Role
-    content: str
+class RequestBounds:
+    """What the operator allows."""
+
+    max_bytes: int = REQUEST_LIMIT
+    refused_options: tuple[str, ...] = REFUSED_OPTIONS
+    """Names of options, which may end in `*`."""
+    http_media: bool = False
+    """Whether images and files may have http URLs. The model's server fetches them."""
+
+
+DEFAULT_BOUNDS = RequestBounds()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,31 +53,73 @@ class TaskRequest:
     prompt: str | None = None
     messages: tuple[Message, ...] = ()
     system: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Other parameters of chat completions, in OpenAI's own spelling."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    previous_task_id: str | None = None
+    """The task whose conversation this one continues."""
+    history: tuple[Message, ...] = ()
+    """That conversation, its answer included, since the task was accepted."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
-    def faults(self) -> list[Fault]:
-        """Return everything that is out of bounds."""
-        return [*self._text_faults(), *self._number_faults(), *self._metadata_faults()]
+    def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> list[Fault]:
+        """Return what is out of bounds, at most `FAULTS_LIMIT` of it. The size is not checked: only
+        `size` tells it."""
+        faults = [
+            *self._text_faults(),
+            *message_faults(self.messages[:MESSAGES_LIMIT], http_media=bounds.http_media),
+            # A result may belong to a call of the task before: then it is checked with the history.
+            *(tool_faults(self.history, self.messages) if self._knows_history else ()),
+            *self._number_faults(),
+            *option_faults(self.options, bounds.refused_options),
+            *self._depth_faults(),
+            *self._metadata_faults(),
+        ]
+        return faults[:FAULTS_LIMIT]
 
-    def check(self) -> None:
-        """Raise `InvalidRequest` unless the request is within all bounds."""
-        if faults := self.faults():
+    def check(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> None:
+        """Raise `InvalidRequest` unless the request is within all bounds but that of its size."""
+        if faults := self.faults(bounds):
             raise InvalidRequest(faults)
 
+    def given(self) -> tuple[Message, ...]:
+        """Return the prompt or the messages of this request, as messages."""
+        return (text_message("user", self.prompt),) if self.prompt is not None else self.messages
+
     def conversation(self) -> tuple[Message, ...]:
-        """Return the request as chat messages: the system text, then the prompt or messages."""
-        opening = (Message(Role.SYSTEM, self.system),) if self.system is not None else ()
-        if self.prompt is not None:
-            return (*opening, Message(Role.USER, self.prompt))
-        return (*opening, *self.messages)
+        """Return the request as chat messages: the system text, the history, then the prompt or
+        messages."""
+        opening = (text_message("system", self.system),) if self.system is not None else ()
+        return (*opening, *self.history, *self.given())
+
+    def characters(self) -> int:
+        """Return the number of characters of text in the conversation, for estimates of tokens."""
+        return characters_of(self.conversation())
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all fields, in hexadecimal: the same for equal requests."""
+        return hashlib.sha256(self._canonical()).hexdigest()
+
+    def size(self) -> int:
+        """Return the number of bytes of the request as JSON."""
+        return len(self._canonical())
 
     def to_fields(self) -> dict[str, Any]:
         """Return the fields by name, in plain dicts and lists, without those that have their
         default value. So a new field changes nothing for requests that do not use it."""
         return _plain_fields(self)
+
+    @property
+    def _knows_history(self) -> bool:
+        return self.previous_task_id is None or bool(self.history)
+
+    def _canonical(self) -> bytes:
+        return json.dumps(self.to_fields(), sort_keys=True, ensure_ascii=False).encode(
+            "utf-8", "surrogatepass"
+        )
 
     def _text_faults(self) -> list[Fault]:
         faults = []
@@ -77,18 +128,11 @@ class TaskRequest:
         if self.prompt is not None and self.messages:
             faults.append(Fault("messages", "give either prompt or messages, not both"))
         if self.prompt is not None:
-            faults.extend(_text_fault("prompt", self.prompt, PROMPT_LIMIT))
+            faults.extend(_text_fault("prompt", self.prompt))
         if self.system is not None:
-            faults.extend(_text_fault("system", self.system, PROMPT_LIMIT))
+            faults.extend(_text_fault("system", self.system))
         if len(self.messages) > MESSAGES_LIMIT:
             faults.append(Fault("messages", f"must be at most {MESSAGES_LIMIT} messages"))
-        for index, message in enumerate(self.messages[:MESSAGES_LIMIT]):
-            if not message.content.strip():
-                faults.append(Fault(f"messages[{index}].content", "must not be empty"))
-        if sum(len(message.content) for message in self.messages) > PROMPT_LIMIT:
-            faults.append(
-                Fault("messages", f"must be at most {PROMPT_LIMIT} characters in all"),
-            )
         faults.extend(_text_fault("model", self.model, MODEL_NAME_LIMIT))
         if not (self.model.isascii() and self.model.isprintable()):
             faults.append(Fault("model", "must be printable ASCII"))
@@ -101,6 +145,11 @@ class TaskRequest:
         if self.temperature is not None and not 0 <= self.temperature <= TEMPERATURE_LIMIT:
             faults.append(Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}"))
         return faults
+
+    def _depth_faults(self) -> list[Fault]:
+        message = f"must be nested at most {DEPTH_LIMIT} levels deep"
+        values = {"messages": self.messages, "options": self.options}
+        return [Fault(name, message) for name, value in values.items() if _is_deep(value)]
 
     def _metadata_faults(self) -> list[Fault]:
         faults = []
@@ -118,27 +167,38 @@ class TaskRequest:
         return faults
 
 
-def _text_fault(name: str, text: str, limit: int) -> list[Fault]:
+def _text_fault(name: str, text: str, limit: int | None = None) -> list[Fault]:
     if not text.strip():
         return [Fault(name, "must not be empty")]
-    if len(text) > limit:
+    if limit is not None and len(text) > limit:
         return [Fault(name, f"must be at most {limit} characters")]
     return []
 
 
-def _plain_fields(value: Any) -> dict[str, Any]:
-    given = {each: getattr(value, each.name) for each in fields(value)}
+def _plain_fields(request: TaskRequest) -> dict[str, Any]:
+    given = {each: getattr(request, each.name) for each in fields(request)}
     return {each.name: _plain(item) for each, item in given.items() if item != _default(each)}
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return _plain_fields(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_deep(value: object) -> bool:
+    """Whether arrays and objects lie in each other more than `DEPTH_LIMIT` deep."""
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, Mapping) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _default(of: Field[Any]) -> Any:

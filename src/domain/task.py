@@ -10,6 +10,7 @@ Times are integer milliseconds since the Unix epoch.
 import re
 from dataclasses import dataclass, replace
 
+from domain.answer import Answer
 from domain.errors import IllegalTransition, MalformedTaskId
 from domain.events import (
     Event,
@@ -45,16 +46,25 @@ class Change:
     events: tuple[Event, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted(Change):
+    """A new task. Its request is kept beside the record, since it never changes."""
+
+    request: TaskRequest | None
+    """None: the store has lost it, and the delivery that creates the task again has only its
+    digest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """The record of one task.
+    """The record of one task: all that changes, and not the request.
 
     `attempt` is the number of the last attempt; 0 means that none has begun. It is also a fencing
     number: every `TaskLog` refuses an append by an attempt with a lower number.
     """
 
     id: str
-    request: TaskRequest
+    requested_model: str
     status: TaskStatus
     attempt: int
     created_at: int
@@ -68,8 +78,11 @@ class Task:
     message_id: str | None = None
     """The id of the queue's message, once the task is published."""
     model: str | None = None
+    """The model that answered, once the task has ended."""
     finish_reason: str | None = None
     usage: Usage | None = None
+    valid: bool | None = None
+    """Whether the text fits the schema of the request, as `TaskEnded` tells it."""
     failure: Failure | None = None
 
     @property
@@ -85,22 +98,35 @@ class Task:
         now: int,
         owner: str | None = None,
         origin: str | None = None,
-    ) -> Change:
+    ) -> Submitted:
         """Create a task that waits for its first delivery. Raises MalformedTaskId."""
+        return Task.restore(task_id, request, request.model, now, owner, origin)
+
+    @staticmethod
+    def restore(
+        task_id: str,
+        request: TaskRequest | None,
+        requested_model: str,
+        created_at: int,
+        owner: str | None,
+        origin: str | None,
+    ) -> Submitted:
+        """Return a task as it was submitted, for a store that has lost it. `request`: None if it is
+        lost too. Raises MalformedTaskId."""
         task = Task(
             id=check_task_id(task_id),
-            request=request,
+            requested_model=requested_model,
             status=TaskStatus.PENDING,
             attempt=0,
-            created_at=now,
-            updated_at=now,
+            created_at=created_at,
+            updated_at=created_at,
             owner=owner,
             origin=origin,
         )
-        return Change(task, (StatusChanged(now, TaskStatus.PENDING, 0),))
+        return Submitted(task, (StatusChanged(created_at, TaskStatus.PENDING, 0),), request)
 
     def begin(self, now: int) -> Change:
-        """Begin the next attempt. The text of earlier attempts no longer counts."""
+        """Begin the next attempt. What earlier attempts said no longer counts."""
         return self._move(
             TaskStatus.RUNNING,
             now,
@@ -123,15 +149,22 @@ class Task:
         return self._move(TaskStatus.PENDING, now, reason=reason)
 
     def complete(
-        self, now: int, *, text: str, finish_reason: str, model: str, usage: Usage | None
+        self,
+        now: int,
+        *,
+        answer: Answer,
+        finish_reason: str,
+        model: str,
+        usage: Usage | None,
+        valid: bool | None = None,
     ) -> Change:
-        """Complete the task. `text` must be all the content of the attempt."""
-        return self._end(TaskStatus.COMPLETED, now, text, finish_reason, model, usage)
+        """Complete the task. `answer` must be all that the attempt has said."""
+        return self._end(TaskStatus.COMPLETED, now, answer, finish_reason, model, usage, valid)
 
-    def cancel(self, now: int, text: str) -> Change:
-        """Cancel the task for its client. `text` must be all the content of the last attempt."""
-        model = self.model or self.request.model
-        return self._end(TaskStatus.CANCELLED, now, text, "cancelled", model, None)
+    def cancel(self, now: int, answer: Answer) -> Change:
+        """Cancel the task for its client. `answer` must be all that the last attempt has said."""
+        model = self.model or self.requested_model
+        return self._end(TaskStatus.CANCELLED, now, answer, "cancelled", model, None, None)
 
     def fail(self, now: int, failure: Failure) -> Change:
         """Fail the task for good."""
@@ -145,15 +178,22 @@ class Task:
         self,
         status: TaskStatus,
         now: int,
-        text: str,
+        answer: Answer,
         finish_reason: str,
         model: str,
         usage: Usage | None,
+        valid: bool | None,
     ) -> Change:
         change = self._move(
-            status, now, finish_reason=finish_reason, model=model, usage=usage, finished_at=now
+            status,
+            now,
+            finish_reason=finish_reason,
+            model=model,
+            usage=usage,
+            valid=valid,
+            finished_at=now,
         )
-        end = TaskEnded(now, text, finish_reason, model, usage)
+        end = TaskEnded(now, answer, finish_reason, model, usage, valid)
         return Change(change.task, (*change.events, end))
 
     def _move(
@@ -173,6 +213,8 @@ class Attempt:
     """The record as it was when the attempt began."""
     logged: int
     """The number of events in the log when the attempt last wrote to it."""
+    request: TaskRequest | None
+    """None: the store has lost it."""
 
     @property
     def number(self) -> int:

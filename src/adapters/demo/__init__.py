@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncGenerator
 
 from application.ports import Finished, LanguageModel
+from domain.answer import Piece, Text
 from domain.events import Usage
 from domain.request import TaskRequest
 
@@ -43,17 +44,19 @@ class DemoModel(LanguageModel):
         """`tokens_per_second`: 0 streams without pauses."""
         self._pause = 1.0 / tokens_per_second if tokens_per_second > 0 else 0.0
 
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+    async def stream(
+        self, request: TaskRequest
+    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         conversation = request.conversation()
-        question = conversation[-1].content
+        question = str(conversation[-1].get("content") or "")
         shown = question if len(question) <= 200 else question[:200] + "…"
         # Words with the space before them, like the tokens of a model.
         tokens = re.findall(r"\s*\S+|\s+$", _TEXT.format(question=shown.replace("\n", " ")))
         spoken = tokens[: request.max_tokens]
         for token in spoken:
             await asyncio.sleep(self._pause)
-            yield token
-        asked = sum(len(message.content.split()) for message in conversation)
+            yield (Text(token),)
+        asked = sum(len(str(message.get("content")).split()) for message in conversation)
         yield Finished(
             "stop" if len(spoken) == len(tokens) else "length",
             MODEL_NAME,

@@ -26,12 +26,14 @@ from application.ports import (
     page_of,
 )
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
-from domain.task import Attempt, Change, Failure, Task
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Failure, Submitted, Task
 
 
 @dataclass(slots=True)
 class _Entry:
     task: Task
+    request: TaskRequest | None
     expires: float
     epoch: str = field(default_factory=lambda: secrets.token_hex(8))
     events: list[Event] = field(default_factory=list)
@@ -61,12 +63,13 @@ class MemoryTaskLog(TaskLog):
         self._entries: dict[str, _Entry] = {}
         self._expiries: list[tuple[float, str]] = []
 
-    async def create(self, submitted: Change) -> Task:
+    async def create(self, submitted: Submitted) -> Task:
         self._drop_expired()
         task = submitted.task
         entry = self._entries.get(task.id)
         if entry is None:
-            entry = self._entries[task.id] = _Entry(task, self._elapsed() + self._ttl)
+            entry = _Entry(task, submitted.request, self._elapsed() + self._ttl)
+            self._entries[task.id] = entry
             heapq.heappush(self._expiries, (entry.expires, task.id))
             self._write(entry, submitted)
         return entry.task
@@ -79,6 +82,9 @@ class MemoryTaskLog(TaskLog):
     async def get(self, task_id: str) -> Task:
         return self._entry(task_id).task
 
+    async def request(self, task_id: str) -> TaskRequest | None:
+        return self._entry(task_id).request
+
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         entry = self._entry(task_id)
         if entry.task.status.terminal:
@@ -87,7 +93,7 @@ class MemoryTaskLog(TaskLog):
             return busy
         self._write(entry, entry.task.claim(now))
         entry.lease_until = self._elapsed() + lease
-        return Attempt(entry.task, len(entry.events))
+        return Attempt(entry.task, len(entry.events), entry.request)
 
     async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         entry = self._held(attempt)
@@ -108,7 +114,7 @@ class MemoryTaskLog(TaskLog):
 
     async def cancel(self, task_id: str, now: int) -> Task:
         entry = self._entry(task_id)
-        self._write(entry, entry.task.cancel(now, fold(entry.events).text))
+        self._write(entry, entry.task.cancel(now, fold(entry.events).answer))
         return entry.task
 
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:

@@ -21,6 +21,7 @@ from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.reports import read_report
 from application.ports import Finished, LanguageModel
+from domain.answer import Piece, Text
 from domain.request import TaskRequest
 
 log = structlog.get_logger(__name__)
@@ -77,7 +78,9 @@ class OpenAIModel(LanguageModel):
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+    async def stream(
+        self, request: TaskRequest
+    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         while True:
             refused = self._refused.get(request.model, frozenset())
             try:
@@ -90,7 +93,7 @@ class OpenAIModel(LanguageModel):
                         text = chunks.feed(data)
                         if text or chunks.worked:
                             idle, said = 0, True
-                            yield text
+                            yield (Text(text),) if text else ()
                         elif (idle := idle + len(data)) > YIELD_LIMIT:
                             if idle > IDLE_LIMIT:
                                 raise unreadable()
@@ -100,7 +103,7 @@ class OpenAIModel(LanguageModel):
                     while not chunks.done:
                         if text := await _last_piece(body, chunks):
                             said = True
-                            yield text
+                            yield (Text(text),)
                     # A server may have to begin a stream before it knows that it refuses.
                     if not said and self._learns_refusal(request, refused, chunks.reported):
                         continue
@@ -147,10 +150,7 @@ async def _last_piece(body: AsyncIterator[bytes], chunks: ChunkStream) -> str:
 def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]:
     parameters: dict[str, Any] = {
         "model": request.model,
-        "messages": [
-            {"role": message.role.value, "content": message.content}
-            for message in request.conversation()
-        ],
+        "messages": request.conversation(),
         "stream": True,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -160,4 +160,5 @@ def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]
         value, replacement = parameters.pop(name), _REPLACEMENTS[name]
         if replacement is not None:
             parameters[replacement] = value
-    return {name: value for name, value in parameters.items() if value is not None}
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return {**given, "extra_body": dict(request.options)}

@@ -15,8 +15,9 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
+from domain.answer import Piece
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Task
+from domain.task import Attempt, Change, Submitted, Task
 
 
 class TracedQueue(TaskQueue):
@@ -26,12 +27,12 @@ class TracedQueue(TaskQueue):
         self._inner = inner
         self._tracer = tracer
 
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
+    async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
         # The current span, so that the message carries its id.
         with self._tracer.start_as_current_span(
             "queue publish", kind=SpanKind.PRODUCER, attributes={"longtask.task": task.id}
         ) as span:
-            message_id = await self._inner.enqueue(task, occasion)
+            message_id = await self._inner.enqueue(task, request, occasion)
             span.set_attribute("messaging.message.id", message_id)
             return message_id
 
@@ -49,7 +50,9 @@ class TracedModel(LanguageModel):
         self._inner = inner
         self._tracer = tracer
 
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+    async def stream(
+        self, request: TaskRequest
+    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         asked: dict[str, str | int] = {"gen_ai.request.model": request.model}
         if request.max_tokens is not None:
             asked["gen_ai.request.max_tokens"] = request.max_tokens
@@ -59,7 +62,7 @@ class TracedModel(LanguageModel):
         try:
             async with aclosing(self._inner.stream(request)) as items:
                 async for item in items:
-                    if not begun and item:  # an empty text is no token
+                    if not begun and item:  # an empty item holds no piece
                         begun = True
                         span.add_event("first token")
                     if isinstance(item, Finished):
@@ -87,7 +90,7 @@ class TracedTaskLog(ForwardingTaskLog):
         super().__init__(inner)
         self._tracer = tracer
 
-    async def create(self, submitted: Change) -> Task:
+    async def create(self, submitted: Submitted) -> Task:
         with self._tracer.start_as_current_span(
             "log create", attributes={"longtask.task": submitted.task.id}
         ):

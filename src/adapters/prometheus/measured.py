@@ -14,6 +14,7 @@ from application.ports import (
     LanguageModel,
     TaskLog,
 )
+from domain.answer import Piece
 from domain.events import Event, StatusChanged
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Task
@@ -58,13 +59,15 @@ class MeasuredModel(LanguageModel):
         self._inner = inner
         self._metrics = metrics
 
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+    async def stream(
+        self, request: TaskRequest
+    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         began = time.perf_counter()
         first = 0.0
         try:
             async with aclosing(self._inner.stream(request)) as items:
                 async for item in items:
-                    if not first and item:  # an empty text is no token
+                    if not first and item:  # an empty item holds no piece
                         first = time.perf_counter()
                         self._metrics.first_token_seconds.observe(first - began)
                     if isinstance(item, Finished):

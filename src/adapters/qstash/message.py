@@ -58,10 +58,10 @@ class OlderMessages:
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def encode(task: Task, max_retries: int) -> bytes:
-    request = request_to_plain(task.request)
+def encode(task: Task, request: TaskRequest, max_retries: int) -> bytes:
+    plain = request_to_plain(request)
     return msgspec.json.encode(
-        _Message(VERSION, task.id, task.created_at, max_retries, request, task.owner, task.origin)
+        _Message(VERSION, task.id, task.created_at, max_retries, plain, task.owner, task.origin)
     )
 
 
@@ -84,6 +84,8 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         request,
         message.created_at,
         max_attempts=message.max_retries + 1,
+        requested_model=request.model,
+        request_size=len(body),
         owner=message.owner,
         origin=message.origin,
     )
@@ -99,5 +101,11 @@ def _decode_older(plain: dict[str, Any], now: int, older: OlderMessages) -> Deli
     )
     request.check()  # nothing has checked it before
     return Delivery(
-        check_task_id(message.task_id), request, now, OLDER_MAX_ATTEMPTS, owner=older.owner
+        check_task_id(message.task_id),
+        request,
+        now,
+        OLDER_MAX_ATTEMPTS,
+        requested_model=request.model,
+        request_size=len(message.prompt),
+        owner=older.owner,
     )

@@ -25,6 +25,7 @@ from adapters.qstash.responses import UnreadableResponse, watch_responses
 from adapters.qstash.sdk_internals import http_client_of, is_server_fault
 from application.errors import QueueRefused, QueueUnavailable
 from application.ports import TaskQueue
+from domain.request import TaskRequest
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -97,8 +98,8 @@ class QStashQueue(TaskQueue):
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
-        body = encode(task, self._retries).decode()
+    async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
+        body = encode(task, request, self._retries).decode()
         message = _Message(
             url=self._webhook_url,
             body=body,

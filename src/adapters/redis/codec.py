@@ -18,17 +18,21 @@ import msgspec
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
 from application.errors import UnreadableEvent, UnreadableTask
 from application.ports import Batch, Page, page_of
+from domain.answer import Answer, ToolCall
 from domain.events import (
     START,
     ContentAdded,
     Event,
     Position,
+    ReasoningAdded,
     StatusChanged,
     TaskEnded,
     TaskErrored,
     TaskStatus,
+    ToolCallAdded,
     Usage,
 )
+from domain.request import TaskRequest
 from domain.task import Task
 
 VERSION = 1
@@ -36,8 +40,11 @@ _VERSION = str(VERSION).encode()
 
 
 def encode_task(task: Task) -> bytes:
-    record = {each.name: getattr(task, each.name) for each in dataclasses.fields(task)}
-    return _encode({**record, "request": request_to_plain(task.request)})
+    return _encode({each.name: getattr(task, each.name) for each in dataclasses.fields(task)})
+
+
+def encode_request(request: TaskRequest) -> bytes:
+    return _encode(request_to_plain(request))
 
 
 def decode_task(task_id: str, version: bytes | None, task: bytes, message: bytes | None) -> Task:
@@ -46,10 +53,24 @@ def decode_task(task_id: str, version: bytes | None, task: bytes, message: bytes
     try:
         check_version("the record", int(version or 0), VERSION)
         record = _decode_record(task)
-        record["request"] = request_from_plain(record["request"])
+        if (request := record.get("request")) is not None:  # of the version before
+            record["requested_model"] = request_from_plain(request).model
         if message is not None:
             record["message_id"] = message.decode()
         return msgspec.convert(record, Task)
+    except (ValueError, LookupError, msgspec.DecodeError) as error:
+        raise UnreadableTask(task_id, str(error)) from error
+
+
+def decode_request(
+    task_id: str, version: bytes | None, task: bytes, request: bytes | None
+) -> TaskRequest | None:
+    """Return a request, of which the fields `v`, `task` and `request` were read, or None if there
+    is none. The version before wrote it into the record. Raises UnreadableTask."""
+    try:
+        check_version("the record", int(version or 0), VERSION)
+        plain = _decode_record(task).get("request") if request is None else _decode_record(request)
+        return None if plain is None else request_from_plain(plain)
     except (ValueError, LookupError, msgspec.DecodeError) as error:
         raise UnreadableTask(task_id, str(error)) from error
 
@@ -61,9 +82,40 @@ class _Status(msgspec.Struct, array_like=True, tag="s"):
     reason: str | None
 
 
+class _Resumed(msgspec.Struct, array_like=True, tag="r"):
+    """A `running` that is resumed. An instance that does not know `resumed` would take back what
+    counts."""
+
+    at: int
+    attempt: int
+
+
 class _Content(msgspec.Struct, array_like=True, tag="c"):
     at: int
     text: str
+
+
+class _Noted(msgspec.Struct, array_like=True, tag="n"):
+    """A piece of text that is more than its text: an instance that does not know the rest would
+    take a refusal for an answer."""
+
+    at: int
+    text: str
+    refusal: bool
+    annotations: tuple[dict[str, Any], ...]
+
+
+class _Reasoning(msgspec.Struct, array_like=True, tag="g"):
+    at: int
+    text: str
+
+
+class _ToolCall(msgspec.Struct, array_like=True, tag="t"):
+    at: int
+    index: int
+    arguments: str
+    id: str | None
+    name: str | None
 
 
 class _End(msgspec.Struct, array_like=True, tag="e"):
@@ -72,6 +124,12 @@ class _End(msgspec.Struct, array_like=True, tag="e"):
     finish_reason: str
     model: str
     usage: Usage | None
+    # What a log without the events above does not have.
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    refusal: str = ""
+    annotations: tuple[dict[str, Any], ...] = ()
+    valid: bool | None = None
 
 
 class _Error(msgspec.Struct, array_like=True, tag="x"):
@@ -81,7 +139,7 @@ class _Error(msgspec.Struct, array_like=True, tag="x"):
     retryable: bool
 
 
-_Stored = _Status | _Content | _End | _Error
+_Stored = _Status | _Resumed | _Content | _Noted | _Reasoning | _ToolCall | _End | _Error
 
 _encode = msgspec.json.Encoder().encode
 _decode_record = msgspec.json.Decoder(dict[str, Any]).decode
@@ -90,15 +148,36 @@ _decode_events = msgspec.json.Decoder(list[_Stored]).decode
 
 
 def encode_event(event: Event) -> bytes:
+    return _encode(_stored(event))
+
+
+def _stored(event: Event) -> _Stored:
     match event:
-        case ContentAdded(at, text):
-            return _encode(_Content(at, text))
-        case StatusChanged(at, status, attempt, reason):
-            return _encode(_Status(at, status, attempt, reason))
-        case TaskEnded(at, text, finish_reason, model, usage):
-            return _encode(_End(at, text, finish_reason, model, usage))
+        case ContentAdded(at, text, refusal, annotations):
+            if refusal or annotations:
+                return _Noted(at, text, refusal, tuple(map(dict, annotations)))
+            return _Content(at, text)
+        case ReasoningAdded(at, text):
+            return _Reasoning(at, text)
+        case ToolCallAdded(at, index, arguments, id_, name):
+            return _ToolCall(at, index, arguments, id_, name)
+        case StatusChanged(at, status, attempt, reason, resumed):
+            return _Resumed(at, attempt) if resumed else _Status(at, status, attempt, reason)
+        case TaskEnded(at, answer, finish_reason, model, usage, valid):
+            return _End(
+                at,
+                answer.text,
+                finish_reason,
+                model,
+                usage,
+                answer.reasoning,
+                answer.tool_calls,
+                answer.refusal,
+                tuple(map(dict, answer.annotations)),
+                valid,
+            )
         case TaskErrored(at, message, code, retryable):
-            return _encode(_Error(at, message, code, retryable))
+            return _Error(at, message, code, retryable)
 
 
 def decode_batch(data: bytes) -> Batch:
@@ -145,11 +224,26 @@ def _event(stored: _Stored) -> Event:
     match stored:
         case _Content():
             return ContentAdded(stored.at, stored.text)
+        case _Noted():
+            return ContentAdded(stored.at, stored.text, stored.refusal, stored.annotations)
+        case _Reasoning():
+            return ReasoningAdded(stored.at, stored.text)
+        case _ToolCall():
+            return ToolCallAdded(stored.at, stored.index, stored.arguments, stored.id, stored.name)
         case _Status():
             return StatusChanged(stored.at, stored.status, stored.attempt, stored.reason)
+        case _Resumed():
+            return StatusChanged(stored.at, TaskStatus.RUNNING, stored.attempt, None, True)
         case _End():
+            answer = Answer(
+                stored.text,
+                stored.refusal,
+                stored.reasoning,
+                stored.tool_calls,
+                stored.annotations,
+            )
             return TaskEnded(
-                stored.at, stored.text, stored.finish_reason, stored.model, stored.usage
+                stored.at, answer, stored.finish_reason, stored.model, stored.usage, stored.valid
             )
         case _Error():
             return TaskErrored(stored.at, stored.message, stored.code, stored.retryable)

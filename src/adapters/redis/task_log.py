@@ -12,7 +12,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.redis.codec import decode_page, decode_task, encode_event, encode_task
+from adapters.redis.codec import (
+    decode_page,
+    decode_request,
+    decode_task,
+    encode_event,
+    encode_request,
+    encode_task,
+)
 from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.script import Script
@@ -27,8 +34,10 @@ from application.ports import (
     Page,
     TaskLog,
 )
-from domain.events import Event, TaskStatus, text_of
-from domain.task import Attempt, Change, Failure, Task
+from domain.answer import Answer
+from domain.events import Event, TaskStatus, answer_of
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Failure, Submitted, Task
 
 TEXT_PAGE = 5_000
 
@@ -50,9 +59,16 @@ class RedisTaskLog(TaskLog):
         self._note = Script(connection, "note")
         self._read = Script(connection, "read", long=True)
 
-    async def create(self, submitted: Change) -> Task:
+    async def create(self, submitted: Submitted) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)
-        values: list[Word] = [encode_task(task), task.status.value, task.attempt, _new_epoch()]
+        request = b"" if submitted.request is None else encode_request(submitted.request)
+        values: list[Word] = [
+            encode_task(task),
+            request,
+            task.status.value,
+            task.attempt,
+            _new_epoch(),
+        ]
         events = map(encode_event, submitted.events)
         written = await self._create(
             [keys.record, keys.log, keys.heartbeat],
@@ -73,6 +89,14 @@ class RedisTaskLog(TaskLog):
             raise UnknownTask(task_id)
         return decode_task(task_id, version, task, message)
 
+    async def request(self, task_id: str) -> TaskRequest | None:
+        version, task, request = await self._call(
+            "HMGET", keys_of(task_id).record, "v", "task", "request"
+        )
+        if task is None:
+            raise UnknownTask(task_id)
+        return decode_request(task_id, version, task, request)
+
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         while True:
             task = await self.get(task_id)
@@ -82,7 +106,7 @@ class RedisTaskLog(TaskLog):
                 return busy
             change = task.claim(now)
             if logged := await self._write(task, change, [keys_of(task_id).lease], lease=lease):
-                return Attempt(change.task, logged)
+                return Attempt(change.task, logged, await self.request(task_id))
 
     async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         keys = keys_of(attempt.task.id)
@@ -113,7 +137,7 @@ class RedisTaskLog(TaskLog):
             task = await self.get(task_id)
             # Raises IllegalTransition before anything is written. Reading the events first does the
             # same for an unreadable log.
-            task.cancel(now, "")
+            task.cancel(now, Answer())
             events = await self._events(task_id, [])
             revoked = await self._revoke(
                 [keys_of(task_id).record], [task.status.value, task.attempt]
@@ -123,7 +147,7 @@ class RedisTaskLog(TaskLog):
             # lapses, as that of any lost attempt.
             if revoked:
                 events = await self._events(task_id, events)
-                change = task.cancel(now, text_of(events))
+                change = task.cancel(now, answer_of(events))
                 if await self._write(task, change, writer=0, logged=len(events)):
                     return change.task
 

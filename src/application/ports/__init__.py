@@ -8,6 +8,7 @@ Times are integer milliseconds since the Unix epoch unless a name says otherwise
 seconds.
 """
 
+from application.ports.answer_checker import AnswerChecker
 from application.ports.clock import Clock, TaskIds
 from application.ports.event_feed import EventFeed, FeedObserver, Subscriber
 from application.ports.forwarding import EndObservingTaskLog, ForwardingTaskLog
@@ -36,6 +37,7 @@ __all__ = [
     "IDEMPOTENCY_TTL",
     "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
+    "AnswerChecker",
     "Batch",
     "Binding",
     "Busy",

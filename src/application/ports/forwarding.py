@@ -7,7 +7,8 @@ from typing import Any
 from application.ports.log_pages import Page
 from application.ports.task_log import Busy, Ended, NotOrphaned, Orphaned, TaskLog
 from domain.events import Event
-from domain.task import Attempt, Change, Failure, Task
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Failure, Submitted, Task
 
 
 class ForwardingTaskLog(TaskLog):
@@ -17,7 +18,7 @@ class ForwardingTaskLog(TaskLog):
     def __init__(self, inner: TaskLog) -> None:
         self._inner = inner
 
-    def create(self, submitted: Change) -> Coroutine[Any, Any, Task]:
+    def create(self, submitted: Submitted) -> Coroutine[Any, Any, Task]:
         return self._inner.create(submitted)
 
     def note_message(self, task_id: str, message_id: str) -> Coroutine[Any, Any, None]:
@@ -25,6 +26,9 @@ class ForwardingTaskLog(TaskLog):
 
     def get(self, task_id: str) -> Coroutine[Any, Any, Task]:
         return self._inner.get(task_id)
+
+    def request(self, task_id: str) -> Coroutine[Any, Any, TaskRequest | None]:
+        return self._inner.request(task_id)
 
     def claim(
         self, task_id: str, lease: float, now: int

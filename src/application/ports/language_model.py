@@ -4,8 +4,11 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from domain.answer import Piece
 from domain.events import Usage
 from domain.request import TaskRequest
+
+_WHOLE = {"stop", "eos", "eos_token", "end_turn", "stop_sequence"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +22,21 @@ class Finished:
     usage: Usage | None
     """None if the server did not report it."""
 
+    @property
+    def whole(self) -> bool:
+        """Whether the model has said all that it had to say: it was not cut off, and calls no
+        tool."""
+        return self.reason.lower() in _WHOLE
+
 
 class LanguageModel(Protocol):
-    def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+    def stream(self, request: TaskRequest) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         """Yield the answer in pieces, then one Finished as the last item.
 
-        A piece is all the text that has arrived since the last one was yielded; until then it is
-        buffered in bounded memory. An empty piece means that the model works without text: it
-        reasons or calls a tool. Nothing is yielded for anything else that the server sends
-        (comments, empty deltas).
+        An item holds all the pieces that have arrived since the last one was yielded, in their
+        order; until then they are buffered in bounded memory. Neighbours of one kind are joined. An
+        empty item means that the model works without a piece. Nothing is yielded for anything else
+        that the server sends (comments, empty deltas).
 
         Raises ModelUnavailable or ModelRefused, also in mid-stream. Closing the generator closes
         the connection, so that no further tokens are paid for.

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from application.ports.log_pages import Page
 from domain.events import Event
-from domain.task import Attempt, Change, Failure, Task
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Failure, Submitted, Task
 
 ORPHAN_TIMEOUT = 3600.0
 """Seconds without a heartbeat after which a task counts as orphaned: the queue has lost it. Longer
@@ -45,7 +46,8 @@ class NotOrphaned:
 
 
 class TaskLog(Protocol):
-    """Keeps a record and an event log per task, for a time to live after their last change.
+    """Keeps a record, a request and an event log per task, for a time to live after their last
+    change. The request lies apart from the record: it never changes, and few need it.
 
     A method that writes does so in one atomic step: the record, the events, the lease and the
     publication to the EventFeed, or nothing. Every method may raise StoreUnavailable, and
@@ -53,9 +55,9 @@ class TaskLog(Protocol):
     of a log begins a new epoch with every change of the record.
     """
 
-    async def create(self, submitted: Change) -> Task:
-        """Write the record and first event of a new task; return the record. If a task of this id
-        exists already, leave it as it is and return its record."""
+    async def create(self, submitted: Submitted) -> Task:
+        """Write the record, request and first event of a new task; return the record. If a task of
+        this id exists already, leave it as it is and return its record."""
         ...
 
     async def note_message(self, task_id: str, message_id: str) -> None:
@@ -64,6 +66,11 @@ class TaskLog(Protocol):
 
     async def get(self, task_id: str) -> Task:
         """Return the record. Raises UnknownTask."""
+        ...
+
+    async def request(self, task_id: str) -> TaskRequest | None:
+        """Return the request of a task, or None if it was lost before the task was created again.
+        Raises UnknownTask."""
         ...
 
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:

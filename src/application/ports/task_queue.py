@@ -4,29 +4,45 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.request import TaskRequest
-from domain.task import Change, Task
+from domain.task import Submitted, Task
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery of a task. It holds the whole request, so that a task that the store has lost can
-    be created again."""
+    """A delivery of a task. It holds the whole request, unless that is too large for a message: so
+    a task that the store has lost can be created again."""
 
     task_id: str
-    request: TaskRequest
+    request: TaskRequest | None
+    """None: the request is in the store only, and `request_digest` is its digest."""
     created_at: int
     max_attempts: int
     """The number of attempts after which a retryable fault fails the task."""
+    requested_model: str
+    request_size: int
+    """Bytes of the request, roughly."""
+    request_digest: str | None = None
     owner: str | None = None
     origin: str | None = None
 
-    def submitted(self) -> Change:
+    def submitted(self) -> Submitted:
         """Return the task as it was before its first attempt, for a store that has lost it."""
-        return Task.submit(self.task_id, self.request, self.created_at, self.owner, self.origin)
+        return Task.restore(
+            self.task_id,
+            self.request,
+            self.requested_model,
+            self.created_at,
+            self.owner,
+            self.origin,
+        )
+
+    def matches(self, request: TaskRequest | None) -> bool:
+        """Whether the store's request is that of this delivery."""
+        return request is not None and self.request_digest in (None, request.digest())
 
 
 class TaskQueue(Protocol):
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
+    async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
         """Have the task delivered to the webhook at least once; return the message id. Enqueued
         again, the same task is the same message, unless `occasion` (letters, digits, '-', '_')
         differs. Raises QueueUnavailable or QueueRefused."""

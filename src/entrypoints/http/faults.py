@@ -17,6 +17,7 @@ from application.errors import (
     FeedClosed,
     IdempotencyConflict,
     OverLimit,
+    PreviousUnusable,
     QueueRefused,
     QueueUnavailable,
     StartUncertain,
@@ -63,6 +64,18 @@ def _over_limit(error: OverLimit, request_counts: RequestCounts) -> ProblemDetai
         f"too-many-{what}",
         f"{_LIMITED[what]} The limit is {status.limit} for each {whose}.",
         headers={**retry_after_header(status.reset), **rate_limit_headers([status])},
+    )
+
+
+_PREVIOUS_STATUSES = {"previous_unknown": 400, "previous_too_long": 413}
+
+
+def _previous(error: PreviousUnusable) -> ProblemDetailsException:
+    return problem(
+        _PREVIOUS_STATUSES.get(error.code, 409),
+        error.code.replace("_", "-"),
+        error.message,
+        errors=[{"field": "previousTaskId", "message": error.message}],
     )
 
 
@@ -148,6 +161,7 @@ def _translations(
         MalformedEventId: lambda error: bad_field("lastEventId", str(error)),
         UnknownTask: lambda _: problem(404, "unknown-task", "There is no task with this id."),
         IllegalTransition: _illegal,
+        PreviousUnusable: _previous,
         IdempotencyConflict: lambda _: problem(
             422,
             "idempotency-conflict",

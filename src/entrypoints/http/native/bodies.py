@@ -1,21 +1,22 @@
 """What the routes take and return: JSON in camelCase. These are shapes only; what they hold is
 checked by the domain."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
+from application.manage_task import TaskWithAnswer
+from domain.answer import Answer
+from domain.events import Usage
+from domain.messages import Message
 from domain.request import (
     MAX_TOKENS_LIMIT,
     METADATA_PAIRS_LIMIT,
-    PROMPT_LIMIT,
     TEMPERATURE_LIMIT,
-    Message,
-    Role,
     TaskRequest,
 )
-from domain.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,24 +31,25 @@ class RequestDefaults:
 _OWN = "the service's, if it has one, else the model's own"
 
 
-class ChatMessage(msgspec.Struct, forbid_unknown_fields=True):
-    role: Role
-    content: str
-
-
 class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """Exactly one of `prompt` and `messages`."""
 
     prompt: Annotated[
         str | None,
         msgspec.Meta(
-            description=f"1 to {PROMPT_LIMIT:,} characters.",
+            description="The message of a user.",
             examples=["Write a short story about a lighthouse."],
         ),
     ] = None
     messages: Annotated[
-        list[ChatMessage] | None,
-        msgspec.Meta(description=f"A conversation, at most {PROMPT_LIMIT:,} characters in all."),
+        list[dict[str, Any]] | None,
+        msgspec.Meta(
+            description=(
+                "A conversation, in the form of OpenAI's chat completions: roles system, "
+                "developer, user, assistant and tool; content a text or a list of parts."
+            ),
+            examples=[[{"role": "user", "content": "Write a short story."}]],
+        ),
     ] = None
     system: Annotated[
         str | None, msgspec.Meta(description="Put before the prompt or the messages.")
@@ -63,6 +65,23 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         float | None,
         msgspec.Meta(description=f"0 to {TEMPERATURE_LIMIT:g}. Default: {_OWN}."),
     ] = None
+    options: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(
+            description=(
+                "Other parameters of chat completions in OpenAI's spelling, put into the request "
+                "to the model's server as they are: tools, response_format, reasoning_effort, "
+                "and so on."
+            ),
+            examples=[{"reasoning_effort": "low"}],
+        ),
+    ] = None
+    previous_task_id: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="A task that has completed or was cancelled, whose conversation goes on.",
+        ),
+    ] = None
     metadata: Annotated[
         dict[str, str] | None,
         msgspec.Meta(description=f"At most {METADATA_PAIRS_LIMIT} pairs, returned untouched."),
@@ -74,17 +93,36 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         named = {name: getattr(self, name) for name in self.__struct_fields__}
         given = {name: value for name, value in named.items() if value is not None}
         if self.messages is not None:
-            given["messages"] = tuple(Message(each.role, each.content) for each in self.messages)
+            given["messages"] = tuple(self.messages)
         if self.max_tokens is not None:
             given["max_tokens"] = int(self.max_tokens)  # 10.0 is a whole number in JSON
         return TaskRequest(**{**asdict(defaults), **given})
 
+
+class RequestBody(StartBody, rename="camel", kw_only=True):
+    """The body that a task was started with, the defaults of the settings filled in."""
+
+    history: list[dict[str, Any]] | None = None
+    """The conversation of the task before, its answer included."""
+
     @staticmethod
-    def of(request: TaskRequest) -> "StartBody":
-        """The body that this request came from, the defaults of the settings filled in."""
-        body = msgspec.convert(request, StartBody, from_attributes=True)
-        body.messages = body.messages or None
-        return body
+    def of(request: TaskRequest) -> "RequestBody":
+        return RequestBody(
+            prompt=request.prompt,
+            messages=_plain(request.messages),
+            system=request.system,
+            model=request.model,
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            options=dict(request.options) or None,
+            previous_task_id=request.previous_task_id,
+            metadata=dict(request.metadata),
+            history=_plain(request.history),
+        )
+
+
+def _plain(messages: Sequence[Message]) -> list[dict[str, Any]] | None:
+    return [dict(each) for each in messages] or None
 
 
 class StartedBody(msgspec.Struct, rename="camel"):
@@ -107,6 +145,17 @@ class UsageBody(msgspec.Struct, rename="camel"):
     completion_tokens: int
     total_tokens: int
     reasoning_tokens: int | None
+    cached_tokens: int | None
+    estimated: bool
+    """Whether the model told no numbers: these follow from the numbers of characters."""
+
+
+class ToolCallBody(msgspec.Struct):
+    index: int
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
 
 
 class FailureBody(msgspec.Struct):
@@ -121,7 +170,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     task_id: str
     status: str
     attempt: int
-    request: StartBody
+    request: RequestBody | None
+    """Null: the store has lost it."""
     created_at: int
     updated_at: int
     started_at: int | None
@@ -133,16 +183,33 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     error: FailureBody | None
     stream_url: str
     """Path and query of the stream. Where API keys are needed, it holds a token in place of one."""
+    valid: bool | None
+    """Whether the text parses and fits the schema that the request gave. Null: no schema was given,
+    the answer is not whole, or it could not be checked."""
+    tool_calls: list[ToolCallBody]
+    refusal: str
+    """The part of the text with which the model refuses."""
+    annotations: list[dict[str, Any]]
+    """What the model's server notes about the text, in its own form."""
+    reasoning: str
     text: str
 
 
-def task_body(task: Task, text: str, stream_url: str) -> TaskBody:
-    usage, failure = task.usage, task.failure
+def usage_body(usage: Usage | None) -> UsageBody | None:
+    return None if usage is None else UsageBody(**asdict(usage))
+
+
+def tool_call_bodies(answer: Answer) -> list[ToolCallBody]:
+    return [ToolCallBody(**asdict(call)) for call in answer.tool_calls]
+
+
+def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
+    task, answer, failure = found.task, found.answer, found.task.failure
     return TaskBody(
         task_id=task.id,
         status=task.status,
         attempt=task.attempt,
-        request=StartBody.of(task.request),
+        request=None if found.request is None else RequestBody.of(found.request),
         created_at=task.created_at,
         updated_at=task.updated_at,
         started_at=task.started_at,
@@ -150,10 +217,15 @@ def task_body(task: Task, text: str, stream_url: str) -> TaskBody:
         message_id=task.message_id,
         model=task.model,
         finish_reason=task.finish_reason,
-        usage=None if usage is None else UsageBody(**asdict(usage)),
+        usage=usage_body(task.usage),
         error=None
         if failure is None
         else FailureBody(failure.code, failure.message, failure.retryable),
         stream_url=stream_url,
-        text=text,
+        valid=task.valid,
+        tool_calls=tool_call_bodies(answer),
+        refusal=answer.refusal,
+        annotations=[dict(each) for each in answer.annotations],
+        reasoning=answer.reasoning,
+        text=answer.text,
     )

@@ -12,14 +12,13 @@ from domain.request import (
     METADATA_PAIRS_LIMIT,
     METADATA_VALUE_LIMIT,
     MODEL_NAME_LIMIT,
-    PROMPT_LIMIT,
     TEMPERATURE_LIMIT,
 )
 
 _SOMETHING = r"[^\s\x1c-\x1f\x85]"  # no white space, by Python's meaning of it
 _START_BOUNDS: dict[str, dict[str, Any]] = {
-    "prompt": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
-    "system": {"pattern": _SOMETHING, "max_length": PROMPT_LIMIT},
+    "prompt": {"pattern": _SOMETHING},
+    "system": {"pattern": _SOMETHING},
     "messages": {"max_items": MESSAGES_LIMIT},
     "model": {"pattern": r"^[ -~]*[!-~][ -~]*$", "max_length": MODEL_NAME_LIMIT},
     "maxTokens": {
@@ -92,9 +91,7 @@ def _describe_bounds(schemas: dict[str, Schema]) -> None:
     for name, bounds in _START_BOUNDS.items():
         for key, value in bounds.items():
             setattr((start.properties or {})[name], key, value)
-    message = schemas["ChatMessage"]
-    (message.properties or {})["content"] = Schema(type=OpenAPIType.STRING, pattern=_SOMETHING)
-    start.additional_properties = message.additional_properties = False
+    start.additional_properties = False
     nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
     start.one_of = [
         Schema(

@@ -1,10 +1,12 @@
 """The events of a stream, for the API's description. `sse.encoder` writes them; a test compares."""
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.events import TaskStatus
-from entrypoints.http.native.bodies import UsageBody
+from entrypoints.http.native.bodies import ToolCallBody, UsageBody
 
 
 class _Event(msgspec.Struct, rename="camel", tag_field="type", kw_only=True):
@@ -21,29 +23,64 @@ class ConnectedEvent(_Event, tag="connected", kw_only=True):
 
 
 class StatusEvent(_Event, tag="status", kw_only=True):
-    """The task has this status now. A `running` without `resumed` takes back the text before it."""
+    """The task has this status now. A `running` without `resumed` takes back what the events before
+    it said."""
 
     data: TaskStatus
     attempt: int
     reason: str | UnsetType = UNSET
     """Why the last attempt was lost."""
     resumed: bool | UnsetType = UNSET
-    """Whether the attempt goes on with the text of the last one. Nothing sends it yet."""
+    """Whether the attempt goes on with what the last one said. Nothing sends it yet."""
 
 
 class ContentEvent(_Event, tag="content", kw_only=True):
     """The next piece of the text."""
 
     data: str
+    refusal: bool | UnsetType = UNSET
+    """Whether the model refuses with these words."""
+    annotations: list[dict[str, Any]] | UnsetType = UNSET
+    """What the model's server notes about the text, in its own form."""
+
+
+class ReasoningEvent(_Event, tag="reasoning", kw_only=True):
+    """The next piece of the model's reasoning, or of its summary."""
+
+    data: str
+
+
+class ToolCallPiece(msgspec.Struct, omit_defaults=True):
+    index: int
+    """Which of the answer's calls."""
+    arguments: str
+    """The next piece of the arguments."""
+    id: str | UnsetType = UNSET
+    """In the first piece of each call."""
+    name: str | UnsetType = UNSET
+    """The next piece of the tool's name: in the first piece, as a rule."""
+
+
+class ToolCallEvent(_Event, tag="tool_call", kw_only=True):
+    """The next piece of a call of a tool. Pieces of several calls may alternate."""
+
+    data: ToolCallPiece
 
 
 class EndEvent(_Event, tag="end", kw_only=True):
-    """The task completed or was cancelled. `data` is the whole text."""
+    """The task completed or was cancelled. `data` is the whole text. From `reasoning` on, what an
+    answer does not have is left out."""
 
     data: str
     finish_reason: str
     usage: UsageBody | None
     model: str
+    reasoning: str | UnsetType = UNSET
+    tool_calls: list[ToolCallBody] | UnsetType = UNSET
+    refusal: str | UnsetType = UNSET
+    annotations: list[dict[str, Any]] | UnsetType = UNSET
+    valid: bool | UnsetType = UNSET
+    """Whether the text parses and fits the schema that the request gave."""
 
 
 class ErrorEvent(_Event, tag="error", kw_only=True):
@@ -54,4 +91,12 @@ class ErrorEvent(_Event, tag="error", kw_only=True):
     retryable: bool
 
 
-StreamEvent = ConnectedEvent | StatusEvent | ContentEvent | EndEvent | ErrorEvent
+StreamEvent = (
+    ConnectedEvent
+    | StatusEvent
+    | ContentEvent
+    | ReasoningEvent
+    | ToolCallEvent
+    | EndEvent
+    | ErrorEvent
+)

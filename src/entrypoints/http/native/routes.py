@@ -161,7 +161,7 @@ class TaskController(Controller):
     @get(
         "/{taskId:str}",
         opt={READABLE_BY_ALL: True},
-        summary="The whole record of a task, with the text so far",
+        summary="The whole record of a task, with the answer so far",
         operation_id="getTask",
         responses={
             200: ResponseSpec(TaskBody, description="The record.", generate_examples=False),
@@ -184,7 +184,7 @@ class TaskController(Controller):
         status_code=202,
         opt={COUNTED_AS: Counted.CANCEL},
         operation_id="cancelTask",
-        summary="Cancel a task, keeping the text so far",
+        summary="Cancel a task, keeping the answer so far",
         description="409 once the task has completed or failed; 200 if it is cancelled already.",
         responses={
             200: ResponseSpec(TaskBody, description="It is cancelled already."),
@@ -210,6 +210,6 @@ class TaskController(Controller):
 async def _record(
     task_id: str, caller: Caller, parts: HttpParts, status: int = 200
 ) -> Response[TaskBody]:
-    found = await parts.use_cases.get_task.with_text(task_id, caller.owner)
+    found = await parts.use_cases.get_task.with_answer(task_id, caller.owner)
     stream_url = parts.access.stream_url(task_id, caller.owner)
     return record_response(found, stream_url, status)

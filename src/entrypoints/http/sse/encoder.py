@@ -12,7 +12,15 @@ import msgspec
 
 from application.ports import Batch
 from application.reader import Reader
-from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored
+from domain.events import (
+    ContentAdded,
+    Event,
+    ReasoningAdded,
+    StatusChanged,
+    TaskEnded,
+    TaskErrored,
+    ToolCallAdded,
+)
 
 PING = b": keep-alive\n"
 """A comment without an empty line: after an event with an id, some parsers (httpx-sse for one) make
@@ -70,9 +78,24 @@ def _encoded(task_id: str, batch: Batch) -> bytes:
 
 def _data(task_id: str, event: Event) -> dict[str, Any]:
     match event:
-        case ContentAdded(at, text):
-            return {"type": "content", "taskId": task_id, "timestamp": at, "data": text}
-        case StatusChanged(at, status, attempt, reason):
+        case ContentAdded(at, text, refusal, annotations):
+            data = {"type": "content", "taskId": task_id, "timestamp": at, "data": text}
+            if refusal:
+                data["refusal"] = True
+            if annotations:
+                data["annotations"] = annotations
+            return data
+        case ReasoningAdded(at, text):
+            return {"type": "reasoning", "taskId": task_id, "timestamp": at, "data": text}
+        case ToolCallAdded(at, index, arguments, id_, name):
+            piece = {"index": index, "id": id_, "name": name, "arguments": arguments}
+            return {
+                "type": "tool_call",
+                "taskId": task_id,
+                "timestamp": at,
+                "data": {key: value for key, value in piece.items() if value is not None},
+            }
+        case StatusChanged(at, status, attempt, reason, resumed):
             data = {
                 "type": "status",
                 "taskId": task_id,
@@ -80,24 +103,13 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
                 "data": status.value,
                 "attempt": attempt,
             }
-            return data if reason is None else {**data, "reason": reason}
-        case TaskEnded(at, text, finish_reason, model, usage):
-            return {
-                "type": "end",
-                "taskId": task_id,
-                "timestamp": at,
-                "data": text,
-                "finishReason": finish_reason,
-                "usage": None
-                if usage is None
-                else {
-                    "promptTokens": usage.prompt_tokens,
-                    "completionTokens": usage.completion_tokens,
-                    "totalTokens": usage.total_tokens,
-                    "reasoningTokens": usage.reasoning_tokens,
-                },
-                "model": model,
-            }
+            if reason is not None:
+                data["reason"] = reason
+            if resumed:
+                data["resumed"] = True
+            return data
+        case TaskEnded():
+            return _end(task_id, event)
         case TaskErrored(at, message, code, retryable):
             return {
                 "type": "error",
@@ -107,3 +119,35 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
                 "code": code,
                 "retryable": retryable,
             }
+
+
+def _end(task_id: str, end: TaskEnded) -> dict[str, Any]:
+    answer, usage = end.answer, end.usage
+    rest = {
+        "reasoning": answer.reasoning,
+        "toolCalls": answer.tool_calls,
+        "refusal": answer.refusal,
+        "annotations": answer.annotations,
+    }
+    data = {
+        "type": "end",
+        "taskId": task_id,
+        "timestamp": end.at,
+        "data": answer.text,
+        "finishReason": end.finish_reason,
+        "usage": None
+        if usage is None
+        else {
+            "promptTokens": usage.prompt_tokens,
+            "completionTokens": usage.completion_tokens,
+            "totalTokens": usage.total_tokens,
+            "reasoningTokens": usage.reasoning_tokens,
+            "cachedTokens": usage.cached_tokens,
+            "estimated": usage.estimated,
+        },
+        "model": end.model,
+        **{key: value for key, value in rest.items() if value},
+    }
+    if end.valid is not None:
+        data["valid"] = end.valid
+    return data

@@ -1,0 +1,82 @@
+"""Transcript: turns the pieces of a model's answer into events, and adds them up."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from application.errors import ModelRefused
+from domain.answer import Answer, AnswerBuilder, Piece, Reasoning, Text, ToolCallDelta
+from domain.events import ContentAdded, PieceAdded, ReasoningAdded, ToolCallAdded, add_piece
+
+EVENT_LIMIT = 32 * 1024
+"""Characters of one event. A longer piece becomes several events."""
+
+
+class Transcript:
+    def __init__(self, task_id: str, max_chars: int) -> None:
+        """`max_chars`: of text, reasoning and calls of tools together."""
+        self.characters = 0
+        """Of all pieces so far."""
+        self._task_id = task_id
+        self._max_chars = max_chars
+        self._answer = AnswerBuilder()
+        self._calls: set[int] = set()
+        self._call_ids: set[str] = set()
+
+    def events(self, pieces: Sequence[Piece], now: int) -> list[PieceAdded]:
+        """Return the events of the next pieces. Raises ModelRefused if the answer is too long."""
+        events: list[PieceAdded] = []
+        for piece in pieces:
+            if type(piece) is Text:
+                self._count(len(piece.text))
+                if len(piece.text) <= EVENT_LIMIT and not piece.refusal and not piece.annotations:
+                    events.append(ContentAdded(now, piece.text))  # the usual case
+                else:
+                    events.extend(self._content(piece, now))
+            elif type(piece) is Reasoning:
+                self._count(len(piece.text))
+                events.extend(ReasoningAdded(now, part) for part in _parts(piece.text))
+            else:
+                assert isinstance(piece, ToolCallDelta)  # noqa: S101
+                events.extend(self._call(piece, now))
+        for event in events:
+            add_piece(self._answer, event)
+        return events
+
+    def answer(self) -> Answer:
+        """Return what all events add up to."""
+        return self._answer.answer()
+
+    def _count(self, characters: int) -> None:
+        self.characters += characters
+        if self.characters > self._max_chars:
+            message = f"The answer is longer than {self._max_chars} characters."
+            raise ModelRefused("answer_too_long", message)
+
+    def _content(self, piece: Text, now: int) -> Iterator[ContentAdded]:
+        if piece.annotations:
+            self._count(len(json.dumps(piece.annotations)))
+        *parts, last = _parts(piece.text)
+        for part in parts:
+            yield ContentAdded(now, part, piece.refusal)
+        yield ContentAdded(now, last, piece.refusal, piece.annotations)
+
+    def _call(self, piece: ToolCallDelta, now: int) -> Iterator[ToolCallAdded]:
+        call_id, name = None, piece.name or None
+        if piece.index not in self._calls:
+            self._calls.add(piece.index)
+            call_id = piece.id
+            if not call_id or call_id in self._call_ids:
+                call_id = f"call_{self._task_id}_{piece.index}"
+            self._call_ids.add(call_id)
+            self._count(len(call_id))
+        self._count(len(name or "") + len(piece.arguments))
+        for part in _parts(piece.arguments):
+            yield ToolCallAdded(now, piece.index, part, call_id, name)
+            call_id = name = None
+
+
+def _parts(text: str) -> Sequence[str]:
+    """Return the text in parts that fit into an event: one of them at least."""
+    if len(text) <= EVENT_LIMIT:
+        return (text,)
+    return [text[begin : begin + EVENT_LIMIT] for begin in range(0, len(text), EVENT_LIMIT)]

@@ -1,0 +1,131 @@
+"""The answer of a model: the pieces in which it arrives, and what they add up to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+JsonObject: TypeAlias = Mapping[str, Any]
+"""A JSON object of a client or a model, kept and passed on as it is. Nothing changes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next piece of the text."""
+
+    text: str
+    refusal: bool = False
+    """Whether the model refuses with these words."""
+    annotations: tuple[JsonObject, ...] = ()
+    """What the model's server notes about the text (citations), in its own form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The next piece of the model's reasoning, or of its summary."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of a call of a tool. Pieces of several calls may alternate."""
+
+    index: int
+    """Which of the answer's calls: 0 and above."""
+    arguments: str = ""
+    """The next piece of the arguments."""
+    id: str | None = None
+    """The id of the call, in its first piece, if the model gives one."""
+    name: str | None = None
+    """The next piece of the tool's name: all of it in the first piece, as a rule."""
+
+
+Piece = Text | Reasoning | ToolCallDelta
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool: whole, or what had arrived of it when the answer ended."""
+
+    index: int
+    id: str
+    name: str
+    arguments: str
+    """JSON, if the model did as it should and was not cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an attempt has said so far, or in all."""
+
+    text: str = ""
+    """All text, refusals included."""
+    refusal: str = ""
+    """The part of the text with which the model refuses."""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """By their indices, in ascending order."""
+    annotations: tuple[JsonObject, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of characters of text, reasoning and arguments."""
+        arguments = sum(len(call.arguments) for call in self.tool_calls)
+        return len(self.text) + len(self.reasoning) + arguments
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str
+    names: list[str]
+    arguments: list[str]
+
+
+class AnswerBuilder:
+    """Adds up the pieces of an answer. The first piece of each call must have its id."""
+
+    __slots__ = ("_annotations", "_calls", "_reasoning", "_refusal", "_text")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all pieces: the next attempt begins."""
+        self._text: list[str] = []
+        self._refusal: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, _Call] = {}
+        self._annotations: list[JsonObject] = []
+
+    def add_text(
+        self, text: str, refusal: bool = False, annotations: tuple[JsonObject, ...] = ()
+    ) -> None:
+        self._text.append(text)
+        if refusal:
+            self._refusal.append(text)
+        self._annotations.extend(annotations)
+
+    def add_reasoning(self, text: str) -> None:
+        self._reasoning.append(text)
+
+    def add_call(self, index: int, arguments: str, call_id: str | None, name: str | None) -> None:
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = _Call(call_id or "", [], [])
+        if name:
+            call.names.append(name)
+        call.arguments.append(arguments)
+
+    def answer(self) -> Answer:
+        """Return what the pieces add up to."""
+        calls = sorted(self._calls.items())
+        return Answer(
+            "".join(self._text),
+            "".join(self._refusal),
+            "".join(self._reasoning),
+            tuple(
+                ToolCall(index, call.id, "".join(call.names), "".join(call.arguments))
+                for index, call in calls
+            ),
+            tuple(self._annotations),
+        )
