@@ -13,6 +13,7 @@ from typing import Any
 
 from adapters.redis import RedisTaskLog, connect, parse_address
 from benchmarks.rig import join, measured, medians, ours, peer, used
+from domain.answer import Answer
 from domain.events import ContentAdded
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
@@ -33,7 +34,9 @@ async def logged(redis_url: str, events: int) -> str:
         some = [ContentAdded(1, " token")] * min(_STEP, events - first)
         attempt = await tasks.append(attempt, some, 30.0)
     text = " token" * events
-    done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+    done = attempt.task.complete(
+        2, answer=Answer(text), finish_reason="stop", model="m", usage=None
+    )
     await tasks.commit(attempt, done)
     await way.aclose()
     return f"/api/tasks/stream?taskId={task_id}"

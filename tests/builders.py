@@ -8,7 +8,7 @@ from adapters.redis import Connection, connect, parse_address
 from application.accounts import Accounts, Limits
 from application.backlog import WAITING_BATCHES
 from application.follow_task import PAGE, FollowTask
-from application.ports import ORPHAN_TIMEOUT, EventFeed, FeedObserver, TaskLog
+from application.ports import ORPHAN_TIMEOUT, Delivery, EventFeed, FeedObserver, TaskLog
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from domain.request import TaskRequest
@@ -38,6 +38,19 @@ async def claim(tasks: TaskLog, task_id: str, lease: float = LEASE) -> Attempt:
 async def begun(tasks: TaskLog) -> Attempt:
     """A new task with a live attempt."""
     return await claim(tasks, await submit(tasks))
+
+
+def delivery_of(
+    task_id: str,
+    request: TaskRequest = REQUEST,
+    *,
+    created_at: int = 1,
+    max_attempts: int = 4,
+    owner: str | None = None,
+) -> Delivery:
+    return Delivery(
+        task_id, request, created_at, max_attempts, request.model, request.size(), owner=owner
+    )
 
 
 def follow_task(

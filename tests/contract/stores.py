@@ -19,6 +19,7 @@ from adapters.redis import (
 )
 from application.errors import LeaseLost
 from application.ports import EventFeed, IdempotencyKeys, Limiter, TaskLog
+from domain.answer import Answer
 from domain.events import ContentAdded, Event
 from domain.task import Attempt
 from tests.builders import LEASE, NOW, to_redis
@@ -91,7 +92,9 @@ async def epoch_of(tasks: TaskLog, task_id: str) -> str:
 
 async def assert_shut_out(tasks: TaskLog, attempt: Attempt) -> None:
     before = await events_of(tasks, attempt.task.id)
-    done = attempt.task.complete(NOW, text="", finish_reason="stop", model="m", usage=None)
+    done = attempt.task.complete(
+        NOW, answer=Answer(""), finish_reason="stop", model="m", usage=None
+    )
     for call in (
         tasks.append(attempt, [ContentAdded(NOW, "zombie")], LEASE),
         tasks.renew(attempt, LEASE),

@@ -9,7 +9,9 @@ from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished, LanguageModel
+from domain.answer import Text
 from domain.request import TaskRequest
+from tests.doubles.model import text_of
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -50,12 +52,12 @@ async def test_pieces_and_then_one_end(model: LanguageModel) -> None:
     assert finished.usage is not None
     assert finished.usage.total_tokens >= finished.usage.completion_tokens > 0
     assert items
-    assert all(isinstance(item, str) and item for item in items)
+    assert all(isinstance(item, tuple) and item for item in items)
 
 
 async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
     stream = model.stream(_request())
-    assert isinstance(await anext(stream), str)
+    assert isinstance(await anext(stream), tuple)
     await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
@@ -66,12 +68,12 @@ async def test_what_is_said_meanwhile_is_one_piece(upstream: Upstream) -> None:
     upstream.then(Script([piece("a"), begin, piece("b"), piece("c"), piece("d"), all_said]))
     model = OpenAIModel("key", upstream.url, read_timeout=5.0)
     stream = model.stream(_request())
-    assert await anext(stream) == "a"
+    assert await anext(stream) == (Text("a"),)
     begin.open()
     assert await asyncio.to_thread(all_said.reached.wait, 5)
     for _ in range(10):  # it is at our socket: the event loop takes it from there
         await asyncio.sleep(0)
-    assert await anext(stream) == "bcd"
+    assert await anext(stream) == (Text("bcd"),)
     await stream.aclose()
     await model.aclose()
 
@@ -90,7 +92,7 @@ async def test_silence_of_the_server_is_a_passing_fault(upstream: Upstream) -> N
     upstream.then(Script([piece("a"), Gate()]))
     model = OpenAIModel("key", upstream.url, read_timeout=within(0.5))
     stream = model.stream(_request())
-    assert await anext(stream) == "a"
+    assert await anext(stream) == (Text("a"),)
     with pytest.raises(ModelUnavailable) as lost:
         await anext(stream)
     assert lost.value.code == "model_timeout"
@@ -117,7 +119,7 @@ async def test_that_the_model_works_is_an_empty_text(upstream: Upstream, name: s
         items.append(item)
         if gates:
             gates.pop(0).open()
-    assert items == ["", "", "a", Finished("stop", "test-model", None)]
+    assert items == [(), (), (Text("a"),), Finished("stop", "test-model", None)]
     await model.aclose()
 
 
@@ -171,7 +173,7 @@ async def test_a_server_that_is_not_there_is_a_passing_fault() -> None:
 async def test_the_demo_says_what_it_is_and_keeps_to_the_length() -> None:
     model = DemoModel(tokens_per_second=0)
     prompt = "Is {this} a\ntrap?"
-    text = "".join([item async for item in model.stream(_request(prompt)) if isinstance(item, str)])
+    text = text_of([item async for item in model.stream(_request(prompt))])
     assert text.startswith("> **Demo model.**")
     assert "Is {this} a trap?" in text
     short = [item async for item in model.stream(_request(max_tokens=3))]

@@ -4,6 +4,7 @@ import pytest
 
 from application.errors import UnknownTask
 from application.ports import Busy
+from domain.answer import Answer
 from domain.errors import IllegalTransition
 from domain.events import (
     ContentAdded,
@@ -13,7 +14,7 @@ from domain.events import (
     Usage,
     fold,
 )
-from domain.request import Message, Role, TaskRequest
+from domain.request import TaskRequest
 from domain.task import Failure, Task
 from tests.builders import LEASE, NOW, REQUEST, claim, submit
 from tests.contract.stores import Store, assert_shut_out, events_of
@@ -27,7 +28,10 @@ async def test_a_new_task_waits(store: Store) -> None:
         model="m",
         max_tokens=10,
         temperature=0.5,
-        messages=(Message(Role.USER, "A\u2028é🌊"), Message(Role.ASSISTANT, "B")),
+        messages=(
+            {"role": "user", "content": "A\u2028é🌊"},
+            {"role": "assistant", "content": "B"},
+        ),
         system="S",
         metadata={"k": "v"},
     )
@@ -36,7 +40,8 @@ async def test_a_new_task_waits(store: Store) -> None:
     assert task.status is TaskStatus.PENDING
     assert task.attempt == 0
     assert task.created_at == NOW
-    assert task.request == request
+    assert task.requested_model == "m"
+    assert await store.tasks.request(task_id) == request
     assert await events_of(store.tasks, task_id) == [StatusChanged(NOW, TaskStatus.PENDING, 0)]
 
 
@@ -46,8 +51,8 @@ async def test_a_bound_that_is_lowered_leaves_older_tasks_readable(
     task_id = await submit(store.tasks)
     monkeypatch.setattr("domain.request.MAX_TOKENS_LIMIT", 1)
     assert REQUEST.faults()
-    assert (await store.tasks.get(task_id)).request == REQUEST
-    assert (await claim(store.tasks, task_id)).task.request == REQUEST
+    assert await store.tasks.request(task_id) == REQUEST
+    assert (await claim(store.tasks, task_id)).request == REQUEST
 
 
 async def test_creating_again_changes_nothing(store: Store) -> None:
@@ -62,6 +67,7 @@ async def test_an_unknown_task_is_unknown_to_all(store: Store) -> None:
     tasks = store.tasks
     for call in (
         tasks.get("unknown"),
+        tasks.request("unknown"),
         tasks.claim("unknown", LEASE, NOW),
         tasks.cancel("unknown", NOW),
         tasks.fail("unknown", FAILURE, NOW),
@@ -93,14 +99,14 @@ async def test_an_attempt_writes_and_completes(store: Store) -> None:
     attempt = await store.tasks.append(attempt, [ContentAdded(NOW, "c\n\u2028é")], LEASE)
     usage = Usage(1, 2, 3)
     done = attempt.task.complete(
-        NOW + 5, text="abc\n\u2028é", finish_reason="stop", model="m-1", usage=usage
+        NOW + 5, answer=Answer("abc\n\u2028é"), finish_reason="stop", model="m-1", usage=usage
     )
     await store.tasks.commit(attempt, done)
     task = await store.tasks.get(task_id)
     assert task == done.task
     assert task.usage == usage
     log = await events_of(store.tasks, task_id)
-    assert log[-1] == TaskEnded(NOW + 5, "abc\n\u2028é", "stop", "m-1", usage)
+    assert log[-1] == TaskEnded(NOW + 5, Answer("abc\n\u2028é"), "stop", "m-1", usage)
     assert fold(log).closed
 
 
@@ -127,7 +133,7 @@ async def test_cancel_keeps_the_text_of_the_last_attempt(store: Store) -> None:
     assert task.status is TaskStatus.CANCELLED
     last = (await events_of(store.tasks, task_id))[-1]
     assert isinstance(last, TaskEnded)
-    assert last.text == 'k"ept\n'
+    assert last.answer.text == 'k"ept\n'
     assert last.finish_reason == "cancelled"
     await assert_shut_out(store.tasks, second)
     with pytest.raises(IllegalTransition):

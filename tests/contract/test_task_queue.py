@@ -42,17 +42,17 @@ def _task(name: str) -> Task:
 
 
 async def test_a_task_enqueued_twice_is_one_message(queue: QStashQueue) -> None:
-    first = await queue.enqueue(_task("task_1_a"))
-    assert await queue.enqueue(_task("task_1_a")) == first
-    assert await queue.enqueue(_task("task_1_b")) != first
+    first = await queue.enqueue(_task("task_1_a"), REQUEST)
+    assert await queue.enqueue(_task("task_1_a"), REQUEST) == first
+    assert await queue.enqueue(_task("task_1_b"), REQUEST) != first
 
 
 async def test_tasks_enqueued_at_once_are_each_a_message(queue: QStashQueue) -> None:
     tasks = [_task(f"task_1_{number}") for number in range(50)]
-    messages = await asyncio.gather(*map(queue.enqueue, tasks))
+    messages = await asyncio.gather(*(queue.enqueue(task, REQUEST) for task in tasks))
     assert len(set(messages)) == 50
     # Each its own: one by one they are the same again.
-    assert [await queue.enqueue(task) for task in tasks[::10]] == messages[::10]
+    assert [await queue.enqueue(task, REQUEST) for task in tasks[::10]] == messages[::10]
 
 
 async def test_a_message_that_is_refused_takes_none_with_it() -> None:
@@ -61,7 +61,9 @@ async def test_a_message_that_is_refused_takes_none_with_it() -> None:
         async with _refusing(answer) as (url, calls):
             queue = _queue(url)
             tasks = [_task(f"task_1_{number}") for number in range(6)] + [_task("task_1_bad")]
-            answers = await asyncio.gather(*map(queue.enqueue, tasks), return_exceptions=True)
+            answers = await asyncio.gather(
+                *(queue.enqueue(task, REQUEST) for task in tasks), return_exceptions=True
+            )
             assert answers[:6] == [f"msg_task_1_{number}" for number in range(6)]
             assert isinstance(answers[6], QueueRefused)
             assert "/v2/batch" in calls
@@ -111,14 +113,14 @@ async def _refusing(answer: str) -> AsyncIterator[tuple[str, list[str]]]:
 
 
 async def test_another_occasion_is_another_message(queue: QStashQueue) -> None:
-    first = await queue.enqueue(_task("task_1_a"))
-    again = await queue.enqueue(_task("task_1_a"), first)
+    first = await queue.enqueue(_task("task_1_a"), REQUEST)
+    again = await queue.enqueue(_task("task_1_a"), REQUEST, first)
     assert again != first
-    assert await queue.enqueue(_task("task_1_a"), first) == again
+    assert await queue.enqueue(_task("task_1_a"), REQUEST, first) == again
 
 
 async def test_a_message_is_withdrawn_once(queue: QStashQueue) -> None:
-    message_id = await queue.enqueue(_task("task_1_a"))
+    message_id = await queue.enqueue(_task("task_1_a"), REQUEST)
     assert await queue.withdraw(message_id) is True
     assert await queue.withdraw(message_id) is False
 
@@ -131,7 +133,7 @@ async def test_a_wrong_token_is_refused() -> None:
     with running_local_qstash() as url:
         stranger = _queue(url, token="other")
         with pytest.raises(QueueRefused):
-            await stranger.enqueue(_task("task_1_a"))
+            await stranger.enqueue(_task("task_1_a"), REQUEST)
         with pytest.raises(QueueRefused):
             await stranger.check()
         await stranger.aclose()
@@ -140,7 +142,7 @@ async def test_a_wrong_token_is_refused() -> None:
 async def test_a_queue_that_is_not_there_is_unavailable() -> None:
     away = _queue(NOBODY)
     with pytest.raises(QueueUnavailable):
-        await away.enqueue(_task("task_1_a"))
+        await away.enqueue(_task("task_1_a"), REQUEST)
     with pytest.raises(QueueUnavailable):
         await away.withdraw("msg_1")
     with pytest.raises(QueueUnavailable):

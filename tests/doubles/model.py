@@ -1,26 +1,39 @@
 """A language model that a test drives piece by piece."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from application.ports import Finished
+from domain.answer import Piece, Text
 from domain.request import TaskRequest
 
 
+def text_of(items: Sequence[tuple[Piece, ...] | Finished]) -> str:
+    """The text that a model's items hold."""
+    pieces = [each for item in items if not isinstance(item, Finished) for each in item]
+    return "".join(each.text for each in pieces if isinstance(each, Text))
+
+
+Word = str | tuple[Piece, ...] | Finished | Exception
+
+
 class DrivenModel:
-    """Says what the test puts into `words`; an exception there is raised."""
+    """Says what the test puts into `words`: texts, or pieces of any kind. An exception there is
+    raised. An empty text is work without a piece."""
 
     def __init__(self) -> None:
-        self.words: asyncio.Queue[str | Finished | Exception] = asyncio.Queue()
+        self.words: asyncio.Queue[Word] = asyncio.Queue()
         self.asked = 0
         self.taken = 0
         self.closed = 0
 
-    def say(self, *words: str | Finished | Exception) -> None:
+    def say(self, *words: Word) -> None:
         for word in words:
             self.words.put_nowait(word)
 
-    async def stream(self, request: TaskRequest) -> AsyncGenerator[str | Finished, None]:
+    async def stream(
+        self, request: TaskRequest
+    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         self.asked += 1
         try:
             while True:
@@ -28,8 +41,11 @@ class DrivenModel:
                 self.taken += 1
                 if isinstance(word, Exception):
                     raise word
-                yield word
                 if isinstance(word, Finished):
+                    yield word
                     return
+                if isinstance(word, str):
+                    word = (Text(word),) if word else ()
+                yield word
         finally:
             self.closed += 1

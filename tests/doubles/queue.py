@@ -2,6 +2,7 @@
 
 import asyncio
 
+from domain.request import TaskRequest
 from domain.task import Task
 
 
@@ -17,7 +18,7 @@ class RecordingQueue:
     def taken(self) -> list[str]:
         return [task_id for task_id, _ in self.messages]
 
-    async def enqueue(self, task: Task, occasion: str = "") -> str:
+    async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
         self.messages.append((task.id, occasion))
         await self.before_answer(task)
         if self.error is not None:

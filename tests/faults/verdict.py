@@ -4,6 +4,7 @@
 import time
 from typing import Any
 
+from domain.answer import Answer
 from domain.errors import IllegalLog
 from domain.events import (
     ContentAdded,
@@ -140,7 +141,7 @@ def _event(data: dict[str, Any]) -> Event:
             status = TaskStatus(data["data"])
             return StatusChanged(at, status, data["attempt"], data.get("reason"))
         case "end":
-            return TaskEnded(at, data["data"], data["finishReason"], data["model"])
+            return TaskEnded(at, Answer(data["data"]), data["finishReason"], data["model"])
         case _:
             return TaskErrored(at, data["data"], data["code"], data["retryable"])
 

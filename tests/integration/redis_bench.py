@@ -13,6 +13,7 @@ from adapters.redis import (
     RedisTaskLog,
 )
 from application.errors import StoreUnavailable
+from domain.answer import Answer
 from domain.events import ContentAdded, Event
 from domain.task import Attempt
 from tests.builders import LEASE, follow_task
@@ -48,7 +49,9 @@ class Bench:
         return seen
 
     async def end(self, attempt: Attempt, text: str) -> None:
-        done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+        done = attempt.task.complete(
+            2, answer=Answer(text), finish_reason="stop", model="m", usage=None
+        )
         await _once_available(lambda: self.tasks.commit(attempt, done))
 
 

@@ -13,6 +13,7 @@ from adapters.redis.server import ServerConnection
 from application.errors import LeaseLost
 from application.follow_task import FollowTask, NothingLeft
 from application.ports import Batch
+from domain.answer import Answer
 from domain.events import START, ContentAdded, Position, StatusChanged, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
 from tests.builders import LEASE, begun, follow_task, to_redis
@@ -69,7 +70,7 @@ async def bench(redis_url: str) -> AsyncIterator[Bench]:
 
 
 async def _completed(bench: Bench, attempt: Attempt) -> None:
-    done = attempt.task.complete(1, text="", finish_reason="stop", model="m", usage=None)
+    done = attempt.task.complete(1, answer=Answer(""), finish_reason="stop", model="m", usage=None)
     await bench.tasks.commit(attempt, done)
 
 
@@ -129,7 +130,9 @@ async def test_a_running_attempt_is_forsaken_and_readers_start_over(bench: Bench
     second = await bench.claim(task_id)
     assert second.number == first.number + 1
     second = await bench.tasks.append(second, [ContentAdded(1, "anew")], LEASE)
-    done = second.task.complete(1, text="anew", finish_reason="stop", model="m", usage=None)
+    done = second.task.complete(
+        1, answer=Answer("anew"), finish_reason="stop", model="m", usage=None
+    )
     await bench.tasks.commit(second, done)
     log = await bench.tasks.read(task_id, 0, 1_000)
     assert [batch.first for batch in log.batches] == [1, 4]

@@ -13,6 +13,7 @@ from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from domain.events import Usage
 from tests.builders import REQUEST
+from tests.doubles.model import text_of
 from tests.doubles.upstream import DONE, USAGE, Gate, Script, Upstream, event, finish, piece
 from tests.waiting import within
 
@@ -31,7 +32,7 @@ async def _answer(model: OpenAIModel) -> Answer:
     async with asyncio.timeout(within(10)):
         *pieces, end = [each async for each in model.stream(REQUEST)]
     assert isinstance(end, Finished)
-    return "".join(each for each in pieces if isinstance(each, str)), end
+    return text_of(pieces), end
 
 
 async def _fault(model: OpenAIModel) -> ModelRefused | ModelUnavailable:

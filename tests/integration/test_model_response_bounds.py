@@ -17,6 +17,7 @@ from adapters.openai.bounded_body import STEP, bound_body
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from tests.builders import REQUEST
+from tests.doubles.model import text_of as text_of_items
 from tests.doubles.upstream import Script, Upstream, answer
 from tests.waiting import within
 
@@ -40,7 +41,7 @@ async def model_at(url: str) -> AsyncIterator[OpenAIModel]:
 
 
 async def text_of(model: OpenAIModel) -> str:
-    return "".join([each async for each in model.stream(REQUEST) if isinstance(each, str)])
+    return text_of_items([each async for each in model.stream(REQUEST)])
 
 
 async def code_of(model: OpenAIModel) -> str:

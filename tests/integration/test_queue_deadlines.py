@@ -40,8 +40,8 @@ async def queue_behind(proxy: TcpProxy) -> AsyncIterator[QStashQueue]:
         await queue.aclose()
 
 
-def task(number: int, request: TaskRequest = REQUEST) -> Task:
-    return Task.submit(f"task_1_{number}", request, 1).task
+def task(number: int, request: TaskRequest = REQUEST) -> tuple[Task, TaskRequest]:
+    return Task.submit(f"task_1_{number}", request, 1).task, request
 
 
 async def timed(call: Awaitable[object]) -> tuple[object, float]:
@@ -60,14 +60,14 @@ async def test_callers_that_wait_for_each_other_end_within_their_own_timeout() -
         with proxy.running():
             async with queue_behind(proxy) as queue:
                 with proxy.silent():
-                    calls = [timed(queue.enqueue(task(number))) for number in range(300)]
-                    calls += [timed(queue.enqueue(task(300 + n, LARGE))) for n in range(120)]
+                    calls = [timed(queue.enqueue(*task(number))) for number in range(300)]
+                    calls += [timed(queue.enqueue(*task(300 + n, LARGE))) for n in range(120)]
                     calls += [timed(queue.withdraw("msg_1")), timed(queue.check())]
                     answers = await asyncio.gather(*calls)
                 assert {type(answer) for answer, _ in answers} == {QueueUnavailable}
                 assert max(seconds for _, seconds in answers) < TIMEOUT + within(SLACK)
                 # And the next one goes on.
-                assert await queue.enqueue(task(1000))
+                assert await queue.enqueue(*task(1000))
 
 
 async def test_a_caller_that_gives_up_takes_the_message_of_no_other_with_it(
@@ -77,16 +77,16 @@ async def test_a_caller_that_gives_up_takes_the_message_of_no_other_with_it(
         proxy = TcpProxy(int(url.rpartition(":")[2]))
         with proxy.running():
             async with queue_behind(proxy) as queue:
-                await asyncio.gather(*(queue.enqueue(task(number)) for number in range(3)))
+                await asyncio.gather(*(queue.enqueue(*task(number)) for number in range(3)))
                 proxy.delay = 0.2  # each way
                 first, second = (
-                    asyncio.create_task(queue.enqueue(task(number))) for number in (10, 11)
+                    asyncio.create_task(queue.enqueue(*task(number))) for number in (10, 11)
                 )
                 await asyncio.sleep(0.1)
                 first.cancel()
                 assert await second
                 assert (await asyncio.gather(first, return_exceptions=True))[0] is not None
-                taken_late = await queue.enqueue(task(10))
+                taken_late = await queue.enqueue(*task(10))
     # The message that was taken all the same is told of, and is the same again.
     [line] = [each.getMessage() for each in caplog.records if "too late" in each.getMessage()]
     assert "task_1_10" in line

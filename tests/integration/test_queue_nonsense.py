@@ -114,9 +114,9 @@ async def test_a_batch_answered_with_nonsense_is_asked_for_one_by_one(
         gate = threading.Event()
         stub.delivered.clear()
         stub.answers.appendleft(Answer(body=b'{"messageId": "msg_0"}', gate=gate))
-        first = asyncio.create_task(queue.enqueue(_task(0)))
+        first = asyncio.create_task(queue.enqueue(_task(0), REQUEST))
         await asyncio.to_thread(eventually, lambda: stub.delivered)
-        two = [asyncio.create_task(queue.enqueue(_task(number))) for number in (1, 2)]
+        two = [asyncio.create_task(queue.enqueue(_task(number), REQUEST)) for number in (1, 2)]
         await asyncio.to_thread(eventually, lambda: stub.at("/v2/batch"))
         gate.set()
         assert await first == "msg_0"

@@ -14,6 +14,7 @@ from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisTaskLog
 from adapters.redis.keys import keys_of
 from adapters.redis.server import ServerConnection
 from application.errors import StoreUnavailable
+from domain.answer import Answer
 from domain.events import ContentAdded, Event
 from domain.task import Task
 from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
@@ -182,7 +183,9 @@ async def test_readers_see_everything_once_while_the_connection_is_cut(
         attempt = await bench.tasks.append(attempt, [event], LEASE)
         text += f"{number} "
         await asyncio.sleep(0.001)
-    done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+    done = attempt.task.complete(
+        2, answer=Answer(text), finish_reason="stop", model="m", usage=None
+    )
     await bench.tasks.commit(attempt, done)
     async with asyncio.timeout(within(20)):
         await asyncio.gather(*readers)

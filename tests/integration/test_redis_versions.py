@@ -13,6 +13,7 @@ from adapters.redis.connection import Published
 from adapters.redis.keys import keys_of
 from adapters.request_codec import request_to_plain
 from application.errors import UnreadableEvent, UnreadableTask
+from domain.answer import Answer
 from domain.events import ContentAdded, Event, StatusChanged, TaskEnded, TaskErrored, Usage
 from domain.events import TaskStatus as Status
 from domain.request import TaskRequest
@@ -118,11 +119,11 @@ async def test_a_record_is_read_as_each_version_wrote_it(
     record, request, usage = AS_WRITTEN[version]
     task_id = (await begun(bench.tasks)).task.id
     await bench.set_field(task_id, "task", record.replace("ID", task_id))
-    monkeypatch.setattr("domain.request.PROMPT_LIMIT", 1)
     monkeypatch.setattr("domain.request.MAX_TOKENS_LIMIT", 1)
     task = await bench.tasks.get(task_id)
-    assert (task.id, task.request, task.usage) == (task_id, request, usage)
-    assert request_to_plain(task.request) == json.loads(record)["request"]
+    assert (task.id, task.requested_model, task.usage) == (task_id, "m", usage)
+    assert await bench.tasks.request(task_id) == request
+    assert request_to_plain(request) == json.loads(record)["request"]
 
 
 async def test_an_event_of_an_unknown_kind_ends_the_reading_there(bench: Bench) -> None:
@@ -165,19 +166,21 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
     task = Task.submit("task_1_a", REQUEST, 1).task
     assert json.loads(encode_task(task)) == {
         "id": "task_1_a",
-        "request": {"v": 1, "model": "m", "max_tokens": 10, "temperature": 0.5, "prompt": "Hi."},
+        "requested_model": "m",
         "status": "pending",
         "attempt": 0,
         "created_at": 1,
         "updated_at": 1,
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
-        **dict.fromkeys(("finish_reason", "usage", "failure")),
+        **dict.fromkeys(("finish_reason", "usage", "valid", "failure")),
     }
     usage = b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"reasoning_tokens":null}'
     events: dict[bytes, Event] = {
         b'["s",1,"running",1,null]': StatusChanged(1, Status.RUNNING, 1),
         b'["c",1,"a"]': ContentAdded(1, "a"),
-        b'["e",1,"a","stop","m",' + usage + b"]": TaskEnded(1, "a", "stop", "m", Usage(1, 2, 3)),
+        b'["e",1,"a","stop","m",' + usage + b"]": TaskEnded(
+            1, Answer("a"), "stop", "m", Usage(1, 2, 3)
+        ),
         b'["x",1,"It failed.","model_error",true]': TaskErrored(
             1, "It failed.", "model_error", True
         ),

@@ -8,14 +8,14 @@ from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
-from application.ports import Delivery, Finished
+from application.ports import Finished
 from application.quotas import Quotas
 from application.run_task import Outcome, RunTask
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from domain.task import Attempt
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, unlimited
+from tests.builders import REQUEST, delivery_of, unlimited
 from tests.doubles.model import DrivenModel
 from tests.waiting import within
 
@@ -72,7 +72,9 @@ class Bench:
     def deliver(
         self, *, max_attempts: int = 4, task_id: str = TASK_ID, request: TaskRequest = REQUEST
     ) -> asyncio.Task[Outcome]:
-        return asyncio.create_task(self.run(Delivery(task_id, request, 1, max_attempts, OWNER)))
+        return asyncio.create_task(
+            self.run(delivery_of(task_id, request, max_attempts=max_attempts, owner=OWNER))
+        )
 
     async def events(self) -> list[Event]:
         return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)

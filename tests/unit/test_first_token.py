@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from adapters.opentelemetry.spans import TracedModel
 from adapters.prometheus import MeasuredModel, Metrics
+from domain.answer import Text
 from tests.builders import REQUEST
 from tests.doubles.model import DrivenModel
 from tests.unit.run_task_bench import FINISHED
@@ -21,9 +22,9 @@ async def test_the_metric_begins_with_the_first_text() -> None:
     driven, metrics = DrivenModel(), Metrics()
     driven.say("", "", "a", FINISHED)
     async with aclosing(MeasuredModel(driven, metrics).stream(REQUEST)) as stream:
-        assert [await anext(stream) for _ in range(2)] == ["", ""]
+        assert [await anext(stream) for _ in range(2)] == [(), ()]
         assert not _observed(metrics)
-        assert await anext(stream) == "a"
+        assert await anext(stream) == (Text("a"),)
         assert _observed(metrics)
 
 
@@ -33,9 +34,9 @@ async def test_the_span_does_too() -> None:
     model = TracedModel(driven, provider.get_tracer("test"))
     driven.say("")
     async with aclosing(model.stream(REQUEST)) as stream:
-        assert await anext(stream) == ""
+        assert await anext(stream) == ()
     driven.say("", "a")
     async with aclosing(model.stream(REQUEST)) as stream:
-        assert [await anext(stream) for _ in range(2)] == ["", "a"]
+        assert [await anext(stream) for _ in range(2)] == [(), (Text("a"),)]
     told = [[event.name for event in span.events] for span in exporter.get_finished_spans()]
     assert told == [[], ["first token"]]

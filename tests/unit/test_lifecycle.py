@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from domain.answer import Answer
 from domain.errors import IllegalLog, IllegalTransition, MalformedEventId
 from domain.events import (
     ContentAdded,
@@ -66,10 +67,14 @@ class Lifecycle(RuleBasedStateMachine):
                     return self.task.requeue(self.now, "lost")
                 case TaskStatus.COMPLETED:
                     return self.task.complete(
-                        self.now, text=self.text, finish_reason="stop", model="m", usage=None
+                        self.now,
+                        answer=Answer(self.text),
+                        finish_reason="stop",
+                        model="m",
+                        usage=None,
                     )
                 case TaskStatus.CANCELLED:
-                    return self.task.cancel(self.now, self.text)
+                    return self.task.cancel(self.now, Answer(self.text))
                 case TaskStatus.FAILED:
                     return self.task.fail(self.now, FAILURE)
         except IllegalTransition as refusal:
@@ -106,7 +111,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert ends in ([], [len(self.log) - 1])
         last = self.log[-1]
         if isinstance(last, TaskEnded):
-            assert last.text == self.text
+            assert last.answer.text == self.text
         assert (self.task.failure is not None) == isinstance(last, TaskErrored)
 
     @invariant()
@@ -122,7 +127,7 @@ TestLifecycle = Lifecycle.TestCase
 PENDING = StatusChanged(1, TaskStatus.PENDING, 0)
 RUNNING = StatusChanged(2, TaskStatus.RUNNING, 1)
 COMPLETED = StatusChanged(3, TaskStatus.COMPLETED, 1)
-END = TaskEnded(3, "", "stop", "m")
+END = TaskEnded(3, Answer(), "stop", "m")
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ AROUND = b'{"v":1,"taskId":"task_1_a","createdAt":7,"maxRetries":2,"request":'
 AS_WRITTEN = {
     "request of version 1": (
         AROUND + b'{"v":1,"model":"m","max_tokens":10,"temperature":0.5,"prompt":"Hi."}}',
-        Task.submit("task_1_a", REQUEST, 7).task,
+        Task.submit("task_1_a", REQUEST, 7),
     ),
     "request of version 2": (
         AROUND + b'{"v":2,"model":"m","prompt":"Hi."},"owner":"alice","origin":"192.0.2.7"}',
-        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, "alice", "192.0.2.7").task,
+        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, "alice", "192.0.2.7"),
     ),
 }
 
@@ -29,12 +29,13 @@ def test_a_message_is_read_as_each_version_wrote_it(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also after the bounds have been lowered. A new version adds its message here."""
-    written, task = AS_WRITTEN[version]
-    assert encode(task, max_retries=2) == written
-    monkeypatch.setattr("domain.request.PROMPT_LIMIT", 1)
+    written, submitted = AS_WRITTEN[version]
+    task, request = submitted.task, submitted.request
+    assert request is not None
+    assert encode(task, request, max_retries=2) == written
     monkeypatch.setattr("domain.request.MAX_TOKENS_LIMIT", 1)
     delivery = decode(written, now=9)
-    assert delivery.submitted().task == task
+    assert delivery.submitted() == submitted
     assert delivery.max_attempts == 3
 
 
@@ -54,7 +55,7 @@ def test_a_message_of_the_older_system_is_read(
 ) -> None:
     body = json.dumps({"taskId": "task_1_abc", "prompt": "Hi.", **fields}).encode()
     delivery = decode(body, 9, OlderMessages("alice", "default"))
-    assert delivery.submitted().task == Task.submit("task_1_abc", request_, 9, "alice").task
+    assert delivery.submitted() == Task.submit("task_1_abc", request_, 9, "alice")
     with pytest.raises(ValueError, match="no version"):
         decode(body, 9)
 
@@ -79,4 +80,6 @@ def test_depth_makes_no_message(depth: int) -> None:
     for fields in (b'"prompt":"Hi."', b'"v":1'):
         body = b'{"taskId":"task_1_abc",%b,"x":%b}' % (fields, deep)
         with contextlib.suppress(ValueError):
-            assert decode(body, 9, OlderMessages("alice", "default")).request.prompt == "Hi."
+            request = decode(body, 9, OlderMessages("alice", "default")).request
+            assert request is not None
+            assert request.prompt == "Hi."

@@ -12,6 +12,7 @@ from adapters.memory import MemoryTaskLog
 from application.follow_task import FollowTask
 from application.ports import PAGE_SIZE, Batch
 from application.reader import Reader
+from domain.answer import Answer
 from domain.events import START, ContentAdded, Event, Position, TaskErrored
 from domain.task import Failure, Task
 from entrypoints.identity import SystemClock
@@ -91,7 +92,9 @@ def test_all_readers_see_everything_once_and_in_order(
                 semaphores[turn - 1].release()
                 await asyncio.sleep(0)
         text = "".join(map(str, range(number)))
-        done = attempt.task.complete(2, text=text, finish_reason="stop", model="m", usage=None)
+        done = attempt.task.complete(
+            2, answer=Answer(text), finish_reason="stop", model="m", usage=None
+        )
         await tasks.commit(attempt, done)
         for fit in semaphores:
             for _ in range(1_000):

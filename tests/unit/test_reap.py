@@ -8,11 +8,11 @@ import pytest
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.errors import QueueUnavailable, UnknownTask
-from application.ports import Delivery
 from application.reap import QUEUEING_LIMIT, FailOrphanedTasks, HandleExhaustedDeliveries
+from domain.answer import Answer
 from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.task import Attempt, Failure, Task
-from tests.builders import REQUEST
+from tests.builders import REQUEST, delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
 
@@ -49,7 +49,7 @@ class Bench:
         return attempt
 
     async def ran_out(self, max_attempts: int = 1, created_at: int = NOW) -> Task:
-        delivery = Delivery(TASK_ID, REQUEST, created_at, max_attempts)
+        delivery = delivery_of(TASK_ID, created_at=created_at, max_attempts=max_attempts)
         return await self.exhausted(delivery, "msg_0")
 
     async def read(self) -> Task:
@@ -68,7 +68,7 @@ async def test_a_live_attempt_is_waited_for() -> None:
         attempt = await bench.tasks.append(attempt, [ContentAdded(1, text)], 30.0)
         done, _ = await asyncio.wait({failing}, timeout=0.05)
         assert not done
-    end = attempt.task.complete(2, text="ab", finish_reason="stop", model="m", usage=None)
+    end = attempt.task.complete(2, answer=Answer("ab"), finish_reason="stop", model="m", usage=None)
     await bench.tasks.commit(attempt, end)
     assert (await asyncio.wait_for(failing, within(5))).status is TaskStatus.COMPLETED
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.request_codec import UnknownVersion, request_from_plain, request_to_plain
-from domain.request import Message, Role, TaskRequest
+from domain.request import TaskRequest
 
 SMALL = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 BARE = TaskRequest(model="m", prompt="Hi.")
@@ -13,7 +13,7 @@ LARGE = TaskRequest(
     model="m",
     max_tokens=10,
     temperature=0.5,
-    messages=(Message(Role.USER, "A"), Message(Role.ASSISTANT, "B")),
+    messages=({"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}),
     system="S",
     metadata={"k": "v"},
 )
@@ -38,7 +38,10 @@ def test_the_form_of_each_version() -> None:
         "prompt",
         "messages",
         "system",
+        "options",
         "metadata",
+        "previous_task_id",
+        "history",
     ]
 
 
@@ -48,14 +51,14 @@ def test_a_request_is_read_back(request_: TaskRequest) -> None:
 
 
 def test_the_next_version_is_refused_as_such() -> None:
-    with pytest.raises(UnknownVersion, match="the request has version 3, this instance reads 2"):
-        request_from_plain({"v": 3, "prompt": ["Hi."]})
+    with pytest.raises(UnknownVersion, match="the request has version 4, this instance reads 3"):
+        request_from_plain({"v": 4, "prompt": ["Hi."]})
 
 
 def test_what_was_accepted_once_is_read_though_its_bounds_have_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for limit in ("PROMPT_LIMIT", "MAX_TOKENS_LIMIT", "TEMPERATURE_LIMIT", "METADATA_PAIRS_LIMIT"):
+    for limit in ("MAX_TOKENS_LIMIT", "TEMPERATURE_LIMIT", "METADATA_PAIRS_LIMIT"):
         monkeypatch.setattr(f"domain.request.{limit}", 0)
     assert LARGE.faults()
     assert request_from_plain(request_to_plain(LARGE)) == LARGE
@@ -63,7 +66,7 @@ def test_what_was_accepted_once_is_read_though_its_bounds_have_changed(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"v": None}, {"v": "1"}, {"model": 7}, {"prompt": None}, {"messages": [{"role": "x"}]}],
+    [{"v": None}, {"v": "1"}, {"model": 7}, {"prompt": None}, {"messages": ["x"]}],
 )
 def test_what_is_no_request_is_no_next_version(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".") as refused:

@@ -5,9 +5,9 @@ import asyncio
 
 import pytest
 
-from application.attempt import EVENT_LIMIT
 from application.errors import ModelUnavailable, UnreadableTask
 from application.run_task import OVERLOADED_RETRY_AFTER, Ack, Overloaded, Reject, Retry
+from application.transcript import EVENT_LIMIT
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST

@@ -12,6 +12,7 @@ from application.ports import Busy, TaskLog
 from application.quotas import SLOTS_CHECKED, START_TIMEOUT, Quotas
 from application.reap import FailOrphanedTasks
 from application.running_slots import SlotReleasingLog
+from domain.answer import Answer
 from domain.task import Attempt, Failure, Task
 from tests.builders import REQUEST
 
@@ -70,7 +71,7 @@ class Bench:
 
 async def _completed(bench: Bench) -> None:
     attempt = await bench.attempt()
-    done = attempt.task.complete(1, text="", finish_reason="stop", model="m", usage=None)
+    done = attempt.task.complete(1, answer=Answer(""), finish_reason="stop", model="m", usage=None)
     await bench.tasks.commit(attempt, done)
 
 

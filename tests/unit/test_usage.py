@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from application.manage_task import TaskWithAnswer
 from application.ports import Batch
+from domain.answer import Answer
 from domain.events import START, TaskEnded, Usage
 from domain.task import Task
 from entrypoints.http.native.bodies import task_body
@@ -14,23 +16,27 @@ from tests.builders import REQUEST
 
 @pytest.mark.parametrize("reasoning", [None, 0, 5])
 def test_reasoning_tokens_are_told_on_all_ways(reasoning: int | None) -> None:
-    usage = Usage(3, 5, 8, reasoning)
+    usage = Usage(3, 5, 8, reasoning, 2)
     told = {
         "promptTokens": 3,
         "completionTokens": 5,
         "totalTokens": 8,
         "reasoningTokens": reasoning,
+        "cachedTokens": 2,
+        "estimated": False,
     }
-    end = TaskEnded(1, "", "length", "m", usage)
+    end = TaskEnded(1, Answer(), "length", "m", usage)
     frame = SseEncoder().frame("task_1_a", Batch(START, "e", (end,)))
     assert json.loads(frame.partition(b"data: ")[2])["usage"] == told
     begun = Task.submit("task_1_a", REQUEST, 1).task.claim(1).task
-    task = begun.complete(1, text="", finish_reason="length", model="m", usage=usage).task
-    body = task_body(task, "", "/stream")
+    task = begun.complete(1, answer=Answer(""), finish_reason="length", model="m", usage=usage).task
+    body = task_body(TaskWithAnswer(task, REQUEST, Answer()), "/stream")
     assert body.usage is not None
     assert {name: getattr(body.usage, name) for name in body.usage.__struct_fields__} == {
         "prompt_tokens": 3,
         "completion_tokens": 5,
         "total_tokens": 8,
         "reasoning_tokens": reasoning,
+        "cached_tokens": 2,
+        "estimated": False,
     }
