@@ -67,6 +67,8 @@ class Transcript:
             call_id = piece.id
             if not call_id or call_id in self._call_ids:
                 call_id = f"call_{self._task_id}_{piece.index}"
+                while call_id in self._call_ids:  # a model may give the id of another call so
+                    call_id += "_"
             self._call_ids.add(call_id)
             self._count(len(call_id))
         self._count(len(name or "") + len(piece.arguments))

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import httpx_sse
 
-from tests.faults.world import BROKEN, BUSY, CUT, GOOD, REFUSED, SILENT, Plan, World
+from tests.faults.planned import BROKEN, BUSY, CUT, GOOD, REFUSED, SILENT, Plan
+from tests.faults.world import World
 from tests.waiting import within
 
 _OUTCOMES = {GOOD: 70, CUT: 12, BROKEN: 7, BUSY: 5, SILENT: 3, REFUSED: 3}
@@ -91,7 +92,7 @@ class User:
         weights = list(_OUTCOMES.values())
         calls = self.rng.choices(list(_OUTCOMES), weights, k=self.rng.randrange(3))
         pieces, pace = self.rng.choice([(5, 0.2), (60, 0.03), (120, 0.02), (400, 0.002)])
-        self.plan = Plan(name, pieces, pace, tuple(calls))
+        self.plan = Plan(name, pieces, pace, tuple(calls), mixed=self.rng.random() < 0.5)
         self.task_id = ""
         self.cancelled = False
         """Whether a cancellation was accepted."""

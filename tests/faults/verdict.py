@@ -4,19 +4,12 @@
 import time
 from typing import Any
 
-from domain.answer import Answer
 from domain.errors import IllegalLog
-from domain.events import (
-    ContentAdded,
-    Event,
-    StatusChanged,
-    TaskEnded,
-    TaskErrored,
-    TaskStatus,
-    fold,
-)
+from domain.events import TaskStatus, fold
 from tests.faults.clients import Follower, User
-from tests.faults.world import REFUSED, RETRIES, World
+from tests.faults.planned import REFUSED
+from tests.faults.world import RETRIES, World
+from tests.native_events import answer_of, event_of
 from tests.running import Client, Seen
 
 Logged = tuple[str, dict[str, Any]]
@@ -70,18 +63,19 @@ def violations(world: World, user: User, record: dict[str, Any] | None, late: Se
 
 def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) -> list[str]:
     try:
-        folded = fold(map(_event, (event.data for event in late.logged)))
+        folded = fold(map(event_of, (event.data for event in late.logged)))
     except IllegalLog as error:
         return [f"illegal log: {error}"]
     faults = []
     if not folded.closed:
         faults.append("the log has no end")
-    if folded.status.value != record["status"] or folded.text != record["text"]:
+    answer = answer_of(record, record["text"])
+    if folded.status.value != record["status"] or folded.answer != answer:
         faults.append("record and log disagree")
     if folded.status is TaskStatus.COMPLETED:
-        good = [user.plan.text(call + 1) for call in range(world.model.calls[user.plan.name])]
-        if folded.text not in good:
-            faults.append(f"a text that no call gave: {folded.text[:300]!r}")
+        good = [user.plan.answer(call + 1) for call in range(world.model.calls[user.plan.name])]
+        if folded.answer not in good:
+            faults.append(f"an answer that no call gave: {str(folded.answer)[:500]}")
     if folded.status is TaskStatus.CANCELLED and not user.tried_to_cancel:
         faults.append("cancelled by nobody")
     if user.cancelled and folded.status is not TaskStatus.CANCELLED and not world.lost_data:
@@ -130,20 +124,6 @@ def _reader_faults(world: World, follower: Follower, log: list[Logged]) -> list[
     elif not world.lost_data and runs[-1] != log:
         faults.append(f"saw {len(runs[-1])} events that differ from the log's {len(log)}")
     return faults
-
-
-def _event(data: dict[str, Any]) -> Event:
-    at = data["timestamp"]
-    match data["type"]:
-        case "content":
-            return ContentAdded(at, data["data"])
-        case "status":
-            status = TaskStatus(data["data"])
-            return StatusChanged(at, status, data["attempt"], data.get("reason"))
-        case "end":
-            return TaskEnded(at, Answer(data["data"]), data["finishReason"], data["model"])
-        case _:
-            return TaskErrored(at, data["data"], data["code"], data["retryable"])
 
 
 def read(client: Client, task_id: str, orphan_timeout: float) -> tuple[dict[str, Any] | None, Seen]:

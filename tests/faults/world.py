@@ -13,10 +13,8 @@ import os
 import random
 import signal
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from adapters.qstash import DEVELOPMENT
-from tests.doubles.upstream import DONE, USAGE, Received, Script, Upstream, finish, piece, refusal
+from tests.faults.planned import PlannedModel
 from tests.processes import environment, longtask
 from tests.redis_server import LocalRedis, free_port, redis_cli
 from tests.tcp_proxy import TcpProxy
@@ -55,59 +53,6 @@ SETTINGS = {
     "LONGTASK_MAX_CONCURRENT_DELIVERIES": "6",
     "LONGTASK_LOG_FORMAT": "json",
 }
-
-GOOD, CUT, BROKEN, BUSY, SILENT, REFUSED = "good", "cut", "500", "429", "silent", "401"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A prompt, which says how the model answers: call by call, then well."""
-
-    name: str
-    pieces: int
-    pace: float
-    calls: tuple[str, ...]
-
-    def text(self, call: int) -> str:
-        """What a good answer to that call (from 1) says. No two calls say the same."""
-        return "".join(self._word(call, number) for number in range(self.pieces))
-
-    def script(self, call: int) -> Script:
-        outcome = self.calls[call - 1] if call <= len(self.calls) else GOOD
-        if outcome == BROKEN:
-            return refusal(500)
-        if outcome == BUSY:
-            return refusal(429, "rate_limit_exceeded", **{"retry-after": "0.3"})
-        if outcome == REFUSED:
-            return refusal(401, "invalid_api_key")
-        steps: list[bytes | float] = []
-        for number in range(self.pieces if outcome == GOOD else self.pieces // 2):
-            steps += [piece(self._word(call, number)), self.pace]
-        if outcome == CUT:
-            return Script(steps, cut=True)
-        if outcome == SILENT:
-            return Script([*steps, 3600.0])
-        return Script([*steps, finish(), USAGE, DONE])
-
-    def prompt(self) -> str:
-        return json.dumps(asdict(self))
-
-    def _word(self, call: int, number: int) -> str:
-        return f"{self.name}/{call}/{number} "
-
-
-class PlannedModel(Upstream):
-    """Answers by the prompt's plan, and counts the calls for each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: Counter[str] = Counter()
-
-    def script_for(self, received: Received) -> Script:
-        plan = json.loads(received.body["messages"][-1]["content"])
-        self.calls[plan["name"]] += 1
-        whole = Plan(plan["name"], plan["pieces"], plan["pace"], tuple(plan["calls"]))
-        return whole.script(self.calls[plan["name"]])
 
 
 class Program:

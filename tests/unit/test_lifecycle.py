@@ -1,6 +1,7 @@
 """The lifecycle as a machine: no sequence of commands reaches a forbidden state, and the fold of
-any legal log gives the text of its end."""
+any legal log gives the answer of its end, also where attempts are resumed."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,22 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.answer import Answer
+from domain.answer import Answer, ToolCall
 from domain.errors import IllegalLog, IllegalTransition, MalformedEventId
 from domain.events import (
     ContentAdded,
     Event,
     Position,
+    ReasoningAdded,
     StatusChanged,
     TaskEnded,
     TaskErrored,
     TaskStatus,
+    ToolCallAdded,
+    answer_of,
     fold,
     is_last,
 )
 from domain.task import Change, Failure, Task
 from tests.builders import REQUEST
 
+WORDS = st.text(min_size=1, max_size=5)
 FAILURE = Failure("model_error", "It failed.", True)
 
 # The lifecycle as the design draws it, written down a second time on purpose.
@@ -47,7 +52,17 @@ class Lifecycle(RuleBasedStateMachine):
         change = Task.submit("task_1_a", REQUEST, self.now)
         self.task = change.task
         self.log: list[Event] = list(change.events)
-        self.text = ""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.text = self.refusal = self.reasoning = ""
+        self.calls: dict[int, ToolCall] = {}
+        self.annotations: tuple[dict[str, str], ...] = ()
+
+    @property
+    def answer(self) -> Answer:
+        calls = tuple(self.calls[index] for index in sorted(self.calls))
+        return Answer(self.text, self.refusal, self.reasoning, calls, self.annotations)
 
     def _try(self, wanted: TaskStatus, change: Change | None) -> None:
         legal = (self.task.status.value, wanted.value) in ALLOWED
@@ -68,41 +83,66 @@ class Lifecycle(RuleBasedStateMachine):
                 case TaskStatus.COMPLETED:
                     return self.task.complete(
                         self.now,
-                        answer=Answer(self.text),
+                        answer=self.answer,
                         finish_reason="stop",
                         model="m",
                         usage=None,
                     )
                 case TaskStatus.CANCELLED:
-                    return self.task.cancel(self.now, Answer(self.text))
+                    return self.task.cancel(self.now, self.answer)
                 case TaskStatus.FAILED:
                     return self.task.fail(self.now, FAILURE)
         except IllegalTransition as refusal:
             assert (refusal.current, refusal.wanted) == (self.task.status, wanted)  # noqa: PT017
             return None
 
-    @rule(wanted=st.sampled_from(TaskStatus))
-    def command(self, wanted: TaskStatus) -> None:
+    @rule(wanted=st.sampled_from(TaskStatus), resumed=st.booleans())
+    def command(self, wanted: TaskStatus, resumed: bool) -> None:
         before = self.task
         self._try(wanted, self._attempt(wanted))
-        if self.task is not before and wanted is TaskStatus.RUNNING:
-            assert self.task.attempt == before.attempt + 1
-            self.text = ""
-        else:
+        if self.task is before or wanted is not TaskStatus.RUNNING:
             assert self.task.attempt == before.attempt
+            return
+        assert self.task.attempt == before.attempt + 1
+        last = self.log[-1]
+        assert isinstance(last, StatusChanged)
+        if resumed and before.attempt > 0:  # nothing of ours writes it yet
+            self.log[-1] = replace(last, resumed=True)
+        else:
+            self._forget()
 
     @precondition(lambda self: self.task.status is TaskStatus.RUNNING)
-    @rule(text=st.text(min_size=1, max_size=5))
-    def content(self, text: str) -> None:
-        self.log.append(ContentAdded(self.now, text))
+    @rule(text=WORDS, refusal=st.booleans(), noted=st.booleans())
+    def content(self, text: str, refusal: bool, noted: bool) -> None:
+        annotations = ({"type": "url_citation"},) if noted else ()
+        self.log.append(ContentAdded(self.now, text, refusal, annotations))
         self.text += text
+        self.refusal += text if refusal else ""
+        self.annotations += annotations
+
+    @precondition(lambda self: self.task.status is TaskStatus.RUNNING)
+    @rule(text=WORDS)
+    def reasoning_(self, text: str) -> None:
+        self.log.append(ReasoningAdded(self.now, text))
+        self.reasoning += text
+
+    @precondition(lambda self: self.task.status is TaskStatus.RUNNING)
+    @rule(index=st.integers(0, 3), arguments=WORDS)
+    def tool_call(self, index: int, arguments: str) -> None:
+        known = self.calls.get(index)
+        if known is None:
+            self.log.append(ToolCallAdded(self.now, index, arguments, f"call_{index}", "look_up"))
+            self.calls[index] = ToolCall(index, f"call_{index}", "look_up", arguments)
+        else:
+            self.log.append(ToolCallAdded(self.now, index, arguments))
+            self.calls[index] = replace(known, arguments=known.arguments + arguments)
 
     @invariant()
     def the_log_tells_what_the_record_says(self) -> None:
         folded = fold(self.log)
         assert folded.status is self.task.status
         assert folded.attempt == self.task.attempt
-        assert folded.text == self.text
+        assert folded.answer == self.answer == answer_of(self.log)
         assert folded.closed == self.task.status.terminal
 
     @invariant()
@@ -111,7 +151,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert ends in ([], [len(self.log) - 1])
         last = self.log[-1]
         if isinstance(last, TaskEnded):
-            assert last.answer.text == self.text
+            assert last.answer == self.answer
         assert (self.task.failure is not None) == isinstance(last, TaskErrored)
 
     @invariant()
@@ -139,6 +179,11 @@ END = TaskEnded(3, Answer(), "stop", "m")
         [PENDING, ContentAdded(1, "early")],
         [PENDING, COMPLETED],
         [PENDING, StatusChanged(2, TaskStatus.RUNNING, 2)],
+        [PENDING, StatusChanged(2, TaskStatus.RUNNING, 1, resumed=True)],
+        [PENDING, ReasoningAdded(1, "early")],
+        [PENDING, ToolCallAdded(1, 0, "{}", "call_1", "look_up")],
+        [PENDING, RUNNING, ReasoningAdded(2, "x"), COMPLETED, END],
+        [PENDING, RUNNING, ToolCallAdded(2, 0, "{}", "call_1", "f"), COMPLETED, END],
         [PENDING, RUNNING, RUNNING],
         [PENDING, RUNNING, END],
         [PENDING, RUNNING, COMPLETED, TaskErrored(3, "m", "c", True)],
