@@ -11,7 +11,12 @@ from typing import Any
 SLOTS = 20
 """Streams of one rate send their tokens at this many different moments."""
 
-_PIECE = 'data: {"model":"bench","choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
+_DELTA = 'data: {"model":"bench","choices":[{"index":0,"delta":{%s}}]}\n\n'
+_PIECE = _DELTA % '"content":"%s"'
+_REASONING = _DELTA % '"reasoning_content":" token"'
+_CALL = _DELTA % '"tool_calls":[{"index":0,"function":{"arguments":" token"}}]'
+_MIXED = "".join(each * 10 for each in (_REASONING, _PIECE % " token", _CALL, _PIECE % " token"))
+"""Forty deltas, of which half are reasoning or a call of a tool."""
 _FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
@@ -29,8 +34,9 @@ def length_of(head: bytes) -> int:
 
 
 class Upstream(asyncio.Protocol):
-    """Speaks chat completions. The prompt is "<tokens> <tokens per second>"; a rate of 0 means as
-    fast as the client reads. The text of a token with a rate is the moment at which it was made."""
+    """Speaks chat completions. The prompt is "<tokens> <tokens per second> [mixed]"; a rate of 0
+    means as fast as the client reads, and may be mixed: half of the deltas are then reasoning or a
+    call of a tool. The text of a token with a rate is the moment at which it was made."""
 
     def __init__(self, paces: dict[int, "Pace"], go: asyncio.Event) -> None:
         self._paces = paces
@@ -48,7 +54,8 @@ class Upstream(asyncio.Protocol):
             return
         self._request = b""
         _, body = whole
-        tokens, rate = map(int, json.loads(body)["messages"][-1]["content"].split())
+        wanted = json.loads(body)["messages"][-1]["content"].split()
+        tokens, rate, mixed = int(wanted[0]), int(wanted[1]), "mixed" in wanted
         self.transport.write(_HEAD)
         if rate:
             self.left = tokens
@@ -56,7 +63,8 @@ class Upstream(asyncio.Protocol):
                 self._paces[rate] = Pace(rate, self._go)
             self._paces[rate].add(self)
         else:
-            self._block, self._blocks = (_PIECE % " token" * 100).encode(), tokens // 100
+            block = _MIXED * 5 if mixed else _PIECE % " token" * 200
+            self._block, self._blocks = block.encode(), tokens // 200
             self.resume_writing()
 
     def resume_writing(self) -> None:

@@ -6,6 +6,7 @@ A. Latency: the upstream sends 100 tokens a second and stamps each when it write
 adds the time until the subscriber has it, less the same time without a service in between.
 B. Throughput: the upstream sends as fast as the service reads. The figure is tokens a second from
 the start request to the last event. In the same run OpenAI's SDK alone parses the same stream.
+"Mixed" is an answer of which half of the deltas are reasoning or a call of a tool.
 G. The same for answers of other lengths, from the first piece to the last: time per token must not
 grow with the log.
 """
@@ -24,10 +25,12 @@ from benchmarks.model import upstream
 from benchmarks.rig import SERVER, join, measured, medians, ours, percentile, pin, start
 
 
-async def flat_out(address: str, client: httpx.AsyncClient, tokens: int) -> tuple[float, float]:
+async def flat_out(
+    address: str, client: httpx.AsyncClient, tokens: int, kind: str = ""
+) -> tuple[float, float]:
     """Return tokens per second, and microseconds per token after the first."""
     began = time.perf_counter()
-    subscriber = await join(address, await start(client, tokens, 0))
+    subscriber = await join(address, await start(client, tokens, 0, kind))
     await subscriber.closed
     ended = time.perf_counter()
     assert subscriber.bytes > tokens * len(" token"), "not every token arrived"
@@ -78,6 +81,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
             late = await paced(address, client, 100 * given.seconds, 100)
             # Each takes a quarter of a second, so a single one may be disturbed by other programs.
             rates = [(await flat_out(address, client, given.tokens))[0] for _ in range(5)]
+            mixed = [(await flat_out(address, client, given.tokens, "mixed"))[0] for _ in range(5)]
             lengths = [int(length) for length in given.lengths.split(",")]
             each = [(await flat_out(address, client, length))[1] for length in lengths]
         alone = await without(100 * given.seconds, 100)
@@ -88,6 +92,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
                 "A_upstream_alone_ms_p50": percentile(alone, 0.5),
                 "A_upstream_alone_ms_p99": percentile(alone, 0.99),
                 "B_tokens_per_second": round(statistics.median(rates)),
+                "B_mixed_tokens_per_second": round(statistics.median(mixed)),
                 **{f"G_B_{n}_us_per_token": us for n, us in zip(lengths, each, strict=True)},
                 "B_sdk_alone_tokens_per_second": round(await by_sdk(given.tokens // 10)),
             }

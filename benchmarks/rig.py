@@ -107,9 +107,9 @@ async def ours(
                 yield address, pid, client
 
 
-async def start(client: httpx.AsyncClient, tokens: int, rate: int) -> str:
+async def start(client: httpx.AsyncClient, tokens: int, rate: int, kind: str = "") -> str:
     """Start a task and return the path of its stream."""
-    body = {"prompt": f"{tokens} {rate}", "maxTokens": 128_000}
+    body = {"prompt": f"{tokens} {rate} {kind}", "maxTokens": 128_000}
     answer = await client.post("/api/tasks/start", json=body)
     answer.raise_for_status()
     return str(answer.json()["streamUrl"])

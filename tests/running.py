@@ -70,7 +70,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.http.close()
 
-    def start(self, prompt: str = PROMPT, **fields: Any) -> str:
+    def start(self, prompt: str | None = PROMPT, **fields: Any) -> str:
         answer = self.http.post("/api/tasks/start", json={"prompt": prompt, **fields})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["taskId"])
