@@ -85,14 +85,14 @@ def test_a_refusal_is_text_that_says_so(service: Running, upstream: Upstream) ->
 
 @pytest.mark.parametrize("lost", ["reasoning", "tool call", "refusal"])
 def test_what_a_lost_attempt_said_does_not_count(
-    retrying: Running, upstream: Upstream, lost: str
+    retrying: Running, scripted: Upstream, lost: str
 ) -> None:
     before = {
         "reasoning": [delta(reasoning_content="lost ")],
         "tool call": [delta(reasoning_content="x"), call(0, '{"lost', "call_lost")],
         "refusal": [delta(refusal="lost")],
     }[lost]
-    upstream.then(
+    scripted.then(
         Script(before, cut=True),
         Script([*before, *before], cut=True),
         Script([REASONING[0], piece("Whole."), CALLS[0], finish("tool_calls"), USAGE, DONE]),
