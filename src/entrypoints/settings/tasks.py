@@ -42,7 +42,8 @@ class TaskSettings(Group):
     max_output_chars: int = setting(
         "LONGTASK_MAX_OUTPUT_CHARS",
         2_000_000,
-        "How long the text of an answer may be. A task whose answer is longer fails.",
+        "How long an answer may be: text, reasoning and calls of tools together. A task whose "
+        "answer is longer fails.",
         unit="characters",
         ge=1,
     )
