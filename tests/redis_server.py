@@ -1,4 +1,6 @@
-"""Real Redis servers for tests: a container where a Docker engine answers, else redis-server.
+"""Real Redis servers for tests: a container where a Docker engine answers, else redis-server. Of
+several workers the first one starts a container, which takes seconds of CPU; the others do if this
+machine has no redis-server.
 
 Never a stand-in. Where there is neither, the tests that need one are skipped and say so. Clusters,
 Sentinels and servers that a test stops and starts are always processes of this machine.
@@ -31,7 +33,7 @@ _STEP_END = b"*1\r\n$4\r\nEXEC\r\n"
 @contextmanager
 def running_redis() -> Iterator[str]:
     """The URL of a Redis that answers."""
-    if _engine_answers():
+    if (_is_first_worker() or shutil.which("redis-server") is None) and _engine_answers():
         with RedisContainer(IMAGE) as container:
             yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
         return
@@ -159,6 +161,10 @@ def free_port() -> int:
         port = random.randrange(11_000, 22_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+def _is_first_worker() -> bool:
+    return os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
 
 
 def _engine_answers() -> bool:
