@@ -6,18 +6,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 CASES := one_task fan_out many_tasks late_join starts redis_store token_cost
 
-# Tests of one module share what they start, so a module stays on one worker.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadgroup --no-loadscope-reorder
+# Tests of one module share what they start, so a module stays on one worker. (xdist 3.8 does not see
+# groups of tests with pytest 9.2.)
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all soak test-compose faults lint audit bench lock clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
 
-test: $(VENV)/.dev lint  ## Run every test, those that take minutes in a small dose
+test: $(VENV)/.dev lint  ## Run the tests, some of them in a small dose
 	$(PYTEST) -m "not soak"
 
-soak: $(VENV)/.dev  ## Run what takes minutes, at full size
+soak: $(VENV)/.dev  ## Run what takes long, at full size
 	$(PYTEST) -m soak
 
 test-all: test soak  ## Run every test, at full size

@@ -1,7 +1,7 @@
 """Fixtures that more than one kind of test uses. No test sees the machine's own settings."""
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -29,9 +29,6 @@ structlog.configure(
 # Every HTTP client makes one, which takes 40 ms of CPU, and the tests make thousands of clients.
 ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 
-STARTED_ONCE = ("quiet_page", "redis_cluster")
-"""What is started once: all tests that use it are run by one worker."""
-
 LONGEST_FIRST = ("faults", "browser", "abuse", "end_to_end", "integration", "contract", "unit")
 """The suites in the order in which workers take their tests, so that none is left alone with a long
 one at the end."""
@@ -42,22 +39,8 @@ def pytest_xdist_auto_num_workers() -> int:
     return CORES + 2
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a fixture on one worker; all others go to whichever is free."""
-    for item in items:
-        assert isinstance(item, pytest.Function)
-        scopes = {name: found[-1].scope for name, found in _fixtures(item).items()}
-        group = next((name for name in STARTED_ONCE if name in scopes), None)
-        if group is None and "module" in scopes.values():
-            group = item.path.stem
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.parent.name))
-
-
-def _fixtures(item: pytest.Function) -> dict[str, Sequence[pytest.FixtureDef[object]]]:
-    return item._fixtureinfo.name2fixturedefs
 
 
 @pytest.fixture(autouse=True, scope="session")

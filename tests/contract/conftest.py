@@ -6,20 +6,14 @@ import pytest
 
 from tests.contract.stores import STORES, TTL, Store
 
-# The cluster is started once: its tests stay together.
-EACH = [
-    pytest.param(name, marks=pytest.mark.xdist_group("redis_cluster") if name == "cluster" else ())
-    for name in STORES
-]
 
-
-@pytest.fixture(params=EACH)
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     async with STORES[request.param](TTL, request) as opened:
         yield opened
 
 
-@pytest.fixture(params=EACH)
+@pytest.fixture(params=STORES)
 async def forgetful_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """One that keeps a task for half a second."""
     async with STORES[request.param](0.5, request) as opened:
