@@ -64,24 +64,20 @@ def test_from_the_prompt_to_the_end(
 
 
 def test_options_reach_the_model(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
+    """And those that are left empty are not sent."""
     page = open_page(service.url)
+    start(page, "Without options.")
+    status(page, "completed")
+    assert not {"temperature", "max_tokens"} & upstream.received[0].body.keys()
     page.click(".options summary")
     page.fill("#model", "some-model")
     page.fill("#temperature", "1.5")
     page.fill("#length", "77")
     start(page, "With options.")
+    eventually(lambda: len(upstream.received) == 2)
     status(page, "completed")
-    body = upstream.received[0].body
+    body = upstream.received[1].body
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("some-model", 1.5, 77)
-
-
-def test_options_that_are_left_empty_are_not_sent(
-    service: Running, upstream: Upstream, open_page: OpenPage
-) -> None:
-    page = open_page(service.url)
-    start(page, "Without options.")
-    status(page, "completed")
-    assert not {"temperature", "max_tokens"} & upstream.received[0].body.keys()
 
 
 def test_an_answer_that_reasoning_left_no_room_for_says_so(
