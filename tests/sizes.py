@@ -15,10 +15,11 @@ def sizes(dose: object, full: object) -> list[ParameterSet]:
     ]
 
 
-def some_of(names: Iterable[str]) -> list[ParameterSet]:
-    """Parameters of a test: every third of many alike for every run, the rest under `soak`."""
+def some_of(names: Iterable[str], every: int = 3) -> list[ParameterSet]:
+    """Parameters of a test: every third (or so) of many alike for every run, the rest under
+    `soak`."""
     return [
-        pytest.param(name, marks=() if index % 3 == 0 else pytest.mark.soak)
+        pytest.param(name, marks=() if index % every == 0 else pytest.mark.soak)
         for index, name in enumerate(names)
     ]
 

@@ -15,7 +15,7 @@ from tests.sizes import some_of
 from tests.waiting import eventually, within
 
 
-@pytest.mark.parametrize("part", ENDLESS)
+@pytest.mark.parametrize("part", some_of(ENDLESS))
 def test_a_head_without_end(tmp_path: Path, part: str) -> None:
     """It stalled the process: the parser joined what it had with each piece that came."""
 
@@ -34,6 +34,7 @@ def test_a_head_without_end(tmp_path: Path, part: str) -> None:
     held(used, memory=24)
 
 
+@pytest.mark.soak
 def test_requests_that_pile_up(tmp_path: Path) -> None:
     """Ten connections took 944 MiB, and it did not come back."""
     connections: list[socket.socket] = []
@@ -72,6 +73,7 @@ def _task_of(target: Attacked, upstream: Upstream, size: int) -> str:
     return task
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("path", some_of(["/api/tasks/stream?taskId={task}", "/api/tasks/{task}"]))
 def test_responses_that_are_not_read(tmp_path: Path, upstream: Upstream, path: str) -> None:
     """A hundred records of 5.8 MB took 586 MiB for as long as the clients liked."""

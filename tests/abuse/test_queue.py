@@ -27,6 +27,7 @@ QUEUE = {
 }
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("signature", some_of(["another body's", "none", "forged"]))
 def test_deliveries_of_strangers(tmp_path: Path, signature: str) -> None:
     """8 MiB of each were read, then looked at."""
@@ -86,6 +87,7 @@ def test_tasks_that_are_refused_by_the_hundred(tmp_path: Path, upstream: Upstrea
         )  # messages that wait, dead letters, and what Python adds
 
 
+@pytest.mark.soak
 def test_questions_for_readiness(tmp_path: Path) -> None:
     """Each of them was a call to QStash, which counts and bills them."""
     keys = json.dumps({"current": KEYS[0], "next": KEYS[1]}).encode()

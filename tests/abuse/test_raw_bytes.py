@@ -79,7 +79,7 @@ def check_bounds(service: Running) -> None:
             assert len(each.cycle.body) <= 2 * READ_AT_ONCE
 
 
-@pytest.mark.parametrize("examples", sizes(dose=20, full=150))
+@pytest.mark.parametrize("examples", sizes(dose=10, full=150))
 def test_a_connection_keeps_its_bounds_whatever_comes(fuzzed: Running, examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
     @given(parts=st.lists(st.lists(fragments, max_size=6).map(b"".join), max_size=8))

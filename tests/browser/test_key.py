@@ -68,6 +68,7 @@ def test_a_shared_link_asks_for_a_key_too(guarded: Running, open_page: OpenPage)
     expect(page.locator("#raw")).to_have_text("Hello, world.")
 
 
+@pytest.mark.soak
 def test_a_link_that_ran_out_is_replaced_when_the_connection_is_lost(
     guarded: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -11,7 +11,7 @@ from tests.browser.markdown import FRAGMENTS, differing
 from tests.browser.page import OpenPage, start, status, text
 from tests.doubles.upstream import Script, Upstream, answer
 from tests.running import Running
-from tests.sizes import sizes, some_of
+from tests.sizes import some_of
 from tests.waiting import eventually, within
 
 # Seconds for the whole answer, in a document that is laid out. What is new takes a tenth of it on an
@@ -95,7 +95,7 @@ AT_ONCE = {
 }
 
 
-@pytest.mark.parametrize("name", some_of(AT_ONCE))
+@pytest.mark.parametrize("name", some_of(AT_ONCE, every=6))
 def test_a_long_answer_is_shown_in_time(quiet_page: Page, name: str) -> None:
     found = render(quiet_page, AT_ONCE[name])
     assert found["seconds"] < within(BOUND)
@@ -118,7 +118,7 @@ IN_PIECES = {
 }
 
 
-@pytest.mark.parametrize("name", some_of(IN_PIECES))
+@pytest.mark.parametrize("name", some_of(IN_PIECES, every=6))
 def test_a_block_that_grows_and_grows_is_shown_in_time(quiet_page: Page, name: str) -> None:
     found = render(quiet_page, *cut(IN_PIECES[name], len(IN_PIECES[name]) // 600))
     assert found["seconds"] < within(2 * BOUND)
@@ -140,7 +140,7 @@ DEEP = {
 }
 
 
-@pytest.mark.parametrize("name", some_of(DEEP))
+@pytest.mark.parametrize("name", some_of(DEEP, every=6))
 def test_deep_nesting_is_shown_no_deeper_than_a_reader_can_follow(
     quiet_page: Page, name: str
 ) -> None:
@@ -178,13 +178,13 @@ def test_long_code_of_an_item_stays_code(quiet_page: Page) -> None:
     assert "# line 999" in found["text"]
 
 
-@pytest.mark.parametrize("count", sizes(dose=10, full=60))
-def test_in_pieces_a_long_answer_is_what_it_is_at_once(quiet_page: Page, count: int) -> None:
+@pytest.mark.soak
+def test_in_pieces_a_long_answer_is_what_it_is_at_once(quiet_page: Page) -> None:
     """Wherever a block is cut for its size: the same document."""
     rng = random.Random(20261125)
     sources = [
         "".join(rng.choices(rng.choices(FRAGMENTS, k=8), k=rng.randrange(500, 3_000)))
-        for _ in range(count)
+        for _ in range(60)
     ]
     all_cut = [cut(source, rng.randrange(2, 40)) for source in (*sources, *IN_PIECES.values())]
     assert differing(quiet_page, all_cut) == []

@@ -86,7 +86,12 @@ def guarded(upstream: Upstream, **settings: Any) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize(
-    ("holds", "allowed"), [("a link", "{origin}"), ("a key", "{origin}"), ("a link", "*")]
+    ("holds", "allowed"),
+    [
+        ("a link", "{origin}"),
+        ("a key", "{origin}"),
+        pytest.param("a link", "*", marks=pytest.mark.soak),
+    ],
 )
 def test_a_page_of_another_origin_that_cors_allows_follows_with(
     holds: str, allowed: str, upstream: Upstream, browser: Browser

@@ -49,6 +49,7 @@ EVERYTHING = (
 )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("readme", some_of(["README.md", "README.zh-CN.md"]))
 def test_the_readmes_snippet_shows_the_whole_answer_through_whatever_breaks(
     readme: str,

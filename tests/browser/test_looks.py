@@ -43,8 +43,8 @@ def _violations(page: Page) -> list[Any]:
 @pytest.mark.parametrize(
     ("size", "scheme"),
     [
-        ("desktop", "light"),
         ("phone", "dark"),
+        pytest.param("desktop", "light", marks=pytest.mark.soak),
         pytest.param("desktop", "dark", marks=pytest.mark.soak),
         pytest.param("phone", "light", marks=pytest.mark.soak),
     ],

@@ -107,6 +107,7 @@ def test_an_answer_stays_on_the_page(
         expect(page.locator("#error")).to_have_text("")
 
 
+@pytest.mark.soak
 def test_the_message_of_a_failure_stays_on_the_page(
     service: Running, upstream: Upstream, browser: Browser
 ) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page import OpenPage, start, status, text
@@ -10,6 +11,7 @@ from tests.end_to_end.test_behind_proxies import nginx
 from tests.end_to_end.test_path_prefix import under_a_path
 
 
+@pytest.mark.soak
 def test_it_starts_follows_and_shows_again(
     tmp_path: Path, upstream: Upstream, open_page: OpenPage
 ) -> None:

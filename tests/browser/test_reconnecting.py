@@ -132,6 +132,7 @@ HIDE = """(hidden) => {
 }"""
 
 
+@pytest.mark.soak
 def test_a_page_that_is_hidden_for_long_lets_its_connection_go(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_page_that_is_hidden_for_long_lets_its_connection_go(
     assert text(page) == "One two"
 
 
+@pytest.mark.soak
 def test_a_laptop_that_slept_opens_a_connection_of_its_own_accord(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

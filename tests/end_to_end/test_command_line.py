@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from entrypoints.api_keys import name_of
 from entrypoints.settings import load_settings
@@ -167,6 +168,7 @@ def test_local_qstash_runs_alone(tmp_path: Path) -> None:
         assert process.wait(within(10)) == 0
 
 
+@pytest.mark.soak
 def test_a_proxy_for_the_outside_is_not_asked_for_this_machine(
     tmp_path: Path, service: Running
 ) -> None:

@@ -98,6 +98,7 @@ def test_what_is_well_is_called_so(deployment: Deployment, upstream: Upstream) -
     }
 
 
+@pytest.mark.soak
 def test_it_says_the_same_in_a_process_of_its_own(
     deployment: Deployment, upstream: Upstream
 ) -> None:

@@ -125,6 +125,7 @@ def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
         assert [e.id for e in seen.logged] == [e.id for e in late.logged]
 
 
+@pytest.mark.soak
 def test_a_stop_gives_running_tasks_to_the_other_at_once(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:

@@ -19,7 +19,7 @@ from tests.running import Running, running_service, settings_for
 from tests.sizes import sizes
 from tests.waiting import within
 
-EXAMPLES = pytest.mark.parametrize("examples", sizes(dose=20, full=200))
+EXAMPLES = pytest.mark.parametrize("examples", sizes(dose=10, full=200))
 """One service for all examples of a test: what one example breaks, the next one finds."""
 
 

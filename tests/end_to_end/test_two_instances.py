@@ -93,6 +93,7 @@ def test_an_idempotency_key_holds_over_both(instances: tuple[Client, Client]) ->
     instances[0].wait_for(answers[0]["taskId"], "completed")
 
 
+@pytest.mark.soak
 def test_a_task_outlives_its_instance(tmp_path: Path, redis_url: str, upstream: Upstream) -> None:
     with _instance(tmp_path / "first", redis_url, upstream) as first:
         task_id = first.start()
