@@ -25,6 +25,9 @@ import msgspec
 from domain.request import TaskRequest
 
 VERSION = 3
+LAST_FLAT_VERSION = 2
+"""The last one in which a request is a text or messages of texts. The version before reads no
+other."""
 
 
 class UnknownVersion(ValueError):

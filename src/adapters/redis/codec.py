@@ -1,4 +1,5 @@
-"""How records and events are written in Redis, and read by instances of another version.
+"""How events are written in Redis, and read by instances of another version (record.py does the
+same for records).
 
 `VERSION` stands in every record and before every published batch. It must grow with every change
 that an instance of the version before would misread. What has another version is refused: the
@@ -9,16 +10,13 @@ kind, or one whose fields change their meaning, gets a letter of its own. A fiel
 the end of a kind if an instance that does not know it may do without.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from adapters.request_codec import check_version, request_from_plain, request_to_plain
-from application.errors import UnreadableEvent, UnreadableTask
+from application.errors import UnreadableEvent
 from application.ports import Batch, Page, page_of
-from domain.answer import Answer, ToolCall
+from domain.answer import Answer, JsonObject
 from domain.events import (
     START,
     ContentAdded,
@@ -32,47 +30,9 @@ from domain.events import (
     ToolCallAdded,
     Usage,
 )
-from domain.request import TaskRequest
-from domain.task import Task
 
 VERSION = 1
 _VERSION = str(VERSION).encode()
-
-
-def encode_task(task: Task) -> bytes:
-    return _encode({each.name: getattr(task, each.name) for each in dataclasses.fields(task)})
-
-
-def encode_request(request: TaskRequest) -> bytes:
-    return _encode(request_to_plain(request))
-
-
-def decode_task(task_id: str, version: bytes | None, task: bytes, message: bytes | None) -> Task:
-    """Return a record, of which the fields `v`, `task` and `message` were read. Raises
-    UnreadableTask."""
-    try:
-        check_version("the record", int(version or 0), VERSION)
-        record = _decode_record(task)
-        if (request := record.get("request")) is not None:  # of the version before
-            record["requested_model"] = request_from_plain(request).model
-        if message is not None:
-            record["message_id"] = message.decode()
-        return msgspec.convert(record, Task)
-    except (ValueError, LookupError, msgspec.DecodeError) as error:
-        raise UnreadableTask(task_id, str(error)) from error
-
-
-def decode_request(
-    task_id: str, version: bytes | None, task: bytes, request: bytes | None
-) -> TaskRequest | None:
-    """Return a request, of which the fields `v`, `task` and `request` were read, or None if there
-    is none. The version before wrote it into the record. Raises UnreadableTask."""
-    try:
-        check_version("the record", int(version or 0), VERSION)
-        plain = _decode_record(task).get("request") if request is None else _decode_record(request)
-        return None if plain is None else request_from_plain(plain)
-    except (ValueError, LookupError, msgspec.DecodeError) as error:
-        raise UnreadableTask(task_id, str(error)) from error
 
 
 class _Status(msgspec.Struct, array_like=True, tag="s"):
@@ -102,7 +62,7 @@ class _Noted(msgspec.Struct, array_like=True, tag="n"):
     at: int
     text: str
     refusal: bool
-    annotations: tuple[dict[str, Any], ...]
+    annotations: tuple[JsonObject, ...]
 
 
 class _Reasoning(msgspec.Struct, array_like=True, tag="g"):
@@ -119,17 +79,25 @@ class _ToolCall(msgspec.Struct, array_like=True, tag="t"):
 
 
 class _End(msgspec.Struct, array_like=True, tag="e"):
+    """The end of an answer that is its text and nothing else."""
+
     at: int
     text: str
     finish_reason: str
     model: str
     usage: Usage | None
-    # What a log without the events above does not have.
-    reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    refusal: str = ""
-    annotations: tuple[dict[str, Any], ...] = ()
-    valid: bool | None = None
+
+
+class _WholeEnd(msgspec.Struct, array_like=True, tag="w"):
+    """The end of any other answer: an instance that does not know the rest would pass on a part of
+    the answer as all of it."""
+
+    at: int
+    answer: Answer
+    finish_reason: str
+    model: str
+    usage: Usage | None
+    valid: bool | None
 
 
 class _Error(msgspec.Struct, array_like=True, tag="x"):
@@ -139,10 +107,11 @@ class _Error(msgspec.Struct, array_like=True, tag="x"):
     retryable: bool
 
 
-_Stored = _Status | _Resumed | _Content | _Noted | _Reasoning | _ToolCall | _End | _Error
+_Stored = (
+    _Status | _Resumed | _Content | _Noted | _Reasoning | _ToolCall | _End | _WholeEnd | _Error
+)
 
-_encode = msgspec.json.Encoder().encode
-_decode_record = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder(enc_hook=dict).encode  # any mapping is a JSON object
 _decode_event = msgspec.json.Decoder(_Stored).decode
 _decode_events = msgspec.json.Decoder(list[_Stored]).decode
 
@@ -155,7 +124,7 @@ def _stored(event: Event) -> _Stored:
     match event:
         case ContentAdded(at, text, refusal, annotations):
             if refusal or annotations:
-                return _Noted(at, text, refusal, tuple(map(dict, annotations)))
+                return _Noted(at, text, refusal, annotations)
             return _Content(at, text)
         case ReasoningAdded(at, text):
             return _Reasoning(at, text)
@@ -164,18 +133,9 @@ def _stored(event: Event) -> _Stored:
         case StatusChanged(at, status, attempt, reason, resumed):
             return _Resumed(at, attempt) if resumed else _Status(at, status, attempt, reason)
         case TaskEnded(at, answer, finish_reason, model, usage, valid):
-            return _End(
-                at,
-                answer.text,
-                finish_reason,
-                model,
-                usage,
-                answer.reasoning,
-                answer.tool_calls,
-                answer.refusal,
-                tuple(map(dict, answer.annotations)),
-                valid,
-            )
+            if valid is None and answer == Answer(answer.text):
+                return _End(at, answer.text, finish_reason, model, usage)
+            return _WholeEnd(at, answer, finish_reason, model, usage, valid)
         case TaskErrored(at, message, code, retryable):
             return _Error(at, message, code, retryable)
 
@@ -235,15 +195,16 @@ def _event(stored: _Stored) -> Event:
         case _Resumed():
             return StatusChanged(stored.at, TaskStatus.RUNNING, stored.attempt, None, True)
         case _End():
-            answer = Answer(
-                stored.text,
-                stored.refusal,
-                stored.reasoning,
-                stored.tool_calls,
-                stored.annotations,
-            )
+            answer = Answer(stored.text)
+            return TaskEnded(stored.at, answer, stored.finish_reason, stored.model, stored.usage)
+        case _WholeEnd():
             return TaskEnded(
-                stored.at, answer, stored.finish_reason, stored.model, stored.usage, stored.valid
+                stored.at,
+                stored.answer,
+                stored.finish_reason,
+                stored.model,
+                stored.usage,
+                stored.valid,
             )
         case _Error():
             return TaskErrored(stored.at, stored.message, stored.code, stored.retryable)

@@ -10,18 +10,21 @@ nothing.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from adapters.redis.codec import (
-    decode_page,
+from adapters.redis.codec import decode_page, encode_event
+from adapters.redis.connection import Connection, Word
+from adapters.redis.keys import CHECK_KEY, keys_of
+from adapters.redis.record import (
+    FIELDS,
+    Record,
+    decode_record,
     decode_request,
-    decode_task,
-    encode_event,
+    decode_shared,
+    decode_shared_request,
     encode_request,
     encode_task,
 )
-from adapters.redis.connection import Connection, Word
-from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.script import Script
 from application.errors import LeaseLost, UnknownTask
 from application.ports import (
@@ -42,6 +45,16 @@ from domain.task import Attempt, Change, Failure, Submitted, Task
 TEXT_PAGE = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A change that was written."""
+
+    logged: int
+    """The length of the log."""
+    request: bytes
+    """The request, if it was asked for and the store has it."""
+
+
 class RedisTaskLog(TaskLog):
     def __init__(
         self, connection: Connection, ttl: float, orphan_timeout: float = ORPHAN_TIMEOUT
@@ -55,16 +68,19 @@ class RedisTaskLog(TaskLog):
         self._append = Script(connection, "append")
         self._renew = Script(connection, "renew")
         self._commit = Script(connection, "commit")
+        self._claim = Script(connection, "commit", long=True)  # it responds with the request
         self._revoke = Script(connection, "revoke")
         self._note = Script(connection, "note")
         self._read = Script(connection, "read", long=True)
 
     async def create(self, submitted: Submitted) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)
-        request = b"" if submitted.request is None else encode_request(submitted.request)
+        request = encode_request(submitted)
         values: list[Word] = [
             encode_task(task),
-            request,
+            request.data,
+            request.version,
+            int(request.shared),
             task.status.value,
             task.attempt,
             _new_epoch(),
@@ -82,31 +98,29 @@ class RedisTaskLog(TaskLog):
             raise UnknownTask(task_id)
 
     async def get(self, task_id: str) -> Task:
-        version, task, message = await self._call(
-            "HMGET", keys_of(task_id).record, "v", "task", "message"
-        )
-        if task is None:
-            raise UnknownTask(task_id)
-        return decode_task(task_id, version, task, message)
+        return (await self._record(task_id)).task
 
     async def request(self, task_id: str) -> TaskRequest | None:
-        version, task, request = await self._call(
-            "HMGET", keys_of(task_id).record, "v", "task", "request"
-        )
-        if task is None:
+        record = keys_of(task_id).record
+        version, request = await self._call("HMGET", record, "v", "request")
+        if version is None:
             raise UnknownTask(task_id)
-        return decode_request(task_id, version, task, request)
+        if request is None:  # lost, or written by an instance of the version before
+            return decode_shared_request(task_id, await self._call("HGET", record, "task"))
+        return decode_request(task_id, request)
 
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         while True:
-            task = await self.get(task_id)
-            if task.status.terminal:
-                return Ended(task)
-            if busy := await self._busy(task):
+            record = await self._record(task_id)
+            if record.task.status.terminal:
+                return Ended(record.task)
+            if busy := await self._busy(record.task):
                 return busy
-            change = task.claim(now)
-            if logged := await self._write(task, change, [keys_of(task_id).lease], lease=lease):
-                return Attempt(change.task, logged, await self.request(task_id))
+            record.check_request()
+            change = record.task.claim(now)
+            if written := await self._write(record, change, [keys_of(task_id).lease], lease=lease):
+                request = decode_request(task_id, written.request)
+                return Attempt(change.task, written.logged, request)
 
     async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         keys = keys_of(attempt.task.id)
@@ -127,14 +141,14 @@ class RedisTaskLog(TaskLog):
             raise LeaseLost
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
-        if not await self._write(
-            attempt.task, change, writer=attempt.number, logged=attempt.logged
-        ):
+        record = Record(attempt.task)
+        if not await self._write(record, change, writer=attempt.number, logged=attempt.logged):
             raise LeaseLost
 
     async def cancel(self, task_id: str, now: int) -> Task:
         while True:
-            task = await self.get(task_id)
+            record = await self._record(task_id)
+            task = record.task
             # Raises IllegalTransition before anything is written. Reading the events first does the
             # same for an unreadable log.
             task.cancel(now, Answer())
@@ -148,37 +162,40 @@ class RedisTaskLog(TaskLog):
             if revoked:
                 events = await self._events(task_id, events)
                 change = task.cancel(now, answer_of(events))
-                if await self._write(task, change, writer=0, logged=len(events)):
+                if await self._write(record, change, writer=0, logged=len(events)):
                     return change.task
 
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
         while True:
-            task = await self.get(task_id)
+            record = await self._record(task_id)
+            task = record.task
             change = task.fail(now, failure)
             if busy := await self._busy(task):
                 return busy
-            if await self._write(task, change, [keys_of(task_id).lease]):
+            if await self._write(record, change, [keys_of(task_id).lease]):
                 return change.task
 
     async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
         while True:
-            task = await self.get(task_id)
+            record = await self._record(task_id)
+            task = record.task
             if not task.unqueued:
                 return None
             change = task.fail(now, failure)
-            if await self._write(task, change, without_message=True):
+            if await self._write(record, change, without_message=True):
                 return change.task
 
     async def fail_orphaned(
         self, task_id: str, failure: Failure, now: int
     ) -> Orphaned | NotOrphaned:
-        task, keys = await self.get(task_id), keys_of(task_id)
+        record, keys = await self._record(task_id), keys_of(task_id)
+        task = record.task
         if task.status.terminal:
             return NotOrphaned(task)
         change = task.fail(now, failure)
         # Not repeated as in `fail`: if another process has changed the record, the task is not
         # orphaned.
-        if await self._write(task, change, [keys.lease, keys.heartbeat]):
+        if await self._write(record, change, [keys.lease, keys.heartbeat]):
             return Orphaned(change.task)
         return NotOrphaned(await self.get(task_id))
 
@@ -209,9 +226,22 @@ class RedisTaskLog(TaskLog):
         left = await self._call("PTTL", keys_of(task.id).lease)
         return Busy(left / 1000) if left > 0 else None
 
+    async def _record(self, task_id: str) -> Record:
+        keys = keys_of(task_id)
+        fields = await self._call("HMGET", keys.record, *FIELDS)
+        if fields[0] is None:
+            raise UnknownTask(task_id)
+        record = decode_record(task_id, fields)
+        if record is not None:
+            return record
+        task, message = await self._call("HMGET", keys.record, "task", "message")
+        if task is None:
+            raise UnknownTask(task_id)
+        return decode_shared(task_id, task, message)
+
     async def _write(
         self,
-        expected: Task,
+        expected: Record,
         change: Change,
         absent_keys: Sequence[str] = (),
         *,
@@ -219,22 +249,23 @@ class RedisTaskLog(TaskLog):
         logged: int = 0,
         without_message: bool = False,
         lease: float = 0.0,
-    ) -> int:
-        """Write the change, and return the length of the log; or write nothing and return 0 if the
-        record's status or attempt is not `expected`'s, its writer is not `writer` (None: any), the
-        log has fewer than `logged` events, it has a message id and must be `without_message`, or a
-        key of `absent_keys` exists."""
-        keys, task = keys_of(expected.id), change.task
+    ) -> _Written | None:
+        """Write the change, and return what was written, with the request if there is a lease. Or
+        write nothing and return None if the record's status or attempt is not `expected`'s, its
+        writer is not `writer` (None: any), the log has fewer than `logged` events, it has a message
+        id and must be `without_message`, or a key of `absent_keys` exists."""
+        keys, task = keys_of(expected.task.id), change.task
         runs = task.status is TaskStatus.RUNNING
         preconditions: list[Word] = [
-            expected.status.value,
-            expected.attempt,
+            expected.task.status.value,
+            expected.task.attempt,
             "" if writer is None else writer,
             logged,
             int(without_message),
         ]
         state: list[Word] = [
             encode_task(task),
+            expected.older_request,
             task.status.value,
             task.attempt,
             task.attempt if runs else 0,
@@ -244,11 +275,12 @@ class RedisTaskLog(TaskLog):
             keys.channel,
             _new_epoch(),
         ]
-        written: int = await self._commit(
+        commit = self._claim if lease else self._commit
+        length, request = await commit(
             [keys.record, keys.log, keys.lease, keys.heartbeat, *absent_keys],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
-        return written
+        return _Written(length, request) if length else None
 
 
 def _new_epoch() -> str:

@@ -1,31 +1,32 @@
 -- Write a transition that was decided on a record as it was read, if it still is so.
 -- KEYS: record, log, lease, heartbeat, key that must be absent...
 -- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
---   hold at least, 1 if the record must have no message id, task, status, attempt, writer, lease in ms
---   (0 for none), ttl in ms, orphan timeout in ms (0 once the task has ended), channel, epoch,
---   event...
--- Returns the length of the log, or 0 if the record is another by now, or held.
+--   hold at least, 1 if the record must have no message id, state, request if it was found in `task`
+--   ('' for none), status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan timeout in ms
+--   (0 once the task has ended), channel, epoch, event...
+-- Returns the length of the log, or 0 if the record is another by now, or held; and the request if
+-- there is a lease and the store has it, else ''.
 local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local first_absent = 5
 local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local without_message = ARGV[5] == '1'
-local task, status, attempt, writer = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14]
-local first_event = 15
+local state, older_request, status, attempt, writer = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15]
+local first_event = 16
 
 local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
   or (expected_writer ~= '' and found[3] ~= expected_writer)
   or (without_message and call('HEXISTS', record, 'message') == 1) then
-  return 0
+  return {0, ''}
 end
 local before = call('LLEN', log)
 if before < logged then
-  return end_attempt(record, lease)
+  return {end_attempt(record, lease), ''}
 end
 for index = first_absent, #KEYS do
   if call('EXISTS', KEYS[index]) == 1 then
-    return 0
+    return {0, ''}
   end
 end
 -- Epochs of which the log holds nothing any more are left out: its list may have been evicted.
@@ -36,7 +37,13 @@ for first, each in string.gmatch(found[4], '(%d+)-(%w+)') do
   end
 end
 epochs[#epochs + 1] = (before + 1) .. '-' .. epoch
-call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
+if older_request ~= '' then
+  call('HSETNX', record, 'request', older_request)
+end
+if call('HSTRLEN', record, 'task') > 2 then -- not '{}'
+  call('HSET', record, 'task', with_request(state, call('HGET', record, 'request')))
+end
+call('HSET', record, 'v', VERSION, 'state', state, 'status', status, 'attempt', attempt,
   'writer', writer, 'epoch', epoch, 'epochs', table.concat(epochs, ' '))
 if lease_ms == '0' then
   call('DEL', lease)
@@ -52,4 +59,4 @@ local length = call('RPUSH', log, unpack(ARGV, first_event))
 call('PEXPIRE', record, ttl_ms)
 call('PEXPIRE', log, ttl_ms)
 publish_events(channel, last_epoch, epoch, before + 1, first_event)
-return length
+return {length, lease_ms ~= '0' and call('HGET', record, 'request') or ''}

@@ -1,19 +1,22 @@
 -- Write a new task, unless there is one of this id.
 -- KEYS: record, log, heartbeat.
--- ARGV: task, request ('' for none), status, attempt, epoch, ttl in ms, orphan timeout in ms, channel, event...
+-- ARGV: state, request ('' for none), the request's version, 1 if instances of the version before are
+--   to find it (record.py), status, attempt, epoch, ttl in ms, orphan timeout in ms, channel, event...
 -- Returns 1 if written, 0 if there was one.
 local record, log, heartbeat = KEYS[1], KEYS[2], KEYS[3]
-local task, request, status, attempt, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local ttl_ms, orphan_ms, channel = ARGV[6], ARGV[7], ARGV[8]
-local first_event = 9
+local state, request, request_version, shared = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local status, attempt, epoch = ARGV[5], ARGV[6], ARGV[7]
+local ttl_ms, orphan_ms, channel = ARGV[8], ARGV[9], ARGV[10]
+local first_event = 11
 
 if call('EXISTS', record) == 1 then
   return 0
 end
-call('HSET', record, 'v', VERSION, 'task', task, 'status', status, 'attempt', attempt,
-  'writer', 0, 'epoch', epoch, 'epochs', '1-' .. epoch)
+call('HSET', record, 'v', VERSION, 'state', state, 'status', status, 'attempt', attempt,
+  'writer', 0, 'epoch', epoch, 'epochs', '1-' .. epoch,
+  'task', shared and with_request(state, request) or '{}')
 if request ~= '' then
-  call('HSET', record, 'request', request)
+  call('HSET', record, 'request', request, 'request_v', request_version)
 end
 call('PEXPIRE', record, ttl_ms)
 call('DEL', log)

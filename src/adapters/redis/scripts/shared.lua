@@ -15,6 +15,11 @@ local function publish_events(channel, before, epoch, first, index)
     .. ' [' .. table.concat(ARGV, ',', index) .. ']')
 end
 
+-- Returns the record as instances of the version before read it: with the request (record.py).
+local function with_request(state, request)
+  return string.sub(state, 1, -2) .. ',"request":' .. request .. '}'
+end
+
 -- The store lost the end of a log (a failover), or all of it (an eviction): the attempt that wrote it
 -- may not go on, and the next one may begin at once.
 -- Returns 0.
