@@ -18,6 +18,7 @@ from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
+from domain.request import TaskRequest
 from domain.task import Failure, Task
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ class HandleExhaustedDeliveries:
                 if task.status.terminal:
                     return task
                 try:
-                    request = delivery.request or await self._tasks.request(task.id)
+                    request = await self._request(delivery)
                 except UnknownTask:
                     continue
                 if request is not None and self._may_enqueue_again(task, delivery):
@@ -75,6 +76,13 @@ class HandleExhaustedDeliveries:
                     log.warning("task failed", code=failure.code, attempt=failed.attempt)
                     return failed
                 await watch.change(failed.lease_left)
+
+    async def _request(self, delivery: Delivery) -> TaskRequest | None:
+        """Return the request of the delivery, or None if it is lost. Raises UnknownTask."""
+        if delivery.request is not None:
+            return delivery.request
+        request = await self._tasks.request(delivery.task_id)
+        return request if delivery.matches(request) else None
 
     def _may_enqueue_again(self, task: Task, delivery: Delivery) -> bool:
         age = self._clock.now() - delivery.created_at

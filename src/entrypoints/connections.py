@@ -61,6 +61,7 @@ def qstash_queue(
         delivery_timeout=settings.queue.delivery_timeout,
         forwarded=forwarded,
         clock=clock,
+        max_message_bytes=settings.queue.max_message_bytes,
     )
 
 

@@ -228,7 +228,7 @@ class Container(containers.DeclarativeContainer):
     )
     origins = Singleton(_origins, settings)
     start_bodies = Singleton(StartBodies)
-    delivery_bodies = Singleton(DeliveryBodies)
+    delivery_bodies = Singleton(DeliveryBodies, given.queue.max_message_bytes)
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
     request_counts = Singleton(RequestCounts, metrics)
     open_streams = Singleton(OpenStreams, quotas, request_counts)

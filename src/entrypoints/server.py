@@ -21,6 +21,7 @@ from entrypoints.host_names import accepts_host, local_url
 from entrypoints.http.app import create_app
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app as create_local_qstash
+from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -91,7 +92,9 @@ class Service:
             except AddressTaken:
                 self._listener.close()
                 raise
-            self._local = local_qstash(credentials, signals=False)
+            self._local = local_qstash(
+                credentials, signals=False, message_limit=settings.queue.max_message_bytes
+            )
             qstash_url = url_of(self._local_listener)
         self.container = Container(
             settings=settings,
@@ -178,14 +181,19 @@ def serve_local_qstash(
 
 
 def local_qstash(
-    credentials: QueueCredentials, *, signals: bool, names: Collection[str] = ()
+    credentials: QueueCredentials,
+    *,
+    signals: bool,
+    names: Collection[str] = (),
+    message_limit: int = MESSAGE_LIMIT,
 ) -> GracefulServer:
-    """A QStash that is not yet started."""
+    """A QStash that is not yet started. A message's body may have `message_limit` bytes."""
     app = create_local_qstash(
         credentials.token,
         credentials.current_key,
         credentials.next_key,
         partial(accepts_host, names=frozenset(names)),
+        message_limit,
     )
     return GracefulServer(app, signals=signals)
 

@@ -88,7 +88,9 @@ async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIter
         yield settings.queue.qstash_url
         return
     listener = listen_for_queue(settings)
-    server = local_qstash(credentials, signals=False)
+    server = local_qstash(
+        credentials, signals=False, message_limit=settings.queue.max_message_bytes
+    )
     serving = asyncio.create_task(server.serve([listener]))
     await server.ready.wait()
     try:

@@ -15,12 +15,13 @@ from adapters.qstash.deliveries import (
     sign,
 )
 from adapters.qstash.keys import KeysUnknown, SigningKeys
-from adapters.qstash.message import OlderMessages
+from adapters.qstash.message import MESSAGE_LIMIT, OlderMessages
 from adapters.qstash.queue import QStashQueue
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 
 __all__ = [
     "DEVELOPMENT",
+    "MESSAGE_LIMIT",
     "OFF",
     "DeliveryVerifier",
     "ForgedDelivery",

@@ -1,8 +1,13 @@
 """The body of our messages on QStash: the whole request, so that a delivery alone can make a lost
-record anew.
+record anew. A message that would be longer than the bound names the request by its digest instead:
+then only the store has the request, and can lose it.
 
 `VERSION` is that of the fields around the request, which has a version of its own. It must grow
-with every change that an instance of the version before would misread.
+with every change that an instance of the version before would misread. A message is written in the
+lowest version that says all of it:
+
+1. has the request,
+2. has the digest, the size and the model of the request.
 
 The service that this one replaced published `{taskId, prompt, model, maxTokens, temperature}`, at
 the same address and signed in the same way. Such a message is run too, so that nothing that was
@@ -20,7 +25,10 @@ from domain.errors import DomainError
 from domain.request import TaskRequest
 from domain.task import Task, check_task_id
 
-VERSION = 1
+VERSION = 2
+MESSAGE_LIMIT = 512 * 1024
+"""Bytes of a message with its request, unless the settings say otherwise. QStash's smallest plan
+accepts 1 MB, and a failure callback holds the message in base64, a third longer."""
 OLDER_MAX_ATTEMPTS = 4
 """The older system left the number of retries to QStash, whose default is 3."""
 
@@ -35,6 +43,20 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     owner: str | None = None
     origin: str | None = None
     """An instance that does not know it makes the record without it. So it needs no new version."""
+
+
+class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A message without its request."""
+
+    v: int
+    task_id: str
+    created_at: int
+    max_retries: int
+    model: str
+    request_size: int
+    request_digest: str
+    owner: str | None = None
+    origin: str | None = None
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -58,11 +80,17 @@ class OlderMessages:
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def encode(task: Task, request: TaskRequest, max_retries: int) -> bytes:
+def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESSAGE_LIMIT) -> bytes:
+    """Return a message. It holds the request if it then has at most `limit` bytes."""
+    facts = (task.id, task.created_at, max_retries)
     plain = request_to_plain(request)
-    return msgspec.json.encode(
-        _Message(VERSION, task.id, task.created_at, max_retries, plain, task.owner, task.origin)
-    )
+    whole = msgspec.json.encode(_Message(1, *facts, plain, task.owner, task.origin))
+    size = len(whole)
+    if size <= limit:
+        return whole
+    del whole
+    named = (request.model, size, request.digest())
+    return msgspec.json.encode(_Reference(2, *facts, *named, task.owner, task.origin))
 
 
 def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None) -> Delivery:
@@ -73,7 +101,9 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         plain = _decode(body)
         if older is not None and "v" not in plain and "prompt" in plain:
             return _decode_older(plain, now, older)
-        check_version("the message", plain.get("v"), VERSION)
+        check_version("the message", plain.get("v"), VERSION, first=1)
+        if plain["v"] > 1:
+            return _decode_reference(plain)
         message = msgspec.convert(plain, _Message)
         request = request_from_plain(message.request)
         check_task_id(message.task_id)
@@ -86,6 +116,21 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         max_attempts=message.max_retries + 1,
         requested_model=request.model,
         request_size=len(body),
+        owner=message.owner,
+        origin=message.origin,
+    )
+
+
+def _decode_reference(plain: dict[str, Any]) -> Delivery:
+    message = msgspec.convert(plain, _Reference)
+    return Delivery(
+        check_task_id(message.task_id),
+        None,
+        message.created_at,
+        max_attempts=message.max_retries + 1,
+        requested_model=message.model,
+        request_size=message.request_size,
+        request_digest=message.request_digest,
         owner=message.owner,
         origin=message.origin,
     )

@@ -20,7 +20,7 @@ from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
 from adapters.batching import MicroBatcher
 from adapters.qstash.clock import QueueClock
-from adapters.qstash.message import encode
+from adapters.qstash.message import MESSAGE_LIMIT, encode
 from adapters.qstash.responses import UnreadableResponse, watch_responses
 from adapters.qstash.sdk_internals import http_client_of, is_server_fault
 from application.errors import QueueRefused, QueueUnavailable
@@ -67,12 +67,14 @@ class QStashQueue(TaskQueue):
         delivery_timeout: float | None,
         forwarded: Callable[[], dict[str, str]] = dict,
         clock: QueueClock | None = None,
+        max_message_bytes: int = MESSAGE_LIMIT,
     ) -> None:
         """QStash delivers to `webhook_url`, and reports failures to `failure_url`. `retry_delay` is
         an expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
         12 s. In seconds, `timeout` bounds each method here, waiting for other calls included, and
         `delivery_timeout` each of QStash's calls to this service. Each delivery carries the headers
-        that `forwarded` returns. `clock` learns from each response."""
+        that `forwarded` returns. `clock` learns from each response. A message of more than
+        `max_message_bytes` is published without its request."""
         # The SDK tries again only if no response came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
@@ -84,6 +86,7 @@ class QStashQueue(TaskQueue):
         self._retries = retries
         self._retry_delay = retry_delay
         self._timeout = timeout
+        self._max_message_bytes = max_message_bytes
         self._forwarded = forwarded
         self._batched = MicroBatcher(
             self._publish_all,
@@ -99,7 +102,7 @@ class QStashQueue(TaskQueue):
         await self._http.aclose()
 
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
-        body = encode(task, request, self._retries).decode()
+        body = encode(task, request, self._retries, self._max_message_bytes).decode()
         message = _Message(
             url=self._webhook_url,
             body=body,

@@ -38,7 +38,9 @@ class Delivery:
 
     def matches(self, request: TaskRequest | None) -> bool:
         """Whether the store's request is that of this delivery."""
-        return request is not None and self.request_digest in (None, request.digest())
+        if request is None:
+            return False
+        return self.request_digest is None or self.request_digest == request.digest()
 
 
 class TaskQueue(Protocol):

@@ -7,15 +7,27 @@ Retry-After: that costs QStash a retry and this process nothing.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Request
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-ROOM = 64 * 1024 * 1024
-"""Bytes of bodies that are read at the same time: four of the largest."""
+MIB = 1024 * 1024
+
+QUEUED_BEFORE = MIB + MIB // 16
+"""Bytes of a message that is read whatever the bound of messages is now: the version before had no
+bound, and accepted requests of 1 MiB. A message may be delivered days after it was published."""
+RESPONSE_LIMIT = MIB
+"""Bytes of our response to the last delivery, or of what a proxy made of it, in a failure
+callback."""
+HEADERS_LIMIT = 64 * 1024
+"""Bytes of headers and all else in a failure callback."""
+ROOM = 64 * MIB
+"""Bytes of bodies that are read at the same time, unless four of the largest have more."""
 WAIT = 5.0
 """Seconds that a delivery waits for room."""
 
@@ -28,21 +40,33 @@ class NoRoom(Exception):
 
 
 class DeliveryBodies:
-    def __init__(self, room: int = ROOM) -> None:
-        self._free = room
+    def __init__(self, max_message_bytes: int) -> None:
+        """`max_message_bytes`: the longest message that this service publishes."""
+        self.task_limit = max(max_message_bytes, QUEUED_BEFORE)
+        """Bytes of a delivery."""
+        self.failure_limit = (
+            _in_base64(self.task_limit) + _in_base64(RESPONSE_LIMIT) + HEADERS_LIMIT
+        )
+        """Bytes of a failure callback: the message and our response, in base64."""
+        self._free = max(ROOM, 4 * self.failure_limit)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
     async def body(self, request: Request[Any, Any, Any], limit: int) -> AsyncIterator[bytearray]:
-        """The body, whose room is reserved while the context is open. Raises NoRoom, or Litestar's
-        error for a body of more than `limit` bytes, which must be the handler's own limit."""
+        """The body, whose room is reserved while the context is open. Raises NoRoom, or
+        RequestEntityTooLarge for a body of more than `limit` bytes."""
         size = request.content_length
-        size = limit if size is None else min(size, limit)
+        if size is None:
+            size = limit
+        elif size > limit:
+            raise RequestEntityTooLarge
         await self._reserve(size)
         try:
             whole = bytearray()
             # Not `request.body()`, which keeps it for as long as the attempt lasts.
             async for chunk in request.stream():
+                if len(whole) + len(chunk) > size:
+                    raise RequestEntityTooLarge
                 whole += chunk
             yield whole
         finally:
@@ -81,3 +105,7 @@ class DeliveryBodies:
                 self._free -= size
                 turn.set_result(None)
             self._waiting.popleft()
+
+
+def _in_base64(size: int) -> int:
+    return 4 * math.ceil(size / 3)

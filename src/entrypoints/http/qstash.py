@@ -35,10 +35,6 @@ from entrypoints.settings.group import without_password
 
 log = structlog.get_logger(__name__)
 
-# The bound of a start, and room for JSON that is written differently. In a failure callback the
-# message is in base64, a third longer, and comes with the body of our response.
-DELIVERY_LIMIT = 8 * 1024 * 1024
-FAILURE_LIMIT = 16 * 1024 * 1024
 CLOSE = {"Connection": "close"}
 NON_RETRYABLE = {"Upstash-NonRetryable-Error": "true"}
 
@@ -51,7 +47,7 @@ class QStashController(Controller):
         WEBHOOK_PATH,
         status_code=200,
         opt={COUNTED_AS: Counted.DELIVERY},
-        request_max_body_size=DELIVERY_LIMIT,
+        request_max_body_size=None,  # DeliveryBodies has the limit
         responses=documented(401, 413, 429, 489, 503),
         operation_id="deliverTask",
         summary="A delivery, signed by QStash",
@@ -73,7 +69,7 @@ class QStashController(Controller):
         FAILURE_PATH,
         status_code=200,
         opt={COUNTED_AS: Counted.DELIVERY},
-        request_max_body_size=FAILURE_LIMIT,
+        request_max_body_size=None,
         responses=documented(401, 413, 489, 503),
         operation_id="reportExhaustedDeliveries",
         summary="A failure callback, signed by QStash",
@@ -138,16 +134,16 @@ def qstash_router(development: bool, access: Access) -> Router:
 
 
 async def _read_delivery(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery:
-    deliveries = parts.deliveries
+    deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
-    async with parts.delivery_bodies.body(request, DELIVERY_LIMIT) as body:
+    async with bodies.body(request, bodies.task_limit) as body:
         return deliveries.task(signed, body)
 
 
 async def _read_failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[Delivery, str]:
-    deliveries = parts.deliveries
+    deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_failure(request.headers.get("upstash-signature"))
-    async with parts.delivery_bodies.body(request, FAILURE_LIMIT) as body:
+    async with bodies.body(request, bodies.failure_limit) as body:
         return deliveries.failure(signed, body)
 
 

@@ -13,28 +13,34 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
-from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT
+from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT, MESSAGE_LIMIT
 from entrypoints.local_qstash.dead_letters import DeadLetter
-from entrypoints.local_qstash.delivery import Deliveries, QueueFull
+from entrypoints.local_qstash.delivery import Deliveries, MessageTooLarge, QueueFull
 from entrypoints.local_qstash.message import BadMessage, read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 
 DLQ_PAGE = 100
 FULL = "the queue is full; publish the message again later"
+TOO_LARGE = "the message's body is longer than this queue accepts"
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
 
 def create_app(
-    token: str, current_key: str, next_key: str, accepts_host: Callable[[str | None], bool]
+    token: str,
+    current_key: str,
+    next_key: str,
+    accepts_host: Callable[[str | None], bool],
+    message_limit: int = MESSAGE_LIMIT,
 ) -> ASGIApp:
     """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
-    each request (None if there is not exactly one) and returns whether to accept it."""
+    each request (None if there is not exactly one) and returns whether to accept it. A message's
+    body may have `message_limit` bytes."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        deliveries.append(Deliveries(current_key))
+        deliveries.append(Deliveries(current_key, message_limit))
         try:
             yield
         finally:
@@ -54,7 +60,12 @@ def create_app(
         dependencies={"deliveries": Provide(lambda: deliveries[0], sync_to_thread=False)},
         before_request=require_token,
         lifespan=[lifespan],
-        exception_handlers={HTTPException: _error, BadMessage: _bad_message, QueueFull: _full},
+        exception_handlers={
+            HTTPException: _error,
+            BadMessage: _bad_message,
+            MessageTooLarge: _too_large,
+            QueueFull: _full,
+        },
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
@@ -68,6 +79,10 @@ def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str
 
 def _bad_message(_: Request[Any, Any, Any], error: BadMessage) -> Response[dict[str, str]]:
     return Response({"error": str(error)}, status_code=400)
+
+
+def _too_large(_: Request[Any, Any, Any], __: MessageTooLarge) -> Response[dict[str, str]]:
+    return Response({"error": TOO_LARGE}, status_code=413)
 
 
 def _full(_: Request[Any, Any, Any], __: QueueFull) -> Response[dict[str, str]]:
@@ -158,6 +173,8 @@ class Publishing(Controller):
                 results.append(_publish(deliveries, request, destination, headers, body, queue))
             except BadMessage as error:
                 results.append({"error": str(error)})
+            except MessageTooLarge:
+                results.append({"error": TOO_LARGE})
             except QueueFull:
                 results.append({"error": FULL})
         return results

@@ -9,6 +9,8 @@ MIB = 1024 * 1024
 
 BODY_LIMIT = 16 * MIB
 """Bytes of a request. A failure callback about the largest message fits."""
+MESSAGE_LIMIT = 8 * MIB
+"""Bytes of a message's body, unless the process that starts the local QStash sets another limit."""
 BATCH_LIMIT = 1_000
 """Messages in one batch. Each has a result in the response, even one that is refused."""
 

@@ -21,7 +21,13 @@ import jwt
 import structlog
 
 from adapters.qstash.retry_delay import MAX_DELAY
-from entrypoints.local_qstash.bounds import DEAD_AGE, HELD_BYTES, REMEMBERED, size_of
+from entrypoints.local_qstash.bounds import (
+    DEAD_AGE,
+    HELD_BYTES,
+    MESSAGE_LIMIT,
+    REMEMBERED,
+    size_of,
+)
 from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.delivery_response import DeliveryResponse, read_response
 from entrypoints.local_qstash.message import (
@@ -94,12 +100,17 @@ class QueueFull(Exception):
     """Raised for a publish beyond HELD_BYTES."""
 
 
+class MessageTooLarge(Exception):
+    """Raised for a publish with a longer body than a message may have."""
+
+
 class Deliveries:
     """The messages that are not yet delivered, and the dead letters."""
 
-    def __init__(self, signing_key: str) -> None:
-        """Must be called while an event loop runs."""
+    def __init__(self, signing_key: str, message_limit: int = MESSAGE_LIMIT) -> None:
+        """`message_limit`: bytes of a message's body. Must be called while an event loop runs."""
         self._signing_key = signing_key
+        self._message_limit = message_limit
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"},
             timeout=httpx.Timeout(None, connect=5.0),
@@ -123,7 +134,10 @@ class Deliveries:
 
     def publish(self, message: QueuedMessage, bounded: bool = True) -> tuple[str, bool]:
         """Accept a message. Returns its id and False, or the id of an earlier message and True if
-        this one is a duplicate. Raises QueueFull if it is `bounded` and there is no room for it."""
+        this one is a duplicate. Raises MessageTooLarge or QueueFull if it is `bounded` and its body
+        is too long or there is no room for it."""
+        if bounded and len(message.body) > self._message_limit:
+            raise MessageTooLarge
         name, now, size = message.deduplication, time.monotonic(), size_of(message)
         self._forget_old(now)
         if name is not None and (recent := self._recent.get(name)) is not None:

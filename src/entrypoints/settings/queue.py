@@ -4,7 +4,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import SecretStr
 
-from adapters.qstash import QueueCredentials, RetryDelay, is_development_key, is_development_token
+from adapters.qstash import (
+    MESSAGE_LIMIT,
+    QueueCredentials,
+    RetryDelay,
+    is_development_key,
+    is_development_token,
+)
 from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
 
 UPSTASH_URL = "https://qstash.upstash.io"
@@ -68,6 +74,17 @@ class QueueSettings(Group):
         unit="seconds",
         otherwise="the longest that your QStash plan allows",
         ge=1,
+    )
+    max_message_bytes: int = setting(
+        "LONGTASK_MAX_MESSAGE_BYTES",
+        MESSAGE_LIMIT,
+        "The longest message that is published with its request. For a longer one the request is "
+        "in the store only: if the store loses it, the task fails as `input_lost`. QStash accepts "
+        "1 MB in its smallest plan, and a failure callback holds the message in base64, a third "
+        "longer.",
+        unit="bytes",
+        ge=1024,
+        le=8 * 1024 * 1024,
     )
     older_messages_owner: str | None = setting(
         "LONGTASK_OLDER_MESSAGES_OWNER",
