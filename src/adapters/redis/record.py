@@ -74,7 +74,14 @@ class _WithRequest(msgspec.Struct):
 
 
 _decode_raw_request = msgspec.json.Decoder(_WithRequest).decode
-_READING = (ValueError, LookupError, TypeError, RecursionError, msgspec.DecodeError)
+_READING = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    msgspec.DecodeError,
+)
 
 
 def encode_task(task: Task) -> bytes:
