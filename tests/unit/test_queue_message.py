@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.qstash.message import OlderMessages, decode, encode
+from adapters.qstash.message import MESSAGE_LIMIT, OlderMessages, decode, encode
+from adapters.request_codec import UnknownVersion
+from application.ports import Delivery
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.builders import REQUEST
@@ -20,6 +22,10 @@ AS_WRITTEN = {
     "request of version 2": (
         AROUND + b'{"v":2,"model":"m","prompt":"Hi."},"owner":"alice","origin":"192.0.2.7"}',
         Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, "alice", "192.0.2.7"),
+    ),
+    "request of version 3": (
+        AROUND + b'{"v":3,"model":"m","prompt":"Hi.","options":{"seed":1}}}',
+        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi.", options={"seed": 1}), 7),
     ),
 }
 
@@ -37,6 +43,64 @@ def test_a_message_is_read_as_each_version_wrote_it(
     delivery = decode(written, now=9)
     assert delivery.submitted() == submitted
     assert delivery.max_attempts == 3
+
+
+LONG = TaskRequest(model="m", prompt="Hi." * 400, options={"seed": 1})
+
+
+def test_a_message_that_would_be_too_long_names_its_request() -> None:
+    """An instance of the version before refuses version 2."""
+    task = Task.submit("task_1_a", LONG, 7, "alice", "192.0.2.7").task
+    whole = encode(task, LONG, max_retries=2)
+    written = encode(task, LONG, 2, len(whole) - 1)
+    expected = (
+        b'{"v":2,"taskId":"task_1_a","createdAt":7,"maxRetries":2,"model":"m","requestSize":%d,'
+        b'"requestDigest":"%b","owner":"alice","origin":"192.0.2.7"}'
+    )
+    assert written == expected % (len(whole), LONG.digest().encode())
+    delivery = decode(written, now=9)
+    assert delivery == Delivery(
+        "task_1_a",
+        None,
+        7,
+        max_attempts=3,
+        requested_model="m",
+        request_size=len(whole),
+        request_digest=LONG.digest(),
+        owner="alice",
+        origin="192.0.2.7",
+    )
+    assert delivery.submitted().task == task
+    assert delivery.submitted().request is None
+    assert delivery.matches(LONG)
+    assert not delivery.matches(REQUEST)
+    assert not delivery.matches(None)
+
+
+def test_the_bound_is_that_of_the_whole_message() -> None:
+    task = Task.submit("task_1_a", LONG, 7).task
+    whole = encode(task, LONG, max_retries=2)
+    assert encode(task, LONG, 2, len(whole)) == whole
+    assert decode(whole, 9).request == LONG
+    largest = TaskRequest(model="m", prompt="x" * (MESSAGE_LIMIT - 100))
+    assert MESSAGE_LIMIT - 100 < len(encode(task, largest, max_retries=2)) <= MESSAGE_LIMIT
+    beyond = TaskRequest(model="m", prompt="x" * MESSAGE_LIMIT)
+    assert len(encode(task, beyond, max_retries=2)) < 300
+
+
+@pytest.mark.parametrize(
+    "changed", [{"requestDigest": None}, {"requestSize": "x"}, {"model": 7}, {"taskId": "bad id"}]
+)
+def test_what_names_no_request_is_no_message(changed: dict[str, Any]) -> None:
+    body = encode(Task.submit("task_1_a", LONG, 7).task, LONG, 2, 1)
+    with pytest.raises(ValueError, match=r".") as refused:
+        decode(json.dumps(json.loads(body) | changed).encode(), 9)
+    assert not isinstance(refused.value, UnknownVersion)
+
+
+def test_the_next_version_is_refused_as_such() -> None:
+    with pytest.raises(UnknownVersion, match="the message has version 3, this instance reads 2"):
+        decode(b'{"v":3,"request":"elsewhere"}', 9)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
+from adapters.redis.errors import error_response
 from adapters.redis.redis_py import translated_errors
 from application.errors import StoreUnavailable
 
@@ -18,3 +19,9 @@ async def test_one_within_redis_py_is() -> None:
     pubsub = Redis().pubsub()
     with pytest.raises(StoreUnavailable), translated_errors():
         await pubsub.parse_response()  # RuntimeError
+
+
+def test_what_a_redis_refuses_for_its_length_is_told() -> None:
+    """As Upstash's does, from 10 MB (docs/redis.md)."""
+    refused = error_response("ERR max request size exceeded. Limit: 10485760 bytes")
+    assert refused.reason == "Redis refuses a command as long as this request"

@@ -2,10 +2,20 @@
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapters.request_codec import UnknownVersion, request_from_plain, request_to_plain
+from adapters.request_codec import (
+    LAST_FLAT_VERSION,
+    VERSION,
+    UnknownVersion,
+    request_from_plain,
+    request_to_plain,
+)
 from domain.request import TaskRequest
+from tests.contract.legal_logs import OBJECTS, TEXTS
 
 SMALL = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 BARE = TaskRequest(model="m", prompt="Hi.")
@@ -43,6 +53,55 @@ def test_the_form_of_each_version() -> None:
         "previous_task_id",
         "history",
     ]
+
+
+PLAIN: list[dict[str, Any]] = [
+    {"prompt": "Hi."},
+    {"messages": ({"role": "system", "content": ""}, {"role": "user", "content": "A"})},
+    {"prompt": "Hi.", "system": "S", "metadata": {"k": "v"}},
+]
+NOT_PLAIN: list[dict[str, Any]] = [
+    {"prompt": "Hi.", "options": {"seed": 1}},
+    {"prompt": "Hi.", "previous_task_id": "task_1_a"},
+    {"prompt": "Hi.", "history": ({"role": "user", "content": "A"},)},
+    {"messages": ({"role": "developer", "content": "A"},)},
+    {"messages": ({"role": "user", "content": "A", "name": "bob"},)},
+    {"messages": ({"role": "user", "content": [{"type": "text", "text": "A"}]},)},
+    {"messages": ({"role": "assistant", "content": None},)},
+    {"messages": ({"role": "assistant", "tool_calls": []},)},
+    {"messages": ({"role": "tool", "tool_call_id": "c", "content": "A"},)},
+]
+
+
+def test_a_request_is_written_in_the_lowest_version_that_says_all_of_it() -> None:
+    """The version before reads 1 and 2, where a message is a role and a text."""
+    for fields in PLAIN:
+        assert request_to_plain(TaskRequest(model="m", **fields))["v"] == 2
+        with_numbers = TaskRequest(model="m", max_tokens=10, temperature=0.5, **fields)
+        assert request_to_plain(with_numbers)["v"] == 1
+    for fields in NOT_PLAIN:
+        request = TaskRequest(model="m", **fields)
+        plain = request_to_plain(request)
+        assert plain["v"] == VERSION == LAST_FLAT_VERSION + 1
+        assert request_from_plain(msgspec.json.decode(msgspec.json.encode(plain))) == request
+
+
+@given(
+    prompt=TEXTS,
+    temperature=st.none() | st.floats(0, 2),
+    max_tokens=st.none() | st.integers(1, 10**7),
+    options=OBJECTS,
+    messages=st.lists(OBJECTS, max_size=3),
+    history=st.lists(OBJECTS, max_size=3),
+    metadata=st.dictionaries(TEXTS, TEXTS, max_size=3),
+)
+def test_a_request_that_was_kept_has_the_digest_that_it_had(**fields: Any) -> None:
+    """A delivery is compared with what the store kept, and a start with an earlier one."""
+    fields |= {name: tuple(fields[name]) for name in ("messages", "history")}
+    request = TaskRequest(model="m", **fields)
+    kept = request_from_plain(msgspec.json.decode(msgspec.json.encode(request_to_plain(request))))
+    assert kept == request
+    assert kept.digest() == request.digest()
 
 
 @pytest.mark.parametrize("request_", [SMALL, BARE, LARGE])

@@ -28,9 +28,13 @@ _MEANINGS = {
     "MISCONF": "Redis cannot write to its disk",
     "CLUSTERDOWN": "The Redis cluster is down",
 }
+_TOO_LARGE = "max request size exceeded"
+"""What Upstash's Redis says, behind the code ERR."""
 
 
 def error_response(text: str) -> StoreUnavailable:
     """Return the error that tells of a server's error response, which begins with its code."""
+    if _TOO_LARGE in text:
+        return StoreUnavailable("Redis refuses a command as long as this request", text[:200])
     meaning = _MEANINGS.get(text.partition(" ")[0], "Redis responded with an error")
     return StoreUnavailable(meaning, text[:200])  # Redis gives advice at length
