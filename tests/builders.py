@@ -53,6 +53,21 @@ def delivery_of(
     )
 
 
+def naming_delivery_of(
+    task_id: str, request: TaskRequest, *, created_at: int = 1, max_attempts: int = 4
+) -> Delivery:
+    """A delivery whose request is in the store only."""
+    return Delivery(
+        task_id,
+        None,
+        created_at,
+        max_attempts,
+        request.model,
+        request.size(),
+        request_digest=request.digest(),
+    )
+
+
 def follow_task(
     tasks: TaskLog,
     feed: EventFeed,

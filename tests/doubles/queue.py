@@ -12,6 +12,8 @@ class RecordingQueue:
     def __init__(self) -> None:
         self.messages: list[tuple[str, str]] = []
         """The task and the occasion of each message, in order."""
+        self.requests: list[TaskRequest] = []
+        """The request of each message."""
         self.error: Exception | None = None
 
     @property
@@ -20,6 +22,7 @@ class RecordingQueue:
 
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
         self.messages.append((task.id, occasion))
+        self.requests.append(request)
         await self.before_answer(task)
         if self.error is not None:
             raise self.error

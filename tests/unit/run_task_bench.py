@@ -10,7 +10,7 @@ from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
 from application.ports import Finished
 from application.quotas import Quotas
-from application.run_task import Outcome, RunTask
+from application.run_task import REQUESTS_ROOM, Outcome, RunTask
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from domain.task import Attempt
@@ -51,6 +51,7 @@ class Bench:
         lease: float = 30.0,
         grace: float = 0.0,
         max_concurrent_deliveries: int = 10,
+        requests_room: int = REQUESTS_ROOM,
         max_output_chars: int = 1_000_000,
         read_timeout: float = 60.0,
         attempt_timeout: float = 60.0,
@@ -67,6 +68,7 @@ class Bench:
             quotas or unlimited(self.tasks),
             bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
             max_concurrent_deliveries=max_concurrent_deliveries,
+            requests_room=requests_room,
         )
 
     def deliver(

@@ -8,11 +8,18 @@ import pytest
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.errors import QueueUnavailable, UnknownTask
-from application.reap import QUEUEING_LIMIT, FailOrphanedTasks, HandleExhaustedDeliveries
+from application.reap import (
+    EXHAUSTED,
+    INPUT_LOST,
+    QUEUEING_LIMIT,
+    FailOrphanedTasks,
+    HandleExhaustedDeliveries,
+)
 from domain.answer import Answer
 from domain.events import ContentAdded, TaskErrored, TaskStatus
+from domain.request import TaskRequest
 from domain.task import Attempt, Failure, Task
-from tests.builders import REQUEST, delivery_of
+from tests.builders import OTHER_REQUEST, REQUEST, delivery_of, naming_delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
 
@@ -50,6 +57,11 @@ class Bench:
 
     async def ran_out(self, max_attempts: int = 1, created_at: int = NOW) -> Task:
         delivery = delivery_of(TASK_ID, created_at=created_at, max_attempts=max_attempts)
+        return await self.exhausted(delivery, "msg_0")
+
+    async def ran_out_by_name(self, request: TaskRequest = REQUEST, max_attempts: int = 4) -> Task:
+        """Of a delivery whose request is in the store only."""
+        delivery = naming_delivery_of(TASK_ID, request, created_at=NOW, max_attempts=max_attempts)
         return await self.exhausted(delivery, "msg_0")
 
     async def read(self) -> Task:
@@ -149,6 +161,37 @@ async def test_one_that_has_ended_is_left_alone() -> None:
     await bench.submit()
     await bench.tasks.cancel(TASK_ID, NOW)
     assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.CANCELLED
+    assert bench.queue.messages == []
+
+
+async def test_one_whose_request_is_in_the_store_is_enqueued_again_with_it() -> None:
+    bench = Bench()
+    await bench.submit()
+    assert (await bench.ran_out_by_name()).status is TaskStatus.PENDING
+    assert bench.queue.messages == [(TASK_ID, "msg_0")]
+    assert bench.queue.requests == [REQUEST]
+    await bench.attempt(lease=0.0)
+    failed = await bench.ran_out_by_name(max_attempts=1)
+    assert failed.failure == EXHAUSTED
+
+
+async def test_one_whose_request_is_lost_is_failed() -> None:
+    """The store has lost all of it, and the callback creates it again to say so."""
+    bench = Bench()
+    failed = await bench.ran_out_by_name()
+    assert failed.failure == INPUT_LOST
+    assert INPUT_LOST.retryable
+    last = (await bench.tasks.read(TASK_ID, 0, 10)).events[-1]
+    assert isinstance(last, TaskErrored)
+    assert (last.code, last.retryable) == ("input_lost", True)
+    assert bench.queue.messages == []
+    assert await bench.ran_out_by_name() == failed
+
+
+async def test_another_request_under_its_id_is_not_its_own() -> None:
+    bench = Bench()
+    await bench.submit()
+    assert (await bench.ran_out_by_name(OTHER_REQUEST)).failure == INPUT_LOST
     assert bench.queue.messages == []
 
 
