@@ -9,6 +9,10 @@ from typing import Any
 import httpx
 import jwt
 
+from adapters.qstash.message import encode
+from domain.request import TaskRequest
+from domain.task import Task
+
 WEBHOOK = "/api/qstash/webhook"
 CURRENT, NEXT = "sig_current_of_these_tests_0123456789", "sig_next_of_these_tests_0123456789ab"
 
@@ -25,9 +29,15 @@ def message(task_id: str, prompt: str = "Hi.", **changed: Any) -> bytes:
     return json.dumps({**whole, "request": request, **changed}).encode()
 
 
+def naming_message(task_id: str, request: TaskRequest) -> bytes:
+    """A task whose request is in the store only."""
+    task = Task.submit(task_id, request, 1_700_000_000_000).task
+    return encode(task, request, max_retries=2, limit=1)
+
+
 OF_THE_NEXT_VERSION = [
-    message("task_1_next", v=2, request={"hash": "0" * 64}),
-    message("task_1_next", request={"v": 3, "prompt": ["Hi."]}),
+    message("task_1_next", v=3, request={"hash": "0" * 64}),
+    message("task_1_next", request={"v": 4, "prompt": ["Hi."]}),
 ]
 """What only an instance of the next version can read, told by `v`."""
 

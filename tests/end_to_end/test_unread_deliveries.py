@@ -12,12 +12,27 @@ import httpx
 import pytest
 
 from entrypoints.http import delivery_bodies
-from tests.running import Running
+from tests.doubles.upstream import Upstream
+from tests.running import Running, running_service, settings_for
 from tests.signing import WEBHOOK, deliver, message, sign
 from tests.waiting import eventually, within
 
 FAILURE = "/api/qstash/failure"
 MIB = 1024 * 1024
+LIMIT = 8 * MIB
+
+
+@pytest.fixture
+def service(upstream: Upstream) -> Iterator[Running]:
+    """It publishes messages of up to 8 MiB, and reads 64 MiB of bodies at once."""
+    settings = settings_for(
+        openai_api_key="sk-planted-secret",
+        openai_base_url=upstream.url,
+        qstash_retry_delay="50",
+        max_message_bytes=LIMIT,
+    )
+    with running_service(settings) as running:
+        yield running
 
 
 def _head(path: str, length: int, signature: str | None) -> bytes:
@@ -170,9 +185,29 @@ def test_many_large_deliveries_at_once_are_all_read_in_turn(service: Running) ->
     assert answers.count(200) >= 9
 
 
-def test_a_signed_body_over_the_limit_is_refused_by_its_size(service: Running) -> None:
-    with _connected(service) as connection:
-        signature = sign(service.url + WEBHOOK, b"", service.queue.current_key)
-        connection.sendall(_head(WEBHOOK, 9 * MIB, signature))
-        connection.settimeout(10)
-        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+@pytest.mark.parametrize("path", [WEBHOOK, FAILURE])
+def test_a_signed_body_over_the_limit_is_refused_by_its_size(retrying: Running, path: str) -> None:
+    """The limits follow from the bound of a message, here the default."""
+    bodies = retrying.service.container.delivery_bodies()
+    limit = bodies.task_limit if path == WEBHOOK else bodies.failure_limit
+    assert limit == (1_114_112 if path == WEBHOOK else 2_949_124)
+    signature = sign(retrying.url + path, b"", retrying.queue.current_key)
+    with _connected(retrying) as connection:
+        connection.sendall(_head(path, limit + 1, signature))
+        assert _answer(connection).startswith(b"HTTP/1.1 413 ")
+    with _connected(retrying) as connection:  # without a length
+        head = _head(path, 0, signature).replace(
+            b"Content-Length: 0", b"Transfer-Encoding: chunked"
+        )
+        connection.sendall(head + b"%x\r\n" % (limit + 1))
+        with contextlib.suppress(OSError):
+            connection.sendall(b"x" * (limit + 1))
+        assert connection.recv(13) == b"HTTP/1.1 413 "
+
+
+def test_a_signed_body_of_just_the_limit_is_read(retrying: Running) -> None:
+    limit = retrying.service.container.delivery_bodies().task_limit
+    body = message("task_1_padded")
+    body += b" " * (limit - len(body))
+    signature = sign(retrying.url + WEBHOOK, body, retrying.queue.current_key)
+    assert deliver(retrying.client.http, body, signature).status_code == 200
