@@ -1,26 +1,24 @@
-"""Decode the body of a streamed chat completion, from bytes to pieces of text. No I/O.
+"""Decode the body of a streamed chat completion, from bytes to pieces of the answer. No I/O.
 
-The body consists of Server-Sent Events, as WHATWG's HTML standard defines them: any line ending,
-comments, `data:` with or without a space, several data lines per event. The data of an event is a
-chunk in OpenAI's format, an error object, or `[DONE]`. A server that does not stream sends one JSON
-object in place of the events.
-
-Usual chunks are decoded by msgspec into fixed types. What does not fit them is read by `oddities`.
+The data of an event is a chunk in OpenAI's format, an error object, or `[DONE]`. Usual chunks are
+decoded by msgspec into fixed types. What does not fit them is read by `oddities`.
 """
 
-from typing import Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 
 from adapters.openai.errors import ModelFault, classify_reported, no_model_here, unreadable
-from adapters.openai.oddities import Oddity, joined_surrogates, read_odd
+from adapters.openai.event_stream import EventStream, payload_of
+from adapters.openai.oddities import Oddity, read_odd, say_odd
+from adapters.openai.pieces import REASONING, REFUSAL, TEXT, Pieces
+from adapters.openai.tool_calls import ToolCalls
 from adapters.openai.usage import read_usage
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
+from domain.answer import Piece
 from domain.events import Usage
 
-EVENT_LIMIT = 8 * 1024 * 1024
-"""Bytes of one event. A longer one makes the answer unreadable."""
 _COMPLETE = {
     *("stop", "length", "tool_calls", "function_call", "content_filter"),  # OpenAI
     *("eos", "eos_token", "end_turn", "stop_sequence", "max_tokens", "model_length", "tool_use"),
@@ -29,34 +27,45 @@ _COMPLETE = {
 other, the server must also send `[DONE]`."""
 _FAILED = {"error", "network_error"}
 """Reasons that say that the server failed."""
-_MARK = b"\xef\xbb\xbf"  # a byte order mark in front of the first event
 
-_NOTHING = msgspec.Raw(b"")
+# What usual chunks leave empty. Any other value does not fit, and so `oddities` reads that chunk, at
+# no cost for the usual ones.
+_Empty = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+    custom: None = None
+    extra_content: None = None
 
 
 class _Delta(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
-    # Not decoded, since only whether they are empty matters. `tool_calls` is OpenAI's; the names
-    # for reasoning are those of DeepSeek, vLLM and OpenRouter.
-    tool_calls: msgspec.Raw = _NOTHING
-    reasoning_content: msgspec.Raw = _NOTHING
-    reasoning: msgspec.Raw = _NOTHING
-    reasoning_details: msgspec.Raw = _NOTHING
-
-    @property
-    def works(self) -> bool:
-        """Whether the model works without text: it reasons or calls a tool."""
-        work = (self.tool_calls, self.reasoning_content, self.reasoning, self.reasoning_details)
-        return any(bytes(each) not in _EMPTY for each in work)
-
-
-_EMPTY = {b"", b"null", b'""', b"[]", b"{}"}
+    tool_calls: list[_ToolCall] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: _Empty = None
+    thinking: None = None
+    thinking_blocks: _Empty = None
+    annotations: _Empty = None
+    function_call: None = None
+    audio: None = None
+    images: _Empty = None
 
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     finish_reason: str | None = None
+    index: Literal[0] | None = None
+    logprobs: None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -64,6 +73,8 @@ class _Chunk(msgspec.Struct):
     model: str | None = None
     usage: Any = None
     error: Any = None
+    citations: _Empty = None
+    search_results: _Empty = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -80,138 +91,57 @@ class ChunkStream:
         self.complete = False
         """Whether the server has said why the model stopped. Only its usage may follow."""
         self.worked = False
-        """Whether the bytes that were fed last hold reasoning or a tool call."""
+        """Whether the bytes that were fed last show that the model works, maybe without a piece: it
+        reasons in secret, or begins what is not carried."""
         self.reported: Any = None
         """The error that the server reported, as it is."""
+        self.left_out: set[str] = set()
+        """Names of the fields of the answer that had a value and are not carried."""
         self._model = model
         self._api_key = api_key
         self._reason: str | None = None
         self._usage: Usage | None = None
         self._fault: ModelFault | None = None
-        self._opened = False  # whether the first bytes show that these are events
-        self._whole = False  # whether these are no events, but one JSON object or a page
-        self._held = b""  # a carriage return at the end of the bytes so far
-        self._parts: list[bytes] = []  # of an event that is not complete
-        self._size = 0
-        self._half: str | None = None  # of a surrogate pair. None: no text had any
+        self._stream = EventStream()
+        self._pieces = Pieces()
+        self._calls = ToolCalls(self._pieces)
 
-    def feed(self, data: bytes) -> str:
-        """Return the text of the events that these bytes complete, up to a fault or the end."""
-        texts: list[str] = []
+    def feed(self, data: bytes) -> tuple[Piece, ...]:
+        """Return the pieces in the events that these bytes complete, up to a fault or the end."""
         self.worked = False
         try:
-            if not self._opened:
-                data = self._open(data)
-            for event in filter(None, self._events(data)):
-                plain = event.startswith(b"data:") and b"\n" not in event
-                payload = event[5:] if plain else _payload(event)
+            for event in filter(None, self._stream.feed(data)):
+                payload = payload_of(event)
                 word = payload.strip() if len(payload) < 16 else payload
                 if word == b"[DONE]":
                     self._finish()
                     break
                 if word:
-                    self._decode_chunk(payload, texts)
+                    self._read_chunk(payload)
         except (ModelUnavailable, ModelRefused) as fault:
             # After the reason and the usage nothing can cost the answer.
             if not self.done:
                 self._fault, self.done, self.complete = fault, True, True
-        text = "".join(texts)
-        return text if self._half is None else self._joined(text)
+        if self.done:
+            self._pieces.end()
+        return self._pieces.take()
 
-    def end(self) -> str:
-        """Return the text of what the bytes end with: an event without its empty line, or a whole
+    def end(self) -> tuple[Piece, ...]:
+        """Return the pieces in what the bytes end with: an event without its empty line, or a whole
         answer in place of events."""
         if self.done:
-            return ""
+            return ()
         self.done = True
-        last, self._parts = b"".join(self._parts), []
-        texts: list[str] = []
+        last = self._stream.rest()
         try:
-            if self._whole:
-                self._read_whole(last, texts)
+            if self._stream.whole:
+                self._read_whole(last)
             else:
-                self._read_last(last, texts)
+                self._read_last(last)
         except (ModelUnavailable, ModelRefused) as fault:
             self._fault = fault
-        text = "".join(texts)
-        return text if self._half is None else self._joined(text)
-
-    def _open(self, data: bytes) -> bytes:
-        """Return the first bytes of the events, once it is known that they are events."""
-        if self._whole:
-            self._keep(data)
-            return b""
-        data, self._parts, self._size = b"".join([*self._parts, data]), [], 0
-        if _MARK.startswith(data):  # maybe only a part of it
-            self._keep(data)
-            return b""
-        data = data.removeprefix(_MARK).lstrip()
-        if data[:1] in (b"{", b"[", b"<"):
-            self._whole = True
-            self._keep(data)
-            return b""
-        self._opened = bool(data)
-        return data
-
-    def _read_last(self, event: bytes, texts: list[str]) -> None:
-        """Read an event that may have been cut: then the answer is incomplete, not unreadable."""
-        payload = _payload(event.rstrip())
-        if payload.strip() == b"[DONE]":
-            self._finish()
-        elif payload:
-            try:
-                self._decode_chunk(payload, texts)
-            except ModelUnavailable as fault:
-                if fault.code != "invalid_response":
-                    raise
-
-    def _read_whole(self, body: bytes, texts: list[str]) -> None:
-        if body.startswith(b"<"):
-            raise no_model_here()
-        odd = self._take_odd(body, texts)
-        if odd is None or not odd.choices:
-            raise unreadable()
-        self._finish()
-
-    def _finish(self) -> None:
-        """The server says that it has said everything, with or without a reason."""
-        self._reason = self._reason or "stop"
-        self.done = self.complete = True
-
-    def _joined(self, text: str) -> str:
-        """Return the text with its surrogates joined to pairs. Half a pair at its end is kept for
-        the next text."""
-        text = (self._half or "") + text
-        cut = "\ud800" <= text[-1:] <= "\udbff" and not self.done
-        self._half = text[-1] if cut else None
-        return joined_surrogates(text[:-1] if cut else text)
-
-    def _events(self, data: bytes) -> list[bytes]:
-        """Return the events that these bytes complete. Each byte is scanned once, also if an event
-        arrives in many parts."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        if b"\r" in data:
-            # A carriage return at the end may be half of a line ending: keep it for the next bytes.
-            self._held = b"\r" if data[-1:] == b"\r" else b""
-            data = data.removesuffix(self._held).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if self._parts:
-            split = data[:1] == b"\n" and self._parts[-1][-1:] == b"\n"
-            if not split and b"\n\n" not in data:
-                return self._keep(data)
-            data = b"".join([*self._parts, data])
-            self._parts, self._size = [], 0
-        *events, rest = data.split(b"\n\n")
-        self._keep(rest)
-        return events
-
-    def _keep(self, part: bytes) -> list[bytes]:
-        if part:
-            self._parts.append(part)
-            self._size += len(part)
-            if self._size > EVENT_LIMIT:
-                raise unreadable()
-        return []
+        self._pieces.end()
+        return self._pieces.take()
 
     def finished(self) -> Finished:
         """Return how the answer ended. Raises ModelUnavailable or ModelRefused for an error object,
@@ -222,11 +152,36 @@ class ChunkStream:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
         return Finished(self._reason, self._model, self._usage)
 
-    def _decode_chunk(self, payload: bytes, texts: list[str]) -> None:
+    def _read_last(self, event: bytes) -> None:
+        """Read an event that may have been cut: then the answer is incomplete, not unreadable."""
+        payload = payload_of(event.rstrip())
+        if payload.strip() == b"[DONE]":
+            self._finish()
+        elif payload:
+            try:
+                self._read_chunk(payload)
+            except ModelUnavailable as fault:
+                if fault.code != "invalid_response":
+                    raise
+
+    def _read_whole(self, body: bytes) -> None:
+        if body.startswith(b"<"):
+            raise no_model_here()
+        odd = self._read_odd(body)
+        if odd is None or not odd.choices:
+            raise unreadable()
+        self._finish()
+
+    def _finish(self) -> None:
+        """The server says that it has said everything, with or without a reason."""
+        self._reason = self._reason or "stop"
+        self.done = self.complete = True
+
+    def _read_chunk(self, payload: bytes) -> None:
         try:
             chunk = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._take_odd(payload, texts)
+            self._read_odd(payload)
             return
         except RecursionError:
             raise unreadable() from None
@@ -236,35 +191,44 @@ class ChunkStream:
             self._model = chunk.model
         for choice in chunk.choices or ():
             if choice.delta is not None:
-                if text := choice.delta.content or choice.delta.refusal:
-                    texts.append(text)
-                elif choice.delta.works:
-                    self.worked = True
+                self._say(choice.delta)
             if choice.finish_reason:
                 self._stop(choice.finish_reason)
         if chunk.usage is not None:
             self._count(chunk.usage)
         elif chunk.choices is None:
-            self._take_odd(payload, texts)
+            self._read_odd(payload)
 
-    def _take_odd(self, payload: bytes, texts: list[str]) -> Oddity | None:
+    def _say(self, delta: _Delta) -> None:
+        # Servers that give the reasoning two names give both the same text.
+        if reasoning := delta.reasoning_content or delta.reasoning:
+            self._pieces.say(REASONING, reasoning)
+        if delta.content:
+            self._pieces.say(TEXT, delta.content)
+        if delta.refusal:
+            self._pieces.say(REFUSAL, delta.refusal)
+        if delta.tool_calls:
+            self.worked = True
+            for call in delta.tool_calls:
+                function = call.function or _Function()
+                name, arguments = function.name or "", function.arguments or ""
+                self._calls.add(call.index, call.id or "", name, arguments)
+
+    def _read_odd(self, payload: bytes) -> Oddity | None:
         """Read a chunk that does not fit the usual types. Return what it holds."""
         try:
             odd = read_odd(payload)
+            if odd is None:
+                return None
+            if say_odd(odd, self._pieces, self._calls):
+                self.worked = True
         except (ValueError, RecursionError):
             raise unreadable() from None
-        if odd is None:
-            return None
         if odd.error is not None:
             self._report(odd.error)
         if odd.model:
             self._model = odd.model
-        if odd.text:
-            texts.append(odd.text)
-            if self._half is None and not odd.text.isascii():
-                self._half = ""
-        elif odd.works:
-            self.worked = True
+        self.left_out |= odd.left_out
         if odd.reason:
             self._stop(odd.reason)
         if odd.usage is not None:
@@ -287,9 +251,3 @@ class ChunkStream:
             self._usage = usage
             # With the reason and the usage, everything has been said.
             self.done = self.done or self.complete
-
-
-def _payload(event: bytes) -> bytes:
-    """Return the data lines of an event, joined. It may also have comments and other fields."""
-    lines = event.split(b"\n")
-    return b"\n".join([line[5:] for line in lines if line.startswith(b"data:")])

@@ -21,7 +21,7 @@ from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.reports import read_report
 from application.ports import Finished, LanguageModel
-from domain.answer import Piece, Text
+from domain.answer import Piece
 from domain.request import TaskRequest
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,8 @@ YIELD_LIMIT = 64 * 1024
 LINGER = 2.0
 """Seconds for what follows the reason why the model stopped. The answer is whole without it."""
 MODELS_REMEMBERED = 1_000
-"""Models whose refused parameters are remembered. The first one is forgotten for another."""
+"""Models of which it is remembered what they refuse, and what of their answers is not carried. The
+first one is forgotten for another."""
 CONNECTIONS = 100_000
 """No limit in practice: the number of concurrent deliveries bounds the connections."""
 
@@ -74,6 +75,7 @@ class OpenAIModel(LanguageModel):
         )
         self._api_key = api_key
         self._refused: dict[str, frozenset[str]] = {}
+        self._left_out: dict[str, frozenset[str]] = {}
 
     async def aclose(self) -> None:
         await self._client.close()
@@ -84,16 +86,22 @@ class OpenAIModel(LanguageModel):
         while True:
             refused = self._refused.get(request.model, frozenset())
             try:
+                # The client puts `extra_body` into the JSON body as it is. As keywords of its own,
+                # options could change the headers, the URL or the timeout, and messages would be
+                # rebuilt.
                 async with self._client.chat.completions.with_streaming_response.create(
-                    **_parameters(request, refused)
+                    model=request.model,
+                    messages=(),
+                    stream=True,
+                    extra_body=_body(request, refused),
                 ) as response:
                     chunks, idle, said = ChunkStream(request.model, self._api_key), 0, False
-                    body = response.iter_bytes()
-                    async for data in body:
-                        text = chunks.feed(data)
-                        if text or chunks.worked:
+                    arriving = response.iter_bytes()
+                    async for data in arriving:
+                        pieces = chunks.feed(data)
+                        if pieces or chunks.worked:
                             idle, said = 0, True
-                            yield (Text(text),) if text else ()
+                            yield pieces
                         elif (idle := idle + len(data)) > YIELD_LIMIT:
                             if idle > IDLE_LIMIT:
                                 raise unreadable()
@@ -101,9 +109,10 @@ class OpenAIModel(LanguageModel):
                         if chunks.complete:
                             break
                     while not chunks.done:
-                        if text := await _last_piece(body, chunks):
+                        if pieces := await _last_pieces(arriving, chunks):
                             said = True
-                            yield (Text(text),)
+                            yield pieces
+                    self._tell_left_out(request.model, chunks.left_out)
                     # A server may have to begin a stream before it knows that it refuses.
                     if not said and self._learns_refusal(request, refused, chunks.reported):
                         continue
@@ -120,34 +129,46 @@ class OpenAIModel(LanguageModel):
     def _learns_refusal(self, request: TaskRequest, refused: frozenset[str], body: object) -> bool:
         """Whether the body of an error refuses parameters that can be left out or replaced. They
         are remembered for the model."""
-        ours = _parameters(request, refused).keys() & _REPLACEMENTS.keys()
+        ours = _body(request, refused).keys() & _REPLACEMENTS.keys()
         wanted = read_report(body).refused(ours)
-        if wanted:
-            # Other calls may have learnt more since this one began: what is known only grows, so
-            # that a call is repeated at most once for each parameter.
-            known = self._refused.pop(request.model, frozenset())
-            if len(self._refused) >= MODELS_REMEMBERED:  # clients may name any number of models
-                del self._refused[next(iter(self._refused))]
-            self._refused[request.model] = known | refused | wanted
-            if new := wanted - known:
-                log.warning("parameters refused", model=request.model, parameters=sorted(new))
+        # Other calls may have learnt more since this one began: what is known only grows, so that a
+        # call is repeated at most once for each parameter.
+        if wanted and (new := _remember(self._refused, request.model, refused | wanted)):
+            log.warning("parameters refused", model=request.model, parameters=sorted(new))
         return bool(wanted)
 
+    def _tell_left_out(self, model: str, names: set[str]) -> None:
+        """Log, once per model, what its answers hold that is not carried."""
+        if names and (new := _remember(self._left_out, model, frozenset(names))):
+            log.warning("parts of answers are not carried", model=model, fields=sorted(new))
 
-async def _last_piece(body: AsyncIterator[bytes], chunks: ChunkStream) -> str:
-    """Return the next text of an answer that is complete or whose bytes have ended. A server that
+
+def _remember(
+    known: dict[str, frozenset[str]], model: str, names: frozenset[str]
+) -> frozenset[str]:
+    """Add names to those that are known of a model. Return the new ones."""
+    before = known.pop(model, frozenset())
+    if len(known) >= MODELS_REMEMBERED:  # clients may name any number of models
+        del known[next(iter(known))]
+    known[model] = before | names
+    return names - before
+
+
+async def _last_pieces(arriving: AsyncIterator[bytes], chunks: ChunkStream) -> tuple[Piece, ...]:
+    """Return the next pieces of an answer that is complete or whose bytes have ended. A server that
     then keeps the connection open, or breaks it, costs nothing but the usage."""
     with contextlib.suppress(TimeoutError, *_BROKEN):
         async with asyncio.timeout(LINGER):
-            async for data in body:
-                text = chunks.feed(data)
-                if text or chunks.done:
-                    return text
+            async for data in arriving:
+                pieces = chunks.feed(data)
+                if pieces or chunks.done:
+                    return pieces
                 await asyncio.sleep(0)  # comments without end must not keep the timeout from firing
     return chunks.end()
 
 
-def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]:
+def _body(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]:
+    """Return the JSON body of a call. What is ours stands before an option of the same name."""
     parameters: dict[str, Any] = {
         "model": request.model,
         "messages": request.conversation(),
@@ -161,4 +182,4 @@ def _parameters(request: TaskRequest, refused: frozenset[str]) -> dict[str, Any]
         if replacement is not None:
             parameters[replacement] = value
     given = {name: value for name, value in parameters.items() if value is not None}
-    return {**given, "extra_body": dict(request.options)}
+    return {**request.options, **given}

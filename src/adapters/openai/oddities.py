@@ -1,38 +1,65 @@
-"""Read a chunk that does not fit OpenAI's types, as far as it can be read. No I/O.
+"""Read a chunk that does not fit OpenAI's usual types, as far as it can be read. No I/O.
 
-Some servers send content as a list of parts, half of a surrogate pair, NaN in a field of no use, or
-a whole answer with `message` in place of `delta`. None of this may cost an answer.
+Servers give the reasoning many names, send content as a list of parts, half of a surrogate pair,
+NaN in a field of no use, or a whole answer with `message` in place of `delta`. None of this may
+cost an answer. What an event log cannot carry is named, so that it is not dropped in silence.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.openai.pieces import REASONING, REFUSAL, TEXT, Pieces, joined_surrogates
 from adapters.openai.reports import is_report
+from adapters.openai.tool_calls import ToolCalls
 
-_WORK = ("tool_calls", "reasoning_content", "reasoning", "reasoning_details")
+DEPTH_LIMIT = 100
+"""How deep arrays and objects may lie in each other in an annotation."""
+NAMES_LIMIT = 20
+"""Names of what is left out that are kept of one chunk."""
+
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "thinking")
+"""The names of reasoning: of DeepSeek, vLLM and Qwen; of OpenRouter, Ollama and Groq; of OpenRouter
+with details; of LiteLLM. A server that uses two of them gives both the same text: the first that
+holds text counts."""
+_THOUGHT = ("text", "thinking", "summary", "content")
+"""Where the text of a part of reasoning may be."""
+_SECRETS = ("data", "signature", "encrypted_content")
+"""Fields of a part of reasoning that only its server can read."""
+_NOT_CARRIED = ("audio", "images")
+_NOT_CARRIED_OF_CHUNK = ("citations", "search_results")
+_WORD = re.compile(r"[a-z][a-z0-9_.]{0,39}")
 
 
 @dataclass(slots=True)
 class Oddity:
     """What could be read of a chunk."""
 
-    text: str = ""
-    works: bool = False
+    said: list[Mapping[str, Any]] = field(default_factory=list)
+    """The delta of its choice 0, or the message."""
+    whole: bool = False
+    """Whether it is a message."""
     reason: str | None = None
     model: str | None = None
     usage: Any = None
     choices: int = 0
-    """How many choices it has."""
+    """How many choices it has that count."""
     error: Any = None
     """The error that it reports, as it is."""
+    left_out: set[str] = field(default_factory=set)
+    """Names of the fields that have a value and are not carried."""
+
+    def leave_out(self, name: str) -> None:
+        if len(self.left_out) < NAMES_LIMIT:
+            self.left_out.add(name)
 
 
 def read_odd(payload: bytes) -> Oddity | None:
     """Return what a chunk holds, or None for one that holds nothing: JSON's null, a number, a text.
     Raises ValueError if it is not JSON."""
-    data = json.loads(payload.decode())
+    data = json.loads(payload.decode(), parse_constant=lambda _: None)
     if isinstance(data, list):
         reports = any(isinstance(each, dict) and _reports(each) for each in data)
         return Oddity(error=data) if reports else None
@@ -41,42 +68,153 @@ def read_odd(payload: bytes) -> Oddity | None:
     choices, model = data.get("choices"), data.get("model")
     if _reports(data):
         return Oddity(error=data)
-    odd = Oddity(model=model if isinstance(model, str) else None, usage=data.get("usage"))
-    for choice in choices if isinstance(choices, list) else ():
+    name = joined_surrogates(model) if isinstance(model, str) else None
+    odd = Oddity(model=name, usage=data.get("usage"))
+    for position, choice in enumerate(choices if isinstance(choices, list) else ()):
         if isinstance(choice, dict):
-            odd.choices += 1
-            _read_choice(choice, odd)
+            _read_choice(choice, position, odd)
+    for name in _NOT_CARRIED_OF_CHUNK:
+        if data.get(name):
+            odd.leave_out(name)
     return odd
+
+
+def say_odd(odd: Oddity, pieces: Pieces, calls: ToolCalls) -> bool:
+    """Add what was read of a chunk. Return whether it shows that the model works."""
+    works = False
+    for said in odd.said:
+        _say_reasoning_and_content(said, pieces, odd)
+        if isinstance(refusal := said.get("refusal"), str):
+            pieces.say_odd(REFUSAL, refusal)
+        if annotations := list(_annotations(said.get("annotations"), odd)):
+            pieces.annotate(annotations)
+        for position, call in enumerate(_objects(said.get("tool_calls"))):
+            _say_call(call, position if odd.whole else None, calls, odd)
+        if isinstance(legacy := said.get("function_call"), Mapping):
+            calls.add_legacy(_string(legacy.get("name")), _arguments(legacy.get("arguments")))
+        for name in _NOT_CARRIED:
+            if said.get(name):
+                odd.leave_out(name)
+        working = ("content", "tool_calls", *_REASONING, *_NOT_CARRIED)
+        works = works or any(said.get(name) for name in working)
+    return works
 
 
 def _reports(data: dict[str, Any]) -> bool:
     return bool(data.get("error")) or (data.get("choices") is None and is_report(data))
 
 
-def joined_surrogates(text: str) -> str:
-    """Return the text as valid Unicode: halves that belong together are joined, and a lone one is
-    replaced by U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _read_choice(choice: Mapping[str, Any], odd: Oddity) -> None:
+def _read_choice(choice: Mapping[str, Any], position: int, odd: Oddity) -> None:
+    index = choice.get("index")
+    if (index if type(index) is int else position) != 0:
+        odd.leave_out("choices")  # a task has one answer
+        return
+    odd.choices += 1
     said = choice.get("delta") or choice.get("message")
     if isinstance(said, Mapping):
-        content = said.get("content")
-        odd.text += _text(content) or _text(said.get("refusal"))
-        odd.works = odd.works or bool(content) or any(said.get(name) for name in _WORK)
+        odd.said.append(said)
+        odd.whole = not choice.get("delta")
     reason = choice.get("finish_reason")
     if isinstance(reason, str) and reason:
-        odd.reason = reason
+        odd.reason = joined_surrogates(reason)
+    logprobs = choice.get("logprobs")
+    if any(logprobs.values()) if isinstance(logprobs, Mapping) else logprobs:
+        odd.leave_out("logprobs")
 
 
-def _text(content: object) -> str:
-    """Return the text of a content: a text, or a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, Mapping):
-        content = [content]
-    if not isinstance(content, list):
-        return ""
-    texts = [each.get("text") if isinstance(each, Mapping) else each for each in content]
-    return "".join(each for each in texts if isinstance(each, str))
+def _say_reasoning_and_content(said: Mapping[str, Any], pieces: Pieces, odd: Oddity) -> None:
+    reasoning = ""
+    for name in _REASONING:
+        value = said.get(name)
+        reasoning = reasoning or "".join(_thoughts(value))
+        for part in _objects(value):
+            for secret in _SECRETS:
+                if part.get(secret):
+                    odd.leave_out(f"{name}[].{secret}")
+    pieces.say_odd(REASONING, reasoning)
+    content = said.get("content")
+    for part in content if isinstance(content, list) else (content,):
+        if isinstance(part, str):
+            pieces.say_odd(TEXT, part)
+        elif isinstance(part, Mapping):
+            _say_part(part, pieces, odd, not reasoning)
+
+
+def _say_part(part: Mapping[str, Any], pieces: Pieces, odd: Oddity, reasons: bool) -> None:
+    """`reasons`: whether reasoning counts, since the delta has none under a name."""
+    kind = part.get("type")
+    if kind in ("thinking", "reasoning") or "thinking" in part:
+        if reasons:
+            pieces.say_odd(REASONING, "".join(_thoughts(part)))
+    elif isinstance(part.get("refusal"), str):
+        pieces.say_odd(REFUSAL, part["refusal"])
+    elif isinstance(part.get("text"), str):
+        pieces.say_odd(TEXT, part["text"])
+        if annotations := list(_annotations(part.get("annotations"), odd)):
+            pieces.annotate(annotations)
+    else:
+        known = isinstance(kind, str) and _WORD.fullmatch(kind)
+        odd.leave_out(f"content[].{kind}" if known else "content[]")
+
+
+def _thoughts(value: object, depth: int = 3) -> Iterator[str]:
+    """Yield the texts of reasoning: of a text, of a part, or of a list of parts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and depth:
+        for each in value:
+            yield from _thoughts(each, depth - 1)
+    elif isinstance(value, Mapping) and depth:
+        inner = next((value[name] for name in _THOUGHT if value.get(name)), None)
+        yield from _thoughts(inner, depth - 1)
+
+
+def _say_call(call: Mapping[str, Any], position: int | None, calls: ToolCalls, odd: Oddity) -> None:
+    """`position`: of the call among those of a whole answer."""
+    index, call_id = call.get("index"), call.get("id")
+    named = (call.get(name) for name in ("function", "custom"))
+    inner = next((each for each in named if isinstance(each, Mapping)), call)
+    arguments = inner.get("arguments") if "arguments" in inner else inner.get("input")
+    calls.add(
+        index if type(index) is int else position,
+        str(call_id) if type(call_id) is int else _string(call_id),
+        _string(inner.get("name")),
+        _arguments(arguments),
+        odd=True,
+    )
+    if call.get("extra_content"):
+        odd.leave_out("tool_calls[].extra_content")
+
+
+def _arguments(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _annotations(value: object, odd: Oddity) -> Iterator[dict[str, Any]]:
+    """Yield annotations as they are, as valid Unicode."""
+    for each in value if isinstance(value, list) else [value] if value else []:
+        if isinstance(each, dict) and not _is_deep(each):
+            yield json.loads(joined_surrogates(json.dumps(each, ensure_ascii=False)))
+        else:
+            odd.leave_out("annotations")
+
+
+def _is_deep(value: object) -> bool:
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT):
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [child for each in inner for child in each if isinstance(child, dict | list)]
+    return bool(level)
+
+
+def _objects(value: object) -> Iterable[Mapping[str, Any]]:
+    """Return the objects of a list, or the one that stands in its place."""
+    if isinstance(value, Mapping):
+        return [value]
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _string(value: object) -> str:
+    return joined_surrogates(value) if isinstance(value, str) else ""
