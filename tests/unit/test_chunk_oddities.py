@@ -9,13 +9,14 @@ from openai.types.chat import ChatCompletionChunk
 from adapters.openai.chunks import ChunkStream
 from application.ports import Finished
 from domain.events import Usage
+from tests.doubles.model import text_of
 from tests.doubles.upstream import DONE, USAGE, event, finish, piece
 
 
 def _read(*events: bytes, size: int = 10_000) -> tuple[str, Finished]:
     chunks, body = ChunkStream("m"), b"".join(events)
-    text = "".join([chunks.feed(body[at : at + size]) for at in range(0, len(body), size)])
-    return text + chunks.end(), chunks.finished()
+    fed = [chunks.feed(body[at : at + size]) for at in range(0, len(body), size)]
+    return text_of([*fed, chunks.end()]), chunks.finished()
 
 
 def _said(content: object) -> bytes:
@@ -75,6 +76,32 @@ def test_text_in_an_odd_chunk_is_read() -> None:
             },
             Usage(3, 5, 8),
         ),
+        (
+            {
+                "prompt_tokens": 3,
+                "completion_tokens": 5,
+                "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 0},
+                "completion_tokens_details": {"reasoning_tokens": 4},
+            },
+            Usage(3, 5, 8, 4, 2),
+        ),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 5, "prompt_cache_hit_tokens": 2},
+            Usage(3, 5, 8, None, 2),
+        ),
+        (
+            {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 0},
+            Usage(3, 5, 8, None, 0),
+        ),
+        (
+            {"input_tokens": 3, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 1}},
+            Usage(3, 5, 8, None, 1),
+        ),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 5, "prompt_tokens_details": None}
+            | {"cached_tokens": 3},
+            Usage(3, 5, 8, None, 3),
+        ),
     ],
 )
 def test_what_cannot_be_read_of_the_usage_is_left_out(told: object, usage: Usage | None) -> None:
@@ -104,9 +131,9 @@ def test_content_may_be_a_list_of_parts(content: object, text: str) -> None:
     assert _read(_said(content), finish(), DONE)[0] == text
 
 
-def test_parts_without_text_are_work() -> None:
+def test_parts_that_are_not_carried_are_work() -> None:
     chunks = ChunkStream("m")
-    assert chunks.feed(_said([{"type": "thinking", "thinking": [{"text": "hm"}]}])) == ""
+    assert chunks.feed(_said([{"type": "image_url", "image_url": {"url": "x"}}])) == ()
     assert chunks.worked
 
 

@@ -8,17 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.openai.chunks import EVENT_LIMIT, ChunkStream
+from adapters.openai.chunks import ChunkStream
+from adapters.openai.event_stream import EVENT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
+from domain.answer import Text
 from domain.events import Usage
+from tests.doubles.model import text_of
 from tests.doubles.upstream import DONE, USAGE, event, finish, piece
 
 
 def _read(data: bytes, cuts: list[int] | None = None) -> tuple[str, Finished]:
     chunks = ChunkStream("asked-for")
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts or []}), len(data)]
-    text = "".join([chunks.feed(data[begin:end]) for begin, end in pairwise(edges)])
+    text = text_of([chunks.feed(data[begin:end]) for begin, end in pairwise(edges)])
     return text, chunks.finished()
 
 
@@ -104,7 +107,7 @@ def test_what_is_not_text_is_passed_over() -> None:
 
 def test_nothing_after_done_is_read() -> None:
     chunks = ChunkStream("m")
-    assert chunks.feed(piece("a") + finish() + DONE + b"data: junk\n\n") == "a"
+    assert chunks.feed(piece("a") + finish() + DONE + b"data: junk\n\n") == (Text("a"),)
     assert chunks.done
 
 
@@ -125,7 +128,7 @@ def test_an_answer_without_a_reason_or_done_broke_off() -> None:
 )
 def test_an_error_in_the_stream(error: object, kind: type[Exception], code: str) -> None:
     chunks = ChunkStream("m")
-    assert chunks.feed(piece("a") + event({"error": error}) + piece("b")) == "a"
+    assert chunks.feed(piece("a") + event({"error": error}) + piece("b")) == (Text("a"),)
     assert chunks.done
     with pytest.raises(kind) as raised:
         chunks.finished()

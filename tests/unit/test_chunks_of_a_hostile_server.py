@@ -9,7 +9,9 @@ from adapters.openai.chunks import ChunkStream
 from adapters.openai.reports import read_report
 from adapters.openai.usage import COUNT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
+from domain.answer import Text
 from domain.events import Usage
+from tests.doubles.model import text_of
 from tests.doubles.upstream import DONE, event, finish, piece
 
 PLACES = {
@@ -35,7 +37,7 @@ def test_depth_is_a_fault_of_the_model_or_none(place: str, shape: str, depth: in
     begin, end, inmost = SHAPES[shape]
     nested = begin * depth + inmost + end * depth
     chunks = ChunkStream("m")
-    assert chunks.feed(piece("a") + b"data: %b\n\n" % (PLACES[place] % nested)) == "a"
+    assert chunks.feed(piece("a") + b"data: %b\n\n" % (PLACES[place] % nested))[0] == Text("a")
     chunks.feed(finish() + DONE)
     fault = _fault(chunks)
     assert fault in ("invalid_response", "model_error") or (fault is None and depth < 2_000)
@@ -98,10 +100,8 @@ def test_however_an_event_is_cut_it_is_the_same(size: int) -> None:
     for ending in (b"\n", b"\r\n", b"\r"):
         whole = (b": comment" + ending * 2 + b"data: " + chunk + ending * 2) * 3
         stream = ChunkStream("m")
-        text = "".join(
-            stream.feed(whole[at : at + size]) for at in range(0, len(whole), size)
-        ) + stream.feed(ending)
-        assert text == "aaa"
+        fed = [stream.feed(whole[at : at + size]) for at in range(0, len(whole), size)]
+        assert text_of([*fed, stream.feed(ending)]) == "aaa"
         assert stream.finished().reason == "stop"
 
 

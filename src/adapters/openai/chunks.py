@@ -28,8 +28,8 @@ other, the server must also send `[DONE]`."""
 _FAILED = {"error", "network_error"}
 """Reasons that say that the server failed."""
 
-# What usual chunks leave empty. Any other value does not fit, and so `oddities` reads that chunk, at
-# no cost for the usual ones.
+# What usual chunks leave empty. A chunk with another value does not fit: `oddities` reads it. So the
+# usual ones cost no more for what they do not have.
 _Empty = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 
 

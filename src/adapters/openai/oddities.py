@@ -73,9 +73,9 @@ def read_odd(payload: bytes) -> Oddity | None:
     for position, choice in enumerate(choices if isinstance(choices, list) else ()):
         if isinstance(choice, dict):
             _read_choice(choice, position, odd)
-    for name in _NOT_CARRIED_OF_CHUNK:
-        if data.get(name):
-            odd.leave_out(name)
+    for field_ in _NOT_CARRIED_OF_CHUNK:
+        if data.get(field_):
+            odd.leave_out(field_)
     return odd
 
 
@@ -127,13 +127,13 @@ def _say_reasoning_and_content(said: Mapping[str, Any], pieces: Pieces, odd: Odd
     for name in _REASONING:
         value = said.get(name)
         reasoning = reasoning or "".join(_thoughts(value))
-        for part in _objects(value):
+        for thought in _objects(value):
             for secret in _SECRETS:
-                if part.get(secret):
+                if thought.get(secret):
                     odd.leave_out(f"{name}[].{secret}")
     pieces.say_odd(REASONING, reasoning)
     content = said.get("content")
-    for part in content if isinstance(content, list) else (content,):
+    for part in content if isinstance(content, list) else [content]:
         if isinstance(part, str):
             pieces.say_odd(TEXT, part)
         elif isinstance(part, Mapping):

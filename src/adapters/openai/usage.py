@@ -1,6 +1,6 @@
 """Read the numbers of tokens that a server reports. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.events import Usage
@@ -29,15 +29,27 @@ def read_usage(reported: Any) -> Usage | None:
         prompt = max(0, total - completion)
     if not total or prompt is None or completion is None:
         return None
-    return Usage(prompt, completion, total, _reasoning(reported))
+    return Usage(prompt, completion, total, _reasoning(reported), _cached(reported))
 
 
 def _reasoning(reported: Mapping[str, Any]) -> int | None:
-    for name in ("completion_tokens_details", "output_tokens_details"):
-        details = reported.get(name)
-        if isinstance(details, Mapping):
-            return _count(details, "reasoning_tokens")
-    return None
+    return _detail(
+        reported, ("completion_tokens_details", "output_tokens_details"), "reasoning_tokens"
+    )
+
+
+def _cached(reported: Mapping[str, Any]) -> int | None:
+    """In OpenAI's details, else as DeepSeek or Anthropic name them."""
+    cached = _detail(reported, ("prompt_tokens_details", "input_tokens_details"), "cached_tokens")
+    if cached is None:
+        names = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens")
+        cached = _count(reported, *names)
+    return cached
+
+
+def _detail(reported: Mapping[str, Any], places: Sequence[str], name: str) -> int | None:
+    details = (reported.get(place) for place in places)
+    return next((_count(each, name) for each in details if isinstance(each, Mapping)), None)
 
 
 def _count(reported: Mapping[str, Any], *names: str) -> int | None:
