@@ -66,6 +66,27 @@ def piece(text: str) -> bytes:
     return event({"model": "test-model", "choices": [{"index": 0, "delta": {"content": text}}]})
 
 
+def delta(**fields: Any) -> bytes:
+    """A chunk whose delta has these fields."""
+    choices = [{"index": 0, "delta": fields, "finish_reason": None}]
+    return event({"object": "chat.completion.chunk", "model": "test-model", "choices": choices})
+
+
+def reasoning(text: str, name: str = "reasoning_content") -> bytes:
+    return delta(**{name: text})
+
+
+def call(
+    index: int, arguments: str = "", call_id: str | None = None, name: str | None = None
+) -> bytes:
+    """A delta of a call of a tool, as OpenAI sends it: id and name in the first one only."""
+    function = {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}
+    said: dict[str, Any] = {"index": index, "function": function}
+    if call_id is not None:
+        said = {"id": call_id, "type": "function", **said}
+    return delta(tool_calls=[said])
+
+
 def finish(reason: str = "stop") -> bytes:
     return event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
 
