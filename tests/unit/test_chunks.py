@@ -1,9 +1,11 @@
 """The parser of a streamed completion: the same text wherever the bytes are cut."""
 
+import contextlib
 import json
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,8 @@ from adapters.openai.chunks import ChunkStream
 from adapters.openai.event_stream import EVENT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
-from domain.answer import Text
+from application.transcript import Transcript
+from domain.answer import Reasoning, Text, ToolCallDelta
 from domain.events import Usage
 from tests.doubles.model import text_of
 from tests.doubles.upstream import DONE, USAGE, event, finish, piece
@@ -63,45 +66,53 @@ def test_no_bytes_break_it(data: bytes) -> None:
         pass
 
 
+_NAMES = (
+    *("choices", "delta", "message", "content", "finish_reason", "usage", "model", "error", "code"),
+    *("tool_calls", "function", "custom", "function_call", "name", "arguments", "index", "id"),
+    *("refusal", "annotations", "reasoning", "reasoning_details", "thinking", "text", "type"),
+)
 _anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["choices", "delta", "content", "finish_reason", "usage", "model", "error", "code"]
-            ),
-            inner,
-        )
-    ),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner),
     max_leaves=12,
+)
+_deltas = st.dictionaries(st.sampled_from(_NAMES), _anything).map(
+    lambda said: {"choices": [{"delta": said}]}
 )
 
 
-@given(st.lists(_anything, max_size=4), st.lists(st.integers(0, 200), max_size=4))
-def test_chunks_of_any_shape_are_text_or_a_fault_of_the_model(
+@given(st.lists(_anything | _deltas, max_size=4), st.lists(st.integers(0, 200), max_size=4))
+def test_chunks_of_any_shape_are_pieces_or_a_fault_of_the_model(
     chunks: list[Any], cuts: list[int]
 ) -> None:
     body = b"".join(b"data: %b\n\n" % json.dumps(chunk).encode() for chunk in chunks)
-    try:
-        text, _ = _read(body, cuts)
-    except (ModelUnavailable, ModelRefused):
-        return
-    assert isinstance(text, str)
+    stream, transcript = ChunkStream("m"), Transcript("task_1_a", 1_000_000)
+    edges = [0, *sorted({cut % (len(body) + 1) for cut in cuts}), len(body)]
+    pieces = [stream.feed(body[begin:end]) for begin, end in pairwise(edges)]
+    for item in (*pieces, stream.end()):
+        assert all(isinstance(piece, Text | Reasoning | ToolCallDelta) for piece in item)
+        for each in transcript.events(item, 1):
+            msgspec.json.encode(each)  # so it is valid Unicode, and fits into a log
+    with contextlib.suppress(ModelUnavailable, ModelRefused):
+        msgspec.json.encode(stream.finished())
 
 
-def test_what_is_not_text_is_passed_over() -> None:
+def test_what_is_no_piece_is_passed_over() -> None:
     body = (
         event({"choices": [{"delta": {"role": "assistant", "content": None}}]})
         + event({"choices": [{"delta": {"content": ""}}], "usage": None})
-        + event({"choices": [{"delta": {"reasoning_content": "hm"}, "logprobs": None}]})
+        + event({"choices": [{"delta": {"x": "hm"}, "logprobs": None}]})
         + event({"id": "x", "object": "y", "choices": [{"delta": {"content": "a"}}]})
         + b"event: ping\nid: 3\nretry: 10\n\n"
-        + event({"choices": [{"delta": {"refusal": "No."}}]})
+        + event({"choices": [{"delta": {"content": "b"}}]})
         + finish()
     )
     text, finished = _read(body)
-    assert text == "aNo."
+    assert text == "ab"
     assert finished == Finished("stop", "asked-for", None)
 
 

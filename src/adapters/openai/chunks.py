@@ -28,8 +28,8 @@ other, the server must also send `[DONE]`."""
 _FAILED = {"error", "network_error"}
 """Reasons that say that the server failed."""
 
-# What usual chunks leave empty. A chunk with another value does not fit and is read by `oddities`, so
-# that the check costs the usual ones nothing.
+# What usual chunks leave empty. A chunk with another value does not fit and is read by `oddities`:
+# the check costs the usual ones nothing.
 _Empty = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 
 

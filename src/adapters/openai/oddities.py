@@ -173,7 +173,7 @@ def _say_call(call: Mapping[str, Any], position: int | None, calls: ToolCalls, o
     """`position`: of the call among those of a whole answer."""
     index, call_id = call.get("index"), call.get("id")
     named = (call.get(name) for name in ("function", "custom"))
-    inner = next((each for each in named if isinstance(each, Mapping)), call)
+    inner: Mapping[str, Any] = next((each for each in named if isinstance(each, Mapping)), {})
     arguments = inner.get("arguments") if "arguments" in inner else inner.get("input")
     calls.add(
         index if type(index) is int else position,
@@ -212,7 +212,7 @@ def _is_deep(value: object) -> bool:
 def _objects(value: object) -> Iterable[Mapping[str, Any]]:
     """Return the objects of a list, or the one that stands in its place."""
     if isinstance(value, Mapping):
-        return [value]
+        return [value] if value else []
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 

@@ -36,7 +36,7 @@ class ToolCalls:
         self._last: _Call | None = None
         self._legacy = False
         self._by_index: dict[int, _Call] = {}
-        """The last call of each index of the server."""
+        """The last call of each index: that of the server, or ours if it gives none."""
         self._by_id: dict[tuple[int | None, str], _Call] = {}
         self._taken: set[int] = set()
         self._next = 0
@@ -54,9 +54,7 @@ class ToolCalls:
             call = self._open(index, call_id)
         elif call_id and not call.id:
             self._identify(call, index, call_id)
-        self._last = call
-        if index is not None:
-            self._by_index[index] = call
+        self._last = self._by_index[call.index if index is None else index] = call
         if name and name != call.name:  # else it is repeated
             call.name += name
             if len(call.name) > NAME_LIMIT:
