@@ -11,6 +11,14 @@ DomainError
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+NAME_LIMIT = 100
+"""Characters of a name given by a client that are repeated: it can be as long as a body."""
+
+
+def shown(name: str) -> str:
+    """Return a name as it is repeated in a fault."""
+    return name if len(name) <= NAME_LIMIT else f"{name[:NAME_LIMIT]}…"
+
 
 class DomainError(Exception):
     """The base of everything that the domain raises."""

@@ -6,39 +6,45 @@ a tool's result follows its call. Parts of other types are passed on unchecked, 
 in them.
 """
 
-import binascii
-import re
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from domain.answer import Answer, JsonObject
+from domain.answer import Answer, JsonObject, ToolCall
 from domain.errors import Fault
+from domain.media import media_faults
 
 Message = JsonObject
 
-ROLES = ("system", "developer", "user", "assistant", "tool")
-_DATA_URL = re.compile(r"data:[^,;]*(?:;[^,;]+)*?(;base64)?,", re.I)
-_MEDIA_DATA = {"input_audio": ("data",), "file": ("file_data",)}
-"""Fields of known parts that may hold a `data:` URL or plain base64."""
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+"""`function` is what `tool` was called before. OpenAI still accepts it."""
+MESSAGES_LIMIT = 10_000
+PARTS_LIMIT = 10_000
+"""Parts of contents and calls of tools, in all messages together."""
+
+_IN_PLACE_OF_CONTENT = ("tool_calls", "function_call", "refusal", "audio")
+"""What the message of an assistant may have in place of a content."""
+_ROLES_IN_WORDS = ", ".join(f'"{each}"' for each in ROLES)
 
 
 def text_message(role: str, text: str) -> Message:
     return {"role": role, "content": text}
 
 
-def answer_message(answer: Answer, *, whole: bool) -> Message | None:
+def answer_message(answer: Answer, finish_reason: str) -> Message | None:
     """Return an answer as the message that continues a conversation, or None if it says nothing.
-    Reasoning is left out, since most servers refuse to be sent it. Calls of tools are left out
-    unless the answer is `whole`, and so is a call whose arguments were cut off."""
+
+    Reasoning is left out, since most servers refuse to be sent it. Of a cancelled answer the calls
+    of tools are left out. Of one that ended for another reason than the model's own, such as its
+    length, those calls are left out whose arguments were cut off."""
+    kept = [call for call in answer.tool_calls if _is_kept(call, finish_reason)]
     calls = [
         {
             "id": call.id,
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments or "{}"},
         }
-        for call in answer.tool_calls
-        if whole
+        for call in kept
     ]
     if not calls:
         return text_message("assistant", answer.text) if answer.text else None
@@ -54,12 +60,17 @@ def characters_of(messages: Sequence[Message]) -> int:
 def message_faults(messages: Sequence[object], *, http_media: bool) -> Iterator[Fault]:
     """Yield what is wrong with messages, each by itself. `http_media`: whether URLs of images and
     files may be http."""
-    for index, message in enumerate(messages):
-        field = f"messages[{index}]"
-        if not isinstance(message, dict):
-            yield Fault(field, "must be an object")
-        else:
-            yield from _message_faults(message, field, http_media)
+    if len(messages) > MESSAGES_LIMIT:
+        yield Fault("messages", f"must be at most {MESSAGES_LIMIT} messages")
+    elif sum(map(_parts, messages)) > PARTS_LIMIT:
+        yield Fault("messages", f"must hold at most {PARTS_LIMIT} parts and calls of tools")
+    else:
+        for index, message in enumerate(messages):
+            field = f"messages[{index}]"
+            if isinstance(message, dict):
+                yield from _message_faults(message, field, http_media)
+            else:
+                yield Fault(field, "must be an object")
 
 
 def tool_faults(history: Sequence[Message], messages: Sequence[object]) -> Iterator[Fault]:
@@ -69,44 +80,48 @@ def tool_faults(history: Sequence[Message], messages: Sequence[object]) -> Itera
         if not isinstance(message, dict):
             continue
         if message.get("role") == "assistant":
-            calls = message.get("tool_calls")
-            ids = (each.get("id") for each in _objects(calls))
-            called |= {each for each in ids if isinstance(each, str)}
-        elif message.get("role") == "tool":
+            ids = (each.get("id") for each in _objects(message.get("tool_calls")))
+            called.update(each for each in ids if isinstance(each, str))
+        elif message.get("role") == "tool" and index >= 0:
             call_id = message.get("tool_call_id")
-            if isinstance(call_id, str) and call_id not in called and index >= 0:
+            if isinstance(call_id, str) and call_id not in called:
                 field = f"messages[{index}].tool_call_id"
                 yield Fault(field, "must be the id of a tool call in a message before it")
 
 
 def _message_faults(message: dict[str, Any], field: str, http_media: bool) -> Iterator[Fault]:
-    role, content = message.get("role"), message.get("content")
+    role = message.get("role")
     if "role" not in message:
         yield Fault(f"{field}.role", "is required")
     elif role not in ROLES:
-        yield Fault(f"{field}.role", "must be one of " + ", ".join(f'"{each}"' for each in ROLES))
-    if role == "tool" and "tool_call_id" not in message:
-        yield Fault(f"{field}.tool_call_id", "is required")
-    elif role == "tool" and not isinstance(message["tool_call_id"], str):
-        yield Fault(f"{field}.tool_call_id", "must be a string")
-    calls = message.get("tool_calls")
-    if calls is not None:
+        yield Fault(f"{field}.role", f"must be one of {_ROLES_IN_WORDS}")
+    if role == "tool":
+        if "tool_call_id" not in message:
+            yield Fault(f"{field}.tool_call_id", "is required")
+        elif not isinstance(message["tool_call_id"], str):
+            yield Fault(f"{field}.tool_call_id", "must be a string")
+    if (calls := message.get("tool_calls")) is not None:
         yield from _call_faults(calls, f"{field}.tool_calls")
-    field = f"{field}.content"
+    yield from _content_faults(message, f"{field}.content", http_media)
+
+
+def _content_faults(message: dict[str, Any], field: str, http_media: bool) -> Iterator[Fault]:
+    role, content = message.get("role"), message.get("content")
     if content is None:
-        speaks = role == "assistant" and bool(calls or message.get("refusal"))
-        if not speaks:
-            yield Fault(field, "must not be null" if "content" in message else "is required")
+        given = "content" in message
+        speaks = role == "assistant" and any(message.get(each) for each in _IN_PLACE_OF_CONTENT)
+        if not speaks and not (role == "function" and given):
+            yield Fault(field, "must not be null" if given else "is required")
     elif isinstance(content, str):
-        if not content.strip() and role not in ("assistant", "tool"):
+        if role not in ("assistant", "tool", "function") and not content.strip():
             yield Fault(field, "must not be empty")
-    elif isinstance(content, list):
-        if not content:
-            yield Fault(field, "must not be empty")
+    elif not isinstance(content, list):
+        yield Fault(field, "must be a string or an array")
+    elif not content:
+        yield Fault(field, "must not be empty")
+    else:
         for index, part in enumerate(content):
             yield from _part_faults(part, f"{field}[{index}]", http_media)
-    else:
-        yield Fault(field, "must be a string or an array")
 
 
 def _call_faults(calls: object, field: str) -> Iterator[Fault]:
@@ -117,7 +132,9 @@ def _call_faults(calls: object, field: str) -> Iterator[Fault]:
         place = f"{field}[{index}]"
         if not isinstance(call, dict):
             yield Fault(place, "must be an object")
-        elif not isinstance(call.get("id"), str):
+        elif "id" not in call:
+            yield Fault(f"{place}.id", "is required")
+        elif not isinstance(call["id"], str):
             yield Fault(f"{place}.id", "must be a string")
 
 
@@ -125,61 +142,60 @@ def _part_faults(part: object, field: str, http_media: bool) -> Iterator[Fault]:
     if not isinstance(part, dict):
         yield Fault(field, "must be an object")
         return
-    kind = part.get("type")
-    if not isinstance(kind, str):
-        yield Fault(f"{field}.type", "must be a string")
-        return
-    if kind == "text" and not isinstance(part.get("text"), str):
-        yield Fault(f"{field}.text", "must be a string")
-    if kind in ("image_url", "input_audio", "file") and not isinstance(part.get(kind), dict):
-        yield Fault(f"{field}.{kind}", "must be an object")
-    for name, value in part.items():
-        inner = f"{field}.{name}"
-        if not isinstance(value, dict):
-            if name.endswith("url"):
-                yield from _url_faults(value, inner, http_media)
-            continue
-        if name == kind == "image_url" and "url" not in value:
-            yield Fault(f"{inner}.url", "is required")
-        if name == kind == "input_audio" and not isinstance(value.get("data"), str):
-            yield Fault(f"{inner}.data", "must be a string")
-        for key, each in value.items():
-            if key.endswith("url"):
-                yield from _url_faults(each, f"{inner}.{key}", http_media)
-        for key in _MEDIA_DATA.get(name, ()):
-            data = value.get(key)
-            if isinstance(data, str) and data[:5].lower() == "data:":
-                yield from _data_url_faults(data, f"{inner}.{key}")
+    match part.get("type"):
+        case ("text" | "refusal") as kind:
+            yield from _text_faults(part, kind, field)
+        case "image_url" if not isinstance(part.get("image_url"), str):  # as some servers have it
+            yield from _object_faults(part, "image_url", "url", field)
+        case "input_audio":
+            yield from _object_faults(part, "input_audio", "data", field)
+        case "file":
+            yield from _object_faults(part, "file", None, field)
+        case str():
+            pass
+        case _:
+            message = "must be a string" if "type" in part else "is required"
+            yield Fault(f"{field}.type", message)
+    yield from media_faults(part, field, http_media=http_media)
 
 
-def _url_faults(url: object, field: str, http_media: bool) -> Iterator[Fault]:
-    if not isinstance(url, str):
-        yield Fault(field, "must be a string")
-    elif url[:5].lower() == "data:":
-        yield from _data_url_faults(url, field)
-    else:
-        schemes = ("https", "http") if http_media else ("https",)
-        try:
-            parts = urlsplit(url)
-            right = parts.scheme in schemes and bool(parts.hostname)
-        except ValueError:
-            right = False
-        if not right:
-            yield Fault(field, f"must be a URL that begins with {schemes[0]}:// or data:")
+def _text_faults(holder: dict[str, Any], name: str, field: str) -> Iterator[Fault]:
+    """A fault if a field is not there or no text."""
+    if name not in holder:
+        yield Fault(f"{field}.{name}", "is required")
+    elif not isinstance(holder[name], str):
+        yield Fault(f"{field}.{name}", "must be a string")
 
 
-def _data_url_faults(url: str, field: str) -> Iterator[Fault]:
-    """RFC 2397: `data:[<media type>][;base64],<data>`."""
-    head = _DATA_URL.match(url[:1_000])
-    if head is None:
-        yield Fault(field, "must be a data: URL of the form data:<media type>;base64,<data>")
-    elif head[1] is not None:
-        try:
-            binascii.a2b_base64(url[head.end() :].encode(), strict_mode=True)
-        except (ValueError, UnicodeEncodeError):
-            yield Fault(field, "must hold valid base64 after the comma")
-    if head is not None and head.end() == len(url):
-        yield Fault(field, "must hold data after the comma")
+def _object_faults(
+    part: dict[str, Any], name: str, text: str | None, field: str
+) -> Iterator[Fault]:
+    """The faults of a field that must be an object, in which the field `text` must be a text."""
+    if name not in part:
+        yield Fault(f"{field}.{name}", "is required")
+    elif not isinstance(part[name], dict):
+        yield Fault(f"{field}.{name}", "must be an object")
+    elif text is not None:
+        yield from _text_faults(part[name], text, f"{field}.{name}")
+
+
+def _is_kept(call: ToolCall, finish_reason: str) -> bool:
+    if finish_reason in ("tool_calls", "stop", "function_call"):
+        return True
+    if finish_reason == "cancelled":
+        return False
+    try:
+        json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parts(message: object) -> int:
+    if not isinstance(message, dict):
+        return 0
+    lists = (message.get("content"), message.get("tool_calls"))
+    return sum(len(each) for each in lists if isinstance(each, list))
 
 
 def _characters(message: Message) -> int:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,6 @@ from domain.options import REFUSED_OPTIONS, option_faults
 
 REQUEST_LIMIT = 8 * 1024 * 1024
 """Bytes of a request, as the JSON of its fields, unless the settings say otherwise."""
-MESSAGES_LIMIT = 10_000
 MAX_TOKENS_LIMIT = 10_000_000
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
@@ -68,17 +68,17 @@ class TaskRequest:
     def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> list[Fault]:
         """Return what is out of bounds, at most `FAULTS_LIMIT` of it. The size is not checked: only
         `size` tells it."""
-        faults = [
-            *self._text_faults(),
-            *message_faults(self.messages[:MESSAGES_LIMIT], http_media=bounds.http_media),
+        faults = chain(
+            self._text_faults(),
+            message_faults(self.messages, http_media=bounds.http_media),
             # A result may belong to a call of the task before: then it is checked with the history.
-            *(tool_faults(self.history, self.messages) if self._knows_history else ()),
-            *self._number_faults(),
-            *option_faults(self.options, bounds.refused_options),
-            *self._depth_faults(),
-            *self._metadata_faults(),
-        ]
-        return faults[:FAULTS_LIMIT]
+            tool_faults(self.history, self.messages) if self._knows_history else (),
+            self._number_faults(),
+            option_faults(self.options, bounds.refused_options),
+            self._depth_faults(),
+            self._metadata_faults(),
+        )
+        return list(islice(faults, FAULTS_LIMIT))
 
     def check(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> None:
         """Raise `InvalidRequest` unless the request is within all bounds but that of its size."""
@@ -121,58 +121,40 @@ class TaskRequest:
             "utf-8", "surrogatepass"
         )
 
-    def _text_faults(self) -> list[Fault]:
-        faults = []
+    def _text_faults(self) -> Iterator[Fault]:
         if self.prompt is None and not self.messages:
-            faults.append(Fault("prompt", "either prompt or messages is required"))
+            yield Fault("prompt", "either prompt or messages is required")
         if self.prompt is not None and self.messages:
-            faults.append(Fault("messages", "give either prompt or messages, not both"))
-        if self.prompt is not None:
-            faults.extend(_text_fault("prompt", self.prompt))
-        if self.system is not None:
-            faults.extend(_text_fault("system", self.system))
-        if len(self.messages) > MESSAGES_LIMIT:
-            faults.append(Fault("messages", f"must be at most {MESSAGES_LIMIT} messages"))
-        faults.extend(_text_fault("model", self.model, MODEL_NAME_LIMIT))
+            yield Fault("messages", "give either prompt or messages, not both")
+        if self.prompt is not None and not self.prompt.strip():
+            yield Fault("prompt", "must not be empty")
+        if self.system is not None and not self.system.strip():
+            yield Fault("system", "must not be empty")
+        if not self.model.strip():
+            yield Fault("model", "must not be empty")
+        elif len(self.model) > MODEL_NAME_LIMIT:
+            yield Fault("model", f"must be at most {MODEL_NAME_LIMIT} characters")
         if not (self.model.isascii() and self.model.isprintable()):
-            faults.append(Fault("model", "must be printable ASCII"))
-        return faults
+            yield Fault("model", "must be printable ASCII")
 
-    def _number_faults(self) -> list[Fault]:
-        faults = []
+    def _number_faults(self) -> Iterator[Fault]:
         if self.max_tokens is not None and not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
-            faults.append(Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}"))
+            yield Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}")
         if self.temperature is not None and not 0 <= self.temperature <= TEMPERATURE_LIMIT:
-            faults.append(Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}"))
-        return faults
+            yield Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}")
 
-    def _depth_faults(self) -> list[Fault]:
-        message = f"must be nested at most {DEPTH_LIMIT} levels deep"
-        values = {"messages": self.messages, "options": self.options}
-        return [Fault(name, message) for name, value in values.items() if _is_deep(value)]
+    def _depth_faults(self) -> Iterator[Fault]:
+        for name, value in {"messages": self.messages, "options": self.options}.items():
+            if _is_deep(value):
+                yield Fault(name, f"must be nested at most {DEPTH_LIMIT} levels deep")
 
-    def _metadata_faults(self) -> list[Fault]:
-        faults = []
+    def _metadata_faults(self) -> Iterator[Fault]:
         if len(self.metadata) > METADATA_PAIRS_LIMIT:
-            faults.append(Fault("metadata", f"must be at most {METADATA_PAIRS_LIMIT} pairs"))
-        for key, value in self.metadata.items():
-            if not 1 <= len(key) <= METADATA_KEY_LIMIT:
-                faults.append(
-                    Fault("metadata", f"a key must be 1 to {METADATA_KEY_LIMIT} characters"),
-                )
-            if len(value) > METADATA_VALUE_LIMIT:
-                faults.append(
-                    Fault("metadata", f"a value must be at most {METADATA_VALUE_LIMIT} characters"),
-                )
-        return faults
-
-
-def _text_fault(name: str, text: str, limit: int | None = None) -> list[Fault]:
-    if not text.strip():
-        return [Fault(name, "must not be empty")]
-    if limit is not None and len(text) > limit:
-        return [Fault(name, f"must be at most {limit} characters")]
-    return []
+            yield Fault("metadata", f"must be at most {METADATA_PAIRS_LIMIT} pairs")
+        if not all(1 <= len(key) <= METADATA_KEY_LIMIT for key in self.metadata):
+            yield Fault("metadata", f"a key must be 1 to {METADATA_KEY_LIMIT} characters")
+        if any(len(value) > METADATA_VALUE_LIMIT for value in self.metadata.values()):
+            yield Fault("metadata", f"a value must be at most {METADATA_VALUE_LIMIT} characters")
 
 
 def _plain_fields(request: TaskRequest) -> dict[str, Any]:

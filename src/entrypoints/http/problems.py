@@ -69,8 +69,10 @@ def problem(
 
 
 def camel(field: str) -> str:
-    """The name of a field in JSON, by its name in Python."""
-    return re.sub(r"_([a-z])", lambda match: match[1].upper(), field)
+    """The path of a field in JSON, by the one in Python: `max_tokens` is `maxTokens`. What is
+    within a field has the names that the client gave it (`messages[0].tool_call_id`)."""
+    own = re.split(r"[.\[]", field, maxsplit=1)[0]
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), own) + field[len(own) :]
 
 
 def bad_field(field: str, message: str) -> ProblemDetailsException:

@@ -5,9 +5,9 @@ from typing import Any
 
 from litestar.openapi.spec import Discriminator, OpenAPI, OpenAPIType, Reference, Schema, Tag
 
+from domain.messages import MESSAGES_LIMIT
 from domain.request import (
     MAX_TOKENS_LIMIT,
-    MESSAGES_LIMIT,
     METADATA_KEY_LIMIT,
     METADATA_PAIRS_LIMIT,
     METADATA_VALUE_LIMIT,

@@ -7,12 +7,11 @@ from typing import Any
 
 from msgspec import inspect
 
+from domain.errors import shown
 from entrypoints.http.problems import FieldFault
 
 LIMIT = 100
 """Faults that are named: a short body can have half a million."""
-NAME_LIMIT = 100
-"""Characters of an unknown field that are repeated: a name can be as long as a body."""
 
 
 def shape_faults(value: object, shape: Any) -> list[FieldFault]:
@@ -56,8 +55,7 @@ def _struct_faults(
             yield {"field": prefix + name, "message": "is required"}
     for name in value:
         if name not in known:
-            shown = name if len(name) <= NAME_LIMIT else f"{name[:NAME_LIMIT]}…"
-            yield {"field": prefix + shown, "message": "unknown field"}
+            yield {"field": prefix + shown(name), "message": "unknown field"}
 
 
 def _each_value_faults(

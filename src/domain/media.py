@@ -1,0 +1,71 @@
+"""The URLs and the encoded data in the parts of a message, and what is wrong with them.
+
+The model's server fetches these URLs, so their schemes are checked in parts of every type. Whether
+there is an image behind a URL is for that server to say.
+"""
+
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from domain.errors import Fault, shown
+
+URL_LIMIT = 16_384
+"""Characters of a URL that is not a `data:` URL."""
+
+_DATA = re.compile(r"data:[^,;]*(?:;[^,;]*)*?(;base64)?,", re.I)
+_DATA_HEAD_LIMIT = 1_000
+"""Characters before the comma of a `data:` URL."""
+_WEB = re.compile(r"(https?)://(?:[^\s/?#@]*@)?[^\s/?#@:][^\s\x00-\x1f\x7f]*", re.I)
+_MEDIA_DATA = frozenset({("input_audio", "data"), ("file", "file_data")})
+"""Fields of known parts that hold plain base64, and at some servers a URL."""
+
+
+def media_faults(part: Mapping[str, Any], field: str, *, http_media: bool) -> Iterator[Fault]:
+    """Yield what is wrong with the URLs of a part: the texts in it, or in the objects directly in
+    it, whose names end in `url`. `http_media`: whether they may be http."""
+    for name, value in part.items():
+        if isinstance(value, str):
+            if name.endswith("url"):
+                yield from _url_faults(value, f"{field}.{shown(name)}", http_media)
+        elif isinstance(value, dict):
+            for key, each in value.items():
+                if isinstance(each, str) and (key.endswith("url") or _is_url(name, key, each)):
+                    inner = f"{field}.{shown(name)}.{shown(key)}"
+                    yield from _url_faults(each, inner, http_media)
+
+
+def _is_url(name: str, key: str, value: str) -> bool:
+    """Whether a field that usually holds base64 holds a URL."""
+    begin = value[:32]
+    return (name, key) in _MEDIA_DATA and ("://" in begin or begin[:5].lower() == "data:")
+
+
+def _url_faults(url: str, field: str, http_media: bool) -> Iterator[Fault]:
+    if url[:5].lower() == "data:":
+        yield from _data_url_faults(url, field)
+    elif len(url) > URL_LIMIT:
+        yield Fault(field, f"must be at most {URL_LIMIT} characters, or a data: URL")
+    elif (found := _WEB.fullmatch(url)) is None or not (http_media or found[1].lower() == "https"):
+        schemes = "https://, http://" if http_media else "https://"
+        yield Fault(field, f"must be a URL that begins with {schemes} or data:")
+
+
+def _data_url_faults(url: str, field: str) -> Iterator[Fault]:
+    """RFC 2397: `data:[<media type>][;base64],<data>`."""
+    head = _DATA.match(url[:_DATA_HEAD_LIMIT])
+    if head is None:
+        yield Fault(field, "must be a data: URL of the form data:<media type>;base64,<data>")
+    elif head.end() == len(url):
+        yield Fault(field, "must hold data after the comma")
+    elif head[1] is not None:
+        data = url[head.end() :]
+        try:
+            content = unquote_to_bytes(data) if "%" in data else data.encode("ascii")
+            binascii.a2b_base64(content, strict_mode=True)
+        except (
+            ValueError
+        ):  # the base of both errors: of what is not ASCII, and of what is no base64
+            yield Fault(field, "must hold valid base64 after the comma")
