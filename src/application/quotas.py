@@ -77,6 +77,13 @@ class Quotas:
             raise
         return limit_statuses
 
+    async def release(self, caller: Caller, task_id: str) -> None:
+        """Release the slots of a task that was admitted and is not created after all."""
+        for account in self._accounts.of(caller.owner, caller.address):
+            if account.limits.running is not None:
+                with suppress(StoreUnavailable):  # a later start finds and releases it
+                    await self._limiter.release(account.of("running"), task_id)
+
     def origin(self, caller: Caller) -> str | None:
         """Return the caller's address if its record needs it, to charge tokens to it and to release
         its slot."""

@@ -9,7 +9,7 @@ from application.accounts import Caller
 from application.errors import StoreUnavailable, UnknownTask
 from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
-from application.previous_task import with_history
+from application.previous_task import PreviousTasks
 from application.quotas import Quotas
 from application.run_task import Outcome, Overloaded, Retry, RunTask
 from domain.errors import IllegalTransition
@@ -47,6 +47,7 @@ class RunDirectly:
         self._quotas = quotas
         self._run_task = run_task
         self._bounds = bounds
+        self._previous = PreviousTasks(tasks, bounds)
 
     async def __call__(
         self, request: TaskRequest, caller: Caller, task_id: str | None
@@ -56,7 +57,10 @@ class RunDirectly:
         PreviousUnusable, OverLimit, MalformedTaskId, UnknownTask (the id is another owner's) or
         StoreUnavailable."""
         request.check(self._bounds)
-        request = await with_history(request, self._tasks, caller.owner, self._bounds)
+        async with self._previous.continued(request, caller.owner) as whole:
+            return await self._run(whole, caller, task_id)
+
+    async def _run(self, request: TaskRequest, caller: Caller, task_id: str | None) -> DirectRun:
         now = self._clock.now()
         submitted = Task.submit(
             self._ids.next(now) if task_id is None else task_id,

@@ -14,8 +14,8 @@ reached, the task of a key stays pending: the same request again resumes it.
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -39,7 +39,7 @@ from application.ports import (
     TaskLog,
     TaskQueue,
 )
-from application.previous_task import with_history
+from application.previous_task import PreviousTasks
 from application.quotas import Quotas
 from domain.errors import IllegalTransition
 from domain.events import TaskStatus
@@ -107,6 +107,7 @@ class StartTask:
         self._ids = ids
         self._quotas = quotas
         self._bounds = bounds
+        self._previous = PreviousTasks(tasks, bounds)
         self._wait = wait
 
     async def __call__(
@@ -127,18 +128,28 @@ class StartTask:
         request.check(self._bounds)
         if idempotency_key is not None:
             return await self._start_once(request, caller, _owned_key(caller, idempotency_key))
-        resolved = await self._resolved(request, caller)
         task_id = self._ids.next(self._clock.now())
+        async with self._created(request, caller, task_id) as (task, whole, limit_statuses):
+            return Started(await self._publish(task, whole, None), limit_statuses)
+
+    @asynccontextmanager
+    async def _created(
+        self, request: TaskRequest, caller: Caller, task_id: str
+    ) -> AsyncGenerator[tuple[Task, TaskRequest, Sequence[LimitStatus]], None]:
+        """Admit a task and create its record. Yields the record, the request with the conversation
+        that it continues, which is held while the context is open, and what the caller has left of
+        its limits."""
         limit_statuses = await self._quotas.start(caller, task_id)
-        task = await self._create(resolved, caller, task_id)
-        return Started(await self._publish(task, resolved, None), limit_statuses)
-
-    async def _resolved(self, request: TaskRequest, caller: Caller) -> TaskRequest:
-        return await with_history(request, self._tasks, caller.owner, self._bounds)
-
-    async def _create(self, request: TaskRequest, caller: Caller, task_id: str) -> Task:
-        now, origin = self._clock.now(), self._quotas.origin(caller)
-        return await self._tasks.create(Task.submit(task_id, request, now, caller.owner, origin))
+        async with AsyncExitStack() as held:
+            continued = self._previous.continued(request, caller.owner)
+            try:
+                whole = await held.enter_async_context(continued)
+            except BaseException:
+                await self._quotas.release(caller, task_id)
+                raise
+            now, origin = self._clock.now(), self._quotas.origin(caller)
+            submitted = Task.submit(task_id, whole, now, caller.owner, origin)
+            yield await self._tasks.create(submitted), whole, limit_statuses
 
     async def _publish(self, task: Task, request: TaskRequest, key: str | None) -> Task:
         """Return the record once the queue holds the task."""
@@ -203,9 +214,8 @@ class StartTask:
                     raise IdempotencyConflict
                 if isinstance(bound, KeyInUse):
                     return bound
-                stored = await self._tasks.request(bound.id)
-                published = await self._confirm_and_publish(bound, stored or request, key, binding)
-                return published if isinstance(published, KeyLost) else Started(published, ())
+                resumed = await self._resume(bound, request, caller, key, binding)
+                return resumed if isinstance(resumed, KeyLost) else Started(resumed, ())
             binding = await self._keys.bind(key, fingerprint, task_id, instead_of=binding)
             if binding.task_id != task_id:
                 return KeyLost()
@@ -224,16 +234,16 @@ class StartTask:
     ) -> Started | KeyLost:
         """Start the task that the key was bound to by this start. If the key is lost before the
         task is published, the task fails."""
-        try:
-            resolved = await self._resolved(request, caller)
-            limit_statuses = await self._quotas.start(caller, binding.task_id)
-            task = await self._create(resolved, caller, binding.task_id)
-        except BaseException:
-            # If the record was written after all, nothing publishes it.
-            with suppress(StoreUnavailable):
-                await self._keys.release(key, binding.task_id)
-            raise
-        published = await self._confirm_and_publish(task, resolved, key, binding)
+        async with AsyncExitStack() as held:
+            created = self._created(request, caller, binding.task_id)
+            try:
+                task, whole, limit_statuses = await held.enter_async_context(created)
+            except BaseException:
+                # If the record was written after all, nothing publishes it.
+                with suppress(StoreUnavailable):
+                    await self._keys.release(key, binding.task_id)
+                raise
+            published = await self._confirm_and_publish(task, whole, key, binding)
         if isinstance(published, Task):
             return Started(published, limit_statuses)
         log.warning("idempotency key taken over", task_id=task.id)
@@ -241,13 +251,23 @@ class StartTask:
             await self._tasks.fail(task.id, SUPERSEDED, self._clock.now())
         return published
 
+    async def _resume(
+        self, task: Task, request: TaskRequest, caller: Caller, key: str, binding: Binding
+    ) -> Task | KeyLost:
+        """Return the record of the key's task once the queue holds it, or has no need to. It may
+        have been created by a start that died before it published."""
+        if task.message_id is not None or task.status.terminal:
+            return task
+        if (stored := await self._tasks.request(task.id)) is not None:
+            return await self._confirm_and_publish(task, stored, key, binding)
+        async with self._previous.continued(request, caller.owner) as whole:
+            return await self._confirm_and_publish(task, whole, key, binding)
+
     async def _confirm_and_publish(
         self, task: Task, request: TaskRequest, key: str, binding: Binding
     ) -> Task | KeyLost:
-        """Return the record once the queue holds the task, or has no need to. Publishes only if
-        the key is still bound to the task."""
-        if task.message_id is not None or task.status.terminal:
-            return task
+        """Return the record once the queue holds the task. Publishes only if the key is still
+        bound to the task."""
         now = await self._keys.bind(key, binding.fingerprint, task.id, instead_of=binding)
         return await self._publish(task, request, key) if now.task_id == task.id else KeyLost()
 

@@ -8,7 +8,6 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from domain.errors import Fault, shown
 
@@ -19,6 +18,8 @@ _DATA = re.compile(r"data:[^,;]*(?:;[^,;]*)*?(;base64)?,", re.I)
 _DATA_HEAD_LIMIT = 1_000
 """Characters before the comma of a `data:` URL."""
 _WEB = re.compile(r"(https?)://(?:[^\s/?#@]*@)?[^\s/?#@:][^\s\x00-\x1f\x7f]*", re.I)
+_ESCAPES = {"%2B": "+", "%2b": "+", "%2F": "/", "%2f": "/", "%3D": "=", "%3d": "="}
+"""What base64 has that a URL may escape."""
 _MEDIA_DATA = frozenset({("input_audio", "data"), ("file", "file_data")})
 """Fields of known parts that hold plain base64, and at some servers a URL."""
 
@@ -62,9 +63,10 @@ def _data_url_faults(url: str, field: str) -> Iterator[Fault]:
         yield Fault(field, "must hold data after the comma")
     elif head[1] is not None:
         data = url[head.end() :]
+        for escape, character in _ESCAPES.items() if "%" in data else ():
+            data = data.replace(escape, character)
         try:
-            content = unquote_to_bytes(data) if "%" in data else data.encode("ascii")
-            binascii.a2b_base64(content, strict_mode=True)
+            binascii.a2b_base64(data.encode("ascii"), strict_mode=True)
         except (
             ValueError
         ):  # the base of both errors: of what is not ASCII, and of what is no base64

@@ -66,13 +66,13 @@ class TaskRequest:
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
     def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> list[Fault]:
-        """Return what is out of bounds, at most `FAULTS_LIMIT` of it. The size is not checked: only
-        `size` tells it."""
+        """Return what is out of bounds, at most `FAULTS_LIMIT` of it. What needs the previous task
+        is not checked, and neither is the size: only `size` tells it."""
         faults = chain(
             self._text_faults(),
             message_faults(self.messages, http_media=bounds.http_media),
-            # A result may belong to a call of the task before: then it is checked with the history.
-            tool_faults(self.history, self.messages) if self._knows_history else (),
+            # With a previous task, a result may belong to a call of that one.
+            tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(),
             option_faults(self.options, bounds.refused_options),
             self._depth_faults(),
@@ -111,10 +111,6 @@ class TaskRequest:
         """Return the fields by name, in plain dicts and lists, without those that have their
         default value. So a new field changes nothing for requests that do not use it."""
         return _plain_fields(self)
-
-    @property
-    def _knows_history(self) -> bool:
-        return self.previous_task_id is None or bool(self.history)
 
     def _canonical(self) -> bytes:
         return json.dumps(self.to_fields(), sort_keys=True, ensure_ascii=False).encode(

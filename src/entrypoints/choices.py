@@ -5,6 +5,7 @@ from typing import Literal
 
 from application.ports import ORPHAN_TIMEOUT
 from entrypoints.descriptors import max_connections
+from entrypoints.http.start_bodies import LARGEST, ROOM
 from entrypoints.settings import Settings
 
 
@@ -42,6 +43,11 @@ def orphan_timeout(settings: Settings) -> float:
     delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
     pauses = sum(delay.seconds(retried) for retried in range(retries))
     return ORPHAN_TIMEOUT + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
+
+
+def start_room(settings: Settings) -> int:
+    """Bytes of the requests that are read, checked and queued at once."""
+    return max(ROOM, LARGEST * settings.tasks.max_request_bytes)
 
 
 def held_streams(settings: Settings) -> int:

@@ -31,6 +31,7 @@ from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
 from application.start_task import StartTask
 from application.use_cases import UseCases
+from domain.request import RequestBounds
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
@@ -197,9 +198,17 @@ class Container(containers.DeclarativeContainer):
         ),
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
     )
+    request_bounds = Factory(
+        RequestBounds,
+        max_bytes=given.tasks.max_request_bytes,
+        refused_options=given.model.refused_options,
+        http_media=given.model.allow_http_media,
+    )
     use_cases = Singleton(
         UseCases,
-        start_task=Singleton(StartTask, tasks, idempotency_keys, queue, clock, ids, quotas),
+        start_task=Singleton(
+            StartTask, tasks, idempotency_keys, queue, clock, ids, quotas, bounds=request_bounds
+        ),
         get_task=Singleton(GetTask, tasks, fail_if_orphaned),
         cancel_task=Singleton(CancelTask, tasks, queue, clock),
         follow_task=Singleton(
@@ -213,7 +222,9 @@ class Container(containers.DeclarativeContainer):
             max_streams=given.http.max_streams,
         ),
         run_task=run_task,
-        run_directly=Singleton(RunDirectly, tasks, clock, ids, quotas, run_task),
+        run_directly=Singleton(
+            RunDirectly, tasks, clock, ids, quotas, run_task, bounds=request_bounds
+        ),
         handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, feed, queue, clock),
         quotas=quotas,
     )
@@ -227,7 +238,7 @@ class Container(containers.DeclarativeContainer):
         given.prefix,
     )
     origins = Singleton(_origins, settings)
-    start_bodies = Singleton(StartBodies)
+    start_bodies = Singleton(StartBodies, providers.Callable(choices.start_room, settings))
     delivery_bodies = Singleton(DeliveryBodies, given.queue.max_message_bytes)
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
     request_counts = Singleton(RequestCounts, metrics)
@@ -249,6 +260,7 @@ class Container(containers.DeclarativeContainer):
         deliveries=deliveries,
         delivery_bodies=delivery_bodies,
         start_bodies=start_bodies,
+        request_bounds=request_bounds,
         sse_encoder=Singleton(SseEncoder),
         clock=clock,
         metrics=metrics,

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidRequest, MalformedTaskId
-from domain.request import MAX_TOKENS_LIMIT, MESSAGES_LIMIT, TaskRequest
+from domain.messages import MESSAGES_LIMIT
+from domain.request import MAX_TOKENS_LIMIT, TaskRequest
 from domain.task import check_task_id
 
 

@@ -42,7 +42,12 @@ def create_app(
 
     app = Litestar(
         route_handlers=[
-            Router("/", route_handlers=[TaskController], guards=[parts.access.guard]),
+            Router(
+                "/",
+                route_handlers=[TaskController],
+                guards=[parts.access.guard],
+                request_max_body_size=parts.request_bounds.max_bytes,
+            ),
             qstash_router(parts.development, parts.access),
             healthz,
             readyz,
@@ -51,7 +56,7 @@ def create_app(
             static_files(ASSETS_PATH, Path(static_path)),
         ],
         guards=[parts.origins.guard],
-        state=State({"start_bodies": parts.start_bodies}),
+        state=State({"start_bodies": parts.start_bodies, "request_bounds": parts.request_bounds}),
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
         plugins=[problem_details_plugin(parts.request_counts)],
         openapi_config=_openapi(parts.prefix),

@@ -11,6 +11,7 @@ from adapters.prometheus import Metrics
 from adapters.qstash import DeliveryVerifier
 from application.ports import Clock
 from application.use_cases import UseCases
+from domain.request import RequestBounds
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.native.bodies import RequestDefaults
@@ -35,6 +36,7 @@ class HttpParts:
     deliveries: DeliveryVerifier
     delivery_bodies: DeliveryBodies
     start_bodies: StartBodies
+    request_bounds: RequestBounds
     sse_encoder: SseEncoder
     clock: Clock
     metrics: Metrics

@@ -1,11 +1,26 @@
 """The model: any server that speaks OpenAI's protocol, or the demo."""
 
+import re
 from typing import Annotated, ClassVar
 
 from pydantic import SecretStr
 
+from domain.options import REFUSED_OPTIONS
 from domain.request import MAX_TOKENS_LIMIT, TEMPERATURE_LIMIT
-from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
+from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting, words_of
+
+_OPTION = re.compile(r"[A-Za-z0-9_.-]+\*?|\*")
+
+
+def _option_name(text: str) -> str:
+    if not _OPTION.fullmatch(text):
+        raise ValueError(f"{text!r} is not the name of an option: only its end may be `*`")
+    return text
+
+
+def option_names(text: str) -> tuple[str, ...]:
+    """Read `api_base,extra_*`. Raises ValueError with every fault, a line each."""
+    return () if text.strip() == "none" else words_of(_option_name)(text)
 
 
 class ModelSettings(Group):
@@ -45,6 +60,20 @@ class ModelSettings(Group):
         "The temperature of a request that names none. Without it the model's server is sent none.",
         ge=0,
         le=TEMPERATURE_LIMIT,
+    )
+    refused_options: Annotated[tuple[str, ...], parsed(option_names)] = setting(
+        "LONGTASK_REFUSED_OPTIONS",
+        REFUSED_OPTIONS,
+        "Names of `options` that requests may not have, separated by commas, in place of the "
+        "default: the model's server may obey them, and they choose another server, key or "
+        "template. A name may end in `*`. `none` refuses no name, beside those that no request may "
+        "have.",
+    )
+    allow_http_media: bool = setting(
+        "LONGTASK_ALLOW_HTTP_MEDIA",
+        False,
+        "`true` allows images and files at `http://` URLs, in addition to `https://` and `data:`. "
+        "The model's server fetches them.",
     )
     model_read_timeout: float = setting(
         "LONGTASK_MODEL_READ_TIMEOUT",

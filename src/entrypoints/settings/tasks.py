@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from domain.request import REQUEST_LIMIT
 from entrypoints.settings.group import Group, setting
 
 
@@ -38,6 +39,15 @@ class TaskSettings(Group):
         unit="seconds",
         otherwise="the timeouts of all deliveries and the pauses between them, plus one hour",
         gt=0,
+    )
+    max_request_bytes: int = setting(
+        "LONGTASK_MAX_REQUEST_BYTES",
+        REQUEST_LIMIT,
+        "How large a request may be, its messages, images and files included, and the conversation "
+        "of the task that it continues. A larger one is refused with 413.",
+        unit="bytes",
+        ge=1_024,
+        le=256 * 1024 * 1024,
     )
     max_output_chars: int = setting(
         "LONGTASK_MAX_OUTPUT_CHARS",

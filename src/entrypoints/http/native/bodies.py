@@ -42,7 +42,7 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         ),
     ] = None
     messages: Annotated[
-        list[dict[str, Any]] | None,
+        list[Any] | None,  # the domain names what is wrong with each
         msgspec.Meta(
             description=(
                 "A conversation, in the form of OpenAI's chat completions: roles system, "

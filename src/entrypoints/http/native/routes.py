@@ -35,8 +35,7 @@ from entrypoints.http.problems import (
 )
 from entrypoints.http.request_counts import COUNTED_AS, Counted
 from entrypoints.http.sse.response import EVENT_STREAM, HEADERS, Events, EventStream
-
-BODY_LIMIT = 1024 * 1024
+from entrypoints.http.start_bodies import hold_start_body
 
 
 class TaskController(Controller):
@@ -49,7 +48,7 @@ class TaskController(Controller):
         status_code=202,
         opt={COUNTED_AS: Counted.START},
         request_class=StartRequest,
-        request_max_body_size=BODY_LIMIT,
+        middleware=[hold_start_body],
         operation_id="startTask",
         summary="Start a task",
         description="Returns the id of the task at once. The queue runs the task.",

@@ -8,19 +8,19 @@ from typing import Any
 from msgspec import inspect
 
 from domain.errors import shown
+from domain.request import FAULTS_LIMIT
 from entrypoints.http.problems import FieldFault
-
-LIMIT = 100
-"""Faults that are named: a short body can have half a million."""
 
 
 def shape_faults(value: object, shape: Any) -> list[FieldFault]:
     """Return the faults of a decoded value. The field of the value itself is `body`."""
-    return list(islice(_faults(value, inspect.type_info(shape), ""), LIMIT))
+    return list(islice(_faults(value, inspect.type_info(shape), ""), FAULTS_LIMIT))
 
 
 def _faults(value: object, shape: inspect.Type, field: str) -> Iterator[FieldFault]:
     match shape:
+        case inspect.AnyType():
+            return
         case inspect.Metadata(type=inner):
             yield from _faults(value, inner, field)
         case inspect.UnionType(types=types):

@@ -1,22 +1,28 @@
 """Reading the body of a start, and naming everything that is wrong with it and its key."""
 
 import re
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.plugins.problem_details import ProblemDetailsException
 
+from domain.request import FAULTS_LIMIT, RequestBounds
 from entrypoints.http.native.bodies import RequestDefaults, StartBody
+from entrypoints.http.native.json_values import VALUES_LIMIT, has_few_values
 from entrypoints.http.native.parameters import key_faults
 from entrypoints.http.native.shape import shape_faults
 from entrypoints.http.problems import FieldFault, camel, invalid, problem
-from entrypoints.http.start_bodies import SHORT, StartBodies
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode
 _FIELDS = {each.encode_name for each in msgspec.structs.fields(StartBody)}
 _NOT_JSON: FieldFault = {"field": "body", "message": "is not valid JSON"}
+_TOO_DEEP: FieldFault = {"field": "body", "message": "is nested too deep"}
+_TOO_MANY: FieldFault = {
+    "field": "body",
+    "message": f"must hold at most {VALUES_LIMIT} strings, numbers, arrays and objects",
+}
 _NOT_WHOLE: FieldFault = {"field": "maxTokens", "message": "must be a whole number"}
 
 
@@ -27,12 +33,6 @@ class StartRequest(Request[Any, Any, Any]):
     request, and must not start a task.
     """
 
-    def stream(self) -> AsyncGenerator[bytes, None]:
-        if 0 < (self.content_length or 0) <= SHORT:
-            return super().stream()
-        bodies: StartBodies = self.app.state.start_bodies
-        return bodies.counted(super().stream())
-
     async def json(self) -> StartBody:
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
@@ -42,28 +42,44 @@ class StartRequest(Request[Any, Any, Any]):
                 "The body must be application/json.",
                 errors=[{"field": "Content-Type", "message": "must be application/json"}],
             )
-        content = await self.body()
+        content = bytearray()
+        # Not `self.body()`, which keeps it until the start is answered.
+        async for chunk in self.stream():
+            content += chunk
         faults = key_faults(self.headers.get("idempotency-key"))
+        bounds: RequestBounds = self.app.state.request_bounds
+        if not has_few_values(content):
+            raise _refusal([*faults, _TOO_MANY])
         try:
             body = _decode_start(content)
         except msgspec.ValidationError as error:
-            raise invalid(faults + _body_faults(content, error)) from None
+            raise _refusal(faults + _body_faults(content, error, bounds)) from None
+        except RecursionError:
+            raise _refusal([*faults, _TOO_DEEP]) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise invalid([*faults, _NOT_JSON]) from None
+            raise _refusal([*faults, _NOT_JSON]) from None
         if _is_fraction(body.max_tokens):
             faults.append(_NOT_WHOLE)
         if faults:
-            raise invalid(faults + _bound_faults(_decode_plain(content), faults))
+            raise _refusal(faults + _bound_faults(_decode_plain(content), faults, bounds))
         return body
 
 
-def _body_faults(content: bytes, error: msgspec.ValidationError) -> list[FieldFault]:
+def _refusal(faults: list[FieldFault]) -> ProblemDetailsException:
+    return invalid(faults[:FAULTS_LIMIT])
+
+
+def _body_faults(
+    content: bytearray, error: msgspec.ValidationError, bounds: RequestBounds
+) -> list[FieldFault]:
     """Everything that is wrong with a body that is not of the shape of a start."""
     try:
         plain = _decode_plain(content)
     except msgspec.ValidationError:  # JSON with a number that cannot be read
         return [_unreadable(error)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except RecursionError:
+        return [_TOO_DEEP]
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return [_NOT_JSON]
     faults = shape_faults(plain, StartBody)
     if not faults:  # msgspec refuses what we do not, such as a number of more than 300 digits
@@ -72,7 +88,7 @@ def _body_faults(content: bytes, error: msgspec.ValidationError) -> list[FieldFa
         return faults
     if _is_fraction(plain.get("maxTokens")):
         faults.append(_NOT_WHOLE)
-    return faults + _bound_faults(plain, faults)
+    return faults + _bound_faults(plain, faults, bounds)
 
 
 def _unreadable(error: msgspec.ValidationError) -> FieldFault:
@@ -81,10 +97,14 @@ def _unreadable(error: msgspec.ValidationError) -> FieldFault:
     return {"field": field or "body", "message": "cannot be read"}
 
 
-def _bound_faults(plain: dict[str, Any], faults: list[FieldFault]) -> list[FieldFault]:
+def _bound_faults(
+    plain: dict[str, Any], faults: list[FieldFault], bounds: RequestBounds
+) -> list[FieldFault]:
     """The bounds that the other fields of a body break, of which these faults are known."""
     wrong = {re.split(r"[.\[]", each["field"])[0] for each in faults}
     rest = {name: value for name, value in plain.items() if name in _FIELDS - wrong}
+    if "previousTaskId" in wrong:  # results of tools may belong to its calls
+        rest["previousTaskId"] = "any"
     try:
         request = msgspec.convert(rest, StartBody).request(RequestDefaults(model="any"))
     except msgspec.ValidationError:  # more is wrong than was named
@@ -93,7 +113,7 @@ def _bound_faults(plain: dict[str, Any], faults: list[FieldFault]) -> list[Field
     unsure = request.prompt is None and bool(wrong & {"prompt", "messages"})
     return [
         {"field": camel(fault.field), "message": fault.message}
-        for fault in request.faults()
+        for fault in request.faults(bounds)
         if not (unsure and fault.field == "prompt")
     ]
 
