@@ -14,10 +14,12 @@ from domain.errors import Fault, shown
 URL_LIMIT = 16_384
 """Characters of a URL that is not a `data:` URL."""
 
-_DATA = re.compile(r"data:[^,;]*(?:;[^,;]*)*?(;base64)?,", re.I)
+_WEB = re.compile(
+    r"(https?)://(?:[^\x00-\x20\x7f/?#@]*@)?[^\x00-\x20\x7f/?#@:][^\x00-\x20\x7f]*", re.I
+)
+_DATA = re.compile(r"data:[^,]*;base64,", re.I)
 _DATA_HEAD_LIMIT = 1_000
 """Characters before the comma of a `data:` URL."""
-_WEB = re.compile(r"(https?)://(?:[^\s/?#@]*@)?[^\s/?#@:][^\s\x00-\x1f\x7f]*", re.I)
 _ESCAPES = {"%2B": "+", "%2b": "+", "%2F": "/", "%2f": "/", "%3D": "=", "%3d": "="}
 """What base64 has that a URL may escape."""
 _MEDIA_DATA = frozenset({("input_audio", "data"), ("file", "file_data")})
@@ -55,19 +57,17 @@ def _url_faults(url: str, field: str, http_media: bool) -> Iterator[Fault]:
 
 
 def _data_url_faults(url: str, field: str) -> Iterator[Fault]:
-    """RFC 2397: `data:[<media type>][;base64],<data>`."""
+    """RFC 2397, with data in base64: every server refuses other data."""
     head = _DATA.match(url[:_DATA_HEAD_LIMIT])
     if head is None:
         yield Fault(field, "must be a data: URL of the form data:<media type>;base64,<data>")
-    elif head.end() == len(url):
-        yield Fault(field, "must hold data after the comma")
-    elif head[1] is not None:
-        data = url[head.end() :]
-        for escape, character in _ESCAPES.items() if "%" in data else ():
-            data = data.replace(escape, character)
-        try:
-            binascii.a2b_base64(data.encode("ascii"), strict_mode=True)
-        except (
-            ValueError
-        ):  # the base of both errors: of what is not ASCII, and of what is no base64
-            yield Fault(field, "must hold valid base64 after the comma")
+        return
+    data = url[head.end() :]
+    for escape, character in _ESCAPES.items() if "%" in data else ():
+        data = data.replace(escape, character)
+    try:
+        valid = bool(binascii.a2b_base64(data.encode("ascii"), strict_mode=True))
+    except ValueError:  # the base of both errors: of what is not ASCII, and of what is no base64
+        valid = False
+    if not valid:
+        yield Fault(field, "must hold valid base64 after the comma")

@@ -30,23 +30,26 @@ _FIELDS = {
     **dict.fromkeys(("max_tokens", "max_completion_tokens", "maxTokens"), "maxTokens"),
     "previousTaskId": "previousTaskId",
 }
-_STREAMED = {
+_NEVER = {
     "stream": "every answer is streamed",
     "stream_options": "every answer is streamed, with its usage",
 }
-_NOT_CARRIED = {
-    "audio": "answers with audio are not carried",
-    "functions": "use tools in place of functions, which OpenAI has replaced by them",
-    "function_call": "use tool_choice in place of function_call, which OpenAI has replaced by it",
-    "logprobs": "log probabilities are not carried",
-    "top_logprobs": "log probabilities are not carried",
+RESERVED_OPTIONS = (*_FIELDS, *_NEVER)
+"""What no request may have among its options, whatever the settings say."""
+
+_REPLACED = "OpenAI has replaced it by"
+_ONLY: dict[str, tuple[tuple[object, ...], str]] = {
+    "n": ((1,), "must be 1: a task has one answer"),
+    "modalities": ((["text"],), 'must be ["text"]: no other kind of answer is carried'),
+    "audio": ((), "is not accepted: answers with audio are not carried"),
+    "functions": ((), f"is not accepted: {_REPLACED} tools"),
+    "function_call": ((), f"is not accepted: {_REPLACED} tool_choice"),
+    "logprobs": ((False,), "is not accepted: log probabilities are not carried"),
+    "top_logprobs": ((), "is not accepted: log probabilities are not carried"),
 }
-_ONLY = {
-    "n": (1, "1: a task has one answer"),
-    "modalities": (["text"], '["text"]: no other kind of answer is carried'),
-}
-RESERVED_OPTIONS = (*_FIELDS, *_STREAMED, *_NOT_CARRIED)
-"""Names that are refused whatever the settings say, some of them only with a value."""
+ACCEPTED_VALUES = {name: (None, *values) for name, (values, _) in _ONLY.items()}
+"""The values that some options may have, since others would give an answer of a shape that is not
+carried."""
 
 
 def option_faults(options: Mapping[str, Any], refused: Sequence[str]) -> Iterator[Fault]:
@@ -60,13 +63,14 @@ def option_faults(options: Mapping[str, Any], refused: Sequence[str]) -> Iterato
         field = f"options.{shown(name)}"
         if name in _FIELDS:
             yield Fault(field, f"use the field {_FIELDS[name]}")
-        elif name in _STREAMED:
-            yield Fault(field, f"is not accepted: {_STREAMED[name]}")
+        elif name in _NEVER:
+            yield Fault(field, f"is not accepted: {_NEVER[name]}")
         elif name in names or name.startswith(beginnings):
             yield Fault(field, "is refused by this service")
-        elif value is None:
-            continue
-        elif name in _NOT_CARRIED and value is not False:
-            yield Fault(field, f"is not accepted: {_NOT_CARRIED[name]}")
-        elif name in _ONLY and value != _ONLY[name][0]:
-            yield Fault(field, f"must be {_ONLY[name][1]}")
+        elif name in _ONLY and not _is_one_of(value, ACCEPTED_VALUES[name]):
+            yield Fault(field, _ONLY[name][1])
+
+
+def _is_one_of(value: object, values: Sequence[object]) -> bool:
+    """Whether JSON would be the same: `true` is not 1."""
+    return any(type(value) is type(each) and value == each for each in values)

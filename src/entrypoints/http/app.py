@@ -65,7 +65,7 @@ def create_app(
         logging_config=None,
         debug=False,
     )
-    describe(app.openapi_schema)
+    describe(app.openapi_schema, parts.request_bounds)
     readable: ASGIApp = ReadableByAll(app) if parts.readable_by_all else app
     secured = SecurityHeaders(HeadRequests(readable))
     logged = RequestLog(secured, parts.request_counts.responded)

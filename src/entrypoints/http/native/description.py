@@ -13,20 +13,33 @@ from domain.request import (
     METADATA_VALUE_LIMIT,
     MODEL_NAME_LIMIT,
     TEMPERATURE_LIMIT,
+    RequestBounds,
 )
+from domain.task import TASK_ID_PATTERN
+from entrypoints.http.native.message_schema import SOMETHING, message_schemas, options_schema
 
-_SOMETHING = r"[^\s\x1c-\x1f\x85]"  # no white space, by Python's meaning of it
+_WHOLE_OR_NULL = [Schema(type=OpenAPIType.INTEGER), Schema(type=OpenAPIType.NULL)]
 _START_BOUNDS: dict[str, dict[str, Any]] = {
-    "prompt": {"pattern": _SOMETHING},
-    "system": {"pattern": _SOMETHING},
-    "messages": {"max_items": MESSAGES_LIMIT},
+    "prompt": {"pattern": SOMETHING},
+    "system": {"pattern": SOMETHING},
+    "messages": {
+        "one_of": [
+            Schema(
+                type=OpenAPIType.ARRAY,
+                items=Reference("#/components/schemas/Message"),
+                max_items=MESSAGES_LIMIT,
+            ),
+            Schema(type=OpenAPIType.NULL),
+        ]
+    },
     "model": {"pattern": r"^[ -~]*[!-~][ -~]*$", "max_length": MODEL_NAME_LIMIT},
     "maxTokens": {
-        "one_of": [Schema(type=OpenAPIType.INTEGER), Schema(type=OpenAPIType.NULL)],
+        "one_of": _WHOLE_OR_NULL,
         "minimum": 1,
         "maximum": MAX_TOKENS_LIMIT,
     },
     "temperature": {"minimum": 0, "maximum": TEMPERATURE_LIMIT},
+    "previousTaskId": {"pattern": f"^{TASK_ID_PATTERN}$"},
     "metadata": {
         "max_properties": METADATA_PAIRS_LIMIT,
         "property_names": Schema(min_length=1, max_length=METADATA_KEY_LIMIT),
@@ -43,7 +56,7 @@ TAGS = [
 """The groups of routes, those for users first."""
 
 
-def describe(api: OpenAPI) -> None:
+def describe(api: OpenAPI, request_bounds: RequestBounds) -> None:
     """Complete the API's description."""
     order = [each.name for each in TAGS]
 
@@ -56,7 +69,7 @@ def describe(api: OpenAPI) -> None:
     paths = api.paths or {}
     api.paths = {path: paths[path] for path in sorted(paths, key=place)}
     schemas = api.components.schemas or {}
-    _describe_bounds(schemas)
+    _describe_bounds(schemas, request_bounds)
     for item in api.paths.values():
         for response in ((item.get and item.get.responses) or {}).values():
             content = getattr(response, "content", None) or {}
@@ -84,14 +97,24 @@ def _described_events(data: Schema | Reference, schemas: dict[str, Schema]) -> S
     )
 
 
-def _describe_bounds(schemas: dict[str, Schema]) -> None:
+def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
     """Add to the API's description what the domain checks. Were it written into the types of the
     bodies, msgspec would check it first, one fault at a time and in its own words."""
+    schemas.update(message_schemas(bounds.http_media))
     start = schemas["StartBody"]
-    for name, bounds in _START_BOUNDS.items():
-        for key, value in bounds.items():
+    options = options_schema(bounds.refused_options)
+    for name, described in {**_START_BOUNDS, "options": options}.items():
+        for key, value in described.items():
             setattr((start.properties or {})[name], key, value)
     start.additional_properties = False
+    request = schemas["RequestBody"].properties or {}
+    messages = (start.properties or {})["messages"]
+    for name, one_of in (
+        ("maxTokens", _WHOLE_OR_NULL),
+        ("messages", getattr(messages, "one_of", None)),
+        ("history", getattr(messages, "one_of", None)),
+    ):
+        setattr(request[name], "one_of", one_of)  # noqa: B010  (it may be a Reference to mypy)
     nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
     start.one_of = [
         Schema(
