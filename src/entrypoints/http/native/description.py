@@ -18,20 +18,17 @@ from domain.request import (
 from domain.task import TASK_ID_PATTERN
 from entrypoints.http.native.message_schema import SOMETHING, message_schemas, options_schema
 
-_WHOLE_OR_NULL = [Schema(type=OpenAPIType.INTEGER), Schema(type=OpenAPIType.NULL)]
+_NULL = Schema(type=OpenAPIType.NULL)
+_WHOLE_OR_NULL = [Schema(type=OpenAPIType.INTEGER), _NULL]
+_MESSAGE = Reference("#/components/schemas/Message")
+_MESSAGES_OR_NULL = [
+    Schema(type=OpenAPIType.ARRAY, items=_MESSAGE, max_items=MESSAGES_LIMIT),
+    _NULL,
+]
 _START_BOUNDS: dict[str, dict[str, Any]] = {
     "prompt": {"pattern": SOMETHING},
     "system": {"pattern": SOMETHING},
-    "messages": {
-        "one_of": [
-            Schema(
-                type=OpenAPIType.ARRAY,
-                items=Reference("#/components/schemas/Message"),
-                max_items=MESSAGES_LIMIT,
-            ),
-            Schema(type=OpenAPIType.NULL),
-        ]
-    },
+    "messages": {"one_of": _MESSAGES_OR_NULL},
     "model": {"pattern": r"^[ -~]*[!-~][ -~]*$", "max_length": MODEL_NAME_LIMIT},
     "maxTokens": {
         "one_of": _WHOLE_OR_NULL,
@@ -103,18 +100,13 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
     schemas.update(message_schemas(bounds.http_media))
     start = schemas["StartBody"]
     options = options_schema(bounds.refused_options)
-    for name, described in {**_START_BOUNDS, "options": options}.items():
-        for key, value in described.items():
-            setattr((start.properties or {})[name], key, value)
+    _complete(start, {**_START_BOUNDS, "options": options})
     start.additional_properties = False
-    request = schemas["RequestBody"].properties or {}
-    messages = (start.properties or {})["messages"]
-    for name, one_of in (
-        ("maxTokens", _WHOLE_OR_NULL),
-        ("messages", getattr(messages, "one_of", None)),
-        ("history", getattr(messages, "one_of", None)),
-    ):
-        setattr(request[name], "one_of", one_of)  # noqa: B010  (it may be a Reference to mypy)
+    messages = {"one_of": _MESSAGES_OR_NULL}
+    whole = {"one_of": _WHOLE_OR_NULL}
+    _complete(
+        schemas["RequestBody"], {"maxTokens": whole, "messages": messages, "history": messages}
+    )
     nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
     start.one_of = [
         Schema(
@@ -124,8 +116,14 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
         Schema(
             required=["messages"],
             properties={
-                "messages": Schema(type=OpenAPIType.ARRAY, min_items=1),
+                "messages": Schema(type=OpenAPIType.ARRAY, items=_MESSAGE, min_items=1),
                 "prompt": Schema(type=OpenAPIType.NULL),
             },
         ),
     ]
+
+
+def _complete(schema: Schema, fields: dict[str, dict[str, Any]]) -> None:
+    for name, described in fields.items():
+        for key, value in described.items():
+            setattr((schema.properties or {})[name], key, value)
