@@ -19,7 +19,7 @@ from tests.running import Running, running_service, settings_for
 from tests.sizes import sizes
 from tests.waiting import within
 
-EXAMPLES = pytest.mark.parametrize("examples", sizes(dose=10, full=200))
+EXAMPLES = pytest.mark.parametrize("examples", sizes(dose=20, full=200))
 """One service for all examples of a test: what one example breaks, the next one finds."""
 
 
@@ -81,6 +81,50 @@ def test_whatever_is_signed_is_answered(fuzzed: Running, path: str, examples: in
         else:
             # 401: the SDK signs and checks text only.
             assert answer.status_code in (200, 401), answer.text
+
+    answered()
+
+
+@st.composite
+def nearly_starts(draw: st.DrawFn) -> Any:
+    """The body of a start, some of its fields of any value."""
+    part = st.fixed_dictionaries(
+        {"type": st.sampled_from(["text", "image_url", "file"])},
+        optional=dict.fromkeys(("text", "image_url", "file"), json_values),
+    )
+    message = st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "tool"]) | json_values},
+        optional={
+            "content": st.lists(part | json_values, max_size=2) | json_values,
+            **dict.fromkeys(("tool_calls", "tool_call_id", "refusal"), json_values),
+        },
+    )
+    names = ("system", "model", "maxTokens", "temperature", "options", "previousTaskId", "metadata")
+    body = st.fixed_dictionaries(
+        {},
+        optional={
+            "prompt": st.just("Hi.") | json_values,
+            "messages": st.lists(message, max_size=2) | json_values,
+            **dict.fromkeys(names, json_values),
+        },
+    )
+    return draw(body | json_values)
+
+
+@EXAMPLES
+def test_any_json_starts_a_task_or_is_refused(fuzzed: Running, examples: int) -> None:
+    @settings(max_examples=5 * examples, deadline=None)
+    @given(body=nearly_starts(), key=st.none() | st.just("x" * 300) | st.just("key"))
+    def answered(body: Any, key: str | None) -> None:
+        headers = {"Content-Type": "application/json"}
+        answer = fuzzed.client.http.post(
+            "/api/tasks/start",
+            content=json.dumps(body).encode(),
+            headers=headers if key is None else {**headers, "Idempotency-Key": key},
+        )
+        assert answer.status_code in (202, 400, 422), answer.text
+        if answer.status_code != 202:
+            assert answer.json()["errors"]
 
     answered()
 

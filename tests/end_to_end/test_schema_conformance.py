@@ -33,18 +33,17 @@ import schemathesis
 
 # No schema can say that a tool's result follows its call, and that a task has completed.
 @schemathesis.hook
-def filter_body(context, body):
-    messages = body.get("messages") if isinstance(body, dict) else None
-    messages = messages if isinstance(messages, list) else []
-    return not any(isinstance(each, dict) and each.get("role") == "tool" for each in messages)
-
-
-@schemathesis.hook
 def before_call(context, case, kwargs):
-    if isinstance(case.body, dict):
-        previous = case.body.get("previousTaskId")
-        if isinstance(previous, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,127}", previous):
-            case.body["previousTaskId"] = None
+    if not isinstance(case.body, dict):
+        return
+    previous, messages = case.body.get("previousTaskId"), case.body.get("messages")
+    if isinstance(previous, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,127}", previous):
+        case.body["previousTaskId"] = None
+    if isinstance(messages, list):
+        ids = [each.get("tool_call_id") for each in messages if isinstance(each, dict)]
+        calls = [{"id": each} for each in ids if isinstance(each, str)]
+        if calls:
+            messages.insert(0, {"role": "assistant", "tool_calls": calls})
 """
 SEED = "7"
 

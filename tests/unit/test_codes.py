@@ -1,5 +1,5 @@
-"""docs/codes.md lists every code of a failure and every reason of a lost attempt that the code
-uses."""
+"""docs/codes.md lists every code of a failure, every reason of a lost attempt and every type of a
+problem that the code uses."""
 
 import ast
 import re
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.openai.errors import _REFUSALS, _TEMPORARY
+from entrypoints.http.faults import _LIMITED
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +53,17 @@ def reasons() -> Iterator[str]:
                 yield reason
 
 
+def problems() -> Iterator[str]:
+    """The name of each problem that a response may have as its type."""
+    yield from (f"too-many-{each}" for each in _LIMITED)
+    for name, values in calls():
+        match name, values:
+            case ("problem", [_, str(kind), *_]) | ("_unauthorized", [str(kind), *_]):
+                yield kind
+            case "PreviousUnusable", [str(code), *_]:
+                yield code.replace("_", "-")
+
+
 def test_every_code_is_listed() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (yes|no) \|", section("`code` of an `error` event"), re.M)
     assert sorted((code, word == "yes") for code, word in rows) == sorted(set(failures()))
@@ -61,3 +73,9 @@ def test_every_reason_is_listed() -> None:
     rows = re.findall(r"^\| (`.*`) \|", section("`reason` of a `status` event"), re.M)
     listed = re.findall(r"`(\w+)`", " ".join(rows))
     assert sorted(listed) == sorted(set(reasons()))
+
+
+def test_every_problem_is_listed() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", section("`type` of a problem"), re.M)
+    # The name of this one is in a variable.
+    assert sorted(rows) == sorted({*problems(), "keys-unknown"})

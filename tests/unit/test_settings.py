@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from application.accounts import Limits
+from domain.options import REFUSED_OPTIONS
 from entrypoints.api_keys import new_key
 from entrypoints.choices import orphan_timeout
 from entrypoints.settings import SettingsError, load_settings
@@ -83,6 +84,19 @@ def test_the_owner_of_older_messages_must_have_a_key() -> None:
         with pytest.raises(SettingsError, match="is not a name of LONGTASK_API_KEYS") as refused:
             load_settings(env_file=None, **wrong)
         assert wrong["older_messages_owner"] not in str(refused.value)  # it may be a key
+
+
+def test_refused_options_are_names_or_none() -> None:
+    def refused(text: str) -> tuple[str, ...]:
+        return load_settings(env_file=None, refused_options=text).model.refused_options
+
+    assert refused("top_k, x-*") == ("top_k", "x-*")
+    assert refused("none") == ()
+    assert load_settings(env_file=None).model.refused_options == REFUSED_OPTIONS
+    with pytest.raises(SettingsError, match="LONGTASK_REFUSED_OPTIONS") as error:
+        refused("a*b,*c,d")
+    assert "'a*b'" in str(error.value)
+    assert "'*c'" in str(error.value)
 
 
 def test_every_fault_is_told() -> None:
