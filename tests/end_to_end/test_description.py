@@ -1,13 +1,29 @@
 """The API's description at /schema: whole, true, and with no need of the internet."""
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
 
 from entrypoints.http.native.event_bodies import StreamEvent
-from tests.doubles.upstream import Script, Upstream, answer, piece, refusal
+from tests.doubles.upstream import Script, Upstream, answer, event, finish, piece, refusal
 from tests.running import Running
+
+
+def _delta(**delta: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": delta}]})
+
+
+EVERYTHING = [
+    _delta(reasoning_content="Hm."),
+    _delta(content="No. ", annotations=[{"type": "url_citation", "url_citation": {"url": "x"}}]),
+    _delta(refusal="I cannot."),
+    _delta(tool_calls=[{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{"}}]),
+    _delta(tool_calls=[{"index": 0, "function": {"arguments": "}"}}]),
+    finish("tool_calls"),
+    b"data: [DONE]\n\n",
+]
 
 
 def test_every_route_is_described(shared_service: Running) -> None:
@@ -63,12 +79,19 @@ def test_the_events_of_a_stream_are_described_as_they_are(
     union = schema["components"]["schemas"]["StreamEvent"]["oneOf"]
     named = {each["$ref"].rpartition("/")[2] for each in union}
     kinds = {schema["components"]["schemas"][name]["properties"]["type"]["const"] for name in named}
-    assert kinds == {"connected", "status", "content", "end", "error"}
-    upstream.then(Script([piece("lost")], cut=True), Script(answer("Whole.")), refusal(401))
-    streams = [service.client.events(service.client.start()) for _ in range(2)]
+    assert kinds == {*("connected", "status", "content", "reasoning", "tool_call", "end", "error")}
+    upstream.then(
+        Script([piece("lost")], cut=True),
+        Script(answer("Whole.")),
+        Script(EVERYTHING),
+        refusal(401),
+    )
+    streams = [service.client.events(service.client.start()) for _ in range(3)]
     seen = [each.data for stream in streams for each in stream.events]
     assert {each["type"] for each in seen} == kinds
     assert any("reason" in each for each in seen)
+    names = {name for each in seen for name in each}
+    assert {"reasoning", "toolCalls", "refusal", "annotations", "usage"} <= names
     for each in seen:
         assert msgspec.to_builtins(msgspec.convert(each, StreamEvent)) == each
 
