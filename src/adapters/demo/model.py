@@ -1,0 +1,109 @@
+"""A LanguageModel that needs no account: it streams sample text.
+
+The options of a request bring out the rest: with `reasoning_effort` it reasons, with `tools` it
+calls one, and says what the tool returned once it is told; with `response_format` it answers by the
+schema. The same request always gets the same answer.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any
+
+from adapters.demo import speech
+from adapters.demo.samples import sample
+from application.ports import Finished, LanguageModel
+from domain.answer import Piece, Reasoning, Text, ToolCallDelta
+from domain.events import Usage
+from domain.request import TaskRequest
+
+MODEL_NAME = "longtask-demo"
+
+
+class DemoModel(LanguageModel):
+    def __init__(self, tokens_per_second: float) -> None:
+        """`tokens_per_second`: 0 streams without pauses."""
+        self._pause = 1.0 / tokens_per_second if tokens_per_second > 0 else 0.0
+
+    async def stream(
+        self, request: TaskRequest
+    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
+        answer = list(_answer(request))
+        spoken = answer[: request.max_tokens]
+        for piece in spoken:
+            await asyncio.sleep(self._pause)
+            yield (piece,)
+        reasoned = sum(isinstance(piece, Reasoning) for piece in spoken)
+        calls = any(isinstance(piece, ToolCallDelta) for piece in answer)
+        asked = sum(len(speech.text_of(each).split()) for each in request.conversation())
+        yield Finished(
+            "length" if len(spoken) < len(answer) else "tool_calls" if calls else "stop",
+            MODEL_NAME,
+            Usage(asked, len(spoken), asked + len(spoken), reasoned or None),
+        )
+
+
+def _answer(request: TaskRequest) -> Iterator[Piece]:
+    """Yield the whole answer, a token at a time."""
+    conversation, options = request.conversation(), request.options
+    question = speech.question_in(conversation)
+    results = speech.results_in(conversation)
+    tool = None if results else _wanted_tool(options)
+    if options.get("reasoning_effort") not in (None, "none"):
+        yield from map(Reasoning, _tokens(speech.thoughts(question)))
+    if tool is not None:
+        yield from map(Text, _tokens(speech.before_a_call(tool["name"])))
+        yield ToolCallDelta(0, "", speech.call_id(conversation), tool["name"])
+        arguments = json.dumps(sample(tool.get("parameters"), question), ensure_ascii=False)
+        yield from (ToolCallDelta(0, token) for token in _tokens(arguments))
+        return
+    data = _wanted_data(options, question)
+    if data is not None:
+        yield from map(Text, _tokens(json.dumps(data[0], ensure_ascii=False, indent=2)))
+    elif results:
+        yield from map(Text, _tokens(speech.after_calls(results)))
+    else:
+        yield from map(Text, _tokens(speech.answer(conversation, question)))
+
+
+def _tokens(text: str) -> list[str]:
+    """Return words with the space before them, like the tokens of a model."""
+    return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _wanted_tool(options: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the function that `tool_choice` names, else the first one; None without functions, or
+    where they may not be called."""
+    choice = options.get("tool_choice")
+    tools = _functions(options.get("tools"))
+    if isinstance(choice, Mapping):
+        allowed = choice.get("allowed_tools")
+        named = allowed.get("tools") if isinstance(allowed, Mapping) else [choice]
+        names = [each["name"] for each in _functions(named)]
+        tools = [each for each in tools if each["name"] in names]
+    return None if choice == "none" or not tools else tools[0]
+
+
+def _functions(tools: object) -> list[Mapping[str, Any]]:
+    """Return the functions with a name among tools, or what stands in their place."""
+    given = tools if isinstance(tools, list) else []
+    functions = [each.get("function") for each in given if isinstance(each, Mapping)]
+    return [each for each in functions if isinstance(each, Mapping) and _is_name(each.get("name"))]
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _wanted_data(options: Mapping[str, Any], question: str) -> tuple[Any] | None:
+    """Return, in a tuple, the data that `response_format` asks for; None if it asks for text."""
+    wanted = options.get("response_format")
+    kind = wanted.get("type") if isinstance(wanted, Mapping) else None
+    if kind == "json_object":
+        return (speech.data(question),)
+    if isinstance(wanted, Mapping) and kind == "json_schema":
+        given = wanted.get("json_schema")
+        schema = given.get("schema") if isinstance(given, Mapping) else None
+        return (sample(schema, question),)
+    return None
