@@ -9,7 +9,8 @@ from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished, LanguageModel
-from domain.answer import Text
+from application.transcript import Transcript
+from domain.answer import Piece, Reasoning, Text, ToolCallDelta
 from domain.request import TaskRequest
 from tests.doubles.model import text_of
 from tests.doubles.upstream import (
@@ -18,9 +19,12 @@ from tests.doubles.upstream import (
     Script,
     Upstream,
     answer,
+    call,
+    delta,
     event,
     finish,
     piece,
+    reasoning,
     refusal,
 )
 from tests.waiting import within
@@ -61,6 +65,95 @@ async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
     await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+EVERYTHING = TaskRequest(
+    model="m",
+    prompt="Hi.",
+    options={
+        "reasoning_effort": "low",
+        "tools": [{"type": "function", "function": {"name": "get_weather", "parameters": {}}}],
+    },
+)
+
+
+async def test_reasoning_text_and_calls_are_told_apart(
+    model: LanguageModel, upstream: Upstream
+) -> None:
+    upstream.scripts.clear()
+    said = [reasoning("h"), reasoning("m"), piece("a"), piece("b")]
+    calls = [call(0, "", "x", "get_weather"), call(0, "{"), call(0, "}")]
+    upstream.then(Script([*said, *calls, finish("tool_calls"), DONE]))
+    *items, end = [item async for item in model.stream(EVERYTHING)]
+    assert isinstance(end, Finished)
+    assert (end.reason, end.whole) == ("tool_calls", False)
+    pieces = [each for item in items if not isinstance(item, Finished) for each in item]
+    kinds = [type(each) for each in pieces]
+    assert list(dict.fromkeys(kinds)) == [Reasoning, Text, ToolCallDelta]
+    assert kinds == sorted(kinds, key=[Reasoning, Text, ToolCallDelta].index)
+    first, *rest = [each for each in pieces if isinstance(each, ToolCallDelta)]
+    assert first.id
+    assert first.name == "get_weather"
+    assert all(each.index == first.index and each.id is None for each in rest)
+    assert "".join(each.arguments for each in (first, *rest)) == "{}"
+
+
+KINDS: dict[str, tuple[list[bytes], list[Piece]]] = {
+    "text": ([piece("a"), piece("b")], [Text("ab")]),
+    "a refusal": (
+        [piece("a"), delta(refusal="n"), delta(refusal="o")],
+        [Text("a"), Text("no", refusal=True)],
+    ),
+    "annotations": (
+        [piece("a"), delta(annotations=[{"type": "url_citation"}])],
+        [Text("a", annotations=({"type": "url_citation"},))],
+    ),
+    "reasoning_content": ([reasoning("h"), reasoning("m")], [Reasoning("hm")]),
+    "reasoning": ([reasoning("hm", "reasoning")], [Reasoning("hm")]),
+    "reasoning_details": (
+        [delta(reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm"}])],
+        [Reasoning("hm")],
+    ),
+    "thinking parts": (
+        [delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])],
+        [Reasoning("hm")],
+    ),
+    "calls": (
+        [
+            *(call(0, "", "x", "f"), call(0, "{"), call(0, "}")),
+            *(call(1, "", "y", "g"), call(0, " "), piece("a")),
+        ],
+        [
+            *(ToolCallDelta(0, "{}", "x", "f"), ToolCallDelta(1, "", "y", "g")),
+            *(ToolCallDelta(0, " "), Text("a")),
+        ],
+    ),
+    "calls without an index": (
+        [
+            delta(tool_calls=[{"id": name, "function": {"name": name, "arguments": "{}"}}])
+            for name in ("x", "y")
+        ],
+        [ToolCallDelta(0, "{}", "x", "x"), ToolCallDelta(1, "{}", "y", "y")],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_of_delta_is_a_piece(upstream: Upstream, kind: str) -> None:
+    said, pieces = KINDS[kind]
+    upstream.then(Script([b"".join([*said, finish(), DONE])]), Script([*said, finish(), DONE]))
+    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
+    assert [item async for item in model.stream(_request())] == [
+        tuple(pieces),
+        Finished("stop", "test-model", None),
+    ]
+    transcript, together = Transcript("T", 1_000), Transcript("T", 1_000)
+    async for item in model.stream(_request()):
+        if not isinstance(item, Finished):
+            transcript.events(item, 1)
+    together.events(pieces, 1)
+    assert transcript.answer() == together.answer()
+    await model.aclose()
 
 
 async def test_what_is_said_meanwhile_is_one_piece(upstream: Upstream) -> None:
