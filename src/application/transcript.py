@@ -24,14 +24,15 @@ class Transcript:
 
     def events(self, pieces: Sequence[Piece], now: int) -> list[PieceAdded]:
         """Return the events of the next pieces. Raises ModelRefused if the answer is too long."""
+        if len(pieces) == 1 and type(piece := pieces[0]) is Text and _is_plain(piece):
+            self._count(len(piece.text))
+            self._answer.add_text(piece.text)
+            return [ContentAdded(now, piece.text)]
         events: list[PieceAdded] = []
         for piece in pieces:
             if type(piece) is Text:
                 self._count(len(piece.text))
-                if len(piece.text) <= EVENT_LIMIT and not piece.refusal and not piece.annotations:
-                    events.append(ContentAdded(now, piece.text))  # the usual case
-                else:
-                    events.extend(self._content(piece, now))
+                events.extend(self._content(piece, now))
             elif type(piece) is Reasoning:
                 self._count(len(piece.text))
                 events.extend(ReasoningAdded(now, part) for part in _parts(piece.text))
@@ -75,6 +76,11 @@ class Transcript:
         for part in _parts(piece.arguments):
             yield ToolCallAdded(now, piece.index, part, call_id, name)
             call_id = name = None
+
+
+def _is_plain(piece: Text) -> bool:
+    """Whether a piece is one event with a text and nothing else: the usual case, made short."""
+    return len(piece.text) <= EVENT_LIMIT and not piece.refusal and not piece.annotations
 
 
 def _parts(text: str) -> Sequence[str]:

@@ -103,7 +103,8 @@ class AnswerBuilder:
         self._text.append(text)
         if refusal:
             self._refusal.append(text)
-        self._annotations.extend(annotations)
+        if annotations:
+            self._annotations.extend(annotations)
 
     def add_reasoning(self, text: str) -> None:
         self._reasoning.append(text)
