@@ -62,6 +62,7 @@ def qstash_queue(
         forwarded=forwarded,
         clock=clock,
         max_message_bytes=settings.queue.max_message_bytes,
+        redact_bodies=settings.queue.qstash_redact_bodies,
     )
 
 

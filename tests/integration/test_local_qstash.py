@@ -72,7 +72,7 @@ def test_a_message_can_be_looked_at_until_it_is_delivered(
     assert message.flow_control.key == "k"
     assert (message.flow_control.parallelism, message.flow_control.rate) == (2, 10)
     assert message.flow_control.period == 60
-    assert message.headers["Secret"] == ["REDACTED"]
+    assert message.headers["Secret"][0].startswith("REDACTED:")
     assert message.headers["Open"] == ["o"]
     assert message.not_before - before == pytest.approx(3_600_000, abs=5_000)
     assert destination.delivered == []

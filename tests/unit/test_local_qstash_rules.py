@@ -1,5 +1,6 @@
 """QStash's numbers: its back-off, its durations, and which of several pauses applies."""
 
+import hashlib
 import math
 from email.utils import formatdate
 
@@ -77,12 +78,26 @@ def test_not_before_wins_over_delay() -> None:
     assert _message(Delay="10s", Not_Before="1800000000").not_before == 1_800_000_000_000
 
 
-def test_redaction() -> None:
-    message = read_message(
-        "http://example.org/x",
-        {"Upstash-Forward-A": "secret", "Upstash-Redact-Fields": "body,header"},
-        b"secret",
-        now=NOW,
-    )
-    assert "secret" not in str(message.as_json())
-    assert message.body == b"secret"
+SHOWN = f"REDACTED:{hashlib.sha256(b'secret').hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "body", "a", "b"),
+    [
+        ("body", SHOWN, "secret", "secret"),
+        ("body,header", SHOWN, SHOWN, SHOWN),
+        ("body, headers", SHOWN, SHOWN, SHOWN),
+        ("header[A]", "secret", SHOWN, "secret"),
+        ("headers[b]", "secret", "secret", SHOWN),
+        ("", "secret", "secret", "secret"),
+    ],
+)
+def test_redaction(fields: str, body: str, a: str, b: str) -> None:
+    """In what is shown, and not in what is delivered. As the SDKs and the documentation name the
+    fields."""
+    forwarded = {"Upstash-Forward-A": "secret", "Upstash-Forward-B": "secret"}
+    headers = {**forwarded, "Upstash-Redact-Fields": fields}
+    message = read_message("http://example.org/x", headers, b"secret", now=NOW)
+    shown = message.as_json()
+    assert (shown["body"], shown["header"]) == (body, {"A": [a], "B": [b]})
+    assert (message.body, message.headers) == (b"secret", {"A": ["secret"], "B": ["secret"]})

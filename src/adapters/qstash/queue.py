@@ -41,6 +41,12 @@ PAUSE = 0.005
 to a call, so a busy process makes few calls and no caller notices the pause."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. The reset header is a time by QStash's clock."""
+REDACTED: _Message = {
+    "redact": {"body": True},
+    "failure_callback_headers": {"Redact-Fields": "body"},
+}
+"""The failure callback is a message of its own, whose body contains that of the failed one.
+Upstash's Workflow SDK redacts it with the same header."""
 ERROR_LIMIT = 300
 """Characters of an error that are kept: the SDK puts the whole body into its message."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,500}")
@@ -68,13 +74,15 @@ class QStashQueue(TaskQueue):
         forwarded: Callable[[], dict[str, str]] = dict,
         clock: QueueClock | None = None,
         max_message_bytes: int = MESSAGE_LIMIT,
+        redact_bodies: bool = False,
     ) -> None:
         """QStash delivers to `webhook_url`, and reports failures to `failure_url`. `retry_delay` is
         an expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
         12 s. In seconds, `timeout` bounds each method here, waiting for other calls included, and
         `delivery_timeout` each of QStash's calls to this service. Each delivery carries the headers
         that `forwarded` returns. `clock` learns from each response. A message of more than
-        `max_message_bytes` is published without its request."""
+        `max_message_bytes` is published without its request. With `redact_bodies` QStash's
+        console and API show a hash in place of each message's body; it delivers the body itself."""
         # The SDK tries again only if no response came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
@@ -88,6 +96,7 @@ class QStashQueue(TaskQueue):
         self._timeout = timeout
         self._max_message_bytes = max_message_bytes
         self._forwarded = forwarded
+        self._redacted = REDACTED if redact_bodies else {}
         self._batched = MicroBatcher(
             self._publish_all,
             max_calls=CALLS,
@@ -113,6 +122,7 @@ class QStashQueue(TaskQueue):
             failure_callback=self._failure_url,
             deduplication_id=f"{task.id}-{occasion}" if occasion else task.id,
             label="longtask",
+            **self._redacted,
         )
         if self._delivery_timeout is not None:
             message["timeout"] = self._delivery_timeout

@@ -85,7 +85,9 @@ class QueuedMessage:
             "label": self.label,
             "callerIP": self.caller_ip,
             "retryDelayExpression": None if self.retry_delay is None else str(self.retry_delay),
-            **text_or_base64("body", b"REDACTED" if "body" in self.redacted else self.body),
+            **text_or_base64(
+                "body", _redacted(self.body).encode() if "body" in self.redacted else self.body
+            ),
         }
         if self.flow is not None:
             shown["flowControlKey"] = self.flow.key
@@ -95,11 +97,10 @@ class QueuedMessage:
         return {name: value for name, value in shown.items() if value not in (None, {})}
 
     def _shown_headers(self) -> dict[str, list[str]]:
-        if "header" in self.redacted:
-            return {name: ["REDACTED"] for name in self.headers}
-        hidden = {name[7:-1].lower() for name in self.redacted if name.startswith("header[")}
         return {
-            name: ["REDACTED"] if name.lower() in hidden else values
+            name: values
+            if self.redacted.isdisjoint(("header", f"header[{name.lower()}]"))
+            else [_redacted(value.encode()) for value in values]
             for name, values in self.headers.items()
         }
 
@@ -144,9 +145,7 @@ def read_message(
         label=given.get("upstash-label"),
         caller_ip=caller_ip,
         deduplication=_deduplication(given, destination, forwarded, body),
-        redacted=frozenset(
-            part.strip() for part in given.get("upstash-redact-fields", "").split(",") if part
-        ),
+        redacted=_redacted_fields(given.get("upstash-redact-fields", "")),
     )
 
 
@@ -163,6 +162,16 @@ def text_or_base64(name: str, data: bytes) -> dict[str, str]:
     with contextlib.suppress(UnicodeDecodeError):
         return {name: data.decode()}
     return {f"{name}Base64": base64.b64encode(data).decode()}
+
+
+def _redacted_fields(text: str) -> frozenset[str]:
+    """Return `body`, `header` and `header[name]`. The documentation also writes `headers`."""
+    fields = (each.strip().lower() for each in text.split(",") if each)
+    return frozenset(re.sub(r"^headers\b", "header", each) for each in fields)
+
+
+def _redacted(data: bytes) -> str:
+    return f"REDACTED:{hashlib.sha256(data).hexdigest()}"
 
 
 def _as_lists(headers: Mapping[str, str]) -> dict[str, list[str]]:

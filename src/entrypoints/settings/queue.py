@@ -66,6 +66,12 @@ class QueueSettings(Group):
         unit="seconds",
         gt=0,
     )
+    qstash_redact_bodies: bool = setting(
+        "LONGTASK_QSTASH_REDACT_BODIES",
+        False,
+        "`true` makes QStash's console and API show a hash in place of the prompts in queued "
+        "messages, failure callbacks and dead letters. What is delivered stays the same.",
+    )
     delivery_timeout: float | None = setting(
         "LONGTASK_DELIVERY_TIMEOUT",
         None,
