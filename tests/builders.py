@@ -101,3 +101,8 @@ def unlimited(tasks: TaskLog) -> Quotas:
 
 def to_redis(url: str) -> Connection:
     return connect(parse_address(url), connections=10, connect_timeout=5.0, timeout=5.0)
+
+
+def schema_format(schema: object) -> dict[str, object]:
+    """The `response_format` of a request that gives a schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
