@@ -2,8 +2,6 @@
 
 import asyncio
 import sys
-from dataclasses import replace
-from typing import Any
 
 import click
 import structlog
@@ -11,7 +9,8 @@ import structlog
 from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key, setting_lines
-from entrypoints.ask import Asked, ask_embedded, ask_server
+from entrypoints.ask import ask_command
+from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.doctor import examine
 from entrypoints.doctor.findings import warn
 from entrypoints.host_names import host_of
@@ -20,10 +19,7 @@ from entrypoints.outgoing_proxies import bypass_proxies
 from entrypoints.server import AddressTaken, serve, serve_local_qstash
 from entrypoints.settings import (
     ENV_FILE,
-    Settings,
-    SettingsError,
     load_group,
-    load_settings,
     settings_in_file,
     unknown_settings,
 )
@@ -33,25 +29,6 @@ from entrypoints.terminal import one_line
 from entrypoints.workers import serve_workers
 
 log = structlog.get_logger(__name__)
-
-SETTINGS_EXIT = 2
-
-
-def _settings(**overrides: Any) -> Settings:
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        settings = load_settings(**given)
-    except SettingsError as error:
-        click.echo(f"longtask cannot start with these settings:\n{error}", err=True)
-        _tell_of_unknown()  # a setting that is missing may be there under a misspelt name
-        sys.exit(SETTINGS_EXIT)
-    bypass_proxies(settings.service.host)
-    return settings
-
-
-def _tell_of_unknown() -> None:
-    for each in unknown_settings():
-        click.echo(f"warning: {each}", err=True)
 
 
 @click.group()
@@ -67,7 +44,7 @@ def main() -> None:
 @click.option("--workers", type=int, help="Processes (LONGTASK_WORKERS). More than one need Redis.")
 def serve_command(host: str | None, port: int | None, workers: int | None) -> None:
     """Run the service."""
-    settings = _settings(host=host, port=port, workers=workers)
+    settings = settings_or_exit(host=host, port=port, workers=workers)
     configure_logs(
         settings.observability.log_level,
         settings.console_logs,
@@ -131,7 +108,7 @@ def doctor_command() -> None:
     Says what to do about what it finds. Run it while the service runs, with the same settings. Exit
     status 1 if something cannot work."""
     found = [warn("settings", each, "correct its name") for each in unknown_settings()]
-    found += asyncio.run(examine(_settings()))
+    found += asyncio.run(examine(settings_or_exit()))
     for each in found:
         click.echo(f"{each.level:5}{each.part}: {one_line(each.what)}")
         if each.advice:
@@ -144,8 +121,8 @@ def config_command() -> None:
     """Show every setting in force.
 
     Also shows which store, queue and model they select. Secrets are not shown."""
-    settings = _settings()
-    _tell_of_unknown()
+    settings = settings_or_exit()
+    tell_of_unknown()
     for part, chosen in settings.chosen_parts().items():
         click.echo(f"# {part}: {chosen}")
     for variable, value, meaning in describe(settings):
@@ -181,54 +158,7 @@ def new_key_command(name: str) -> None:
         click.echo(line)
 
 
-@main.command("ask")
-@click.argument("prompt")
-@click.option(
-    "--server",
-    envvar="LONGTASK_SERVER",
-    help="A running service (LONGTASK_SERVER). Without it, one is started for this prompt.",
-)
-@click.option("--key", envvar="LONGTASK_KEY", help="The API key for that service (LONGTASK_KEY).")
-@click.option("--model", help="The model. Default: that of the service.")
-@click.option("--system", help="The system message.")
-@click.option(
-    "--max-tokens",
-    type=int,
-    help="The longest answer, 1 to 128,000. Default: that of the service, else the model's own.",
-)
-@click.option("--temperature", type=float, help="0 to 2. Default: likewise.")
-def ask_command(
-    prompt: str,
-    server: str | None,
-    key: str | None,
-    model: str | None,
-    system: str | None,
-    max_tokens: int | None,
-    temperature: float | None,
-) -> None:
-    """Start a task and print its text. Ctrl-C cancels the task.
-
-    At a terminal the text is printed as it arrives. A file or a pipe gets it once the task has
-    ended. If PROMPT is -, it is read from standard input. Exit status: 0 when the task completed, 1
-    when it failed or its answer is empty, 130 when it was cancelled."""
-    body = {
-        "prompt": sys.stdin.read() if prompt == "-" else prompt,
-        "model": model,
-        "system": system,
-        "maxTokens": max_tokens,
-        "temperature": temperature,
-    }
-    asked = Asked({name: value for name, value in body.items() if value is not None})
-    if server is not None:
-        sys.exit(ask_server(server, asked, key))
-    # A service for this prompt only, which no other machine can reach.
-    if named := settings_in_file():
-        click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
-    settings = _settings(host="127.0.0.1", port=0)
-    _tell_of_unknown()
-    settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
-    configure_logs("ERROR", settings.console_logs)
-    sys.exit(ask_embedded(settings, asked))
+main.add_command(ask_command)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.api_keys import new_key
-from entrypoints.ask import with_scheme
+from entrypoints.ask.following import with_scheme
 from tests.commands import invoke
 from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
 from tests.processes import found_in, process_at_a_terminal, process_of, run_to_its_end
@@ -172,7 +172,7 @@ def test_ask_goes_on_where_its_connection_broke(
     ("words", "said"),
     [
         (["ask", "  "], "prompt: must not be empty"),
-        (["ask", "Hi.", "--max-tokens", "0"], "maxTokens: must be from 1 to 128000"),
+        (["ask", "Hi.", "--max-tokens", "0"], "maxTokens: must be from 1 to 10000000"),
     ],
 )
 def test_ask_says_what_is_wrong(

@@ -7,7 +7,7 @@ import sys
 import pytest
 import structlog
 
-from entrypoints.ask import _Printer
+from entrypoints.ask.printing import Printer
 from entrypoints.log_output import configure_logs
 from entrypoints.terminal import one_line, printable
 
@@ -55,8 +55,8 @@ def test_a_log_line_on_a_terminal_holds_no_control_characters(
 
 def test_ask_shows_an_answer_without_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = terminal(monkeypatch)
-    _Printer().show("1", {"type": "content", "data": HOSTILE})
-    _Printer().show("1", {"type": "error", "data": HOSTILE, "code": "x"})
+    Printer().show("1", {"type": "content", "data": HOSTILE})
+    Printer().show("1", {"type": "error", "data": HOSTILE, "code": "x"})
     assert shown.getvalue().count(SHOWN) == 2
     assert "\x1b" not in shown.getvalue()
 
@@ -65,5 +65,5 @@ def test_ask_passes_an_answer_on_to_a_file_as_it_is(monkeypatch: pytest.MonkeyPa
     file = io.StringIO()
     monkeypatch.setattr(sys, "stdout", file)
     end = {"type": "end", "data": HOSTILE, "finishReason": "stop", "model": "m", "usage": None}
-    _Printer().show("1", end)
+    Printer().show("1", end)
     assert file.getvalue() == f"{HOSTILE}\n"

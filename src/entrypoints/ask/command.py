@@ -1,0 +1,129 @@
+"""The command `longtask ask`: its words, and which service it asks."""
+
+import sys
+from dataclasses import replace
+
+import click
+
+from domain.request import MAX_TOKENS_LIMIT, REQUEST_LIMIT
+from entrypoints.ask.following import Asked, Shows, ask_embedded, ask_server
+from entrypoints.ask.printing import JsonLines, Printer
+from entrypoints.ask.request import check_size, messages_of, options_of, prompt_of
+from entrypoints.command_settings import settings_or_exit, tell_of_unknown
+from entrypoints.log_output import configure_logs
+from entrypoints.settings import ENV_FILE, settings_in_file
+
+
+@click.command("ask")
+@click.argument("prompt", required=False)
+@click.option(
+    "--server",
+    envvar="LONGTASK_SERVER",
+    help="A running service (LONGTASK_SERVER). Without it, one is started for this prompt.",
+)
+@click.option("--key", envvar="LONGTASK_KEY", help="The API key for that service (LONGTASK_KEY).")
+@click.option("--model", help="The model. Default: that of the service.")
+@click.option("--system", metavar="TEXT", help="The system message.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE|URL",
+    help="An image to send: a file, or the URL of one. Repeatable.",
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="A file to send. UTF-8 text goes as text under its name, WAV and MP3 as audio, any other, "
+    "such as a PDF, as a file. Repeatable.",
+)
+@click.option("--previous", metavar="TASK_ID", help="Go on from a task that has ended.")
+@click.option(
+    "--max-tokens",
+    type=int,
+    help=f"The longest answer, 1 to {MAX_TOKENS_LIMIT:,}. Default: that of the service, else the "
+    "model's own.",
+)
+@click.option("--temperature", type=float, help="0 to 2. Default: likewise.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other parameter of chat completions, such as reasoning_effort=low. VALUE is JSON, or "
+    "a text if it is none. Repeatable.",
+)
+@click.option(
+    "--schema",
+    metavar="FILE",
+    help="Ask for JSON that fits this JSON Schema, whose name is that of the file.",
+)
+@click.option("--reasoning", is_flag=True, help="Show the model's reasoning on standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
+@click.option(
+    "--max-request-bytes",
+    type=click.IntRange(1),
+    default=REQUEST_LIMIT,
+    show_default=True,
+    help="The largest request to send. Raise it only if the service accepts more.",
+)
+def ask_command(
+    prompt: str | None,
+    server: str | None,
+    key: str | None,
+    model: str | None,
+    system: str | None,
+    images: tuple[str, ...],
+    files: tuple[str, ...],
+    previous: str | None,
+    max_tokens: int | None,
+    temperature: float | None,
+    options: tuple[str, ...],
+    schema: str | None,
+    reasoning: bool,
+    as_json: bool,
+    max_request_bytes: int,
+) -> None:
+    """Start a task and print its text. Ctrl-C cancels the task.
+
+    Standard output gets the text and nothing else: at a terminal as it arrives, a file or a pipe
+    once the task has ended. Tool calls, sources and what else there is to say go to standard error.
+
+    PROMPT is read from standard input if it is - or left out. Text that is piped in beside a PROMPT
+    follows it after an empty line.
+
+    Exit status: 0 when the task completed (also with a refusal, with tool calls only, or with an
+    answer that does not fit the schema), 1 when it failed or its answer is empty, 2 when the
+    command line or a setting is wrong, 130 when it was cancelled."""
+    chosen = options_of(options, schema)
+    written = prompt_of(prompt, optional=bool(images or files))
+    body = {
+        **messages_of(written, images, files, max_request_bytes),
+        "model": model,
+        "system": system,
+        "maxTokens": max_tokens,
+        "temperature": temperature,
+        "options": chosen,
+        "previousTaskId": previous,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    check_size(body, max_request_bytes)
+
+    def printer() -> Shows:
+        if as_json:
+            return JsonLines()
+        return Printer(limited=max_tokens is not None, reasoning=reasoning)
+
+    asked = Asked(body, printer)
+    if server is not None:
+        sys.exit(ask_server(server, asked, key))
+    # A service for this prompt only, which no other machine can reach.
+    if named := settings_in_file():
+        click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
+    settings = settings_or_exit(host="127.0.0.1", port=0)
+    tell_of_unknown()
+    settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
+    configure_logs("ERROR", settings.console_logs)
+    sys.exit(ask_embedded(settings, asked))
