@@ -111,9 +111,18 @@ def test_what_cannot_be_started_is_told_and_nothing_is_lost(
     page.reload()
     expect(page.locator("#prompt")).to_have_value("Kept.")
     page.unroute("**/api/tasks/start")
-    page.evaluate("document.getElementById('prompt').value = 'x'.repeat(100_001)")
+    page.click(".options summary")
+    page.fill("#json", "[1]")
     page.click("#submit")
-    expect(page.locator("#start-error")).to_contain_text("must be at most 100000 characters")
+    expect(page.locator("#start-error")).to_contain_text("they must be an object")
+    page.fill("#json", '{"seed": 1,}')
+    page.click("#submit")
+    expect(page.locator("#start-error")).to_contain_text("not valid JSON")
+    expect(page.locator("#json")).to_be_focused()
+    page.fill("#json", '{"n": 2, "stream": true}')
+    page.click("#submit")
+    expect(page.locator("#start-error")).to_contain_text("options.n: must be 1")
+    expect(page.locator("#start-error")).to_contain_text("options.stream: is not accepted")
     assert not upstream.received
 
 

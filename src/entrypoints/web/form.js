@@ -1,9 +1,12 @@
 // The form of a new task.
 
+import { attach, attachedParts, detachAll } from "./attach.js";
 import { keepDraft } from "./remembered.js";
 import { text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
+
+let previous = null; // the task that the next one goes on from: {id, calls}
 
 /** Return the number in a field, undefined if it is empty, or NaN if it is none from `min` to `max`. */
 function numberIn(field, min, max) {
@@ -12,12 +15,42 @@ function numberIn(field, min, max) {
   return number >= min && number <= max ? number : NaN;
 }
 
+/** Return the object in the field of other options, undefined if it is empty, or null after showing
+ * what is wrong with it. */
+function otherOptions() {
+  const json = $("json").value.trim();
+  if (!json) return undefined;
+  let detail = text("noObject");
+  try {
+    const options = JSON.parse(json);
+    if (options !== null && typeof options === "object" && !Array.isArray(options)) return options;
+  } catch (error) {
+    detail = error.message;
+  }
+  showProblem(text("badOptions", { detail }));
+  $("json").closest("details").open = true;
+  $("json").focus();
+  return null;
+}
+
+/** Return the messages of the task: the results of tools, and the prompt with its attachments. */
+function messagesOf(prompt) {
+  const results = (previous?.calls ?? []).map(({ id }, number) => (
+    { role: "tool", tool_call_id: id, content: $(`result-${number}`).value }
+  ));
+  const parts = attachedParts();
+  const asked = prompt.trim() ? [{ type: "text", text: prompt }] : [];
+  const content = parts.length > 0 ? [...parts, ...asked] : prompt;
+  return [...results, ...(content.length > 0 ? [{ role: "user", content }] : [])];
+}
+
 /** Return the request, or null after showing what is wrong with it. */
 export function requestOfForm() {
   const prompt = $("prompt").value;
   const temperature = numberIn($("temperature"), 0, 2);
-  const maxTokens = numberIn($("length"), 1, 128_000);
-  if (!prompt.trim()) {
+  const maxTokens = numberIn($("length"), 1, 10_000_000);
+  const messages = messagesOf(prompt.trim() ? prompt : "");
+  if (messages.length === 0) {
     showProblem(text("emptyPrompt"));
     $("prompt").focus();
     return null;
@@ -26,13 +59,48 @@ export function requestOfForm() {
     showProblem(text("badNumber"));
     return null;
   }
+  const options = otherOptions();
+  if (options === null) return null;
   const model = $("model").value.trim();
+  const system = $("system").value;
+  const plain = messages.length === 1 && messages[0].content === prompt;
   return {
-    prompt,
+    ...(plain ? { prompt } : { messages }),
     ...(model && { model }),
+    ...(system.trim() && { system }),
     ...(temperature !== undefined && { temperature }),
     ...(maxTokens !== undefined && { maxTokens: Math.round(maxTokens) }),
+    ...(options && { options }),
+    ...(previous && { previousTaskId: previous.id }),
   };
+}
+
+/** Empty the form after a start. The options stay. */
+export function clearForm() {
+  $("prompt").value = "";
+  keepDraft("");
+  detachAll();
+  goOnFrom(null);
+}
+
+/** Let the next task go on from one that has ended: {id, prompt, calls}, or from none for null. The
+ * results of the calls of tools are asked for. */
+export function goOnFrom(task) {
+  previous = task;
+  $("going-on").hidden = task === null;
+  if (task !== null) {
+    $("going-on-from").textContent = task.prompt.slice(0, 80) || task.id;
+    $("going-on-from").href = `#${encodeURIComponent(task.id)}`;
+  }
+  $("results").replaceChildren(...(task?.calls ?? []).map(({ name }, number) => {
+    const label = document.createElement("label");
+    const field = document.createElement("textarea");
+    field.id = `result-${number}`;
+    field.rows = 1;
+    label.append(text("resultOf", { name }), field);
+    return label;
+  }));
+  if (task !== null) ($("result-0") ?? $("prompt")).focus();
 }
 
 /** Show an error at the form, or none for an empty sentence. */
@@ -41,7 +109,35 @@ export function showProblem(sentence) {
   $("start-error").hidden = !sentence;
 }
 
+async function attachAll(files) {
+  showProblem("");
+  await attach(files, showProblem);
+}
+
 $("prompt").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("start").requestSubmit();
 });
 $("prompt").addEventListener("input", () => keepDraft($("prompt").value));
+$("prompt").addEventListener("paste", (event) => {
+  const { files, types } = event.clipboardData;
+  if (files.length === 0 || types.includes("text/plain")) return; // text, as usual, perhaps with its picture
+  event.preventDefault();
+  attachAll([...files]);
+});
+$("start").addEventListener("dragover", (event) => {
+  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+});
+$("start").addEventListener("drop", (event) => {
+  if (event.dataTransfer.files.length === 0) return;
+  event.preventDefault();
+  attachAll([...event.dataTransfer.files]);
+});
+$("attach").addEventListener("click", () => $("files").click());
+$("files").addEventListener("change", async () => {
+  await attachAll([...$("files").files]);
+  $("files").value = ""; // so that the same file may be chosen again
+});
+$("stop-going-on").addEventListener("click", () => {
+  goOnFrom(null);
+  $("prompt").focus();
+});

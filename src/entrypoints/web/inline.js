@@ -153,7 +153,8 @@ function link(parts, text, at) {
   return 1 + target[0].length;
 }
 
-function anchor(url, content) {
+/** Return a link with some content, or null unless the URL is of http, https or mailto. */
+export function anchor(url, content) {
   let parsed;
   try {
     parsed = new URL(url);

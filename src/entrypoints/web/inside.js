@@ -33,8 +33,8 @@ export class EventTable {
 
   #row(event, id, now) {
     const row = this.#body.insertRow(0);
-    const data = typeof event.data === "string" ? event.data : event.status;
-    const reason = event.reason ?? event.code ?? event.finishReason;
+    const data = typeof event.data === "object" ? JSON.stringify(event.data) : event.data ?? event.status;
+    const reason = event.reason ?? event.code ?? event.finishReason ?? (event.resumed ? "resumed" : undefined);
     const shown = event.type === "end" ? `${event.data.length} characters` : JSON.stringify(data?.slice(0, SHOWN));
     const cells = [id, event.type, reason === undefined ? shown : `${shown} (${reason})`, now - event.timestamp];
     for (const value of cells) row.insertCell().textContent = value;

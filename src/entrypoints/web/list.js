@@ -38,7 +38,7 @@ export class List {
 
   #row(task) {
     const row = document.createElement("li");
-    const prompt = task.request?.prompt ?? task.id;
+    const prompt = task.title || task.request?.prompt || task.id; // older entries have no title
     const open = this.#button("open", task.id, prompt.slice(0, 120));
     open.className = "open";
     open.dir = "auto";

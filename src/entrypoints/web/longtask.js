@@ -1,11 +1,11 @@
 // Follow a task of Longtask from any page, through every loss of the connection.
 //
 //   import { follow } from "https://longtask.example.org/web/longtask.js";
-//
 //   const end = await follow(started, { onText: (text) => { output.textContent = text; } });
 //
-// `started` is what POST /api/tasks/start returned. The module needs no build and no other file, finds
-// the service by its own address, and runs in pages, workers and Node.
+// `started` is what POST /api/tasks/start returned. `onAnswer` and `end` have reasoning, tool calls and
+// citations too. The module needs no build and no other file, finds the service by its own address, and
+// runs in pages, workers and Node.
 
 const HOME = new URL("..", import.meta.url).href;
 const FIRST_PAUSE = 500; // milliseconds, as all below
@@ -18,19 +18,11 @@ const REFUSALS = 8; // in a row, after which also those are final that another t
 
 /** Why a task cannot be followed, or why it failed. */
 export class LongtaskError extends Error {
-  /**
-   * @param {string} message for people
-   * @param {{status?: number, code?: string, retryable?: boolean}} about
-   */
+  // `status`: that of a refusal; 0 if the task itself failed. `code`: what programs may compare, the code
+  // of the task's error or the kind of the problem. `retryable`: whether a new task may succeed.
   constructor(message, { status = 0, code = "", retryable = false } = {}) {
     super(message);
-    this.name = "LongtaskError";
-    /** The HTTP status of a refusal; 0 if the task itself failed. */
-    this.status = status;
-    /** What programs may compare: the code of the task's error, or the kind of the problem. */
-    this.code = code;
-    /** Whether the same request may succeed as a new task. */
-    this.retryable = retryable;
+    Object.assign(this, { name: "LongtaskError", status, code, retryable });
   }
 }
 
@@ -43,16 +35,45 @@ class Lost extends Error {
 }
 
 /**
+ * @typedef {{text: string, refusal: string, reasoning: string, annotations: object[], toolCalls:
+ *   {index: number, id: string, name: string, arguments: string}[]}} Answer what a model has said: all
+ *   text, the part of it that refuses, and so on; `annotations` are notes about the text, such as citations
+ */
+const EMPTY = Object.freeze({ text: "", refusal: "", reasoning: "", toolCalls: [], annotations: [] });
+
+/** Return a new Answer with what an event adds or takes back, or the same one if that is nothing. */
+export function added(answer = EMPTY, event) {
+  const { type, data, refusal, annotations = [] } = event;
+  if (type === "content") {
+    const more = { text: answer.text + data, refusal: answer.refusal + (refusal ? data : "") };
+    return { ...answer, ...more, annotations: [...answer.annotations, ...annotations] };
+  }
+  if (type === "reasoning") return { ...answer, reasoning: answer.reasoning + data };
+  if (type === "tool_call") return { ...answer, toolCalls: withCall(answer.toolCalls, data) };
+  // An attempt begins. It goes on with what the last one said only if it says so.
+  if (type === "status" && data === "running" && !event.resumed) return EMPTY;
+  if (type !== "end") return answer; // an event of tomorrow, perhaps
+  const { reasoning = "", toolCalls = [] } = event; // what is empty is left out
+  return { text: data, refusal: refusal ?? "", reasoning, toolCalls, annotations };
+}
+
+function withCall(calls, { index, id = "", name = "", arguments: more }) {
+  const before = calls.find((call) => call.index === index) ?? { index, id, name: "", arguments: "" };
+  const call = { ...before, name: before.name + name, arguments: before.arguments + more };
+  return calls.filter((each) => each !== before).concat(call).sort((a, b) => a.index - b.index);
+}
+
+/**
  * @typedef {object} Options
  * @property {string} [key] an API key. A page for others has none: its tasks come with a `streamUrl`.
  * @property {(text: string) => void} [onText] is given the whole text so far whenever it changes. What
  *   an attempt said that was lost is no longer in it once the next attempt begins.
- * @property {(status: string, event: object) => void} [onStatus] is given pending, running, completed,
- *   failed or cancelled.
+ * @property {(answer: Answer) => void} [onAnswer] is given all that the model said so far whenever it
+ *   changes: text, reasoning, tool calls, refusal and annotations. Lost attempts are taken back likewise.
+ * @property {(status: string, event: object) => void} [onStatus] is given each status, such as pending.
  * @property {(event: object, id: string) => void} [onEvent] is given every event, once and in order. The
  *   id is empty for `connected`, which every connection begins with.
- * @property {(state: "open" | "lost", cause?: Error) => void} [onConnection] is told how the connection
- *   fares. A lost one is replaced by itself.
+ * @property {(state: "open" | "lost", cause?: Error) => void} [onConnection] A lost one is replaced by itself.
  * @property {() => string | Promise<string>} [renew] returns a fresh `streamUrl` when the last one has
  *   run out: from your own server, if the page has no key. The default asks the service.
  * @property {boolean} [pauseHidden] close the connection while the page is hidden for more than a
@@ -62,9 +83,9 @@ class Lost extends Error {
  */
 
 /**
- * Follow a task to its end, and return its last event, `end`: `data` is the whole text, beside
- * `finishReason`, `usage` and `model`. Connect again for as long as that may help, and go on behind the
- * last event seen.
+ * Follow a task to its end, and return its last event, `end`, filled up with the Answer: `data` is the
+ * whole text, `valid` says whether it fits the schema that the request gave (null: none was given, or it
+ * is not known). Connect again for as long as that may help, and go on behind the last event seen.
  *
  * Throws LongtaskError if the task failed, if the service does not know it, or if it refuses the
  * caller; the reason of `signal` if that was aborted; and what a callback throws, `renew` aside.
@@ -72,18 +93,19 @@ class Lost extends Error {
  * @param {{taskId?: string, streamUrl?: string, error?: string, status?: unknown}} task the response to
  *   the start of the task, or its record, or only its id or only its link
  * @param {Options} [options]
- * @returns {Promise<{type: "end", data: string, finishReason: string, usage: object | null, model: string | null}>}
+ * @returns {Promise<Answer & {type: "end", data: string, valid: boolean | null, finishReason: string,
+ *   usage: object | null, model: string | null}>}
  */
 export async function follow(task, options = {}) {
-  const { onText, onStatus, onEvent, onConnection, pauseHidden = false, signal } = options;
+  const { onText, onAnswer, onStatus, onEvent, onConnection, pauseHidden = false, signal } = options;
   const way = wayTo(task, options);
   let last = ""; // the id of the last event
-  let text = "";
-  let shown = ""; // the text that `onText` was given
+  let answer = EMPTY;
+  let shown = EMPTY; // what the callbacks were given
   let ended = null;
   let tries = 0; // since the connection was last open
   let refusals = 0;
-  let hiddenSince = Infinity;
+  let hiddenSince = Infinity; // as it was noted by `hiddenForLong`
 
   function take(event, id) {
     if (event.type === "connected") {
@@ -92,10 +114,7 @@ export async function follow(task, options = {}) {
     } else {
       last = id;
     }
-    // An attempt begins. It goes on with the text of the last one only if it says so.
-    if (event.type === "status" && event.data === "running" && !event.resumed) text = "";
-    if (event.type === "content") text += event.data;
-    if (event.type === "end") text = event.data;
+    answer = added(answer, event);
     if (event.type === "end" || event.type === "error") ended = event;
     if (event.type === "status") onStatus?.(event.data, event);
     onEvent?.(event, event.type === "connected" ? "" : id);
@@ -109,8 +128,9 @@ export async function follow(task, options = {}) {
     const watching = setInterval(() => {
       if (Date.now() - lastReceived > SILENCE || hiddenForLong()) abort();
     }, TICK);
-    signal?.addEventListener("abort", abort);
-    globalThis.addEventListener?.("online", abort); // the old one went through a network that is gone
+    const once = { signal: connection.signal }; // what ends the connection ends the listeners
+    signal?.addEventListener("abort", abort, once);
+    globalThis.addEventListener?.("online", abort, once); // the old one went through a network that is gone
     try {
       const response = await send(way.stream(last), way.headers, connection.signal);
       if (response.status !== 200 || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
@@ -127,15 +147,15 @@ export async function follow(task, options = {}) {
           take(event, id);
           if (ended !== null || signal?.aborted) break;
         }
-        if (text !== shown) onText?.((shown = text));
+        if (answer.text !== shown.text) onText?.(answer.text);
+        if (answer !== shown) onAnswer?.(answer);
+        shown = answer;
       }
     } catch (error) {
       // Closed by us to open another at once.
       if (!(error instanceof Lost && connection.signal.aborted)) throw error;
     } finally {
       clearInterval(watching);
-      signal?.removeEventListener("abort", abort);
-      globalThis.removeEventListener?.("online", abort);
       abort();
     }
   }
@@ -161,28 +181,23 @@ export async function follow(task, options = {}) {
     await wait(Math.max(lost.pause, pause * (0.5 + Math.random() / 2)), signal, lost.pause > 0 ? [] : ["online"]);
   }
 
-  const hiddenForLong = () => pauseHidden && Date.now() - hiddenSince >= HIDDEN_LIMIT;
-  const noteHidden = () => {
-    hiddenSince = globalThis.document.hidden ? Math.min(hiddenSince, Date.now()) : Infinity;
-  };
-  globalThis.document?.addEventListener("visibilitychange", noteHidden);
-  if (globalThis.document?.hidden) noteHidden();
-  try {
-    for (;;) {
+  function hiddenForLong() {
+    hiddenSince = globalThis.document?.hidden ? Math.min(hiddenSince, Date.now()) : Infinity;
+    return pauseHidden && Date.now() - hiddenSince >= HIDDEN_LIMIT;
+  }
+
+  for (;;) {
+    signal?.throwIfAborted();
+    while (hiddenForLong()) await wait(2 ** 31 - 1, signal, ["visibilitychange"]);
+    try {
+      await read();
+    } catch (error) {
       signal?.throwIfAborted();
-      while (hiddenForLong()) await wait(2 ** 31 - 1, signal, ["visibilitychange"]);
-      try {
-        await read();
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof Lost)) throw error;
-        await afterLoss(error);
-      }
-      if (ended?.type === "end") return ended;
-      if (ended !== null) throw new LongtaskError(ended.data, ended);
+      if (!(error instanceof Lost)) throw error;
+      await afterLoss(error);
     }
-  } finally {
-    globalThis.document?.removeEventListener("visibilitychange", noteHidden);
+    if (ended?.type === "error") throw new LongtaskError(ended.data, ended);
+    if (ended !== null) return { valid: null, ...answer, ...ended };
   }
 }
 
@@ -246,9 +261,7 @@ const orLost = (promise) => promise.catch((cause) => {
  * that a lost connection cut is never whole, so it is never returned. */
 function parser() {
   const decoder = new TextDecoder();
-  let rest = "";
-  let id = "";
-  let data = "";
+  let [rest, id, data] = ["", "", ""];
   return function* parse(bytes) {
     const lines = decoder.decode(bytes, { stream: true }).split("\n");
     lines[0] = rest + lines[0];
@@ -273,16 +286,15 @@ function parser() {
 /** Wait for a time, or for one of some events. Throws the reason of `signal`. */
 function wait(milliseconds, signal, events) {
   return new Promise((resolve, reject) => {
-    const targets = [globalThis, globalThis.document].filter((each) => each?.addEventListener);
+    const over = new AbortController();
     const done = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      for (const target of targets) for (const each of events) target.removeEventListener(each, done);
-      if (signal?.aborted) reject(signal.reason);
-      else resolve();
+      over.abort(); // removes the listeners
+      return signal?.aborted ? reject(signal.reason) : resolve();
     };
     const timer = setTimeout(done, milliseconds);
-    signal?.addEventListener("abort", done);
-    for (const target of targets) for (const each of events) target.addEventListener(each, done);
+    signal?.addEventListener("abort", done, over); // `over` as options: those with its signal
+    const targets = [globalThis, globalThis.document].filter((each) => each?.addEventListener);
+    for (const target of targets) for (const each of events) target.addEventListener(each, done, over);
   });
 }

@@ -1,27 +1,21 @@
-// Paint an answer as it arrives. What arrives between two frames is painted at once, but not more than
-// a frame has time for. After a slow frame there is a pause.
+// Paint what arrives. What arrives between two frames is painted at once, but not more than a frame has
+// time for. After a slow frame there is a pause.
 
 import { uncut } from "./plain.js";
 
 const AT_ONCE = 32_768; // characters
 
-export class Painter {
-  #section;
+/** Text on its way to some views, in order. */
+export class Queue {
   #views;
-  #painted;
+  #isShown;
   #unwritten = "";
-  #scheduled = false;
-  #pausedUntil = 0;
-  #following = false;
 
-  /**
-   * `section`: the element that the page scrolls with, `views`: what gets the text (`reset`, `append`),
-   * `painted`: a function that is called in each frame to show everything else.
-   */
-  constructor(section, views, painted) {
-    this.#section = section;
+  /** `views`: what gets the text (`reset`, `append`). `isShown`: whether they are seen: until then the
+   * text waits, and costs nothing. */
+  constructor(views, isShown = () => true) {
     this.#views = views;
-    this.#painted = painted;
+    this.#isShown = isShown;
   }
 
   reset() {
@@ -32,6 +26,35 @@ export class Painter {
   /** Add text, to be painted in the next frames. */
   add(text) {
     this.#unwritten += text;
+  }
+
+  get waits() {
+    return this.#unwritten !== "" && this.#isShown();
+  }
+
+  /** Paint some text and return how many characters. */
+  paint(most) {
+    const end = uncut(this.#unwritten, most);
+    const part = this.#unwritten.slice(0, end);
+    this.#unwritten = this.#unwritten.slice(end);
+    for (const view of this.#views) view.append(part);
+    return part.length;
+  }
+}
+
+export class Painter {
+  queues = new Set();
+  #section;
+  #painted;
+  #scheduled = false;
+  #pausedUntil = 0;
+  #following = false;
+
+  /** `section`: the element that the page scrolls with, `painted`: a function that is called in each
+   * frame to show everything else. */
+  constructor(section, painted) {
+    this.#section = section;
+    this.#painted = painted;
   }
 
   /** Paint in the next frame. `atBottom`: whether the page then scrolls to the end of the text. */
@@ -48,18 +71,15 @@ export class Painter {
   #paint() {
     this.#scheduled = false;
     const began = performance.now();
-    if (this.#unwritten) {
-      const end = uncut(this.#unwritten, AT_ONCE);
-      const part = this.#unwritten.slice(0, end);
-      this.#unwritten = this.#unwritten.slice(end);
-      for (const view of this.#views) view.append(part);
-    }
+    let room = AT_ONCE;
+    for (const queue of this.queues) if (room > 0 && queue.waits) room -= queue.paint(room);
     this.#painted();
     const end = document.documentElement.scrollHeight; // forces the layout, so that its time is measured
     if (this.#following) scrollTo({ top: end, behavior: "instant" });
-    this.#following &&= this.#unwritten !== "";
+    const unfinished = [...this.queues].some((queue) => queue.waits);
+    this.#following &&= unfinished;
     this.#pausedUntil = performance.now() + 3 * (performance.now() - began);
-    if (this.#unwritten) this.later(false);
+    if (unfinished) this.later(false);
   }
 
   /** Whether the end of the text is in view and the page is scrolled. */

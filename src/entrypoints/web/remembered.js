@@ -4,6 +4,10 @@ const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
 const KEY = "longtask.key";
 const LIMIT = 50;
+const REQUEST_LIMIT = 20_000; // characters: images would fill the storage
+const TITLE_LIMIT = 500;
+
+const large = new Map(); // by task: the requests of this page that are not stored
 
 export function tasks() {
   try {
@@ -22,11 +26,19 @@ function save(all) {
   }
 }
 
-export const find = (id) => tasks().find((each) => each.id === id);
+export function find(id) {
+  const task = tasks().find((each) => each.id === id);
+  return large.has(id) ? { ...task, request: large.get(id) } : task;
+}
 
-/** Add a task, {id, status, request}, at the top of the list. */
-export function remember(task) {
-  save([task, ...tasks().filter((each) => each.id !== task.id)]);
+/** Add a task, {id, status, title, request}, at the top of the list. */
+export function remember({ id, status, title, request }) {
+  const task = { id, status, title: title.slice(0, TITLE_LIMIT), request };
+  if (JSON.stringify(request).length > REQUEST_LIMIT) {
+    large.set(id, request);
+    delete task.request; // the service still has it
+  }
+  save([task, ...tasks().filter((each) => each.id !== id)]);
 }
 
 export function note(id, status) {

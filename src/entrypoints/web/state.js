@@ -1,13 +1,19 @@
 // The state of a task, as its events tell it. Does not touch the document.
 
+import { added } from "./longtask.js";
+
 export const ACTIVE = new Set(["pending", "running"]);
+
+const NOTHING = added(undefined, {});
 
 export function begin() {
   return {
     status: "pending",
     attempt: 0,
-    text: "",
-    lost: null, // {attempt, reason} while `text` is that of a lost attempt
+    answer: NOTHING, // what the model said: text, reasoning, toolCalls and so on
+    lost: null, // {attempt, reason} while `answer` is that of a lost attempt
+    reasoned: 0, // milliseconds
+    reasoningSince: null, // when the reasoning began that goes on
     pieces: 0,
     createdAt: null,
     startedAt: null,
@@ -16,8 +22,14 @@ export function begin() {
   };
 }
 
-/** Apply one event of the log to the state. Return what happened to the text: "kept", "more" (the
- * event's data was added), or "anew" (it was replaced). */
+/** Whether an answer has something to show as it comes. */
+export const saysSomething = ({ text, reasoning, toolCalls }) => text !== "" || reasoning !== "" || toolCalls.length > 0;
+
+/** Return for how many milliseconds the model has reasoned. */
+export const reasonedFor = (state) => state.reasoned + (state.reasoningSince === null ? 0 : Date.now() - state.reasoningSince);
+
+/** Apply one event of the log to the state. Return what happened to the answer: "kept", "more" (the
+ * event's piece was added), or "anew" (it was replaced). */
 export function apply(state, event) {
   state.createdAt ??= event.timestamp;
   switch (event.type) {
@@ -26,41 +38,54 @@ export function apply(state, event) {
       if (event.data === "pending" && event.attempt > 0) {
         state.lost = { attempt: event.attempt, reason: event.reason ?? "" };
       }
-      if (event.data === "pending" && event.attempt === 0 && state.text) {
+      if (event.data === "pending" && event.attempt === 0 && saysSomething(state.answer)) {
         // The log starts over: the service has lost it.
         Object.assign(state, begin(), { createdAt: event.timestamp });
         return "anew";
       }
-      if (restarted && !event.resumed && state.text) state.lost ??= { attempt: state.attempt, reason: "" };
+      if (restarted && !event.resumed && saysSomething(state.answer)) state.lost ??= { attempt: state.attempt, reason: "" };
       state.status = event.data;
       state.attempt = event.attempt;
       if (restarted && event.resumed) {
-        state.lost = null; // the attempt goes on with the text of the last one
+        state.lost = null; // the attempt goes on with what the last one said
       } else if (restarted) {
         state.startedAt = event.timestamp;
         state.pieces = 0;
       }
-      // The text of a lost attempt stays, marked as such, until new text replaces it.
+      stopReasoning(state, event.timestamp);
+      // What a lost attempt said stays, marked as such, until something else is said.
       return "kept";
     }
-    case "content": {
+    case "content":
+    case "reasoning":
+    case "tool_call": {
       const anew = state.lost !== null;
-      if (anew) state.text = "";
-      state.lost = null;
-      state.text += event.data;
+      if (anew) Object.assign(state, { answer: NOTHING, lost: null, reasoned: 0 });
+      state.answer = added(state.answer, event);
       state.pieces += 1;
+      if (event.type === "reasoning") state.reasoningSince ??= event.timestamp;
+      else stopReasoning(state, event.timestamp);
       return anew ? "anew" : "more";
     }
     case "end":
     case "error": {
+      const before = state.answer;
       state.end = event;
       state.endedAt = event.timestamp;
       state.lost = null;
-      if (event.type !== "end" || event.data === state.text) return "kept";
-      state.text = event.data;
-      return "anew";
+      state.answer = added(before, event);
+      stopReasoning(state, event.timestamp);
+      return isShownAs(before, state.answer) ? "kept" : "anew";
     }
     default:
       return "kept"; // an event that this page does not know
   }
 }
+
+function stopReasoning(state, now) {
+  if (state.reasoningSince !== null) state.reasoned += Math.max(0, now - state.reasoningSince);
+  state.reasoningSince = null;
+}
+
+const isShownAs = (one, other) => one === other ||
+  (one.text === other.text && one.reasoning === other.reasoning && JSON.stringify(one.toolCalls) === JSON.stringify(other.toolCalls));
