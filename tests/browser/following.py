@@ -9,7 +9,7 @@ Task = dict[str, Any]
 
 _FOLLOW = """async ({ module, task, options, link }) => {
     const { follow } = await import(module);
-    const seen = { texts: [], ids: [], statuses: [], connection: [], renewed: 0 };
+    const seen = { texts: [], answers: [], ids: [], statuses: [], connection: [], renewed: 0 };
     window.seen = seen;
     const renew = link && (async () => { seen.renewed += 1; return (await fetch(link)).text(); });
     try {
@@ -17,6 +17,7 @@ _FOLLOW = """async ({ module, task, options, link }) => {
             ...options,
             renew,
             onText: (text) => seen.texts.push(text),
+            onAnswer: (answer) => seen.answers.push(answer),
             onStatus: (status) => seen.statuses.push(status),
             onEvent: (event, id) => id && seen.ids.push(id),
             onConnection: (state) => seen.connection.push(state),

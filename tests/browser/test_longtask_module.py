@@ -1,6 +1,5 @@
 """/web/longtask.js, as the pages of others use it, behind a proxy that breaks everything."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,16 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.breaking_proxy import BreakingProxy, Cut, Status
 from tests.browser.following import begin_to_follow, followed
 from tests.browser.page import OpenPage
+from tests.doubles.native import (
+    TASK,
+    Event,
+    content,
+    end,
+    frames,
+    reasoning,
+    status_of,
+    tool_call,
+)
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -101,47 +110,38 @@ def test_every_event_comes_once_and_in_order_wherever_a_frame_is_cut(
     assert not proxy.streams
 
 
-def frames(*events: dict[str, Any], first: int = 1) -> str:
-    connected = 'data: {"type":"connected","status":"running","attempt":1}\n\n'
-    return connected + "".join(
-        f"id: e-{number}\ndata: {json.dumps(event)}\n\n"
-        for number, event in enumerate(events, first)
-    )
-
-
-def status_of(status: str, attempt: int, **more: Any) -> dict[str, Any]:
-    return {"type": "status", "data": status, "attempt": attempt, **more}
-
-
-def content(text: str) -> dict[str, Any]:
-    return {"type": "content", "data": text}
-
-
-END = {"type": "end", "data": "c", "finishReason": "stop", "usage": None, "model": "m"}
+CALL = {"index": 0, "id": "call_1", "name": "get_weather", "arguments": '{"city": "Paris"}'}
+NOTHING: dict[str, Any] = {
+    "text": "",
+    "refusal": "",
+    "reasoning": "",
+    "toolCalls": [],
+    "annotations": [],
+}
+END = end("c")
+FOLLOWED_TO_END = {**NOTHING, "text": "c", "valid": None, **END}
 
 
 def test_only_an_attempt_that_does_not_go_on_takes_back_what_was_said(quiet_page: Page) -> None:
     steps = [
-        [status_of("pending", 0), status_of("running", 1), content("a")],
+        [status_of("pending", 0), status_of("running", 1), reasoning("r"), content("a")],
         [status_of("pending", 1, reason="shutting_down")],
         [{"type": "a kind of tomorrow", "data": "x"}, status_of("running", 2, resumed=True)],
-        [content("b")],
+        [tool_call(0, "{", id="call_0", name="f"), content("b")],
         [status_of("pending", 2, reason="connection_lost"), status_of("running", 3)],
         [content("c"), END],
     ]
     log = [event for step in steps for event in step]
-
-    def stream(route: Route) -> None:
-        seen = int(route.request.url.partition("lastEventId=e-")[2] or 0)
-        step = steps.pop(0)
-        body = frames(*step, first=seen + 1)
-        route.fulfill(body=body, content_type="text/event-stream; charset=utf-8")
-
-    quiet_page.route("**/api/tasks/stream?**", stream)
-    seen = followed(quiet_page, {"taskId": "task_1"})
-    quiet_page.unroute("**/api/tasks/stream?**")
+    seen = _followed_in_steps(quiet_page, steps)
     assert seen["texts"] == ["a", "ab", "", "c"]
-    assert seen["end"] == END
+    call = {"index": 0, "id": "call_0", "name": "f", "arguments": "{"}
+    assert seen["answers"] == [
+        NOTHING | {"reasoning": "r", "text": "a"},
+        NOTHING | {"reasoning": "r", "text": "ab", "toolCalls": [call]},
+        NOTHING,
+        NOTHING | {"text": "c"},
+    ]
+    assert FOLLOWED_TO_END.items() <= seen["end"].items()
     assert seen["ids"] == [f"e-{number}" for number in range(1, len(log) + 1)]
     # So does the page, which shows what was lost until something else is said.
     shown = quiet_page.evaluate(
@@ -150,15 +150,59 @@ def test_only_an_attempt_that_does_not_go_on_takes_back_what_was_said(quiet_page
             const state = begin();
             return log.map((event) => {
                 apply(state, event);
-                return [state.text, state.lost !== null];
+                const { reasoning, text, toolCalls } = state.answer;
+                return [reasoning + text + toolCalls.map((call) => call.name).join(), state.lost !== null];
             });
         }""",
         log,
     )
     assert shown == [
-        *(["", False], ["", False], ["a", False], ["a", True], ["a", True], ["a", False]),
-        *(["ab", False], ["ab", True], ["ab", True], ["c", False], ["c", False]),
+        *(["", False], ["", False], ["r", False], ["ra", False], ["ra", True], ["ra", True]),
+        *(["ra", False], ["raf", False], ["rabf", False], ["rabf", True], ["rabf", True]),
+        *(["c", False], ["c", False]),
     ]
+
+
+def test_pieces_of_every_kind_add_up(quiet_page: Page) -> None:
+    """Calls of tools alternate, and `end` leaves out what is empty."""
+    cited = {"type": "url_citation", "url_citation": {"url": "https://example.org/"}}
+    steps = [
+        [
+            *(status_of("pending", 0), status_of("running", 1), reasoning("r")),
+            *(tool_call(1, "[", id="b", name="g"), tool_call(0, id="call_1", name="get_")),
+            *(tool_call(1, "]"), tool_call(0, '{"city": "Paris"}', name="weather")),
+            content("Yes. ", annotations=[cited]),
+            content("No.", refusal=True, annotations=[cited]),
+        ],
+        [end("c", toolCalls=[CALL], valid=False)],
+    ]
+    seen = _followed_in_steps(quiet_page, steps)
+    assert seen["answers"] == [
+        {
+            "text": "Yes. No.",
+            "refusal": "No.",
+            "reasoning": "r",
+            "toolCalls": [CALL, {"index": 1, "id": "b", "name": "g", "arguments": "[]"}],
+            "annotations": [cited, cited],
+        },
+        NOTHING | {"text": "c", "toolCalls": [CALL]},
+    ]
+    assert (FOLLOWED_TO_END | {"valid": False, "toolCalls": [CALL]}).items() <= seen["end"].items()
+
+
+def _followed_in_steps(page: Page, steps: list[list[Event]]) -> dict[str, Any]:
+    """What a page sees that gets some events of the log in each connection."""
+    left = steps[:]
+
+    def stream(route: Route) -> None:
+        seen = int(route.request.url.partition("lastEventId=e-")[2] or 0)
+        body = frames(left.pop(0), first=seen + 1)
+        route.fulfill(body=body, content_type="text/event-stream; charset=utf-8")
+
+    page.route("**/api/tasks/stream?**", stream)
+    seen = followed(page, {"taskId": TASK})
+    page.unroute("**/api/tasks/stream?**")
+    return seen
 
 
 def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: OpenPage) -> None:
@@ -172,7 +216,7 @@ def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: O
         if len(asked) == 1:
             route.fulfill(status=429, headers={"Retry-After": "30"}, body="Too many.")
         else:
-            route.fulfill(body=frames(END), content_type="text/event-stream")
+            route.fulfill(body=frames([END]), content_type="text/event-stream")
 
     page.route("**/api/tasks/stream?**", stream)
     begin_to_follow(page, {"taskId": "task_1"})
@@ -181,7 +225,8 @@ def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: O
     page.evaluate("dispatchEvent(new Event('online'))")
     assert len(asked) == 1
     page.clock.run_for(2_000)
-    assert page.evaluate("window.following")["end"] == END
+    seen = page.evaluate("window.following")
+    assert FOLLOWED_TO_END.items() <= seen["end"].items()
     assert len(asked) == 2
 
 

@@ -64,10 +64,12 @@ from entrypoints.settings import ENV_FILE, settings_in_file
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 @click.option(
     "--max-request-bytes",
+    envvar="LONGTASK_MAX_REQUEST_BYTES",
     type=click.IntRange(1),
     default=REQUEST_LIMIT,
     show_default=True,
-    help="The largest request to send. Raise it only if the service accepts more.",
+    help="The largest request to send (LONGTASK_MAX_REQUEST_BYTES). Raise it only if the service "
+    "accepts more.",
 )
 def ask_command(
     prompt: str | None,
