@@ -1,5 +1,6 @@
 """Long and deep answers: the page stays usable, the time grows with the text, nothing is missing."""
 
+import json
 import random
 from itertools import pairwise
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.markdown import FRAGMENTS, differing
+from tests.browser.native_stream import Stream
 from tests.browser.page import OpenPage, start, status, text
+from tests.doubles.native import TASK, end, reasoning, status_of, tool_call
 from tests.doubles.upstream import Script, Upstream, answer
 from tests.running import Running
 from tests.sizes import some_of
@@ -255,3 +258,34 @@ def test_the_link_to_the_prompt_opens_no_task(service: Running, open_page: OpenP
     page.evaluate("document.querySelector('.skip').click()")
     expect(page.locator("#prompt")).to_be_focused()
     expect(page.locator("#task-id")).to_have_text(task_id)
+
+
+@pytest.mark.soak
+def test_long_reasoning_and_arguments_leave_the_page_usable(
+    service: Running, open_page: OpenPage
+) -> None:
+    thought = [reasoning("word *and* word " * 700 + "\n\n") for _ in range(100)]
+    arguments = json.dumps({"text": "line of code; " * 70_000, "list": list(range(30_000))})
+    parts = [arguments[at : at + 10_000] for at in range(0, len(arguments), 10_000)]
+    calls = [tool_call(0, parts[0], id="c", name="write")] + [tool_call(0, each) for each in parts]
+    whole = parts[0] + arguments
+    page = open_page(service.url)
+    page.evaluate(WATCH)
+    stream = Stream(page, {"prompt": "Think."})
+    call = {"index": 0, "id": "c", "name": "write", "arguments": whole}
+    said = "".join(each["data"] for each in thought)
+    stream.then(status_of("pending", 0), status_of("running", 1), *thought, *calls)
+    page.evaluate("(id) => { location.hash = id; }", TASK)
+    box = ".call .box"
+    page.wait_for_function(
+        f"(length) => document.querySelector('{box}')?.textContent.length === length",
+        arg=len(whole),
+    )
+    page.click("#reasoning-title")
+    page.wait_for_function(
+        "(count) => document.getElementById('reasoning-text').textContent.split('word').length > count",
+        arg=said.count("word"),
+    )
+    stream.then(status_of("completed", 1), end("", reasoning=said, toolCalls=[call]))
+    status(page, "completed")
+    assert page.evaluate("longest") < within(1.0) * 1_000

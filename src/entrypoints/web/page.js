@@ -144,7 +144,7 @@ $("download").addEventListener("click", () => {
 function showAll() {
   translate();
   showTheme();
-  task.showSentAgain();
+  task.showRequest();
   task.show();
   showList();
 }

@@ -13,9 +13,28 @@ const SOURCES_LIMIT = 100;
 
 const $ = (id) => document.getElementById(id);
 
+/** Shows an answer as Markdown or, where JSON was asked for, as code. */
+class Answer {
+  isJson = false;
+  #markdown = new Markdown($("answer"));
+  #empty = true;
+
+  reset() {
+    this.#markdown.reset();
+    this.#empty = true;
+  }
+
+  append(text) {
+    if (this.isJson && this.#empty) this.#markdown.append("```json\n");
+    this.#empty = false;
+    this.#markdown.append(text);
+  }
+}
+
 export class Said {
   #painter;
-  #text = new Queue([new Markdown($("answer")), new Plain($("raw"))]);
+  #answer = new Answer();
+  #text = new Queue([this.#answer, new Plain($("raw"))]);
   #reasoning = new Queue([new Markdown($("reasoning-text"))], () => $("reasoning").open);
   #calls;
   #annotations = null; // those that are shown
@@ -26,6 +45,15 @@ export class Said {
     this.#painter.queues.add(this.#reasoning).add(this.#text);
     this.#calls = new ToolCalls($("calls"), this.#painter);
     $("reasoning").addEventListener("toggle", () => this.#painter.later(false));
+  }
+
+  /** Whether JSON was asked for. Counts from the next `replace` on. */
+  get isJson() {
+    return this.#answer.isJson;
+  }
+
+  set isJson(asked) {
+    this.#answer.isJson = asked;
   }
 
   /** Show another answer in the place of the one before. */
@@ -45,7 +73,7 @@ export class Said {
     else this.#calls.add(data);
   }
 
-  /** Show an answer that is whole now. */
+  /** Show an answer that is whole now: after `replace` and `add`. */
   finish({ toolCalls }) {
     this.#calls.finish(toolCalls);
   }

@@ -32,19 +32,19 @@ export function textOf(message) {
 /** Return what a request asks, without its images and files. */
 export const promptOf = (request) => request.prompt ?? textOf(request.messages?.at(-1));
 
-/** Return the size of base64 for people. */
+/** Return a number of bytes for people. */
 export function sizeOf(bytes) {
   return bytes < 1_000 ? `${bytes} B` : bytes < 1_000_000 ? `${Math.ceil(bytes / 1_000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
-const sizeOfBase64 = (data) => sizeOf(Math.floor(((data.length - data.indexOf(",") - 1) * 3) / 4));
+const sizeOfBase64 = (data) => sizeOf(Math.floor(((data.replace(/=+$/, "").length - data.indexOf(",") - 1) * 3) / 4));
 
 /** Return what a part of a message is, for people, as {image} or {url, name} or {name}; null for text. */
 export function attachmentOf(part) {
   switch (part.type) {
     case "text": {
       const file = FILE.exec(part.text);
-      return file && { name: `${unescaped(file[1])} (${sizeOf(part.text.length)})` };
+      return file && { name: `${unescaped(file[1])} (${sizeOf(part.text.length - file[0].length - "\n</file>".length)})` };
     }
     case "image_url": {
       const url = String(part.image_url?.url ?? part.image_url ?? "");

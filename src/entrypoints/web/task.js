@@ -33,16 +33,29 @@ export function open(id) {
   current = { id, request: remembered.find(id)?.request ?? null }; // `listen` adds the rest
   $("task").hidden = false;
   $("task-id").textContent = id;
-  showSent(current.request);
+  showRequest();
   const mine = current;
   // What other browsers sent and the conversation before it: the service knows.
   if (current.request === null || current.request.previousTaskId) {
     api.record(id).then(({ request }) => {
       if (request !== null) mine.request = given(request);
-      if (current === mine) showSent(mine.request);
+      if (current !== mine) return;
+      const wasJson = said.isJson;
+      showRequest();
+      if (said.isJson === wasJson) return;
+      said.replace(mine.state.answer);
+      if (mine.state.end !== null) said.finish(mine.state.answer);
+      said.later(false);
     }, () => {}); // the stream reports the error
   }
   listen();
+}
+
+/** Show what was sent, in the current language. */
+export function showRequest() {
+  if (current === null) return;
+  showSent(current.request);
+  said.isJson = String(current.request?.options?.response_format?.type).startsWith("json");
 }
 
 const given = (request) => Object.fromEntries(Object.entries(request).filter(([, value]) => value !== null));
@@ -140,9 +153,6 @@ export function show() {
   $("ended").hidden = !sentence;
   document.title = `${active ? "● " : ""}${((request && promptOf(request)) || id).slice(0, 60)} · Longtask`;
 }
-
-/** Show again what was sent, in another language. */
-export const showSentAgain = () => current !== null && showSent(current.request);
 
 function showTime() {
   const { state, rates } = current;
