@@ -11,7 +11,7 @@ with a slow one an event holds several tokens, without any timer.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from application.errors import (
     ShuttingDown,
     StoreUnavailable,
 )
-from application.ports import Clock, Finished, LanguageModel, TaskLog
+from application.ports import AnswerChecker, Clock, Finished, LanguageModel, TaskLog
 from application.task_watch import TaskWatch
 from application.transcript import Transcript
 from domain.answer import Answer, Piece
@@ -51,6 +51,8 @@ class Answered:
     """The attempt after its last append."""
     answer: Answer
     finished: Finished
+    valid: bool | None
+    """Whether the answer fits the schema of the request, as `TaskEnded` tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,9 @@ class RunningAttempt:
         model: LanguageModel,
         clock: Clock,
         bounds: AttemptBounds,
+        checker: AnswerChecker | None = None,
     ) -> None:
+        """`checker`: says whether answers fit the schemas of requests."""
         self.cost = Cost(request.characters())
         self._asked = self.cost.characters
         self._attempt = attempt
@@ -101,6 +105,7 @@ class RunningAttempt:
         self._model = model
         self._clock = clock
         self._bounds = bounds
+        self._checker = checker
         self._waiting_since: float | None = None
         """The monotonic time at which this attempt began to wait for the model. None while it
         waits for the store."""
@@ -155,7 +160,18 @@ class RunningAttempt:
             raise
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
-        return Answered(attempt, self._transcript.answer(), finished)
+        self._waiting_since = None  # not for the model any more
+        answer = self._transcript.answer()
+        return Answered(attempt, answer, finished, await self._fits(answer, finished))
+
+    async def _fits(self, answer: Answer, finished: Finished) -> bool | None:
+        """Check a whole answer while the lease is still renewed. Return None if the request gives
+        no schema."""
+        wanted = self._request.options.get("response_format")
+        whole = finished.whole and not answer.refusal and not answer.tool_calls
+        if self._checker is None or not whole or not isinstance(wanted, Mapping):
+            return None
+        return await self._checker.fits(wanted, answer.text)
 
     def _events(self, pieces: Sequence[Piece]) -> Sequence[PieceAdded]:
         try:

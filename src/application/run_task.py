@@ -5,7 +5,6 @@ the model is not read meanwhile. When the process stops, attempts have a grace p
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -195,7 +194,13 @@ class RunTask:
             return await self._fail(attempt, INPUT_LOST)
         log.info("attempt began", model=request.model)
         running = RunningAttempt(
-            attempt, request, self._tasks, self._model, self._clock, self._bounds
+            attempt,
+            request,
+            self._tasks,
+            self._model,
+            self._clock,
+            self._bounds,
+            self._checker,
         )
         try:
             return await self._outcome(attempt, request, running, watch, delivery)
@@ -250,17 +255,9 @@ class RunTask:
             finish_reason=finished.reason,
             model=finished.model,
             usage=finished.usage or Usage.estimate(request.characters(), answer.size),
-            valid=await self._fits(answered, request),
+            valid=answered.valid,
         )
         await self._commit(attempt, change)
-
-    async def _fits(self, answered: Answered, request: TaskRequest) -> bool | None:
-        """Return whether a whole answer fits the schema of the request, None if it gives none."""
-        wanted, answer = request.options.get("response_format"), answered.answer
-        whole = answered.finished.whole and not answer.refusal and not answer.tool_calls
-        if self._checker is None or not whole or not isinstance(wanted, Mapping):
-            return None
-        return await self._checker.fits(wanted, answer.text)
 
     async def _fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
         log.warning("attempt failed", code=failure.code)

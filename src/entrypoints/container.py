@@ -15,6 +15,7 @@ from dependency_injector.providers import Dependency, Factory, List, Object, Sel
 from pydantic import SecretStr
 
 from adapters.demo import DemoModel
+from adapters.json_schema import JsonSchemaChecker
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
@@ -181,6 +182,7 @@ class Container(containers.DeclarativeContainer):
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
     quotas = Singleton(Quotas, limiter, tasks, fail_if_orphaned, accounts)
+    checker = Singleton(JsonSchemaChecker)
     run_task = Singleton(
         RunTask,
         tasks,
@@ -197,6 +199,7 @@ class Container(containers.DeclarativeContainer):
             grace=given.service.grace,
         ),
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
+        checker=checker,
     )
     request_bounds = Factory(
         RequestBounds,
@@ -287,5 +290,5 @@ class Container(containers.DeclarativeContainer):
         quotas=quotas,
         signing_keys=signing_keys,
         metrics=metrics,
-        connections=List(open_streams, qstash, model_client, feed, connection, tracing),
+        connections=List(open_streams, qstash, model_client, checker, feed, connection, tracing),
     )

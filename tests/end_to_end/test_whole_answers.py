@@ -201,3 +201,37 @@ def test_a_tool_loop_goes_on_from_task_to_task(service: Running, upstream: Upstr
     assert record["request"]["history"] == history
     assert record["request"]["prompt"] == "Sure?"
     assert record["request"]["previousTaskId"] == second
+
+
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "place",
+        "schema": {
+            "type": "object",
+            "required": ["city"],
+            "properties": {"city": {"type": "string"}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "valid"),
+    [
+        ('{"city": "Oslo"}', "stop", True),
+        ('{"city": 7}', "stop", False),
+        ("Oslo.", "stop", False),
+        ('{"city": "Os', "length", None),
+    ],
+)
+def test_the_record_says_whether_a_whole_answer_fits_its_schema(
+    service: Running, upstream: Upstream, text: str, reason: str, valid: bool | None
+) -> None:
+    upstream.then(Script([piece(text), finish(reason), USAGE, DONE]))
+    task_id = service.client.start(options={"response_format": SCHEMA})
+    record = service.client.wait_for(task_id, "completed")
+    assert record["valid"] is valid
+    assert service.client.events(task_id).logged[-1].data.get("valid") is valid
+    assert upstream.received[0].body["response_format"] == SCHEMA
+    assert _agree(service.client, task_id)["text"] == text
