@@ -4,6 +4,7 @@ by their digest."""
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece, 
 from tests.redis_server import LocalRedis, redis_cli
 from tests.running import Client, Running, running_service, settings_for
 from tests.signing import WEBHOOK, deliver, naming_message, sign
+from tests.waiting import eventually
 
 FAILURE = "/api/qstash/failure"
 LONG = "A long prompt. é\n" * 200
@@ -113,6 +115,10 @@ def test_so_does_a_failure_callback_that_comes_first(bounded: Running) -> None:
     _failed(bounded.client, "task_1_gone")
 
 
+def _known(client: Client, task_id: str) -> bool:
+    return client.http.get(f"/api/tasks/{task_id}").status_code == 200
+
+
 def test_a_store_that_loses_a_running_task_loses_its_long_request(
     own_redis: LocalRedis, upstream: Upstream
 ) -> None:
@@ -134,6 +140,8 @@ def test_a_store_that_loses_a_running_task_loses_its_long_request(
         redis_cli("-p", str(own_redis.port), "FLUSHALL")
         for gate in gates:
             gate.open()
+        for task_id in (short, long):  # until its delivery has created it again
+            eventually(partial(_known, client, task_id))
         assert client.events(short).types[-1] == "end"
         assert client.events(long).types[-1] == "error"
         _failed(client, long)

@@ -82,10 +82,14 @@ def test_the_record_tells_all(service: Running) -> None:
         "model": "gpt-4o-mini",
         "maxTokens": None,
         "temperature": None,
+        "options": None,
+        "previousTaskId": None,
         "metadata": {"team": "red"},
+        "history": None,
     }
     tokens = {"promptTokens": 3, "completionTokens": 5, "totalTokens": 8}
-    assert record["usage"] == {**tokens, "reasoningTokens": None}
+    details = {"reasoningTokens": None, "cachedTokens": None, "estimated": False}
+    assert record["usage"] == {**tokens, **details}
     assert record["model"] == "test-model"
     assert record["finishReason"] == "stop"
     assert record["error"] is None

@@ -9,6 +9,7 @@ import pytest
 from adapters.redis import RedisTaskLog, connect, parse_address
 from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
+from adapters.redis.record import Record
 from application.errors import LeaseLost, StoreUnavailable
 from domain.events import ContentAdded, TaskStatus, fold
 from domain.task import Attempt, Failure, Task
@@ -31,8 +32,8 @@ def _says(server: LocalRedis, *words: str) -> str:
 class _PublishedMeanwhile(RedisTaskLog):
     """Another process publishes the task right after its record was read."""
 
-    async def get(self, task_id: str) -> Task:
-        read = await super().get(task_id)
+    async def _record(self, task_id: str) -> Record:
+        read = await super()._record(task_id)
         await self.note_message(task_id, "msg")
         return read
 

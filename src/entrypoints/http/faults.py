@@ -109,6 +109,7 @@ def _http(error: HTTPException) -> ProblemDetailsException:
             "body-too-large",
             "The body is larger than this service accepts.",
             errors=[{"field": "body", "message": "too large"}],
+            headers={"Connection": "close"},  # the rest of the body is not waited for
         )
     if is_client_gone(error):
         return problem(400, "client-gone", "The body ended before it was complete.")
