@@ -100,7 +100,7 @@ class MemoryTaskLog(TaskLog):
         entry.lease_until = self._elapsed() + lease
         if len(entry.events) == attempt.logged:
             self._add(entry, tuple(events))
-        return replace(attempt, logged=len(entry.events))
+        return Attempt(attempt.task, len(entry.events), attempt.request)
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         entry = self._held(attempt)

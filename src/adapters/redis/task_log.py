@@ -10,7 +10,7 @@ nothing.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adapters.redis.codec import decode_page, encode_event
 from adapters.redis.connection import Connection, Word
@@ -131,7 +131,7 @@ class RedisTaskLog(TaskLog):
         )
         if not logged:
             raise LeaseLost
-        return replace(attempt, logged=logged)
+        return Attempt(attempt.task, logged, attempt.request)
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         keys = keys_of(attempt.task.id)

@@ -78,12 +78,12 @@ def _encoded(task_id: str, batch: Batch) -> bytes:
 
 def _data(task_id: str, event: Event) -> dict[str, Any]:
     match event:
-        case ContentAdded(at, text, refusal, annotations):
-            data = {"type": "content", "taskId": task_id, "timestamp": at, "data": text}
-            if refusal:
+        case ContentAdded():
+            data = {"type": "content", "taskId": task_id, "timestamp": event.at, "data": event.text}
+            if event.refusal:
                 data["refusal"] = True
-            if annotations:
-                data["annotations"] = annotations
+            if event.annotations:
+                data["annotations"] = event.annotations
             return data
         case ReasoningAdded(at, text):
             return {"type": "reasoning", "taskId": task_id, "timestamp": at, "data": text}
