@@ -14,6 +14,8 @@ from tests.raw_http import ENDLESS, GET, connect
 from tests.sizes import some_of
 from tests.waiting import eventually, within
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.mark.parametrize("part", some_of(ENDLESS))
 def test_a_head_without_end(tmp_path: Path, part: str) -> None:

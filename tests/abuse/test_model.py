@@ -12,6 +12,8 @@ from tests.doubles.upstream import Script, Upstream, piece
 from tests.sizes import sizes, some_of
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.soak
+
 
 @cache
 def bomb(size: int) -> bytes:

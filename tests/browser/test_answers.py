@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FilePayload, Page, Route, expect
 
@@ -239,6 +240,7 @@ def test_everything_that_the_form_has_reaches_the_model(
     assert upstream.received[2].body["messages"] == messages
 
 
+@pytest.mark.soak
 def test_a_request_with_images_is_not_kept_in_the_browser(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_link_that_ran_out_is_replaced_when_the_connection_is_lost(
         expect(page.locator("#raw")).to_have_text("before after")
 
 
+@pytest.mark.soak
 def test_the_page_of_the_api_works_under_its_policy(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
     page.goto(f"{service.url}/schema")

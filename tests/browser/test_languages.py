@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page import OpenPage, start, status
 from tests.running import Running, running_service, settings_for
+
+pytestmark = pytest.mark.soak
 
 
 def test_both_languages(open_page: OpenPage) -> None:

@@ -17,6 +17,8 @@ from tests.running import Running
 from tests.sizes import some_of
 from tests.waiting import eventually, within
 
+pytestmark = pytest.mark.soak
+
 # Seconds for the whole answer, in a document that is laid out. What is new takes a tenth of it on an
 # idle machine; what grew with the square of the text took five times as much, or did not end.
 BOUND = 3.0

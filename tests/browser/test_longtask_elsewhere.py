@@ -19,6 +19,8 @@ from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually, within
 
+pytestmark = pytest.mark.soak
+
 KEY, ENTRY = new_key("alice")
 
 

@@ -11,6 +11,8 @@ from tests.browser.page import OpenPage, start, status
 from tests.doubles.upstream import Gate, Script, Upstream, answer, refusal
 from tests.running import Running
 
+pytestmark = pytest.mark.soak
+
 TEXT = """# Findings
 
 Some **text** with `code`, a [link](https://example.org/) and a list:

@@ -137,6 +137,7 @@ Z\u0351\u0369\u034f\u036ca\u0351\u0369\u034flgo
 """
 
 
+@pytest.mark.soak
 def test_a_hostile_answer_is_text(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

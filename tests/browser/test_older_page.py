@@ -14,6 +14,8 @@ from tests.doubles.upstream import Script, Upstream, answer, refusal
 from tests.running import Running, running_service, settings_for
 from tests.waiting import within
 
+pytestmark = pytest.mark.soak
+
 PAGE = """<!doctype html><meta charset="utf-8"><title>The older page</title>
 <p id="status"></p><pre id="result"></pre><p id="error"></p>
 <script>

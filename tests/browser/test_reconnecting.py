@@ -60,6 +60,7 @@ def test_an_unfinished_task_is_taken_up_again(
     assert text(page) == "Half whole"
 
 
+@pytest.mark.soak
 def test_connections_that_are_cut_again_and_again(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -1,5 +1,6 @@
 """The list of this browser's tasks, in one tab and in two."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.page import OpenPage, start, status
@@ -18,6 +19,7 @@ def row(page: Page, task_id: str, action: str) -> str:
     return f'#list [data-task="{task_id}"][data-action="{action}"]'
 
 
+@pytest.mark.soak
 def test_several_tasks_and_two_tabs(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

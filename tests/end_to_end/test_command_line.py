@@ -82,6 +82,7 @@ def test_a_log_that_cannot_be_written_stops_no_task(tmp_path: Path) -> None:
             process.kill()
 
 
+@pytest.mark.soak
 def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Upstream) -> None:
     upstream.then(refusal(401, "invalid_api_key", f"Incorrect API key {SECRET}"), refusal(500))
     settings = {

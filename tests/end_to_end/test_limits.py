@@ -15,6 +15,7 @@ from tests.running import Client, follow, running_service, settings_for
 from tests.waiting import eventually, within
 
 
+@pytest.mark.soak
 def test_deliveries_beyond_the_bound_come_again_and_cost_no_attempt(upstream: Upstream) -> None:
     """More tasks than room for far longer than all deliveries of a message take."""
     gate = Gate()

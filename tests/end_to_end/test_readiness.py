@@ -50,6 +50,7 @@ def test_many_anonymous_calls_are_few_questions(stub: Destination) -> None:
     assert len(stub.at("/v2/keys")) <= 1 + seconds / readiness.GOOD_FOR
 
 
+@pytest.mark.soak
 def test_those_who_ask_at_once_share_one_question_that_may_hang(stub: Destination) -> None:
     gate = threading.Event()
     stub.answers.append(Answer(body=KEYS, gate=gate))

@@ -75,6 +75,7 @@ def test_a_record_whose_log_goes_away_is_no_whole_one(upstream: Upstream) -> Non
             service.client.http.get(f"/api/tasks/{task}")
 
 
+@pytest.mark.soak
 def test_a_client_that_takes_nothing_is_cut(upstream: Upstream) -> None:
     settings = settings_for(
         openai_base_url=upstream.url,

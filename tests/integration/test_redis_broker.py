@@ -94,6 +94,7 @@ async def test_log_lines_of_the_hub_are_those_of_no_request(
     assert "the-first-one" not in "".join(lost)
 
 
+@pytest.mark.soak
 async def test_a_server_that_falls_silent_is_noticed(bench: Bench) -> None:
     attempt = await begun(bench.tasks)
     async with subscribed(bench.feed, attempt.task.id) as subscriber:

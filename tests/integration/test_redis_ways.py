@@ -110,6 +110,7 @@ def _sentinel() -> Iterator[tuple[str, LocalRedis, LocalRedis]]:
             yield f"redis+sentinel://127.0.0.1:{sentinel.port}/tasks", master, replica
 
 
+@pytest.mark.soak
 async def test_sentinel_names_a_new_master() -> None:
     with _sentinel() as (url, master, replica):
         async with on_redis(to_redis(url)) as bench:
@@ -159,6 +160,7 @@ def _move(nodes: list[LocalRedis], slot: int) -> None:
         _says(node, "cluster", "setslot", str(slot), "node", ids[target])
 
 
+@pytest.mark.soak
 async def test_a_node_that_dies_and_comes_back() -> None:
     options = ("--appendonly", "yes")
     with running_cluster(*options) as nodes:
