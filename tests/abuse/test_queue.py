@@ -54,7 +54,8 @@ def test_deliveries_of_strangers(tmp_path: Path, signature: str) -> None:
             with contextlib.suppress(OSError):
                 statuses.append(received(connection).split(b" ")[1])
 
-    with attacked(tmp_path, 4096, **QUEUE) as target, target.used() as used:
+    settings = {**QUEUE, "LONGTASK_MAX_MESSAGE_BYTES": str(8 * MIB)}
+    with attacked(tmp_path, 4096, **settings) as target, target.used() as used:
         at_once(60, deliver)
     held(used, memory=160 if signature == "another body's" else 48)
     assert set(statuses) <= {b"401", b"503"}

@@ -12,7 +12,7 @@ import httpx
 import httpx_sse
 
 from tests.faults.planned import BROKEN, BUSY, CUT, GOOD, REFUSED, SILENT, Plan
-from tests.faults.world import World
+from tests.faults.world import MESSAGE_LIMIT, World
 from tests.waiting import within
 
 _OUTCOMES = {GOOD: 70, CUT: 12, BROKEN: 7, BUSY: 5, SILENT: 3, REFUSED: 3}
@@ -93,6 +93,8 @@ class User:
         calls = self.rng.choices(list(_OUTCOMES), weights, k=self.rng.randrange(3))
         pieces, pace = self.rng.choice([(5, 0.2), (60, 0.03), (120, 0.02), (400, 0.002)])
         self.plan = Plan(name, pieces, pace, tuple(calls), mixed=self.rng.random() < 0.5)
+        self.system = "x" * MESSAGE_LIMIT if self.rng.random() < 0.3 else None
+        """Too long for a message of the queue, for some."""
         self.task_id = ""
         self.cancelled = False
         """Whether a cancellation was accepted."""
@@ -146,7 +148,7 @@ class User:
     async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(
             "/api/tasks/start",
-            json={"prompt": self.plan.prompt()},
+            json={"prompt": self.plan.prompt(), "system": self.system},
             headers={"Idempotency-Key": self.plan.name},
         )
 

@@ -89,6 +89,9 @@ def _failure_faults(world: World, user: User, code: str, attempts: int) -> list[
     """A task may fail for a reason only."""
     if code == "invalid_api_key":
         return [] if REFUSED in user.plan.calls else ["refused without a refusal"]
+    if code == "input_lost":
+        lost = world.lost_data and user.system is not None
+        return [] if lost else ["the input is lost, but no store lost it"]
     if code == "forgotten":
         excused = user.task_id in world.ended_before_loss | world.given_up
         return [] if excused or world.qstash_forgot else ["forgotten, but QStash still had it"]

@@ -35,6 +35,8 @@ ORPHAN_TIMEOUT = 60.0
 """More than QStash takes for the four deliveries of a message and of its failure callback, of which
 each may be told to come again after five seconds or run into its time-out."""
 RETRIES = 3
+MESSAGE_LIMIT = 4096
+"""Bytes of a request above which it is in the store only."""
 SETTINGS = {
     "QSTASH_TOKEN": DEVELOPMENT.token,
     "QSTASH_CURRENT_SIGNING_KEY": DEVELOPMENT.current_key,
@@ -42,6 +44,7 @@ SETTINGS = {
     "LONGTASK_QSTASH_RETRIES": str(RETRIES),
     "LONGTASK_QSTASH_RETRY_DELAY": "200 * pow(2, retried)",
     "LONGTASK_QSTASH_TIMEOUT": "2",
+    "LONGTASK_MAX_MESSAGE_BYTES": str(MESSAGE_LIMIT),
     "LONGTASK_DELIVERY_TIMEOUT": "4",
     "LONGTASK_ORPHAN_TIMEOUT": str(ORPHAN_TIMEOUT),
     "LONGTASK_REDIS_TIMEOUT": "1",
