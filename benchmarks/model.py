@@ -15,8 +15,8 @@ _DELTA = 'data: {"model":"bench","choices":[{"index":0,"delta":{%s}}]}\n\n'
 _PIECE = _DELTA % '"content":"%s"'
 _REASONING = _DELTA % '"reasoning_content":" token"'
 _CALL = _DELTA % '"tool_calls":[{"index":0,"function":{"arguments":" token"}}]'
-_MIXED = "".join(each * 10 for each in (_REASONING, _PIECE % " token", _CALL, _PIECE % " token"))
-"""Forty deltas, of which half are reasoning or a call of a tool."""
+_MIXED = "".join(each * 5 for each in (_REASONING, _PIECE % " token", _CALL, _PIECE % " token"))
+"""Twenty deltas, of which half are reasoning or a call of a tool."""
 _FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 
@@ -63,8 +63,8 @@ class Upstream(asyncio.Protocol):
                 self._paces[rate] = Pace(rate, self._go)
             self._paces[rate].add(self)
         else:
-            block = _MIXED * 5 if mixed else _PIECE % " token" * 200
-            self._block, self._blocks = block.encode(), tokens // 200
+            block = _MIXED * 5 if mixed else _PIECE % " token" * 100
+            self._block, self._blocks = block.encode(), tokens // 100
             self.resume_writing()
 
     def resume_writing(self) -> None:
