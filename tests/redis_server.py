@@ -156,15 +156,31 @@ def redis_cli(*words: str) -> str:
 
 def free_port() -> int:
     """One that stays free until it is listened on: no connection is given it as its own end, nor
-    the one 10,000 higher, which is that of a cluster's bus."""
+    the one 10,000 higher, which is that of a cluster's bus. No other worker is given it, nor a
+    later call for a long while."""
+    return next(_free_ports)
+
+
+def _find_free_ports() -> Iterator[int]:
+    ports = range(11_000 + _worker() % 8, 21_000, 8)
     while True:
-        port = random.randrange(11_000, 22_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
+        for port in random.sample(ports, len(ports)):
+            try:
+                socket.create_server(("127.0.0.1", port)).close()
+            except OSError:
+                continue
+            yield port
+
+
+def _worker() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+_free_ports = _find_free_ports()
 
 
 def _is_first_worker() -> bool:
-    return os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    return _worker() == 0
 
 
 def _engine_answers() -> bool:
