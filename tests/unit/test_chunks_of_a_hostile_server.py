@@ -6,13 +6,15 @@ import time
 import pytest
 
 from adapters.openai.chunks import ChunkStream
+from adapters.openai.oddities import ANNOTATIONS_LIMIT
+from adapters.openai.pieces import PIECES_LIMIT
 from adapters.openai.reports import read_report
 from adapters.openai.usage import COUNT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
 from domain.answer import Text
 from domain.events import Usage
 from tests.doubles.model import text_of
-from tests.doubles.upstream import DONE, event, finish, piece
+from tests.doubles.upstream import DONE, delta, event, finish, piece
 
 PLACES = {
     "a field that is not read": b'{"x":%b}',
@@ -122,3 +124,22 @@ def test_a_deep_place_of_a_fault_is_not_told() -> None:
         place = [place]
     words = read_report({"detail": [{"msg": "No.", "loc": ["body", 0, place]}]}).words
     assert words == "body.0: No."
+
+
+def test_one_event_does_not_occupy_the_process() -> None:
+    """Each annotation was searched a hundred times over: 10,000 of them took half a second."""
+    stream = ChunkStream("m")
+    began = time.process_time()
+    (said,) = stream.feed(delta(content="a", annotations=[{"a": 1}] * 10_000))
+    assert time.process_time() - began < 0.3
+    assert isinstance(said, Text)
+    assert len(said.annotations) == ANNOTATIONS_LIMIT
+    assert stream.left_out == {"annotations"}
+
+
+def test_an_event_of_too_many_pieces_is_unreadable() -> None:
+    stream = ChunkStream("m")
+    parts = [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "b"}]
+    assert len(stream.feed(delta(content=parts * (PIECES_LIMIT // 2)))) == PIECES_LIMIT
+    stream.feed(delta(content=parts * PIECES_LIMIT))
+    assert _fault(stream) == "invalid_response"

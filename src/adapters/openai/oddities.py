@@ -19,6 +19,8 @@ DEPTH_LIMIT = 100
 """How deep arrays and objects may lie in each other in an annotation."""
 NAMES_LIMIT = 20
 """Names of what is left out that are kept of one chunk."""
+ANNOTATIONS_LIMIT = 1_000
+"""Annotations that are carried of one chunk."""
 
 _REASONING = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "thinking")
 """The names of reasoning: of DeepSeek, vLLM and Qwen; of OpenRouter, Ollama and Groq; of OpenRouter
@@ -48,6 +50,8 @@ class Oddity:
     """How many choices it has that count."""
     error: Any = None
     """The error that it reports, as it is."""
+    annotations: int = 0
+    """How many are carried so far."""
     left_out: set[str] = field(default_factory=set)
     """Names of the fields that have a value and are not carried."""
 
@@ -195,7 +199,11 @@ def _arguments(value: object) -> str:
 def _annotations(value: object, odd: Oddity) -> Iterator[dict[str, Any]]:
     """Yield annotations as they are, as valid Unicode."""
     for each in value if isinstance(value, list) else [value] if value else []:
+        if odd.annotations == ANNOTATIONS_LIMIT:
+            odd.leave_out("annotations")
+            return
         if isinstance(each, dict) and not _is_deep(each):
+            odd.annotations += 1
             yield json.loads(joined_surrogates(json.dumps(each, ensure_ascii=False)))
         else:
             odd.leave_out("annotations")
@@ -206,7 +214,9 @@ def _is_deep(value: object) -> bool:
     for _ in range(DEPTH_LIMIT):
         inner = (each.values() if isinstance(each, dict) else each for each in level)
         level = [child for each in inner for child in each if isinstance(child, dict | list)]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 def _objects(value: object) -> Iterable[Mapping[str, Any]]:

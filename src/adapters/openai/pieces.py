@@ -7,8 +7,11 @@ surrogate pair waits here for the other half.
 from collections.abc import Sequence
 from typing import Final
 
+from adapters.openai.errors import unreadable
 from domain.answer import JsonObject, Piece, Reasoning, Text, ToolCallDelta
 
+PIECES_LIMIT = 10_000
+"""Pieces that may wait. One event of a server must not occupy the process for long."""
 TEXT: Final = "text"
 REFUSAL: Final = "refusal"
 REASONING: Final = "reasoning"
@@ -88,11 +91,14 @@ class Pieces:
         """Replace halves of pairs whose other half never came."""
         halves, self._halves = self._halves, {}
         for kind in halves:
-            self._begin(kind)
-            self._parts.append("\ufffd")
+            self._close()
+            self._kind, self._parts = kind, ["\ufffd"]
 
     def _begin(self, kind: Kind) -> None:
+        """Raises ModelUnavailable if too many pieces wait."""
         if kind != self._kind:
+            if len(self._pieces) >= PIECES_LIMIT:
+                raise unreadable()
             self._close()
             self._kind = kind
 
