@@ -56,6 +56,9 @@ class TaskRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Other parameters of chat completions, in OpenAI's own spelling."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    """What a client's own protocol says of a request and returns with it. The model is not sent
+    it."""
     previous_task_id: str | None = None
     """The task whose conversation this one continues."""
     history: tuple[Message, ...] = ()
@@ -64,6 +67,7 @@ class TaskRequest:
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+        object.__setattr__(self, "echo", MappingProxyType(dict(self.echo)))
 
     def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> list[Fault]:
         """Return what is out of bounds, at most `FAULTS_LIMIT` of it. What needs the previous task
@@ -140,7 +144,8 @@ class TaskRequest:
             yield Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}")
 
     def _depth_faults(self) -> Iterator[Fault]:
-        for name, value in {"messages": self.messages, "options": self.options}.items():
+        parts = {"messages": self.messages, "options": self.options, "echo": self.echo}
+        for name, value in parts.items():
             if _is_deep(value):
                 yield Fault(name, f"must be nested at most {DEPTH_LIMIT} levels deep")
 
