@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 import structlog
 
 from application.errors import QueueUnavailable, UnknownTask
-from application.ports import Clock, TaskLog, TaskQueue
+from application.ports import Batch, Clock, TaskLog, TaskQueue
 from application.reap import FailOrphanedTasks
+from application.resume import next_page
 from domain.answer import Answer, AnswerBuilder
 from domain.events import (
+    START,
     ContentAdded,
     Event,
+    Position,
     ReasoningAdded,
     add_piece,
     answer_of,
@@ -53,13 +56,34 @@ class TaskWithPages(TaskWithAnswer):
 
 
 class GetTask:
-    def __init__(self, tasks: TaskLog, fail_if_orphaned: FailOrphanedTasks) -> None:
+    def __init__(self, tasks: TaskLog, clock: Clock, fail_if_orphaned: FailOrphanedTasks) -> None:
         self._tasks = tasks
+        self._clock = clock
         self._fail_if_orphaned = fail_if_orphaned
 
     async def record(self, task_id: str, owner: str | None = None) -> Task:
         """Return the record alone. Raises UnknownTask or StoreUnavailable."""
         return await self._fail_if_orphaned(owned(await self._tasks.get(task_id), owner))
+
+    async def with_request(
+        self, task_id: str, owner: str | None = None
+    ) -> tuple[Task, TaskRequest | None]:
+        """Return the record and the request (None if the store has lost it). Raises UnknownTask or
+        StoreUnavailable."""
+        task = await self.record(task_id, owner)
+        return task, await self._tasks.request(task_id)
+
+    async def log(self, task_id: str, position: Position = START) -> AsyncGenerator[Batch, None]:
+        """Yield the events behind a position, up to the end of the log as it is now, in batches. If
+        the log no longer has the position, they begin with the first event. Raises UnknownTask,
+        Unreadable or StoreUnavailable."""
+        while True:
+            page = await next_page(self._tasks, task_id, position, PAGE, self._clock.now())
+            for batch in page.batches:
+                yield batch
+            position = page.end
+            if page.caught_up:
+                return
 
     async def with_answer(
         self, task_id: str, owner: str | None = None
@@ -67,8 +91,7 @@ class GetTask:
         """Return the record with its request and answer, in pages if the log is longer than one
         page. Raises UnknownTask or StoreUnavailable."""
         # The record first: if it says that the task ended, the log is complete.
-        task = await self.record(task_id, owner)
-        request = await self._tasks.request(task_id)
+        task, request = await self.with_request(task_id, owner)
         after, begun = 0, 0
         rest = AnswerBuilder()
         while True:

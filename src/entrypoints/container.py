@@ -212,7 +212,7 @@ class Container(containers.DeclarativeContainer):
         start_task=Singleton(
             StartTask, tasks, idempotency_keys, queue, clock, ids, quotas, bounds=request_bounds
         ),
-        get_task=Singleton(GetTask, tasks, fail_if_orphaned),
+        get_task=Singleton(GetTask, tasks, clock, fail_if_orphaned),
         cancel_task=Singleton(CancelTask, tasks, queue, clock),
         follow_task=Singleton(
             FollowTask,

@@ -3,6 +3,7 @@ released."""
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -19,9 +20,8 @@ from domain.task import Task
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import DirectWriter
 from entrypoints.http.request_counts import RequestCounts
-from entrypoints.http.sse.encoder import SseEncoder
-from entrypoints.http.sse.response import Events, _Opening
-from entrypoints.identity import SystemClock
+from entrypoints.http.sse.encoder import SseEncoder, connected_frame
+from entrypoints.http.sse.response import Events, NativeConnection, _Opening
 from tests.builders import REQUEST, follow_task
 from tests.doubles.readers import started
 
@@ -161,13 +161,14 @@ async def test_a_client_that_is_gone_before_the_stream_begins_leaves_its_slot(br
 
     for _ in range(3):
         sent.clear()
+        reader = await bench.let_in()
         events = Events(
-            await bench.let_in(),
-            SseEncoder(),
-            SystemClock(),
+            reader,
+            partial(NativeConnection, TASK_ID, SseEncoder(), None),
             StreamSlot([]),
             cast(OpenStreams, streams),
             resumed=False,
+            first=connected_frame(reader, 1),
         )
         response = _Opening(events, cast(DirectWriter, ClosedConnection()))
         if broken == "connection":

@@ -8,10 +8,23 @@ from http import HTTPStatus
 from typing import Any, TypedDict
 
 import msgspec
+from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from application.errors import LimitStatus
+from entrypoints.http.openai.errors import error_response, speaks_openai
+
+
+class Problem(ProblemDetailsException):
+    """A problem, which is told as each face tells errors."""
+
+    def to_response(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        if not speaks_openai(request.url.path):
+            return super().to_response(request)
+        kind = (self.type_ or "").rpartition(":")[2]
+        fields = self.extra.get("errors", ()) if isinstance(self.extra, dict) else ()
+        return error_response(request, self.status_code, kind, self.detail, fields, self.headers)
 
 
 class FieldFault(TypedDict):
@@ -58,7 +71,7 @@ def problem(
     extra: dict[str, Any] = {"error": detail}
     if errors:
         extra["errors"] = list(errors)
-    return ProblemDetailsException(
+    return Problem(
         status_code=status,
         type_=f"urn:longtask:problem:{kind}",
         title=kind.replace("-", " ").capitalize(),

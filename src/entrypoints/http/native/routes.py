@@ -1,5 +1,6 @@
 """/api/tasks: start, look at, follow and cancel a task."""
 
+from functools import partial
 from typing import Any
 
 from litestar import Controller, Request, Response, get, post, route
@@ -34,7 +35,14 @@ from entrypoints.http.problems import (
     rate_limit_headers,
 )
 from entrypoints.http.request_counts import COUNTED_AS, Counted
-from entrypoints.http.sse.response import EVENT_STREAM, HEADERS, Events, EventStream
+from entrypoints.http.sse.encoder import connected_frame
+from entrypoints.http.sse.response import (
+    EVENT_STREAM,
+    HEADERS,
+    Events,
+    EventStream,
+    NativeConnection,
+)
 from entrypoints.http.start_bodies import hold_start_body
 
 
@@ -146,14 +154,15 @@ class TaskController(Controller):
             reader.close()
             raise
         resumed = seen != START
+        held = parts.held_streams
+        hold = held.holder(request.headers, request.user.address, resumed=resumed)
         events = Events(
             reader,
-            parts.sse_encoder,
-            parts.clock,
+            partial(NativeConnection, task_id, parts.sse_encoder, hold),
             slot,
             parts.open_streams,
             resumed,
-            parts.held_streams.holder(request.headers, request.user.address, resumed=resumed),
+            connected_frame(reader, parts.clock.now()),
         )
         return EventStream(events)
 

@@ -6,18 +6,19 @@ its own being woken; only a client that is behind is waited for.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from application.ports import Batch, Clock
+from application.ports import Batch
 from application.quotas import StreamSlot
 from application.reader import Reader, Sink
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
-from entrypoints.http.sse.encoder import PING, SseEncoder, connected_frame
+from entrypoints.http.sse.encoder import PING, SseEncoder
 
 EVENT_STREAM = "text/event-stream"
 HEADERS = {
@@ -31,14 +32,14 @@ class Events:
     """What a stream is made of."""
 
     reader: Reader
-    encoder: SseEncoder
-    clock: Clock
+    connect: Callable[[DirectWriter, Callable[[], None]], Sink]
+    """Makes the sink of the reader, which calls the function once it has ended."""
     slot: StreamSlot
     streams: OpenStreams
     resumed: bool
     """Whether the client had seen events of the task before."""
-    hold: Callable[[DirectWriter], None] | None = None
-    """What takes the connection over behind the last event. None: the stream ends there."""
+    first: bytes = b""
+    """What is written before the reader begins."""
 
 
 class EventStream(Response[None]):
@@ -86,26 +87,35 @@ class _Opening(ASGIResponse):
             events.streams.close(events.slot)
             raise
         self._writer.detach()
-        events.reader.start(_Connection(events, self._writer))
+        close = partial(events.streams.close, events.slot)
+        events.reader.start(events.connect(self._writer, close))
         self._writer.on_close(events.reader.close)
 
     async def send_body(self, send: Send, receive: Receive) -> None:
-        first = connected_frame(self._events.reader, self._events.clock.now())
-        await self._writer.write(send, first)
+        if self._events.first:
+            await self._writer.write(send, self._events.first)
 
 
-class _Connection(Sink):
-    """The client's connection."""
+class NativeConnection(Sink):
+    """The connection of a client that reads native events."""
 
-    __slots__ = ("_encoder", "_hold", "_slot", "_streams", "_task_id", "_writer")
+    __slots__ = ("_encoder", "_hold", "_on_end", "_task_id", "_writer")
 
-    def __init__(self, events: Events, writer: DirectWriter) -> None:
-        self._task_id = events.reader.task_id
-        self._encoder = events.encoder
-        self._slot = events.slot
-        self._streams = events.streams
-        self._hold = events.hold
+    def __init__(
+        self,
+        task_id: str,
+        encoder: SseEncoder,
+        hold: Callable[[DirectWriter], None] | None,
+        writer: DirectWriter,
+        on_end: Callable[[], None],
+    ) -> None:
+        """`hold`: what takes the connection over behind the last event. None: the stream ends
+        there."""
+        self._task_id = task_id
+        self._encoder = encoder
+        self._hold = hold
         self._writer = writer
+        self._on_end = on_end
 
     def write(self, batch: Batch) -> bool:
         encoder = self._encoder
@@ -127,4 +137,4 @@ class _Connection(Sink):
             self._hold(self._writer)
         else:
             self._writer.finish()
-        self._streams.close(self._slot)
+        self._on_end()

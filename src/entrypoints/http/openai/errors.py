@@ -1,0 +1,70 @@
+"""Errors and rate limit headers as OpenAI's clients read them, on every path of this face."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litestar import Request, Response
+
+from application.errors import LimitStatus
+
+PATH = "/v1"
+RETRY_AFTER_LIMIT = 60
+"""Seconds. The SDKs do not wait longer, and repeat at once what asks for more."""
+NO_RETRY = {"x-should-retry": "false"}
+"""The openai SDKs repeat a request after 409, 429 and 5xx, unless this says not to."""
+_KEPT = (408, 429, 503)
+"""Statuses of errors that may pass."""
+
+
+def speaks_openai(path: str) -> bool:
+    return path == PATH or path.startswith(f"{PATH}/")
+
+
+def error_response(
+    request: Request[Any, Any, Any],
+    status: int,
+    kind: str,
+    message: str,
+    fields: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response[Any]:
+    """Return a problem (its kind, and the fields at fault) as an error of OpenAI's API."""
+    given = dict(headers or {})
+    code = kind.replace("-", "_")
+    if kind == "unknown-task":
+        message = f"Response with id '{request.path_params.get('response_id', '')}' not found."
+        code = "not_found"
+    elif status == 401:
+        code = "invalid_api_key"
+    elif status == 429 and kind == "too-many-tokens":
+        code = "insufficient_quota"
+    error = {
+        "message": message,
+        "type": _type(status, code),
+        "param": fields[0]["field"] if fields else None,
+        "code": code,
+    }
+    lasting = int(given.get("Retry-After", "0")) > RETRY_AFTER_LIMIT
+    if status >= 409 and (status not in _KEPT or lasting):
+        given |= NO_RETRY
+    return Response({"error": error}, status_code=status, headers=given)
+
+
+def _type(status: int, code: str) -> str:
+    if status == 429:
+        return code if code == "insufficient_quota" else "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"
+
+
+def openai_rate_limits(limit_statuses: Sequence[LimitStatus]) -> dict[str, str]:
+    """Return `x-ratelimit-*` headers: for each thing the account that has least left of it."""
+    headers = {}
+    for what, name in {"starts": "requests", "tokens": "tokens"}.items():
+        of = [each for each in limit_statuses if each.policy.startswith(f"{what}-")]
+        if of:
+            least = min(of, key=lambda each: each.left)
+            headers[f"x-ratelimit-limit-{name}"] = str(least.limit)
+            headers[f"x-ratelimit-remaining-{name}"] = str(least.left)
+            headers[f"x-ratelimit-reset-{name}"] = f"{math.ceil(least.reset)}s"
+    return headers

@@ -1,0 +1,277 @@
+"""The stream of a response: OpenAI's events, projected from the event log of its task. Pure.
+
+Each event of a log becomes events of the stream by the state before it (`Fold`), on any instance
+alike. Calls of tools are told at the end: told live, clients would run calls of lost attempts.
+"""
+
+import json
+from collections.abc import Hashable
+
+from application.ports import Batch
+from domain.answer import JsonObject, ToolCall
+from domain.events import (
+    ContentAdded,
+    Event,
+    ReasoningAdded,
+    StatusChanged,
+    TaskEnded,
+    TaskErrored,
+    TaskStatus,
+    ToolCallAdded,
+    begins_anew,
+)
+from entrypoints.http.openai.fold import (
+    CallItem,
+    Fold,
+    Item,
+    ItemShapes,
+    MessageItem,
+    ReasoningItem,
+    TextPart,
+    message_content,
+    message_part,
+)
+from entrypoints.http.openai.response_frames import FrameWriter
+from entrypoints.http.openai.response_object import LOST, ResponseObject, is_cut, status_of
+
+
+class ResponseProjection:
+    def __init__(
+        self,
+        response: ResponseObject,
+        items: ItemShapes,
+        key: Hashable,
+        *,
+        joins_text: bool = False,
+    ) -> None:
+        """`key`: equal for projections of one task that are told alike. `joins_text`: whether the
+        client joins the pieces of a text, and cannot take any back: its stream ends where an
+        attempt is lost that has said some."""
+        self.key = key
+        self._response = response
+        self._items = items
+        self._joins_text = joins_text
+
+    def begin(self) -> Fold:
+        return Fold()
+
+    def step(self, before: Fold, batch: Batch) -> tuple[bytes, Fold]:
+        """Return the frames of a batch, and the state after it. `before.position` must be the
+        position before the batch."""
+        frames: list[bytes] = []
+        after = self.fold(before, batch, frames)
+        return b"".join(frames), after
+
+    def fold(self, before: Fold, batch: Batch, frames: list[bytes] | None = None) -> Fold:
+        """Return the state after a batch, and add its frames to `frames`. Without `frames` none are
+        encoded."""
+        fold = before.copy()
+        if batch.end.epoch != before.position.epoch and before.count:
+            fold.lose_what_follows()
+        writer = FrameWriter(fold, frames, batch.end.epoch)
+        for event in batch.events:
+            if fold.over:
+                break
+            self._apply(event, fold, writer)
+        fold.position = batch.end
+        return fold
+
+    def _apply(self, event: Event, fold: Fold, writer: FrameWriter) -> None:
+        if fold.count == 0:
+            self._tell("response.created", fold, writer)
+        match event:
+            case ContentAdded():
+                self._add_text(event, fold, writer)
+            case ReasoningAdded(_, text):
+                self._add_reasoning(text, fold, writer)
+            case ToolCallAdded():
+                self._close_reasoning(fold, writer)
+            case StatusChanged():
+                self._change_status(event, fold, writer)
+            case TaskEnded():
+                fold.end = event
+                self._end(event, fold, writer)
+                self._tell(_LAST.get(status_of(fold), "response.failed"), fold, writer)
+            case TaskErrored():
+                fold.end = event
+                self._break_off(fold, writer)
+                self._tell("response.failed", fold, writer)
+
+    def _tell(self, kind: str, fold: Fold, writer: FrameWriter) -> None:
+        """Tell of the response as a whole: with its items only in the last event."""
+        output: list[Item] | None = None if fold.end is not None else []
+        writer.write(kind, response=self._response.at(fold, output))
+
+    def _change_status(self, event: StatusChanged, fold: Fold, writer: FrameWriter) -> None:
+        if begins_anew(event):
+            self._break_off(fold, writer)
+            if self._joins_text and fold.message is not None:
+                lost = {**self._response.at(fold), "status": "failed", "error": LOST}
+                writer.write_loss(response=lost)
+                return
+            fold.begin_attempt()
+        fold.status = event.status
+        if event.status is TaskStatus.PENDING:
+            self._tell("response.queued", fold, writer)
+        elif event.status is TaskStatus.RUNNING:
+            self._tell("response.in_progress", fold, writer)
+
+    def _add_text(self, event: ContentAdded, fold: Fold, writer: FrameWriter) -> None:
+        self._close_reasoning(fold, writer)
+        if (message := fold.message) is None:
+            message = self._begin_message(fold, writer)
+        if not message.parts or message.parts[-1].refusal != event.refusal:
+            part = TextPart(event.refusal, fold.text_size)
+            message = fold.message = MessageItem(message.index, (*message.parts, part))
+            place = self._items.place_in(message, len(message.parts) - 1)
+            writer.write("response.content_part.added", **place, part=message_part(part, ""))
+        if event.text:
+            fold.text_size = fold.said_text.add(fold.text_size, event.text)
+            kind = "response.refusal.delta" if event.refusal else "response.output_text.delta"
+            id_, part_index = self._items.id("msg", message.index), len(message.parts) - 1
+            writer.delta(kind, id_, message.index, f'"content_index":{part_index},', event.text)
+        for each in event.annotations:
+            if not event.refusal and (annotation := _annotation(each)) is not None:
+                self._annotate(annotation, fold, writer)
+
+    def _begin_message(self, fold: Fold, writer: FrameWriter) -> MessageItem:
+        message = fold.message = MessageItem(fold.next_index)
+        fold.next_index += 1
+        item = self._items.message(message, "in_progress", [])
+        writer.write("response.output_item.added", output_index=message.index, item=item)
+        return message
+
+    def _annotate(self, annotation: JsonObject, fold: Fold, writer: FrameWriter) -> None:
+        message = fold.message
+        assert message is not None  # noqa: S101
+        *parts, last = message.parts
+        writer.write(
+            "response.output_text.annotation.added",
+            **self._items.place_in(message, len(parts)),
+            annotation_index=len(last.annotations),
+            annotation=annotation,
+        )
+        noted = TextPart(last.refusal, last.begin, (*last.annotations, annotation))
+        fold.message = MessageItem(message.index, (*parts, noted))
+
+    def _add_reasoning(self, text: str, fold: Fold, writer: FrameWriter) -> None:
+        items = self._items
+        if not fold.reasons:
+            begun = ReasoningItem(fold.next_index, fold.reasoning_size)
+            fold.reasoning = (*fold.reasoning, begun)
+            fold.next_index += 1
+            item = items.reasoning(begun, "in_progress", None)
+            writer.write("response.output_item.added", output_index=begun.index, item=item)
+            part = items.reasoning_part("")
+            place = items.place_in_reasoning(begun)
+            writer.write(f"response.{items.reasoning_kind}part.added", **place, part=part)
+        fold.reasoning_size = fold.said_reasoning.add(fold.reasoning_size, text)
+        index = fold.reasoning[-1].index
+        kind = f"response.{items.reasoning_text_kind}.delta"
+        writer.delta(kind, items.id("rs", index), index, f'"{items.reasoning_index}":0,', text)
+
+    def _close_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
+        if not fold.reasons:
+            return
+        items = self._items
+        *others, last = fold.reasoning
+        closed = ReasoningItem(last.index, last.begin, fold.reasoning_size)
+        fold.reasoning = (*others, closed)
+        place, text = items.place_in_reasoning(closed), fold.reasoning_text(closed)
+        writer.write(f"response.{items.reasoning_text_kind}.done", **place, text=text)
+        part = items.reasoning_part(text)
+        writer.write(f"response.{items.reasoning_kind}part.done", **place, part=part)
+        item = items.reasoning(closed, "completed", text)
+        writer.write("response.output_item.done", output_index=closed.index, item=item)
+
+    def _end(self, end: TaskEnded, fold: Fold, writer: FrameWriter) -> None:
+        """Close the items of an answer that has ended: what was cut off is incomplete."""
+        if fold.status is not TaskStatus.COMPLETED:
+            self._break_off(fold, writer)
+            return
+        cut = is_cut(end)
+        if cut and fold.reasons:
+            self._break_off_reasoning(fold, writer)
+            cut = False
+        else:
+            self._close_reasoning(fold, writer)
+        if fold.message is None and not end.answer.tool_calls:
+            self._begin_message(fold, writer)  # some clients ask again if there is no item
+        self._close_message(fold, writer, cut=cut and not end.answer.tool_calls)
+        for call in end.answer.tool_calls:
+            if not is_cut(end) or _is_whole(call):
+                self._tell_call(call, fold, writer)
+
+    def _close_message(self, fold: Fold, writer: FrameWriter, *, cut: bool) -> None:
+        if (message := fold.message) is None:
+            return
+        fold.message_status = "incomplete" if cut else "completed"
+        content = message_content(fold)
+        for index, part in enumerate(content if not cut else ()):
+            place = self._items.place_in(message, index)
+            if part["type"] == "refusal":
+                writer.write("response.refusal.done", **place, refusal=part["refusal"])
+            else:
+                text = part["text"]
+                writer.write("response.output_text.done", **place, text=text, logprobs=[])
+            writer.write("response.content_part.done", **place, part=part)
+        item = self._items.message(message, fold.message_status, content)
+        writer.write("response.output_item.done", output_index=message.index, item=item)
+
+    def _break_off(self, fold: Fold, writer: FrameWriter) -> None:
+        """Close what is open as incomplete, by this alone: `output_text.done` of half a JSON makes
+        openai-python's helper raise."""
+        if fold.reasons:
+            self._break_off_reasoning(fold, writer)
+        self._close_message(fold, writer, cut=True)
+
+    def _break_off_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
+        fold.reasoning_status = "incomplete"
+        last = fold.reasoning[-1]
+        item = self._items.reasoning(last, fold.reasoning_status, fold.reasoning_text(last))
+        writer.write("response.output_item.done", output_index=last.index, item=item)
+
+    def _tell_call(self, call: ToolCall, fold: Fold, writer: FrameWriter) -> None:
+        told = CallItem(fold.next_index, call.id, call.name, call.arguments or "{}")
+        fold.next_index += 1
+        fold.calls = (*fold.calls, told)
+        id_, index = self._items.id("fc", told.index), told.index
+        item = self._items.call(told, "in_progress", "")
+        writer.write("response.output_item.added", output_index=index, item=item)
+        kind = "response.function_call_arguments"
+        writer.delta(f"{kind}.delta", id_, index, "", told.arguments)
+        place = {"item_id": id_, "output_index": index, "name": told.name}
+        writer.write(f"{kind}.done", **place, arguments=told.arguments)
+        item = self._items.call(told, "completed", told.arguments)
+        writer.write("response.output_item.done", output_index=index, item=item)
+
+
+_LAST = {"completed": "response.completed", "incomplete": "response.incomplete"}
+"""By the status of a response: its last event. All others are told as failed: clients would take
+the part of a cancelled answer for the whole."""
+
+
+def _is_whole(call: ToolCall) -> bool:
+    try:
+        json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _annotation(told: JsonObject) -> Item | None:
+    """Return a citation of chat completions in the form of responses. None for any other kind:
+    clients refuse what they do not know. The native face tells those as they are."""
+    inner = told.get("url_citation")
+    given = inner if isinstance(inner, dict) else told
+    if told.get("type") != "url_citation" or not isinstance(given.get("url"), str):
+        return None
+    begin, end = given.get("start_index"), given.get("end_index")
+    title = given.get("title")
+    return {
+        "type": "url_citation",
+        "url": given["url"],
+        "title": title if isinstance(title, str) else "",
+        "start_index": begin if type(begin) is int else 0,
+        "end_index": end if type(end) is int else 0,
+    }

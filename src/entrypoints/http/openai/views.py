@@ -1,0 +1,131 @@
+"""Views of responses: the state of a response at any place in its stream, on any instance.
+
+The state follows from the log alone, by a fold from its first event. So that not every reader that
+resumes costs a whole fold, a view keeps states on the way (checkpoints): it folds a log once per
+process, and goes on from there. Views of tasks that were asked for lately are kept.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from application.manage_task import GetTask
+from application.ports import Batch
+from domain.request import TaskRequest
+from domain.task import Task
+from entrypoints.http.openai.fold import Fold, ItemShapes
+from entrypoints.http.openai.ids import response_id
+from entrypoints.http.openai.response_echo import echo_of
+from entrypoints.http.openai.response_frames import is_number_of, place_of
+from entrypoints.http.openai.response_object import ResponseObject
+from entrypoints.http.openai.response_projection import ResponseProjection
+
+CHECKPOINT_EVERY = 1_000
+"""Events of a stream between two checkpoints, at least."""
+VIEWS = 64
+"""Views of tasks that nobody follows. Each may hold the text of an answer."""
+
+
+class ResponseView:
+    """One task as a response."""
+
+    def __init__(self, task: Task, request: TaskRequest, get_task: GetTask) -> None:
+        opening = {
+            "id": response_id(task.id),
+            "object": "response",
+            "created_at": task.created_at // 1000,
+            **echo_of(request),
+        }
+        items = ItemShapes(task.id, summary=bool(request.echo.get("summary")))
+        self.response = ResponseObject(opening, items)
+        self.projection = ResponseProjection(self.response, items, ("response", task.id))
+        self.joining = ResponseProjection(
+            self.response, items, ("joining", task.id), joins_text=True
+        )
+        """For clients that join the pieces of a text."""
+        self.background = bool(request.echo.get("background"))
+        self._task_id = task.id
+        self._get_task = get_task
+        self._checkpoints = [self.projection.begin()]
+        self._lock = asyncio.Lock()
+
+    async def now(self) -> Fold:
+        """Return the state at the end of the log as it is now. Raises UnknownTask, Unreadable or
+        StoreUnavailable."""
+        async with self._lock:
+            fold = self._checkpoints[-1]
+            async with aclosing(self._batches(fold)) as batches:
+                async for batch in batches:
+                    fold = self._next(fold, batch)
+            if fold.end is not None:
+                self._keep(fold, always=True)
+            return fold
+
+    async def behind(self, number: int) -> tuple[bytes, Fold]:
+        """Return the state behind the event of a number, and the frames that are still to be told
+        up to there. If the log has no such event: the state before the first one. Raises as `now`
+        does."""
+        place = place_of(number)
+        async with self._lock:
+            known = bisect_right(self._checkpoints, place, key=lambda fold: fold.count)
+            fold = self._checkpoints[max(0, known - 1)]
+            async with aclosing(self._batches(fold)) as batches:
+                async for batch in batches:
+                    after = self._next(fold, batch)
+                    if after.count > place:
+                        return self._within(fold, batch, number)
+                    fold = after
+        return b"", self.projection.begin()
+
+    def _within(self, fold: Fold, batch: Batch, number: int) -> tuple[bytes, Fold]:
+        """Return the same for an event which this batch tells."""
+        place, epoch = place_of(number), batch.end.epoch
+        if is_number_of(number, epoch):
+            for event in batch.events:
+                single = Batch(fold.position, epoch, (event,))
+                frames: list[bytes] = []
+                after = self.projection.fold(fold, single, frames)
+                if after.count > place:
+                    return b"".join(frames[place - fold.count + 1 :]), after
+                fold = after
+        return b"", self.projection.begin()
+
+    def _next(self, fold: Fold, batch: Batch) -> Fold:
+        if batch.after != fold.position:  # the log lost its end
+            fold = self.projection.begin()
+            self._checkpoints = [fold]
+        after = self.projection.fold(fold, batch)
+        self._keep(after)
+        return after
+
+    def _keep(self, fold: Fold, *, always: bool = False) -> None:
+        added = fold.count - self._checkpoints[-1].count
+        if added >= CHECKPOINT_EVERY or (always and added > 0):
+            self._checkpoints.append(fold)
+
+    def _batches(self, fold: Fold) -> AsyncGenerator[Batch, None]:
+        return self._get_task.log(self._task_id, fold.position)
+
+
+class ResponseViews:
+    def __init__(self, get_task: GetTask) -> None:
+        self._get_task = get_task
+        self._views: OrderedDict[str, ResponseView] = OrderedDict()
+
+    async def of(self, task_id: str, owner: str | None) -> ResponseView:
+        """Return the view of a task. Raises UnknownTask, Unreadable or StoreUnavailable."""
+        view = self._views.get(task_id)
+        if view is None:
+            task, request = await self._get_task.with_request(task_id, owner)
+            view = ResponseView(
+                task, request or TaskRequest(model=task.requested_model), self._get_task
+            )
+            self._views[task_id] = view
+            if len(self._views) > VIEWS:
+                self._views.popitem(last=False)
+        else:
+            await self._get_task.record(task_id, owner)
+            self._views.move_to_end(task_id)
+        return view
