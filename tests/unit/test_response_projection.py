@@ -1,0 +1,191 @@
+"""The stream of a response, projected from a log: any prefix and a resume behind it is the whole,
+and openai-python adds it up to the final object."""
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai import omit
+from openai._models import construct_type_unchecked
+from openai.lib.streaming.responses._responses import ResponseStreamState
+from openai.types.responses import Response, ResponseStreamEvent
+
+from application.manage_task import GetTask
+from application.ports import Batch
+from domain.events import (
+    START,
+    ContentAdded,
+    Event,
+    Position,
+    StatusChanged,
+    TaskEnded,
+    TaskStatus,
+)
+from domain.request import TaskRequest
+from domain.task import Task
+from entrypoints.http.openai.fold import Fold
+from entrypoints.http.openai.response_projection import ResponseProjection
+from entrypoints.http.openai.views import ResponseView
+from tests.contract.legal_logs import legal_logs
+
+TASK = Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 1).task
+REASONS = st.sampled_from(["stop", "length", "content_filter", "tool_calls"])
+
+
+class Log:
+    """A log as it is now, in place of a store."""
+
+    def __init__(self, events: Sequence[Event], epoch: str = "e", size: int = 3) -> None:
+        self.batches = list(batches(events, epoch, size))
+        self.reads = 0
+
+    async def log(self, _: str, position: Position = START) -> AsyncGenerator[Batch, None]:
+        known = position == START or any(each.end.epoch == position.epoch for each in self.batches)
+        for each in self.batches:
+            if not known or each.end.offset > position.offset:
+                self.reads += len(each.events)
+                yield each.behind(position) if known and each.follows(position) else each
+
+
+def batches(events: Sequence[Event], epoch: str, size: int) -> list[Batch]:
+    made, position = [], START
+    for begin in range(0, len(events), size):
+        made.append(Batch(position, epoch, tuple(events[begin : begin + size])))
+        position = made[-1].end
+    return made
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Event]:
+    *events, end = draw(legal_logs())
+    if isinstance(end, TaskEnded):
+        completed = not isinstance(events[-1], TaskEnded) and end
+        end = (
+            replace(end, finish_reason=draw(REASONS), model=end.model or "m") if completed else end
+        )
+    return [*events, end]
+
+
+def view_of(log: Log, *, summary: bool = False) -> ResponseView:
+    request = TaskRequest(model="m", prompt="Hi.", echo={"summary": "auto"} if summary else {})
+    return ResponseView(TASK, request, cast(GetTask, log))
+
+
+def told(projection: ResponseProjection, events: Sequence[Event], size: int) -> tuple[bytes, Fold]:
+    state, frames = projection.begin(), b""
+    for batch in batches(events, "e", size):
+        more, state = projection.step(state, batch)
+        frames += more
+    return frames, state
+
+
+def decoded(frames: bytes) -> list[dict[str, Any]]:
+    read = []
+    for block in frames.decode().split("\n\n")[:-1]:
+        kind, data = block.split("\n")
+        read.append(json.loads(data.removeprefix("data: ")))
+        assert kind == f"event: {read[-1]['type']}"
+    return read
+
+
+@given(logs(), st.integers(1, 7), st.booleans())
+def test_batches_make_no_difference_and_every_number_is_higher(
+    log: list[Event], size: int, summary: bool
+) -> None:
+    projection = view_of(Log(log), summary=summary).projection
+    whole, state = told(projection, log, 1)
+    assert told(projection, log, size)[0] == whole
+    events = decoded(whole)
+    assert [each["sequence_number"] >> 8 for each in events] == list(range(len(events)))
+    assert state.count == len(events)
+    folded = projection.begin()
+    for batch in batches(log, "e", size):
+        folded = projection.fold(folded, batch)
+    assert folded.count == state.count
+
+
+@given(logs(), st.booleans(), st.data())
+async def test_a_resume_behind_any_event_tells_the_rest(
+    log: list[Event], summary: bool, data: st.DataObject
+) -> None:
+    store = Log(log)
+    view = view_of(store, summary=summary)
+    whole, _ = told(view.projection, log, 1)
+    events = decoded(whole)
+    seen = data.draw(st.integers(0, len(events) - 1))
+    rest, state = await view.behind(events[seen]["sequence_number"])
+    for batch in [each async for each in store.log("", state.position)]:
+        more, state = view.projection.step(state, batch)
+        rest += more
+    assert decoded(rest) == events[seen + 1 :]
+
+
+@given(logs(), st.data())
+async def test_a_number_of_a_lost_end_is_told_from_the_start(
+    log: list[Event], data: st.DataObject
+) -> None:
+    view = view_of(Log(log, "f"))
+    events = decoded(told(view.projection, log, 1)[0])  # of epoch "e"
+    number = data.draw(st.sampled_from(events))["sequence_number"]
+    assert (await view.behind(number))[1].position == START
+    assert (await view.behind(256 * len(events)))[1].position == START
+
+
+@settings(deadline=None)  # the SDK builds its types when they are first used
+@given(logs(), st.booleans())
+def test_what_openai_python_adds_up_is_the_final_object(log: list[Event], summary: bool) -> None:
+    view = view_of(Log(log), summary=summary)
+    whole, state = told(view.projection, log, 1)
+    added_up = ResponseStreamState[Any](input_tools=omit, text_format=omit)
+    events = decoded(whole)
+    for each in events:
+        event: Any = construct_type_unchecked(type_=cast(Any, ResponseStreamEvent), value=each)
+        added_up.handle_event(event)
+    final = events[-1]["response"]
+    assert final == json.loads(json.dumps(view.response.at(state)))
+    if final["error"]:
+        final["error"]["code"] = "server_error"  # the type has OpenAI's codes only
+    Response.model_validate(final)
+    assert [each["id"] for each in final["output"]] == sorted(
+        {each["id"] for each in final["output"]}, key=lambda id_: int(id_.rpartition("_")[2])
+    )
+    if state.status is TaskStatus.COMPLETED:
+        answer = cast(TaskEnded, log[-1]).answer
+        texts = [
+            part.get("text", part.get("refusal"))
+            for item in final["output"]
+            for part in item.get("content", ())
+            if item["type"] == "message"
+        ]
+        assert "".join(texts) == answer.text
+
+
+@given(logs())
+def test_what_a_lost_attempt_said_is_not_in_the_final_object(log: list[Event]) -> None:
+    events = decoded(told(view_of(Log(log)).projection, log, 1)[0])
+    done = {
+        each["item"]["id"]: each["item"] for each in events if each["type"].endswith("item.done")
+    }
+    final = {each["id"]: each for each in events[-1]["response"]["output"]}
+    assert final.items() <= done.items()
+    lost = [each for id_, each in done.items() if id_ not in final]
+    assert all(each["status"] == "incomplete" or each["type"] == "reasoning" for each in lost)
+
+
+async def test_a_fold_is_made_once_and_goes_on_from_where_it_was() -> None:
+    log: list[Event] = [
+        StatusChanged(1, TaskStatus.PENDING, 0),
+        StatusChanged(1, TaskStatus.RUNNING, 1),
+        *(ContentAdded(1, "x") for _ in range(10_000)),
+    ]
+    store = Log(log, size=500)
+    view = view_of(store)
+    assert (await view.now()).text_size == 10_000
+    read = store.reads
+    number = decoded(told(view.projection, log, 10_002)[0])[9_000]["sequence_number"]
+    await view.behind(number)
+    await view.now()
+    assert store.reads - read < 4_000
