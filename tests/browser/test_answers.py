@@ -19,7 +19,7 @@ from tests.doubles.native import (
     status_of,
     tool_call,
 )
-from tests.doubles.upstream import Script, Upstream, answer
+from tests.doubles.upstream import Script, Upstream, answer, call, finish
 from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually
 
@@ -238,6 +238,20 @@ def test_everything_that_the_form_has_reaches_the_model(
     page.click("#retry")  # as the task before: with the conversation, which the service resolves
     eventually(lambda: len(upstream.received) == 3)
     assert upstream.received[2].body["messages"] == messages
+
+
+def test_a_tool_may_return_nothing(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    upstream.then(Script([call(0, "{}", call_id="c", name="f"), finish("tool_calls")]))
+    page = open_page(service.url)
+    start(page, "Call it.")
+    status(page, "completed")
+    page.click("#go-on")
+    page.click("#submit")
+    eventually(lambda: len(upstream.received) == 2)
+    *_, result = upstream.received[1].body["messages"]
+    assert result == {"role": "tool", "tool_call_id": "c", "content": ""}
 
 
 @pytest.mark.soak

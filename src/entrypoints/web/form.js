@@ -63,7 +63,7 @@ export function requestOfForm() {
   if (options === null) return null;
   const model = $("model").value.trim();
   const system = $("system").value;
-  const plain = messages.length === 1 && messages[0].content === prompt;
+  const plain = messages.length === 1 && messages[0].role === "user" && messages[0].content === prompt;
   return {
     ...(plain ? { prompt } : { messages }),
     ...(model && { model }),
