@@ -36,10 +36,12 @@ from entrypoints.settings import ENV_FILE, settings_in_file
     "files",
     multiple=True,
     metavar="FILE",
-    help="A file to send. UTF-8 text goes as text under its name, WAV and MP3 as audio, any other, "
-    "such as a PDF, as a file. Repeatable.",
+    help="A file to send. UTF-8 text goes as text under its name, images and recordings (WAV, MP3) "
+    "as such, any other, such as a PDF, as a file. Repeatable.",
 )
-@click.option("--previous", metavar="TASK_ID", help="Go on from a task that has ended.")
+@click.option(
+    "--previous", metavar="TASK_ID", help="Go on from a task that has completed or was cancelled."
+)
 @click.option(
     "--max-tokens",
     type=int,
@@ -97,8 +99,8 @@ def ask_command(
     follows it after an empty line.
 
     Exit status: 0 when the task completed (also with a refusal, with tool calls only, or with an
-    answer that does not fit the schema), 1 when it failed or its answer is empty, 2 when the
-    command line or a setting is wrong, 130 when it was cancelled."""
+    answer that does not fit the schema), 1 when it was refused or failed or its answer is empty, 2
+    when the command line or a setting is wrong, 130 when it was cancelled."""
     chosen = options_of(options, schema)
     written = prompt_of(prompt, optional=bool(images or files))
     body = {
