@@ -6,6 +6,23 @@ from typing import Any, TypeAlias
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """A JSON object of a client or a model, kept and passed on as it is. Nothing changes it."""
+DEPTH_LIMIT = 100
+"""How deep arrays and objects may lie in each other in what is kept of a client or a model."""
+
+
+def is_deep(value: object) -> bool:
+    """Whether arrays and objects lie in each other more than `DEPTH_LIMIT` deep."""
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            child
+            for each in level
+            for child in (each if isinstance(each, list | tuple) else each.values())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

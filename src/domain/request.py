@@ -8,6 +8,7 @@ from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
+from domain.answer import DEPTH_LIMIT, is_deep
 from domain.errors import Fault, InvalidRequest
 from domain.messages import Message, characters_of, message_faults, text_message, tool_faults
 from domain.options import REFUSED_OPTIONS, option_faults
@@ -20,8 +21,6 @@ MODEL_NAME_LIMIT = 200
 METADATA_PAIRS_LIMIT = 16
 METADATA_KEY_LIMIT = 64
 METADATA_VALUE_LIMIT = 512
-DEPTH_LIMIT = 100
-"""How deep arrays and objects may lie in each other, in the messages and in the options."""
 FAULTS_LIMIT = 100
 """Faults that are told of one request."""
 
@@ -146,7 +145,7 @@ class TaskRequest:
     def _depth_faults(self) -> Iterator[Fault]:
         parts = {"messages": self.messages, "options": self.options, "echo": self.echo}
         for name, value in parts.items():
-            if _is_deep(value):
+            if is_deep(value):
                 yield Fault(name, f"must be nested at most {DEPTH_LIMIT} levels deep")
 
     def _metadata_faults(self) -> Iterator[Fault]:
@@ -167,21 +166,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _is_deep(value: object) -> bool:
-    """Whether arrays and objects lie in each other more than `DEPTH_LIMIT` deep."""
-    level: list[Any] = [value]
-    for _ in range(DEPTH_LIMIT):
-        level = [
-            child
-            for each in level
-            for child in (each.values() if isinstance(each, Mapping) else each)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _default(of: Field[Any]) -> Any:

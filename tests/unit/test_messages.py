@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
-from domain.answer import Answer, ToolCall
+from domain.answer import DEPTH_LIMIT, Answer, ToolCall
 from domain.messages import PARTS_LIMIT, answer_message
 from domain.options import REFUSED_OPTIONS
-from domain.request import DEPTH_LIMIT, FAULTS_LIMIT, RequestBounds, TaskRequest
+from domain.request import FAULTS_LIMIT, RequestBounds, TaskRequest
 
 PIXEL = "data:image/png;base64," + base64.b64encode(b"pixel").decode()
 CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": "{}"}}

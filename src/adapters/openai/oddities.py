@@ -14,9 +14,8 @@ from typing import Any
 from adapters.openai.pieces import REASONING, REFUSAL, TEXT, Pieces, joined_surrogates
 from adapters.openai.reports import is_report
 from adapters.openai.tool_calls import ToolCalls
+from domain.answer import is_deep
 
-DEPTH_LIMIT = 100
-"""How deep arrays and objects may lie in each other in an annotation."""
 NAMES_LIMIT = 20
 """Names of what is left out that are kept of one chunk."""
 ANNOTATIONS_LIMIT = 1_000
@@ -202,21 +201,11 @@ def _annotations(value: object, odd: Oddity) -> Iterator[dict[str, Any]]:
         if odd.annotations == ANNOTATIONS_LIMIT:
             odd.leave_out("annotations")
             return
-        if isinstance(each, dict) and not _is_deep(each):
+        if isinstance(each, dict) and not is_deep(each):
             odd.annotations += 1
             yield json.loads(joined_surrogates(json.dumps(each, ensure_ascii=False)))
         else:
             odd.leave_out("annotations")
-
-
-def _is_deep(value: object) -> bool:
-    level: list[Any] = [value]
-    for _ in range(DEPTH_LIMIT):
-        inner = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [child for each in inner for child in each if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _objects(value: object) -> Iterable[Mapping[str, Any]]:
