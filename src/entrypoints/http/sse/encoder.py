@@ -21,6 +21,7 @@ from domain.events import (
     TaskErrored,
     ToolCallAdded,
 )
+from entrypoints.http.native.bodies import usage_body
 
 PING = b": keep-alive\n"
 """A comment without an empty line: after an event with an id, some parsers (httpx-sse for one) make
@@ -122,7 +123,7 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
 
 
 def _end(task_id: str, end: TaskEnded) -> dict[str, Any]:
-    answer, usage = end.answer, end.usage
+    answer = end.answer
     rest = {
         "reasoning": answer.reasoning,
         "toolCalls": answer.tool_calls,
@@ -135,16 +136,7 @@ def _end(task_id: str, end: TaskEnded) -> dict[str, Any]:
         "timestamp": end.at,
         "data": answer.text,
         "finishReason": end.finish_reason,
-        "usage": None
-        if usage is None
-        else {
-            "promptTokens": usage.prompt_tokens,
-            "completionTokens": usage.completion_tokens,
-            "totalTokens": usage.total_tokens,
-            "reasoningTokens": usage.reasoning_tokens,
-            "cachedTokens": usage.cached_tokens,
-            "estimated": usage.estimated,
-        },
+        "usage": usage_body(end.usage),
         "model": end.model,
         **{key: value for key, value in rest.items() if value},
     }
