@@ -9,8 +9,9 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import bounds, delivery
-from entrypoints.local_qstash.delivery import Deliveries, QueueFull
+from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.refusals import QueueFull
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream, refusal
 from tests.running import running_local_qstash, running_service, settings_for
@@ -47,6 +48,16 @@ def _later(size: int = 10, **headers: str) -> QueuedMessage:
     named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
     url = "http://127.0.0.1:1/"
     return read_message(url, {"Upstash-Delay": "1h", **named}, b"x" * size, now=time.time())
+
+
+def _with_callbacks(destination: Destination, body: bytes) -> QueuedMessage:
+    """A message that is delivered once."""
+    headers = {
+        "Upstash-Retries": "0",
+        "Upstash-Callback": f"{destination.url}/callback",
+        "Upstash-Failure-Callback": f"{destination.url}/callback/failure",
+    }
+    return read_message(f"{destination.url}/x", headers, body, now=time.time())
 
 
 @pytest.mark.soak
@@ -148,20 +159,19 @@ async def test_a_failure_callback_is_not_refused(
 ) -> None:
     """Without it the task of the service would not be settled."""
     destination.answers.append(Answer(500))
-    message = read_message(
-        f"{destination.url}/x",
-        {
-            "Upstash-Retries": "0",
-            "Upstash-Callback": f"{destination.url}/callback",
-            "Upstash-Failure-Callback": f"{destination.url}/callback/failure",
-        },
-        b"x",
-        now=time.time(),
-    )
-    deliveries.publish(message)
+    deliveries.publish(_with_callbacks(destination, b"x"))
     monkeypatch.setattr(delivery, "HELD_BYTES", 0)
     await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
+
+
+async def test_nor_is_it_lost_with_a_callback_that_is_too_large(destination: Destination) -> None:
+    destination.answers.append(Answer(500))
+    deliveries = Deliveries(KEY, message_limit=100)
+    deliveries.publish(_with_callbacks(destination, b"x" * 100))
+    await until(lambda: bool(destination.at("/callback/failure")))
+    assert destination.at("/callback") == []
+    await deliveries.aclose()
 
 
 def test_a_full_queue_says_so(queue: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,13 +15,12 @@ from litestar.types import ASGIApp
 
 from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT, MESSAGE_LIMIT
 from entrypoints.local_qstash.dead_letters import DeadLetter
-from entrypoints.local_qstash.delivery import Deliveries, MessageTooLarge, QueueFull
-from entrypoints.local_qstash.message import BadMessage, read_message
+from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.message import read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
+from entrypoints.local_qstash.refusals import BadMessage, Refused
 
 DLQ_PAGE = 100
-FULL = "the queue is full; publish the message again later"
-TOO_LARGE = "the message's body is longer than this queue accepts"
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
@@ -60,12 +59,7 @@ def create_app(
         dependencies={"deliveries": Provide(lambda: deliveries[0], sync_to_thread=False)},
         before_request=require_token,
         lifespan=[lifespan],
-        exception_handlers={
-            HTTPException: _error,
-            BadMessage: _bad_message,
-            MessageTooLarge: _too_large,
-            QueueFull: _full,
-        },
+        exception_handlers={HTTPException: _error, Refused: _refused},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
@@ -77,16 +71,8 @@ def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str
     return Response({"error": error.detail}, status_code=error.status_code)
 
 
-def _bad_message(_: Request[Any, Any, Any], error: BadMessage) -> Response[dict[str, str]]:
-    return Response({"error": str(error)}, status_code=400)
-
-
-def _too_large(_: Request[Any, Any, Any], __: MessageTooLarge) -> Response[dict[str, str]]:
-    return Response({"error": TOO_LARGE}, status_code=413)
-
-
-def _full(_: Request[Any, Any, Any], __: QueueFull) -> Response[dict[str, str]]:
-    return Response({"error": FULL}, status_code=429)
+def _refused(_: Request[Any, Any, Any], error: Refused) -> Response[dict[str, str]]:
+    return Response({"error": str(error)}, status_code=error.status)
 
 
 def _not_found(what: str) -> HTTPException:
@@ -171,12 +157,8 @@ class Publishing(Controller):
             queue = None if each.get("queue") is None else str(each["queue"])
             try:
                 results.append(_publish(deliveries, request, destination, headers, body, queue))
-            except BadMessage as error:
+            except Refused as error:
                 results.append({"error": str(error)})
-            except MessageTooLarge:
-                results.append({"error": TOO_LARGE})
-            except QueueFull:
-                results.append({"error": FULL})
         return results
 
 

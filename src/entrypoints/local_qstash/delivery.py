@@ -31,12 +31,12 @@ from entrypoints.local_qstash.bounds import (
 from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.delivery_response import DeliveryResponse, read_response
 from entrypoints.local_qstash.message import (
-    BadMessage,
     FlowControl,
     QueuedMessage,
     duration,
     read_message,
 )
+from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, QueueFull, Refused
 from entrypoints.local_qstash.slots import Slots
 
 log = structlog.get_logger(__name__)
@@ -94,14 +94,6 @@ def sign(key: str, url: str, body: bytes, now: int) -> str:
         "body": base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode(),
     }
     return jwt.encode(claims, key, algorithm="HS256")
-
-
-class QueueFull(Exception):
-    """Raised for a publish beyond HELD_BYTES."""
-
-
-class MessageTooLarge(Exception):
-    """Raised for a publish with a longer body than a message may have."""
 
 
 class Deliveries:
@@ -279,9 +271,8 @@ class Deliveries:
             )
             # A failure callback replaces its message, so it is never refused.
             self.publish(callback, bounded="dlqId" not in more)
-        except (BadMessage, QueueFull) as error:
-            reason = str(error) or "full"
-            log.error("callback not published", message_id=message.id, error=reason)
+        except Refused as error:
+            log.error("callback not published", message_id=message.id, error=str(error))
 
     async def _sweep(self) -> None:
         """Drop what is old although nothing new arrives."""

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
+from entrypoints.local_qstash.refusals import BadMessage
 
 DEFAULT_RETRIES = 3
 
@@ -29,10 +30,6 @@ _UNITS = {
     "d": 86_400.0,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
-
-
-class BadMessage(ValueError):
-    """Raised for a publish that QStash would refuse."""
 
 
 @dataclass(frozen=True, slots=True)

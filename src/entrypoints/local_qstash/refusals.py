@@ -1,0 +1,29 @@
+"""What a publisher is told when its message is refused."""
+
+
+class Refused(Exception):
+    """The base. Its text says why."""
+
+    status = 400
+
+
+class BadMessage(Refused):
+    """Raised for a publish that QStash would refuse."""
+
+
+class MessageTooLarge(Refused):
+    """Raised for a publish with a longer body than a message may have."""
+
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__("the message's body is longer than this queue accepts")
+
+
+class QueueFull(Refused):
+    """Raised for a publish beyond HELD_BYTES."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("the queue is full; publish the message again later")
