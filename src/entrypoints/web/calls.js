@@ -10,7 +10,7 @@ const TOKENS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 /** Return JSON with line breaks and indentation, or null if it is none or too deep. Numbers and texts
  * stay as they were written. */
-export function indented(json) {
+function indented(json) {
   try {
     JSON.parse(json);
   } catch {

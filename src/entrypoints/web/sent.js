@@ -23,7 +23,7 @@ export function webLink(url, name) {
 const partsOf = (message) => (Array.isArray(message?.content) ? message.content.filter((part) => part?.type) : []);
 
 /** Return what a message says, without its images and files. */
-export function textOf(message) {
+function textOf(message) {
   if (typeof message?.content === "string") return message.content;
   const texts = partsOf(message).filter((part) => part.type === "text" && !FILE.test(part.text));
   return texts.map((part) => part.text).join("\n\n");
