@@ -30,7 +30,7 @@ class TaskStatus(StrEnum):
     FAILED = "failed"
     """No attempt will finish the task."""
     CANCELLED = "cancelled"
-    """A client stopped the task. Its text so far is kept."""
+    """A client stopped the task. Its answer so far is kept."""
 
     @property
     def terminal(self) -> bool:

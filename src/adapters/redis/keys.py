@@ -5,10 +5,10 @@ may touch them all.
 
 | key | type | holds |
 | --- | --- | --- |
-| `longtask:{id}:record` | hash | `v` (the version of all that is written here), `task` (JSON), \
-`request` (JSON, written once), `status`, `attempt`, `epoch` (the last), `epochs` \
-(`first-epoch ...`, by the numbers of their first events), `message` (the queue's id), `writer` \
-(the attempt that may add events, 0 for none) |
+| `longtask:{id}:record` | hash | `v` (the version of all that is written here), `state` (JSON), \
+`request` (JSON, written once) and `request_v`, `task` (both, for the version before: record.py), \
+`status`, `attempt`, `epoch` (the last), `epochs` (`first-epoch ...`, by the numbers of their \
+first events), `message` (the queue's id), `writer` (the attempt that may add events, 0 for none) |
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
 | `longtask:{id}:lease` | string | the attempt, while its lease is alive: Redis's clock decides |
 | `longtask:{id}:heartbeat` | string | nothing, while the queue may still bring the task |

@@ -96,7 +96,7 @@ class TaskLog(Protocol):
         ...
 
     async def cancel(self, task_id: str, now: int) -> Task:
-        """Cancel a pending or running task with the text of its last attempt; return the record.
+        """Cancel a pending or running task with the answer of its last attempt; return the record.
         Raises UnknownTask, or IllegalTransition if the task has ended."""
         ...
 
