@@ -246,10 +246,6 @@ class Folded:
     closed: bool
     """Whether the last event ends the log."""
 
-    @property
-    def text(self) -> str:
-        return self.answer.text
-
 
 def fold(events: Iterable[Event]) -> Folded:
     """Read a log from its first event. Raises `IllegalLog` if it breaks a rule or is empty."""

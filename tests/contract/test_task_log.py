@@ -118,7 +118,7 @@ async def test_an_append_made_again_adds_nothing(store: Store) -> None:
         once = await store.tasks.append(attempt, added, LEASE)
         assert await store.tasks.append(attempt, added, LEASE) == once
         attempt = once
-    assert fold(await events_of(store.tasks, task_id)).text == "abc"
+    assert fold(await events_of(store.tasks, task_id)).answer.text == "abc"
     assert attempt.logged == len(await events_of(store.tasks, task_id)) == 5
 
 
@@ -144,7 +144,7 @@ async def test_a_waiting_task_is_cancelled_with_no_text(store: Store) -> None:
     task_id = await submit(store.tasks)
     await store.tasks.cancel(task_id, NOW)
     folded = fold(await events_of(store.tasks, task_id))
-    assert (folded.status, folded.text, folded.closed) == (TaskStatus.CANCELLED, "", True)
+    assert (folded.status, folded.answer.text, folded.closed) == (TaskStatus.CANCELLED, "", True)
 
 
 async def test_fail_leaves_a_live_attempt_alone(store: Store) -> None:

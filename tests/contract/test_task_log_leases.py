@@ -56,7 +56,7 @@ async def test_a_lapsed_lease_is_taken_over_and_the_log_says_so(store: Store) ->
     ]
     await assert_shut_out(store.tasks, first)
     await store.tasks.append(second, [ContentAdded(NOW, "kept")], LEASE)
-    assert fold(await events_of(store.tasks, task_id)).text == "kept"
+    assert fold(await events_of(store.tasks, task_id)).answer.text == "kept"
 
 
 async def test_renewing_holds_the_lease(store: Store) -> None:

@@ -51,7 +51,7 @@ async def test_followers_over_rest_miss_nothing_while_streams_are_cut(
         async with asyncio.timeout(within(20)):
             one, two = await asyncio.gather(*following)
         assert one == two
-        assert fold(one).text == text
+        assert fold(one).answer.text == text
 
 
 async def test_a_stream_that_falls_silent_is_opened_anew(

@@ -62,7 +62,7 @@ async def test_who_wrote_what_the_log_lost_may_write_no_more(redis_url: str) -> 
         assert isinstance(second, Attempt), "the attempt that lost its log must not hold the task"
         second = await bench.add(second, "whole")
         await bench.end(second, "whole")
-        assert fold(await bench.follow(task_id)).text == "whole"
+        assert fold(await bench.follow(task_id)).answer.text == "whole"
 
 
 async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:
@@ -123,7 +123,7 @@ async def test_sentinel_names_a_new_master() -> None:
             attempt = await bench.add(attempt, "b")
             await bench.end(attempt, "ab")
             async with asyncio.timeout(within(20)):
-                assert fold(await following).text == "ab"
+                assert fold(await following).answer.text == "ab"
             assert "role:master" in _says(replica, "info", "replication")
 
 
@@ -174,7 +174,7 @@ async def test_a_node_that_dies_and_comes_back() -> None:
                 await bench.end(each, "ab")
             async with asyncio.timeout(within(20)):
                 for seen in await asyncio.gather(*following):
-                    assert fold(seen).text == "ab"
+                    assert fold(seen).answer.text == "ab"
 
 
 # Commands that share a round trip

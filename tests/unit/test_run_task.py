@@ -24,7 +24,7 @@ async def test_idle_every_piece_is_an_event_at_once() -> None:
     bench.model.say(FINISHED)
     assert await running == Ack()
     folded = fold(await bench.events())
-    assert (folded.text, folded.closed) == ("abc", True)
+    assert (folded.answer.text, folded.closed) == ("abc", True)
 
 
 async def test_a_slow_log_pauses_the_model() -> None:
@@ -111,7 +111,7 @@ async def test_what_ends_within_the_grace_is_kept() -> None:
     assert await bench.deliver(task_id="task_1_b") == Retry()
     bench.model.say("b", FINISHED)
     assert await running == Ack()
-    assert fold(await bench.events()).text == "ab"
+    assert fold(await bench.events()).answer.text == "ab"
 
 
 async def test_stopping_is_over_once_nothing_runs() -> None:
