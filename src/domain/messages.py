@@ -51,6 +51,20 @@ def answer_message(answer: Answer, finish_reason: str) -> Message | None:
     return {"role": "assistant", "content": answer.text or None, "tool_calls": calls}
 
 
+def texts_of(message: Message) -> list[str]:
+    """Return the text of a message: its content, or the text parts of it."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return [content]
+    texts = [part.get("text") for part in objects_in(content)]
+    return [each for each in texts if isinstance(each, str)]
+
+
+def objects_in(values: object) -> list[dict[str, Any]]:
+    """Return the objects of a list: none of what is no list."""
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+
+
 def characters_of(messages: Sequence[Message]) -> int:
     """Return the number of characters of text in messages, which says how many tokens they cost,
     roughly. Images, audio and files are not counted."""
@@ -80,7 +94,7 @@ def tool_faults(history: Sequence[Message], messages: Sequence[object]) -> Itera
         if not isinstance(message, dict):
             continue
         if message.get("role") == "assistant":
-            ids = (each.get("id") for each in _objects(message.get("tool_calls")))
+            ids = (each.get("id") for each in objects_in(message.get("tool_calls")))
             called.update(each for each in ids if isinstance(each, str))
         elif message.get("role") == "tool" and index >= 0:
             call_id = message.get("tool_call_id")
@@ -199,18 +213,9 @@ def _parts(message: object) -> int:
 
 
 def _characters(message: Message) -> int:
-    content = message.get("content")
-    if isinstance(content, str):
-        size = len(content)
-    else:
-        texts = (part.get("text") for part in _objects(content))
-        size = sum(len(text) for text in texts if isinstance(text, str))
-    for call in _objects(message.get("tool_calls")):
+    size = sum(map(len, texts_of(message)))
+    for call in objects_in(message.get("tool_calls")):
         function = call.get("function")
         arguments = function.get("arguments") if isinstance(function, dict) else None
         size += len(arguments) if isinstance(arguments, str) else 0
     return size
-
-
-def _objects(values: object) -> list[dict[str, Any]]:
-    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []

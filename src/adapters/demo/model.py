@@ -16,6 +16,7 @@ from adapters.demo.samples import sample
 from application.ports import Finished, LanguageModel
 from domain.answer import Piece, Reasoning, Text, ToolCallDelta
 from domain.events import Usage
+from domain.messages import objects_in
 from domain.request import TaskRequest
 
 MODEL_NAME = "longtask-demo"
@@ -87,8 +88,7 @@ def _wanted_tool(options: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _functions(tools: object) -> list[Mapping[str, Any]]:
     """Return the functions with a name among tools, or what stands in their place."""
-    given = tools if isinstance(tools, list) else []
-    functions = [each.get("function") for each in given if isinstance(each, Mapping)]
+    functions = [each.get("function") for each in objects_in(tools)]
     return [each for each in functions if isinstance(each, Mapping) and _is_name(each.get("name"))]
 
 

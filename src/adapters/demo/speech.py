@@ -7,7 +7,7 @@ must fit a schema cannot have one: there, only the name of the model tells.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from domain.messages import Message
+from domain.messages import Message, objects_in, texts_of
 
 SHOWN = 200
 """Characters of a question or a result that are repeated."""
@@ -60,12 +60,7 @@ def question_in(conversation: Sequence[Message]) -> str:
 
 
 def text_of(message: Message) -> str:
-    """Return the text of a message: its content, or the text parts of it."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    texts = [part.get("text") for part in _parts(message)]
-    return "\n".join(each for each in texts if isinstance(each, str))
+    return "\n".join(texts_of(message))
 
 
 def results_in(conversation: Sequence[Message]) -> list[tuple[str, str]]:
@@ -75,7 +70,7 @@ def results_in(conversation: Sequence[Message]) -> list[tuple[str, str]]:
     for message in conversation:
         if message.get("role") != "tool":
             results.clear()
-            for call in _objects(message.get("tool_calls")):
+            for call in objects_in(message.get("tool_calls")):
                 function = call.get("function")
                 if isinstance(function, Mapping):
                     names[call.get("id")] = str(function.get("name"))
@@ -87,7 +82,7 @@ def results_in(conversation: Sequence[Message]) -> list[tuple[str, str]]:
 
 def call_id(conversation: Sequence[Message]) -> str:
     """Return an id that no call of the conversation has."""
-    calls = sum(len(_objects(message.get("tool_calls"))) for message in conversation)
+    calls = sum(len(objects_in(message.get("tool_calls"))) for message in conversation)
     return f"call_demo_{calls + 1}"
 
 
@@ -106,7 +101,11 @@ def after_calls(results: Sequence[tuple[str, str]]) -> str:
 
 def answer(conversation: Sequence[Message], question: str) -> str:
     said = [each for each in conversation if each.get("role") not in ("system", "developer")]
-    sent = [_sent(part) for part in _parts(conversation[-1]) if part.get("type") != "text"]
+    sent = [
+        _sent(part)
+        for part in objects_in(conversation[-1].get("content"))
+        if part.get("type") != "text"
+    ]
     lines = [f"You sent {each}." for each in sent]
     if len(said) > 1:
         earlier = "1 message" if len(said) == 2 else f"{len(said) - 1} messages"
@@ -150,12 +149,3 @@ def _described(data: object) -> str:
 def _shown(text: str) -> str:
     line = text.replace("\n", " ")
     return line if len(line) <= SHOWN else line[:SHOWN] + "…"
-
-
-def _parts(message: Message) -> list[Mapping[str, Any]]:
-    return _objects(message.get("content"))
-
-
-def _objects(values: object) -> list[Mapping[str, Any]]:
-    given = values if isinstance(values, list) else []
-    return [each for each in given if isinstance(each, Mapping)]

@@ -46,8 +46,8 @@ def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
 
 
 def with_scheme(address: str) -> str:
-    """Return the URL of a server that may be given without `http://` or `https://`. Only to this
-    machine is anything sent unencrypted without being told so."""
+    """Return the URL of a server that may be given without `http://` or `https://`: it is https,
+    except on this machine."""
     address = address.strip()
     if "://" in address:
         return address

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import msgspec
 
 from application.manage_task import TaskWithAnswer
-from domain.answer import Answer
 from domain.events import Usage
 from domain.messages import Message
 from domain.request import (
@@ -199,10 +198,6 @@ def usage_body(usage: Usage | None) -> UsageBody | None:
     return None if usage is None else UsageBody(**asdict(usage))
 
 
-def tool_call_bodies(answer: Answer) -> list[ToolCallBody]:
-    return [ToolCallBody(**asdict(call)) for call in answer.tool_calls]
-
-
 def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
     task, answer, failure = found.task, found.answer, found.task.failure
     return TaskBody(
@@ -223,7 +218,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         else FailureBody(failure.code, failure.message, failure.retryable),
         stream_url=stream_url,
         valid=task.valid,
-        tool_calls=tool_call_bodies(answer),
+        tool_calls=[ToolCallBody(**asdict(call)) for call in answer.tool_calls],
         refusal=answer.refusal,
         annotations=[dict(each) for each in answer.annotations],
         reasoning=answer.reasoning,
