@@ -6,8 +6,8 @@ from dataclasses import replace
 import click
 
 from domain.request import MAX_TOKENS_LIMIT, REQUEST_LIMIT
-from entrypoints.ask.following import Asked, Shows, ask_embedded, ask_server
-from entrypoints.ask.printing import JsonLines, Printer
+from entrypoints.ask.following import Asked, ask_embedded, ask_server
+from entrypoints.ask.printing import Printer, Show, print_as_json
 from entrypoints.ask.request import check_size, messages_of, options_of, prompt_of
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.log_output import configure_logs
@@ -115,10 +115,10 @@ def ask_command(
     body = {name: value for name, value in body.items() if value is not None}
     check_size(body, max_request_bytes)
 
-    def printer() -> Shows:
+    def printer() -> Show:
         if as_json:
-            return JsonLines()
-        return Printer(limited=max_tokens is not None, reasoning=reasoning)
+            return print_as_json
+        return Printer(limited=max_tokens is not None, reasoning=reasoning).show
 
     asked = Asked(body, printer)
     if server is not None:

@@ -6,12 +6,12 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import httpx_sse
 
-from entrypoints.ask.printing import CANCELLED, FAILED, exit_status, say
+from entrypoints.ask.printing import CANCELLED, FAILED, Show, exit_status, say
 from entrypoints.host_names import host_of, is_loopback
 from entrypoints.server import AddressTaken, Service
 from entrypoints.settings import Settings
@@ -24,16 +24,12 @@ CANCEL_TIMEOUT = 10.0
 """Seconds within which the end of a cancelled task must arrive."""
 
 
-class Shows(Protocol):
-    def show(self, event_id: str, event: dict[str, Any]) -> None:
-        """Print an event. Each comes once and in order."""
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     body: dict[str, Any]
     """The body of the start."""
-    printer: Callable[[], Shows]
+    printer: Callable[[], Show]
+    """Is called when the task has started."""
 
 
 def ask_server(url: str, asked: Asked, key: str | None = None) -> int:
@@ -131,7 +127,7 @@ async def _first(
     return following.done()
 
 
-async def _follow(client: httpx.AsyncClient, task_id: str, printer: Shows) -> int:
+async def _follow(client: httpx.AsyncClient, task_id: str, show: Show) -> int:
     """Print the events of a task to its end; return the exit status."""
     last_event = ""
     failures = 0
@@ -154,7 +150,7 @@ async def _follow(client: httpx.AsyncClient, task_id: str, printer: Shows) -> in
                         continue
                     last_event = each.id or last_event
                     event = json.loads(each.data)
-                    printer.show(each.id, event)
+                    show(each.id, event)
                     if (ended := exit_status(event)) is not None:
                         return ended
         except httpx.HTTPError as error:

@@ -8,12 +8,15 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from entrypoints.terminal import one_line, printable
 
 COMPLETED, FAILED, CANCELLED = 0, 1, 130
 Event = dict[str, Any]
+Show = Callable[[str, Event], None]
+"""What prints an event, given its id. Each event comes once and in order."""
 
 _EMPTY_BY_LIMIT = (
     "the answer is empty: the limit of tokens was used up before it began, as models do that "
@@ -38,14 +41,12 @@ def exit_status(event: Event) -> int | None:
     return COMPLETED if event["data"] or event.get("toolCalls") else FAILED
 
 
-class JsonLines:
-    """Prints each event of the log as a line of JSON on standard output, with its `id`."""
-
-    def show(self, event_id: str, event: Event) -> None:
-        if event["type"] != "connected":  # it is no event of the log
-            # ASCII, so that nothing in it acts on a terminal.
-            sys.stdout.write(json.dumps({"id": event_id, **event}) + "\n")
-            sys.stdout.flush()
+def print_as_json(event_id: str, event: Event) -> None:
+    """Print an event of the log as a line of JSON on standard output, with its `id`."""
+    if event["type"] != "connected":  # it is no event of the log
+        # ASCII, so that nothing in it acts on a terminal.
+        sys.stdout.write(json.dumps({"id": event_id, **event}) + "\n")
+        sys.stdout.flush()
 
 
 class Printer:
