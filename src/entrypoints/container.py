@@ -38,12 +38,14 @@ from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.open_streams import OpenStreams
+from entrypoints.http.openai.views import ResponseViews
 from entrypoints.http.origins import Origins
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.held_streams import HeldStreams
+from entrypoints.http.sse.projected import Steps
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.lifecycle import Lifecycle
@@ -207,12 +209,13 @@ class Container(containers.DeclarativeContainer):
         refused_options=given.model.refused_options,
         http_media=given.model.allow_http_media,
     )
+    get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
     use_cases = Singleton(
         UseCases,
         start_task=Singleton(
             StartTask, tasks, idempotency_keys, queue, clock, ids, quotas, bounds=request_bounds
         ),
-        get_task=Singleton(GetTask, tasks, clock, fail_if_orphaned),
+        get_task=get_task,
         cancel_task=Singleton(CancelTask, tasks, queue, clock),
         follow_task=Singleton(
             FollowTask,
@@ -265,6 +268,8 @@ class Container(containers.DeclarativeContainer):
         start_bodies=start_bodies,
         request_bounds=request_bounds,
         sse_encoder=Singleton(SseEncoder),
+        steps=Singleton(Steps),
+        response_views=Singleton(ResponseViews, get_task),
         clock=clock,
         metrics=metrics,
         request_counts=request_counts,

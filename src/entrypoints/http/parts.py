@@ -16,11 +16,13 @@ from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.open_streams import OpenStreams
+from entrypoints.http.openai.views import ResponseViews
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.held_streams import HeldStreams
+from entrypoints.http.sse.projected import Steps
 from entrypoints.http.start_bodies import StartBodies
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ class HttpParts:
     start_bodies: StartBodies
     request_bounds: RequestBounds
     sse_encoder: SseEncoder
+    steps: Steps
+    """Of the streams in the form of another protocol."""
+    response_views: ResponseViews
     clock: Clock
     metrics: Metrics
     request_counts: RequestCounts

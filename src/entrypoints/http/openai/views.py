@@ -46,7 +46,7 @@ class ResponseView:
         )
         """For clients that join the pieces of a text."""
         self.background = bool(request.echo.get("background"))
-        self._task_id = task.id
+        self.task_id = task.id
         self._get_task = get_task
         self._checkpoints = [self.projection.begin()]
         self._lock = asyncio.Lock()
@@ -106,7 +106,7 @@ class ResponseView:
             self._checkpoints.append(fold)
 
     def _batches(self, fold: Fold) -> AsyncGenerator[Batch, None]:
-        return self._get_task.log(self._task_id, fold.position)
+        return self._get_task.log(self.task_id, fold.position)
 
 
 class ResponseViews:
@@ -116,16 +116,15 @@ class ResponseViews:
 
     async def of(self, task_id: str, owner: str | None) -> ResponseView:
         """Return the view of a task. Raises UnknownTask, Unreadable or StoreUnavailable."""
-        view = self._views.get(task_id)
-        if view is None:
-            task, request = await self._get_task.with_request(task_id, owner)
-            view = ResponseView(
-                task, request or TaskRequest(model=task.requested_model), self._get_task
-            )
-            self._views[task_id] = view
-            if len(self._views) > VIEWS:
-                self._views.popitem(last=False)
-        else:
+        if (view := self._views.get(task_id)) is not None:
             await self._get_task.record(task_id, owner)
             self._views.move_to_end(task_id)
+            return view
+        task, request = await self._get_task.with_request(task_id, owner)
+        view = ResponseView(
+            task, request or TaskRequest(model=task.requested_model), self._get_task
+        )
+        self._views[task_id] = view
+        if len(self._views) > VIEWS:
+            self._views.popitem(last=False)
         return view

@@ -4,7 +4,7 @@ A reader that is live writes each frame straight to the connection (direct write
 its own being woken; only a client that is behind is waited for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,8 +47,9 @@ class EventStream(Response[None]):
     process stops, and when live delivery does not come about: the client connects again and goes on
     from its last event."""
 
-    def __init__(self, events: Events) -> None:
-        super().__init__(None, media_type=EVENT_STREAM, headers=HEADERS)
+    def __init__(self, events: Events, headers: Mapping[str, str] | None = None) -> None:
+        """`headers`: further ones."""
+        super().__init__(None, media_type=EVENT_STREAM, headers={**HEADERS, **(headers or {})})
         self._events = events
 
     def to_asgi_response(

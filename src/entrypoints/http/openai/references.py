@@ -1,0 +1,52 @@
+"""References to items of earlier responses, which some clients send in place of the items."""
+
+import re
+from collections.abc import Iterable
+
+from application.errors import UnknownTask
+from domain.errors import MalformedTaskId
+from domain.messages import Message, text_message
+from domain.task import check_task_id
+from entrypoints.http.openai.fold import Fold
+from entrypoints.http.openai.views import ResponseViews
+from entrypoints.http.problems import problem
+
+_ITEM = re.compile(r"(msg|rs|fc)_(.+)_(\d{1,9})")
+
+
+async def resolve_references(
+    ids: Iterable[str], views: ResponseViews, owner: str | None
+) -> dict[str, Message | None]:
+    """Return the message that each item stands for: None for reasoning, which models are not sent
+    again, and for items of lost attempts, which clients keep. Raises a problem (404) for an item
+    that was never told, Unreadable or StoreUnavailable."""
+    found: dict[str, Message | None] = {}
+    for id_ in ids:
+        if (parsed := _ITEM.fullmatch(id_)) is None:
+            raise _unknown(id_)
+        kind, task_id, index = parsed[1], parsed[2], int(parsed[3])
+        try:
+            view = await views.of(check_task_id(task_id), owner)
+            fold = await view.now()
+        except (UnknownTask, MalformedTaskId):
+            raise _unknown(id_) from None
+        if index >= fold.next_index:
+            raise _unknown(id_)
+        found[id_] = _message(kind, index, fold)
+    return found
+
+
+def _message(kind: str, index: int, fold: Fold) -> Message | None:
+    if kind == "msg" and fold.message is not None and fold.message.index == index:
+        return text_message("assistant", fold.said_text.cut(0, fold.text_size))
+    for call in fold.calls:
+        if kind == "fc" and call.index == index:
+            function = {"name": call.name, "arguments": call.arguments}
+            told = {"id": call.call_id, "type": "function", "function": function}
+            return {"role": "assistant", "content": None, "tool_calls": [told]}
+    return None
+
+
+def _unknown(id_: str) -> Exception:
+    message = f"Item with id '{id_}' not found."
+    return problem(404, "item-not-found", message, errors=[{"field": "input", "message": message}])
