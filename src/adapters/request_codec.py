@@ -12,7 +12,7 @@ instances of an older version run what they can:
 
 1. has a limit of tokens and a temperature,
 2. may have neither,
-3. may have options, a history, an echo, and messages of any role and form.
+3. may have options, a history, an echo, a time to live, and messages of any role and form.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -58,7 +58,7 @@ def _version(request: TaskRequest) -> int:
         and isinstance(message["content"], str)
         for message in request.messages
     )
-    rest = request.options, request.echo, request.previous_task_id, request.history
+    rest = request.options, request.echo, request.previous_task_id, request.history, request.ttl
     if not simple or any(rest):
         return VERSION
     return 1 if request.max_tokens is not None and request.temperature is not None else 2

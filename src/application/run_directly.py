@@ -88,6 +88,7 @@ class RunDirectly:
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)
+            ttl=task.ttl,
             # A task that has a message is left to the queue, which delivers it again. Any other
             # would stay pending until its orphan timeout, since no queue has it.
             if isinstance(outcome, Retry | Overloaded) and task.message_id is None:

@@ -15,6 +15,8 @@ from domain.options import REFUSED_OPTIONS, option_faults
 
 REQUEST_LIMIT = 8 * 1024 * 1024
 """Bytes of a request, as the JSON of its fields, unless the settings say otherwise."""
+TTL_LIMIT = 86_400
+"""Seconds for which an ended task may ask to be kept, unless the settings say otherwise."""
 MAX_TOKENS_LIMIT = 10_000_000
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
@@ -34,6 +36,8 @@ class RequestBounds:
     """Names of options, which may end in `*`."""
     http_media: bool = False
     """Whether images and files may have http URLs. The model's server fetches them."""
+    max_ttl: int = TTL_LIMIT
+    """Seconds for which the service keeps a task."""
 
 
 DEFAULT_BOUNDS = RequestBounds()
@@ -55,6 +59,9 @@ class TaskRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Other parameters of chat completions, in OpenAI's own spelling."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    ttl: int | None = None
+    """Seconds for which the task is kept after its end. None: as long as the service keeps tasks.
+    """
     echo: Mapping[str, Any] = field(default_factory=dict)
     """What a client's own protocol says of a request and returns with it. The model is not sent
     it."""
@@ -76,7 +83,7 @@ class TaskRequest:
             message_faults(self.messages, http_media=bounds.http_media),
             # With a previous task, a result may belong to a call of that one.
             tool_faults((), self.messages) if self.previous_task_id is None else (),
-            self._number_faults(),
+            self._number_faults(bounds),
             option_faults(self.options, bounds.refused_options),
             self._depth_faults(),
             self._metadata_faults(),
@@ -136,11 +143,13 @@ class TaskRequest:
         if not (self.model.isascii() and self.model.isprintable()):
             yield Fault("model", "must be printable ASCII")
 
-    def _number_faults(self) -> Iterator[Fault]:
+    def _number_faults(self, bounds: RequestBounds) -> Iterator[Fault]:
         if self.max_tokens is not None and not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
             yield Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}")
         if self.temperature is not None and not 0 <= self.temperature <= TEMPERATURE_LIMIT:
             yield Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}")
+        if self.ttl is not None and not 1 <= self.ttl <= bounds.max_ttl:
+            yield Fault("ttl", f"must be from 1 to {bounds.max_ttl}")
 
     def _depth_faults(self) -> Iterator[Fault]:
         parts = {"messages": self.messages, "options": self.options, "echo": self.echo}

@@ -73,6 +73,9 @@ class Task:
     """The only client that may see it; None where the service has no API keys."""
     origin: str | None = None
     """The network address of the client, if the limits need it."""
+    ttl: int | None = None
+    """Seconds for which it is kept after its end, as its request asks. None: as long as the service
+    keeps tasks."""
     started_at: int | None = None
     finished_at: int | None = None
     message_id: str | None = None
@@ -100,7 +103,7 @@ class Task:
         origin: str | None = None,
     ) -> Submitted:
         """Create a task that waits for its first delivery. Raises MalformedTaskId."""
-        return Task.restore(task_id, request, request.model, now, owner, origin)
+        return Task.restore(task_id, request, request.model, now, owner, origin, request.ttl)
 
     @staticmethod
     def restore(
@@ -110,6 +113,7 @@ class Task:
         created_at: int,
         owner: str | None,
         origin: str | None,
+        ttl: int | None = None,
     ) -> Submitted:
         """Return a task as it was submitted, for a store that has lost it. `request`: None if it is
         lost too. Raises MalformedTaskId."""
@@ -122,6 +126,7 @@ class Task:
             updated_at=created_at,
             owner=owner,
             origin=origin,
+            ttl=ttl,
         )
         return Submitted(task, (StatusChanged(created_at, TaskStatus.PENDING, 0),), request)
 

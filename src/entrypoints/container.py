@@ -208,6 +208,7 @@ class Container(containers.DeclarativeContainer):
         max_bytes=given.tasks.max_request_bytes,
         refused_options=given.model.refused_options,
         http_media=given.model.allow_http_media,
+        max_ttl=given.tasks.max_ttl,
     )
     get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
     use_cases = Singleton(

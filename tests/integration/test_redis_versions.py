@@ -148,7 +148,7 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         "created_at": 1,
         "updated_at": 1,
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
-        **dict.fromkeys(("finish_reason", "usage", "valid", "failure")),
+        **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl")),
     }
     for written, event in EVENTS.items():
         assert encode_event(event) == written

@@ -24,8 +24,10 @@ AS_WRITTEN = {
         Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, "alice", "192.0.2.7"),
     ),
     "request of version 3": (
-        AROUND + b'{"v":3,"model":"m","prompt":"Hi.","options":{"seed":1}}}',
-        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi.", options={"seed": 1}), 7),
+        AROUND + b'{"v":3,"model":"m","prompt":"Hi.","options":{"seed":1},"ttl":60}}',
+        Task.submit(
+            "task_1_a", TaskRequest(model="m", prompt="Hi.", options={"seed": 1}, ttl=60), 7
+        ),
     ),
 }
 
@@ -45,7 +47,7 @@ def test_a_message_is_read_as_each_version_wrote_it(
     assert delivery.max_attempts == 3
 
 
-LONG = TaskRequest(model="m", prompt="Hi." * 400, options={"seed": 1})
+LONG = TaskRequest(model="m", prompt="Hi." * 400, options={"seed": 1}, ttl=60)
 
 
 def test_a_message_that_would_be_too_long_names_its_request() -> None:
@@ -55,7 +57,7 @@ def test_a_message_that_would_be_too_long_names_its_request() -> None:
     written = encode(task, LONG, 2, len(whole) - 1)
     expected = (
         b'{"v":2,"taskId":"task_1_a","createdAt":7,"maxRetries":2,"model":"m","requestSize":%d,'
-        b'"requestDigest":"%b","owner":"alice","origin":"192.0.2.7"}'
+        b'"requestDigest":"%b","owner":"alice","origin":"192.0.2.7","ttl":60}'
     )
     assert written == expected % (len(whole), LONG.digest().encode())
     delivery = decode(written, now=9)
@@ -69,6 +71,7 @@ def test_a_message_that_would_be_too_long_names_its_request() -> None:
         request_digest=LONG.digest(),
         owner="alice",
         origin="192.0.2.7",
+        ttl=60,
     )
     assert delivery.submitted().task == task
     assert delivery.submitted().request is None

@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import InvalidRequest, MalformedTaskId
 from domain.messages import MESSAGES_LIMIT
-from domain.request import MAX_TOKENS_LIMIT, TaskRequest
+from domain.request import MAX_TOKENS_LIMIT, TTL_LIMIT, TaskRequest
 from domain.task import check_task_id
 
 
@@ -26,6 +26,8 @@ GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "pro
         {"max_tokens": MAX_TOKENS_LIMIT},
         {"temperature": 0},
         {"temperature": 2},
+        {"ttl": 1},
+        {"ttl": TTL_LIMIT},
         {"metadata": {"k" * 64: "v" * 512}},
         {"metadata": {str(number): "" for number in range(16)}},
         {"prompt": None, "messages": (user("x"),) * MESSAGES_LIMIT},
@@ -43,6 +45,8 @@ def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
         ({"max_tokens": MAX_TOKENS_LIMIT + 1}, ["max_tokens"]),
         ({"temperature": -0.01}, ["temperature"]),
         ({"temperature": 2.01}, ["temperature"]),
+        ({"ttl": 0}, ["ttl"]),
+        ({"ttl": TTL_LIMIT + 1}, ["ttl"]),
         ({"temperature": float("nan")}, ["temperature"]),
         ({"model": "x" * 201}, ["model"]),
         ({"model": "a\x00"}, ["model"]),

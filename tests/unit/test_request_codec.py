@@ -50,6 +50,7 @@ def test_the_form_of_each_version() -> None:
         "system",
         "options",
         "metadata",
+        "ttl",
         "echo",
         "previous_task_id",
         "history",
@@ -64,6 +65,7 @@ PLAIN: list[dict[str, Any]] = [
 NOT_PLAIN: list[dict[str, Any]] = [
     {"prompt": "Hi.", "options": {"seed": 1}},
     {"prompt": "Hi.", "echo": {"background": True}},
+    {"prompt": "Hi.", "ttl": 60},
     {"prompt": "Hi.", "previous_task_id": "task_1_a"},
     {"prompt": "Hi.", "history": ({"role": "user", "content": "A"},)},
     {"messages": ({"role": "developer", "content": "A"},)},
@@ -92,6 +94,7 @@ def test_a_request_is_written_in_the_lowest_version_that_says_all_of_it() -> Non
     prompt=TEXTS,
     temperature=st.none() | st.floats(0, 2),
     max_tokens=st.none() | st.integers(1, 10**7),
+    ttl=st.none() | st.integers(1, 10**7),
     options=OBJECTS,
     echo=OBJECTS,
     messages=st.lists(OBJECTS, max_size=3),

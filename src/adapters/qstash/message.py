@@ -57,6 +57,7 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     request_digest: str
     owner: str | None = None
     origin: str | None = None
+    ttl: int | None = None
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -90,7 +91,8 @@ def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESS
         return whole
     del whole
     named = (request.model, size, request.digest())
-    return msgspec.json.encode(_Reference(2, *facts, *named, task.owner, task.origin))
+    known = (task.owner, task.origin, task.ttl)
+    return msgspec.json.encode(_Reference(2, *facts, *named, *known))
 
 
 def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None) -> Delivery:
@@ -118,6 +120,7 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         request_size=len(body),
         owner=message.owner,
         origin=message.origin,
+        ttl=request.ttl,
     )
 
 
@@ -133,6 +136,7 @@ def _decode_reference(plain: dict[str, Any]) -> Delivery:
         request_digest=message.request_digest,
         owner=message.owner,
         origin=message.origin,
+        ttl=message.ttl,
     )
 
 

@@ -24,6 +24,8 @@ class Delivery:
     request_digest: str | None = None
     owner: str | None = None
     origin: str | None = None
+    ttl: int | None = None
+    """That of the request."""
 
     def submitted(self) -> Submitted:
         """Return the task as it was before its first attempt, for a store that has lost it."""
@@ -34,6 +36,7 @@ class Delivery:
             self.created_at,
             self.owner,
             self.origin,
+            self.ttl,
         )
 
     def matches(self, request: TaskRequest | None) -> bool:

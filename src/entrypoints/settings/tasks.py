@@ -12,7 +12,7 @@ class TaskSettings(Group):
     task_ttl: float = setting(
         "TASK_TTL",
         86_400.0,
-        "How long a task is kept after its last event.",
+        "How long a task is kept after its last event. A start may ask for less (`ttl`).",
         unit="seconds",
         gt=0,
     )
@@ -57,3 +57,8 @@ class TaskSettings(Group):
         unit="characters",
         ge=1,
     )
+
+    @property
+    def max_ttl(self) -> int:
+        """Seconds for which a start may ask that its task is kept."""
+        return max(1, int(self.task_ttl))

@@ -85,6 +85,15 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         dict[str, str] | None,
         msgspec.Meta(description=f"At most {METADATA_PAIRS_LIMIT} pairs, returned untouched."),
     ] = None
+    ttl: Annotated[
+        int | float | None,
+        msgspec.Meta(
+            description=(
+                "Seconds for which the task is kept after its end. Default, and at most: for as "
+                "long as the service keeps tasks."
+            )
+        ),
+    ] = None
 
     def request(self, defaults: RequestDefaults) -> TaskRequest:
         """The request as it was meant. The use case checks it."""
@@ -93,8 +102,9 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         given = {name: value for name, value in named.items() if value is not None}
         if self.messages is not None:
             given["messages"] = tuple(self.messages)
-        if self.max_tokens is not None:
-            given["max_tokens"] = int(self.max_tokens)  # 10.0 is a whole number in JSON
+        for name in ("max_tokens", "ttl"):
+            if name in given:
+                given[name] = int(given[name])  # 10.0 is a whole number in JSON
         return TaskRequest(**{**asdict(defaults), **given})
 
 
@@ -116,6 +126,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
             options=dict(request.options) or None,
             previous_task_id=request.previous_task_id,
             metadata=dict(request.metadata),
+            ttl=request.ttl,
             history=_plain(request.history),
         )
 

@@ -100,12 +100,14 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
     schemas.update(message_schemas(bounds.http_media))
     start = schemas["StartBody"]
     options = options_schema(bounds.refused_options)
-    _complete(start, {**_START_BOUNDS, "options": options})
+    ttl = {"one_of": _WHOLE_OR_NULL, "minimum": 1, "maximum": bounds.max_ttl}
+    _complete(start, {**_START_BOUNDS, "options": options, "ttl": ttl})
     start.additional_properties = False
     messages = {"one_of": _MESSAGES_OR_NULL}
     whole = {"one_of": _WHOLE_OR_NULL}
     _complete(
-        schemas["RequestBody"], {"maxTokens": whole, "messages": messages, "history": messages}
+        schemas["RequestBody"],
+        {"maxTokens": whole, "ttl": whole, "messages": messages, "history": messages},
     )
     nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
     start.one_of = [

@@ -23,7 +23,7 @@ _TOO_MANY: FieldFault = {
     "field": "body",
     "message": f"must hold at most {VALUES_LIMIT} strings, numbers, arrays and objects",
 }
-_NOT_WHOLE: FieldFault = {"field": "maxTokens", "message": "must be a whole number"}
+_WHOLE = ("maxTokens", "ttl")
 
 
 class StartRequest(Request[Any, Any, Any]):
@@ -58,8 +58,7 @@ class StartRequest(Request[Any, Any, Any]):
             raise _refusal([*faults, _TOO_DEEP]) from None
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise _refusal([*faults, _NOT_JSON]) from None
-        if _is_fraction(body.max_tokens):
-            faults.append(_NOT_WHOLE)
+        faults += _fraction_faults({"maxTokens": body.max_tokens, "ttl": body.ttl})
         if faults:
             raise _refusal(faults + _bound_faults(_decode_plain(content), faults, bounds))
         return body
@@ -86,8 +85,7 @@ def _body_faults(
         return [_unreadable(error)]
     if not isinstance(plain, dict):
         return faults
-    if _is_fraction(plain.get("maxTokens")):
-        faults.append(_NOT_WHOLE)
+    faults += _fraction_faults(plain)
     return faults + _bound_faults(plain, faults, bounds)
 
 
@@ -118,5 +116,10 @@ def _bound_faults(
     ]
 
 
-def _is_fraction(number: object) -> bool:
-    return isinstance(number, float) and not number.is_integer()
+def _fraction_faults(plain: dict[str, Any]) -> list[FieldFault]:
+    numbers = {name: plain.get(name) for name in _WHOLE}
+    return [
+        {"field": name, "message": "must be a whole number"}
+        for name, number in numbers.items()
+        if isinstance(number, float) and not number.is_integer()
+    ]
