@@ -2,6 +2,7 @@
 
 ApplicationError
 ├── UnknownTask              no record has this id, or it is another owner's
+│   └── DeletedTask          it was deleted, or its own time to live is over
 ├── LeaseLost                this attempt may not write any more
 ├── ShuttingDown             this process stops before the attempt has ended
 ├── FeedClosed               this process stops delivering events
@@ -32,6 +33,11 @@ class ApplicationError(Exception):
 class UnknownTask(ApplicationError):
     """Raised when no record has this id: it never existed, it has expired, or it is another
     owner's."""
+
+
+class DeletedTask(UnknownTask):
+    """Raised when a tombstone says that the task of this id was deleted, or that the time for which
+    it asked to be kept is over. It must not be created again."""
 
 
 class LeaseLost(ApplicationError):

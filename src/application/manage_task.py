@@ -1,6 +1,7 @@
-"""GetTask and CancelTask. A task of another owner counts as unknown."""
+"""GetTask, CancelTask and DeleteTask. A task of another owner counts as unknown."""
 
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -10,6 +11,7 @@ from application.ports import Batch, Clock, TaskLog, TaskQueue
 from application.reap import FailOrphanedTasks
 from application.resume import next_page
 from domain.answer import Answer, AnswerBuilder
+from domain.errors import IllegalTransition
 from domain.events import (
     START,
     ContentAdded,
@@ -153,3 +155,18 @@ class CancelTask:
                 except QueueUnavailable as error:
                     log.warning("message not withdrawn", error=str(error))
             return task
+
+
+class DeleteTask:
+    def __init__(self, tasks: TaskLog, cancel: CancelTask) -> None:
+        self._tasks = tasks
+        self._cancel = cancel
+
+    async def __call__(self, task_id: str, owner: str | None = None) -> None:
+        """Delete a task with all that it said. One that has not ended is cancelled first, so that
+        its readers get the end and a running attempt stops. The tombstone keeps deliveries from
+        creating it again. Raises UnknownTask or StoreUnavailable."""
+        with suppress(IllegalTransition):
+            await self._cancel(task_id, owner)
+        await self._tasks.delete(task_id)
+        log.info("task deleted", task_id=task_id)

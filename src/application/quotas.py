@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from application.accounts import Account, Accounts, Caller
-from application.errors import LimitStatus, OverLimit, StoreUnavailable, UnknownTask, UnreadableTask
+from application.errors import (
+    DeletedTask,
+    LimitStatus,
+    OverLimit,
+    StoreUnavailable,
+    UnknownTask,
+    UnreadableTask,
+)
 from application.ports import Limiter, TaskLog
 from application.reap import FailOrphanedTasks
 from domain.events import CHARACTERS_PER_TOKEN, Usage
@@ -173,6 +180,8 @@ class Quotas:
         for slot in await self._limiter.holders(name, SLOTS_CHECKED):
             try:
                 task = await self._fail_if_orphaned(await self._tasks.get(slot.holder))
+            except DeletedTask:
+                ended.append(slot.holder)
             except UnknownTask:
                 if slot.left <= RUNNING_TTL - START_TIMEOUT:
                     ended.append(slot.holder)

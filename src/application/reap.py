@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import structlog
 
-from application.errors import StoreUnavailable, UnknownTask, Unreadable
+from application.errors import DeletedTask, StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
@@ -39,8 +39,9 @@ class HandleExhaustedDeliveries:
         self._queue = queue
         self._clock = clock
 
-    async def __call__(self, delivery: Delivery, message_id: str) -> Task:
-        """Enqueue or fail a task whose deliveries of this message are exhausted; return its record.
+    async def __call__(self, delivery: Delivery, message_id: str) -> Task | None:
+        """Enqueue or fail a task whose deliveries of this message are exhausted; return its record,
+        or None if the task was deleted.
 
         Idempotent: repeated, the call enqueues the same message. A running attempt may still finish
         the task, though QStash no longer waits for it: the call waits for its end before it fails
@@ -50,9 +51,10 @@ class HandleExhaustedDeliveries:
         async with watching(self._feed, delivery.task_id) as watch:
             while True:
                 try:
-                    task = await self._tasks.get(delivery.task_id)
-                except UnknownTask:
-                    task = await self._tasks.create(delivery.submitted())
+                    task = await self._task(delivery)
+                except DeletedTask:
+                    log.info("task was deleted: failure callback acknowledged")
+                    return None
                 if task.status.terminal:
                     return task
                 try:
@@ -76,6 +78,15 @@ class HandleExhaustedDeliveries:
                     log.warning("task failed", code=failure.code, attempt=failed.attempt)
                     return failed
                 await watch.change(failed.lease_left)
+
+    async def _task(self, delivery: Delivery) -> Task:
+        """Return the record; create it if the store has lost it. Raises DeletedTask."""
+        try:
+            return await self._tasks.get(delivery.task_id)
+        except DeletedTask:
+            raise
+        except UnknownTask:
+            return await self._tasks.create(delivery.submitted())
 
     async def _request(self, delivery: Delivery) -> TaskRequest | None:
         """Return the request of the delivery, or None if it is lost. Raises UnknownTask."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from application.accounts import Caller
-from application.errors import StoreUnavailable, UnknownTask
+from application.errors import DeletedTask, StoreUnavailable, UnknownTask
 from application.manage_task import owned
 from application.ports import Clock, Delivery, TaskIds, TaskLog
 from application.previous_task import PreviousTasks
@@ -54,8 +54,8 @@ class RunDirectly:
     ) -> DirectRun:
         """Start a task that the caller will own, if its limits allow it, and run it to its end. If
         the caller already has a task of this id, run that one. Raises InvalidRequest,
-        PreviousUnusable, OverLimit, MalformedTaskId, UnknownTask (the id is another owner's) or
-        StoreUnavailable."""
+        PreviousUnusable, OverLimit, MalformedTaskId, UnknownTask (the id is another owner's or was
+        deleted) or StoreUnavailable."""
         request.check(self._bounds)
         async with self._previous.continued(request, caller.owner) as whole:
             return await self._run(whole, caller, task_id)
@@ -72,6 +72,8 @@ class RunDirectly:
         new_id = submitted.task.id
         try:
             task = await self._tasks.get(new_id)
+        except DeletedTask:
+            raise
         except UnknownTask:
             await self._quotas.start(caller, new_id)
             task = await self._tasks.create(submitted)
@@ -85,10 +87,10 @@ class RunDirectly:
             request_size=0,  # it is held anyway
             owner=task.owner,
             origin=task.origin,
+            ttl=task.ttl,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)
-            ttl=task.ttl,
             # A task that has a message is left to the queue, which delivers it again. Any other
             # would stay pending until its orphan timeout, since no queue has it.
             if isinstance(outcome, Retry | Overloaded) and task.message_id is None:

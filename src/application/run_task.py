@@ -16,6 +16,7 @@ from application.attempt import (
     retry_while_leased,
 )
 from application.errors import (
+    DeletedTask,
     FeedClosed,
     LeaseLost,
     ModelRefused,
@@ -55,7 +56,7 @@ UNREADABLE_RETRY_AFTER = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The task has ended. The queue need not deliver it again."""
+    """The task has ended or was deleted. The queue need not deliver it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,9 @@ class RunTask:
         await self._idle.wait()
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Run the task unless it has ended. While another attempt has the lease, wait, and claim
-        the task if that lease lapses. A fault of the model or the store does not raise: it is
-        part of the outcome."""
+        """Run the task unless it has ended or was deleted. While another attempt has the lease,
+        wait, and claim the task if that lease lapses. A fault of the model or the store does not
+        raise: it is part of the outcome."""
         if self.stopping:
             return Retry()
         size = delivery.request_size
@@ -163,6 +164,9 @@ class RunTask:
                         outcome = await self._run(claimed, watch, delivery)
                     if not isinstance(outcome, Superseded):
                         return outcome
+        except DeletedTask:
+            log.info("task was deleted: delivery acknowledged")
+            return Ack()
         except FeedClosed:
             return Retry()
         except StoreUnavailable as error:
@@ -180,6 +184,8 @@ class RunTask:
     async def _claim(self, delivery: Delivery) -> Attempt | Busy | Ended:
         try:
             return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
+        except DeletedTask:
+            raise
         except UnknownTask:
             log.info("record not found: created from the delivery")
             await self._tasks.create(delivery.submitted())

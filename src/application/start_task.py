@@ -22,6 +22,7 @@ import structlog
 
 from application.accounts import Caller
 from application.errors import (
+    DeletedTask,
     IdempotencyConflict,
     LimitStatus,
     QueueRefused,
@@ -77,12 +78,12 @@ class KeyInUse:
 
 @dataclass(frozen=True, slots=True)
 class KeyFree:
-    """The task that the key is bound to has failed, or will never have a record."""
+    """The task that the key is bound to has failed, was deleted, or will never have a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLost:
-    """Another start has taken over the key in the meantime."""
+    """The key is bound to another task in the meantime, or may be: the start tries again."""
 
 
 class StartTask:
@@ -118,7 +119,8 @@ class StartTask:
         With a key, the same request of the same caller within 24 hours returns the same task, also
         when two such requests arrive at once, and when the process that handled the first one died
         before it published. The key becomes free when its task fails, when the start is refused,
-        and when its task has no record ABANDONED_AFTER seconds after the key was bound.
+        when its task is deleted, and when its task has no record ABANDONED_AFTER seconds after the
+        key was bound.
 
         A request that names a previous task is started with the conversation of that task.
 
@@ -225,6 +227,8 @@ class StartTask:
         """Return what became of the task that a key is bound to."""
         try:
             task = await self._tasks.get(binding.task_id)
+        except DeletedTask:
+            return KeyFree()
         except UnknownTask:
             return KeyFree() if binding.abandoned else KeyInUse(binding)
         return KeyFree() if task.status is TaskStatus.FAILED else task
@@ -258,7 +262,11 @@ class StartTask:
         have been created by a start that died before it published."""
         if task.message_id is not None or task.status.terminal:
             return task
-        if (stored := await self._tasks.request(task.id)) is not None:
+        try:
+            stored = await self._tasks.request(task.id)
+        except UnknownTask:  # it was deleted in the meantime
+            return KeyLost()
+        if stored is not None:
             return await self._confirm_and_publish(task, stored, key, binding)
         async with self._previous.continued(request, caller.owner) as whole:
             return await self._confirm_and_publish(task, whole, key, binding)

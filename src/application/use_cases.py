@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from application.follow_task import FollowTask
-from application.manage_task import CancelTask, GetTask
+from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import HandleExhaustedDeliveries
 from application.run_directly import RunDirectly
@@ -16,6 +16,7 @@ class UseCases:
     start_task: StartTask
     get_task: GetTask
     cancel_task: CancelTask
+    delete_task: DeleteTask
     follow_task: FollowTask
     run_task: RunTask
     run_directly: RunDirectly

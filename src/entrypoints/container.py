@@ -24,7 +24,7 @@ from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, Redi
 from application.accounts import Accounts
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
-from application.manage_task import CancelTask, GetTask
+from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from application.run_directly import RunDirectly
@@ -211,13 +211,15 @@ class Container(containers.DeclarativeContainer):
         max_ttl=given.tasks.max_ttl,
     )
     get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
+    cancel_task = Singleton(CancelTask, tasks, queue, clock)
     use_cases = Singleton(
         UseCases,
         start_task=Singleton(
             StartTask, tasks, idempotency_keys, queue, clock, ids, quotas, bounds=request_bounds
         ),
         get_task=get_task,
-        cancel_task=Singleton(CancelTask, tasks, queue, clock),
+        cancel_task=cancel_task,
+        delete_task=Singleton(DeleteTask, tasks, cancel_task),
         follow_task=Singleton(
             FollowTask,
             tasks,

@@ -125,6 +125,17 @@ async def test_equal_starts_at_once_are_admitted_once() -> None:
     assert len(bench.admits.admitted) == len(bench.records) == len(set(bench.queue.taken)) == 1
 
 
+async def test_a_start_whose_task_was_deleted_is_a_new_start() -> None:
+    """At once, and not after a minute as when a record was lost."""
+    bench = Bench()
+    first = await bench.start()
+    await bench.tasks.delete(first.id)
+    second = await bench.start()
+    assert second.id != first.id
+    assert bench.queue.taken == [first.id, second.id]
+    assert await bench.start() == second
+
+
 async def test_equal_starts_that_are_refused_leave_nothing() -> None:
     bench = Bench(starts=0)
     results = await asyncio.gather(

@@ -7,7 +7,8 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
-from application.errors import QueueUnavailable, UnknownTask
+from application.errors import DeletedTask, QueueUnavailable, UnknownTask
+from application.ports import Delivery
 from application.reap import (
     EXHAUSTED,
     INPUT_LOST,
@@ -57,12 +58,17 @@ class Bench:
 
     async def ran_out(self, max_attempts: int = 1, created_at: int = NOW) -> Task:
         delivery = delivery_of(TASK_ID, created_at=created_at, max_attempts=max_attempts)
-        return await self.exhausted(delivery, "msg_0")
+        return await self._handled(delivery)
 
     async def ran_out_by_name(self, request: TaskRequest = REQUEST, max_attempts: int = 4) -> Task:
         """Of a delivery whose request is in the store only."""
         delivery = naming_delivery_of(TASK_ID, request, created_at=NOW, max_attempts=max_attempts)
-        return await self.exhausted(delivery, "msg_0")
+        return await self._handled(delivery)
+
+    async def _handled(self, delivery: Delivery) -> Task:
+        task = await self.exhausted(delivery, "msg_0")
+        assert task is not None
+        return task
 
     async def read(self) -> Task:
         return await self.orphans(await self.tasks.get(TASK_ID))
@@ -193,6 +199,28 @@ async def test_another_request_under_its_id_is_not_its_own() -> None:
     await bench.submit()
     assert (await bench.ran_out_by_name(OTHER_REQUEST)).failure == INPUT_LOST
     assert bench.queue.messages == []
+
+
+async def test_the_failure_callback_of_a_deleted_task_changes_nothing() -> None:
+    bench = Bench()
+    await bench.submit()
+    await bench.tasks.delete(TASK_ID)
+    assert await bench.exhausted(delivery_of(TASK_ID, max_attempts=4), "msg_0") is None
+    assert bench.queue.messages == []
+    with pytest.raises(DeletedTask):
+        await bench.tasks.get(TASK_ID)
+
+
+async def test_a_failure_callback_that_waits_for_an_attempt_sees_that_the_task_is_deleted() -> None:
+    bench = Bench()
+    await bench.submit()
+    await bench.attempt(lease=30.0)
+    waiting = asyncio.create_task(bench.exhausted(delivery_of(TASK_ID, max_attempts=1), "msg_0"))
+    await asyncio.wait({waiting}, timeout=0.05)
+    assert not waiting.done()
+    await bench.tasks.cancel(TASK_ID, NOW)
+    await bench.tasks.delete(TASK_ID)
+    assert await asyncio.wait_for(waiting, within(5)) is None
 
 
 # Tasks that the queue forgot

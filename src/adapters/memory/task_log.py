@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.live import Hub
-from application.errors import LeaseLost, UnknownTask
+from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
     PAGE_SIZE,
+    TOMBSTONE_TTL,
     Batch,
     Busy,
     Ended,
@@ -53,24 +54,28 @@ class MemoryTaskLog(TaskLog):
         orphan_timeout: float = ORPHAN_TIMEOUT,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ttl`: seconds for which a log is kept after its last change. `orphan_timeout`: seconds
-        without a heartbeat after which a task is orphaned. `elapsed`: a monotonic clock for both,
-        in seconds."""
+        """`ttl`: seconds for which a log is kept after its last change, at most. `orphan_timeout`:
+        seconds without a heartbeat after which a task is orphaned. `elapsed`: a monotonic clock for
+        both, in seconds."""
         self._hub = hub
         self._ttl = ttl
         self._orphan_timeout = orphan_timeout
         self._elapsed = elapsed
         self._entries: dict[str, _Entry] = {}
         self._expiries: list[tuple[float, str]] = []
+        self._tombstones: dict[str, float] = {}
+        """When each expires, the first one first."""
 
     async def create(self, submitted: Submitted) -> Task:
         self._drop_expired()
         task = submitted.task
         entry = self._entries.get(task.id)
         if entry is None:
-            entry = _Entry(task, submitted.request, self._elapsed() + self._ttl)
+            if task.id in self._tombstones:
+                raise DeletedTask(task.id)
+            entry = _Entry(task, submitted.request, 0.0)
             self._entries[task.id] = entry
-            heapq.heappush(self._expiries, (entry.expires, task.id))
+            self._expire(entry, self._ttl)
             self._write(entry, submitted)
         return entry.task
 
@@ -141,6 +146,11 @@ class MemoryTaskLog(TaskLog):
         self._write(entry, entry.task.fail(now, failure))
         return Orphaned(entry.task)
 
+    async def delete(self, task_id: str) -> None:
+        self._entry(task_id)
+        del self._entries[task_id]
+        self._bury(task_id)
+
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         entry = self._entry(task_id)
         events: list[Event] = []
@@ -159,7 +169,8 @@ class MemoryTaskLog(TaskLog):
     def _entry(self, task_id: str) -> _Entry:
         entry = self._entries.get(task_id)
         if entry is None or entry.expires <= self._elapsed():
-            raise UnknownTask(task_id)
+            deleted = self._tombstones.get(task_id, 0.0) > self._elapsed()
+            raise DeletedTask(task_id) if deleted else UnknownTask(task_id)
         return entry
 
     def _held(self, attempt: Attempt) -> _Entry:
@@ -187,6 +198,18 @@ class MemoryTaskLog(TaskLog):
         entry.task = replace(change.task, message_id=message_id)
         self._heartbeat(entry)
         self._add(entry, change.events)
+        if entry.task.status.terminal and entry.task.ttl is not None:
+            self._expire(entry, min(entry.task.ttl, self._ttl))
+            self._bury(entry.task.id)
+
+    def _expire(self, entry: _Entry, ttl: float) -> None:
+        entry.expires = self._elapsed() + ttl
+        heapq.heappush(self._expiries, (entry.expires, entry.task.id))
+
+    def _bury(self, task_id: str) -> None:
+        """Leave a tombstone of a task."""
+        self._tombstones.pop(task_id, None)  # keeps the dict in the order of expiry
+        self._tombstones[task_id] = self._elapsed() + max(self._ttl, TOMBSTONE_TTL)
 
     def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:
         entry.expires = self._elapsed() + self._ttl
@@ -197,13 +220,19 @@ class MemoryTaskLog(TaskLog):
         self._hub.publish(entry.task.id, batch)
 
     def _drop_expired(self) -> None:
-        """Drop expired entries. The heap has each entry once. If its expiry has moved in the
-        meantime, it is pushed again with the new one."""
+        """Drop expired entries and tombstones. If the expiry of an entry has moved since it was
+        pushed to the heap, it is pushed again with the new one."""
         now = self._elapsed()
         while self._expiries and self._expiries[0][0] <= now:
             _, task_id = heapq.heappop(self._expiries)
-            expires = self._entries[task_id].expires
-            if expires > now:
-                heapq.heappush(self._expiries, (expires, task_id))
+            entry = self._entries.get(task_id)
+            if entry is None:  # deleted, or dropped when its own time to live was over
+                continue
+            if entry.expires > now:
+                heapq.heappush(self._expiries, (entry.expires, task_id))
             else:
                 del self._entries[task_id]
+        while self._tombstones and (first := next(iter(self._tombstones))):
+            if self._tombstones[first] > now:
+                break
+            del self._tombstones[first]

@@ -12,6 +12,8 @@ first events), `message` (the queue's id), `writer` (the attempt that may add ev
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
 | `longtask:{id}:lease` | string | the attempt, while its lease is alive: Redis's clock decides |
 | `longtask:{id}:heartbeat` | string | nothing, while the queue may still bring the task |
+| `longtask:{id}:tombstone` | string | nothing: the task was deleted or has a time to live of its \
+own, and must not be created again |
 | `longtask:{id}:events` | channel | `version before epoch first [event, ...]`: what one step \
 added, with the epoch before it (`-`: none) |
 | `longtask:idempotency-key:<sha256>` | string | `fingerprint task-id since`, for 24 hours; \
@@ -20,7 +22,8 @@ added, with the epoch before it (`-`: none) |
 who holds its slots and until when |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
 
-Record and log live for the time to live after the last change. Each script in scripts/ is one
+Record and log live for the time to live after the last change, or for that of the task after its
+end. The tombstone outlives them. Each script in scripts/ is one
 atomic step; transitions are decided by the domain on a record that was read, and written only if
 it is still the same (commit.lua). In a Cluster the channel is a sharded one: it belongs to the slot
 of the keys.
@@ -39,12 +42,13 @@ class TaskKeys:
     log: str
     lease: str
     heartbeat: str
+    tombstone: str
     channel: str
 
 
 def keys_of(task_id: str) -> TaskKeys:
     tag = f"{PREFIX}{{{task_id}}}"
-    names = ("record", "log", "lease", "heartbeat", "events")
+    names = ("record", "log", "lease", "heartbeat", "tombstone", "events")
     return TaskKeys(*(f"{tag}:{name}" for name in names))
 
 

@@ -10,7 +10,6 @@ nothing.
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from adapters.redis.codec import decode_page, encode_event
 from adapters.redis.connection import Connection, Word
@@ -26,10 +25,11 @@ from adapters.redis.record import (
     encode_task,
 )
 from adapters.redis.script import Script
-from application.errors import LeaseLost, UnknownTask
+from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
     PAGE_SIZE,
+    TOMBSTONE_TTL,
     Busy,
     Ended,
     NotOrphaned,
@@ -45,24 +45,15 @@ from domain.task import Attempt, Change, Failure, Submitted, Task
 TEXT_PAGE = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A change that was written."""
-
-    logged: int
-    """The length of the log."""
-    request: bytes
-    """The request, if it was asked for and the store has it."""
-
-
 class RedisTaskLog(TaskLog):
     def __init__(
         self, connection: Connection, ttl: float, orphan_timeout: float = ORPHAN_TIMEOUT
     ) -> None:
-        """Keep a log for `ttl` seconds after its last change. A task without a heartbeat for
-        `orphan_timeout` seconds counts as orphaned."""
+        """Keep a log for `ttl` seconds after its last change, at most. A task without a heartbeat
+        for `orphan_timeout` seconds counts as orphaned."""
         self._call = connection.call
         self._ttl = _milliseconds(ttl)
+        self._tombstone_ttl = _milliseconds(max(ttl, TOMBSTONE_TTL))
         self._orphan_timeout = _milliseconds(orphan_timeout)
         self._create = Script(connection, "create")
         self._append = Script(connection, "append")
@@ -70,6 +61,7 @@ class RedisTaskLog(TaskLog):
         self._commit = Script(connection, "commit")
         self._claim = Script(connection, "commit", long=True)  # it responds with the request
         self._revoke = Script(connection, "revoke")
+        self._delete = Script(connection, "delete")
         self._note = Script(connection, "note")
         self._read = Script(connection, "read", long=True)
 
@@ -87,7 +79,7 @@ class RedisTaskLog(TaskLog):
         ]
         events = map(encode_event, submitted.events)
         written = await self._create(
-            [keys.record, keys.log, keys.heartbeat],
+            [keys.record, keys.log, keys.heartbeat, keys.tombstone],
             [*values, self._ttl, self._orphan_timeout, keys.channel, *events],
         )
         return task if written else await self.get(task.id)
@@ -95,7 +87,7 @@ class RedisTaskLog(TaskLog):
     async def note_message(self, task_id: str, message_id: str) -> None:
         keys = keys_of(task_id)
         if not await self._note([keys.record, keys.heartbeat], [message_id, self._orphan_timeout]):
-            raise UnknownTask(task_id)
+            raise await self._unknown(task_id)
 
     async def get(self, task_id: str) -> Task:
         return (await self._record(task_id)).task
@@ -104,7 +96,7 @@ class RedisTaskLog(TaskLog):
         record = keys_of(task_id).record
         version, request = await self._call("HMGET", record, "v", "request")
         if version is None:
-            raise UnknownTask(task_id)
+            raise await self._unknown(task_id)
         if request is None:  # lost, or written by an instance of the version before
             return decode_shared_request(task_id, await self._call("HGET", record, "task"))
         return decode_request(task_id, request)
@@ -119,8 +111,8 @@ class RedisTaskLog(TaskLog):
             record.check_request()
             change = record.task.claim(now)
             if written := await self._write(record, change, [keys_of(task_id).lease], lease=lease):
-                request = decode_request(task_id, written.request)
-                return Attempt(change.task, written.logged, request)
+                logged, request = written
+                return Attempt(change.task, logged, decode_request(task_id, request))
 
     async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
         keys = keys_of(attempt.task.id)
@@ -199,11 +191,17 @@ class RedisTaskLog(TaskLog):
             return Orphaned(change.task)
         return NotOrphaned(await self.get(task_id))
 
+    async def delete(self, task_id: str) -> None:
+        keys = keys_of(task_id)
+        names = [keys.record, keys.log, keys.lease, keys.heartbeat, keys.tombstone]
+        if not await self._delete(names, [self._tombstone_ttl]):
+            raise await self._unknown(task_id)
+
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         keys = keys_of(task_id)
         page = await self._read([keys.record, keys.log], [after, after + limit - 1, PAGE_SIZE])
         if page is None:
-            raise UnknownTask(task_id)
+            raise await self._unknown(task_id)
         version, epochs, length, events = page
         return decode_page(version, epochs, after, length, events)
 
@@ -230,14 +228,19 @@ class RedisTaskLog(TaskLog):
         keys = keys_of(task_id)
         fields = await self._call("HMGET", keys.record, *FIELDS)
         if fields[0] is None:
-            raise UnknownTask(task_id)
+            raise await self._unknown(task_id)
         record = decode_record(task_id, fields)
         if record is not None:
             return record
         task, message = await self._call("HMGET", keys.record, "task", "message")
         if task is None:
-            raise UnknownTask(task_id)
+            raise await self._unknown(task_id)
         return decode_shared(task_id, task, message)
+
+    async def _unknown(self, task_id: str) -> UnknownTask:
+        """Return what to raise for a task without a record."""
+        deleted = await self._call("EXISTS", keys_of(task_id).tombstone)
+        return DeletedTask(task_id) if deleted else UnknownTask(task_id)
 
     async def _write(
         self,
@@ -249,13 +252,14 @@ class RedisTaskLog(TaskLog):
         logged: int = 0,
         without_message: bool = False,
         lease: float = 0.0,
-    ) -> _Written | None:
-        """Write the change, and return what was written, with the request if there is a lease. Or
+    ) -> tuple[int, bytes] | None:
+        """Write the change, and return the length of the log and, with a lease, the request. Or
         write nothing and return None if the record's status or attempt is not `expected`'s, its
         writer is not `writer` (None: any), the log has fewer than `logged` events, it has a message
         id and must be `without_message`, or a key of `absent_keys` exists."""
         keys, task = keys_of(expected.task.id), change.task
-        runs = task.status is TaskStatus.RUNNING
+        runs, ended = task.status is TaskStatus.RUNNING, task.status.terminal
+        own_ttl = None if task.ttl is None or not ended else _milliseconds(task.ttl)
         preconditions: list[Word] = [
             expected.task.status.value,
             expected.task.attempt,
@@ -270,17 +274,18 @@ class RedisTaskLog(TaskLog):
             task.attempt,
             task.attempt if runs else 0,
             _milliseconds(lease),
-            self._ttl,
-            0 if task.status.terminal else self._orphan_timeout,
+            self._ttl if own_ttl is None else min(own_ttl, self._ttl),
+            0 if ended else self._orphan_timeout,
+            0 if own_ttl is None else self._tombstone_ttl,
             keys.channel,
             _new_epoch(),
         ]
         commit = self._claim if lease else self._commit
         length, request = await commit(
-            [keys.record, keys.log, keys.lease, keys.heartbeat, *absent_keys],
+            [keys.record, keys.log, keys.lease, keys.heartbeat, keys.tombstone, *absent_keys],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
-        return _Written(length, request) if length else None
+        return (length, request) if length else None
 
 
 def _new_epoch() -> str:

@@ -24,6 +24,7 @@ from application.ports.log_pages import Batch, Page, page_of
 from application.ports.task_log import (
     ORPHAN_TIMEOUT,
     PAGE_SIZE,
+    TOMBSTONE_TTL,
     Busy,
     Ended,
     NotOrphaned,
@@ -37,6 +38,7 @@ __all__ = [
     "IDEMPOTENCY_TTL",
     "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
+    "TOMBSTONE_TTL",
     "AnswerChecker",
     "Batch",
     "Binding",

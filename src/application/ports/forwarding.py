@@ -62,6 +62,9 @@ class ForwardingTaskLog(TaskLog):
     ) -> Coroutine[Any, Any, Orphaned | NotOrphaned]:
         return self._inner.fail_orphaned(task_id, failure, now)
 
+    def delete(self, task_id: str) -> Coroutine[Any, Any, None]:
+        return self._inner.delete(task_id)
+
     def read(self, task_id: str, after: int, limit: int) -> Coroutine[Any, Any, Page]:
         return self._inner.read(task_id, after, limit)
 

@@ -12,6 +12,10 @@ from domain.task import Attempt, Change, Failure, Submitted, Task
 ORPHAN_TIMEOUT = 3600.0
 """Seconds without a heartbeat after which a task counts as orphaned: the queue has lost it. Longer
 than the pauses between deliveries, and long enough for QStash's failure callback."""
+TOMBSTONE_TTL = 8 * 86_400.0
+"""Seconds for which at least a tombstone is kept. Longer than anything of the queue may take to
+arrive: a message that QStash delays for seven days, all its deliveries and its failure callback, or
+a message of last week that a person has delivered again."""
 PAGE_SIZE = 512 * 1024
 """Bytes of events, as the store encodes them, after which a page of a log ends."""
 
@@ -46,8 +50,13 @@ class NotOrphaned:
 
 
 class TaskLog(Protocol):
-    """Keeps a record, a request and an event log per task, for a time to live after their last
-    change. The request lies apart from the record: it never changes, and few need it.
+    """Keeps a record, a request and an event log per task, for the log's time to live after their
+    last change; after its end, for the task's own (`Task.ttl`) if that is shorter. The request lies
+    apart from the record: it never changes, and few need it.
+
+    A task that was deleted, or ended with a time to live of its own, leaves a tombstone: its id,
+    kept for the log's time to live and at least TOMBSTONE_TTL. Once the task itself is gone, every
+    method that would raise UnknownTask raises DeletedTask, and none creates the task again.
 
     A method that writes does so in one atomic step: the record, the events, the lease and the
     publication to the EventFeed, or nothing. Every method may raise StoreUnavailable, and
@@ -57,7 +66,7 @@ class TaskLog(Protocol):
 
     async def create(self, submitted: Submitted) -> Task:
         """Write the record, request and first event of a new task; return the record. If a task of
-        this id exists already, leave it as it is and return its record."""
+        this id exists already, leave it as it is and return its record. Raises DeletedTask."""
         ...
 
     async def note_message(self, task_id: str, message_id: str) -> None:
@@ -117,6 +126,11 @@ class TaskLog(Protocol):
         """Fail the task if it is orphaned: no attempt has the lease, and the task had no heartbeat
         (it was not created, enqueued, claimed, renewed or requeued) for the log's orphan timeout,
         by the store's own clock. Raises UnknownTask."""
+        ...
+
+    async def delete(self, task_id: str) -> None:
+        """Delete the record, the request, the log and the lease of a task, whatever its status, and
+        leave a tombstone. Tells nobody: cancel the task first. Raises UnknownTask."""
         ...
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:

@@ -84,7 +84,8 @@ class QStashController(Controller):
             delivery, source = await _read_failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
         task = await parts.use_cases.handle_exhausted(delivery, source)
-        return {"success": True, "taskId": task.id, "status": task.status.value}
+        status = "deleted" if task is None else task.status.value
+        return {"success": True, "taskId": delivery.task_id, "status": status}
 
 
 def _refuse_head(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

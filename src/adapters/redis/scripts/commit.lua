@@ -1,18 +1,19 @@
 -- Write a transition that was decided on a record as it was read, if it still is so.
--- KEYS: record, log, lease, heartbeat, key that must be absent...
+-- KEYS: record, log, lease, heartbeat, tombstone, key that must be absent...
 -- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
 --   hold at least, 1 if the record must have no message id, state, request if it was found in `task`
 --   ('' for none), status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan timeout in ms
---   (0 once the task has ended), channel, epoch, event...
+--   (0 once the task has ended), that of a tombstone (0 for none), channel, epoch, event...
 -- Returns the length of the log, or 0 if the record is another by now, or held; and the request if
 -- there is a lease and the store has it, else ''.
-local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local first_absent = 5
+local record, log, lease, heartbeat, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local first_absent = 6
 local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local without_message = ARGV[5] == '1'
 local state, older_request, status, attempt, writer = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local lease_ms, ttl_ms, orphan_ms, channel, epoch = ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15]
-local first_event = 16
+local lease_ms, ttl_ms, orphan_ms, tombstone_ms = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local channel, epoch = ARGV[15], ARGV[16]
+local first_event = 17
 
 local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
@@ -54,6 +55,9 @@ if orphan_ms == '0' then
   call('DEL', heartbeat)
 else
   call('SET', heartbeat, '', 'PX', orphan_ms)
+end
+if tombstone_ms ~= '0' then
+  call('SET', tombstone, '', 'PX', tombstone_ms)
 end
 local length = call('RPUSH', log, unpack(ARGV, first_event))
 call('PEXPIRE', record, ttl_ms)

@@ -1,15 +1,15 @@
--- Write a new task, unless there is one of this id.
--- KEYS: record, log, heartbeat.
+-- Write a new task, unless there is one of this id, or was one that is deleted.
+-- KEYS: record, log, heartbeat, tombstone.
 -- ARGV: state, request ('' for none), the request's version, 1 if instances of the version before are
 --   to find it (record.py), status, attempt, epoch, ttl in ms, orphan timeout in ms, channel, event...
--- Returns 1 if written, 0 if there was one.
-local record, log, heartbeat = KEYS[1], KEYS[2], KEYS[3]
+-- Returns 1 if written, 0 if there was one, or there is its tombstone.
+local record, log, heartbeat, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local state, request, request_version, shared = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local status, attempt, epoch = ARGV[5], ARGV[6], ARGV[7]
 local ttl_ms, orphan_ms, channel = ARGV[8], ARGV[9], ARGV[10]
 local first_event = 11
 
-if call('EXISTS', record) == 1 then
+if call('EXISTS', record, tombstone) > 0 then
   return 0
 end
 call('HSET', record, 'v', VERSION, 'state', state, 'status', status, 'attempt', attempt,
