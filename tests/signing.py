@@ -13,7 +13,7 @@ from adapters.qstash.message import encode
 from domain.request import TaskRequest
 from domain.task import Task
 
-WEBHOOK = "/api/qstash/webhook"
+WEBHOOK, FAILURE = "/api/qstash/webhook", "/api/qstash/failure"
 CURRENT, NEXT = "sig_current_of_these_tests_0123456789", "sig_next_of_these_tests_0123456789ab"
 
 
@@ -27,6 +27,12 @@ def message(task_id: str, prompt: str = "Hi.", **changed: Any) -> bytes:
     request = {"v": 1, "model": "m", "max_tokens": 10, "temperature": 0.5, "prompt": prompt}
     whole = {"v": 1, "taskId": task_id, "createdAt": 1_700_000_000_000, "maxRetries": 2}
     return json.dumps({**whole, "request": request, **changed}).encode()
+
+
+def failure_callback(body: bytes) -> bytes:
+    """What the queue sends once the deliveries of this message have run out."""
+    source = base64.b64encode(body).decode()
+    return json.dumps({"status": 500, "sourceMessageId": "msg_1", "sourceBody": source}).encode()
 
 
 def naming_message(task_id: str, request: TaskRequest) -> bytes:

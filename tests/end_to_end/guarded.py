@@ -45,6 +45,7 @@ CALLS = {
     "record": ("GET", "/api/tasks/{task}"),
     "stream": ("GET", "/api/tasks/stream?taskId={task}"),
     "cancel": ("POST", "/api/tasks/{task}/cancel"),
+    "delete": ("DELETE", "/api/tasks/{task}"),
     "run without the queue": ("GET", "/api/qstash/webhook?prompt=Hi"),
 }
 

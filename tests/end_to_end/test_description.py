@@ -34,6 +34,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/api/tasks/start"),
         ("get", "/api/tasks/stream"),
         ("get", "/api/tasks/{taskId}"),
+        ("delete", "/api/tasks/{taskId}"),
         ("post", "/api/tasks/{taskId}/cancel"),
         ("post", "/api/qstash/webhook"),
         ("get", "/api/qstash/webhook"),
@@ -54,6 +55,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
     }
     assert operations == {
         *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
+        "deleteTask",
         *("getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),
     }

@@ -1,7 +1,5 @@
 """The queue's callback that the deliveries of a task have run out."""
 
-import base64
-import json
 import threading
 from typing import Any
 
@@ -17,17 +15,12 @@ from tests.doubles.upstream import (
     piece,
 )
 from tests.running import Running
-from tests.signing import OF_THE_NEXT_VERSION, deliver, message, sign
+from tests.signing import FAILURE, OF_THE_NEXT_VERSION, deliver, failure_callback, message, sign
 from tests.waiting import within
-
-FAILURE = "/api/qstash/failure"
 
 
 def _failure_callback(service: Running, body: bytes) -> httpx.Response:
-    source = base64.b64encode(body).decode()
-    callback = json.dumps(
-        {"status": 500, "sourceMessageId": "msg_1", "sourceBody": source}
-    ).encode()
+    callback = failure_callback(body)
     signature = sign(service.url + FAILURE, callback, service.queue.current_key)
     return deliver(service.client.http, callback, signature, FAILURE)
 

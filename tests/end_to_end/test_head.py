@@ -96,9 +96,11 @@ def test_it_is_among_the_methods_that_an_address_names(shared_service: Running) 
     http = shared_service.client.http
     for path in ("/api/tasks/start", "/healthz", "/api/tasks/task_1_a"):
         assert "HEAD" in http.options(path).headers["Allow"]
-        refused = http.delete(path)
+        refused = http.put(path)
         assert refused.status_code == 405
         assert "HEAD" in refused.headers["Allow"]
+    assert http.options("/api/tasks/start").headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    assert http.options("/api/tasks/task_1_a").headers["Allow"] == "DELETE, GET, HEAD, OPTIONS"
     assert "HEAD" not in http.options("/api/tasks/task_1_a/cancel").headers["Allow"]
     assert "HEAD" not in http.options("/api/qstash/webhook").headers["Allow"]
 

@@ -74,6 +74,7 @@ def test_pages_of_the_named_origins_may_use_the_api(upstream: Upstream) -> None:
         asked = httpx.options(f"{service.url}/api/tasks/start", headers=ask)
         assert asked.status_code == 204
         assert asked.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert "DELETE" in asked.headers["Access-Control-Allow-Methods"]
         started = httpx.post(
             f"{service.url}/api/tasks/start", json={"prompt": "Hi."}, headers={"Origin": ORIGIN}
         )

@@ -156,6 +156,15 @@ def test_a_full_redis_takes_no_task_and_loses_none(
         eventually(lambda: _is_ready(service.client))
 
 
+def test_deleting_frees_a_full_redis(own_redis: LocalRedis, upstream: Upstream) -> None:
+    with _service(own_redis.url, upstream) as service:
+        task_id = service.client.start()
+        service.client.wait_for(task_id, "completed")
+        redis_cli("-p", str(own_redis.port), "config", "set", "maxmemory", "1")
+        assert service.client.http.delete(f"/api/tasks/{task_id}").status_code == 204
+        assert service.client.http.get(f"/api/tasks/{task_id}").status_code == 404
+
+
 def test_a_read_only_replica_is_told_and_a_promoted_one_works(upstream: Upstream) -> None:
     with (
         LocalRedis("--replicaof", "127.0.0.1", "1").running() as redis,

@@ -28,7 +28,7 @@ def named_origins(origins: Sequence[str]) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(origins),
-        allow_methods=["GET", "HEAD", "POST"],
+        allow_methods=["DELETE", "GET", "HEAD", "POST"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
         expose_headers=EXPOSED,
     )

@@ -1,9 +1,9 @@
-"""/api/tasks: start, look at, follow and cancel a task."""
+"""/api/tasks: start, look at, follow, cancel and delete a task."""
 
 from functools import partial
 from typing import Any
 
-from litestar import Controller, Request, Response, get, post, route
+from litestar import Controller, Request, Response, delete, get, post, route
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
@@ -84,10 +84,16 @@ class TaskController(Controller):
         headers = {**location, **rate_limit_headers(started.limit_statuses)}
         return Response(body, status_code=202, headers=headers)
 
+    # Litestar would name only the first method of an address that has two. It adds handlers in the
+    # order of their names, and these must come first.
+
     @route("/start", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
-    async def options(self) -> Response[None]:
-        # Litestar would name only the first method of an address that has two.
+    async def allowed_at_start(self) -> Response[None]:
         return Response(None, status_code=204, headers={"Allow": "GET, OPTIONS, POST"})
+
+    @route("/{taskId:str}", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
+    async def allowed_at_task(self) -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": "DELETE, GET, OPTIONS"})
 
     @get(
         "/start",
@@ -213,6 +219,25 @@ class TaskController(Controller):
                 raise
             status = 200
         return await _record(task_id, request.user, parts, status)
+
+    @delete(
+        "/{taskId:str}",
+        status_code=204,
+        operation_id="deleteTask",
+        summary="Delete a task with all that it was asked and said",
+        description=(
+            "A task that has not ended is cancelled first: its readers get the end. From then on "
+            "its id is unknown."
+        ),
+        responses=documented(401, 404, 503),
+    )
+    async def delete(
+        self,
+        task_id: TaskIdPath,
+        request: Request[Caller, Any, Any],
+        parts: Parts,
+    ) -> None:
+        await parts.use_cases.delete_task(check_task_id(task_id), request.user.owner)
 
 
 async def _record(
