@@ -1,5 +1,6 @@
-"""Those who use the service while it is being broken: each starts a task, some cancel, several
-follow. All of them only do what the README tells a client to do, and write down what they got."""
+"""Those who use the service while it is being broken: each starts a task, some cancel or delete it,
+several follow. All of them only do what the README tells a client to do, and write down what they
+got."""
 
 import asyncio
 import contextlib
@@ -57,7 +58,7 @@ class Follower:
                 if not (self.events and _closes(self.events[-1][1])):
                     self.faults.append(f"204 after {last or 'nothing'}")
                 return
-            if status == 404 and self.task_id in self.world.ended_before_loss:
+            if status == 404 and self.task_id in self.world.ended_before_loss | self.world.deleted:
                 self.done = True  # nobody will make it again
             if status != 200:
                 if status not in (404, 503):
@@ -99,6 +100,8 @@ class User:
         self.cancelled = False
         """Whether a cancellation was accepted."""
         self.tried_to_cancel = False
+        self.deleted = False
+        """Whether the task was deleted, as the service said."""
         self.followers: list[Follower] = []
         self.faults: list[str] = []
 
@@ -116,6 +119,8 @@ class User:
                     await self._start_again(client)
                 if self.rng.random() < 0.15:
                     await self._cancel(client)
+                if self.rng.random() < 0.1:
+                    await self._delete(client)
                 await asyncio.gather(*following)
             finally:
                 for each in following:
@@ -164,4 +169,18 @@ class User:
                     return
                 if answer.status_code != 503:
                     self.faults.append(f"cancel: {answer.status_code} {answer.text}")
+            await asyncio.sleep(0.2)
+
+    async def _delete(self, client: httpx.AsyncClient) -> None:
+        await asyncio.sleep(self.rng.uniform(0.0, 3.0))
+        self.tried_to_cancel = True  # a task that has not ended is cancelled first
+        self.world.deleted.add(self.task_id)
+        while not self.deleted:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await client.delete(f"/api/tasks/{self.task_id}")
+                if answer.status_code in (204, 404):  # 404 after a response that was lost
+                    self.deleted = answer.status_code == 204 or not self.world.lost_data
+                    return
+                if answer.status_code != 503:
+                    self.faults.append(f"delete: {answer.status_code} {answer.text}")
             await asyncio.sleep(0.2)

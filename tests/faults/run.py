@@ -109,7 +109,8 @@ def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
                 continue
             record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
             found += violations(world, user, record, late)
-            totals.tasks[_end(record, late)] += 1
+            deleted = record is None and user.task_id in world.deleted
+            totals.tasks["deleted" if deleted else _end(record, late)] += 1
             totals.attempts += 0 if record is None else record["attempt"]
             totals.followers += len(user.followers)
             totals.connections += sum(each.connections for each in user.followers)

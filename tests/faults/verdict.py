@@ -38,13 +38,20 @@ def violations(world: World, user: User, record: dict[str, Any] | None, late: Se
             found.append(f"{task}: {event_id} is {told[event_id]} to one and {data} to another")
     for number, follower in enumerate(user.followers):
         found += [f"{task}: follower {number}: {fault}" for fault in follower.faults]
+    if record is None and user.task_id in world.deleted:
+        for number, follower in enumerate(user.followers):
+            for fault in _reader_faults(world, follower, None):
+                found.append(f"{task}: follower {number}: {fault}")
+        return found
+    if user.deleted and not world.lost_data:
+        found.append(f"{task}: deleted, and there again")
     if record is None:
         if world.lost_data and (world.qstash_forgot or user.task_id in world.given_up):
             return found  # neither of its two homes has it any more, and its readers cannot know
         if user.task_id not in world.ended_before_loss:
             found.append(f"{task}: lost")
         for number, follower in enumerate(user.followers):
-            for fault in _reader_faults(world, follower, []):
+            for fault in _reader_faults(world, follower, None):
                 found.append(f"{task}: follower {number}: {fault}")
         return found
     if record["status"] not in TERMINAL:
@@ -100,9 +107,10 @@ def _failure_faults(world: World, user: User, code: str, attempts: int) -> list[
     return [f"failed with {code}"]
 
 
-def _reader_faults(world: World, follower: Follower, log: list[Logged]) -> list[str]:
+def _reader_faults(world: World, follower: Follower, log: list[Logged] | None) -> list[str]:
     """Everything once and in order. Where Redis lost data, a reader starts over: what it saw before
-    must be in order too."""
+    must be in order too. Without a `log`, as of a task that was deleted, only the order is known.
+    """
     runs: list[list[Logged]] = []
     faults = []
     for event_id, data in follower.events:
@@ -114,6 +122,8 @@ def _reader_faults(world: World, follower: Follower, log: list[Logged]) -> list[
         runs[-1].append((event_id, data))
     if len(runs) > 1 and not world.lost_data:
         faults.append(f"had to start over {len(runs) - 1} times")
+    if log is None:
+        return faults if follower.done else [*faults, "still waits for a task that is gone"]
     for run in runs:
         # Whatever was lost: an id stands for all that came before it.
         pairs = enumerate(zip(run, log, strict=False), 1)

@@ -129,6 +129,8 @@ class World:
         """Whether Redis lost anything."""
         self.ended_before_loss: set[str] = set()
         """Tasks that no delivery will bring again, whatever was lost of them."""
+        self.deleted: set[str] = set()
+        """Tasks that a user deletes or has deleted."""
         self.qstash_forgot = False
         self.given_up: set[str] = set()
         """Tasks of which QStash could deliver neither the message nor the failure callback."""
