@@ -88,3 +88,34 @@ async def test_a_key_that_is_free_is_bound_whatever_was_seen(
     seen = await keys.bind(key, "print", "task_a")
     await keys.release(key, "task_a")
     assert (await keys.bind(key, "print", "task_b", instead_of=seen)).task_id == "task_b"
+
+
+async def test_a_key_is_rebound_whatever_it_is_bound_to(keys: IdempotencyKeys, key: str) -> None:
+    assert _what(await keys.rebind(key, "print", "task_a", 60.0)) == ("print", "task_a")
+    first = await keys.bind(key, "other", "task_x")
+    again = await keys.rebind(key, "other", "task_b", 60.0)
+    assert _what(again) == ("other", "task_b")
+    assert (await keys.bind(key, "print", "task_c", instead_of=first)).task_id == "task_b"
+    assert (await keys.bind(key, "print", "task_c", instead_of=again)).task_id == "task_c"
+
+
+async def test_of_many_that_rebind_a_key_the_last_one_has_it(
+    keys: IdempotencyKeys, key: str
+) -> None:
+    names = [f"task_{n}" for n in range(20)]
+    bound = await asyncio.gather(*(keys.rebind(key, "print", name, 60.0) for name in names))
+    assert [each.task_id for each in bound] == names
+    assert (await keys.bind(key, "print", "task_late")).task_id in names
+
+
+async def test_each_binding_has_a_time_to_live_of_its_own(keys: IdempotencyKeys, key: str) -> None:
+    long, short, renewed = f"{key} long", f"{key} short", f"{key} renewed"
+    await keys.bind(long, "print", "task_a", ttl=60.0)
+    await keys.rebind(short, "print", "task_a", 0.2)
+    seen = await keys.bind(renewed, "print", "task_a", ttl=0.2)
+    await keys.bind(renewed, "print", "task_a", instead_of=seen, ttl=60.0)
+    async with asyncio.timeout(within(5)):
+        while (await keys.bind(short, "print", "task_b")).task_id != "task_b":
+            await asyncio.sleep(0.01)
+    assert (await keys.bind(long, "print", "task_b")).task_id == "task_a"
+    assert (await keys.bind(renewed, "print", "task_b")).task_id == "task_a"

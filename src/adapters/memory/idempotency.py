@@ -1,39 +1,63 @@
 """IdempotencyKeys in the memory of one process. A method is atomic because it never awaits."""
 
+import heapq
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from application.ports import IDEMPOTENCY_TTL, Binding, IdempotencyKeys
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    binding: Binding
+    bound_at: float
 
 
 class MemoryIdempotencyKeys(IdempotencyKeys):
     def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
         """`elapsed`: a monotonic clock, in seconds."""
         self._elapsed = elapsed
-        self._bound: dict[str, tuple[float, Binding]] = {}
+        self._bound: dict[str, _Bound] = {}
+        self._expiries: list[tuple[float, int, str]] = []
+        """When each binding expires, its `since`, and its key; also of bindings that have gone."""
         self._bindings = 0
 
     async def bind(
-        self, key: str, fingerprint: str, task_id: str, instead_of: Binding | None = None
+        self,
+        key: str,
+        fingerprint: str,
+        task_id: str,
+        instead_of: Binding | None = None,
+        ttl: float = IDEMPOTENCY_TTL,
     ) -> Binding:
         now = self._elapsed()
         self._drop_expired(now)
-        since, bound = self._bound.get(key, (now, None))
-        if bound is None or (instead_of is not None and bound.since == instead_of.since):
-            self._bound.pop(key, None)  # keeps the dict in the order of expiry
-            self._bindings += 1
-            since, bound = now, Binding(fingerprint, task_id, self._bindings, 0.0)
-            self._bound[key] = since, bound
-        return replace(bound, age=now - since)
+        bound = self._bound.get(key)
+        if bound is None or (instead_of is not None and bound.binding.since == instead_of.since):
+            return self._write(key, fingerprint, task_id, ttl, now)
+        return replace(bound.binding, age=now - bound.bound_at)
+
+    async def rebind(self, key: str, fingerprint: str, task_id: str, ttl: float) -> Binding:
+        now = self._elapsed()
+        self._drop_expired(now)
+        return self._write(key, fingerprint, task_id, ttl, now)
 
     async def release(self, key: str, task_id: str) -> None:
-        _, bound = self._bound.get(key, (0.0, None))
-        if bound is not None and bound.task_id == task_id:
+        bound = self._bound.get(key)
+        if bound is not None and bound.binding.task_id == task_id:
             del self._bound[key]
 
+    def _write(self, key: str, fingerprint: str, task_id: str, ttl: float, now: float) -> Binding:
+        self._bindings += 1
+        binding = Binding(fingerprint, task_id, self._bindings, 0.0)
+        self._bound[key] = _Bound(binding, now)
+        heapq.heappush(self._expiries, (now + ttl, binding.since, key))
+        return binding
+
     def _drop_expired(self, now: float) -> None:
-        while self._bound and (first := next(iter(self._bound))):
-            if self._bound[first][0] + IDEMPOTENCY_TTL > now:
-                break
-            del self._bound[first]
+        while self._expiries and self._expiries[0][0] <= now:
+            _, since, key = heapq.heappop(self._expiries)
+            bound = self._bound.get(key)
+            if bound is not None and bound.binding.since == since:
+                del self._bound[key]

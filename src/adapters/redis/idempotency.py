@@ -5,6 +5,9 @@ from adapters.redis.keys import idempotency_key
 from adapters.redis.script import Script
 from application.ports import IDEMPOTENCY_TTL, Binding, IdempotencyKeys
 
+_ANY = "*"
+"""Stands for whatever a key is bound to."""
+
 
 class RedisIdempotencyKeys(IdempotencyKeys):
     def __init__(self, connection: Connection) -> None:
@@ -12,17 +15,30 @@ class RedisIdempotencyKeys(IdempotencyKeys):
         self._unbind = Script(connection, "unbind")
 
     async def bind(
-        self, key: str, fingerprint: str, task_id: str, instead_of: Binding | None = None
+        self,
+        key: str,
+        fingerprint: str,
+        task_id: str,
+        instead_of: Binding | None = None,
+        ttl: float = IDEMPOTENCY_TTL,
     ) -> Binding:
         expected = "" if instead_of is None else _written(instead_of)
-        bound, now = await self._bind(
-            [idempotency_key(key)], [f"{fingerprint} {task_id}", IDEMPOTENCY_TTL * 1000, expected]
-        )
-        found, found_id, since = bound.decode().split(" ")
-        return Binding(found, found_id, int(since), (now - int(since)) / 1000)
+        return await self._write(key, fingerprint, task_id, ttl, expected)
+
+    async def rebind(self, key: str, fingerprint: str, task_id: str, ttl: float) -> Binding:
+        return await self._write(key, fingerprint, task_id, ttl, _ANY)
 
     async def release(self, key: str, task_id: str) -> None:
         await self._unbind([idempotency_key(key)], [task_id])
+
+    async def _write(
+        self, key: str, fingerprint: str, task_id: str, ttl: float, expected: str
+    ) -> Binding:
+        bound, now = await self._bind(
+            [idempotency_key(key)], [f"{fingerprint} {task_id}", int(ttl * 1000), expected]
+        )
+        found, found_id, since = bound.decode().split(" ")
+        return Binding(found, found_id, int(since), (now - int(since)) / 1000)
 
 
 def _written(binding: Binding) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 IDEMPOTENCY_TTL = 24 * 3600
-"""Seconds for which a key is bound."""
+"""Seconds for which a client's key is bound."""
 ABANDONED_AFTER = 60.0
 """Seconds after which a key whose task has no record is free: the process that bound it has died,
 or the record has expired."""
@@ -22,7 +22,8 @@ class Binding:
     """What a key is bound to."""
 
     fingerprint: str
-    """A hash of the request."""
+    """What the starts with the key tell each other, without spaces: a hash of the request, for a
+    client's key."""
     task_id: str
     since: int
     """Identifies this binding among all bindings of the key."""
@@ -36,14 +37,23 @@ class Binding:
 
 
 class IdempotencyKeys(Protocol):
-    """Keeps each binding for IDEMPOTENCY_TTL. Each method is one atomic step and may raise
+    """Keeps each binding for `ttl` seconds. Each method is one atomic step and may raise
     StoreUnavailable."""
 
     async def bind(
-        self, key: str, fingerprint: str, task_id: str, instead_of: Binding | None = None
+        self,
+        key: str,
+        fingerprint: str,
+        task_id: str,
+        instead_of: Binding | None = None,
+        ttl: float = IDEMPOTENCY_TTL,
     ) -> Binding:
         """Bind a key to a task if the key is free, or if its binding is still `instead_of`. Return
         the binding that the key then has: the new one, or that of another start."""
+        ...
+
+    async def rebind(self, key: str, fingerprint: str, task_id: str, ttl: float) -> Binding:
+        """Bind a key to a task, whatever it is bound to. Return the new binding."""
         ...
 
     async def release(self, key: str, task_id: str) -> None:
