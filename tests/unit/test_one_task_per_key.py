@@ -2,118 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.live import Hub
-from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
-from application.accounts import Caller
-from application.errors import (
-    IdempotencyConflict,
-    LimitStatus,
-    OverLimit,
-    StartUncertain,
-    StoreUnavailable,
-)
-from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL, IdempotencyKeys, TaskLog
-from application.quotas import Quotas
-from application.start_task import Started, StartTask
+from application.errors import IdempotencyConflict, OverLimit, StartUncertain, StoreUnavailable
+from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL
+from application.start_task import Started
 from domain.events import TaskStatus
-from domain.request import TaskRequest
-from domain.task import Failure, Task
-from entrypoints.identity import RandomTaskIds, SystemClock
+from domain.task import Failure
 from tests.builders import OTHER_REQUEST, REQUEST
-from tests.doubles.queue import RecordingQueue
+from tests.doubles.starts import CALLER, Bench, Frozen
 
-CALLER = Caller("alice", "192.0.2.1")
 FAILED = Failure("model_error", "It failed.", True)
-
-
-class Admits:
-    """Lets in as many starts as it has left; remembers which."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-        self.admitted: list[str] = []
-
-    async def start(self, caller: Caller, task_id: str) -> Sequence[LimitStatus]:
-        await asyncio.sleep(0)
-        if self.left == 0:
-            raise OverLimit(LimitStatus("starts-per-key", 1, 0, 60.0))
-        self.left -= 1
-        self.admitted.append(task_id)
-        return ()
-
-    def origin(self, caller: Caller) -> str | None:
-        return None
-
-
-class Slow:
-    """A port each of whose calls waits, before it is carried out and after."""
-
-    def __init__(self, inner: object, pause: Callable[[str], Awaitable[None]]) -> None:
-        self._inner = inner
-        self._pause = pause
-
-    def __getattr__(self, name: str) -> Any:
-        async def call(*args: Any, **named: Any) -> Any:
-            await self._pause(f"before {name}")
-            try:
-                result = await getattr(self._inner, name)(*args, **named)
-            finally:
-                await self._pause(f"after {name}")
-            return result
-
-        return call
-
-
-class Bench:
-    def __init__(self, ttl: float = 1e6, starts: int = 1_000) -> None:
-        self.now = 0.0
-        self.tasks = MemoryTaskLog(Hub(), ttl, elapsed=lambda: self.now)
-        self.keys = MemoryIdempotencyKeys(lambda: self.now)
-        self.queue = RecordingQueue()
-        self.admits = Admits(starts)
-        self.created: list[str] = []
-
-    def starter(
-        self, pause: Callable[[str], Awaitable[None]] | None = None, wait: float = 0.05
-    ) -> StartTask:
-        """A process of its own, before and behind each of whose calls the test may wait."""
-        tasks, keys = cast(TaskLog, self.tasks), cast(IdempotencyKeys, self.keys)
-        if pause is not None:
-            tasks, keys = (
-                cast(TaskLog, Slow(tasks, pause)),
-                cast(IdempotencyKeys, Slow(keys, pause)),
-            )
-        quotas = cast(Quotas, self.admits)
-        ids = RandomTaskIds()
-        return StartTask(tasks, keys, self.queue, SystemClock(), ids, quotas, wait=wait)
-
-    async def start(self, request: TaskRequest = REQUEST) -> Task:
-        return (await self.starter()(request, CALLER, "key")).task
-
-    @property
-    def records(self) -> dict[str, Task]:
-        return {task_id: entry.task for task_id, entry in self.tasks._entries.items()}
-
-
-class Frozen:
-    """Stops a process at one step."""
-
-    def __init__(self, step: str) -> None:
-        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
-        self._step = step
-
-    async def __call__(self, step: str) -> None:
-        if step == self._step:
-            self._step = ""
-            self.reached.set()
-            await self.go_on.wait()
 
 
 async def test_equal_starts_at_once_are_admitted_once() -> None:
@@ -183,9 +85,7 @@ async def test_a_start_that_was_frozen_makes_no_second_task() -> None:
 @pytest.mark.parametrize("step", ["after create", "before enqueue"])
 async def test_a_start_with_a_record_is_resumed_however_old_the_key_is(step: str) -> None:
     bench, frozen = Bench(), Frozen(step)
-    starter = bench.starter(frozen)
-    starter._queue = cast(Any, Slow(bench.queue, frozen))
-    first = asyncio.create_task(starter(REQUEST, CALLER, "key"))
+    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
     await frozen.reached.wait()
     bench.now += ABANDONED_AFTER + 1
     second = await bench.start()

@@ -8,7 +8,7 @@ from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
 from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
-from application.start_task import StartTask
+from application.start_task import Started, StartTask
 from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
@@ -50,7 +50,10 @@ class Bench:
         )
 
     async def start(self, request: TaskRequest, key: str | None = None) -> Task:
-        return (await self._start(request, CALLER, key)).task
+        return (await self.started(request, key)).task
+
+    async def started(self, request: TaskRequest, key: str | None) -> Started:
+        return await self._start(request, CALLER, key)
 
 
 @pytest.mark.parametrize("fault", [QueueUnavailable("away"), QueueRefused("no")])
@@ -121,6 +124,13 @@ async def test_a_key_answers_the_same_task_and_publishes_once() -> None:
     with pytest.raises(IdempotencyConflict):
         await bench.start(OTHER_REQUEST, "key")
     assert (await bench.start(REQUEST, "another")).id != first.id
+
+
+async def test_a_start_tells_whether_it_joined_a_task() -> None:
+    bench = Bench()
+    assert not (await bench.started(REQUEST, None)).joined
+    assert not (await bench.started(REQUEST, "key")).joined
+    assert (await bench.started(REQUEST, "key")).joined
 
 
 async def test_a_crash_between_record_and_publish_is_mended_by_the_next_request() -> None:
