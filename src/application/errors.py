@@ -172,9 +172,9 @@ class IdempotencyConflict(ApplicationError):
 
 
 class StartUncertain(ApplicationError):
-    """Raised for a start with an idempotency key if the queue did not respond, or if another start
-    with the key has not finished. The same request, sent again, resumes the start. `retry_after`:
-    seconds, if known."""
+    """Raised for a start with an idempotency key, or by an SDK that repeats its requests, if the
+    queue did not respond, or if another start of the same task has not finished. The same request,
+    sent again, resumes the start. `retry_after`: seconds, if known."""
 
     def __init__(self, retry_after: float | None) -> None:
         super().__init__("it is not known yet whether the task was started")

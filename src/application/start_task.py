@@ -1,7 +1,8 @@
 """StartTask: from a valid request to a task that the queue holds.
 
 A start admits the caller, creates the record and publishes the message (new_tasks). What tells it
-apart from other starts is a key of the client (start_with_key); without one it is always a new one.
+apart from other starts is a key of the client (start_with_key), or the word of an SDK that repeats
+its requests (start_by_sdk); without either it is always a new one.
 """
 
 from application.accounts import Caller
@@ -9,10 +10,11 @@ from application.new_tasks import NewTasks, Started
 from application.ports import Clock, IdempotencyKeys, TaskIds, TaskLog, TaskQueue
 from application.quotas import Quotas
 from application.shared_key import WAIT
+from application.start_by_sdk import StartBySdk, Try
 from application.start_with_key import StartWithKey
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 
-__all__ = ["StartTask", "Started"]
+__all__ = ["StartTask", "Started", "Try"]
 
 
 class StartTask:
@@ -35,25 +37,31 @@ class StartTask:
         self._bounds = bounds
         self._new = NewTasks(tasks, keys, queue, clock, quotas, bounds)
         self._with_key = StartWithKey(tasks, keys, clock, ids, self._new, wait)
+        self._by_sdk = StartBySdk(tasks, keys, clock, ids, self._new, wait)
 
     async def __call__(
-        self, request: TaskRequest, caller: Caller, key: str | None = None
+        self, request: TaskRequest, caller: Caller, key: str | Try | None = None
     ) -> Started:
         """Queue a task that the caller will own.
 
-        With an idempotency key, the same request of the same caller within 24 hours
+        With an idempotency key (a text), the same request of the same caller within 24 hours
         returns the same task, also when two such requests arrive at once, and when the process that
         handled the first one died before it published. The key becomes free when its task fails,
         when the start is refused, and when its task has no record ABANDONED_AFTER seconds after the
         key was bound.
 
+        With a Try, a retry joins the newest task that the caller began by the same request, as
+        start_by_sdk tells.
+
         A request that names a previous task is started with the conversation of that task.
 
         Raises InvalidRequest, PreviousUnusable, OverLimit, IdempotencyConflict (only with a key),
-        StartUncertain, QueueUnavailable (never with a key), QueueRefused or
+        StartUncertain, QueueUnavailable (never with a key or a Try), QueueRefused or
         StoreUnavailable.
         """
         request.check(self._bounds)
+        if isinstance(key, Try):
+            return await self._by_sdk(request, caller, key)
         if key is not None:
             return await self._with_key(request, caller, key)
         task_id = self._ids.next(self._clock.now())

@@ -9,7 +9,7 @@ from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
 from application.errors import LimitStatus, OverLimit
 from application.quotas import Quotas
-from application.start_task import StartTask
+from application.start_task import StartTask, Try
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -77,7 +77,7 @@ class Bench:
         quotas = cast(Quotas, self.admits)
         return StartTask(tasks, keys, queue, SystemClock(), RandomTaskIds(), quotas, wait=wait)
 
-    async def start(self, request: TaskRequest = REQUEST, key: str = "key") -> Task:
+    async def start(self, request: TaskRequest = REQUEST, key: str | Try = "key") -> Task:
         return (await self.starter()(request, CALLER, key)).task
 
     @property

@@ -146,7 +146,7 @@ def _queue(error: QueueUnavailable) -> ProblemDetailsException:
 def _uncertain(error: StartUncertain) -> ProblemDetailsException:
     detail = (
         "It is not known yet whether the task was started. "
-        "Send the same request with the same Idempotency-Key again."
+        "Send the same request again, with its Idempotency-Key if it has one."
     )
     return problem(
         503, "start-uncertain", detail, headers=retry_after_header(error.retry_after or 1)
