@@ -31,7 +31,7 @@ class KeyFree:
 
 @dataclass(frozen=True, slots=True)
 class KeyLost:
-    """Another start has taken over the key in the meantime."""
+    """The key is bound to another task in the meantime, or may be: the start tries again."""
 
 
 async def until_started(

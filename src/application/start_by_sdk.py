@@ -24,7 +24,7 @@ from enum import Enum
 import structlog
 
 from application.accounts import Caller
-from application.errors import StoreUnavailable, UnknownTask
+from application.errors import DeletedTask, StoreUnavailable, UnknownTask
 from application.new_tasks import NewTasks, Started, needs_publishing
 from application.ports import Binding, Clock, IdempotencyKeys, TaskIds, TaskLog
 from application.shared_key import KeyFree, KeyInUse, KeyLost, until_started
@@ -100,6 +100,8 @@ class StartBySdk:
             return KeyFree()
         try:
             task = await self._tasks.get(binding.task_id)
+        except DeletedTask:
+            return KeyFree()
         except UnknownTask:
             return KeyFree() if binding.fingerprint == CREATED else KeyInUse(binding)
         failed_unasked = task.status is TaskStatus.FAILED and task.attempt == 0
@@ -115,8 +117,11 @@ class StartBySdk:
             return KeyLost()
         log.info("retry joins a task", task_id=task.id, status=task.status)
         if needs_publishing(task):
-            async with self._new.whole(task, request, caller) as whole:
-                task = await self._new.publish(task, whole, key)
+            try:
+                async with self._new.whole(task, request, caller) as whole:
+                    task = await self._new.publish(task, whole, key)
+            except UnknownTask:  # it was deleted in the meantime
+                return KeyLost()
         return Started(task, (), joined=True)
 
     async def _stand_in(

@@ -12,7 +12,12 @@ from contextlib import AsyncExitStack, suppress
 import structlog
 
 from application.accounts import Caller
-from application.errors import IdempotencyConflict, StoreUnavailable, UnknownTask
+from application.errors import (
+    DeletedTask,
+    IdempotencyConflict,
+    StoreUnavailable,
+    UnknownTask,
+)
 from application.new_tasks import NewTasks, Started, needs_publishing
 from application.ports import Binding, Clock, IdempotencyKeys, TaskIds, TaskLog
 from application.shared_key import KeyFree, KeyInUse, KeyLost, until_started
@@ -79,6 +84,8 @@ class StartWithKey:
         """Return what became of the task that a key is bound to."""
         try:
             task = await self._tasks.get(binding.task_id)
+        except DeletedTask:
+            return KeyFree()
         except UnknownTask:
             return KeyFree() if binding.abandoned else KeyInUse(binding)
         return KeyFree() if task.status is TaskStatus.FAILED else task
@@ -112,8 +119,11 @@ class StartWithKey:
         have been created by a start that died before it published."""
         if not needs_publishing(task):
             return task
-        async with self._new.whole(task, request, caller) as whole:
-            return await self._confirm_and_publish(task, whole, key, binding)
+        try:
+            async with self._new.whole(task, request, caller) as whole:
+                return await self._confirm_and_publish(task, whole, key, binding)
+        except UnknownTask:  # it was deleted in the meantime
+            return KeyLost()
 
     async def _confirm_and_publish(
         self, task: Task, request: TaskRequest, key: str, binding: Binding
