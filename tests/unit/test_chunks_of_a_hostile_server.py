@@ -11,7 +11,7 @@ from adapters.openai.pieces import PIECES_LIMIT
 from adapters.openai.reports import read_report
 from adapters.openai.usage import COUNT_LIMIT
 from application.errors import ModelRefused, ModelUnavailable
-from domain.answer import Text
+from domain.answer import Text, ToolCallDelta
 from domain.events import Usage
 from tests.doubles.model import text_of
 from tests.doubles.upstream import DONE, delta, event, finish, piece
@@ -135,6 +135,41 @@ def test_one_event_does_not_occupy_the_process() -> None:
     assert isinstance(said, Text)
     assert len(said.annotations) == ANNOTATIONS_LIMIT
     assert stream.left_out == {"annotations"}
+
+
+@pytest.mark.parametrize("item", ["{}", "[]", '{"index":0}', '{"type":"thinking"}', '{"a":[]}'])
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        '{"choices":[%s]}',
+        '{"choices":[{"delta":{"content":[%s]}}]}',
+        '{"choices":[{"delta":{"reasoning_details":[%s]}}]}',
+        '{"choices":[{"delta":{"tool_calls":[%s]}}]}',
+        '{"choices":[{"delta":{"content":"a","annotations":[{"a":[%s]}]}}]}',
+        '{"error":[%s]}',
+    ],
+)
+def test_an_event_of_millions_of_values_is_not_decoded(chunk: str, item: str) -> None:
+    """They are no pieces, so no other bound counts them: 8 MB took up to nine seconds."""
+    stream = ChunkStream("m")
+    payload = (chunk % ",".join([item] * (8_000_000 // len(item + ",")))).encode()
+    began = time.process_time()
+    assert stream.feed(b"data: %b\n\n" % payload) == ()
+    assert time.process_time() - began < 0.5
+    assert _fault(stream) == "invalid_response"
+
+
+@pytest.mark.parametrize("name", ["content", "tool_calls"])
+def test_brackets_within_a_text_are_no_values(name: str) -> None:
+    text = "[{" * 150_000
+    said = text if name == "content" else [{"index": 0, "function": {"arguments": text}}]
+    expected = Text(text) if name == "content" else ToolCallDelta(0, text)
+    assert ChunkStream("m").feed(delta(**{name: said})) == (expected,)
+
+
+def test_a_server_may_repeat_the_tokens_of_a_long_prompt() -> None:
+    chunk = {"prompt_token_ids": [7] * 1_000_000, "choices": [{"delta": {"content": "a"}}]}
+    assert ChunkStream("m").feed(event(chunk)) == (Text("a"),)
 
 
 def test_an_event_of_too_many_pieces_is_unreadable() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.native.json_values import VALUES_LIMIT, has_few_values
+from adapters.json_values import VALUES_LIMIT, has_few_values
 from tests.waiting import within
 
 MARKS = st.text(st.sampled_from('a",[]{}:\\ é'), max_size=8)

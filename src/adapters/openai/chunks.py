@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 
+from adapters.json_values import VALUES_LIMIT, has_few_values
 from adapters.openai.errors import ModelFault, classify_reported, no_model_here, unreadable
 from adapters.openai.event_stream import EventStream, payload_of
 from adapters.openai.oddities import Oddity, read_odd, say_odd
@@ -178,6 +179,9 @@ class ChunkStream:
         self.done = self.complete = True
 
     def _read_chunk(self, payload: bytes) -> None:
+        if len(payload) > VALUES_LIMIT and _may_hold_many(payload):
+            self._read_odd(payload)
+            return
         try:
             chunk = _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -216,6 +220,8 @@ class ChunkStream:
 
     def _read_odd(self, payload: bytes) -> Oddity | None:
         """Read a chunk that does not fit the usual types. Return what it holds."""
+        if not has_few_values(payload):
+            raise unreadable()
         try:
             odd = read_odd(payload)
             if odd is None:
@@ -251,3 +257,9 @@ class ChunkStream:
             self._usage = usage
             # With the reason and the usage, everything has been said.
             self.done = self.done or self.complete
+
+
+def _may_hold_many(payload: bytes) -> bool:
+    """Whether so many lists and objects begin in a chunk that its values have to be counted. Lists
+    of numbers do not cost much, and a server may repeat the tokens of a prompt."""
+    return payload.count(b"{") + payload.count(b"[") > VALUES_LIMIT

@@ -7,9 +7,9 @@ import msgspec
 from litestar import Request
 from litestar.plugins.problem_details import ProblemDetailsException
 
+from adapters.json_values import VALUES_LIMIT, has_few_values
 from domain.request import FAULTS_LIMIT, RequestBounds
 from entrypoints.http.native.bodies import RequestDefaults, StartBody
-from entrypoints.http.native.json_values import VALUES_LIMIT, has_few_values
 from entrypoints.http.native.parameters import key_faults
 from entrypoints.http.native.shape import shape_faults
 from entrypoints.http.problems import FieldFault, camel, invalid, problem

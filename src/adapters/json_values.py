@@ -5,14 +5,16 @@ loop for seconds. Bytes are counted by functions that pass over megabytes in mil
 """
 
 VALUES_LIMIT = 100_000
-"""Values of a request: strings, numbers, arrays, objects and so on, not counting names."""
+"""Values of a request, and of an event of a model: strings, numbers, arrays, objects and so on, not
+counting names.
+"""
 
 _MARKS = b",[{"
 """One of these stands before each value but the first, apart from the values of objects, which have
 it before their names."""
 
 
-def has_few_values(content: bytearray, limit: int = VALUES_LIMIT) -> bool:
+def has_few_values(content: bytes | bytearray, limit: int = VALUES_LIMIT) -> bool:
     """Whether JSON has at most `limit` values. Where an array or an object is empty, that counts
     twice. Of what is not JSON, only what a decoder reads before it notices is counted."""
     # A mark and a value take two bytes. Marks within strings are counted too, at first.
