@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
-from domain.answer import DEPTH_LIMIT, is_deep
+from domain.answer import DEPTH_LIMIT
 from domain.errors import Fault, InvalidRequest
 from domain.messages import Message, characters_of, message_faults, text_message, tool_faults
 from domain.options import REFUSED_OPTIONS, option_faults
@@ -23,6 +23,9 @@ MODEL_NAME_LIMIT = 200
 METADATA_PAIRS_LIMIT = 16
 METADATA_KEY_LIMIT = 64
 METADATA_VALUE_LIMIT = 512
+NUMBER_LIMIT = 10**300
+"""Of whole numbers in the messages and in the options. No server reads larger ones, and to write
+megabytes of numbers of thousands of digits takes seconds."""
 FAULTS_LIMIT = 100
 """Faults that are told of one request."""
 
@@ -85,7 +88,7 @@ class TaskRequest:
             tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(bounds),
             option_faults(self.options, bounds.refused_options),
-            self._depth_faults(),
+            self._value_faults(),
             self._metadata_faults(),
         )
         return list(islice(faults, FAULTS_LIMIT))
@@ -151,11 +154,18 @@ class TaskRequest:
         if self.ttl is not None and not 1 <= self.ttl <= bounds.max_ttl:
             yield Fault("ttl", f"must be from 1 to {bounds.max_ttl}")
 
-    def _depth_faults(self) -> Iterator[Fault]:
+    def _value_faults(self) -> Iterator[Fault]:
         parts = {"messages": self.messages, "options": self.options, "echo": self.echo}
         for name, value in parts.items():
-            if is_deep(value):
-                yield Fault(name, f"must be nested at most {DEPTH_LIMIT} levels deep")
+            level: list[Any] = [value]
+            for _ in range(DEPTH_LIMIT):
+                level = [child for each in level for child in _children(each)]
+                if any(type(each) is int and abs(each) > NUMBER_LIMIT for each in level):
+                    yield Fault(name, "must hold whole numbers of at most 300 digits")
+                    break
+            else:
+                if any(isinstance(each, dict | list) for each in level):
+                    yield Fault(name, f"must be nested at most {DEPTH_LIMIT} levels deep")
 
     def _metadata_faults(self) -> Iterator[Fault]:
         if len(self.metadata) > METADATA_PAIRS_LIMIT:
@@ -175,6 +185,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _children(value: object) -> Iterable[Any]:
+    """Return the values in an array or an object; none for any other value."""
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _default(of: Field[Any]) -> Any:

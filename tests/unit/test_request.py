@@ -6,7 +6,7 @@ import pytest
 
 from domain.errors import InvalidRequest, MalformedTaskId
 from domain.messages import MESSAGES_LIMIT
-from domain.request import MAX_TOKENS_LIMIT, TTL_LIMIT, TaskRequest
+from domain.request import MAX_TOKENS_LIMIT, NUMBER_LIMIT, TTL_LIMIT, TaskRequest
 from domain.task import check_task_id
 
 
@@ -31,6 +31,7 @@ GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "pro
         {"metadata": {"k" * 64: "v" * 512}},
         {"metadata": {str(number): "" for number in range(16)}},
         {"prompt": None, "messages": (user("x"),) * MESSAGES_LIMIT},
+        {"options": {"a": [NUMBER_LIMIT, -NUMBER_LIMIT, 1e308]}},
     ],
 )
 def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
@@ -54,6 +55,8 @@ def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
         ({"metadata": {"k" * 65: "v"}}, ["metadata"]),
         ({"metadata": {"k": "v" * 513}}, ["metadata"]),
         ({"prompt": None, "messages": (user("x"),) * (MESSAGES_LIMIT + 1)}, ["messages"]),
+        ({"options": {"a": [{"b": NUMBER_LIMIT + 1}]}}, ["options"]),
+        ({"prompt": None, "messages": ({**user("x"), "a": -NUMBER_LIMIT - 1},)}, ["messages"]),
         ({"prompt": " ", "model": "", "max_tokens": -1}, ["prompt", "model", "max_tokens"]),
     ],
 )
