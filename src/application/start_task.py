@@ -46,9 +46,9 @@ class StartTask:
 
         With an idempotency key (a text), the same request of the same caller within 24 hours
         returns the same task, also when two such requests arrive at once, and when the process that
-        handled the first one died before it published. The key becomes free when its task fails
-        or is deleted, when the start is refused, and when its task has no record ABANDONED_AFTER seconds after the
-        key was bound.
+        handled the first one died before it published. The key becomes free when its task fails or
+        is deleted, when the start is refused, and when its task has no record ABANDONED_AFTER
+        seconds after the key was bound.
 
         With a Try, a retry joins the newest task that the caller began by the same request, as
         start_by_sdk tells.

@@ -6,6 +6,7 @@ cost an answer. What an event log cannot carry is named, so that it is not dropp
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from adapters.openai.reports import is_report
 from adapters.openai.tool_calls import ToolCalls
 from domain.answer import is_deep
 
+DIGITS_LIMIT = 300
+"""Digits of a number. A longer one is read as null, and so is one that no float can hold."""
 NAMES_LIMIT = 20
 """Names of what is left out that are kept of one chunk."""
 ANNOTATIONS_LIMIT = 1_000
@@ -62,7 +65,7 @@ class Oddity:
 def read_odd(payload: bytes) -> Oddity | None:
     """Return what a chunk holds, or None for one that holds nothing: JSON's null, a number, a text.
     Raises ValueError if it is not JSON."""
-    data = json.loads(payload.decode(), parse_constant=lambda _: None)
+    data = _decode(payload.decode())
     if isinstance(data, list):
         reports = any(isinstance(each, dict) and _reports(each) for each in data)
         return Oddity(error=data) if reports else None
@@ -80,6 +83,19 @@ def read_odd(payload: bytes) -> Oddity | None:
         if data.get(field_):
             odd.leave_out(field_)
     return odd
+
+
+def _number(digits: str) -> int | float | None:
+    """Return a number of JSON, or None for one that is of no use and takes long to write."""
+    if len(digits) > DIGITS_LIMIT:
+        return None
+    number = float(digits) if digits.strip("-0123456789") else int(digits)
+    return number if abs(number) < math.inf else None
+
+
+_decode = json.JSONDecoder(
+    parse_constant=lambda _: None, parse_int=_number, parse_float=_number
+).decode
 
 
 def say_odd(odd: Oddity, pieces: Pieces, calls: ToolCalls) -> bool:
