@@ -26,6 +26,9 @@ _COMPLETE = {
 }
 """Reasons, in lower case, with which an answer is complete though nothing follows them. With any
 other, the server must also send `[DONE]`."""
+WORDS_LIMIT = 200
+"""Characters of a reason, and of a model's name, that are kept: both go into each record, and the
+reason into the log."""
 _FAILED = {"error", "network_error"}
 """Reasons that say that the server failed."""
 
@@ -151,7 +154,7 @@ class ChunkStream:
             raise self._fault
         if self._reason is None or not self.complete:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
-        return Finished(self._reason, self._model, self._usage)
+        return Finished(self._reason[:WORDS_LIMIT], self._model[:WORDS_LIMIT], self._usage)
 
     def _read_last(self, event: bytes) -> None:
         """Read an event that may have been cut: then the answer is incomplete, not unreadable."""
