@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.openai import OpenAIModel
+from adapters.openai.oddities import NAMES_LIMIT
 from application.ports import Finished
 from tests.builders import REQUEST
 from tests.doubles.model import text_of
@@ -59,3 +60,16 @@ async def test_a_whole_answer_is_read_the_same(upstream: Upstream, model: OpenAI
         items = [each async for each in model.stream(REQUEST)]
     assert text_of(items) == "x"
     assert [line["fields"] for line in lines] == [["audio"]]
+
+
+async def test_names_that_a_server_makes_up_are_logged_a_few_times(
+    upstream: Upstream, model: OpenAIModel
+) -> None:
+    logged: list[str] = []
+    for attempt in range(10):
+        kinds = [{"type": f"kind_{attempt}_{number}"} for number in range(NAMES_LIMIT)]
+        upstream.then(Script([delta(content=kinds), piece("x"), finish(), DONE]))
+        with capture_logs() as lines:
+            assert text_of([each async for each in model.stream(REQUEST)]) == "x"
+        logged += [name for line in lines for name in line["fields"]]
+    assert len(logged) == NAMES_LIMIT

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from adapters.openai.chunks import ChunkStream
-from adapters.openai.oddities import ANNOTATIONS_LIMIT
+from adapters.openai.chunks import WORDS_LIMIT, ChunkStream
+from adapters.openai.oddities import ANNOTATIONS_LIMIT, NAMES_LIMIT
 from adapters.openai.pieces import PIECES_LIMIT
 from adapters.openai.reports import read_report
 from adapters.openai.usage import COUNT_LIMIT
@@ -178,3 +178,38 @@ def test_an_event_of_too_many_pieces_is_unreadable() -> None:
     assert len(stream.feed(delta(content=parts * (PIECES_LIMIT // 2)))) == PIECES_LIMIT
     stream.feed(delta(content=parts * PIECES_LIMIT))
     assert _fault(stream) == "invalid_response"
+
+
+def test_numbers_of_thousands_of_digits_are_not_read() -> None:
+    """Each is read, measured, and written for the log and its readers: 8 MB took seconds."""
+    numbers = b"[" + b",".join([b"7" * 4_000] * 2_000) + b"]"
+    stream = ChunkStream("m")
+    began = time.process_time()
+    chunk = b'{"choices":[{"delta":{"content":"a","annotations":[{"n":[1,2e0],"many":%b}]}}]}'
+    (said,) = stream.feed(b"data: %b\n\n" % (chunk % numbers))
+    assert time.process_time() - began < 0.3
+    assert isinstance(said, Text)
+    assert said.annotations == ({"n": [1, 2.0], "many": [None] * 2_000},)
+
+
+def test_arguments_in_the_form_of_an_object_are_valid_json() -> None:
+    call_ = b'{"index":0,"function":{"name":"f","arguments":{"a":1e999,"b":-1e999,"c":1e2}}}'
+    (said,) = ChunkStream("m").feed(
+        b'data: {"choices":[{"delta":{"tool_calls":[%b]}}]}\n\n' % call_
+    )
+    assert said == ToolCallDelta(0, '{"a": null, "b": null, "c": 100.0}', name="f")
+
+
+def test_reasons_and_names_of_models_are_cut() -> None:
+    stream = ChunkStream("m")
+    stream.feed(event({"model": "m" * 1_000_000, "choices": []}) + finish("r" * 1_000_000) + DONE)
+    finished = stream.finished()
+    assert (finished.reason, finished.model) == ("r" * WORDS_LIMIT, "m" * WORDS_LIMIT)
+
+
+def test_names_of_what_is_left_out_do_not_add_up_for_ever() -> None:
+    """A server makes them up: the kinds of the parts of its content."""
+    stream = ChunkStream("m")
+    for number in range(1_000):
+        stream.feed(delta(content=[{"type": f"kind_{number}"}]))
+    assert len(stream.left_out) == NAMES_LIMIT

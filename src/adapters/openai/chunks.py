@@ -11,7 +11,7 @@ import msgspec
 from adapters.json_values import VALUES_LIMIT, has_few_values
 from adapters.openai.errors import ModelFault, classify_reported, no_model_here, unreadable
 from adapters.openai.event_stream import EventStream, payload_of
-from adapters.openai.oddities import Oddity, read_odd, say_odd
+from adapters.openai.oddities import NAMES_LIMIT, Oddity, read_odd, say_odd
 from adapters.openai.pieces import REASONING, REFUSAL, TEXT, Pieces
 from adapters.openai.tool_calls import ToolCalls
 from adapters.openai.usage import read_usage
@@ -237,7 +237,8 @@ class ChunkStream:
             self._report(odd.error)
         if odd.model:
             self._model = odd.model
-        self.left_out |= odd.left_out
+        if len(self.left_out) < NAMES_LIMIT:
+            self.left_out |= odd.left_out
         if odd.reason:
             self._stop(odd.reason)
         if odd.usage is not None:

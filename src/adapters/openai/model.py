@@ -19,6 +19,7 @@ import structlog
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
+from adapters.openai.oddities import NAMES_LIMIT
 from adapters.openai.reports import read_report
 from application.ports import Finished, LanguageModel
 from domain.answer import Piece
@@ -139,7 +140,8 @@ class OpenAIModel(LanguageModel):
 
     def _tell_left_out(self, model: str, names: set[str]) -> None:
         """Log, once per model, what its answers hold that is not carried."""
-        if names and (new := _remember(self._left_out, model, frozenset(names))):
+        many = len(self._left_out.get(model, ())) >= NAMES_LIMIT  # a server may make up any number
+        if names and not many and (new := _remember(self._left_out, model, frozenset(names))):
             log.warning("parts of answers are not carried", model=model, fields=sorted(new))
 
 

@@ -20,7 +20,7 @@ from domain.answer import is_deep
 DIGITS_LIMIT = 300
 """Digits of a number. A longer one is read as null, and so is one that no float can hold."""
 NAMES_LIMIT = 20
-"""Names of what is left out that are kept of one chunk."""
+"""Names of what is left out that are kept of one chunk, and about how many of a model."""
 ANNOTATIONS_LIMIT = 1_000
 """Annotations that are carried of one chunk."""
 
