@@ -11,7 +11,8 @@ from typing import Any
 DEPTH_LIMIT = 4
 """How deep fields that need not be there are filled in, and lists that may be empty."""
 SAMPLES_LIMIT = 2_000
-"""How many values are made before only those that must be there are."""
+"""How many values are made before only those that must be there are. A part of an `allOf` counts as
+a value, since it takes as long."""
 END, SAMPLES_END = 20, 20_000
 """How deep a schema is followed at all, since it may contain itself, and for how many values."""
 LONGEST = 1_000
@@ -20,6 +21,8 @@ LARGEST = 2.0**53
 """Of a number, beyond which none is sought."""
 PARTS_LIMIT = 100
 """Parts of an `allOf` that are looked at."""
+WEIGHT = 100
+"""Entries of a schema that count as one more value: a large one may be referred to many times."""
 
 _FORMATS = {
     "date": "2025-01-31",
@@ -95,8 +98,9 @@ class _Sampler:
         """Return a schema without references and alternatives: the first one that is not null, or
         null where it is deep."""
         plain = dict(schema)
+        self._made += _weight(plain)
         for _ in range(END):
-            if not any(key in plain for key in _SHALLOW):
+            if self._made > SAMPLES_END or not any(key in plain for key in _SHALLOW):
                 break
             inner = [self._referred(plain.pop("$ref"))] if "$ref" in plain else []
             inner += _schemas(plain.pop("allOf", None))[:PARTS_LIMIT]
@@ -106,7 +110,10 @@ class _Sampler:
                 full = [each for each in choices if each.get("type") != "null"]
                 inner += ((empty or full) if self._is_deep(depth) else (full or empty))[:1]
             for each in inner:
+                if self._made > SAMPLES_END:
+                    break
                 plain = _merged(plain, each)
+                self._made += 1 + _weight(plain)
         return plain
 
     def _referred(self, reference: object) -> Mapping[str, Any]:
@@ -203,6 +210,12 @@ def _whole(value: object, default: int) -> int:
 
 def _schemas(value: object) -> list[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _weight(schema: Mapping[str, Any]) -> int:
+    """Return how many values a schema counts as, since it is copied for each of them."""
+    held = (schema.get(key) for key in ("properties", "required", "type", *_SHALLOW))
+    return sum(len(each) for each in (schema, *held) if isinstance(each, Mapping | list)) // WEIGHT
 
 
 def _merged(schema: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
