@@ -1,26 +1,24 @@
-"""The ids of the OpenAI face: each holds the id of its task, so that no other store is needed."""
+"""The ids that OpenAI's clients are given, and the tasks that they name."""
 
-from application.errors import UnknownTask
-from domain.errors import MalformedTaskId
-from domain.task import check_task_id
+import re
 
-RESPONSE, CHAT = "resp_", "chatcmpl-"
+from domain.task import TASK_ID_PATTERN
+
+_RESPONSE = re.compile(f"resp_({TASK_ID_PATTERN})")
+_ITEM = re.compile(f"(?:msg|rs|fc)_({TASK_ID_PATTERN})_[0-9]{{1,9}}")
 
 
 def response_id(task_id: str) -> str:
-    return RESPONSE + task_id
+    return f"resp_{task_id}"
 
 
-def task_of_response(id_: str) -> str:
-    """Return the id of a response's task. Raises UnknownTask for what is no id of a response."""
-    try:
-        if id_.startswith(RESPONSE):
-            return check_task_id(id_.removeprefix(RESPONSE))
-    except MalformedTaskId:
-        pass
-    raise UnknownTask(id_)
+def task_of_response(response: str) -> str | None:
+    """Return the id of the task that a response stands for, or None if no task can have it."""
+    found = _RESPONSE.fullmatch(response)
+    return found and found[1]
 
 
-def item_id(kind: str, task_id: str, index: int) -> str:
-    """Return the id of an output item: `kind` is `msg`, `rs` or `fc`, `index` its output index."""
-    return f"{kind}_{task_id}_{index}"
+def task_of_item(item: str) -> str | None:
+    """Return the id of the task whose output holds an item, or None if no task's can."""
+    found = _ITEM.fullmatch(item)
+    return found and found[1]
