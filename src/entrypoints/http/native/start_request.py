@@ -7,57 +7,32 @@ import msgspec
 from litestar import Request
 from litestar.plugins.problem_details import ProblemDetailsException
 
-from adapters.json_values import VALUES_LIMIT, has_few_values
 from domain.request import FAULTS_LIMIT, RequestBounds
+from entrypoints.http.json_body import BadBody, decoded, read_content
 from entrypoints.http.native.bodies import RequestDefaults, StartBody
 from entrypoints.http.native.parameters import key_faults
 from entrypoints.http.native.shape import shape_faults
-from entrypoints.http.problems import FieldFault, camel, invalid, problem
+from entrypoints.http.problems import FieldFault, camel, invalid
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode
 _FIELDS = {each.encode_name for each in msgspec.structs.fields(StartBody)}
-_NOT_JSON: FieldFault = {"field": "body", "message": "is not valid JSON"}
-_TOO_DEEP: FieldFault = {"field": "body", "message": "is nested too deep"}
-_TOO_MANY: FieldFault = {
-    "field": "body",
-    "message": f"must hold at most {VALUES_LIMIT} strings, numbers, arrays and objects",
-}
 _WHOLE = ("maxTokens", "ttl")
 
 
 class StartRequest(Request[Any, Any, Any]):
-    """Reads the body of a start strictly. Litestar alone would accept "10" for 10.
-
-    A form or plain text is refused: a page of another origin can send those without a preflight
-    request, and must not start a task.
-    """
+    """Reads the body of a start strictly. Litestar alone would accept "10" for 10."""
 
     async def json(self) -> StartBody:
-        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise problem(
-                415,
-                "unsupported-media-type",
-                "The body must be application/json.",
-                errors=[{"field": "Content-Type", "message": "must be application/json"}],
-            )
-        content = bytearray()
-        # Not `self.body()`, which keeps it until the start is answered.
-        async for chunk in self.stream():
-            content += chunk
+        content = await read_content(self)
         faults = key_faults(self.headers.get("idempotency-key"))
         bounds: RequestBounds = self.app.state.request_bounds
-        if not has_few_values(content):
-            raise _refusal([*faults, _TOO_MANY])
         try:
-            body = _decode_start(content)
+            body = decoded(content, _decode_start)
+        except BadBody as bad:
+            raise _refusal([*faults, bad.fault]) from None
         except msgspec.ValidationError as error:
             raise _refusal(faults + _body_faults(content, error, bounds)) from None
-        except RecursionError:
-            raise _refusal([*faults, _TOO_DEEP]) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise _refusal([*faults, _NOT_JSON]) from None
         faults += _fraction_faults({"maxTokens": body.max_tokens, "ttl": body.ttl})
         if faults:
             raise _refusal(faults + _bound_faults(_decode_plain(content), faults, bounds))
@@ -73,13 +48,11 @@ def _body_faults(
 ) -> list[FieldFault]:
     """Everything that is wrong with a body that is not of the shape of a start."""
     try:
-        plain = _decode_plain(content)
+        plain = decoded(content, _decode_plain)
     except msgspec.ValidationError:  # JSON with a number that cannot be read
         return [_unreadable(error)]
-    except RecursionError:
-        return [_TOO_DEEP]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return [_NOT_JSON]
+    except BadBody as bad:
+        return [bad.fault]
     faults = shape_faults(plain, StartBody)
     if not faults:  # msgspec refuses what we do not, such as a number of more than 300 digits
         return [_unreadable(error)]
