@@ -4,17 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.events import TaskEnded, TaskErrored, TaskStatus, Usage
+from entrypoints.http.openai.answer_parts import CUT, is_cut
 from entrypoints.http.openai.fold import Fold, ItemShapes
 
 Json = dict[str, Any]
 
-CUT = {
-    "length": "max_output_tokens",
-    "max_tokens": "max_output_tokens",
-    "model_length": "max_output_tokens",
-    "content_filter": "content_filter",
-}
-"""By the reason why a model stopped, if its answer is not whole: how OpenAI says it."""
 _STATUSES = {
     TaskStatus.PENDING: "queued",
     TaskStatus.RUNNING: "in_progress",
@@ -73,10 +67,6 @@ def status_of(fold: Fold) -> str:
     if fold.status is TaskStatus.COMPLETED and is_cut(fold.end):
         return "incomplete"
     return _STATUSES[fold.status]
-
-
-def is_cut(end: TaskEnded | TaskErrored | None) -> bool:
-    return isinstance(end, TaskEnded) and end.finish_reason.lower() in CUT
 
 
 def error_of(end: TaskErrored) -> Json:

@@ -4,7 +4,6 @@ Each event of a log becomes events of the stream by the state before it (`Fold`)
 alike. Calls of tools are told at the end: told live, clients would run calls of lost attempts.
 """
 
-import json
 from collections.abc import Hashable
 
 from application.ports import Batch
@@ -20,6 +19,7 @@ from domain.events import (
     ToolCallAdded,
     begins_anew,
 )
+from entrypoints.http.openai.answer_parts import is_cut, told_calls, url_citation
 from entrypoints.http.openai.fold import (
     CallItem,
     Fold,
@@ -32,7 +32,7 @@ from entrypoints.http.openai.fold import (
     message_part,
 )
 from entrypoints.http.openai.response_frames import FrameWriter
-from entrypoints.http.openai.response_object import LOST, ResponseObject, is_cut, status_of
+from entrypoints.http.openai.response_object import LOST, ResponseObject, status_of
 
 
 class ResponseProjection:
@@ -131,7 +131,7 @@ class ResponseProjection:
             id_, part_index = self._items.id("msg", message.index), len(message.parts) - 1
             writer.delta(kind, id_, message.index, f'"content_index":{part_index},', event.text)
         for each in event.annotations:
-            if not event.refusal and (annotation := _annotation(each)) is not None:
+            if not event.refusal and (annotation := url_citation(each)) is not None:
                 self._annotate(annotation, fold, writer)
 
     def _begin_message(self, fold: Fold, writer: FrameWriter) -> MessageItem:
@@ -198,9 +198,8 @@ class ResponseProjection:
         if fold.message is None and not end.answer.tool_calls:
             self._begin_message(fold, writer)  # some clients ask again if there is no item
         self._close_message(fold, writer, cut=cut and not end.answer.tool_calls)
-        for call in end.answer.tool_calls:
-            if not is_cut(end) or _is_whole(call):
-                self._tell_call(call, fold, writer)
+        for call in told_calls(end):
+            self._tell_call(call, fold, writer)
 
     def _close_message(self, fold: Fold, writer: FrameWriter, *, cut: bool) -> None:
         if (message := fold.message) is None:
@@ -232,7 +231,7 @@ class ResponseProjection:
         writer.write("response.output_item.done", output_index=last.index, item=item)
 
     def _tell_call(self, call: ToolCall, fold: Fold, writer: FrameWriter) -> None:
-        told = CallItem(fold.next_index, call.id, call.name, call.arguments or "{}")
+        told = CallItem(fold.next_index, call.id, call.name, call.arguments)
         fold.next_index += 1
         fold.calls = (*fold.calls, told)
         id_, index = self._items.id("fc", told.index), told.index
@@ -249,29 +248,3 @@ class ResponseProjection:
 _LAST = {"completed": "response.completed", "incomplete": "response.incomplete"}
 """By the status of a response: its last event. All others are told as failed: clients would take
 the part of a cancelled answer for the whole."""
-
-
-def _is_whole(call: ToolCall) -> bool:
-    try:
-        json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _annotation(told: JsonObject) -> Item | None:
-    """Return a citation of chat completions in the form of responses. None for any other kind:
-    clients refuse what they do not know. The native face tells those as they are."""
-    inner = told.get("url_citation")
-    given = inner if isinstance(inner, dict) else told
-    if told.get("type") != "url_citation" or not isinstance(given.get("url"), str):
-        return None
-    begin, end = given.get("start_index"), given.get("end_index")
-    title = given.get("title")
-    return {
-        "type": "url_citation",
-        "url": given["url"],
-        "title": title if isinstance(title, str) else "",
-        "start_index": begin if type(begin) is int else 0,
-        "end_index": end if type(end) is int else 0,
-    }
