@@ -1,15 +1,20 @@
-"""The ids that OpenAI's clients are given, and the tasks that they name."""
+"""The ids that OpenAI's clients are given. Each holds the id of its task, so that no other store is
+needed."""
 
 import re
 
 from domain.task import TASK_ID_PATTERN
 
 _RESPONSE = re.compile(f"resp_({TASK_ID_PATTERN})")
-_ITEM = re.compile(f"(?:msg|rs|fc)_({TASK_ID_PATTERN})_[0-9]{{1,9}}")
+_ITEM = re.compile(f"(msg|rs|fc)_({TASK_ID_PATTERN})_([0-9]{{1,9}})")
 
 
 def response_id(task_id: str) -> str:
     return f"resp_{task_id}"
+
+
+def chat_id(task_id: str) -> str:
+    return f"chatcmpl-{task_id}"
 
 
 def task_of_response(response: str) -> str | None:
@@ -18,7 +23,13 @@ def task_of_response(response: str) -> str | None:
     return found and found[1]
 
 
-def task_of_item(item: str) -> str | None:
-    """Return the id of the task whose output holds an item, or None if no task's can."""
+def item_id(kind: str, task_id: str, index: int) -> str:
+    """Return the id of an output item: `kind` is `msg`, `rs` or `fc`, `index` its output index."""
+    return f"{kind}_{task_id}_{index}"
+
+
+def parse_item_id(item: str) -> tuple[str, str, int] | None:
+    """Return the kind, the task and the output index of an output item. None if this service never
+    gave out such an id."""
     found = _ITEM.fullmatch(item)
-    return found and found[1]
+    return found and (found[1], found[2], int(found[3]))
