@@ -1,7 +1,9 @@
 """The open streams of this process: each is counted, and holds its caller's slot."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextvars import Context
+from typing import Any
 
 from application.quotas import Quotas, StreamSlot
 from entrypoints.http.request_counts import RequestCounts
@@ -21,11 +23,16 @@ class OpenStreams:
     def close(self, slot: StreamSlot) -> None:
         """Count a stream that has ended, and release its slot, soon."""
         self._request_counts.stream_closed()
-        leaving = asyncio.create_task(self._quotas.leave(slot), context=Context())
+        self.finish_soon(self._quotas.leave(slot))
+
+    def finish_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what is left to do for a stream that was closed."""
+        leaving = asyncio.create_task(work, context=Context())
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
     async def aclose(self) -> None:
-        """Return once the slots of all streams that were closed are released."""
+        """Return once the slots of all streams that were closed are released, and all that is left
+        to do for them is done."""
         while self._leaving:  # others may be closed in the meantime
             await asyncio.gather(*self._leaving)

@@ -16,7 +16,7 @@ class Counted(Enum):
     DELIVERY = "delivery"
     """By the status of the response."""
     START = "start"
-    """Once accepted (202)."""
+    """Once accepted (202, or 200 on the OpenAI face)."""
     CANCEL = "cancel"
     """Once accepted (202)."""
 
@@ -32,7 +32,7 @@ class RequestCounts:
         match handler_options(scope).get(COUNTED_AS):
             case Counted.DELIVERY:
                 self._metrics.deliveries.labels(str(status)).inc()
-            case Counted.START if status == 202:
+            case Counted.START if status in (200, 202):
                 self._metrics.starts.inc()
             case Counted.CANCEL if status == 202:
                 self._metrics.cancels.inc()

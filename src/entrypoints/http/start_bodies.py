@@ -23,6 +23,10 @@ LARGEST = 8
 """Bodies of the greatest length for which there is always room."""
 
 
+_BODY = "longtask.start_body"
+"""Where a scope has the body that is counted."""
+
+
 def hold_start_body(app: ASGIApp) -> ASGIApp:
     """A middleware: serve a start while its body is counted in the application's StartBodies."""
 
@@ -32,12 +36,21 @@ def hold_start_body(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
         else:
             body = _Body(bodies, receive)
+            scope[_BODY] = body  # type: ignore[literal-required]
             try:
                 await app(scope, body.receive, send)
             finally:
-                bodies.release(body)
+                body.release()
 
     return held
+
+
+def release_start_body(scope: Scope) -> None:
+    """Count the body of a start no longer: nothing holds it any more, though the response may take
+    as long as the task."""
+    body: _Body | None = scope.get(_BODY)  # type: ignore[assignment]
+    if body is not None:
+        body.release()
 
 
 class StartBodies:
@@ -83,6 +96,9 @@ class _Body:
         self._cut: asyncio.Timeout | None = None
         self.size = 0
         """Bytes that are counted."""
+
+    def release(self) -> None:
+        self._bodies.release(self)
 
     def refuse(self) -> None:
         """Make the receiver raise a problem, also if it is waiting."""

@@ -9,6 +9,8 @@ from litestar import Request, Response
 from application.errors import LimitStatus
 
 PATH = "/v1"
+TASK_HEADER = "X-Longtask-Task-Id"
+"""Names the task of a response, for the native face."""
 RETRY_AFTER_LIMIT = 60
 """Seconds. The SDKs do not wait longer, and repeat at once what asks for more."""
 NO_RETRY = {"x-should-retry": "false"}

@@ -89,10 +89,11 @@ class DirectWriter:
 
     def cut(self) -> None:
         """Break the connection off, so that the client takes no part of a body for the whole."""
+        self._closed = None
         cut_off(self._transport)
 
     def on_close(self, closed: Callable[[], None] | None) -> None:
-        """Have `closed` called when the connection is lost; at once if it has been."""
+        """Have `closed` called when the client is gone; at once if it is."""
         self._closed = closed
         if closed is not None and self._transport.is_closing():
             closed()

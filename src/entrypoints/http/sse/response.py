@@ -40,6 +40,8 @@ class Events:
     """Whether the client had seen events of the task before."""
     first: bytes = b""
     """What is written before the reader begins."""
+    hung_up: Callable[[], None] | None = None
+    """Is called if the client goes away before the end."""
 
 
 class EventStream(Response[None]):
@@ -90,11 +92,17 @@ class _Opening(ASGIResponse):
         self._writer.detach()
         close = partial(events.streams.close, events.slot)
         events.reader.start(events.connect(self._writer, close))
-        self._writer.on_close(events.reader.close)
+        self._writer.on_close(partial(_hang_up, events.reader, events.hung_up))
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         if self._events.first:
             await self._writer.write(send, self._events.first)
+
+
+def _hang_up(reader: Reader, hung_up: Callable[[], None] | None) -> None:
+    reader.close()
+    if hung_up is not None:
+        hung_up()
 
 
 class NativeConnection(Sink):
