@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from application.follow_task import FollowTask
+from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import HandleExhaustedDeliveries
@@ -18,6 +19,7 @@ class UseCases:
     cancel_task: CancelTask
     delete_task: DeleteTask
     follow_task: FollowTask
+    list_models: ListModels
     run_task: RunTask
     run_directly: RunDirectly
     handle_exhausted: HandleExhaustedDeliveries

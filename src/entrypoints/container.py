@@ -24,6 +24,7 @@ from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, Redi
 from application.accounts import Accounts
 from application.attempt import AttemptBounds
 from application.follow_task import FollowTask
+from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
@@ -230,6 +231,7 @@ class Container(containers.DeclarativeContainer):
             ping_interval=given.http.sse_ping_interval,
             max_streams=given.http.max_streams,
         ),
+        list_models=Singleton(ListModels, model, given.model.default_model),
         run_task=run_task,
         run_directly=Singleton(
             RunDirectly, tasks, clock, ids, quotas, run_task, bounds=request_bounds
@@ -273,6 +275,7 @@ class Container(containers.DeclarativeContainer):
         sse_encoder=Singleton(SseEncoder),
         steps=Singleton(Steps),
         response_views=Singleton(ResponseViews, get_task),
+        ping_interval=given.http.sse_ping_interval,
         clock=clock,
         metrics=metrics,
         request_counts=request_counts,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from application.ports import Finished
+from application.ports import Finished, OfferedModel
 from domain.answer import Piece, Text
 from domain.request import TaskRequest
 
@@ -49,3 +49,6 @@ class DrivenModel:
                 yield word
         finally:
             self.closed += 1
+
+    async def models(self) -> Sequence[OfferedModel]:
+        return []

@@ -8,12 +8,12 @@ schema. The same request always gets the same answer.
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters.demo import speech
 from adapters.demo.samples import sample
-from application.ports import Finished, LanguageModel
+from application.ports import Finished, LanguageModel, OfferedModel
 from domain.answer import Piece, Reasoning, Text, ToolCallDelta
 from domain.events import Usage
 from domain.messages import objects_in
@@ -43,6 +43,9 @@ class DemoModel(LanguageModel):
             MODEL_NAME,
             Usage(asked, len(spoken), asked + len(spoken), reasoned or None),
         )
+
+    async def models(self) -> Sequence[OfferedModel]:
+        return [OfferedModel(MODEL_NAME, 0, "longtask")]
 
 
 def _answer(request: TaskRequest) -> Iterator[Piece]:

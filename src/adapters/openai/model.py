@@ -7,7 +7,7 @@ queue delivers again, and a hidden retry would only hold the lease.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -19,9 +19,10 @@ import structlog
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
 from adapters.openai.errors import classify_broken, classify_error, unreadable
+from adapters.openai.model_list import MODELS_TIMEOUT, read_models
 from adapters.openai.oddities import NAMES_LIMIT
 from adapters.openai.reports import read_report
-from application.ports import Finished, LanguageModel
+from application.ports import Finished, LanguageModel, OfferedModel
 from domain.answer import Piece
 from domain.request import TaskRequest
 
@@ -126,6 +127,18 @@ class OpenAIModel(LanguageModel):
                 raise classify_error(error, self._api_key) from error
             except _BROKEN as error:
                 raise classify_broken(error) from error
+
+    async def models(self) -> Sequence[OfferedModel]:
+        try:
+            async with (
+                asyncio.timeout(MODELS_TIMEOUT),
+                self._client.models.with_streaming_response.list() as response,
+            ):
+                return await read_models(response.iter_bytes())
+        except openai.OpenAIError as error:
+            raise classify_error(error, self._api_key) from error
+        except (*_BROKEN, TimeoutError) as error:
+            raise classify_broken(error) from error
 
     def _learns_refusal(self, request: TaskRequest, refused: frozenset[str], body: object) -> bool:
         """Whether the body of an error refuses parameters that can be left out or replaced. They

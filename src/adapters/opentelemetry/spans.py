@@ -1,6 +1,6 @@
 """A TaskQueue, a LanguageModel and a TaskLog that trace the ones inside them."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
@@ -12,6 +12,7 @@ from application.ports import (
     Finished,
     ForwardingTaskLog,
     LanguageModel,
+    OfferedModel,
     TaskLog,
     TaskQueue,
 )
@@ -80,6 +81,10 @@ class TracedModel(LanguageModel):
             raise
         finally:
             span.end()
+
+    async def models(self) -> Sequence[OfferedModel]:
+        with self._tracer.start_as_current_span("model list", kind=SpanKind.CLIENT):
+            return await self._inner.models()
 
 
 class TracedTaskLog(ForwardingTaskLog):

@@ -12,6 +12,7 @@ from application.ports import (
     EndObservingTaskLog,
     Finished,
     LanguageModel,
+    OfferedModel,
     TaskLog,
 )
 from domain.answer import Piece
@@ -76,6 +77,9 @@ class MeasuredModel(LanguageModel):
         except (ModelUnavailable, ModelRefused) as error:
             self._metrics.model_errors.labels(error.code).inc()
             raise
+
+    async def models(self) -> Sequence[OfferedModel]:
+        return await self._inner.models()
 
     def _finished(self, finished: Finished, seconds: float) -> None:
         if finished.usage is not None and seconds > 0 and finished.usage.completion_tokens > 1:

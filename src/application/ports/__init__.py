@@ -18,7 +18,7 @@ from application.ports.idempotency_keys import (
     Binding,
     IdempotencyKeys,
 )
-from application.ports.language_model import Finished, LanguageModel
+from application.ports.language_model import Finished, LanguageModel, OfferedModel
 from application.ports.limits import HeldSlot, Limiter, WindowUsage
 from application.ports.log_pages import Batch, Page, page_of
 from application.ports.task_log import (
@@ -56,6 +56,7 @@ __all__ = [
     "LanguageModel",
     "Limiter",
     "NotOrphaned",
+    "OfferedModel",
     "Orphaned",
     "Page",
     "Subscriber",

@@ -1,6 +1,6 @@
 """The port of the language model."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,16 @@ class Finished:
         return self.reason.lower() in _WHOLE
 
 
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that requests may name."""
+
+    name: str
+    created: int
+    """Seconds since the Unix epoch; 0 if its server does not say."""
+    owner: str
+
+
 class LanguageModel(Protocol):
     def stream(self, request: TaskRequest) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
         """Yield the answer in pieces, then one Finished as the last item.
@@ -41,4 +51,8 @@ class LanguageModel(Protocol):
         Raises ModelUnavailable or ModelRefused, also in mid-stream. Closing the generator closes
         the connection, so that no further tokens are paid for.
         """
+        ...
+
+    async def models(self) -> Sequence[OfferedModel]:
+        """Return the models that the server offers. Raises ModelUnavailable or ModelRefused."""
         ...

@@ -43,6 +43,8 @@ class HttpParts:
     steps: Steps
     """Of the streams in the form of another protocol."""
     response_views: ResponseViews
+    ping_interval: float
+    """Seconds after which a response that is held says something."""
     clock: Clock
     metrics: Metrics
     request_counts: RequestCounts

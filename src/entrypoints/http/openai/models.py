@@ -1,0 +1,37 @@
+"""/v1/models: the models that requests may name."""
+
+from typing import Any
+
+from litestar import Controller, get
+
+from application.ports import OfferedModel
+from entrypoints.http.parts import Parts
+from entrypoints.http.problems import problem
+
+Json = dict[str, Any]
+
+
+class ModelController(Controller):
+    path = "/models"
+
+    @get("", include_in_schema=False)
+    async def list_all(self, parts: Parts) -> Json:
+        models = await parts.use_cases.list_models()
+        return {"object": "list", "data": [_body(each) for each in models]}
+
+    @get("/{name:path}", include_in_schema=False)
+    async def one(self, name: str, parts: Parts) -> Json:
+        wanted = name.removeprefix("/")
+        for each in await parts.use_cases.list_models():
+            if each.name == wanted:
+                return _body(each)
+        raise problem(404, "model-not-found", f"The model '{wanted}' does not exist.")
+
+
+def _body(model: OfferedModel) -> Json:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owner,
+    }
