@@ -20,6 +20,9 @@ from entrypoints.http.head_requests import HeadRequests
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.native.description import TAGS, describe
 from entrypoints.http.native.routes import TaskController
+from entrypoints.http.openai.chat_routes import ChatController
+from entrypoints.http.openai.errors import PATH as OPENAI_PATH
+from entrypoints.http.openai.models import ModelController
 from entrypoints.http.page import page_handlers, static_files
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.qstash import qstash_router
@@ -45,6 +48,12 @@ def create_app(
             Router(
                 "/",
                 route_handlers=[TaskController],
+                guards=[parts.access.guard],
+                request_max_body_size=parts.request_bounds.max_bytes,
+            ),
+            Router(
+                OPENAI_PATH,
+                route_handlers=[ChatController, ModelController],
                 guards=[parts.access.guard],
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),
