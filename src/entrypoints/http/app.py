@@ -23,6 +23,7 @@ from entrypoints.http.native.routes import TaskController
 from entrypoints.http.openai.chat_routes import ChatController
 from entrypoints.http.openai.errors import PATH as OPENAI_PATH
 from entrypoints.http.openai.models import ModelController
+from entrypoints.http.openai.response_routes import ResponseController
 from entrypoints.http.page import page_handlers, static_files
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.qstash import qstash_router
@@ -53,7 +54,7 @@ def create_app(
             ),
             Router(
                 OPENAI_PATH,
-                route_handlers=[ChatController, ModelController],
+                route_handlers=[ResponseController, ChatController, ModelController],
                 guards=[parts.access.guard],
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),

@@ -17,6 +17,22 @@ NO_RETRY = {"x-should-retry": "false"}
 """The openai SDKs repeat a request after 409, 429 and 5xx, unless this says not to."""
 _KEPT = (408, 429, 503)
 """Statuses of errors that may pass."""
+_ELSEWHERE = {
+    "assistants": "this service has no assistants",
+    "audio": "this service does not speak or listen",
+    "batches": "this service has no batches: start each response with background=true",
+    "completions": "use /v1/chat/completions or /v1/responses",
+    "conversations": "use previous_response_id, or send the whole conversation",
+    "embeddings": "this service makes no embeddings",
+    "files": "this service keeps no files: send them as data within the input",
+    "images": "this service makes no images",
+    "threads": "use previous_response_id, or send the whole conversation",
+    "uploads": "this service keeps no files: send them as data within the input",
+    "vector_stores": "this service keeps no files: send them as data within the input",
+}
+"""What OpenAI has and this service has not, by the path, and what to do instead."""
+_PARAMS = {"previousTaskId": "previous_response_id"}
+"""By the names that the native face gives fields: those of this one."""
 
 
 def speaks_openai(path: str) -> bool:
@@ -37,6 +53,8 @@ def error_response(
     if kind == "unknown-task":
         message = f"Response with id '{request.path_params.get('response_id', '')}' not found."
         code = "not_found"
+    elif kind == "not-found" and (instead := _ELSEWHERE.get(_first_part(request.url.path))):
+        message = f"There is nothing at this address: {instead}."
     elif status == 401:
         code = "invalid_api_key"
     elif status == 429 and kind == "too-many-tokens":
@@ -44,13 +62,17 @@ def error_response(
     error = {
         "message": message,
         "type": _type(status, code),
-        "param": fields[0]["field"] if fields else None,
+        "param": _PARAMS.get(fields[0]["field"], fields[0]["field"]) if fields else None,
         "code": code,
     }
     lasting = int(given.get("Retry-After", "0")) > RETRY_AFTER_LIMIT
     if status >= 409 and (status not in _KEPT or lasting):
         given |= NO_RETRY
     return Response({"error": error}, status_code=status, headers=given)
+
+
+def _first_part(path: str) -> str:
+    return path.removeprefix(f"{PATH}/").partition("/")[0]
 
 
 def _type(status: int, code: str) -> str:

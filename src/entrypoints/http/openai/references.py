@@ -1,17 +1,13 @@
 """References to items of earlier responses, which some clients send in place of the items."""
 
-import re
 from collections.abc import Iterable
 
 from application.errors import UnknownTask
-from domain.errors import MalformedTaskId
 from domain.messages import Message, text_message
-from domain.task import check_task_id
 from entrypoints.http.openai.fold import Fold
+from entrypoints.http.openai.ids import parse_item_id
 from entrypoints.http.openai.views import ResponseViews
 from entrypoints.http.problems import problem
-
-_ITEM = re.compile(r"(msg|rs|fc)_(.+)_(\d{1,9})")
 
 
 async def resolve_references(
@@ -22,13 +18,12 @@ async def resolve_references(
     that was never told, Unreadable or StoreUnavailable."""
     found: dict[str, Message | None] = {}
     for id_ in ids:
-        if (parsed := _ITEM.fullmatch(id_)) is None:
+        if (parsed := parse_item_id(id_)) is None:
             raise _unknown(id_)
-        kind, task_id, index = parsed[1], parsed[2], int(parsed[3])
+        kind, task_id, index = parsed
         try:
-            view = await views.of(check_task_id(task_id), owner)
-            fold = await view.now()
-        except (UnknownTask, MalformedTaskId):
+            fold = await (await views.of(task_id, owner)).now()
+        except UnknownTask:
             raise _unknown(id_) from None
         if index >= fold.next_index:
             raise _unknown(id_)

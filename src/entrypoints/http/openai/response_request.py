@@ -18,8 +18,9 @@ from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_messages import InputMessages, Origin, read_items
 from entrypoints.http.openai.tools import nested_choice, nested_format, nested_tools
 
-UNSTORED_TTL = 60
-"""Seconds for which a response with `store: false` is kept once it has ended."""
+UNSTORED_TTL = 900
+"""Seconds for which a response with `store: false` is kept once it has ended: for as long as an SDK
+may ask for it again by itself."""
 SUMMARIES = ("auto", "concise", "detailed")
 
 _REFUSED = {
@@ -123,7 +124,7 @@ def read_response_request(
         echo=echo,
         # Last, since what nothing has read is a vendor's own.
         options={**options, **fields.unread()},
-        # Here belongs the ttl: UNSTORED_TTL unless `echo.get("store", True)`.
+        ttl=None if echo.get("store", True) else min(UNSTORED_TTL, bounds.max_ttl),
     )
     asked = ResponseRequest(
         request=request, background=background, stream=stream, origins=tuple(given.origins)
