@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, delete, get, post
-from litestar.params import QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from application.accounts import Caller
 from application.errors import UnknownTask
@@ -27,6 +27,7 @@ from entrypoints.http.sse.response import EVENT_STREAM
 from entrypoints.http.start_bodies import hold_start_body
 
 _DIGITS = 18
+ResponseId = Annotated[str, PathParameter(name="response_id")]
 StartingAfter = Annotated[str | None, QueryParameter(name="starting_after")]
 AsStream = Annotated[str, QueryParameter(name="stream")]
 
@@ -64,7 +65,7 @@ class ResponseController(Controller):
     )
     async def retrieve(
         self,
-        response_id: str,
+        response_id: ResponseId,
         request: Request[Caller, Any, Any],
         parts: Parts,
         stream: AsStream = "",
@@ -90,7 +91,7 @@ class ResponseController(Controller):
         opt={COUNTED_AS: Counted.CANCEL},
     )
     async def cancel(
-        self, response_id: str, request: Request[Caller, Any, Any], parts: Parts
+        self, response_id: ResponseId, request: Request[Caller, Any, Any], parts: Parts
     ) -> Response[Any]:
         task_id, owner = _task_of(response_id), request.user.owner
         with suppress(IllegalTransition):
@@ -103,7 +104,7 @@ class ResponseController(Controller):
         status_code=200,
     )
     async def forget(
-        self, response_id: str, request: Request[Caller, Any, Any], parts: Parts
+        self, response_id: ResponseId, request: Request[Caller, Any, Any], parts: Parts
     ) -> dict[str, Any]:
         task_id = _task_of(response_id)
         await parts.use_cases.delete_task(task_id, request.user.owner)
@@ -113,7 +114,7 @@ class ResponseController(Controller):
         "/{response_id:str}/input_items",
     )
     async def input_items(
-        self, response_id: str, request: Request[Caller, Any, Any], parts: Parts
+        self, response_id: ResponseId, request: Request[Caller, Any, Any], parts: Parts
     ) -> Response[Any]:
         task_id = _task_of(response_id)
         get_task = parts.use_cases.get_task
