@@ -1,14 +1,16 @@
 """/v1/models: the models that requests may name."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Controller, get
+from litestar.params import PathParameter
 
 from application.ports import OfferedModel
 from entrypoints.http.parts import Parts
 from entrypoints.http.problems import problem
 
 Json = dict[str, Any]
+ModelName = Annotated[str, PathParameter(description="It may hold slashes.")]
 
 
 class ModelController(Controller):
@@ -20,7 +22,7 @@ class ModelController(Controller):
         return {"object": "list", "data": [_body(each) for each in models]}
 
     @get("/{name:path}", include_in_schema=False)
-    async def one(self, name: str, parts: Parts) -> Json:
+    async def one(self, name: ModelName, parts: Parts) -> Json:
         wanted = name.removeprefix("/")
         for each in await parts.use_cases.list_models():
             if each.name == wanted:
