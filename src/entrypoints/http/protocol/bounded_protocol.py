@@ -36,7 +36,6 @@ CHUNKED_PART = 16 * 1024
 class BoundedProtocol(UvicornConnection):
     __slots__ = (
         "_bounds",
-        "_ended",
         "_framing",
         "_in_body",
         "_last",
@@ -54,7 +53,6 @@ class BoundedProtocol(UvicornConnection):
         self._in_body = False
         self._left = 0  # bytes of a body whose length is known
         self._framing = 0  # bytes between two pieces of a body
-        self._ended = False  # the client has closed its direction
         self._last = False  # nothing behind this request is read
         self._lingering: int | None = None  # bytes that are still read, and dropped
         self._timer: asyncio.TimerHandle | None = None
@@ -110,7 +108,7 @@ class BoundedProtocol(UvicornConnection):
         waits = self._answering and not self.writer.watched
         if waits and not self._unread:
             self.close_after_response()
-        self._ended = True
+        self.writer.ended = True
         return waits
 
     @property
@@ -216,9 +214,9 @@ class BoundedProtocol(UvicornConnection):
         if self.transport.is_closing():
             return
         self._read(self._unread)
-        if self._answering and self._ended and not self._unread:
+        if self._answering and self.writer.ended and not self._unread:
             self.close_after_response()
-        elif not self._answering and self._ended:
+        elif not self._answering and self.writer.ended:
             self.transport.close()
         elif not self._answering:
             self.flow.resume_reading()

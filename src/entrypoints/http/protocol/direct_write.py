@@ -34,7 +34,7 @@ class Detachable(Protocol):
 class DirectWriter:
     """A connection, for the one response that goes out on it at a time."""
 
-    __slots__ = ("_closed", "_connection", "_flow", "_transport", "chunked", "written")
+    __slots__ = ("_closed", "_connection", "_flow", "_transport", "chunked", "ended", "written")
 
     def __init__(
         self, connection: Detachable, transport: asyncio.Transport, flow: FlowControl
@@ -47,6 +47,8 @@ class DirectWriter:
         """Bytes of bodies that were written by `push` and `write`."""
         self.chunked = True
         """Whether the response is in the chunked encoding, which HTTP/1.0 does not know."""
+        self.ended = False
+        """Whether the client has closed its direction."""
 
     def push(self, piece: bytes) -> bool:
         """Write a piece of a body without a Content-Length, between `send`s of the same. False if
@@ -95,7 +97,7 @@ class DirectWriter:
     def on_close(self, closed: Callable[[], None] | None) -> None:
         """Have `closed` called when the client is gone; at once if it is."""
         self._closed = closed
-        if closed is not None and self._transport.is_closing():
+        if closed is not None and (self.ended or self._transport.is_closing()):
             closed()
 
     @property
