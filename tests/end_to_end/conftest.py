@@ -36,3 +36,9 @@ def hurried(shared_upstream: Upstream) -> Iterator[Running]:
     )
     with running_service(settings) as running:
         yield running
+
+
+@pytest.fixture(params=["streamed", "held"])
+def streamed(request: pytest.FixtureRequest) -> bool:
+    """Whether a chat completion is asked for as a stream, or held until its task has ended."""
+    return bool(request.param == "streamed")
