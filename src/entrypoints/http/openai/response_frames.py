@@ -49,12 +49,12 @@ class FrameWriter:
             self._write(self._frames, "response.failed", number, fields)
         self._fold.over = True
 
-    def delta(self, kind: str, item_id: str, output_index: int, part: str, text: str) -> None:
-        """Write the next piece of a text. `part`: the name and the number of its part, as JSON."""
+    def delta(self, head: "DeltaHead", text: str) -> None:
+        """Write the next piece of a text."""
         if self._frames is not None:
-            head = _delta_head(kind, item_id, output_index, part)
+            before, behind = head
             number = 256 * self._fold.count + self._byte
-            self._frames.append(b"%b%b%d}\n\n" % (head[0] + _encode(text), head[1], number))
+            self._frames.append(b"%b%b%b%d}\n\n" % (before, _encode(text), behind, number))
         self._fold.count += 1
 
     @staticmethod
@@ -78,10 +78,13 @@ def byte_of(epoch: str) -> int:
     return zlib.crc32(_RULES + epoch.encode()) % _BYTES
 
 
+DeltaHead = tuple[bytes, bytes]
+"""What stands before and behind the text of a delta. Most deltas of an answer have the same."""
+
+
 @lru_cache(maxsize=4096)
-def _delta_head(kind: str, item_id: str, output_index: int, part: str) -> tuple[bytes, bytes]:
-    """Return what stands before and behind the text: up to 2 million deltas of an answer have the
-    same."""
+def delta_head(kind: str, item_id: str, output_index: int, part: str) -> DeltaHead:
+    """`part`: the name and the number of the part of the item, as JSON, with a comma behind."""
     logprobs = ',"logprobs":[]' if kind == "response.output_text.delta" else ""
     head = (
         f'event: {kind}\ndata: {{"type":"{kind}","item_id":"{item_id}",'

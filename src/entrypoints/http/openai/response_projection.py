@@ -31,7 +31,7 @@ from entrypoints.http.openai.fold import (
     message_content,
     message_part,
 )
-from entrypoints.http.openai.response_frames import FrameWriter
+from entrypoints.http.openai.response_frames import DeltaHead, FrameWriter, delta_head
 from entrypoints.http.openai.response_object import LOST, ResponseObject, status_of
 
 
@@ -69,10 +69,14 @@ class ResponseProjection:
         if batch.end.epoch != before.position.epoch and before.count:
             fold.lose_what_follows()
         writer = FrameWriter(fold, frames, batch.end.epoch)
+        head = self._text_head(fold)
         for event in batch.events:
-            if fold.over:
-                break
-            self._apply(event, fold, writer)
+            if head is not None and type(event) is ContentAdded and _is_plain(event):
+                fold.text_size = fold.said_text.add(fold.text_size, event.text)
+                writer.delta(head, event.text)  # the usual case, made short
+            elif not fold.over:
+                self._apply(event, fold, writer)
+                head = self._text_head(fold)
         fold.position = batch.end
         return fold
 
@@ -127,12 +131,25 @@ class ResponseProjection:
             writer.write("response.content_part.added", **place, part=message_part(part, ""))
         if event.text:
             fold.text_size = fold.said_text.add(fold.text_size, event.text)
-            kind = "response.refusal.delta" if event.refusal else "response.output_text.delta"
-            id_, part_index = self._items.id("msg", message.index), len(message.parts) - 1
-            writer.delta(kind, id_, message.index, f'"content_index":{part_index},', event.text)
+            writer.delta(self._head_in(message), event.text)
         for each in event.annotations:
             if not event.refusal and (annotation := url_citation(each)) is not None:
                 self._annotate(annotation, fold, writer)
+
+    def _text_head(self, fold: Fold) -> DeltaHead | None:
+        """Return the head of the deltas of the text, if a part of it is open."""
+        message = fold.message
+        if message is None or fold.reasons or fold.over or fold.end is not None:
+            return None
+        if not message.parts or message.parts[-1].refusal:
+            return None
+        return self._head_in(message)
+
+    def _head_in(self, message: MessageItem) -> DeltaHead:
+        """Return the head of the deltas of the part of a message that is open."""
+        kind = "refusal" if message.parts[-1].refusal else "output_text"
+        id_, part = self._items.id("msg", message.index), len(message.parts) - 1
+        return delta_head(f"response.{kind}.delta", id_, message.index, f'"content_index":{part},')
 
     def _begin_message(self, fold: Fold, writer: FrameWriter) -> MessageItem:
         message = fold.message = MessageItem(fold.next_index)
@@ -168,7 +185,8 @@ class ResponseProjection:
         fold.reasoning_size = fold.said_reasoning.add(fold.reasoning_size, text)
         index = fold.reasoning[-1].index
         kind = f"response.{items.reasoning_text_kind}.delta"
-        writer.delta(kind, items.id("rs", index), index, f'"{items.reasoning_index}":0,', text)
+        head = delta_head(kind, items.id("rs", index), index, f'"{items.reasoning_index}":0,')
+        writer.delta(head, text)
 
     def _close_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
         if not fold.reasons:
@@ -238,11 +256,16 @@ class ResponseProjection:
         item = self._items.call(told, "in_progress", "")
         writer.write("response.output_item.added", output_index=index, item=item)
         kind = "response.function_call_arguments"
-        writer.delta(f"{kind}.delta", id_, index, "", told.arguments)
+        writer.delta(delta_head(f"{kind}.delta", id_, index, ""), told.arguments)
         place = {"item_id": id_, "output_index": index, "name": told.name}
         writer.write(f"{kind}.done", **place, arguments=told.arguments)
         item = self._items.call(told, "completed", told.arguments)
         writer.write("response.output_item.done", output_index=index, item=item)
+
+
+def _is_plain(event: ContentAdded) -> bool:
+    """Whether an event adds nothing but text."""
+    return bool(event.text) and not event.refusal and not event.annotations
 
 
 _LAST = {"completed": "response.completed", "incomplete": "response.incomplete"}
