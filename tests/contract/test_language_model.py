@@ -67,6 +67,16 @@ async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
         await anext(stream)
 
 
+async def test_the_models_that_it_offers_have_names(
+    model: LanguageModel, upstream: Upstream
+) -> None:
+    upstream.scripts.clear()
+    upstream.then(Script([b'{"data": [{"id": "m"}]}']))
+    models = await model.models()
+    assert models
+    assert all(each.name for each in models)
+
+
 EVERYTHING = TaskRequest(
     model="m",
     prompt="Hi.",

@@ -50,6 +50,23 @@ def test_a_client_that_hangs_up(
     assert len(scripted.received) == 1
 
 
+def test_the_body_of_a_held_request_is_not_held(
+    retrying: Running, scripted: Upstream, streamed: bool
+) -> None:
+    gate = Gate()
+    scripted.then(Script([piece("Te"), gate, *answer("xt")]))
+    long = {**ASKED, "messages": [{"role": "user", "content": "x" * 100_000}], "stream": streamed}
+    with connect(retrying.url) as connection:
+        connection.sendall(post(long, {}))
+        assert gate.reached.wait(within(10))
+        eventually(lambda: streams_of(retrying) == 1)
+        assert retrying.service.container.start_bodies()._held == 0
+        gate.open()
+        told = b""
+        while b"xt" not in told:
+            told += connection.recv(65_536)
+
+
 @pytest.fixture(scope="module")
 def silent(shared_upstream: Upstream) -> Iterator[Running]:
     """It writes nothing to a client that waits, which would find out that the client is gone."""
