@@ -95,16 +95,16 @@ class _Holding(UnsizedResponse):
         await self._writer.write(send, _SPACE)
         while not await self._ends_soon():
             self._writer.push(_SPACE)
-        response: Response[Any] | None = None
+        response: ASGIResponse | None = None
         if self._ended.result():
             try:
-                response = await self._finished()
+                response = (await self._finished()).to_asgi_response(None, self._request)
             except (ProblemDetailsException, ApplicationError) as error:
                 log.info("held response broken off", reason=str(error))
         if response is None or response.status_code != HTTPStatus.OK:
             await self._break_off(receive)
         else:
-            body = [response.to_asgi_response(None, self._request).body]
+            body = [response.body]
             del response
             await self._writer.write(send, body.pop(), more=False)
 
