@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,8 +88,10 @@ def _closes(data: dict[str, Any]) -> bool:
 class User:
     """Starts one task and stays until its followers have seen it all."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, followers_of: Sequence[type[Follower]]) -> None:
+        """`followers_of`: the kinds of readers that may follow its task."""
         self.world = world
+        self.followers_of = followers_of
         self.rng = random.Random(world.rng.random())
         weights = list(_OUTCOMES.values())
         calls = self.rng.choices(list(_OUTCOMES), weights, k=self.rng.randrange(3))
@@ -110,7 +113,8 @@ class User:
             self.task_id = await self._start(client)
             following = []
             for _ in range(self.rng.randrange(1, 4)):
-                follower = Follower(self.world, self.task_id, random.Random(self.rng.random()))
+                kind = self.rng.choice(self.followers_of)
+                follower = kind(self.world, self.task_id, random.Random(self.rng.random()))
                 self.followers.append(follower)
                 following.append(asyncio.create_task(follower.follow()))
                 await asyncio.sleep(self.rng.choice([0.0, 0.0, 0.5, 2.0]))

@@ -21,7 +21,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 from tests.faults.chaos import Chaos
-from tests.faults.clients import User
+from tests.faults.clients import Follower, User
+from tests.faults.response_clients import ResponseFollower, whole_stream
 from tests.faults.verdict import TERMINAL, read, violations
 from tests.faults.world import ORPHAN_TIMEOUT, World
 from tests.running import Client, Seen
@@ -66,7 +67,7 @@ async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if sum(not each.done() for each in using) < TASKS_AT_ONCE:
-            user = User(world, f"t{len(users)}")
+            user = User(world, f"t{len(users)}", (Follower, ResponseFollower))
             users.append(user)
             using.append(asyncio.create_task(user.use()))
         await asyncio.sleep(world.rng.expovariate(TASKS_PER_SECOND))
@@ -108,7 +109,9 @@ def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
                 found.append(f"{user.plan.name}: never accepted; {user.faults}")
                 continue
             record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
-            found += violations(world, user, record, late)
+            ended = late.logged and record is not None
+            response = whole_stream(client, user.task_id) if ended else None
+            found += violations(world, user, record, late, response)
             deleted = record is None and user.task_id in world.deleted
             totals.tasks["deleted" if deleted else _end(record, late)] += 1
             totals.attempts += 0 if record is None else record["attempt"]

@@ -12,7 +12,6 @@ from entrypoints.http.openai.chat_object import chat_completion
 from entrypoints.http.openai.chat_projection import ChatProjection
 from entrypoints.http.openai.chat_request import read_chat_request
 from entrypoints.http.openai.durable import Waiting, start
-from entrypoints.http.openai.on_disconnect import cancels_on_disconnect
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.request_counts import COUNTED_AS, Counted
 from entrypoints.http.start_bodies import hold_start_body
@@ -29,22 +28,22 @@ class ChatController(Controller):
         include_in_schema=False,
     )
     async def create(self, request: Request[Caller, Any, Any], parts: Parts) -> Response[Any]:
-        cancels_on_disconnect(request.headers)  # is wrong before a task is started
-        asked = read_chat_request(
-            await read_json_object(request), parts.request_defaults, parts.request_bounds
-        )
-        started, headers = await start(asked, request, parts)
-        task, waiting = started.task, Waiting(started.task.id, request, parts)
-        if asked.stream:
-            begin = await _last_attempt(task, parts)
-            projection = ChatProjection(task, include_usage=asked.include_usage, start=begin)
-            return await waiting.stream(projection, projection.begin(), headers)
+        async with Waiting(request, parts) as waiting:
+            asked = read_chat_request(
+                await read_json_object(request), parts.request_defaults, parts.request_bounds
+            )
+            started, headers = await start(asked, request, parts)
+            task = started.task
+            if asked.stream:
+                begin = await _last_attempt(task, parts)
+                projection = ChatProjection(task, include_usage=asked.include_usage, start=begin)
+                return await waiting.stream(task.id, projection, projection.begin(), headers)
 
-        async def finish() -> Response[Any]:
-            log = parts.use_cases.get_task.log(task.id)
-            return Response(await chat_completion(task, log, headers))
+            async def finish() -> Response[Any]:
+                log = parts.use_cases.get_task.log(task.id)
+                return Response(await chat_completion(task, log, headers))
 
-        return await waiting.hold(finish, headers)
+            return await waiting.hold(task.id, finish, headers)
 
 
 async def _last_attempt(task: Task, parts: HttpParts) -> Position:

@@ -3,17 +3,15 @@ chat completions share."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from litestar import Request, Response
 
 from application.accounts import Caller
 from application.follow_task import NothingLeft
-from application.quotas import StreamSlot
-from application.reader import Reader
 from application.start_task import Started
 from domain.errors import InvalidRequest
-from domain.events import START, Position
+from domain.events import START
 from domain.request import TaskRequest
 from entrypoints.http.native.parameters import key_faults
 from entrypoints.http.openai.errors import TASK_HEADER, openai_rate_limits
@@ -61,68 +59,76 @@ async def start(
 
 
 class Waiting:
-    """A client that waits for a task."""
+    """A client that waits for a task: it holds the slot of a stream, also before there is a task,
+    so that none is started for a client that may not wait for it. Use it as a context: an exception
+    that leaves it releases the slot."""
 
-    def __init__(self, task_id: str, request: Request[Caller, Any, Any], parts: HttpParts) -> None:
-        """Raises a problem (400) for a header that says neither what becomes of the task with the
+    def __init__(self, request: Request[Caller, Any, Any], parts: HttpParts) -> None:
+        """Raises a problem (400) for a header that says wrongly what becomes of the task with the
         connection."""
-        self._task_id = task_id
         self._caller = request.user
         self._parts = parts
-        self._hung_up: Callable[[], None] | None = None
-        if cancels_on_disconnect(request.headers):
-            cancel, streams = parts.use_cases.cancel_task, parts.open_streams
-            self._hung_up = canceller(cancel, streams, task_id, self._caller.owner)
+        self._cancels = cancels_on_disconnect(request.headers)
+
+    async def __aenter__(self) -> Self:
+        """Raises OverLimit or StoreUnavailable."""
+        self._slot = await self._parts.use_cases.quotas.stream(self._caller)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            await self._parts.use_cases.quotas.leave(self._slot)
 
     async def stream(
         self,
+        task_id: str,
         projection: Projection[S],
         state: S,
         headers: Mapping[str, str],
         first: bytes = b"",
     ) -> Response[Any]:
         """Follow a task from a state on. `first`: frames that are told before. Raises as FollowTask
-        does, and OverLimit."""
-        opened = await self._open(state.position)
-        if opened is None:
+        does."""
+        use_cases = self._parts.use_cases
+        reader = await use_cases.follow_task(task_id, state.position, self._caller.owner)
+        if isinstance(reader, NothingLeft):
+            await use_cases.quotas.leave(self._slot)
             return Response(first, media_type=EVENT_STREAM, headers={**HEADERS, **headers})
-        reader, slot = opened
         events = Events(
             reader,
             partial(ProjectedConnection, projection, state, self._parts.steps, reader),
-            slot,
+            self._slot,
             self._parts.open_streams,
             resumed=state.position != START,
             first=first,
-            hung_up=self._hung_up,
+            hung_up=self._hung_up(task_id),
         )
         return EventStream(events, headers)
 
     async def hold(
-        self, finish: Callable[[], Awaitable[Response[Any]]], headers: Mapping[str, str]
+        self,
+        task_id: str,
+        finish: Callable[[], Awaitable[Response[Any]]],
+        headers: Mapping[str, str],
     ) -> Response[Any]:
-        """Hold the response until the task has ended. `finish` then makes it."""
-        opened = await self._open(START)
-        assert opened is not None  # noqa: S101  (nothing is seen before the start)
-        reader, slot = opened
+        """Hold the response until the task has ended. `finish` then makes it. Raises as FollowTask
+        does."""
+        follow_task = self._parts.use_cases.follow_task
+        reader = await follow_task(task_id, START, self._caller.owner)
+        assert not isinstance(reader, NothingLeft)  # noqa: S101  (nothing is seen before the start)
         held = Held(
             reader=reader,
-            slot=slot,
+            slot=self._slot,
             streams=self._parts.open_streams,
             finish=finish,
             ping_interval=self._parts.ping_interval,
-            hung_up=self._hung_up,
+            hung_up=self._hung_up(task_id),
         )
         return HeldResponse(held, headers)
 
-    async def _open(self, position: Position) -> tuple[Reader, StreamSlot] | None:
-        """Return a reader and its slot, or None if nothing is left to read."""
-        use_cases = self._parts.use_cases
-        reader = await use_cases.follow_task(self._task_id, position, self._caller.owner)
-        if isinstance(reader, NothingLeft):
+    def _hung_up(self, task_id: str) -> Callable[[], None] | None:
+        """Return what is called if the client goes away before the end."""
+        if not self._cancels:
             return None
-        try:
-            return reader, await use_cases.quotas.stream(self._caller)
-        except BaseException:
-            reader.close()
-            raise
+        cancel, streams = self._parts.use_cases.cancel_task, self._parts.open_streams
+        return canceller(cancel, streams, task_id, self._caller.owner)

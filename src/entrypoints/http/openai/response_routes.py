@@ -45,20 +45,22 @@ class ResponseController(Controller):
     async def create(self, request: Request[Caller, Any, Any], parts: Parts) -> Response[Any]:
         cancels_on_disconnect(request.headers)  # is wrong before a task is started
         asked = await _read(request, parts)
-        started, headers = await start(asked, request, parts)
-        task_id = started.task.id
-        view = await parts.response_views.of(task_id, request.user.owner)
         if asked.background and not asked.stream:
+            started, headers = await start(asked, request, parts)
+            view = await parts.response_views.of(started.task.id, request.user.owner)
             return Response(view.response.at(await view.now()), headers=headers)
-        waiting = Waiting(task_id, request, parts)
-        if asked.stream:
-            projection = view.projection if asked.background else view.joining
-            return await waiting.stream(projection, projection.begin(), headers)
+        async with Waiting(request, parts) as waiting:
+            started, headers = await start(asked, request, parts)
+            task_id = started.task.id
+            view = await parts.response_views.of(task_id, request.user.owner)
+            if asked.stream:
+                projection = view.projection if asked.background else view.joining
+                return await waiting.stream(task_id, projection, projection.begin(), headers)
 
-        async def finish() -> Response[Any]:
-            return _final(view, await view.now())
+            async def finish() -> Response[Any]:
+                return _final(view, await view.now())
 
-        return await waiting.hold(finish, headers)
+            return await waiting.hold(task_id, finish, headers)
 
     @get(
         "/{response_id:str}",
@@ -83,7 +85,8 @@ class ResponseController(Controller):
         first, state = b"", view.projection.begin()
         if number is not None:
             first, state = await view.behind(number)
-        return await Waiting(task_id, request, parts).stream(view.projection, state, {}, first)
+        async with Waiting(request, parts) as waiting:
+            return await waiting.stream(task_id, view.projection, state, {}, first)
 
     @post(
         "/{response_id:str}/cancel",
