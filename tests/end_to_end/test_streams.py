@@ -86,6 +86,7 @@ def test_the_record_tells_all(service: Running) -> None:
         "previousTaskId": None,
         "metadata": {"team": "red"},
         "history": None,
+        "ttl": None,
     }
     tokens = {"promptTokens": 3, "completionTokens": 5, "totalTokens": 8}
     details = {"reasoningTokens": None, "cachedTokens": None, "estimated": False}

@@ -20,7 +20,7 @@ class Problem(ProblemDetailsException):
     """A problem, which is told as each face tells errors."""
 
     def to_response(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        if not speaks_openai(request.url.path):
+        if not speaks_openai(request.scope["path"]):
             return super().to_response(request)
         kind = (self.type_ or "").rpartition(":")[2]
         fields = self.extra.get("errors", ()) if isinstance(self.extra, dict) else ()

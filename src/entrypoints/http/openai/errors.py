@@ -53,7 +53,7 @@ def error_response(
     if kind == "unknown-task":
         message = f"Response with id '{request.path_params.get('response_id', '')}' not found."
         code = "not_found"
-    elif kind == "not-found" and (instead := _ELSEWHERE.get(_first_part(request.url.path))):
+    elif kind == "not-found" and (instead := _ELSEWHERE.get(_first_part(request.scope["path"]))):
         message = f"There is nothing at this address: {instead}."
     elif status == 401:
         code = "invalid_api_key"
