@@ -32,7 +32,6 @@ from tests.doubles.upstream import (
     refusal,
 )
 from tests.running import Running
-from tests.sizes import some_of
 from tests.waiting import eventually
 
 
@@ -59,15 +58,14 @@ EVERYTHING = (
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("readme", some_of(["README.md", "README.zh-CN.md"]))
-def test_the_readmes_snippet_shows_the_whole_answer_through_whatever_breaks(
-    readme: str,
+def test_the_documented_snippet_shows_the_whole_answer_through_whatever_breaks(
     service: Running,
     upstream: Upstream,
     proxy: BreakingProxy,
     open_page: OpenPage,
 ) -> None:
-    (snippet,) = re.findall(r"```js\n(.*?)```", Path(readme).read_text(), re.DOTALL)
+    page_about_it = Path("docs/clients.md").read_text()
+    snippet = re.findall(r"```js\n(.*?)```", page_about_it, re.DOTALL)[0]
     pieces = [f"第 {number} 句 🌍 " for number in range(40)]
     gate = Gate()
     upstream.then(

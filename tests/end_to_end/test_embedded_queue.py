@@ -28,7 +28,7 @@ PUBLIC_KEYS = [
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    """As the README's "Who may use it" leads to: API keys, and no QSTASH_TOKEN."""
+    """As docs/operations.md's "Who may use it" leads to: API keys, and no QSTASH_TOKEN."""
     secret = "a secret of forty characters, or even more"
     with running_service(settings_for(api_keys=ENTRY, stream_secret=secret)) as running:
         running.client.http.headers["Authorization"] = f"Bearer {KEY}"
