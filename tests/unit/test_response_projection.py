@@ -22,6 +22,7 @@ from domain.events import (
     Position,
     StatusChanged,
     TaskEnded,
+    TaskErrored,
     TaskStatus,
 )
 from domain.request import TaskRequest
@@ -189,3 +190,43 @@ async def test_a_fold_is_made_once_and_goes_on_from_where_it_was() -> None:
     await view.behind(number)
     await view.now()
     assert store.reads - read < 4_000
+
+
+async def test_a_stream_that_begins_with_the_last_attempt_leaves_out_what_was_lost() -> None:
+    log: list[Event] = [
+        StatusChanged(1, TaskStatus.PENDING, 0),
+        StatusChanged(1, TaskStatus.RUNNING, 1),
+        ContentAdded(1, "lost"),
+        StatusChanged(1, TaskStatus.PENDING, 1, "lease_lapsed"),
+        StatusChanged(1, TaskStatus.RUNNING, 2),
+        ContentAdded(1, "kept"),
+    ]
+    store = Log(log)
+    view = view_of(store)
+    whole = decoded(told(view.projection, log, 1)[0])
+    first, state = await view.last_attempt()
+    rest = b""
+    async for batch in store.log("", state.position):
+        more, state = view.joining.step(state, batch)
+        rest += more
+    begin = decoded(first)
+    assert [each["type"] for each in begin] == ["response.created", "response.in_progress"]
+    assert decoded(rest) == whole[whole.index(begin[1]) + 1 :]
+    assert [each["delta"] for each in decoded(rest) if "delta" in each] == ["kept"]
+    assert decoded(told(view.joining, log, 1)[0])[-1]["response"]["error"]["code"] == "attempt_lost"
+
+
+def test_a_failure_before_any_item_tells_an_empty_message() -> None:
+    """The AI SDK repeats a request whose stream fails before its first item."""
+    log: list[Event] = [
+        StatusChanged(1, TaskStatus.PENDING, 0),
+        StatusChanged(1, TaskStatus.FAILED, 0, "busy"),
+        TaskErrored(1, "Too busy.", "busy", True),
+    ]
+    events = decoded(told(view_of(Log(log)).projection, log, 1)[0])
+    assert [each["type"] for each in events[2:]] == [
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.failed",
+    ]
+    assert events[-2]["item"]["status"] == "incomplete"

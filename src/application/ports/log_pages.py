@@ -1,6 +1,6 @@
 """Batches and pages: the parts of an event log that stores publish and read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from domain.events import Event, Position, is_last, text_size
@@ -54,6 +54,14 @@ class Batch:
             return self
         seen = position.offset - self.after.offset
         return Batch(position, self.end.epoch, self.events[seen:])
+
+    def singles(self) -> "Iterator[Batch]":
+        """Yield its events one by one, each as a batch."""
+        after = self.after
+        for event in self.events:
+            single = Batch(after, self.end.epoch, (event,))
+            yield single
+            after = single.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from typing import Any
 from domain.errors import Fault
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from entrypoints.http.native.bodies import RequestDefaults
-from entrypoints.http.openai.fields import Fields, refuse_if
+from entrypoints.http.openai.fields import UNSUPPORTED, Fields, refuse_if
 
 _LENGTHS = ("max_tokens", "max_completion_tokens")
 _ELSEWHERE = {
+    **UNSUPPORTED,
     "prompt": "is not accepted: use messages",
     "system": "is not accepted: use a message whose role is system",
     "maxTokens": "is not accepted: use max_completion_tokens",
@@ -67,6 +68,7 @@ def read_chat_request(
         messages=_read_messages(fields),
         metadata=fields.texts("metadata"),
         echo={"api": "chat"},
+        ttl=fields.whole("ttl"),
         # Last, since what nothing has read is an option.
         options=fields.unread(),
     )

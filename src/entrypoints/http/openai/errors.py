@@ -55,6 +55,8 @@ def error_response(
         code = "not_found"
     elif kind == "not-found" and (instead := _ELSEWHERE.get(_first_part(request.scope["path"]))):
         message = f"There is nothing at this address: {instead}."
+    elif kind == "method-not-allowed" and request.scope["path"].rstrip("/") == f"{PATH}/responses":
+        message = "This address takes POST only: responses are not listed."
     elif status == 401:
         code = "invalid_api_key"
     elif status == 429 and kind == "too-many-tokens":

@@ -16,6 +16,13 @@ _WHOLE = "a whole number"
 _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 
 
+UNSUPPORTED = dict.fromkeys(
+    ("deadline", "delay", "flowControl", "notBefore", "webhook"),
+    "is not accepted: this service does not have it yet",
+)
+"""Extensions that a server of models would ignore. Passed on, they would seem to be in force."""
+
+
 class Fields:
     """The fields of an object. One that has the wrong type is added to the faults, and read as if
     it were not there."""

@@ -98,6 +98,8 @@ class ResponseProjection:
                 self._tell(_LAST.get(status_of(fold), "response.failed"), fold, writer)
             case TaskErrored():
                 fold.end = event
+                if fold.message is None:  # some clients repeat a request that told no item
+                    self._begin_message(fold, writer)
                 self._break_off(fold, writer)
                 self._tell("response.failed", fold, writer)
 

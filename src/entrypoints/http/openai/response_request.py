@@ -13,7 +13,7 @@ from domain.errors import Fault
 from domain.messages import Message
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from entrypoints.http.native.bodies import RequestDefaults
-from entrypoints.http.openai.fields import Fields, refuse_if
+from entrypoints.http.openai.fields import UNSUPPORTED, Fields, refuse_if
 from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_messages import InputMessages, Origin, read_items
 from entrypoints.http.openai.tools import nested_choice, nested_format, nested_tools
@@ -31,6 +31,7 @@ _REFUSED = {
     "max_tool_calls": "is not accepted: it counts calls of hosted tools, and there are none",
     "moderation": "is not accepted: the result of a moderation is not carried",
     "prompt": "is not accepted: use instructions and input",
+    **UNSUPPORTED,
 }
 _ELSEWHERE = {
     "messages": "input",
@@ -124,7 +125,7 @@ def read_response_request(
         echo=echo,
         # Last, since what nothing has read is a vendor's own.
         options={**options, **fields.unread()},
-        ttl=None if echo.get("store", True) else min(UNSTORED_TTL, bounds.max_ttl),
+        ttl=_read_ttl(fields, echo, bounds),
     )
     asked = ResponseRequest(
         request=request, background=background, stream=stream, origins=tuple(given.origins)
@@ -169,6 +170,13 @@ def _read_input(
     elif not read.messages and len(faults) == known:
         fields.refuse("input", "must hold a message that says something")
     return None, read
+
+
+def _read_ttl(fields: Fields, echo: Mapping[str, Any], bounds: RequestBounds) -> int | None:
+    ttl = fields.whole("ttl")
+    if ttl is None and echo.get("store") is False:
+        return min(UNSTORED_TTL, bounds.max_ttl)
+    return ttl
 
 
 def _read_previous(fields: Fields) -> str | None:

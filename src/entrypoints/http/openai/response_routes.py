@@ -54,8 +54,13 @@ class ResponseController(Controller):
             task_id = started.task.id
             view = await parts.response_views.of(task_id, request.user.owner)
             if asked.stream:
-                projection = view.projection if asked.background else view.joining
-                return await waiting.stream(task_id, projection, projection.begin(), headers)
+                if asked.background:
+                    begin = view.projection.begin()
+                    return await waiting.stream(task_id, view.projection, begin, headers)
+                first, begin = b"", view.joining.begin()
+                if started.joined:
+                    first, begin = await view.last_attempt()
+                return await waiting.stream(task_id, view.joining, begin, headers, first)
 
             async def finish() -> Response[Any]:
                 return _final(view, await view.now())

@@ -13,6 +13,7 @@ from contextlib import aclosing
 
 from application.manage_task import GetTask
 from application.ports import Batch
+from domain.events import begins_anew
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.http.openai.fold import Fold, ItemShapes
@@ -79,12 +80,28 @@ class ResponseView:
                     fold = after
         return b"", self.projection.begin()
 
+    async def last_attempt(self) -> tuple[bytes, Fold]:
+        """Return the state at the beginning of the last attempt that has begun, and the frames that
+        a stream must begin with: what was lost before is left out. Raises as `now` does."""
+        fold, created = self.joining.begin(), b""
+        begun = b"", fold
+        async with aclosing(self._batches(fold)) as batches:
+            async for batch in batches:
+                for single in batch.singles():
+                    anew = begins_anew(single.events[0])
+                    frames: list[bytes] | None = [] if anew or not created else None
+                    before, fold = fold, self.projection.fold(fold, single, frames)
+                    if frames is not None:
+                        created = created or frames[0]
+                        if anew and before.next_index:
+                            begun = created + frames[-1], fold
+        return begun
+
     def _within(self, fold: Fold, batch: Batch, number: int) -> tuple[bytes, Fold]:
         """Return the same for an event which this batch tells."""
         place, epoch = place_of(number), batch.end.epoch
         if is_number_of(number, epoch):
-            for event in batch.events:
-                single = Batch(fold.position, epoch, (event,))
+            for single in batch.singles():
                 frames: list[bytes] = []
                 after = self.projection.fold(fold, single, frames)
                 if after.count > place:
