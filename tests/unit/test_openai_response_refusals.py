@@ -57,6 +57,7 @@ def test_a_hosted_tool_is_refused(kind: str) -> None:
     ("param", "body"),
     [
         ("conversation", {"conversation": "conv_1"}),
+        ("webhook", {"webhook": {"url": "https://example.org"}}),
         ("prompt", {"prompt": {"id": "pmpt_1"}}),
         ("truncation", {"truncation": "auto"}),
         ("max_tool_calls", {"max_tool_calls": 3}),
