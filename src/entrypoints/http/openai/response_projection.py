@@ -127,10 +127,7 @@ class ResponseProjection:
         if (message := fold.message) is None:
             message = self._begin_message(fold, writer)
         if not message.parts or message.parts[-1].refusal != event.refusal:
-            part = TextPart(event.refusal, fold.text_size)
-            message = fold.message = MessageItem(message.index, (*message.parts, part))
-            place = self._items.place_in(message, len(message.parts) - 1)
-            writer.write("response.content_part.added", **place, part=message_part(part, ""))
+            message = self._begin_part(message, event.refusal, fold, writer)
         if event.text:
             fold.text_size = fold.said_text.add(fold.text_size, event.text)
             writer.delta(self._head_in(message), event.text)
@@ -158,6 +155,15 @@ class ResponseProjection:
         fold.next_index += 1
         item = self._items.message(message, "in_progress", [])
         writer.write("response.output_item.added", output_index=message.index, item=item)
+        return message
+
+    def _begin_part(
+        self, message: MessageItem, refusal: bool, fold: Fold, writer: FrameWriter
+    ) -> MessageItem:
+        part = TextPart(refusal, fold.text_size)
+        message = fold.message = MessageItem(message.index, (*message.parts, part))
+        place = self._items.place_in(message, len(message.parts) - 1)
+        writer.write("response.content_part.added", **place, part=message_part(part, ""))
         return message
 
     def _annotate(self, annotation: JsonObject, fold: Fold, writer: FrameWriter) -> None:
@@ -216,7 +222,8 @@ class ResponseProjection:
         else:
             self._close_reasoning(fold, writer)
         if fold.message is None and not end.answer.tool_calls:
-            self._begin_message(fold, writer)  # some clients ask again if there is no item
+            # Some clients ask again if there is no item, or none with a part.
+            self._begin_part(self._begin_message(fold, writer), False, fold, writer)
         self._close_message(fold, writer, cut=cut and not end.answer.tool_calls)
         for call in told_calls(end):
             self._tell_call(call, fold, writer)
