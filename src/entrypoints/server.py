@@ -48,8 +48,10 @@ def listen(host: str, port: int, port_setting: str = "LONGTASK_PORT") -> socket.
         fixable = error.errno in (errno.EADDRINUSE, errno.EACCES)
         advice = f"; set {port_setting} to another port" if fixable else ""
         raise AddressTaken(f"cannot listen on {host} port {port}: {reason}{advice}") from error
-    # Its connections inherit it.
+    # Its connections inherit both. (asyncio's own loop does not set the second for a socket that it
+    # is given, and then a body waits 40 ms behind its head.)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 

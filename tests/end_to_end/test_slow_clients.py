@@ -110,3 +110,13 @@ def test_the_kernel_holds_little_for_a_client(served: Running) -> None:
         for each in list(served.service._server.server_state.connections):
             own = each.transport.get_extra_info("socket")
             assert own.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
+
+
+def test_a_body_does_not_wait_behind_its_head(served: Running) -> None:
+    """Until the client says that it has the head: 40 ms later."""
+    with connect(served.url) as connection:
+        connection.sendall(GET)
+        connection.recv(65_536)
+        for each in list(served.service._server.server_state.connections):
+            own = each.transport.get_extra_info("socket")
+            assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
