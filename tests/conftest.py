@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 import structlog
@@ -29,7 +30,17 @@ structlog.configure(
 # Every HTTP client makes one, which takes 40 ms of CPU, and the tests make thousands of clients.
 ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 
-LONGEST_FIRST = ("faults", "browser", "abuse", "end_to_end", "integration", "contract", "unit")
+TESTS = Path(__file__).parent
+LONGEST_FIRST = (
+    "faults",
+    "official",
+    "browser",
+    "abuse",
+    "end_to_end",
+    "integration",
+    "contract",
+    "unit",
+)
 """The suites in the order in which workers take their tests, so that none is left alone with a long
 one at the end."""
 
@@ -40,7 +51,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.parent.name))
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(TESTS).parts[0]))
 
 
 @pytest.fixture(autouse=True, scope="session")

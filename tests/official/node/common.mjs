@@ -1,0 +1,28 @@
+// What every script needs: what it was given, and how it answers.
+
+const [address, scenario, given] = process.argv.slice(2);
+export const url = address;
+
+export const print = (line) => process.stdout.write(JSON.stringify(line ?? null) + "\n");
+
+/** What a call gives, or how it fails. */
+export async function outcome(call) {
+  try {
+    return { value: await call() };
+  } catch (error) {
+    const { name, status, code, param, type, message } = error;
+    return { error: { name: error.constructor.name || name, status, code, param, type, message } };
+  }
+}
+
+export async function all(stream) {
+  const events = [];
+  for await (const event of stream) events.push(event);
+  return events;
+}
+
+/** Run the scenario that was asked for, and print what it returns. */
+export async function run(scenarios) {
+  const result = await scenarios[scenario](JSON.parse(given));
+  if (result !== undefined) print(result);
+}
