@@ -1,38 +1,20 @@
-"""A real browser: Debian's chromium, or any on the path, driven by Playwright."""
+"""What every test in a browser needs."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    Page,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Page
 
 from tests.browser.page import OpenPage, pages
+from tests.browser.program import running_browser
 from tests.doubles.upstream import Upstream
 from tests.running import Running, running_service, settings_for
-
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-background-networking",
-    # One process fewer, which would draw in software: a sixth of the browser's CPU.
-    "--disable-gpu",
-    "--in-process-gpu",
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="package")  # its event loop must end before tests that bring their own
 def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("no browser (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+    with running_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
