@@ -69,7 +69,7 @@ def test_pages_of_the_named_origins_may_use_the_api(upstream: Upstream) -> None:
         ask = {
             "Origin": ORIGIN,
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+            "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
         }
         asked = httpx.options(f"{service.url}/api/tasks/start", headers=ask)
         assert asked.status_code == 204

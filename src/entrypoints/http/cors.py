@@ -16,6 +16,18 @@ from entrypoints.http.litestar_internals import handler_options
 READABLE_BY_ALL = "readable_by_all"
 """Mark (in a handler's `opt`) of a GET that is public, or opened by an unguessable id or a link."""
 EXPOSED = ["Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"]
+_EXPOSED_TO_NAMED = [
+    *EXPOSED,
+    "X-Longtask-Task-Id",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "x-should-retry",
+]
+"""What the SDKs of OpenAI read, besides."""
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _FOR_ALL = (
     (_ALLOW_ORIGIN, b"*"),
@@ -29,8 +41,8 @@ def named_origins(origins: Sequence[str]) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(origins),
         allow_methods=["DELETE", "GET", "HEAD", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-        expose_headers=EXPOSED,
+        allow_headers=["*"],  # each SDK of OpenAI sends a dozen of its own, and its next one others
+        expose_headers=_EXPOSED_TO_NAMED,
     )
 
 
