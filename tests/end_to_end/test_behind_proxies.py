@@ -1,11 +1,13 @@
-"""The files for nginx and Caddy in deploy/, each in the real program: streams piece by piece,
-deliveries of the queue, addresses of callers, and /metrics for nobody."""
+"""The files for nginx and Caddy in deploy/, each in the real program: streams piece by piece, JSON
+that is held, deliveries of the queue, addresses of callers, and /metrics for nobody."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -43,7 +45,10 @@ def nginx(folder: Path, front: int, back: int, *added: str) -> list[str]:
     configuration = folder / "nginx.conf"
     configuration.write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
-        f"events {{}}\nhttp {{ access_log {folder}/access; {temporary}\n{ours}\n}}\n"
+        f"events {{}}\nhttp {{ access_log {folder}/access; {temporary}\n"
+        # What an http block may have for the other servers in it.
+        "gzip on; gzip_types *; gzip_proxied any; gzip_min_length 1; proxy_read_timeout 1s;\n"
+        f"{ours}\n}}\n"
     )
     return ["nginx", "-c", str(configuration), "-p", str(folder), "-e", f"{folder}/log"]
 
@@ -104,6 +109,7 @@ def behind(
         stream_secret="a secret of forty characters, or even more",
         trusted_proxies="127.0.0.1",
         address_limits="starts=2",
+        sse_ping_interval=0.2,
     )
     with (
         running_service(settings) as service,
@@ -134,6 +140,54 @@ def test_a_stream_comes_piece_by_piece(
         assert any('"type":"end"' in line for line in lines)
     written = "".join(each.read_text() for each in folder.iterdir() if each.is_file())
     assert link.partition("token=")[2] not in written, "the proxy's log holds a link"
+
+
+def openai_request(url: str, **fields: Any) -> dict[str, Any]:
+    """What httpx needs to start a response."""
+    headers = {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "gzip"}
+    body = {"model": "m", "input": "Hi.", **fields}
+    return {"method": "POST", "url": f"{url}/v1/responses", "headers": headers, "json": body}
+
+
+def test_a_response_is_streamed_event_by_event(
+    behind: tuple[str, Running, Path], upstream: Upstream
+) -> None:
+    url, _, _ = behind
+    gate = Gate()
+    upstream.then(Script([piece("one"), gate, piece("two"), finish(), DONE]))
+    with httpx.stream(**openai_request(url, stream=True, background=True)) as stream:
+        assert "content-encoding" not in stream.headers
+        lines = stream.iter_lines()
+        told = next(line for line in lines if '"delta":"one"' in line)
+        assert any(line == ": keep-alive" for line in lines)
+        number = json.loads(told.removeprefix("data: "))["sequence_number"]
+    address = f"{url}/v1/responses/resp_{stream.headers['x-longtask-task-id']}"
+    key, query = {"Authorization": f"Bearer {KEY}"}, f"stream=true&starting_after={number}"
+    with httpx.stream("GET", f"{address}?{query}", headers=key) as stream:
+        lines = stream.iter_lines()
+        assert any(line == ": keep-alive" for line in lines)
+        gate.open()
+        assert any('"delta":"two"' in line for line in lines)
+        assert any("response.completed" in line for line in lines)
+    assert httpx.delete(address, headers=key).json()["deleted"]
+    assert httpx.get(address, headers=key).status_code == 404
+
+
+def test_a_held_response_is_kept_alive(
+    behind: tuple[str, Running, Path], upstream: Upstream
+) -> None:
+    """What lies between may give up on a response that says nothing."""
+    url, service, _ = behind
+    direct = httpx.request(**openai_request(service.url))
+    assert direct.headers["x-accel-buffering"] == "no"
+    gate = Gate()
+    upstream.then(Script([piece("one"), gate, finish(), DONE]))
+    with httpx.stream(**openai_request(url)) as held:
+        assert "content-encoding" not in held.headers
+        chunks = held.iter_bytes()
+        assert [next(chunks) for _ in range(5)] == [b" "] * 5
+        gate.open()
+        assert json.loads(b"".join(chunks))["status"] == "completed"
 
 
 def test_callers_keep_their_addresses_and_figures_stay_inside(

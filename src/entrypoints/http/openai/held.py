@@ -28,6 +28,11 @@ from entrypoints.http.protocol.direct_write import direct_writer_of
 log = structlog.get_logger(__name__)
 
 _SPACE = b" "
+_HEADERS = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+"""Proxies are to pass on the white space as it comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,7 @@ class HeldResponse(Response[None]):
     than with 200: the same request, sent again, gets the status."""
 
     def __init__(self, held: Held, headers: Mapping[str, str]) -> None:
-        super().__init__(None, media_type="application/json", headers=headers)
+        super().__init__(None, media_type="application/json", headers={**_HEADERS, **headers})
         self._held = held
 
     def to_asgi_response(
