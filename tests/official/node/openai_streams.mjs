@@ -50,6 +50,16 @@ await run({
   async whole({ ids }) {
     for (const id of ids) print({ id, ...(await check(id)) });
   },
+  /** A foreground stream that ends where an attempt is lost, and what is told behind it. */
+  async foreground({ body }) {
+    const told = await all(await client.responses.create({ ...body, stream: true }));
+    const { response, sequence_number: starting_after } = told.pop();
+    const stream = { stream: true, starting_after };
+    const rest = await all(await client.responses.retrieve(response.id, stream));
+    const { events, final } = await check(response.id);
+    assert.deepEqual([...told, ...rest], events);
+    print({ told: response, final });
+  },
   /** A task that runs: each connection reads one event, and is cut. */
   async oneByOne({ body }) {
     const events = [];

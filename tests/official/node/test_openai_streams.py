@@ -57,3 +57,16 @@ def test_a_running_task_is_read_by_one_connection_for_each_event(
     output = seen["final"]["output"]
     assert [each["type"] for each in output] == ["reasoning", "message", "function_call"]
     assert output[1]["content"][0]["text"] == "Hello."
+
+
+def test_a_foreground_stream_ends_where_an_attempt_is_lost_and_is_resumed_there(
+    service: Running, node: Node, upstream: Upstream
+) -> None:
+    upstream.then(Script([reasoning("Hm."), piece("Hel")], cut=True))
+    body = {"model": "test-model", "input": "Hi."}
+    seen = node.result("openai_streams", service.url, "foreground", body=body)
+    assert seen["told"]["status"] == "failed"
+    assert seen["told"]["error"]["code"] == "attempt_lost"
+    assert seen["told"]["output"][-1]["content"][0]["text"] == "Hel"
+    assert seen["final"]["status"] == "completed"
+    assert seen["final"]["output"][-1]["content"][0]["text"] == "Hello, world."
