@@ -59,12 +59,14 @@ def _over_limit(error: OverLimit, request_counts: RequestCounts) -> ProblemDetai
     what, _, whose = status.policy.partition("-per-")
     log.warning("over a limit", policy=status.policy)
     request_counts.over_limit(status.policy)
-    return problem(
+    refused = problem(
         429,
         f"too-many-{what}",
         f"{_LIMITED[what]} The limit is {status.limit} for each {whose}.",
         headers={**retry_after_header(status.reset), **rate_limit_headers([status])},
     )
+    refused.limit_statuses = (status,)
+    return refused
 
 
 _PREVIOUS_STATUSES = {"previous_unknown": 400, "previous_too_long": 413}

@@ -13,18 +13,26 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from application.errors import LimitStatus
-from entrypoints.http.openai.errors import error_response, speaks_openai
+from entrypoints.http.openai.errors import (
+    error_response,
+    openai_rate_limits,
+    speaks_openai,
+)
 
 
 class Problem(ProblemDetailsException):
     """A problem, which is told as each face tells errors."""
+
+    limit_statuses: Sequence[LimitStatus] = ()
+    """The limits that the caller is over."""
 
     def to_response(self, request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
         if not speaks_openai(request.scope["path"]):
             return super().to_response(request)
         kind = (self.type_ or "").rpartition(":")[2]
         fields = self.extra.get("errors", ()) if isinstance(self.extra, dict) else ()
-        return error_response(request, self.status_code, kind, self.detail, fields, self.headers)
+        headers = {**(self.headers or {}), **openai_rate_limits(self.limit_statuses)}
+        return error_response(request, self.status_code, kind, self.detail, fields, headers)
 
 
 class FieldFault(TypedDict):
@@ -66,7 +74,7 @@ def problem(
     *,
     errors: Sequence[FieldFault] = (),
     headers: dict[str, str] | None = None,
-) -> ProblemDetailsException:
+) -> Problem:
     """`kind` is the machine-readable name of the problem, stable across versions."""
     extra: dict[str, Any] = {"error": detail}
     if errors:
