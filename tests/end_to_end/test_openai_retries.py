@@ -1,0 +1,142 @@
+"""openai-python sends a request again when its connection breaks or when it has waited for long.
+The service takes it up where it was: nothing is paid for twice."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, cast
+
+import httpx2
+import pytest
+from openai import BadRequestError, DefaultHttpxClient, OpenAI
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
+
+from tests.doubles.upstream import DONE, USAGE, Gate, Script, Upstream, finish, piece
+from tests.end_to_end.openai_client import openai_client
+from tests.running import Running, running_service, settings_for
+from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually, within
+
+CHAT: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}
+RESPONSE: Any = {"model": "m", "input": "Hi."}
+
+
+@pytest.fixture(scope="module")
+def impatient(shared_upstream: Upstream) -> Iterator[Running]:
+    """It sends white space every tenth of a second."""
+    settings = settings_for(openai_base_url=shared_upstream.url, sse_ping_interval=0.1)
+    with running_service(settings) as running:
+        yield running
+
+
+class Sent:
+    """The requests that a client sends, by the count of its retries."""
+
+    def __init__(self) -> None:
+        self.counts: list[str] = []
+
+    def note(self, request: httpx2.Request) -> None:
+        self.counts.append(request.headers["x-stainless-retry-count"])
+
+    @contextmanager
+    def by(self, url: str, **options: Any) -> Iterator[OpenAI]:
+        http_client = DefaultHttpxClient(event_hooks={"request": [self.note]})
+        with openai_client(url, max_retries=2, http_client=http_client, **options) as client:
+            yield client
+
+
+def _gated() -> tuple[Gate, Script]:
+    gate = Gate()
+    return gate, Script([piece("Hel"), gate, piece("lo."), finish(), USAGE, DONE])
+
+
+@pytest.mark.parametrize("face", ["responses", "chat"])
+def test_a_broken_connection_costs_nothing(
+    retrying: Running, scripted: Upstream, face: str
+) -> None:
+    gate, script = _gated()
+    scripted.then(script)
+    sent, proxy = Sent(), TcpProxy(int(retrying.url.rpartition(":")[2]))
+    with proxy.running(), sent.by(proxy.url) as client, ThreadPoolExecutor() as threads:
+        waiting = threads.submit(_ask, client, face)
+        assert gate.reached.wait(within(10))
+        proxy.cut()
+        eventually(lambda: sent.counts == ["0", "1"])
+        gate.open()
+        assert waiting.result(within(20)) == "Hello."
+    assert len(scripted.received) == 1
+
+
+@pytest.mark.parametrize("face", ["responses", "chat"])
+def test_a_client_that_has_waited_for_long_asks_again(
+    retrying: Running, scripted: Upstream, face: str
+) -> None:
+    gate, script = _gated()
+    scripted.then(script)
+    sent = Sent()
+    options = {"timeout": httpx2.Timeout(30.0, read=1.0)}
+    with sent.by(retrying.url, **options) as client, ThreadPoolExecutor() as threads:
+        waiting = threads.submit(_ask, client, face)
+        eventually(lambda: sent.counts == ["0", "1"])
+        gate.open()
+        assert waiting.result(within(20)) == "Hello."
+    assert len(scripted.received) == 1
+
+
+def _ask(client: OpenAI, face: str) -> str | None:
+    if face == "responses":
+        return cast(Response, client.responses.create(**RESPONSE)).output_text
+    return cast(ChatCompletion, client.chat.completions.create(**CHAT)).choices[0].message.content
+
+
+@pytest.mark.parametrize("face", ["responses", "chat"])
+def test_white_space_keeps_a_client_waiting(
+    impatient: Running, scripted: Upstream, face: str
+) -> None:
+    """The answer takes three times as long as the client waits for a byte."""
+    scripted.then(Script([piece("Hel"), 3.0, piece("lo."), finish(), USAGE, DONE]))
+    sent = Sent()
+    with sent.by(impatient.url, timeout=httpx2.Timeout(30.0, read=1.0)) as client:
+        assert _ask(client, face) == "Hello."
+    assert sent.counts == ["0"]
+
+
+def test_a_client_that_has_been_kept_waiting_is_told_of_the_cancellation(
+    impatient: Running, scripted: Upstream
+) -> None:
+    """There is no status to tell it any more. So the connection breaks, and it asks again."""
+    scripted.then(Script([piece("Hel"), Gate()]))
+    sent = Sent()
+    with (
+        sent.by(impatient.url) as client,
+        openai_client(impatient) as another,
+        ThreadPoolExecutor() as threads,
+    ):
+        keyed = {**RESPONSE, "extra_headers": {"Idempotency-Key": "cancelled under white space"}}
+        with another.responses.create(**keyed, stream=True) as stream:
+            begun = next(stream).response
+        waiting = threads.submit(lambda: client.responses.create(**keyed))
+        pings = impatient.client.http
+        eventually(lambda: "longtask_open_streams 1.0" in pings.get("/metrics").text)
+        client.responses.cancel(begun.id)
+        with pytest.raises(BadRequestError) as raised:
+            waiting.result(within(20))
+    assert raised.value.code == "cancelled"
+    assert len(scripted.received) == 1
+
+
+def test_a_background_response_is_begun_once(retrying: Running, scripted: Upstream) -> None:
+    """The response to the first request never arrives."""
+    proxy = TcpProxy(int(retrying.url.rpartition(":")[2]))
+    sent = Sent()
+    with proxy.running(), sent.by(proxy.url) as client, ThreadPoolExecutor() as threads:
+        proxy.delay = 0.5
+        waiting = threads.submit(lambda: client.responses.create(**RESPONSE, background=True))
+        eventually(lambda: scripted.received)
+        proxy.cut()
+        response = waiting.result(within(20))
+    with openai_client(retrying) as client:
+        eventually(lambda: client.responses.retrieve(response.id).status == "completed")
+    assert sent.counts == ["0", "1"]
+    assert len(scripted.received) == 1
