@@ -16,10 +16,10 @@ run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
 
 test: $(VENV)/.dev lint  ## Run the tests, some of them in a small dose
-	$(PYTEST) -m "not soak"
+	$(PYTEST) -m "not soak" --hypothesis-profile dose
 
 soak: $(VENV)/.dev  ## Run what takes long, at full size
-	$(PYTEST) -m soak
+	$(PYTEST) -m "soak or hypothesis"
 
 test-all: test soak  ## Run every test, at full size
 

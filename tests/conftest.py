@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from entrypoints.settings.loading import names
 from tests.doubles.rest_front import RestFront
@@ -29,6 +30,11 @@ structlog.configure(
 
 # Every HTTP client makes one, which takes 40 ms of CPU, and the tests make thousands of clients.
 ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
+
+# For `make test`. What is drawn at full size runs with the soak tests.
+settings.register_profile(
+    "dose", settings(), max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = (

@@ -234,6 +234,7 @@ def test_a_failure_before_any_item_tells_an_empty_message() -> None:
     events = decoded(told(view_of(Log(log)).projection, log, 1)[0])
     assert [each["type"] for each in events[2:]] == [
         "response.output_item.added",
+        "response.content_part.added",
         "response.output_item.done",
         "response.failed",
     ]

@@ -99,7 +99,7 @@ class ResponseProjection:
             case TaskErrored():
                 fold.end = event
                 if fold.message is None:  # some clients repeat a request that told no item
-                    self._begin_message(fold, writer)
+                    self._begin_empty(fold, writer)
                 self._break_off(fold, writer)
                 self._tell("response.failed", fold, writer)
 
@@ -156,6 +156,9 @@ class ResponseProjection:
         item = self._items.message(message, "in_progress", [])
         writer.write("response.output_item.added", output_index=message.index, item=item)
         return message
+
+    def _begin_empty(self, fold: Fold, writer: FrameWriter) -> None:
+        self._begin_part(self._begin_message(fold, writer), False, fold, writer)
 
     def _begin_part(
         self, message: MessageItem, refusal: bool, fold: Fold, writer: FrameWriter
@@ -223,7 +226,7 @@ class ResponseProjection:
             self._close_reasoning(fold, writer)
         if fold.message is None and not end.answer.tool_calls:
             # Some clients ask again if there is no item, or none with a part.
-            self._begin_part(self._begin_message(fold, writer), False, fold, writer)
+            self._begin_empty(fold, writer)
         self._close_message(fold, writer, cut=cut and not end.answer.tool_calls)
         for call in told_calls(end):
             self._tell_call(call, fold, writer)
