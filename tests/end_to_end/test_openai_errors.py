@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 from openai import (
     APIError,
+    APIStatusError,
     AuthenticationError,
     BadRequestError,
     InternalServerError,
@@ -108,10 +109,12 @@ def test_what_openai_has_and_this_service_has_not_is_refused_by_name(client: Ope
         "files": client.files.list,
         "conversation": client.conversations.create,
         "embeddings": lambda: client.embeddings.create(model="m", input="Hi."),
+        "shorten conversations": lambda: client.responses.compact(model="m", input="Hi."),
+        "counts tokens": lambda: client.responses.input_tokens.count(model="m", input="Hi."),
         "images": lambda: client.images.generate(model="m", prompt="A cat."),
     }
     for word, call in calls.items():
-        with pytest.raises(NotFoundError, match=word):
+        with pytest.raises(APIStatusError, match=word):
             call()
 
 

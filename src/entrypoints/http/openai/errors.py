@@ -26,6 +26,9 @@ _ELSEWHERE = {
     "embeddings": "this service makes no embeddings",
     "files": "this service keeps no files: send them as data within the input",
     "images": "this service makes no images",
+    "moderations": "this service moderates nothing",
+    "responses/compact": "this service does not shorten conversations",
+    "responses/input_tokens": "this service counts tokens only in the usage of a response",
     "threads": "use previous_response_id, or send the whole conversation",
     "uploads": "this service keeps no files: send them as data within the input",
     "vector_stores": "this service keeps no files: send them as data within the input",
@@ -53,7 +56,7 @@ def error_response(
     if kind == "unknown-task":
         message = f"Response with id '{request.path_params.get('response_id', '')}' not found."
         code = "not_found"
-    elif kind == "not-found" and (instead := _ELSEWHERE.get(_first_part(request.scope["path"]))):
+    elif status in (404, 405) and (instead := _instead_of(request.scope["path"])):
         message = f"There is nothing at this address: {instead}."
     elif kind == "method-not-allowed" and request.scope["path"].rstrip("/") == f"{PATH}/responses":
         message = "This address takes POST only: responses are not listed."
@@ -73,8 +76,9 @@ def error_response(
     return Response({"error": error}, status_code=status, headers=given)
 
 
-def _first_part(path: str) -> str:
-    return path.removeprefix(f"{PATH}/").partition("/")[0]
+def _instead_of(path: str) -> str | None:
+    own = path.removeprefix(f"{PATH}/")
+    return _ELSEWHERE.get(own) or _ELSEWHERE.get(own.partition("/")[0])
 
 
 def _type(status: int, code: str) -> str:
