@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import httpx2
 import pytest
-from openai import BadRequestError, DefaultHttpxClient, OpenAI
+from openai import APIConnectionError, BadRequestError, DefaultHttpxClient, OpenAI
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
@@ -57,7 +57,7 @@ def test_a_broken_connection_costs_nothing(
 ) -> None:
     gate, script = _gated()
     scripted.then(script)
-    sent, proxy = Sent(), TcpProxy(int(retrying.url.rpartition(":")[2]))
+    sent, proxy = Sent(), _proxy_of(retrying)
     with proxy.running(), sent.by(proxy.url) as client, ThreadPoolExecutor() as threads:
         waiting = threads.submit(_ask, client, face)
         assert gate.reached.wait(within(10))
@@ -126,17 +126,62 @@ def test_a_client_that_has_been_kept_waiting_is_told_of_the_cancellation(
     assert len(scripted.received) == 1
 
 
-def test_a_background_response_is_begun_once(retrying: Running, scripted: Upstream) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_background_response_is_begun_once(
+    retrying: Running, scripted: Upstream, stream: bool
+) -> None:
     """The response to the first request never arrives."""
-    proxy = TcpProxy(int(retrying.url.rpartition(":")[2]))
-    sent = Sent()
+    proxy, sent = _proxy_of(retrying), Sent()
     with proxy.running(), sent.by(proxy.url) as client, ThreadPoolExecutor() as threads:
         proxy.delay = 0.5
-        waiting = threads.submit(lambda: client.responses.create(**RESPONSE, background=True))
+        waiting = threads.submit(lambda: _begin(client, stream=stream))
         eventually(lambda: scripted.received)
         proxy.cut()
-        response = waiting.result(within(20))
+        response_id = waiting.result(within(20))
     with openai_client(retrying) as client:
-        eventually(lambda: client.responses.retrieve(response.id).status == "completed")
+        eventually(lambda: client.responses.retrieve(response_id).status == "completed")
     assert sent.counts == ["0", "1"]
     assert len(scripted.received) == 1
+
+
+def _begin(client: OpenAI, *, stream: bool) -> str:
+    """Return the id of a new response in the background."""
+    asked: Any = {**RESPONSE, "background": True}
+    if not stream:
+        return cast(Response, client.responses.create(**asked)).id
+    with client.responses.create(**asked, stream=True) as events:
+        return cast(str, next(events).response.id)
+
+
+def test_a_stream_that_breaks_is_taken_up_where_it_broke(
+    retrying: Running, scripted: Upstream
+) -> None:
+    gate, script = _gated()
+    scripted.then(script)
+    proxy = _proxy_of(retrying)
+    seen: list[Any] = []
+    with proxy.running(), openai_client(proxy.url) as client:
+        asked: Any = {**RESPONSE, "background": True, "stream": True}
+        with client.responses.create(**asked) as stream:
+            seen += _until_delta(stream)
+            proxy.cut()
+            with pytest.raises(APIConnectionError):
+                next(stream)
+        gate.open()
+        begun, behind = seen[0].response.id, seen[-1].sequence_number
+        with client.responses.retrieve(begun, stream=True, starting_after=behind) as stream:
+            seen += list(stream)
+        with client.responses.retrieve(begun, stream=True) as stream:
+            assert [each.to_dict() for each in stream] == [each.to_dict() for each in seen]
+    assert seen[-1].response.output_text == "Hello."
+
+
+def _until_delta(stream: Iterator[Any]) -> Iterator[Any]:
+    for event in stream:
+        yield event
+        if event.type == "response.output_text.delta":
+            return
+
+
+def _proxy_of(service: Running) -> TcpProxy:
+    return TcpProxy(int(service.url.rpartition(":")[2]))
