@@ -15,6 +15,14 @@ from agents import (
     set_tracing_disabled,
 )
 from openai import AsyncOpenAI
+from openai.types.shared import Reasoning
+
+SETTINGS = {
+    "items": ModelSettings(),
+    "previous": ModelSettings(),
+    "summary": ModelSettings(reasoning=Reasoning(effort="low", summary="auto")),
+    "unstored": ModelSettings(store=False, response_include=["reasoning.encrypted_content"]),
+}
 
 
 def look_up(city: str) -> str:
@@ -49,9 +57,9 @@ async def main(url: str) -> None:
                 name="a",
                 model=models[case["face"]],
                 tools=[function_tool(look_up)] if case["tools"] else [],
-                model_settings=ModelSettings(),
+                model_settings=SETTINGS[case["way"]],
             )
-            options = {"auto_previous_response_id": True} if case["chained"] else {}
+            options = {"auto_previous_response_id": True} if case["way"] == "previous" else {}
             told = await run(agent, "Hi.", stream=case["stream"], **options)
             print(json.dumps(told), flush=True)
 

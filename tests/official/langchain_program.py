@@ -8,6 +8,13 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "items": {},
+    "previous": {"use_previous_response_id": True},
+    "summary": {"reasoning": {"effort": "low", "summary": "auto"}},
+    "unstored": {"store": False, "include": ["reasoning.encrypted_content"]},
+}
+
 
 def look_up(city: str) -> str:
     """How warm it is in a city."""
@@ -55,7 +62,7 @@ def main(url: str) -> None:
             base_url=f"{url}/v1",
             api_key="any",
             use_responses_api=case["face"] == "responses",
-            use_previous_response_id=case["chained"],
+            **OPTIONS[case["way"]],
         )
         told = run(model.bind_tools([TOOL]) if case["tools"] else model, stream=case["stream"])
         print(json.dumps(told), flush=True)

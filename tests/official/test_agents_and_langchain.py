@@ -38,6 +38,7 @@ CALLS = [
     USAGE,
     DONE,
 ]
+WAYS = ("items", "previous", "summary", "unstored")
 HOWS = list(itertools.product(("responses", "chat"), (False, True)))
 """Which face, and whether the answer is streamed."""
 
@@ -70,9 +71,9 @@ def _at_rest(service: Running) -> Iterator[None]:
 
 
 def ask(
-    program: Program, face: str, stream: bool, *, tools: bool = False, chained: bool = False
+    program: Program, face: str, stream: bool, *, tools: bool = False, way: str = "items"
 ) -> dict[str, Any]:
-    return program(face=face, stream=stream, tools=tools, chained=chained)
+    return program(face=face, stream=stream, tools=tools, way=way)
 
 
 @pytest.mark.parametrize(("face", "stream"), HOWS)
@@ -80,16 +81,21 @@ def test_a_text(program: Program, scripted: Upstream, face: str, stream: bool) -
     assert ask(program, face, stream)["said"] == "Hello, world."
 
 
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
-    ("face", "stream", "chained"),
-    [*((*how, False) for how in HOWS), ("responses", False, True), ("responses", True, True)],
+    ("face", "way"),
+    [
+        ("chat", "items"),
+        *(("responses", way) for way in ("items", "previous", "summary", "unstored")),
+    ],
 )
 def test_a_loop_of_tools(
-    program: Program, scripted: Upstream, face: str, stream: bool, chained: bool
+    program: Program, scripted: Upstream, face: str, stream: bool, way: str
 ) -> None:
-    """`chained`: the client sends the results only, and names the response that they belong to."""
+    """The second request brings the items, with or without a summary of the reasoning, or names the
+    response that it goes on from."""
     scripted.then(Script(CALLS), Script(answer("Seven.")))
-    assert ask(program, face, stream, tools=True, chained=chained)["said"] == "Seven."
+    assert ask(program, face, stream, tools=True, way=way)["said"] == "Seven."
     asked, said, *results = scripted.received[1].body["messages"]
     assert asked["role"] == "user"
     assert [each["function"]["arguments"] for each in said["tool_calls"]] == [
