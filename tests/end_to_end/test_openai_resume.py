@@ -18,6 +18,7 @@ from tests.official.reading import (
     final_of,
     read,
     read_in_every_way,
+    read_next,
 )
 from tests.running import Running
 
@@ -119,7 +120,7 @@ def test_a_response_that_is_being_made_is_followed_over_many_connections(
         seen = read(client, response.id, count=1)
         for gate, until in zip(gates, ("Hm.", "Half", "Hel", "lo."), strict=True):
             while seen[-1].get("delta") != until:
-                seen += read(client, response.id, seen[-1]["sequence_number"], count=1)
+                seen.append(read_next(client, response.id, seen[-1]))
             behind = seen[-1]["sequence_number"]
             with client.responses.retrieve(
                 response.id, stream=True, starting_after=behind
@@ -127,7 +128,7 @@ def test_a_response_that_is_being_made_is_followed_over_many_connections(
                 gate.open()
                 seen.append(next(stream).to_dict())
         while seen[-1]["type"] not in LAST:
-            seen += read(client, response.id, seen[-1]["sequence_number"], count=1)
+            seen.append(read_next(client, response.id, seen[-1]))
         assert seen == read(client, response.id)
         assert final_of(seen) == client.responses.retrieve(response.id).to_dict()
         assert final_of(seen)["output"][0]["content"][0]["text"] == "Hello."

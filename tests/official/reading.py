@@ -32,11 +32,18 @@ def read(client: OpenAI, response_id: str, after: int | None = None, count: int 
     return events
 
 
+def read_next(client: OpenAI, response_id: str, behind: Json) -> Json:
+    """The event behind another one, over a connection of its own."""
+    (event,) = read(client, response_id, behind["sequence_number"], count=1)
+    assert event["sequence_number"] > behind["sequence_number"]
+    return event
+
+
 def read_in_parts(client: OpenAI, response_id: str) -> list[Json]:
     """The events, each over a connection of its own."""
     events = read(client, response_id, count=1)
     while events[-1]["type"] not in LAST:
-        events += read(client, response_id, events[-1]["sequence_number"], count=1)
+        events.append(read_next(client, response_id, events[-1]))
     return events
 
 
