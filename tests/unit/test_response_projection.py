@@ -180,8 +180,9 @@ def test_what_a_lost_attempt_said_is_not_in_the_final_object(log: list[Event]) -
 def test_a_completed_response_has_a_call_or_a_message_with_a_part(log: list[Event]) -> None:
     final = decoded(told(view_of(Log(log)).projection, log, 1)[0])[-1]["response"]
     items = [each for each in final["output"] if each["type"] != "reasoning"]
-    assert items or final["status"] != "completed"
-    assert all(each["content"] for each in items if each["type"] == "message")
+    if final["status"] == "completed":
+        assert items
+        assert all(each["content"] for each in items if each["type"] == "message")
 
 
 async def test_a_fold_is_made_once_and_goes_on_from_where_it_was() -> None:
