@@ -20,7 +20,15 @@ from tests.waiting import within
 HERE = Path(__file__).parent
 _UNREACHABLE = ("EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "ETIMEDOUT")
 """What npm says if there is no registry."""
-_INSTALL = ("install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+_INSTALL = (
+    "install",
+    "--no-audit",
+    "--no-fund",
+    "--no-package-lock",
+    "--loglevel=error",
+    "--fetch-retry-mintimeout=1000",  # where there is no registry, it asks for minutes
+    "--fetch-retry-maxtimeout=5000",
+)
 
 
 @dataclass(frozen=True)
