@@ -17,8 +17,8 @@ from tests.doubles.upstream import (
     reasoning,
     refusal,
 )
+from tests.official.node.cancelling import cancelling
 from tests.official.node.clients import Node
-from tests.official.node.logs import cancelling
 from tests.running import Running
 
 pytestmark = pytest.mark.soak

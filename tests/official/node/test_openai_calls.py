@@ -17,14 +17,15 @@ from tests.doubles.upstream import (
     reasoning,
     refusal,
 )
+from tests.official.logs import put, text
 from tests.official.node.clients import Node
-from tests.official.node.logs import TEXT, log_of, lost, put, resumed
 from tests.running import Running
 
 pytestmark = pytest.mark.soak
 
 ANSWER = "Hello, world."
 JSON = ('{"city":"Oslo",', '"degrees":20}')
+TEXT = [text(each) for each in ("Hello", ", ", "wörld.")]
 PARSED = {"city": "Oslo", "degrees": 20}
 CALLS = Script([call(0, '{"city":', "call_a", "weather"), call(0, '"Oslo"}'), finish("tool_calls")])
 
@@ -73,13 +74,13 @@ def test_a_running_response_is_cancelled_and_stays_so(
 
 
 def test_an_ended_response_is_not_cancelled(service: Running, node: Node) -> None:
-    response_id = put(service, log_of([lost(*TEXT)], "stop"))
+    response_id = "resp_" + put(service, (*TEXT, "stop"))
     seen = node.result("openai_calls", service.url, "cancel", id=response_id)
     assert [each["status"] for each in seen] == ["completed"] * 3
 
 
 def test_a_deleted_response_is_unknown(service: Running, node: Node) -> None:
-    response_id = put(service, log_of([lost(*TEXT)], "stop"))
+    response_id = "resp_" + put(service, (*TEXT, "stop"))
     seen = node.result("openai_calls", service.url, "remove", id=response_id)
     assert seen["removed"] == {"id": response_id, "object": "response", "deleted": True}
     *errors, of_create = seen["errors"]
@@ -107,7 +108,7 @@ def test_the_helper_streams_a_new_response(service: Running, node: Node) -> None
 
 @pytest.mark.parametrize("end", ["length", "cancelled", "failed"])
 def test_the_helper_tells_how_a_response_ended(service: Running, node: Node, end: str) -> None:
-    response_id = put(service, log_of([lost(*TEXT)], end))
+    response_id = "resp_" + put(service, (*TEXT, end))
     seen = node.result("openai_calls", service.url, "helperById", id=response_id)
     statuses = {"length": "incomplete", "cancelled": "cancelled", "failed": "failed"}
     assert seen["final"]["status"] == statuses[end]
@@ -115,8 +116,8 @@ def test_the_helper_tells_how_a_response_ended(service: Running, node: Node, end
 
 
 def test_a_resumed_attempt_goes_on_with_its_items(service: Running, node: Node) -> None:
-    log = log_of([lost(*TEXT[:2]), resumed(*TEXT[2:])], "stop")
-    seen = node.result("openai_calls", service.url, "helperById", id=put(service, log))
+    response_id = "resp_" + put(service, (*TEXT[:2], "resumed", *TEXT[2:], "stop"))
+    seen = node.result("openai_calls", service.url, "helperById", id=response_id)
     deltas = [e["delta"] for e in seen["events"] if e["type"] == "response.output_text.delta"]
     assert "".join(deltas) == seen["final"]["output_text"] == "Hello, wörld."
 
@@ -198,7 +199,7 @@ def test_a_response_of_the_native_api_is_read(service: Running, node: Node) -> N
 def test_a_number_that_the_stream_never_had_is_told_from_the_first_event(
     service: Running, node: Node
 ) -> None:
-    response_id = put(service, log_of([lost(*TEXT)], "stop"))
+    response_id = "resp_" + put(service, (*TEXT, "stop"))
     seen = node.result(
         "openai_calls", service.url, "resume", id=response_id, starting_after=256 * 9_999
     )

@@ -8,8 +8,8 @@ import pytest
 
 from domain.events import ReasoningAdded, ToolCallAdded
 from tests.doubles.upstream import DONE, USAGE, Script, Upstream, call, finish, piece, reasoning
+from tests.official.logs import KINDS, PLACES, put
 from tests.official.node.clients import Node
-from tests.official.node.logs import every_log, put
 from tests.running import Running
 
 pytestmark = pytest.mark.soak
@@ -22,11 +22,11 @@ def test_every_kind_of_log_is_read_in_any_two_parts(
     service: Running, node: Node, form: str
 ) -> None:
     logs = {
-        name: log
-        for name, log in every_log().items()
-        if form == "text" or any(isinstance(event, ReasoningAdded) for event in log)
+        name: steps
+        for name, steps in {**KINDS, **PLACES}.items()
+        if form == "text" or any(isinstance(step, ReasoningAdded) for step in steps)
     }
-    names = {put(service, log, echo=ECHOES[form]): name for name, log in logs.items()}
+    names = {"resp_" + put(service, log, echo=ECHOES[form]): name for name, log in logs.items()}
     seen = node.run("openai_streams", service.url, "whole", ids=list(names))
     assert [each["id"] for each in seen] == list(names)
     for each in seen:
@@ -34,7 +34,7 @@ def test_every_kind_of_log_is_read_in_any_two_parts(
         added = [e["item"]["id"] for e in each["events"] if e["type"].endswith("item.added")]
         done = [e["item"]["id"] for e in each["events"] if e["type"].endswith("item.done")]
         assert sorted(added) == sorted(done), names[each["id"]]
-        if not any(isinstance(event, ToolCallAdded) for event in log):
+        if not any(isinstance(step, ToolCallAdded) for step in log):
             assert not [e for e in each["events"] if "function_call" in e["type"]]
 
 
