@@ -8,6 +8,7 @@ in them.
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from domain.answer import Answer, JsonObject, ToolCall
@@ -24,6 +25,8 @@ PARTS_LIMIT = 10_000
 
 _IN_PLACE_OF_CONTENT = ("tool_calls", "function_call", "refusal", "audio")
 """What the message of an assistant may have in place of a content."""
+_FINISHED = ("tool_calls", "stop", "function_call")
+"""Why a model stops that has said all that it had to say."""
 _ROLES_IN_WORDS = ", ".join(f'"{each}"' for each in ROLES)
 
 
@@ -31,20 +34,31 @@ def text_message(role: str, text: str) -> Message:
     return {"role": role, "content": text}
 
 
+def tool_call(id_: str, name: str, arguments: str) -> dict[str, Any]:
+    """Return a call of a function as a message of the assistant holds it."""
+    function = {"name": name, "arguments": arguments}
+    return {"id": id_, "type": "function", "function": function}
+
+
+def usable_calls(answer: Answer, finish_reason: str) -> list[ToolCall]:
+    """Return the calls of tools that a client may run, and that continue the conversation. No
+    arguments become `{}`. A cancelled answer has no such calls; one that ended for another reason
+    than the model's own, such as its length, has those whose arguments are whole."""
+    if finish_reason == "cancelled":
+        return []
+    finished = finish_reason.lower() in _FINISHED
+    calls = (
+        call if call.arguments else replace(call, arguments="{}") for call in answer.tool_calls
+    )
+    return [call for call in calls if finished or _is_json(call.arguments)]
+
+
 def answer_message(answer: Answer, finish_reason: str) -> Message | None:
     """Return an answer as the message that continues a conversation, or None if it says nothing.
-
-    Reasoning is left out, since most servers refuse to be sent it. Of a cancelled answer the calls
-    of tools are left out. Of one that ended for another reason than the model's own, such as its
-    length, those calls are left out whose arguments were cut off."""
-    kept = [call for call in answer.tool_calls if _is_kept(call, finish_reason)]
+    Reasoning is left out, since most servers refuse to be sent it."""
     calls = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.name, "arguments": call.arguments or "{}"},
-        }
-        for call in kept
+        tool_call(call.id, call.name, call.arguments)
+        for call in usable_calls(answer, finish_reason)
     ]
     if not calls:
         return text_message("assistant", answer.text) if answer.text else None
@@ -193,13 +207,9 @@ def _object_faults(
         yield from _text_faults(part[name], text, f"{field}.{name}")
 
 
-def _is_kept(call: ToolCall, finish_reason: str) -> bool:
-    if finish_reason in ("tool_calls", "stop", "function_call"):
-        return True
-    if finish_reason == "cancelled":
-        return False
+def _is_json(text: str) -> bool:
     try:
-        json.loads(call.arguments or "{}")
+        json.loads(text)
     except (ValueError, RecursionError):
         return False
     return True

@@ -258,7 +258,7 @@ def test_an_answer_continues_as_a_message() -> None:
         return [each["id"] for each in message.get("tool_calls", ())]
 
     assert calls_of("tool_calls") == ["call_1", "call_2"]
-    assert calls_of("length") == ["call_1"]
+    assert calls_of("length") == calls_of("eos") == ["call_1"]
     assert calls_of("cancelled") == []
     assert answer_message(Answer(reasoning="R"), "stop") is None
     no_arguments = answer_message(Answer(tool_calls=(ToolCall(0, "c", "now", ""),)), "tool_calls")

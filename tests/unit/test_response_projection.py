@@ -15,6 +15,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 from application.manage_task import GetTask
 from application.ports import Batch
+from domain.answer import Answer, ToolCall
 from domain.events import (
     START,
     ContentAdded,
@@ -24,6 +25,7 @@ from domain.events import (
     TaskEnded,
     TaskErrored,
     TaskStatus,
+    ToolCallAdded,
 )
 from domain.request import TaskRequest
 from domain.task import Task
@@ -33,7 +35,7 @@ from entrypoints.http.openai.views import ResponseView
 from tests.contract.legal_logs import legal_logs
 
 TASK = Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 1).task
-REASONS = st.sampled_from(["stop", "length", "content_filter", "tool_calls"])
+REASONS = st.sampled_from(["stop", "length", "content_filter", "tool_calls", "eos"])
 
 
 class Log:
@@ -240,3 +242,16 @@ def test_a_failure_before_any_item_tells_an_empty_message() -> None:
         "response.failed",
     ]
     assert events[-2]["item"]["status"] == "incomplete"
+
+
+def test_a_completed_answer_whose_only_call_is_not_whole_tells_an_empty_message() -> None:
+    cut = ToolCall(0, "call_1", "add", '{"a": ')
+    log: list[Event] = [
+        StatusChanged(1, TaskStatus.PENDING, 0),
+        StatusChanged(1, TaskStatus.RUNNING, 1),
+        ToolCallAdded(1, 0, cut.arguments, cut.id, cut.name),
+        StatusChanged(1, TaskStatus.COMPLETED, 1),
+        TaskEnded(1, Answer(tool_calls=(cut,)), "eos", "m", None),
+    ]
+    last = decoded(told(view_of(Log(log)).projection, log, 1)[0])[-1]
+    assert [each["type"] for each in last["response"]["output"]] == ["message"]

@@ -1,11 +1,8 @@
 """What of an answer this face tells, the same for responses and for chat completions."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from domain.answer import JsonObject, ToolCall
+from domain.answer import JsonObject
 from domain.events import TaskEnded, TaskErrored
 
 CUT = {
@@ -19,24 +16,6 @@ CUT = {
 
 def is_cut(end: TaskEnded | TaskErrored | None) -> bool:
     return isinstance(end, TaskEnded) and end.finish_reason.lower() in CUT
-
-
-def told_calls(end: TaskEnded) -> Sequence[ToolCall]:
-    """Return the calls of tools that clients may run: of an answer that was cut off, those that are
-    whole. Their arguments are never empty, which would make the helpers of OpenAI's SDKs raise."""
-    return [
-        call if call.arguments else replace(call, arguments="{}")
-        for call in end.answer.tool_calls
-        if not is_cut(end) or _is_whole(call)
-    ]
-
-
-def _is_whole(call: ToolCall) -> bool:
-    try:
-        json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def url_citation(told: JsonObject) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
 from application.ports import Batch
-from domain.answer import Answer, ToolCall
+from domain.answer import Answer
 from domain.events import (
     ContentAdded,
     StatusChanged,
@@ -14,8 +14,9 @@ from domain.events import (
     Usage,
     begins_anew,
 )
+from domain.messages import tool_call, usable_calls
 from domain.task import Task
-from entrypoints.http.openai.answer_parts import CUT, told_calls, url_citation
+from entrypoints.http.openai.answer_parts import CUT, url_citation
 from entrypoints.http.openai.ids import chat_id
 from entrypoints.http.problems import problem
 
@@ -70,7 +71,7 @@ async def chat_completion(
 
 
 def _message(content: str, end: TaskEnded) -> Json:
-    answer, calls = end.answer, told_calls(end)
+    answer, calls = end.answer, chat_calls(end)
     message: Json = {
         "role": "assistant",
         "content": content if content or not (answer.refusal or calls) else None,
@@ -80,13 +81,13 @@ def _message(content: str, end: TaskEnded) -> Json:
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if calls:
-        message["tool_calls"] = [chat_tool_call(call) for call in calls]
+        message["tool_calls"] = calls
     return message
 
 
-def chat_tool_call(call: ToolCall) -> Json:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function}
+def chat_calls(end: TaskEnded) -> list[Json]:
+    calls = usable_calls(end.answer, end.finish_reason)
+    return [tool_call(call.id, call.name, call.arguments) for call in calls]
 
 
 def chat_citations(answer: Answer) -> list[Json]:
@@ -100,7 +101,7 @@ def chat_finish_reason(end: TaskEnded) -> str:
     reason = end.finish_reason.lower()
     if reason in CUT:
         return reason if reason == "content_filter" else "length"
-    return "tool_calls" if end.answer.tool_calls else "stop"
+    return "tool_calls" if usable_calls(end.answer, reason) else "stop"
 
 
 def chat_usage(usage: Usage | None) -> Json | None:

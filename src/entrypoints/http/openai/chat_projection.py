@@ -23,14 +23,13 @@ from domain.events import (
     begins_anew,
 )
 from domain.task import Task
-from entrypoints.http.openai.answer_parts import told_calls
 from entrypoints.http.openai.chat_object import (
     CANCELLED,
     Json,
+    chat_calls,
     chat_citations,
     chat_failure,
     chat_finish_reason,
-    chat_tool_call,
     chat_usage,
 )
 from entrypoints.http.openai.ids import chat_id
@@ -89,14 +88,13 @@ class ChatProjection:
                     head = self._refusal if event.refusal else self._content
                 frames.append(head + _encode(event.text) + tail)
             else:
-                state = self._step_aside(state, event, frames)
+                state = self._apply(state, event, frames)
                 if state.over:
                     break
-        _, begun, said, cancelled, over = state
-        return b"".join(frames), ChatState(batch.end, begun, said, cancelled, over)
+        return b"".join(frames), state._replace(position=batch.end)
 
-    def _step_aside(self, state: ChatState, event: Event, frames: list[bytes]) -> ChatState:
-        """Add what an event without a piece of text tells."""
+    def _apply(self, state: ChatState, event: Event, frames: list[bytes]) -> ChatState:
+        """Add what an event tells that holds no text."""
         match event:
             case StatusChanged():
                 if begins_anew(event) and state.said:
@@ -123,8 +121,8 @@ class ChatProjection:
     def _end(self, end: TaskEnded, frames: list[bytes]) -> None:
         if citations := chat_citations(end.answer):
             frames.append(self._chunk({"annotations": citations}))
-        for index, call in enumerate(told_calls(end)):
-            frames.append(self._chunk({"tool_calls": [{"index": index, **chat_tool_call(call)}]}))
+        for index, call in enumerate(chat_calls(end)):
+            frames.append(self._chunk({"tool_calls": [{"index": index, **call}]}))
         model = {"model": end.model}
         frames.append(self._chunk({}, chat_finish_reason(end), **model))
         if self._include_usage:

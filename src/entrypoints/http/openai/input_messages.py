@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from domain.errors import Fault
-from domain.messages import Message
+from domain.messages import Message, tool_call
 from entrypoints.http.openai.content_parts import chat_content
 from entrypoints.http.openai.fields import Fields
 
@@ -135,13 +135,10 @@ def _call_message(fields: Fields) -> Message:
     fields.ignore("id", "status", "caller", "async", "created_by")
     if fields.value("namespace") is not None:
         fields.refuse("namespace", "is not accepted: chat completions have no namespaces")
-    function = {
-        "name": fields.required_text("name"),
-        "arguments": fields.required_text("arguments") or "{}",
-    }
-    call_id = fields.required_text("call_id")
-    call = {"id": call_id, "type": "function", "function": function, **fields.unread()}
-    return {"role": "assistant", "content": None, "tool_calls": [call]}
+    name = fields.required_text("name")
+    arguments = fields.required_text("arguments") or "{}"
+    call = tool_call(fields.required_text("call_id"), name, arguments)
+    return {"role": "assistant", "content": None, "tool_calls": [{**call, **fields.unread()}]}
 
 
 def _result_message(fields: Fields) -> Message:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from application.errors import UnknownTask
-from domain.messages import Message, text_message
+from domain.messages import Message, text_message, tool_call
 from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.ids import parse_item_id
 from entrypoints.http.openai.views import ResponseViews
@@ -36,8 +36,7 @@ def _message(kind: str, index: int, fold: Fold) -> Message | None:
         return text_message("assistant", fold.said_text.cut(0, fold.text_size))
     for call in fold.calls:
         if kind == "fc" and call.index == index:
-            function = {"name": call.name, "arguments": call.arguments}
-            told = {"id": call.call_id, "type": "function", "function": function}
+            told = tool_call(call.call_id, call.name, call.arguments)
             return {"role": "assistant", "content": None, "tool_calls": [told]}
     return None
 

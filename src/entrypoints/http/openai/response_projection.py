@@ -19,7 +19,8 @@ from domain.events import (
     ToolCallAdded,
     begins_anew,
 )
-from entrypoints.http.openai.answer_parts import is_cut, told_calls, url_citation
+from domain.messages import usable_calls
+from entrypoints.http.openai.answer_parts import is_cut, url_citation
 from entrypoints.http.openai.fold import (
     CallItem,
     Fold,
@@ -218,17 +219,17 @@ class ResponseProjection:
         if fold.status is not TaskStatus.COMPLETED:
             self._break_off(fold, writer)
             return
-        cut = is_cut(end)
+        cut, calls = is_cut(end), usable_calls(end.answer, end.finish_reason)
         if cut and fold.reasons:
             self._break_off_reasoning(fold, writer)
             cut = False
         else:
             self._close_reasoning(fold, writer)
-        if fold.message is None and not end.answer.tool_calls:
+        if fold.message is None and not (end.answer.tool_calls if is_cut(end) else calls):
             # Some clients ask again if there is no item, or none with a part.
             self._begin_empty(fold, writer)
         self._close_message(fold, writer, cut=cut and not end.answer.tool_calls)
-        for call in told_calls(end):
+        for call in calls:
             self._tell_call(call, fold, writer)
 
     def _close_message(self, fold: Fold, writer: FrameWriter, *, cut: bool) -> None:
