@@ -17,17 +17,13 @@ from domain.events import (
 from domain.messages import tool_call, usable_calls
 from domain.task import Task
 from entrypoints.http.openai.answer_parts import CUT, url_citation
+from entrypoints.http.openai.errors import error_object
 from entrypoints.http.openai.ids import chat_id
 from entrypoints.http.problems import problem
 
 Json = dict[str, Any]
 
-CANCELLED: Json = {
-    "message": "The task was cancelled.",
-    "type": "invalid_request_error",
-    "param": None,
-    "code": "cancelled",
-}
+CANCELLED = error_object("The task was cancelled.", "invalid_request_error", "cancelled")
 
 
 async def chat_completion(
@@ -114,9 +110,3 @@ def chat_usage(usage: Usage | None) -> Json | None:
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens or 0},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
     }
-
-
-def chat_failure(error: TaskErrored) -> Json:
-    """Return the error of a stream whose task has failed."""
-    kind = "server_error" if error.retryable else "invalid_request_error"
-    return {"message": error.message, "type": kind, "param": None, "code": error.code}

@@ -28,19 +28,18 @@ from entrypoints.http.openai.chat_object import (
     Json,
     chat_calls,
     chat_citations,
-    chat_failure,
     chat_finish_reason,
     chat_usage,
 )
+from entrypoints.http.openai.errors import error_object, task_error
 from entrypoints.http.openai.ids import chat_id
 
 DONE = b"data: [DONE]\n\n"
-_LOST = {
-    "message": "The worker was lost, and the answer begins anew: send the request again.",
-    "type": "server_error",
-    "param": None,
-    "code": "attempt_lost",
-}
+_LOST = error_object(
+    "The worker was lost, and the answer begins anew: send the request again.",
+    "server_error",
+    "attempt_lost",
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -109,7 +108,7 @@ class ChatProjection:
                 state = self._open(state, frames)
                 self._end(event, frames)
             case TaskErrored():
-                frames.append(_error(chat_failure(event)))
+                frames.append(_error(task_error(event)))
         return state
 
     def _open(self, state: ChatState, frames: list[bytes]) -> ChatState:

@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request, Response
 
 from application.errors import LimitStatus
+from domain.events import TaskErrored
 
 PATH = "/v1"
 TASK_HEADER = "X-Longtask-Task-Id"
@@ -15,9 +16,9 @@ RETRY_AFTER_LIMIT = 60
 """Seconds. The SDKs do not wait longer, and repeat at once what asks for more."""
 NO_RETRY = {"x-should-retry": "false"}
 """The openai SDKs repeat a request after 409, 429 and 5xx, unless this says not to."""
-_KEPT = (408, 429, 503)
-"""Statuses of errors that may pass."""
-_ELSEWHERE = {
+_MAY_PASS = (429, 503)
+"""Statuses of errors that repeating the request may mend."""
+_INSTEAD = {
     "assistants": "this service has no assistants",
     "audio": "this service does not speak or listen",
     "batches": "this service has no batches: start each response with background=true",
@@ -42,6 +43,16 @@ def speaks_openai(path: str) -> bool:
     return path == PATH or path.startswith(f"{PATH}/")
 
 
+def error_object(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+def task_error(error: TaskErrored) -> dict[str, Any]:
+    """Return why a task failed, under its own code."""
+    kind = "server_error" if error.retryable else "invalid_request_error"
+    return error_object(error.message, kind, error.code)
+
+
 def error_response(
     request: Request[Any, Any, Any],
     status: int,
@@ -64,21 +75,17 @@ def error_response(
         code = "invalid_api_key"
     elif status == 429 and kind == "too-many-tokens":
         code = "insufficient_quota"
-    error = {
-        "message": message,
-        "type": _type(status, code),
-        "param": _PARAMS.get(fields[0]["field"], fields[0]["field"]) if fields else None,
-        "code": code,
-    }
+    param = _PARAMS.get(fields[0]["field"], fields[0]["field"]) if fields else None
+    error = error_object(message, _type(status, code), code, param)
     lasting = int(given.get("Retry-After", "0")) > RETRY_AFTER_LIMIT
-    if status >= 409 and (status not in _KEPT or lasting):
+    if status >= 409 and (status not in _MAY_PASS or lasting):
         given |= NO_RETRY
     return Response({"error": error}, status_code=status, headers=given)
 
 
 def _instead_of(path: str) -> str | None:
     own = path.removeprefix(f"{PATH}/")
-    return _ELSEWHERE.get(own) or _ELSEWHERE.get(own.partition("/")[0])
+    return _INSTEAD.get(own) or _INSTEAD.get(own.partition("/")[0])
 
 
 def _type(status: int, code: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.events import TaskEnded, TaskErrored, TaskStatus, Usage
 from entrypoints.http.openai.answer_parts import CUT, is_cut
+from entrypoints.http.openai.errors import error_object, task_error
 from entrypoints.http.openai.fold import Fold, ItemShapes
 
 Json = dict[str, Any]
@@ -22,12 +23,11 @@ _CODES = {
     "invalid_request": "invalid_prompt",
     "content_refused": "invalid_prompt",
 }
-LOST = {
-    "code": "attempt_lost",
-    "message": "The worker was lost, and the answer begins anew: read this response again.",
-    "type": "server_error",
-    "param": None,
-}
+LOST = error_object(
+    "The worker was lost, and the answer begins anew: read this response again.",
+    "server_error",
+    "attempt_lost",
+)
 """The error of a stream whose client cannot take text back."""
 
 
@@ -73,8 +73,7 @@ def error_of(end: TaskErrored) -> Json:
     """Return why a task failed, under OpenAI's own codes where they fit. What may not be repeated
     keeps its own code, since some clients repeat what has OpenAI's."""
     code = _CODES.get(end.code) or ("server_error" if end.retryable else end.code)
-    kind = "server_error" if end.retryable else "invalid_request_error"
-    return {"code": code, "message": end.message, "type": kind, "param": None}
+    return {**task_error(end), "code": code}
 
 
 def usage_of(usage: Usage | None) -> Json | None:
