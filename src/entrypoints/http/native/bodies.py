@@ -26,6 +26,11 @@ class RequestDefaults:
     max_tokens: int | None = None
     temperature: float | None = None
 
+    def request(self, **fields: Any) -> TaskRequest:
+        """Return the request of these fields. None is the same as a field that is not given."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        return TaskRequest(**{**asdict(self), **given})
+
 
 _OWN = "the service's, if it has one, else the model's own"
 
@@ -98,14 +103,13 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
     def request(self, defaults: RequestDefaults) -> TaskRequest:
         """The request as it was meant. The use case checks it."""
         # By name, so that a field that is declared is passed on.
-        named = {name: getattr(self, name) for name in self.__struct_fields__}
-        given = {name: value for name, value in named.items() if value is not None}
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
         if self.messages is not None:
             given["messages"] = tuple(self.messages)
         for name in ("max_tokens", "ttl"):
-            if name in given:
+            if given[name] is not None:
                 given[name] = int(given[name])  # 10.0 is a whole number in JSON
-        return TaskRequest(**{**asdict(defaults), **given})
+        return defaults.request(**given)
 
 
 class RequestBody(StartBody, rename="camel", kw_only=True):

@@ -1,7 +1,7 @@
 """From the body of `POST /v1/chat/completions` to the request of a task, which has its form."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import Fault
@@ -10,7 +10,7 @@ from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.fields import UNSUPPORTED, Fields, refuse_if
 
 _LENGTHS = ("max_tokens", "max_completion_tokens")
-_ELSEWHERE = {
+_REFUSED = {
     **UNSUPPORTED,
     "prompt": "is not accepted: use messages",
     "system": "is not accepted: use a message whose role is system",
@@ -45,7 +45,7 @@ def read_chat_request(
     not the shape that it should have. If it has, the bounds are for the use case to check."""
     faults: list[Fault] = []
     fields = Fields(body, "", faults)
-    for name, message in _ELSEWHERE.items():
+    for name, message in _REFUSED.items():
         if fields.value(name) is not None:
             fields.refuse(name, message)
     fields.flag("store")  # a task is kept as long as any other
@@ -54,17 +54,11 @@ def read_chat_request(
     lengths = {name: length for name in _LENGTHS if (length := fields.whole(name)) is not None}
     if len(lengths) == len(_LENGTHS):
         fields.refuse("max_tokens", "is not accepted together with max_completion_tokens")
-    read = {
-        "model": fields.text("model"),
-        "max_tokens": next(iter(lengths.values()), None),
-        "temperature": fields.number("temperature"),
-    }
     stream = fields.flag("stream") or False
-    request = TaskRequest(
-        **{
-            **asdict(defaults),
-            **{name: value for name, value in read.items() if value is not None},
-        },
+    request = defaults.request(
+        model=fields.text("model"),
+        max_tokens=next(iter(lengths.values()), None),
+        temperature=fields.number("temperature"),
         messages=_read_messages(fields),
         metadata=fields.texts("metadata"),
         echo={"api": "chat"},

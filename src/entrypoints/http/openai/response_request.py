@@ -6,7 +6,7 @@ change the answer and cannot be done is refused: no client believes that it was.
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from domain.errors import Fault
@@ -33,7 +33,7 @@ _REFUSED = {
     "prompt": "is not accepted: use instructions and input",
     **UNSUPPORTED,
 }
-_ELSEWHERE = {
+_OTHER_NAMES = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
@@ -107,16 +107,10 @@ def read_response_request(
     prompt, given = _read_input(fields, resolved or {}, faults)
     echo = _read_echo(fields, background)
     options = _read_options(fields, echo)
-    read = {
-        "model": fields.text("model"),
-        "max_tokens": fields.whole("max_output_tokens"),
-        "temperature": fields.number("temperature"),
-    }
-    request = TaskRequest(
-        **{
-            **asdict(defaults),
-            **{name: value for name, value in read.items() if value is not None},
-        },
+    request = defaults.request(
+        model=fields.text("model"),
+        max_tokens=fields.whole("max_output_tokens"),
+        temperature=fields.number("temperature"),
         prompt=prompt,
         messages=tuple(given.messages),
         system=fields.text("instructions"),
@@ -138,7 +132,7 @@ def _refuse_unsupported(fields: Fields, stream: bool) -> None:
     for name, message in _REFUSED.items():
         if fields.value(name):  # an empty one asks for nothing
             fields.refuse(name, message)
-    for name, other in _ELSEWHERE.items():
+    for name, other in _OTHER_NAMES.items():
         if fields.value(name) is not None:
             fields.refuse(name, f"is not accepted: use {other}")
     if fields.text("truncation") not in (None, "disabled"):
