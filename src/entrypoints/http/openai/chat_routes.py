@@ -52,8 +52,7 @@ async def _last_attempt(task: Task, parts: HttpParts) -> Position:
     position = START
     if task.attempt > 1:
         async for batch in parts.use_cases.get_task.log(task.id):
-            for offset, event in enumerate(batch.events):
-                if begins_anew(event):
-                    within = Position(batch.end.epoch, batch.after.offset + offset)
-                    position = within if offset else batch.after
+            for single in batch.singles():
+                if begins_anew(single.events[0]):
+                    position = single.after
     return position
