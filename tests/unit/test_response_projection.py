@@ -218,13 +218,16 @@ async def test_a_stream_that_begins_with_the_last_attempt_leaves_out_what_was_lo
     first, state = await view.last_attempt()
     rest = b""
     async for batch in store.log("", state.position):
-        more, state = view.joining.step(state, batch)
+        more, state = view.append_only.step(state, batch)
         rest += more
     begin = decoded(first)
     assert [each["type"] for each in begin] == ["response.created", "response.in_progress"]
     assert decoded(rest) == whole[whole.index(begin[1]) + 1 :]
     assert [each["delta"] for each in decoded(rest) if "delta" in each] == ["kept"]
-    assert decoded(told(view.joining, log, 1)[0])[-1]["response"]["error"]["code"] == "attempt_lost"
+    assert (
+        decoded(told(view.append_only, log, 1)[0])[-1]["response"]["error"]["code"]
+        == "attempt_lost"
+    )
 
 
 def test_a_failure_before_any_item_tells_an_empty_message() -> None:

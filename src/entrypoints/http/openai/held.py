@@ -109,6 +109,7 @@ class _Holding(UnsizedResponse):
         if response is None or response.status_code != HTTPStatus.OK:
             await self._break_off(receive)
         else:
+            # Nothing here may keep the body for as long as the client takes to read it.
             body = [response.body]
             del response
             await self._writer.write(send, body.pop(), more=False)

@@ -43,15 +43,15 @@ class ResponseProjection:
         items: ItemShapes,
         key: Hashable,
         *,
-        joins_text: bool = False,
+        append_only: bool = False,
     ) -> None:
-        """`key`: equal for projections of one task that are told alike. `joins_text`: whether the
-        client joins the pieces of a text, and cannot take any back: its stream ends where an
+        """`key`: equal for projections of one task that are told alike. `append_only`: whether
+        the client joins the pieces of a text, and cannot take any back: its stream ends where an
         attempt is lost that has said some."""
         self.key = key
         self._response = response
         self._items = items
-        self._joins_text = joins_text
+        self._append_only = append_only
 
     def begin(self) -> Fold:
         return Fold()
@@ -112,7 +112,7 @@ class ResponseProjection:
     def _change_status(self, event: StatusChanged, fold: Fold, writer: FrameWriter) -> None:
         if begins_anew(event):
             self._break_off(fold, writer)
-            if self._joins_text and fold.message is not None:
+            if self._append_only and fold.message is not None:
                 lost = {**self._response.at(fold), "status": "failed", "error": LOST}
                 writer.write_loss(response=lost)
                 return

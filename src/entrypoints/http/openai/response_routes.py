@@ -43,7 +43,7 @@ class ResponseController(Controller):
         middleware=[hold_start_body],
     )
     async def create(self, request: Request[Caller, Any, Any], parts: Parts) -> Response[Any]:
-        cancels_on_disconnect(request.headers)  # is wrong before a task is started
+        cancels_on_disconnect(request.headers)  # raises, before a task is started
         asked = await _read(request, parts)
         if asked.background and not asked.stream:
             started, headers = await start(asked, request, parts)
@@ -57,19 +57,17 @@ class ResponseController(Controller):
                 if asked.background:
                     begin = view.projection.begin()
                     return await waiting.stream(task_id, view.projection, begin, headers)
-                first, begin = b"", view.joining.begin()
+                first, begin = b"", view.append_only.begin()
                 if started.joined:
                     first, begin = await view.last_attempt()
-                return await waiting.stream(task_id, view.joining, begin, headers, first)
+                return await waiting.stream(task_id, view.append_only, begin, headers, first)
 
             async def finish() -> Response[Any]:
                 return _final(view, await view.now())
 
             return await waiting.hold(task_id, finish, headers)
 
-    @get(
-        "/{response_id:str}",
-    )
+    @get("/{response_id:str}")
     async def retrieve(
         self,
         response_id: ResponseId,
@@ -107,10 +105,7 @@ class ResponseController(Controller):
         view = await parts.response_views.of(task_id, owner)
         return Response(view.response.at(await view.now()))
 
-    @delete(
-        "/{response_id:str}",
-        status_code=200,
-    )
+    @delete("/{response_id:str}", status_code=200)
     async def forget(
         self, response_id: ResponseId, request: Request[Caller, Any, Any], parts: Parts
     ) -> dict[str, Any]:
@@ -118,9 +113,7 @@ class ResponseController(Controller):
         await parts.use_cases.delete_task(task_id, request.user.owner)
         return {"id": response_id, "object": "response", "deleted": True}
 
-    @get(
-        "/{response_id:str}/input_items",
-    )
+    @get("/{response_id:str}/input_items")
     async def input_items(
         self, response_id: ResponseId, request: Request[Caller, Any, Any], parts: Parts
     ) -> Response[Any]:

@@ -42,11 +42,10 @@ class ResponseView:
         items = ItemShapes(task.id, summary=bool(request.echo.get("summary")))
         self.response = ResponseObject(opening, items)
         self.projection = ResponseProjection(self.response, items, ("response", task.id))
-        self.joining = ResponseProjection(
-            self.response, items, ("joining", task.id), joins_text=True
+        self.append_only = ResponseProjection(
+            self.response, items, ("append-only", task.id), append_only=True
         )
-        """For clients that join the pieces of a text."""
-        self.background = bool(request.echo.get("background"))
+        """For clients that cannot take back a text."""
         self.task_id = task.id
         self._get_task = get_task
         self._checkpoints = [self.projection.begin()]
@@ -83,7 +82,7 @@ class ResponseView:
     async def last_attempt(self) -> tuple[bytes, Fold]:
         """Return the state at the beginning of the last attempt that has begun, and the frames that
         a stream must begin with: what was lost before is left out. Raises as `now` does."""
-        fold, created = self.joining.begin(), b""
+        fold, created = self.append_only.begin(), b""
         begun = b"", fold
         async with aclosing(self._batches(fold)) as batches:
             async for batch in batches:
