@@ -6,7 +6,8 @@ from typing import Any
 from domain.events import TaskEnded, TaskErrored, TaskStatus, Usage
 from entrypoints.http.openai.answer_parts import CUT, is_cut
 from entrypoints.http.openai.errors import error_object, task_error
-from entrypoints.http.openai.fold import Fold, ItemShapes
+from entrypoints.http.openai.fold import Fold
+from entrypoints.http.openai.output_items import OutputItems
 
 Json = dict[str, Any]
 
@@ -34,7 +35,7 @@ LOST = error_object(
 class ResponseObject:
     """Makes the Response of one task at any event of its log."""
 
-    def __init__(self, opening: Mapping[str, Any], items: ItemShapes) -> None:
+    def __init__(self, opening: Mapping[str, Any], items: OutputItems) -> None:
         """`opening`: the fields that never change."""
         self._opening = opening
         self._items = items

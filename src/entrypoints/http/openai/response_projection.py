@@ -24,14 +24,11 @@ from entrypoints.http.openai.answer_parts import is_cut, url_citation
 from entrypoints.http.openai.fold import (
     CallItem,
     Fold,
-    Item,
-    ItemShapes,
     MessageItem,
     ReasoningItem,
     TextPart,
-    message_content,
-    message_part,
 )
+from entrypoints.http.openai.output_items import Item, OutputItems, message_content, message_part
 from entrypoints.http.openai.response_frames import DeltaHead, FrameWriter, delta_head
 from entrypoints.http.openai.response_object import LOST, ResponseObject, status_of
 
@@ -40,7 +37,7 @@ class ResponseProjection:
     def __init__(
         self,
         response: ResponseObject,
-        items: ItemShapes,
+        items: OutputItems,
         key: Hashable,
         *,
         append_only: bool = False,

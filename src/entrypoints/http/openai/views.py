@@ -16,8 +16,9 @@ from application.ports import Batch
 from domain.events import begins_anew
 from domain.request import TaskRequest
 from domain.task import Task
-from entrypoints.http.openai.fold import Fold, ItemShapes
+from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.ids import response_id
+from entrypoints.http.openai.output_items import OutputItems
 from entrypoints.http.openai.response_echo import echo_of
 from entrypoints.http.openai.response_frames import is_number_of, place_of
 from entrypoints.http.openai.response_object import ResponseObject
@@ -39,7 +40,7 @@ class ResponseView:
             "created_at": task.created_at // 1000,
             **echo_of(request),
         }
-        items = ItemShapes(task.id, summary=bool(request.echo.get("summary")))
+        items = OutputItems(task.id, summary=bool(request.echo.get("summary")))
         self.response = ResponseObject(opening, items)
         self.projection = ResponseProjection(self.response, items, ("response", task.id))
         self.append_only = ResponseProjection(
