@@ -6,6 +6,7 @@ What neither form knows stays in a part as it is: it is a vendor's own.
 from collections.abc import Sequence
 from typing import Any
 
+from domain.messages import objects_in
 from entrypoints.http.openai.fields import Fields
 
 Part = dict[str, Any]
@@ -110,7 +111,7 @@ def refusal_part(refusal: str) -> Part:
 def _parts(content: object) -> Sequence[Part]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
-    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+    return objects_in(content)
 
 
 def _output_part(part: Part) -> Part:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from domain.messages import Message
+from domain.messages import Message, objects_in
 from domain.request import TaskRequest
 from entrypoints.http.openai.content_parts import (
     input_content,
@@ -85,7 +85,7 @@ def _assistant_items(message: Message, rest: Mapping[str, Any]) -> Iterator[Item
     content = output_content(message.get("content"))
     if isinstance(refusal := message.get("refusal"), str):
         content.append(refusal_part(refusal))
-    calls = [each for each in message.get("tool_calls") or () if isinstance(each, dict)]
+    calls = objects_in(message.get("tool_calls"))
     if isinstance(function := message.get("function_call"), dict):
         calls.append({"id": function.get("name"), "function": function})
     if content or rest or not calls:

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.request import TaskRequest
 from entrypoints.http.openai.ids import response_id
-from entrypoints.http.openai.tools import flat_choice, flat_format, flat_tools
+from entrypoints.http.openai.tools import flat_choice, flat_format, flat_tools, of_type
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 VERBOSITIES = ("low", "medium", "high")
@@ -32,10 +32,10 @@ def echo_of(request: TaskRequest) -> dict[str, Any]:
         "model": request.model,
         "parallel_tool_calls": echo.get("parallel_tool_calls", parallel is not False),
         "previous_response_id": None if previous is None else response_id(previous),
-        "prompt_cache_key": _text(options.get("prompt_cache_key")),
+        "prompt_cache_key": of_type(options.get("prompt_cache_key"), str),
         "prompt_cache_retention": _one_of(options.get("prompt_cache_retention"), RETENTIONS),
         "reasoning": {"effort": effort, "summary": echo.get("summary")},
-        "safety_identifier": _text(options.get("safety_identifier")),
+        "safety_identifier": of_type(options.get("safety_identifier"), str),
         "service_tier": _one_of(options.get("service_tier"), SERVICE_TIERS),
         "store": echo.get("store", True),
         "temperature": request.temperature,
@@ -45,7 +45,7 @@ def echo_of(request: TaskRequest) -> dict[str, Any]:
         "top_logprobs": 0,
         "top_p": _number(options.get("top_p")),
         "truncation": "disabled",
-        "user": _text(options.get("user")),
+        "user": of_type(options.get("user"), str),
     }
 
 
@@ -57,10 +57,6 @@ def _text_config(request: TaskRequest) -> dict[str, Any]:
 
 def _one_of(value: object, choices: Collection[str]) -> str | None:
     return value if isinstance(value, str) and value in choices else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _number(value: object) -> float | None:

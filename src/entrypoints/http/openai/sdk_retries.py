@@ -16,13 +16,9 @@ RETRY_COUNT = f"{PREFIX}retry-count"
 def retry_of(headers: Mapping[str, str]) -> Try | None:
     """Return whether an SDK sends this request for the first time or again, or None if it is not an
     SDK that would say so. A count that is no number is 0."""
-    names = {name.lower(): value for name, value in headers.items() if _of_sdk(name)}
-    if not names:
+    lower = {name.lower(): value for name, value in headers.items()}
+    if not any(name.startswith(PREFIX) for name in lower):
         return None
-    count = names.get(RETRY_COUNT, "").strip()
+    count = lower.get(RETRY_COUNT, "").strip()
     again = count.isascii() and count.isdigit() and count.strip("0") != ""
     return Try.AGAIN if again else Try.FIRST
-
-
-def _of_sdk(name: str) -> bool:
-    return name.lower().startswith(PREFIX)

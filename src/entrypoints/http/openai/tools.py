@@ -1,9 +1,10 @@
 """Tools, the choice among them and the format of the text: flat in the Responses API, nested in
 chat completions."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
+from domain.messages import objects_in
 from entrypoints.http.openai.fields import Fields
 
 CHOICES = ("auto", "none", "required")
@@ -11,6 +12,7 @@ _FORMATS = ("text", "json_object", "json_schema")
 _NO_HOSTED_TOOLS = 'must be "function": this service runs no tools itself'
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def nested_tools(body: Fields) -> list[Json]:
@@ -91,22 +93,18 @@ def _given(values: Mapping[str, Any]) -> Json:
 
 def flat_tools(tools: object) -> list[Json]:
     """Return the functions among the tools of chat completions, as a response has them."""
-    flat = []
-    for tool in tools if isinstance(tools, Sequence) else ():
-        function = tool.get("function") if isinstance(tool, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            continue
-        parameters, strict = function.get("parameters"), function.get("strict")
-        description = function.get("description")
-        known = {
+    functions = (of_type(each.get("function"), dict) or {} for each in objects_in(tools))
+    return [
+        {
             "type": "function",
-            "name": function["name"],
-            "description": description if isinstance(description, str) else None,
-            "parameters": parameters if isinstance(parameters, dict) else None,
-            "strict": strict if isinstance(strict, bool) else None,
+            "name": each["name"],
+            "description": of_type(each.get("description"), str),
+            "parameters": of_type(each.get("parameters"), dict),
+            "strict": of_type(each.get("strict"), bool),
         }
-        flat.append(known)
-    return flat
+        for each in functions
+        if isinstance(each.get("name"), str)
+    ]
 
 
 def flat_choice(choice: object) -> str | Json:
@@ -132,19 +130,21 @@ def flat_format(wanted: object) -> Json:
         return {"type": "json_object"}
     if kind != "json_schema" or not isinstance(schema, dict):
         return {"type": "text"}
-    name, body = schema.get("name"), schema.get("schema")
-    description, strict = schema.get("description"), schema.get("strict")
     return {
         "type": "json_schema",
-        "name": name if isinstance(name, str) else "",
-        "schema": body if isinstance(body, dict) else {},
-        "description": description if isinstance(description, str) else None,
-        "strict": strict if isinstance(strict, bool) else None,
+        "name": of_type(schema.get("name"), str) or "",
+        "schema": of_type(schema.get("schema"), dict) or {},
+        "description": of_type(schema.get("description"), str),
+        "strict": of_type(schema.get("strict"), bool),
     }
+
+
+def of_type(value: object, kind: type[T]) -> T | None:
+    """Return a value if it has a type, else None."""
+    return value if isinstance(value, kind) else None
 
 
 def _name(choice: object) -> str | None:
     """The name of the function that is chosen."""
     function = choice.get("function") if isinstance(choice, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    return name if isinstance(name, str) else None
+    return of_type(function.get("name"), str) if isinstance(function, dict) else None
