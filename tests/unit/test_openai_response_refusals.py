@@ -168,7 +168,6 @@ def test_a_bounded_number_of_faults_is_told() -> None:
         ("messages", "input"),
         ("system", "instructions"),
         ("max_tokens", "max_output_tokens"),
-        ("previousTaskId", "previous_response_id"),
         ("options.response_format", "text.format"),
         ("options.n", "n"),
         ("metadata", "metadata"),

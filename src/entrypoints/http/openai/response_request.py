@@ -45,7 +45,7 @@ _OTHER_NAMES = {
     "verbosity": "text.verbosity",
 }
 """What chat completions or the native API call what a response has under another name."""
-_TEXTS = (
+_OPTION_TEXTS = (
     "prompt_cache_key",
     "prompt_cache_retention",
     "safety_identifier",
@@ -56,13 +56,12 @@ _PARAMS = {
     "prompt": "input",
     "system": "instructions",
     "max_tokens": "max_output_tokens",
-    "previous_task_id": "previous_response_id",
-    "previousTaskId": "previous_response_id",
     "options": "body",
     "options.reasoning_effort": "reasoning.effort",
     "options.response_format": "text.format",
     "options.verbosity": "text.verbosity",
 }
+"""What a response calls the fields of a task's request."""
 _IN_MESSAGE = re.compile(r"messages\[(\d+)\](.*)", re.DOTALL)
 
 
@@ -194,7 +193,7 @@ def _read_echo(fields: Fields, background: bool) -> dict[str, Any]:
 def _read_options(fields: Fields, echo: dict[str, Any]) -> dict[str, Any]:
     """Return the options of chat completions. What is told again but is no option is added to the
     echo."""
-    options: dict[str, Any] = {name: fields.text(name) for name in _TEXTS}
+    options: dict[str, Any] = {name: fields.text(name) for name in _OPTION_TEXTS}
     options["top_p"] = fields.number("top_p")
     if (reasoning := fields.inner("reasoning")) is not None:
         options["reasoning_effort"] = reasoning.text("effort")

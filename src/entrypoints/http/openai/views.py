@@ -27,7 +27,7 @@ from entrypoints.http.openai.response_projection import ResponseProjection
 CHECKPOINT_EVERY = 1_000
 """Events of a stream between two checkpoints, at least."""
 VIEWS = 64
-"""Views of tasks that nobody follows. Each may hold the text of an answer."""
+"""Views that are kept. Each may hold the text of an answer."""
 
 
 class ResponseView:
@@ -98,7 +98,7 @@ class ResponseView:
         return begun
 
     def _within(self, fold: Fold, batch: Batch, number: int) -> tuple[bytes, Fold]:
-        """Return the same for an event which this batch tells."""
+        """Return what `behind` does, for an event that this batch tells."""
         place, epoch = place_of(number), batch.end.epoch
         if is_number_of(number, epoch):
             for single in batch.singles():
