@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI, pydantic_function_tool
+from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI, pydantic_function_tool
 from openai.types.responses import Response
 from pydantic import BaseModel
 
@@ -152,6 +152,17 @@ def test_a_reference_to_what_was_never_told_is_refused(client: OpenAI, scripted:
     again: Any = [{"type": "item_reference", "id": f"msg_{first.id.removeprefix('resp_')}_7"}]
     with pytest.raises(NotFoundError):
         client.responses.create(model="m", input=again)
+
+
+def test_references_stand_for_no_more_than_a_request_may_hold(
+    client: OpenAI, scripted: Upstream
+) -> None:
+    scripted.then(Script(answer("x" * 1024 * 1024)))
+    first = client.responses.create(model="m", input="Hi.")
+    reference = {"type": "item_reference", "id": cast(Any, first.output[0]).id}
+    with pytest.raises(APIStatusError) as raised:
+        client.responses.create(model="m", input=cast(Any, [reference] * 9), background=True)
+    assert (raised.value.status_code, raised.value.param) == (413, "input")
 
 
 def test_an_unknown_response_cannot_be_continued(client: OpenAI) -> None:

@@ -155,7 +155,7 @@ def test_the_output_of_a_function_may_have_parts() -> None:
 def test_a_reference_stands_for_the_message_that_it_was_resolved_to() -> None:
     refer = [{"type": "item_reference", "id": each} for each in ("rs_t_0", "msg_t_1", "msg_t_1")]
     body = {"input": [*refer, CALL, RESULT]}
-    assert references_of(body) == ("rs_t_0", "msg_t_1")
+    assert references_of(body) == ("rs_t_0", "msg_t_1", "msg_t_1")
     said: dict[str, Any] = {"role": "assistant", "content": "I add."}
     resolved: dict[str, Message | None] = {"rs_t_0": None, "msg_t_1": said}
     assert messages(*refer[:2], CALL, RESULT, resolved=resolved) == [

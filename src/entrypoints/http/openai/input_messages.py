@@ -72,16 +72,14 @@ class InputMessages:
 
 
 def references_of(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the ids of the items that the input refers to, each once, in their order."""
+    """Return the ids of the items that the input refers to, in their order."""
     items = body.get("input")
     return tuple(
-        dict.fromkeys(
-            each["id"]
-            for each in (items if isinstance(items, list) else ())
-            if isinstance(each, dict)
-            and each.get("type") == "item_reference"
-            and isinstance(each.get("id"), str)
-        )
+        each["id"]
+        for each in (items if isinstance(items, list) else ())
+        if isinstance(each, dict)
+        and each.get("type") == "item_reference"
+        and isinstance(each.get("id"), str)
     )
 
 

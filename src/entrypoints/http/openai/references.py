@@ -1,9 +1,11 @@
 """References to items of earlier responses, which some clients send in place of the items."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from application.errors import UnknownTask
 from domain.messages import Message, text_message, tool_call
+from domain.request import TaskRequest
 from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.ids import parse_item_id
 from entrypoints.http.openai.views import ResponseViews
@@ -11,13 +13,16 @@ from entrypoints.http.problems import problem
 
 
 async def resolve_references(
-    ids: Iterable[str], views: ResponseViews, owner: str | None
+    ids: Iterable[str], views: ResponseViews, owner: str | None, max_bytes: int
 ) -> dict[str, Message | None]:
     """Return the message that each item stands for: None for reasoning, which models are not sent
-    again, and for items of lost attempts, which clients keep. Raises a problem (404) for an item
-    that was never told, Unreadable or StoreUnavailable."""
+    again, and for items of lost attempts, which clients keep. `ids`: each as often as the input
+    names it. Raises a problem for an item that was never told (404), and for items that take more
+    than `max_bytes` (413): a reference of a hundred bytes may stand for megabytes. Raises
+    Unreadable or StoreUnavailable."""
     found: dict[str, Message | None] = {}
-    for id_ in ids:
+    size = 0
+    for id_, times in Counter(ids).items():
         if (parsed := parse_item_id(id_)) is None:
             raise _unknown(id_)
         kind, task_id, index = parsed
@@ -27,7 +32,11 @@ async def resolve_references(
             raise _unknown(id_) from None
         if index >= fold.next_index:
             raise _unknown(id_)
-        found[id_] = _message(kind, index, fold)
+        message = found[id_] = _message(kind, index, fold)
+        if message is not None:
+            size += times * TaskRequest(model="", messages=(message,)).size()
+        if size > max_bytes:
+            raise _too_large()
     return found
 
 
@@ -44,3 +53,8 @@ def _message(kind: str, index: int, fold: Fold) -> Message | None:
 def _unknown(id_: str) -> Exception:
     message = f"Item with id '{id_}' not found."
     return problem(404, "item-not-found", message, errors=[{"field": "input", "message": message}])
+
+
+def _too_large() -> Exception:
+    message = "The items that the input refers to are larger than this service accepts."
+    return problem(413, "body-too-large", message, errors=[{"field": "input", "message": message}])

@@ -127,9 +127,11 @@ class ResponseController(Controller):
 
 async def _read(request: Request[Caller, Any, Any], parts: HttpParts) -> ResponseRequest:
     body = await read_json_object(request)
-    owner, views = request.user.owner, parts.response_views
-    resolved = await resolve_references(references_of(body), views, owner)
-    return read_response_request(body, parts.request_defaults, resolved, parts.request_bounds)
+    bounds, views = parts.request_bounds, parts.response_views
+    resolved = await resolve_references(
+        references_of(body), views, request.user.owner, bounds.max_bytes
+    )
+    return read_response_request(body, parts.request_defaults, resolved, bounds)
 
 
 def _task_of(response_id: str) -> str:
