@@ -119,7 +119,7 @@ def cut_off(transport: asyncio.Transport) -> None:
     as long as the client is there and does not read."""
     own = transport.get_extra_info("socket")
     if own is not None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it is closed: uvloop raises a ValueError
             own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
