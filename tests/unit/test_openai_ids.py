@@ -14,7 +14,7 @@ def test_the_ids_of_a_task_are_found_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "unknown", ["", "resp_", "task_1", "resp_a/b", "msg_1", "msg_a_b", "x_a_1"]
+    "unknown", ["", "resp_", "task_1", "resp_a/b", "msg_1", "msg_a_b", "x_a_1", "msg_task_1_ab_01"]
 )
 def test_what_is_no_id_names_no_task(unknown: str) -> None:
     assert (task_of_response(unknown), parse_item_id(unknown)) == (None, None)

@@ -6,7 +6,7 @@ import re
 from domain.task import TASK_ID_PATTERN
 
 _RESPONSE = re.compile(f"resp_({TASK_ID_PATTERN})")
-_ITEM = re.compile(f"(msg|rs|fc)_({TASK_ID_PATTERN})_([0-9]{{1,9}})")
+_ITEM = re.compile(f"(msg|rs|fc)_({TASK_ID_PATTERN})_(0|[1-9][0-9]{{0,8}})")
 
 
 def response_id(task_id: str) -> str:

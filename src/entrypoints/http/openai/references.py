@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from application.errors import UnknownTask
+from domain.errors import shown
 from domain.messages import Message, text_message, tool_call
 from domain.request import TaskRequest
 from entrypoints.http.openai.fold import Fold
@@ -51,7 +52,7 @@ def _message(kind: str, index: int, fold: Fold) -> Message | None:
 
 
 def _unknown(id_: str) -> Exception:
-    message = f"Item with id '{id_}' not found."
+    message = f"Item with id '{shown(id_)}' not found."
     return problem(404, "item-not-found", message, errors=[{"field": "input", "message": message}])
 
 
