@@ -101,6 +101,7 @@ def test_it_is_among_the_methods_that_an_address_names(shared_service: Running) 
         assert "HEAD" in refused.headers["Allow"]
     assert http.options("/api/tasks/start").headers["Allow"] == "GET, HEAD, OPTIONS, POST"
     assert http.options("/api/tasks/task_1_a").headers["Allow"] == "DELETE, GET, HEAD, OPTIONS"
+    assert http.options("/v1/responses/resp_a").headers["Allow"] == "DELETE, GET, HEAD, OPTIONS"
     assert "HEAD" not in http.options("/api/tasks/task_1_a/cancel").headers["Allow"]
     assert "HEAD" not in http.options("/api/qstash/webhook").headers["Allow"]
 

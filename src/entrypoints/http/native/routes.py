@@ -238,6 +238,7 @@ class TaskController(Controller):
         parts: Parts,
     ) -> None:
         await parts.use_cases.delete_task(check_task_id(task_id), request.user.owner)
+        parts.response_views.forget(task_id)
 
 
 async def _record(

@@ -5,7 +5,7 @@ of the attempt and where their texts begin; the texts themselves are kept once p
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from domain.answer import JsonObject
 from domain.events import START, TaskEnded, TaskErrored, TaskStatus
@@ -19,19 +19,46 @@ class ReasoningItem:
     begin: int
     end: int | None = None
     """None: it is open."""
+    before: "ReasoningItem | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An annotation of a part."""
+
+    index: int
+    annotation: JsonObject
+    before: "Note | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
+    index: int
     refusal: bool
     begin: int
-    annotations: tuple[JsonObject, ...] = ()
+    note: Note | None = None
+    """The last one."""
+    before: "TextPart | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageItem:
     index: int
-    parts: tuple[TextPart, ...] = ()
+    part: TextPart | None = None
+    """The last one."""
+
+
+Linked = TypeVar("Linked", ReasoningItem, Note, TextPart)
+
+
+def all_to(last: Linked | None) -> list[Linked]:
+    """Return what is linked, from the first to the last. It is linked and not in a tuple, since a
+    log may have thousands of them, and a tuple would be copied for each."""
+    linked: list[Linked] = []
+    while last is not None:
+        linked.append(last)
+        last = last.before
+    return linked[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +107,8 @@ class Fold:
         """Forget the items of the attempt before."""
         self.said_text, self.said_reasoning = Said(), Said()
         self.text_size = self.reasoning_size = 0
-        self.reasoning: tuple[ReasoningItem, ...] = ()
+        self.reasoning: ReasoningItem | None = None
+        """The last item of it."""
         self.message: MessageItem | None = None
         self.message_status = self.reasoning_status = "in_progress"
         """Of the message, and of the item of reasoning that is open."""
@@ -100,15 +128,17 @@ class Fold:
     @property
     def reasons(self) -> bool:
         """Whether an item of reasoning is open."""
-        return bool(self.reasoning) and self.reasoning[-1].end is None
+        return self.reasoning is not None and self.reasoning.end is None
 
     def reasoning_text(self, item: ReasoningItem) -> str:
         end = self.reasoning_size if item.end is None else item.end
         return self.said_reasoning.cut(item.begin, end)
 
-    def part_text(self, place: int) -> str:
-        """Return the text of a part of the message."""
-        parts = self.message.parts if self.message is not None else ()
-        following = parts[place + 1 : place + 2]
-        end = following[0].begin if following else self.text_size
-        return self.said_text.cut(parts[place].begin, end)
+    def part_texts(self) -> list[tuple[TextPart, str]]:
+        """Return the parts of the message with their texts."""
+        parts = all_to(self.message.part if self.message is not None else None)
+        ends = [*(each.begin for each in parts[1:]), self.text_size]
+        return [
+            (part, self.said_text.cut(part.begin, end))
+            for part, end in zip(parts, ends, strict=False)
+        ]

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.answer import JsonObject
-from entrypoints.http.openai.fold import CallItem, Fold, MessageItem, ReasoningItem, TextPart
+from entrypoints.http.openai.fold import (
+    CallItem,
+    Fold,
+    MessageItem,
+    ReasoningItem,
+    TextPart,
+    all_to,
+)
 from entrypoints.http.openai.ids import item_id
 
 Item = dict[str, Any]
@@ -26,7 +33,7 @@ class OutputItems:
         return item_id(kind, self._task_id, index)
 
     def place_in(self, message: MessageItem, part: int) -> Item:
-        """Return the fields of an event that name a part of a message."""
+        """Return the fields of an event that name a part of a message, by its index."""
         id_ = self.id("msg", message.index)
         return {"item_id": id_, "output_index": message.index, "content_index": part}
 
@@ -70,7 +77,7 @@ class OutputItems:
     def output(self, fold: Fold) -> list[Item]:
         """Return the items of the attempt."""
         items: list[tuple[int, Item]] = []
-        for each in fold.reasoning:
+        for each in all_to(fold.reasoning):
             status = fold.reasoning_status if each.end is None else "completed"
             items.append((each.index, self.reasoning(each, status, fold.reasoning_text(each))))
         if (message := fold.message) is not None:
@@ -81,10 +88,9 @@ class OutputItems:
 
 
 def message_content(fold: Fold) -> list[Item]:
-    parts = fold.message.parts if fold.message is not None else ()
     return [
-        message_part(part, fold.part_text(place), part.annotations)
-        for place, part in enumerate(parts)
+        message_part(part, text, [note.annotation for note in all_to(part.note)])
+        for part, text in fold.part_texts()
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import groupby
 
 from application.errors import UnknownTask
 from domain.errors import shown
@@ -21,24 +22,34 @@ async def resolve_references(
     names it. Raises a problem for an item that was never told (404), and for items that take more
     than `max_bytes` (413): a reference of a hundred bytes may stand for megabytes. Raises
     Unreadable or StoreUnavailable."""
+    named = Counter(ids)
+    parsed = {id_: parse_item_id(id_) for id_ in named}
     found: dict[str, Message | None] = {}
     size = 0
-    for id_, times in Counter(ids).items():
-        if (parsed := parse_item_id(id_)) is None:
-            raise _unknown(id_)
-        kind, task_id, index = parsed
-        try:
-            fold = await (await views.of(task_id, owner)).now()
-        except UnknownTask:
-            raise _unknown(id_) from None
-        if index >= fold.next_index:
-            raise _unknown(id_)
-        message = found[id_] = _message(kind, index, fold)
-        if message is not None:
-            size += times * TaskRequest(model="", messages=(message,)).size()
-        if size > max_bytes:
-            raise _too_large()
+    # By task, so that each log is folded once.
+    for task_id, of_task in groupby(sorted(named, key=_task_in), key=_task_in):
+        fold: Fold | None = None
+        for id_ in of_task:
+            if (item := parsed[id_]) is None:
+                raise _unknown(id_)
+            kind, _, index = item
+            try:
+                fold = fold or await (await views.of(task_id, owner)).now()
+            except UnknownTask:
+                raise _unknown(id_) from None
+            if index >= fold.next_index:
+                raise _unknown(id_)
+            message = found[id_] = _message(kind, index, fold)
+            if message is not None:
+                size += named[id_] * TaskRequest(model="", messages=(message,)).size()
+            if size > max_bytes:
+                raise _too_large()
     return found
+
+
+def _task_in(id_: str) -> str:
+    """Return the task of an item's id; empty for what is none."""
+    return id_.partition("_")[2].rpartition("_")[0]
 
 
 def _message(kind: str, index: int, fold: Fold) -> Message | None:

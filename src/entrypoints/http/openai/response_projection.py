@@ -5,6 +5,7 @@ alike. Calls of tools are told at the end: told live, clients would run calls of
 """
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 from application.ports import Batch
 from domain.answer import JsonObject, ToolCall
@@ -25,6 +26,7 @@ from entrypoints.http.openai.fold import (
     CallItem,
     Fold,
     MessageItem,
+    Note,
     ReasoningItem,
     TextPart,
 )
@@ -124,29 +126,30 @@ class ResponseProjection:
         self._close_reasoning(fold, writer)
         if (message := fold.message) is None:
             message = self._begin_message(fold, writer)
-        if not message.parts or message.parts[-1].refusal != event.refusal:
-            message = self._begin_part(message, event.refusal, fold, writer)
+        if (part := message.part) is None or part.refusal != event.refusal:
+            part = self._begin_part(message, event.refusal, fold, writer)
         if event.text:
             fold.text_size = fold.said_text.add(fold.text_size, event.text)
-            writer.delta(self._head_in(message), event.text)
+            writer.delta(self._head_in(message.index, part), event.text)
         for each in event.annotations:
             if not event.refusal and (annotation := url_citation(each)) is not None:
-                self._annotate(annotation, fold, writer)
+                part = self._annotate(annotation, message, part, writer)
+                fold.message = MessageItem(message.index, part)
 
     def _text_head(self, fold: Fold) -> DeltaHead | None:
         """Return the head of the deltas of the text, if a part of it is open."""
         message = fold.message
         if message is None or fold.reasons or fold.over or fold.end is not None:
             return None
-        if not message.parts or message.parts[-1].refusal:
+        if message.part is None or message.part.refusal:
             return None
-        return self._head_in(message)
+        return self._head_in(message.index, message.part)
 
-    def _head_in(self, message: MessageItem) -> DeltaHead:
-        """Return the head of the deltas of the part of a message that is open."""
-        kind = "refusal" if message.parts[-1].refusal else "output_text"
-        id_, part = self._items.id("msg", message.index), len(message.parts) - 1
-        return delta_head(f"response.{kind}.delta", id_, message.index, f'"content_index":{part},')
+    def _head_in(self, message: int, part: TextPart) -> DeltaHead:
+        """Return the head of the deltas of a part. `message`: its output index."""
+        kind = f"response.{'refusal' if part.refusal else 'output_text'}.delta"
+        id_ = self._items.id("msg", message)
+        return delta_head(kind, id_, message, f'"content_index":{part.index},')
 
     def _begin_message(self, fold: Fold, writer: FrameWriter) -> MessageItem:
         message = fold.message = MessageItem(fold.next_index)
@@ -160,50 +163,49 @@ class ResponseProjection:
 
     def _begin_part(
         self, message: MessageItem, refusal: bool, fold: Fold, writer: FrameWriter
-    ) -> MessageItem:
-        part = TextPart(refusal, fold.text_size)
-        message = fold.message = MessageItem(message.index, (*message.parts, part))
-        place = self._items.place_in(message, len(message.parts) - 1)
+    ) -> TextPart:
+        index = 0 if message.part is None else message.part.index + 1
+        part = TextPart(index, refusal, fold.text_size, before=message.part)
+        fold.message = MessageItem(message.index, part)
+        place = self._items.place_in(message, index)
         writer.write("response.content_part.added", **place, part=message_part(part, ""))
-        return message
+        return part
 
-    def _annotate(self, annotation: JsonObject, fold: Fold, writer: FrameWriter) -> None:
-        message = fold.message
-        assert message is not None  # noqa: S101
-        *parts, last = message.parts
+    def _annotate(
+        self, annotation: JsonObject, message: MessageItem, part: TextPart, writer: FrameWriter
+    ) -> TextPart:
+        index = 0 if part.note is None else part.note.index + 1
+        place = self._items.place_in(message, part.index)
         writer.write(
             "response.output_text.annotation.added",
-            **self._items.place_in(message, len(parts)),
-            annotation_index=len(last.annotations),
+            **place,
+            annotation_index=index,
             annotation=annotation,
         )
-        noted = TextPart(last.refusal, last.begin, (*last.annotations, annotation))
-        fold.message = MessageItem(message.index, (*parts, noted))
+        return replace(part, note=Note(index, annotation, part.note))
 
     def _add_reasoning(self, text: str, fold: Fold, writer: FrameWriter) -> None:
         items = self._items
-        if not fold.reasons:
-            begun = ReasoningItem(fold.next_index, fold.reasoning_size)
-            fold.reasoning = (*fold.reasoning, begun)
+        if (last := fold.reasoning) is None or last.end is not None:
+            last = ReasoningItem(fold.next_index, fold.reasoning_size, before=last)
+            fold.reasoning = last
             fold.next_index += 1
-            item = items.reasoning(begun, "in_progress", None)
-            writer.write("response.output_item.added", output_index=begun.index, item=item)
+            item = items.reasoning(last, "in_progress", None)
+            writer.write("response.output_item.added", output_index=last.index, item=item)
             part = items.reasoning_part("")
-            place = items.place_in_reasoning(begun)
+            place = items.place_in_reasoning(last)
             writer.write(f"response.{items.reasoning_kind}part.added", **place, part=part)
         fold.reasoning_size = fold.said_reasoning.add(fold.reasoning_size, text)
-        index = fold.reasoning[-1].index
+        index = last.index
         kind = f"response.{items.reasoning_text_kind}.delta"
         head = delta_head(kind, items.id("rs", index), index, f'"{items.reasoning_index}":0,')
         writer.delta(head, text)
 
     def _close_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
-        if not fold.reasons:
+        if (last := fold.reasoning) is None or last.end is not None:
             return
         items = self._items
-        *others, last = fold.reasoning
-        closed = ReasoningItem(last.index, last.begin, fold.reasoning_size)
-        fold.reasoning = (*others, closed)
+        closed = fold.reasoning = replace(last, end=fold.reasoning_size)
         place, text = items.place_in_reasoning(closed), fold.reasoning_text(closed)
         writer.write(f"response.{items.reasoning_text_kind}.done", **place, text=text)
         part = items.reasoning_part(text)
@@ -217,8 +219,7 @@ class ResponseProjection:
             self._break_off(fold, writer)
             return
         cut, calls = is_cut(end), usable_calls(end.answer, end.finish_reason)
-        if cut and fold.reasons:
-            self._break_off_reasoning(fold, writer)
+        if cut and self._break_off_reasoning(fold, writer):
             cut = False
         else:
             self._close_reasoning(fold, writer)
@@ -248,15 +249,17 @@ class ResponseProjection:
     def _break_off(self, fold: Fold, writer: FrameWriter) -> None:
         """Close what is open as incomplete, by this alone: `output_text.done` of half a JSON makes
         openai-python's helper raise."""
-        if fold.reasons:
-            self._break_off_reasoning(fold, writer)
+        self._break_off_reasoning(fold, writer)
         self._close_message(fold, writer, cut=True)
 
-    def _break_off_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
+    def _break_off_reasoning(self, fold: Fold, writer: FrameWriter) -> bool:
+        """Close the item of reasoning that is open. Return whether there was one."""
+        if (last := fold.reasoning) is None or last.end is not None:
+            return False
         fold.reasoning_status = "incomplete"
-        last = fold.reasoning[-1]
         item = self._items.reasoning(last, fold.reasoning_status, fold.reasoning_text(last))
         writer.write("response.output_item.done", output_index=last.index, item=item)
+        return True
 
     def _tell_call(self, call: ToolCall, fold: Fold, writer: FrameWriter) -> None:
         told = CallItem(fold.next_index, call.id, call.name, call.arguments)

@@ -3,7 +3,8 @@
 from contextlib import suppress
 from typing import Annotated, Any
 
-from litestar import Controller, Request, Response, delete, get, post
+from litestar import Controller, Request, Response, delete, get, post, route
+from litestar.enums import HttpMethod
 from litestar.params import PathParameter, QueryParameter
 
 from application.accounts import Caller
@@ -67,6 +68,11 @@ class ResponseController(Controller):
 
             return await waiting.hold(task_id, finish, headers)
 
+    @route("/{response_id:str}", http_method=[HttpMethod.OPTIONS])
+    async def allowed_at_response(self) -> Response[None]:
+        # As in native.routes: Litestar would name only the first method.
+        return Response(None, status_code=204, headers={"Allow": "DELETE, GET, OPTIONS"})
+
     @get("/{response_id:str}")
     async def retrieve(
         self,
@@ -111,6 +117,7 @@ class ResponseController(Controller):
     ) -> dict[str, Any]:
         task_id = _task_of(response_id)
         await parts.use_cases.delete_task(task_id, request.user.owner)
+        parts.response_views.forget(task_id)
         return {"id": response_id, "object": "response", "deleted": True}
 
     @get("/{response_id:str}/input_items")

@@ -28,6 +28,8 @@ CHECKPOINT_EVERY = 1_000
 """Events of a stream between two checkpoints, at least."""
 VIEWS = 64
 """Views that are kept. Each may hold the text of an answer."""
+TEXTS = 16 * 1024 * 1024
+"""Characters of answers that all of them may hold, but for the newest."""
 
 
 class ResponseView:
@@ -51,6 +53,11 @@ class ResponseView:
         self._get_task = get_task
         self._checkpoints = [self.projection.begin()]
         self._lock = asyncio.Lock()
+
+    @property
+    def characters(self) -> int:
+        """How many of the answer it holds."""
+        return self._checkpoints[-1].text_size + self._checkpoints[-1].reasoning_size
 
     async def now(self) -> Fold:
         """Return the state at the end of the log as it is now. Raises UnknownTask, Unreadable or
@@ -133,15 +140,23 @@ class ResponseViews:
 
     async def of(self, task_id: str, owner: str | None) -> ResponseView:
         """Return the view of a task. Raises UnknownTask, Unreadable or StoreUnavailable."""
-        if (view := self._views.get(task_id)) is not None:
+        if (view := self._views.get(task_id)) is None:
+            task, request = await self._get_task.with_request(task_id, owner)
+            asked = request or TaskRequest(model=task.requested_model)
+            view = ResponseView(task, asked, self._get_task)
+        else:
             await self._get_task.record(task_id, owner)
-            self._views.move_to_end(task_id)
-            return view
-        task, request = await self._get_task.with_request(task_id, owner)
-        view = ResponseView(
-            task, request or TaskRequest(model=task.requested_model), self._get_task
-        )
         self._views[task_id] = view
-        if len(self._views) > VIEWS:
-            self._views.popitem(last=False)
+        self._views.move_to_end(task_id)
+        self._forget_oldest()
         return view
+
+    def forget(self, task_id: str) -> None:
+        """Drop the view of a task that is deleted."""
+        self._views.pop(task_id, None)
+
+    def _forget_oldest(self) -> None:
+        held = sum(view.characters for view in self._views.values())
+        while len(self._views) > 1 and (len(self._views) > VIEWS or held > TEXTS):
+            _, oldest = self._views.popitem(last=False)
+            held -= oldest.characters
