@@ -126,6 +126,7 @@ def test_deleting_frees_the_slot_of_a_running_task(upstream: Upstream) -> None:
     upstream.then(Script([piece("a"), Gate()]))
     with alices(upstream, limits="running=1") as service:
         first = service.client.start()
+        eventually(lambda: len(upstream.received) == 1)
         refused = service.client.http.post("/api/tasks/start", json={"prompt": "Hi."})
         assert refused.status_code == 429
         assert _delete(service, first).status_code == 204
