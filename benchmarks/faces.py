@@ -131,6 +131,7 @@ async def added(times: int) -> dict[str, float]:
             for _ in range(times):
                 for name, (path, body) in ways.items():
                     found[name].append(await first_delta(client, path, body))
+                    await asyncio.sleep(0.1)  # for the rest of the answer, which nobody reads
     figures = {}
     for name, taken in found.items():
         figures[f"I_first_delta_{name}_ms_p50"] = round(statistics.median(taken), 2)

@@ -53,7 +53,7 @@ one at the end."""
 
 def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores: most of a test is waiting, and time limits grow with the load."""
-    return CORES + 2
+    return CORES + 4
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,6 +72,7 @@ REQUEST = {
 }
 
 
+@pytest.mark.soak
 def test_everything_that_a_model_says_is_shown_as_it_comes(open_page: OpenPage) -> None:
     with running_service(settings_for()) as service:
         page = open_page(service.url)
@@ -182,6 +183,7 @@ def _goes_on_with_results(page: Page) -> None:
     expect(page.locator("#results")).to_be_empty()
 
 
+@pytest.mark.soak
 def test_everything_that_the_form_has_reaches_the_model(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
@@ -240,6 +242,7 @@ def test_everything_that_the_form_has_reaches_the_model(
     assert upstream.received[2].body["messages"] == messages
 
 
+@pytest.mark.soak
 def test_a_tool_may_return_nothing(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

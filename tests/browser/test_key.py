@@ -30,6 +30,7 @@ def guarded(upstream: Upstream) -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.soak
 def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     guarded: Running, open_page: OpenPage
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_documented_snippet_shows_the_whole_answer_through_whatever_breaks(
     assert not proxy.others
 
 
+@pytest.mark.soak
 def test_every_event_comes_once_and_in_order_wherever_a_frame_is_cut(
     service: Running, upstream: Upstream, proxy: BreakingProxy, open_page: OpenPage
 ) -> None:
@@ -203,6 +204,7 @@ def _followed_in_steps(page: Page, steps: list[list[Event]]) -> dict[str, Any]:
     return seen
 
 
+@pytest.mark.soak
 def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
     page.clock.install()
@@ -228,6 +230,7 @@ def test_a_pause_that_the_server_asks_for_is_kept(service: Running, open_page: O
     assert len(asked) == 2
 
 
+@pytest.mark.soak
 def test_what_another_try_cannot_mend_is_an_error(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

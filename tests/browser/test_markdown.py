@@ -90,6 +90,7 @@ def test_in_pieces_it_is_what_it_is_at_once(page: Page) -> None:
     assert differing(page, cut) == []
 
 
+@pytest.mark.soak
 def test_what_is_finished_is_made_once(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page import OpenPage, start, status, text
@@ -63,6 +64,7 @@ def test_from_the_prompt_to_the_end(
     assert text(page) == whole
 
 
+@pytest.mark.soak
 def test_options_reach_the_model(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
     """And those that are left empty are not sent."""
     page = open_page(service.url)
@@ -80,6 +82,7 @@ def test_options_reach_the_model(service: Running, upstream: Upstream, open_page
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("some-model", 1.5, 77)
 
 
+@pytest.mark.soak
 def test_an_answer_that_reasoning_left_no_room_for_says_so(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
@@ -92,6 +95,7 @@ def test_an_answer_that_reasoning_left_no_room_for_says_so(
     expect(page.locator("#ended")).to_contain_text("回答为空")
 
 
+@pytest.mark.soak
 def test_what_cannot_be_started_is_told_and_nothing_is_lost(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

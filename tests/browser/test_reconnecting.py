@@ -22,6 +22,7 @@ from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually, within
 
 
+@pytest.mark.soak
 def test_a_reload_and_another_device_have_all_of_it_and_go_on(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_reload_and_another_device_have_all_of_it_and_go_on(
     expect(page.locator("#task")).to_be_hidden()
 
 
+@pytest.mark.soak
 def test_an_unfinished_task_is_taken_up_again(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_laptop_that_slept_opens_a_connection_of_its_own_accord(
         assert text(page) == "One two"
 
 
+@pytest.mark.soak
 def test_listening_stops_and_goes_on(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -167,6 +167,7 @@ def test_a_key_from_the_command_line_and_one_that_asks_with_it(
     assert invoke(tmp_path, "key", "new", "no name").exit_code == 1
 
 
+@pytest.mark.soak
 def test_a_prompt_of_ones_own_needs_no_key(tmp_path: Path) -> None:
     """The service that `ask` starts for itself, with settings that want keys of others."""
     done = run_to_its_end(

@@ -108,6 +108,7 @@ def test_a_refused_start_leaves_its_key_free_and_no_task(
         assert start(service, **{"Idempotency-Key": "k"}).status_code == 202
 
 
+@pytest.mark.soak
 def test_tasks_that_have_not_ended_are_counted_however_they_end(
     upstream: Upstream, emptied_redis: str
 ) -> None:
@@ -128,6 +129,7 @@ def test_tasks_that_have_not_ended_are_counted_however_they_end(
         assert start(services[1]).status_code == 202
 
 
+@pytest.mark.soak
 def test_open_streams_are_counted_until_they_end(upstream: Upstream, emptied_redis: str) -> None:
     gate = Gate()
     upstream.then(Script([piece("a"), gate, finish(), DONE]))

@@ -140,6 +140,7 @@ def test_ask_needs_no_scheme(tmp_path: Path, service: Running) -> None:
     assert (done.exit_code, done.stdout) == (0, "Hello, world.\n")
 
 
+@pytest.mark.soak
 def test_ask_goes_on_where_its_connection_broke(
     tmp_path: Path, service: Running, upstream: Upstream
 ) -> None:
@@ -204,6 +205,7 @@ def test_interrupting_ask_cancels_the_task(
     assert upstream.received[0].gone.wait(within(5))
 
 
+@pytest.mark.soak
 def test_ask_sends_no_key_of_the_environment_where_a_foreign_folder_says(
     tmp_path: Path, upstream: Upstream
 ) -> None:

@@ -63,6 +63,7 @@ def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
     assert {"timestamp", "level"} <= ran[0].keys()
 
 
+@pytest.mark.soak
 def test_a_log_that_cannot_be_written_stops_no_task(tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: S603
         longtask("serve", "--port", "0"),
@@ -105,6 +106,7 @@ def test_a_running_server_with_a_key_never_logs_it(tmp_path: Path, upstream: Ups
         assert secret not in text
 
 
+@pytest.mark.soak
 def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path, service: Running) -> None:
     port = service.url.rpartition(":")[2]
     done = run_to_its_end(tmp_path, "serve", "--port", port)

@@ -58,6 +58,7 @@ def test_line_ends_after_a_response_switch_no_timer_off(hurried: Running, stray:
         assert time.monotonic() - began < 5
 
 
+@pytest.mark.soak
 def test_line_ends_do_not_keep_a_connection_open(hurried: Running) -> None:
     with connect(hurried.url, timeout=within(10)) as connection:
         connection.sendall(GET)
@@ -148,6 +149,7 @@ def test_tls_on_a_plain_port_is_refused_at_once(served: Running) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("path", ["/healthz", "/api/tasks/stream?taskId={task}"])
 def test_a_connection_that_was_closed_is_freed_without_the_garbage_collector(
     served: Running, path: str

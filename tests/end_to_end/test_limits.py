@@ -78,6 +78,7 @@ def test_an_answer_that_goes_on_and_on_is_cut(upstream: Upstream) -> None:
     assert upstream.received[0].gone.wait(within(5))
 
 
+@pytest.mark.soak
 def test_an_attempt_that_ends_within_the_grace_is_whole(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:

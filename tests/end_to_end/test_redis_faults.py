@@ -97,6 +97,7 @@ def test_a_redis_that_is_killed_under_a_running_task(
         assert service.client.events(task_id).logged == seen.logged
 
 
+@pytest.mark.soak
 def test_a_redis_that_freezes_under_a_running_task(
     own_redis: LocalRedis, upstream: Upstream
 ) -> None:

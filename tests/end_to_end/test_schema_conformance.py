@@ -51,7 +51,7 @@ SEED = "7"
 @pytest.mark.parametrize(
     ("phases", "examples", "sequences", "at_least"),
     sizes(
-        dose=("examples,fuzzing,stateful", 15, 5, 100),
+        dose=("examples,fuzzing,stateful", 7, 2, 50),
         full=("examples,coverage,fuzzing,stateful", 350, 40, 2_000),
     ),
 )

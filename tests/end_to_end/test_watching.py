@@ -180,6 +180,7 @@ def test_one_trace_from_the_start_to_the_end(
             assert secret.encode() not in collector.raw
 
 
+@pytest.mark.soak
 def test_ids_of_the_trace_are_in_the_log(tmp_path: Path, collector: Collector) -> None:
     with (
         collector.running() as endpoint,
@@ -205,6 +206,7 @@ def test_ids_of_the_trace_are_in_the_log(tmp_path: Path, collector: Collector) -
         assert queued["span_id"] != ended["span_id"]
 
 
+@pytest.mark.soak
 def test_without_an_endpoint_nothing_of_it_is_loaded() -> None:
     script = (
         "import sys; from tests.running import settings_for; "

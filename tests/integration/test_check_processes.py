@@ -252,6 +252,7 @@ asyncio.run(JsonSchemaChecker(cpu_limit=1.0).fits(json.loads(sys.argv[1]), "1"))
 """
 
 
+@pytest.mark.soak
 def test_a_process_outlives_no_parent_and_the_parent_loads_no_library() -> None:
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", PARENT, json.dumps(ENDLESS[0])], stdout=subprocess.PIPE, text=True

@@ -40,6 +40,7 @@ async def test_commands_that_wait_for_a_stuck_one_end_in_time(way: str) -> None:
                 await connection.aclose()
 
 
+@pytest.mark.soak
 async def test_a_command_of_a_cluster_waits_for_its_turn_in_time(redis_cluster: str) -> None:
     """What is stuck is bounded by redis-py, which asks other nodes; what waits for it, here."""
     connection = connect(

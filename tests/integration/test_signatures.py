@@ -104,6 +104,7 @@ _TIME = st.one_of(
 _TEXT = st.one_of(st.sampled_from(["Upstash", URL, hash_of(BODY), hash_of(b""), "jwt_1"]), _ODD)
 
 
+@pytest.mark.soak
 @settings(max_examples=500, deadline=None)
 @given(
     st.fixed_dictionaries(
