@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import httpx
+import httpx2
 import openai
 
 from tests.running import Running
@@ -13,7 +14,13 @@ ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": 
 
 
 def client_of(running: Running) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", timeout=within(20))
+    """The official client. It keeps no connection, so that it need not be closed."""
+    return openai.OpenAI(
+        base_url=f"{running.url}/v1",
+        api_key="none",
+        timeout=within(20),
+        http_client=httpx2.Client(limits=httpx2.Limits(max_keepalive_connections=0)),
+    )
 
 
 def ask(running: Running, *, streamed: bool, **asked: Any) -> Any:
