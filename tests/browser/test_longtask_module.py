@@ -121,6 +121,7 @@ END = end("c")
 FOLLOWED_TO_END = {**NOTHING, "text": "c", "valid": None, **END}
 
 
+@pytest.mark.soak
 def test_only_an_attempt_that_does_not_go_on_takes_back_what_was_said(quiet_page: Page) -> None:
     steps = [
         [status_of("pending", 0), status_of("running", 1), reasoning("r"), content("a")],

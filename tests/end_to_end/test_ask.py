@@ -18,6 +18,7 @@ from tests.waiting import eventually, within
 PROMPT = "How deep is the sea?"
 
 
+@pytest.mark.soak
 def test_ask_runs_a_service_of_its_own(tmp_path: Path) -> None:
     done = run_to_its_end(tmp_path, "ask", PROMPT, LONGTASK_DEMO_SPEED="0")
     assert done.returncode == 0, done.stderr

@@ -72,6 +72,7 @@ def _runs(processes: dict[Path, "subprocess.Popen[str]"]) -> Path:
     return next(log for log in processes if "attempt began" in log.read_text())
 
 
+@pytest.mark.soak
 def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:

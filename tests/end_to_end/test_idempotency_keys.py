@@ -42,6 +42,7 @@ async def _at_once(services: list[Running], key: str) -> list[httpx.Response]:
         )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("starts", [0, 1])
 def test_equal_starts_on_two_instances_pass_a_limit_once(
     own_redis: LocalRedis, redis: Redis, upstream: Upstream, starts: int
@@ -80,6 +81,7 @@ def test_a_repeat_after_the_time_to_live_is_a_new_start_that_is_run(
         assert len(upstream.received) == 2
 
 
+@pytest.mark.soak
 def test_a_start_whose_key_holds_no_task_yet_is_told_to_come_again(
     own_redis: LocalRedis, redis: Redis, upstream: Upstream
 ) -> None:
