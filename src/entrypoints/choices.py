@@ -4,6 +4,7 @@ them."""
 from typing import Literal
 
 from application.ports import ORPHAN_TIMEOUT
+from domain.request import RequestBounds
 from entrypoints.descriptors import max_connections
 from entrypoints.http.start_bodies import LARGEST, ROOM
 from entrypoints.settings import Settings
@@ -48,6 +49,16 @@ def orphan_timeout(settings: Settings) -> float:
 def start_room(settings: Settings) -> int:
     """Bytes of the requests that are read, checked and queued at once."""
     return max(ROOM, LARGEST * settings.tasks.max_request_bytes)
+
+
+def request_bounds(settings: Settings) -> RequestBounds:
+    """What requests may have."""
+    return RequestBounds(
+        max_bytes=settings.tasks.max_request_bytes,
+        refused_options=settings.model.refused_options,
+        http_media=settings.model.allow_http_media,
+        max_ttl=settings.tasks.max_ttl,
+    )
 
 
 def held_streams(settings: Settings) -> int:

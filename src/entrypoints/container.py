@@ -33,7 +33,6 @@ from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
 from application.start_task import StartTask
 from application.use_cases import UseCases
-from domain.request import RequestBounds
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
@@ -204,13 +203,7 @@ class Container(containers.DeclarativeContainer):
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
         checker=checker,
     )
-    request_bounds = Factory(
-        RequestBounds,
-        max_bytes=given.tasks.max_request_bytes,
-        refused_options=given.model.refused_options,
-        http_media=given.model.allow_http_media,
-        max_ttl=given.tasks.max_ttl,
-    )
+    request_bounds = Singleton(choices.request_bounds, settings)
     get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
     cancel_task = Singleton(CancelTask, tasks, queue, clock)
     use_cases = Singleton(
