@@ -144,14 +144,14 @@ def refuse_if(
     if not faults:
         return
     wrong = {_place(fault.field) for fault in faults}
-    heard = not any(each.startswith(("input", "messages")) for each in wrong)
+    input_read = not any(each.startswith(("input", "messages")) for each in wrong)
     told: list[FieldFault] = [{"field": each.field, "message": each.message} for each in faults]
     for each in request.faults(bounds):
         param = param_of(each.field)
-        if _place(param) in wrong or (param == "input" and not heard):
+        if _place(param) in wrong or (param == "input" and not input_read):
             continue
         # The call of a result may be in what could not be read.
-        if _RESULT.fullmatch(each.field) and not heard:
+        if _RESULT.fullmatch(each.field) and not input_read:
             continue
         told.append({"field": param, "message": each.message})
     raise invalid(told[:FAULTS_LIMIT])

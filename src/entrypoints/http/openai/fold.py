@@ -126,9 +126,9 @@ class Fold:
         self.said_reasoning = self.said_reasoning.copy(self.reasoning_size)
 
     @property
-    def reasons(self) -> bool:
-        """Whether an item of reasoning is open."""
-        return self.reasoning is not None and self.reasoning.end is None
+    def open_reasoning(self) -> ReasoningItem | None:
+        last = self.reasoning
+        return last if last is not None and last.end is None else None
 
     def reasoning_text(self, item: ReasoningItem) -> str:
         end = self.reasoning_size if item.end is None else item.end

@@ -8,6 +8,7 @@ again, finds the same task, and gets what it missed at once.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,7 @@ from application.reader import Reader, Sink
 from entrypoints.http.litestar_internals import UnsizedResponse
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import direct_writer_of
+from entrypoints.http.sse.response import hang_up
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +85,7 @@ class _Holding(UnsizedResponse):
         held.streams.open(held.slot, resumed=False)
         try:
             held.reader.start(_End(self._ended))
-            self._writer.on_close(self._hang_up)
+            self._writer.on_close(partial(hang_up, held.reader, held.hung_up))
             if not await self._ends_soon():
                 await super().__call__(scope, receive, send)  # the head, and `send_body`
             elif not self._ended.result():
@@ -126,11 +128,6 @@ class _Holding(UnsizedResponse):
     async def _break_off(self, receive: Receive) -> None:
         self._writer.cut()
         await receive()
-
-    def _hang_up(self) -> None:
-        self._held.reader.close()
-        if self._held.hung_up is not None:
-            self._held.hung_up()
 
 
 class _End(Sink):

@@ -139,7 +139,7 @@ class ResponseProjection:
     def _text_head(self, fold: Fold) -> DeltaHead | None:
         """Return the head of the deltas of the text, if a part of it is open."""
         message = fold.message
-        if message is None or fold.reasons or fold.over or fold.end is not None:
+        if message is None or fold.open_reasoning or fold.over or fold.end is not None:
             return None
         if message.part is None or message.part.refusal:
             return None
@@ -186,8 +186,8 @@ class ResponseProjection:
 
     def _add_reasoning(self, text: str, fold: Fold, writer: FrameWriter) -> None:
         items = self._items
-        if (last := fold.reasoning) is None or last.end is not None:
-            last = ReasoningItem(fold.next_index, fold.reasoning_size, before=last)
+        if (last := fold.open_reasoning) is None:
+            last = ReasoningItem(fold.next_index, fold.reasoning_size, before=fold.reasoning)
             fold.reasoning = last
             fold.next_index += 1
             item = items.reasoning(last, "in_progress", None)
@@ -202,7 +202,7 @@ class ResponseProjection:
         writer.delta(head, text)
 
     def _close_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
-        if (last := fold.reasoning) is None or last.end is not None:
+        if (last := fold.open_reasoning) is None:
             return
         items = self._items
         closed = fold.reasoning = replace(last, end=fold.reasoning_size)
@@ -254,7 +254,7 @@ class ResponseProjection:
 
     def _break_off_reasoning(self, fold: Fold, writer: FrameWriter) -> bool:
         """Close the item of reasoning that is open. Return whether there was one."""
-        if (last := fold.reasoning) is None or last.end is not None:
+        if (last := fold.open_reasoning) is None:
             return False
         fold.reasoning_status = "incomplete"
         item = self._items.reasoning(last, fold.reasoning_status, fold.reasoning_text(last))

@@ -17,7 +17,6 @@ from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_items import input_items_of, page_of
 from entrypoints.http.openai.input_messages import references_of
-from entrypoints.http.openai.on_disconnect import cancels_on_disconnect
 from entrypoints.http.openai.references import resolve_references
 from entrypoints.http.openai.response_request import ResponseRequest, read_response_request
 from entrypoints.http.openai.views import ResponseView
@@ -44,16 +43,16 @@ class ResponseController(Controller):
         middleware=[hold_start_body],
     )
     async def create(self, request: Request[Caller, Any, Any], parts: Parts) -> Response[Any]:
-        cancels_on_disconnect(request.headers)  # raises, before a task is started
+        waiting = Waiting(request, parts)
         asked = await _read(request, parts)
         if asked.background and not asked.stream:
             started, headers = await start(asked, request, parts)
-            view = await parts.response_views.of(started.task.id, request.user.owner)
+            view = parts.response_views.of_started(started.task, asked.request)
             return Response(view.response.at(await view.now()), headers=headers)
-        async with Waiting(request, parts) as waiting:
+        async with waiting:
             started, headers = await start(asked, request, parts)
             task_id = started.task.id
-            view = await parts.response_views.of(task_id, request.user.owner)
+            view = parts.response_views.of_started(started.task, asked.request)
             if asked.stream:
                 if asked.background:
                     begin = view.projection.begin()

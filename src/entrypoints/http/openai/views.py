@@ -140,23 +140,26 @@ class ResponseViews:
 
     async def of(self, task_id: str, owner: str | None) -> ResponseView:
         """Return the view of a task. Raises UnknownTask, Unreadable or StoreUnavailable."""
-        if (view := self._views.get(task_id)) is None:
-            task, request = await self._get_task.with_request(task_id, owner)
-            asked = request or TaskRequest(model=task.requested_model)
-            view = ResponseView(task, asked, self._get_task)
-        else:
+        if (view := self._views.get(task_id)) is not None:
             await self._get_task.record(task_id, owner)
-        self._views[task_id] = view
-        self._views.move_to_end(task_id)
-        self._forget_oldest()
-        return view
+            return self._keep(view)
+        task, request = await self._get_task.with_request(task_id, owner)
+        return self.of_started(task, request or TaskRequest(model=task.requested_model))
+
+    def of_started(self, task: Task, request: TaskRequest) -> ResponseView:
+        """Return the view of a task of the caller, whose request is known."""
+        known = self._views.get(task.id)
+        return self._keep(known or ResponseView(task, request, self._get_task))
 
     def forget(self, task_id: str) -> None:
         """Drop the view of a task that is deleted."""
         self._views.pop(task_id, None)
 
-    def _forget_oldest(self) -> None:
+    def _keep(self, view: ResponseView) -> ResponseView:
+        self._views[view.task_id] = view
+        self._views.move_to_end(view.task_id)
         held = sum(view.characters for view in self._views.values())
         while len(self._views) > 1 and (len(self._views) > VIEWS or held > TEXTS):
             _, oldest = self._views.popitem(last=False)
             held -= oldest.characters
+        return view

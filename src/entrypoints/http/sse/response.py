@@ -92,14 +92,15 @@ class _Opening(ASGIResponse):
         self._writer.detach()
         close = partial(events.streams.close, events.slot)
         events.reader.start(events.connect(self._writer, close))
-        self._writer.on_close(partial(_hang_up, events.reader, events.hung_up))
+        self._writer.on_close(partial(hang_up, events.reader, events.hung_up))
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         if self._events.first:
             await self._writer.write(send, self._events.first)
 
 
-def _hang_up(reader: Reader, hung_up: Callable[[], None] | None) -> None:
+def hang_up(reader: Reader, hung_up: Callable[[], None] | None) -> None:
+    """Stop a reader whose client has gone, and call what is to be called then."""
     reader.close()
     if hung_up is not None:
         hung_up()
