@@ -1,9 +1,9 @@
 """I. The OpenAI face beside the native one: fan-out, replay, and the time to the first delta.
 
-In alternation, on one server (`longtask serve` on Redis, with a core of its own): a crowd of
-readers of one task of 50 tokens a second on each face; the whole log of a finished task, to one
-reader and to a hundred at once; and, on the embedded default, the time from POST to the first
-delta, beside that of the upstream itself.
+In alternation, on one server (`longtask serve` on Redis, with a core of its own): many readers of
+one task of 50 tokens a second on each face; the whole log of a finished task, to one reader and to
+a hundred at once; and, on the embedded default, the time from POST to the first delta, beside that
+of the upstream itself.
 """
 
 import argparse
@@ -131,7 +131,7 @@ async def added(times: int) -> dict[str, float]:
             for _ in range(times):
                 for name, (path, body) in ways.items():
                     found[name].append(await first_delta(client, path, body))
-                    await asyncio.sleep(0.1)  # for the rest of the answer, which nobody reads
+                    await asyncio.sleep(0.1)  # for the rest of the answer, which is not read
     figures = {}
     for name, taken in found.items():
         figures[f"I_first_delta_{name}_ms_p50"] = round(statistics.median(taken), 2)

@@ -1,5 +1,5 @@
 """The files for nginx and Caddy in deploy/, each in the real program: streams piece by piece, JSON
-that is held, deliveries of the queue, addresses of callers, and /metrics for nobody."""
+that is held, deliveries of the queue, addresses of callers, and /metrics closed to all."""
 
 import json
 import shutil

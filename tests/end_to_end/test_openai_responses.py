@@ -141,7 +141,7 @@ def test_who_waits_for_a_response_that_is_cancelled_is_told_so(
     asked: Any = {
         "model": "m",
         "input": "Hi.",
-        "extra_headers": {"Idempotency-Key": "cancelled while somebody waits"},
+        "extra_headers": {"Idempotency-Key": "cancelled while a client waits"},
     }
     with (
         openai_client(retrying) as another,

@@ -60,7 +60,7 @@ class Follower:
                     self.faults.append(f"204 after {last or 'nothing'}")
                 return
             if status == 404 and self.task_id in self.world.ended_before_loss | self.world.deleted:
-                self.done = True  # nobody will make it again
+                self.done = True  # it will not be made again
             if status != 200:
                 if status not in (404, 503):
                     self.faults.append(f"the stream answered {status}")

@@ -33,7 +33,7 @@ class ResponseFollower(Follower):
                     await self._read(client, slow)
                 except openai.NotFoundError:
                     if self.task_id in self.world.ended_before_loss | self.world.deleted:
-                        self.done = True  # nobody will make it again
+                        self.done = True  # it will not be made again
                 except openai.APIStatusError as error:
                     if error.status_code != 503:
                         self.faults.append(f"the stream answered {error.status_code}")

@@ -130,7 +130,8 @@ class TaskLog(Protocol):
 
     async def delete(self, task_id: str) -> None:
         """Delete the record, the request, the log and the lease of a task, whatever its status, and
-        leave a tombstone. Tells nobody: cancel the task first. Raises UnknownTask."""
+        leave a tombstone. Readers and attempts are not told: cancel the task first. Raises
+        UnknownTask."""
         ...
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
