@@ -93,7 +93,7 @@ def test_an_event_in_many_pieces_costs_as_much_as_in_one() -> None:
             stream.feed(b"x" * 512)
         return time.process_time() - began
 
-    assert min(seconds(6_000_000) for _ in range(3)) < 0.5
+    assert min(seconds(6_000_000) for _ in range(3)) < 1.5
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
@@ -114,7 +114,7 @@ def test_lists_of_lists_are_not_all_read() -> None:
         body = [body] * 50
     began = time.process_time()
     assert read_report(body).words == ""
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 2.0
 
 
 def test_a_deep_place_of_a_fault_is_not_told() -> None:
@@ -127,11 +127,11 @@ def test_a_deep_place_of_a_fault_is_not_told() -> None:
 
 
 def test_one_event_does_not_occupy_the_process() -> None:
-    """Each annotation was searched a hundred times over: 10,000 of them took half a second."""
+    """Each annotation was searched a hundred times over: 40,000 of them took two seconds."""
     stream = ChunkStream("m")
     began = time.process_time()
-    (said,) = stream.feed(delta(content="a", annotations=[{"a": 1}] * 10_000))
-    assert time.process_time() - began < 0.3
+    (said,) = stream.feed(delta(content="a", annotations=[{"a": 1}] * 40_000))
+    assert time.process_time() - began < 1.2
     assert isinstance(said, Text)
     assert len(said.annotations) == ANNOTATIONS_LIMIT
     assert stream.left_out == {"annotations"}
@@ -155,7 +155,7 @@ def test_an_event_of_millions_of_values_is_not_decoded(chunk: str, item: str) ->
     payload = (chunk % ",".join([item] * (8_000_000 // len(item + ",")))).encode()
     began = time.process_time()
     assert stream.feed(b"data: %b\n\n" % payload) == ()
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 2.0
     assert _fault(stream) == "invalid_response"
 
 
@@ -187,7 +187,7 @@ def test_numbers_of_thousands_of_digits_are_not_read() -> None:
     began = time.process_time()
     chunk = b'{"choices":[{"delta":{"content":"a","annotations":[{"n":[1,2e0],"many":%b}]}}]}'
     (said,) = stream.feed(b"data: %b\n\n" % (chunk % numbers))
-    assert time.process_time() - began < 0.3
+    assert time.process_time() - began < 1.5
     assert isinstance(said, Text)
     assert said.annotations == ({"n": [1, 2.0], "many": [None] * 2_000},)
 

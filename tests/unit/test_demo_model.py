@@ -287,4 +287,4 @@ def test_a_schema_that_is_referred_to_many_times_is_soon_left(fields: int, parts
     schema = {"$defs": {"large": large}, "type": "array", "minItems": 1_000, "items": lists}
     began = time.process_time()
     json.dumps(sample(schema, ""))
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 6.0

@@ -262,4 +262,4 @@ def test_a_log_of_many_items_costs_no_more_for_each(kinds: str) -> None:
     log = [*BEGUN, *events[kinds] * 10_000]
     began = time.process_time()
     told(view_of(Log(log)).projection, log, 500)
-    assert time.process_time() - began < 1.3
+    assert time.process_time() - began < 2.5
