@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from litestar.plugins.problem_details import ProblemDetailsException
 
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.chat_request import ChatRequest, read_chat_request
+from entrypoints.http.request_defaults import RequestDefaults
 from tests.told_faults import told_faults
 
 DEFAULTS = RequestDefaults(model="m", temperature=0.1)

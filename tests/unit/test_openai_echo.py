@@ -11,7 +11,6 @@ from openai.types.responses.service_tier import ServiceTier
 from openai.types.shared import ReasoningEffort
 
 from domain.request import TaskRequest
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.response_echo import (
     EFFORTS,
     SERVICE_TIERS,
@@ -19,6 +18,7 @@ from entrypoints.http.openai.response_echo import (
     echo_of,
 )
 from entrypoints.http.openai.response_request import read_response_request
+from entrypoints.http.request_defaults import RequestDefaults
 
 DEFAULTS = RequestDefaults(model="m")
 ENVELOPE = {"id": "resp_t", "object": "response", "created_at": 1, "output": [], "status": "queued"}

@@ -10,12 +10,12 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.chat_request import ChatRequest, read_chat_request
 from entrypoints.http.openai.input_items import input_items_of
 from entrypoints.http.openai.input_messages import references_of
 from entrypoints.http.openai.response_echo import echo_of
 from entrypoints.http.openai.response_request import ResponseRequest, read_response_request
+from entrypoints.http.request_defaults import RequestDefaults
 from tests.told_faults import told_faults
 
 DEFAULTS = RequestDefaults(model="m")

@@ -8,9 +8,9 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
 from domain.messages import Message
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.input_messages import references_of
 from entrypoints.http.openai.response_request import read_response_request
+from entrypoints.http.request_defaults import RequestDefaults
 from tests.told_faults import told_faults
 
 PIXEL = "data:image/png;base64,cGl4ZWw="

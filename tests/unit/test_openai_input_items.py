@@ -9,9 +9,9 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from openai.types.responses.response_item_list import ResponseItemList
 
 from domain.request import TaskRequest
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.input_items import input_items_of, page_of
 from entrypoints.http.openai.response_request import read_response_request
+from entrypoints.http.request_defaults import RequestDefaults
 from tests.told_faults import told_faults
 
 DEFAULTS = RequestDefaults(model="m")

@@ -6,8 +6,8 @@ import pytest
 from litestar.plugins.problem_details import ProblemDetailsException
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.openai.response_request import ResponseRequest, read_response_request
+from entrypoints.http.request_defaults import RequestDefaults
 from tests.told_faults import told_faults
 
 DEFAULTS = RequestDefaults(model="m", max_tokens=7)

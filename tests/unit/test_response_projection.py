@@ -32,8 +32,8 @@ from domain.events import (
 )
 from domain.request import TaskRequest
 from domain.task import Task
-from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.response_projection import ResponseProjection
+from entrypoints.http.openai.response_state import ResponseState
 from entrypoints.http.openai.views import ResponseView
 from tests.contract.legal_logs import legal_logs
 
@@ -83,7 +83,9 @@ def view_of(log: Log, *, summary: bool = False) -> ResponseView:
     return ResponseView(TASK, request, cast(GetTask, log))
 
 
-def told(projection: ResponseProjection, events: Sequence[Event], size: int) -> tuple[bytes, Fold]:
+def told(
+    projection: ResponseProjection, events: Sequence[Event], size: int
+) -> tuple[bytes, ResponseState]:
     state, frames = projection.begin(), b""
     for batch in batches(events, "e", size):
         more, state = projection.step(state, batch)

@@ -14,12 +14,12 @@ from application.use_cases import UseCases
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
-from entrypoints.http.native.bodies import RequestDefaults
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.openai.views import ResponseViews
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
+from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.held_streams import HeldStreams
 from entrypoints.http.sse.projected import Steps

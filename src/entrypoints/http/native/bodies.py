@@ -2,7 +2,7 @@
 checked by the domain."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import msgspec
@@ -16,21 +16,7 @@ from domain.request import (
     TEMPERATURE_LIMIT,
     TaskRequest,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestDefaults:
-    """What the settings say for requests that do not say it. None is not sent to the model."""
-
-    model: str
-    max_tokens: int | None = None
-    temperature: float | None = None
-
-    def request(self, **fields: Any) -> TaskRequest:
-        """Return the request of these fields. None is the same as a field that is not given."""
-        given = {name: value for name, value in fields.items() if value is not None}
-        return TaskRequest(**{**asdict(self), **given})
-
+from entrypoints.http.request_defaults import RequestDefaults
 
 _OWN = "the service's, if it has one, else the model's own"
 

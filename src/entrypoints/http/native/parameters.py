@@ -8,10 +8,8 @@ from litestar.params import HeaderParameter, PathParameter, QueryParameter
 from domain.errors import MalformedEventId, MalformedTaskId
 from domain.events import POSITION_PATTERN, START, Position
 from domain.task import TASK_ID_PATTERN, check_task_id
+from entrypoints.http.idempotency_key import IDEMPOTENCY_KEY_LIMIT
 from entrypoints.http.problems import FieldFault, invalid
-
-IDEMPOTENCY_KEY_LIMIT = 255
-"""Characters."""
 
 _ID = {"pattern": f"^{TASK_ID_PATTERN}$"}
 _EVENT_ID = {"any_of": [Schema(max_length=0), Schema(pattern=f"^{POSITION_PATTERN}$")]}
@@ -43,16 +41,6 @@ IdempotencyKey = Annotated[
         },
     ),
 ]
-
-
-def key_faults(key: str | None) -> list[FieldFault]:
-    """What is wrong with the idempotency key of a start, if it has one."""
-    if key is not None and not (
-        0 < len(key) <= IDEMPOTENCY_KEY_LIMIT and key.isascii() and key.isprintable()
-    ):
-        message = f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
-        return [{"field": "Idempotency-Key", "message": message}]
-    return []
 
 
 def position_of(task_id: str, header: str, query: str) -> Position:

@@ -8,11 +8,12 @@ from litestar import Request
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from domain.request import FAULTS_LIMIT, RequestBounds
+from entrypoints.http.idempotency_key import key_faults
 from entrypoints.http.json_body import BadBody, decoded, read_content
-from entrypoints.http.native.bodies import RequestDefaults, StartBody
-from entrypoints.http.native.parameters import key_faults
+from entrypoints.http.native.bodies import StartBody
 from entrypoints.http.native.shape import shape_faults
 from entrypoints.http.problems import FieldFault, camel, invalid
+from entrypoints.http.request_defaults import RequestDefaults
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode

@@ -6,8 +6,8 @@ from typing import Any
 
 from domain.errors import Fault
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
-from entrypoints.http.native.bodies import RequestDefaults
-from entrypoints.http.openai.fields import UNSUPPORTED, Fields, refuse_if
+from entrypoints.http.fields import UNSUPPORTED, Fields, refuse_if
+from entrypoints.http.request_defaults import RequestDefaults
 
 _LENGTHS = ("max_tokens", "max_completion_tokens")
 _REFUSED = {

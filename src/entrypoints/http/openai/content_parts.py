@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.messages import objects_in
-from entrypoints.http.openai.fields import Fields
+from entrypoints.http.fields import Fields
 
 Part = dict[str, Any]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from domain.errors import Fault
 from domain.messages import Message, tool_call
+from entrypoints.http.fields import Fields
 from entrypoints.http.openai.content_parts import chat_content
-from entrypoints.http.openai.fields import Fields
 
 _ROLES = ("user", "assistant", "system", "developer")
 _KINDS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")

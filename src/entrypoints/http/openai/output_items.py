@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from domain.answer import JsonObject
-from entrypoints.http.openai.fold import (
+from entrypoints.http.openai.ids import item_id
+from entrypoints.http.openai.response_state import (
     CallItem,
-    Fold,
     MessageItem,
     ReasoningItem,
+    ResponseState,
     TextPart,
     all_to,
 )
-from entrypoints.http.openai.ids import item_id
 
 Item = dict[str, Any]
 
@@ -74,7 +74,7 @@ class OutputItems:
             "status": status,
         }
 
-    def output(self, fold: Fold) -> list[Item]:
+    def output(self, fold: ResponseState) -> list[Item]:
         """Return the items of the attempt."""
         items: list[tuple[int, Item]] = []
         for each in all_to(fold.reasoning):
@@ -87,7 +87,7 @@ class OutputItems:
         return [item for _, item in sorted(items, key=lambda each: each[0])]
 
 
-def message_content(fold: Fold) -> list[Item]:
+def message_content(fold: ResponseState) -> list[Item]:
     return [
         message_part(part, text, [note.annotation for note in all_to(part.note)])
         for part, text in fold.part_texts()

@@ -8,8 +8,8 @@ from application.errors import UnknownTask
 from domain.errors import shown
 from domain.messages import Message, text_message, tool_call
 from domain.request import TaskRequest
-from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.ids import parse_item_id
+from entrypoints.http.openai.response_state import ResponseState
 from entrypoints.http.openai.views import ResponseViews
 from entrypoints.http.problems import problem
 
@@ -28,7 +28,7 @@ async def resolve_references(
     size = 0
     # By task, so that each log is folded once.
     for task_id, of_task in groupby(sorted(named, key=_task_in), key=_task_in):
-        fold: Fold | None = None
+        fold: ResponseState | None = None
         for id_ in of_task:
             if (item := parsed[id_]) is None:
                 raise _unknown(id_)
@@ -52,7 +52,7 @@ def _task_in(id_: str) -> str:
     return id_.partition("_")[2].rpartition("_")[0]
 
 
-def _message(kind: str, index: int, fold: Fold) -> Message | None:
+def _message(kind: str, index: int, fold: ResponseState) -> Message | None:
     if kind == "msg" and fold.message is not None and fold.message.index == index:
         return text_message("assistant", fold.said_text.cut(0, fold.text_size))
     for call in fold.calls:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.http.openai.fold import Fold
+from entrypoints.http.openai.response_state import ResponseState
 
 _RULES = b"1"
 """The version of the rules by which a log becomes a stream. It is part of the byte: numbers of
@@ -30,7 +30,7 @@ class FrameWriter:
 
     __slots__ = ("_byte", "_fold", "_frames")
 
-    def __init__(self, fold: Fold, frames: list[bytes] | None, epoch: str) -> None:
+    def __init__(self, fold: ResponseState, frames: list[bytes] | None, epoch: str) -> None:
         """`epoch`: that of the events of the log which are told."""
         self._fold = fold
         self._frames = frames

@@ -6,8 +6,8 @@ from typing import Any
 from domain.events import TaskEnded, TaskErrored, TaskStatus, Usage
 from entrypoints.http.openai.answer_parts import CUT, is_cut
 from entrypoints.http.openai.errors import error_object, task_error
-from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.output_items import OutputItems
+from entrypoints.http.openai.response_state import ResponseState
 
 Json = dict[str, Any]
 
@@ -40,7 +40,7 @@ class ResponseObject:
         self._opening = opening
         self._items = items
 
-    def at(self, fold: Fold, output: list[Json] | None = None) -> Json:
+    def at(self, fold: ResponseState, output: list[Json] | None = None) -> Json:
         """Return the Response. `output`: the items, if others than those of the attempt."""
         end = fold.end
         response = {
@@ -64,7 +64,7 @@ class ResponseObject:
         return response
 
 
-def status_of(fold: Fold) -> str:
+def status_of(fold: ResponseState) -> str:
     if fold.status is TaskStatus.COMPLETED and is_cut(fold.end):
         return "incomplete"
     return _STATUSES[fold.status]

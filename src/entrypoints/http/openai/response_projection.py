@@ -1,7 +1,8 @@
 """The stream of a response: OpenAI's events, projected from the event log of its task. Pure.
 
-Each event of a log becomes events of the stream by the state before it (`Fold`), on any instance
-alike. Calls of tools are told at the end: told live, clients would run calls of lost attempts.
+Each event of a log becomes events of the stream by the state before it (`ResponseState`), on any
+instance alike. Calls of tools are told at the end: told live, clients would run calls of lost
+attempts.
 """
 
 from collections.abc import Hashable
@@ -22,17 +23,17 @@ from domain.events import (
 )
 from domain.messages import usable_calls
 from entrypoints.http.openai.answer_parts import is_cut, url_citation
-from entrypoints.http.openai.fold import (
-    CallItem,
-    Fold,
-    MessageItem,
-    Note,
-    ReasoningItem,
-    TextPart,
-)
 from entrypoints.http.openai.output_items import Item, OutputItems, message_content, message_part
 from entrypoints.http.openai.response_frames import DeltaHead, FrameWriter, delta_head
 from entrypoints.http.openai.response_object import LOST, ResponseObject, status_of
+from entrypoints.http.openai.response_state import (
+    CallItem,
+    MessageItem,
+    Note,
+    ReasoningItem,
+    ResponseState,
+    TextPart,
+)
 
 
 class ResponseProjection:
@@ -52,17 +53,19 @@ class ResponseProjection:
         self._items = items
         self._append_only = append_only
 
-    def begin(self) -> Fold:
-        return Fold()
+    def begin(self) -> ResponseState:
+        return ResponseState()
 
-    def step(self, before: Fold, batch: Batch) -> tuple[bytes, Fold]:
+    def step(self, before: ResponseState, batch: Batch) -> tuple[bytes, ResponseState]:
         """Return the frames of a batch, and the state after it. `before.position` must be the
         position before the batch."""
         frames: list[bytes] = []
         after = self.fold(before, batch, frames)
         return b"".join(frames), after
 
-    def fold(self, before: Fold, batch: Batch, frames: list[bytes] | None = None) -> Fold:
+    def fold(
+        self, before: ResponseState, batch: Batch, frames: list[bytes] | None = None
+    ) -> ResponseState:
         """Return the state after a batch, and add its frames to `frames`. Without `frames` none are
         encoded."""
         fold = before.copy()
@@ -80,7 +83,7 @@ class ResponseProjection:
         fold.position = batch.end
         return fold
 
-    def _apply(self, event: Event, fold: Fold, writer: FrameWriter) -> None:
+    def _apply(self, event: Event, fold: ResponseState, writer: FrameWriter) -> None:
         if fold.count == 0:
             self._tell("response.created", fold, writer)
         match event:
@@ -103,12 +106,14 @@ class ResponseProjection:
                 self._break_off(fold, writer)
                 self._tell("response.failed", fold, writer)
 
-    def _tell(self, kind: str, fold: Fold, writer: FrameWriter) -> None:
+    def _tell(self, kind: str, fold: ResponseState, writer: FrameWriter) -> None:
         """Tell of the response as a whole: with its items only in the last event."""
         output: list[Item] | None = None if fold.end is not None else []
         writer.write(kind, response=self._response.at(fold, output))
 
-    def _change_status(self, event: StatusChanged, fold: Fold, writer: FrameWriter) -> None:
+    def _change_status(
+        self, event: StatusChanged, fold: ResponseState, writer: FrameWriter
+    ) -> None:
         if begins_anew(event):
             self._break_off(fold, writer)
             if self._append_only and fold.message is not None:
@@ -122,7 +127,7 @@ class ResponseProjection:
         elif event.status is TaskStatus.RUNNING:
             self._tell("response.in_progress", fold, writer)
 
-    def _add_text(self, event: ContentAdded, fold: Fold, writer: FrameWriter) -> None:
+    def _add_text(self, event: ContentAdded, fold: ResponseState, writer: FrameWriter) -> None:
         self._close_reasoning(fold, writer)
         if (message := fold.message) is None:
             message = self._begin_message(fold, writer)
@@ -136,7 +141,7 @@ class ResponseProjection:
                 part = self._annotate(annotation, message, part, writer)
                 fold.message = MessageItem(message.index, part)
 
-    def _text_head(self, fold: Fold) -> DeltaHead | None:
+    def _text_head(self, fold: ResponseState) -> DeltaHead | None:
         """Return the head of the deltas of the text, if a part of it is open."""
         message = fold.message
         if message is None or fold.open_reasoning or fold.over or fold.end is not None:
@@ -151,18 +156,18 @@ class ResponseProjection:
         id_ = self._items.id("msg", message)
         return delta_head(kind, id_, message, f'"content_index":{part.index},')
 
-    def _begin_message(self, fold: Fold, writer: FrameWriter) -> MessageItem:
+    def _begin_message(self, fold: ResponseState, writer: FrameWriter) -> MessageItem:
         message = fold.message = MessageItem(fold.next_index)
         fold.next_index += 1
         item = self._items.message(message, "in_progress", [])
         writer.write("response.output_item.added", output_index=message.index, item=item)
         return message
 
-    def _begin_empty(self, fold: Fold, writer: FrameWriter) -> None:
+    def _begin_empty(self, fold: ResponseState, writer: FrameWriter) -> None:
         self._begin_part(self._begin_message(fold, writer), False, fold, writer)
 
     def _begin_part(
-        self, message: MessageItem, refusal: bool, fold: Fold, writer: FrameWriter
+        self, message: MessageItem, refusal: bool, fold: ResponseState, writer: FrameWriter
     ) -> TextPart:
         index = 0 if message.part is None else message.part.index + 1
         part = TextPart(index, refusal, fold.text_size, before=message.part)
@@ -184,7 +189,7 @@ class ResponseProjection:
         )
         return replace(part, note=Note(index, annotation, part.note))
 
-    def _add_reasoning(self, text: str, fold: Fold, writer: FrameWriter) -> None:
+    def _add_reasoning(self, text: str, fold: ResponseState, writer: FrameWriter) -> None:
         items = self._items
         if (last := fold.open_reasoning) is None:
             last = ReasoningItem(fold.next_index, fold.reasoning_size, before=fold.reasoning)
@@ -201,7 +206,7 @@ class ResponseProjection:
         head = delta_head(kind, items.id("rs", index), index, f'"{items.reasoning_index}":0,')
         writer.delta(head, text)
 
-    def _close_reasoning(self, fold: Fold, writer: FrameWriter) -> None:
+    def _close_reasoning(self, fold: ResponseState, writer: FrameWriter) -> None:
         if (last := fold.open_reasoning) is None:
             return
         items = self._items
@@ -213,7 +218,7 @@ class ResponseProjection:
         item = items.reasoning(closed, "completed", text)
         writer.write("response.output_item.done", output_index=closed.index, item=item)
 
-    def _end(self, end: TaskEnded, fold: Fold, writer: FrameWriter) -> None:
+    def _end(self, end: TaskEnded, fold: ResponseState, writer: FrameWriter) -> None:
         """Close the items of an answer that has ended: what was cut off is incomplete."""
         if fold.status is not TaskStatus.COMPLETED:
             self._break_off(fold, writer)
@@ -230,7 +235,7 @@ class ResponseProjection:
         for call in calls:
             self._tell_call(call, fold, writer)
 
-    def _close_message(self, fold: Fold, writer: FrameWriter, *, cut: bool) -> None:
+    def _close_message(self, fold: ResponseState, writer: FrameWriter, *, cut: bool) -> None:
         if (message := fold.message) is None:
             return
         fold.message_status = "incomplete" if cut else "completed"
@@ -246,13 +251,13 @@ class ResponseProjection:
         item = self._items.message(message, fold.message_status, content)
         writer.write("response.output_item.done", output_index=message.index, item=item)
 
-    def _break_off(self, fold: Fold, writer: FrameWriter) -> None:
+    def _break_off(self, fold: ResponseState, writer: FrameWriter) -> None:
         """Close what is open as incomplete, by this alone: `output_text.done` of half a JSON makes
         openai-python's helper raise."""
         self._break_off_reasoning(fold, writer)
         self._close_message(fold, writer, cut=True)
 
-    def _break_off_reasoning(self, fold: Fold, writer: FrameWriter) -> bool:
+    def _break_off_reasoning(self, fold: ResponseState, writer: FrameWriter) -> bool:
         """Close the item of reasoning that is open. Return whether there was one."""
         if (last := fold.open_reasoning) is None:
             return False
@@ -261,7 +266,7 @@ class ResponseProjection:
         writer.write("response.output_item.done", output_index=last.index, item=item)
         return True
 
-    def _tell_call(self, call: ToolCall, fold: Fold, writer: FrameWriter) -> None:
+    def _tell_call(self, call: ToolCall, fold: ResponseState, writer: FrameWriter) -> None:
         told = CallItem(fold.next_index, call.id, call.name, call.arguments)
         fold.next_index += 1
         fold.calls = (*fold.calls, told)

@@ -12,11 +12,11 @@ from typing import Any
 from domain.errors import Fault
 from domain.messages import Message
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
-from entrypoints.http.native.bodies import RequestDefaults
-from entrypoints.http.openai.fields import UNSUPPORTED, Fields, refuse_if
+from entrypoints.http.fields import UNSUPPORTED, Fields, refuse_if
 from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_messages import InputMessages, Origin, read_items
 from entrypoints.http.openai.tools import nested_choice, nested_format, nested_tools
+from entrypoints.http.request_defaults import RequestDefaults
 
 UNSTORED_TTL = 900
 """Seconds for which a response with `store: false` is kept once it has ended: for as long as an SDK

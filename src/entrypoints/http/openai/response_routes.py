@@ -12,19 +12,20 @@ from application.errors import UnknownTask
 from domain.errors import IllegalTransition
 from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.json_body import read_json_object
-from entrypoints.http.openai.durable import Waiting, start
-from entrypoints.http.openai.fold import Fold
+from entrypoints.http.openai.durable import start
 from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_items import input_items_of, page_of
 from entrypoints.http.openai.input_messages import references_of
 from entrypoints.http.openai.references import resolve_references
 from entrypoints.http.openai.response_request import ResponseRequest, read_response_request
+from entrypoints.http.openai.response_state import ResponseState
 from entrypoints.http.openai.views import ResponseView
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.problems import bad_field, problem
 from entrypoints.http.request_counts import COUNTED_AS, Counted
 from entrypoints.http.sse.response import EVENT_STREAM
 from entrypoints.http.start_bodies import hold_start_body
+from entrypoints.http.waiting import Waiting
 
 _DIGITS = 18
 ResponseId = Annotated[str, PathParameter(name="response_id")]
@@ -163,7 +164,7 @@ def _number(text: str | None) -> int | None:
     return int(text)
 
 
-def _final(view: ResponseView, fold: Fold) -> Response[Any]:
+def _final(view: ResponseView, fold: ResponseState) -> Response[Any]:
     """Return a response whose client waited for its end. Raises a problem (400) for one that was
     cancelled: clients would take the part for the whole."""
     response = view.response.at(fold)

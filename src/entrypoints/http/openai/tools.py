@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from domain.messages import objects_in
-from entrypoints.http.openai.fields import Fields
+from entrypoints.http.fields import Fields
 
 CHOICES = ("auto", "none", "required")
 _FORMATS = ("text", "json_object", "json_schema")

@@ -16,13 +16,13 @@ from application.ports import Batch
 from domain.events import begins_anew
 from domain.request import TaskRequest
 from domain.task import Task
-from entrypoints.http.openai.fold import Fold
 from entrypoints.http.openai.ids import response_id
 from entrypoints.http.openai.output_items import OutputItems
 from entrypoints.http.openai.response_echo import echo_of
 from entrypoints.http.openai.response_frames import is_number_of, place_of
 from entrypoints.http.openai.response_object import ResponseObject
 from entrypoints.http.openai.response_projection import ResponseProjection
+from entrypoints.http.openai.response_state import ResponseState
 
 CHECKPOINT_EVERY = 1_000
 """Events of a stream between two checkpoints, at least."""
@@ -59,7 +59,7 @@ class ResponseView:
         """How many of the answer it holds."""
         return self._checkpoints[-1].text_size + self._checkpoints[-1].reasoning_size
 
-    async def now(self) -> Fold:
+    async def now(self) -> ResponseState:
         """Return the state at the end of the log as it is now. Raises UnknownTask, Unreadable or
         StoreUnavailable."""
         async with self._lock:
@@ -71,7 +71,7 @@ class ResponseView:
                 self._keep(fold, always=True)
             return fold
 
-    async def behind(self, number: int) -> tuple[bytes, Fold]:
+    async def behind(self, number: int) -> tuple[bytes, ResponseState]:
         """Return the state behind the event of a number, and the frames that are still to be told
         up to there. If the log has no such event: the state before the first one. Raises as `now`
         does."""
@@ -87,7 +87,7 @@ class ResponseView:
                     fold = after
         return b"", self.projection.begin()
 
-    async def last_attempt(self) -> tuple[bytes, Fold]:
+    async def last_attempt(self) -> tuple[bytes, ResponseState]:
         """Return the state at the beginning of the last attempt that has begun, and the frames that
         a stream must begin with: what was lost before is left out. Raises as `now` does."""
         fold, created = self.append_only.begin(), b""
@@ -104,7 +104,9 @@ class ResponseView:
                             begun = created + frames[-1], fold
         return begun
 
-    def _within(self, fold: Fold, batch: Batch, number: int) -> tuple[bytes, Fold]:
+    def _within(
+        self, fold: ResponseState, batch: Batch, number: int
+    ) -> tuple[bytes, ResponseState]:
         """Return what `behind` does, for an event that this batch tells."""
         place, epoch = place_of(number), batch.end.epoch
         if is_number_of(number, epoch):
@@ -116,7 +118,7 @@ class ResponseView:
                 fold = after
         return b"", self.projection.begin()
 
-    def _next(self, fold: Fold, batch: Batch) -> Fold:
+    def _next(self, fold: ResponseState, batch: Batch) -> ResponseState:
         if batch.after != fold.position:  # the log lost its end
             fold = self.projection.begin()
             self._checkpoints = [fold]
@@ -124,12 +126,12 @@ class ResponseView:
         self._keep(after)
         return after
 
-    def _keep(self, fold: Fold, *, always: bool = False) -> None:
+    def _keep(self, fold: ResponseState, *, always: bool = False) -> None:
         added = fold.count - self._checkpoints[-1].count
         if added >= CHECKPOINT_EVERY or (always and added > 0):
             self._checkpoints.append(fold)
 
-    def _batches(self, fold: Fold) -> AsyncGenerator[Batch, None]:
+    def _batches(self, fold: ResponseState) -> AsyncGenerator[Batch, None]:
         return self._get_task.log(self.task_id, fold.position)
 
 

@@ -70,7 +70,7 @@ class CallItem:
     """JSON, never empty."""
 
 
-class Fold:
+class ResponseState:
     """Treat one that is kept as immutable: `copy` it to go on."""
 
     __slots__ = (
@@ -116,7 +116,7 @@ class Fold:
 
     def copy(self) -> Self:
         other = type(self).__new__(type(self))
-        for name in Fold.__slots__:
+        for name in ResponseState.__slots__:
             setattr(other, name, getattr(self, name))
         return other
 

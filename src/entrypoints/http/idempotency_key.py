@@ -1,0 +1,16 @@
+"""The idempotency key of a start: a header, and its bounds."""
+
+from entrypoints.http.problems import FieldFault
+
+IDEMPOTENCY_KEY_LIMIT = 255
+"""Characters."""
+
+
+def key_faults(key: str | None) -> list[FieldFault]:
+    """What is wrong with the idempotency key of a start, if it has one."""
+    if key is not None and not (
+        0 < len(key) <= IDEMPOTENCY_KEY_LIMIT and key.isascii() and key.isprintable()
+    ):
+        message = f"must be 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
+        return [{"field": "Idempotency-Key", "message": message}]
+    return []
