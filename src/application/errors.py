@@ -20,6 +20,7 @@ ApplicationError
 ├── OverLimit                the caller has used up one of its limits
 ├── TooManyStreams           this process has its maximum of open streams
 ├── IdempotencyConflict      the key was used for another request
+├── ChatBusy                 the chat's newest task has not ended
 └── StartUncertain           it is not known yet whether the task was started
 """
 
@@ -171,10 +172,15 @@ class IdempotencyConflict(ApplicationError):
     """Raised when an idempotency key was already used for another request."""
 
 
+class ChatBusy(ApplicationError):
+    """Raised for a start that is to be refused while the newest task of its chat has not ended."""
+
+
 class StartUncertain(ApplicationError):
-    """Raised for a start with an idempotency key, or by an SDK that repeats its requests, if the
-    queue did not respond, or if another start of the same task has not finished. The same request,
-    sent again, resumes the start. `retry_after`: seconds, if known."""
+    """Raised for a start with an idempotency key, in a chat, or by an SDK that repeats its
+    requests, if the queue did not respond, or if another start of the same task or in the same chat
+    has not finished. The same request, sent again, resumes the start. `retry_after`: seconds, if
+    known."""
 
     def __init__(self, retry_after: float | None) -> None:
         super().__init__("it is not known yet whether the task was started")

@@ -1,20 +1,22 @@
 """StartTask: from a valid request to a task that the queue holds.
 
 A start admits the caller, creates the record and publishes the message (new_tasks). What tells it
-apart from other starts is a key of the client (start_with_key), or the word of an SDK that repeats
-its requests (start_by_sdk); without either it is always a new one.
+apart from other starts is a key of the client (start_with_key), the word of an SDK that repeats its
+requests (start_by_sdk), or the turn of a chat (start_in_chat); without any it is always a new one.
 """
 
 from application.accounts import Caller
+from application.manage_task import CancelTask, GetTask
 from application.new_tasks import NewTasks, Started
 from application.ports import Clock, IdempotencyKeys, TaskIds, TaskLog, TaskQueue
 from application.quotas import Quotas
 from application.shared_key import WAIT
 from application.start_by_sdk import StartBySdk, Try
+from application.start_in_chat import StartInChat, Turn
 from application.start_with_key import StartWithKey
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 
-__all__ = ["StartTask", "Started", "Try"]
+__all__ = ["StartTask", "Started", "Try", "Turn"]
 
 
 class StartTask:
@@ -26,21 +28,34 @@ class StartTask:
         clock: Clock,
         ids: TaskIds,
         quotas: Quotas,
+        get_task: GetTask,
+        cancel_task: CancelTask,
         *,
         bounds: RequestBounds = DEFAULT_BOUNDS,
         wait: float = WAIT,
     ) -> None:
         """`bounds`: of the requests that are accepted. `wait`: seconds for which a start waits for
-        another one with the same key."""
+        another one with the same key, or in the same chat."""
         self._clock = clock
         self._ids = ids
         self._bounds = bounds
         self._new = NewTasks(tasks, keys, queue, clock, quotas, bounds)
         self._with_key = StartWithKey(tasks, keys, clock, ids, self._new, wait)
         self._by_sdk = StartBySdk(tasks, keys, clock, ids, self._new, wait)
+        self._in_chat = StartInChat(
+            tasks,
+            keys,
+            clock,
+            ids,
+            self._new,
+            get_task,
+            cancel_task,
+            wait=wait,
+            kept=bounds.max_ttl,
+        )
 
     async def __call__(
-        self, request: TaskRequest, caller: Caller, key: str | Try | None = None
+        self, request: TaskRequest, caller: Caller, key: str | Try | Turn | None = None
     ) -> Started:
         """Queue a task that the caller will own.
 
@@ -53,15 +68,20 @@ class StartTask:
         With a Try, a retry joins the newest task that the caller began by the same request, as
         start_by_sdk tells.
 
+        With a Turn, the task is from then on the newest one of its chat. The same turn, sent again,
+        joins it; another one cancels it or is refused, as start_in_chat tells.
+
         A request that names a previous task is started with the conversation of that task.
 
         Raises InvalidRequest, PreviousUnusable, OverLimit, IdempotencyConflict (only with a key),
-        StartUncertain, QueueUnavailable (never with a key or a Try), QueueRefused or
-        StoreUnavailable.
+        ChatBusy (only with a Turn), StartUncertain, QueueUnavailable (never with a key, a Try or a
+        Turn), QueueRefused or StoreUnavailable.
         """
         request.check(self._bounds)
         if isinstance(key, Try):
             return await self._by_sdk(request, caller, key)
+        if isinstance(key, Turn):
+            return await self._in_chat(request, caller, key)
         if key is not None:
             return await self._with_key(request, caller, key)
         task_id = self._ids.next(self._clock.now())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from application.chats import Chats
 from application.follow_task import FollowTask
 from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
@@ -15,6 +16,7 @@ from application.start_task import StartTask
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseCases:
     start_task: StartTask
+    chats: Chats
     get_task: GetTask
     cancel_task: CancelTask
     delete_task: DeleteTask

@@ -3,9 +3,12 @@ them."""
 
 from typing import Literal
 
+from application.attempt import AttemptBounds
 from application.ports import ORPHAN_TIMEOUT
 from domain.request import RequestBounds
 from entrypoints.descriptors import max_connections
+from entrypoints.http.origins import Origins
+from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.http.start_bodies import LARGEST, ROOM
 from entrypoints.settings import Settings
 
@@ -58,6 +61,34 @@ def request_bounds(settings: Settings) -> RequestBounds:
         refused_options=settings.model.refused_options,
         http_media=settings.model.allow_http_media,
         max_ttl=settings.tasks.max_ttl,
+    )
+
+
+def request_defaults(settings: Settings) -> RequestDefaults:
+    """What requests are given that do not name it."""
+    return RequestDefaults(
+        model=settings.model.default_model,
+        max_tokens=settings.model.default_max_tokens,
+        temperature=settings.model.default_temperature,
+    )
+
+
+def attempt_bounds(settings: Settings) -> AttemptBounds:
+    """What attempts may take."""
+    return AttemptBounds(
+        lease=settings.tasks.lease,
+        read_timeout=settings.model.model_read_timeout,
+        attempt_timeout=settings.tasks.attempt_timeout,
+        max_output_chars=settings.tasks.max_output_chars,
+        grace=settings.service.grace,
+    )
+
+
+def origins(settings: Settings) -> Origins:
+    """Which pages of browsers may call."""
+    hosts = None if settings.access.api_keys else settings.host_names
+    return Origins(
+        hosts=hosts, base_url=settings.service.base_url, allowed=settings.access.named_origins
     )
 
 

@@ -22,7 +22,7 @@ from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
 from application.accounts import Accounts
-from application.attempt import AttemptBounds
+from application.chats import Chats
 from application.follow_task import FollowTask
 from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
@@ -38,11 +38,9 @@ from entrypoints.http.access import Access
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.openai.views import ResponseViews
-from entrypoints.http.origins import Origins
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
-from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.held_streams import HeldStreams
 from entrypoints.http.sse.projected import Steps
@@ -76,13 +74,6 @@ def _traced(choice: _Provider, tracing: _Provider, name: str, inner: _Provider) 
 
 def _revealed(secret: SecretStr | None) -> str:
     return "" if secret is None else secret.get_secret_value()
-
-
-def _origins(settings: Settings) -> Origins:
-    hosts = None if settings.access.api_keys else settings.host_names
-    return Origins(
-        hosts=hosts, base_url=settings.service.base_url, allowed=settings.access.named_origins
-    )
 
 
 class Container(containers.DeclarativeContainer):
@@ -192,14 +183,7 @@ class Container(containers.DeclarativeContainer):
         model,
         clock,
         quotas,
-        bounds=Factory(
-            AttemptBounds,
-            lease=given.tasks.lease,
-            read_timeout=given.model.model_read_timeout,
-            attempt_timeout=given.tasks.attempt_timeout,
-            max_output_chars=given.tasks.max_output_chars,
-            grace=given.service.grace,
-        ),
+        bounds=Singleton(choices.attempt_bounds, settings),
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
         checker=checker,
     )
@@ -209,8 +193,18 @@ class Container(containers.DeclarativeContainer):
     use_cases = Singleton(
         UseCases,
         start_task=Singleton(
-            StartTask, tasks, idempotency_keys, queue, clock, ids, quotas, bounds=request_bounds
+            StartTask,
+            tasks,
+            idempotency_keys,
+            queue,
+            clock,
+            ids,
+            quotas,
+            get_task,
+            cancel_task,
+            bounds=request_bounds,
         ),
+        chats=Singleton(Chats, idempotency_keys, get_task),
         get_task=get_task,
         cancel_task=cancel_task,
         delete_task=Singleton(DeleteTask, tasks, cancel_task),
@@ -241,7 +235,7 @@ class Container(containers.DeclarativeContainer):
         given.access.stream_link_ttl,
         given.prefix,
     )
-    origins = Singleton(_origins, settings)
+    origins = Singleton(choices.origins, settings)
     start_bodies = Singleton(StartBodies, providers.Callable(choices.start_room, settings))
     delivery_bodies = Singleton(DeliveryBodies, given.queue.max_message_bytes)
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
@@ -275,12 +269,7 @@ class Container(containers.DeclarativeContainer):
         open_streams=open_streams,
         held_streams=held_streams,
         tracing=tracing,
-        request_defaults=Factory(
-            RequestDefaults,
-            model=given.model.default_model,
-            max_tokens=given.model.default_max_tokens,
-            temperature=given.model.default_temperature,
-        ),
+        request_defaults=Singleton(choices.request_defaults, settings),
         cors_origins=given.access.named_origins,
         readable_by_all=given.access.readable_by_all,
         prefix=given.prefix,

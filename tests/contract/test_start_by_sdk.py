@@ -10,10 +10,10 @@ from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from application.start_task import StartTask, Try
 from domain.request import TaskRequest
-from entrypoints.identity import RandomTaskIds, SystemClock
+from entrypoints.identity import SystemClock
 from tests.contract.stores import Store
 from tests.doubles.queue import RecordingQueue
-from tests.doubles.starts import Frozen, Slow
+from tests.doubles.starts import Frozen, Slow, start_task
 from tests.waiting import within
 
 ROUNDS, AT_ONCE = 5, 10
@@ -22,11 +22,10 @@ ROUNDS, AT_ONCE = 5, 10
 def _starter(
     store: Store, queue: RecordingQueue, starts: int, keys: IdempotencyKeys | None = None
 ) -> StartTask:
-    clock, ids = SystemClock(), RandomTaskIds()
-    orphans = FailOrphanedTasks(store.tasks, clock, ORPHAN_TIMEOUT)
+    orphans = FailOrphanedTasks(store.tasks, SystemClock(), ORPHAN_TIMEOUT)
     limits = Accounts(Limits(starts=starts), Limits())
     quotas = Quotas(store.limiter, store.tasks, orphans, limits)
-    return StartTask(store.tasks, keys or store.keys, queue, clock, ids, quotas, wait=within(5.0))
+    return start_task(store.tasks, keys or store.keys, queue, quotas, wait=within(5.0))
 
 
 def _request() -> TaskRequest:

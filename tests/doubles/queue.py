@@ -14,6 +14,8 @@ class RecordingQueue:
         """The task and the occasion of each message, in order."""
         self.requests: list[TaskRequest] = []
         """The request of each message."""
+        self.withdrawn: list[str] = []
+        """The ids of the messages that were withdrawn, in order."""
         self.error: Exception | None = None
 
     @property
@@ -33,7 +35,8 @@ class RecordingQueue:
         await asyncio.sleep(0)
 
     async def withdraw(self, message_id: str) -> bool:
-        raise NotImplementedError
+        self.withdrawn.append(message_id)
+        return True
 
     async def check(self) -> None:
         raise NotImplementedError

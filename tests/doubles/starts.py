@@ -8,8 +8,11 @@ from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
 from application.errors import LimitStatus, OverLimit
+from application.manage_task import CancelTask, GetTask
+from application.ports import ORPHAN_TIMEOUT, IdempotencyKeys, TaskLog, TaskQueue
 from application.quotas import Quotas
-from application.start_task import StartTask, Try
+from application.reap import FailOrphanedTasks
+from application.start_task import StartTask, Try, Turn
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -17,6 +20,22 @@ from tests.builders import REQUEST
 from tests.doubles.queue import RecordingQueue
 
 CALLER = Caller("alice", "192.0.2.1")
+
+
+def get_task(tasks: TaskLog) -> GetTask:
+    clock = SystemClock()
+    return GetTask(tasks, clock, FailOrphanedTasks(tasks, clock, ORPHAN_TIMEOUT))
+
+
+def start_task(
+    tasks: TaskLog, keys: IdempotencyKeys, queue: TaskQueue, quotas: Quotas, **options: Any
+) -> StartTask:
+    """As the container makes it. `options`: StartTask's own."""
+    clock = SystemClock()
+    cancel = CancelTask(tasks, queue, clock)
+    return StartTask(
+        tasks, keys, queue, clock, RandomTaskIds(), quotas, get_task(tasks), cancel, **options
+    )
 
 
 class Admits:
@@ -74,10 +93,9 @@ class Bench:
         queue: Any = self.queue
         if pause is not None:
             tasks, keys, queue = Slow(tasks, pause), Slow(keys, pause), Slow(queue, pause)
-        quotas = cast(Quotas, self.admits)
-        return StartTask(tasks, keys, queue, SystemClock(), RandomTaskIds(), quotas, wait=wait)
+        return start_task(tasks, keys, queue, cast(Quotas, self.admits), wait=wait)
 
-    async def start(self, request: TaskRequest = REQUEST, key: str | Try = "key") -> Task:
+    async def start(self, request: TaskRequest = REQUEST, key: str | Try | Turn = "key") -> Task:
         return (await self.starter()(request, CALLER, key)).task
 
     @property

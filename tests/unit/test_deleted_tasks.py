@@ -17,13 +17,13 @@ from application.reap import FailOrphanedTasks
 from application.run_directly import RunDirectly
 from application.run_task import Ack
 from application.running_slots import SlotReleasingLog
-from application.start_task import StartTask
 from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
 from tests.builders import NOW, REQUEST, naming_delivery_of, submit, unlimited
 from tests.doubles.queue import RecordingQueue
+from tests.doubles.starts import start_task
 from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
 from tests.waiting import within
 
@@ -175,9 +175,7 @@ class Vanishing(MemoryTaskLog):
 
 async def test_a_task_that_is_deleted_while_its_start_is_resumed_is_started_anew() -> None:
     tasks, queue = Vanishing(Hub(), 60.0), RecordingQueue()
-    start = StartTask(
-        tasks, MemoryIdempotencyKeys(), queue, SystemClock(), RandomTaskIds(), unlimited(tasks)
-    )
+    start = start_task(tasks, MemoryIdempotencyKeys(), queue, unlimited(tasks))
     queue.error = QueueUnavailable("away")
     with pytest.raises(StartUncertain):
         await start(REQUEST, ALICE, "key")

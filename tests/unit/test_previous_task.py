@@ -19,16 +19,16 @@ from application.errors import (
 from application.ports import ORPHAN_TIMEOUT, Page
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
-from application.start_task import StartTask
 from domain.answer import Answer, ToolCall
 from domain.errors import InvalidRequest
 from domain.events import ContentAdded
 from domain.messages import MESSAGES_LIMIT, text_message
 from domain.request import RequestBounds, TaskRequest
 from domain.task import Failure, Task
-from entrypoints.identity import RandomTaskIds, SystemClock
+from entrypoints.identity import SystemClock
 from tests.builders import LEASE, NOW, claim
 from tests.doubles.queue import RecordingQueue
+from tests.doubles.starts import start_task
 from tests.waiting import until
 
 ALICE = Caller("alice", "127.0.0.1")
@@ -61,12 +61,10 @@ class Bench:
         self.queue = HeldQueue()
         orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
         accounts = Accounts(limits or Limits(), Limits())
-        self._start = StartTask(
+        self._start = start_task(
             self.tasks,
             MemoryIdempotencyKeys(),
             self.queue,
-            SystemClock(),
-            RandomTaskIds(),
             Quotas(MemoryLimiter(), self.tasks, orphans, accounts),
             bounds=bounds or RequestBounds(),
         )

@@ -8,13 +8,13 @@ from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
 from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
-from application.start_task import Started, StartTask
+from application.start_task import Started
 from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
-from entrypoints.identity import RandomTaskIds, SystemClock
 from tests.builders import OTHER_REQUEST, REQUEST, unlimited
 from tests.doubles.queue import RecordingQueue
+from tests.doubles.starts import start_task
 
 CALLER = Caller(None, "127.0.0.1")
 
@@ -40,13 +40,8 @@ class Bench:
     def __init__(self) -> None:
         self.tasks = MemoryTaskLog(Hub(), 60.0)
         self.queue = FaultyQueue(self.tasks)
-        self._start = StartTask(
-            self.tasks,
-            MemoryIdempotencyKeys(),
-            self.queue,
-            SystemClock(),
-            RandomTaskIds(),
-            unlimited(self.tasks),
+        self._start = start_task(
+            self.tasks, MemoryIdempotencyKeys(), self.queue, unlimited(self.tasks)
         )
 
     async def start(self, request: TaskRequest, key: str | None = None) -> Task:

@@ -13,6 +13,9 @@ class _Bound:
     binding: Binding
     bound_at: float
 
+    def as_of(self, now: float) -> Binding:
+        return replace(self.binding, age=now - self.bound_at)
+
 
 class MemoryIdempotencyKeys(IdempotencyKeys):
     def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
@@ -22,6 +25,12 @@ class MemoryIdempotencyKeys(IdempotencyKeys):
         self._expiries: list[tuple[float, int, str]] = []
         """When each binding expires, its `since`, and its key; also of bindings that have gone."""
         self._bindings = 0
+
+    async def find(self, key: str) -> Binding | None:
+        now = self._elapsed()
+        self._drop_expired(now)
+        bound = self._bound.get(key)
+        return None if bound is None else bound.as_of(now)
 
     async def bind(
         self,
@@ -36,7 +45,7 @@ class MemoryIdempotencyKeys(IdempotencyKeys):
         bound = self._bound.get(key)
         if bound is None or (instead_of is not None and bound.binding.since == instead_of.since):
             return self._write(key, fingerprint, task_id, ttl, now)
-        return replace(bound.binding, age=now - bound.bound_at)
+        return bound.as_of(now)
 
     async def rebind(self, key: str, fingerprint: str, task_id: str, ttl: float) -> Binding:
         now = self._elapsed()

@@ -11,8 +11,13 @@ _ANY = "*"
 
 class RedisIdempotencyKeys(IdempotencyKeys):
     def __init__(self, connection: Connection) -> None:
+        self._bound = Script(connection, "bound")
         self._bind = Script(connection, "bind")
         self._unbind = Script(connection, "unbind")
+
+    async def find(self, key: str) -> Binding | None:
+        bound, now = await self._bound([idempotency_key(key)])
+        return _read(bound, now) if bound else None
 
     async def bind(
         self,
@@ -37,8 +42,12 @@ class RedisIdempotencyKeys(IdempotencyKeys):
         bound, now = await self._bind(
             [idempotency_key(key)], [f"{fingerprint} {task_id}", int(ttl * 1000), expected]
         )
-        found, found_id, since = bound.decode().split(" ")
-        return Binding(found, found_id, int(since), (now - int(since)) / 1000)
+        return _read(bound, now)
+
+
+def _read(bound: bytes, now: int) -> Binding:
+    fingerprint, task_id, since = bound.decode().split(" ")
+    return Binding(fingerprint, task_id, int(since), (now - int(since)) / 1000)
 
 
 def _written(binding: Binding) -> str:

@@ -17,7 +17,8 @@ own, and must not be created again |
 | `longtask:{id}:events` | channel | `version before epoch first [event, ...]`: what one step \
 added, with the epoch before it (`-`: none) |
 | `longtask:idempotency-key:<sha256>` | string | `fingerprint task-id since`, for 24 hours \
-or, of a request that an SDK may repeat, for 15 minutes; `since` in ms of Redis's clock |
+or, of a request that an SDK may repeat, for 15 minutes or, of a chat, for 7 days more than tasks \
+are kept; `since` in ms of Redis's clock |
 | `longtask:limit:<counter>` | string or sorted set | what was counted in its window, or \
 who holds its slots and until when |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |

@@ -40,6 +40,10 @@ class IdempotencyKeys(Protocol):
     """Keeps each binding for `ttl` seconds. Each method is one atomic step and may raise
     StoreUnavailable."""
 
+    async def find(self, key: str) -> Binding | None:
+        """Return what a key is bound to, or None if it is free."""
+        ...
+
     async def bind(
         self,
         key: str,

@@ -14,6 +14,7 @@ from litestar.plugins.problem_details import (
 )
 
 from application.errors import (
+    ChatBusy,
     FeedClosed,
     IdempotencyConflict,
     OverLimit,
@@ -170,6 +171,9 @@ def _translations(
             "idempotency-conflict",
             "This Idempotency-Key was used with another request.",
             errors=[{"field": "Idempotency-Key", "message": "used with another request"}],
+        ),
+        ChatBusy: lambda _: problem(
+            409, "chat-busy", "A task of this chat has not ended. Stop it, or wait for its end."
         ),
         QueueUnavailable: _queue,
         StartUncertain: _uncertain,
