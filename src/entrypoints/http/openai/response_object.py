@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.events import TaskEnded, TaskErrored, TaskStatus, Usage
-from entrypoints.http.openai.answer_parts import CUT, is_cut
+from entrypoints.http.answer_parts import CUT, is_cut
 from entrypoints.http.openai.errors import error_object, task_error
 from entrypoints.http.openai.output_items import OutputItems
 from entrypoints.http.openai.response_state import ResponseState

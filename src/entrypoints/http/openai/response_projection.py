@@ -22,7 +22,7 @@ from domain.events import (
     begins_anew,
 )
 from domain.messages import usable_calls
-from entrypoints.http.openai.answer_parts import is_cut, url_citation
+from entrypoints.http.answer_parts import is_cut, url_citation
 from entrypoints.http.openai.output_items import Item, OutputItems, message_content, message_part
 from entrypoints.http.openai.response_frames import DeltaHead, FrameWriter, delta_head
 from entrypoints.http.openai.response_object import LOST, ResponseObject, status_of

@@ -1,4 +1,4 @@
-"""What of an answer this face tells, the same for responses and for chat completions."""
+"""What of an answer faces with a vocabulary of their own tell, the same for each of them."""
 
 from typing import Any
 

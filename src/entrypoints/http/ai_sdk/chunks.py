@@ -1,0 +1,94 @@
+"""The chunks of the AI SDK's UI message stream, version 1, and their frames.
+
+A frame is one `data:` line of JSON. The stream has no `id:` lines: a client counts its chunks.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from domain.answer import Answer, ToolCall
+from domain.events import StatusChanged, TaskEnded
+from entrypoints.http.answer_parts import CUT, url_citation
+
+Chunk = dict[str, Any]
+
+DONE = b"data: [DONE]\n\n"
+"""Stands behind the last chunk, and is none."""
+DELTA_TAIL = b"}\n\n"
+RESET_SINCE = 7
+"""The first version of the AI SDK that knows `reset-step`."""
+
+_FINISH_REASONS = {"stop": "stop", "tool_calls": "tool-calls"}
+
+encode = msgspec.json.Encoder().encode
+
+
+def frame(chunk: Chunk) -> bytes:
+    return b"data: %b\n\n" % encode(chunk)
+
+
+@lru_cache(maxsize=1024)
+def delta_head(kind: str, id_: str) -> bytes:
+    """Return what stands before the text in the frame of a delta. `kind`: text or reasoning.
+    DELTA_TAIL stands behind the text."""
+    return b'data: {"type":"%b-delta","id":%b,"delta":' % (kind.encode(), encode(id_))
+
+
+def metadata(status: StatusChanged, **further: Any) -> Chunk:
+    """Return the chunk that tells a status to the message of the page."""
+    told = {"status": status.status.value, "attempt": status.attempt, **further}
+    return {"type": "message-metadata", "messageMetadata": told}
+
+
+def reset_step(attempt: int, sdk: int) -> Chunk:
+    """Return the chunk that takes back what a lost attempt said. Clients before version 7 are told
+    it by a part of the message, and leave out by themselves what it takes back."""
+    if sdk >= RESET_SINCE:
+        return {"type": "reset-step"}
+    return {"type": "data-reset-step", "data": {"attempt": attempt}}
+
+
+def named_tool(kind: str, id_: str, name: str, dynamic: bool) -> Chunk:
+    """Return a chunk of a call, to which fields may be added."""
+    chunk = {"type": kind, "toolCallId": id_, "toolName": name}
+    return {**chunk, "dynamic": True} if dynamic else chunk
+
+
+def whole_input(call: ToolCall, id_: str, dynamic: bool) -> Chunk:
+    """Return the chunk that tells the input of a call which has ended: no arguments are `{}`."""
+    try:
+        # Encoded again: the arguments may be written in several lines.
+        written = msgspec.Raw(encode(msgspec.json.decode(call.arguments or "{}")))
+    except (ValueError, RecursionError):
+        chunk = named_tool("tool-input-error", id_, call.name, dynamic)
+        return {
+            **chunk,
+            "input": call.arguments,
+            "errorText": "The model's arguments for this tool are not valid JSON.",
+        }
+    chunk = named_tool("tool-input-available", id_, call.name, dynamic)
+    return {**chunk, "input": written}
+
+
+def source_urls(answer: Answer, number: int) -> list[Chunk]:
+    """Return a chunk for each page that the answer cites. `number`: of the event that tells it."""
+    citations = filter(None, map(url_citation, answer.annotations))
+    return [
+        {
+            "type": "source-url",
+            "sourceId": f"{number}_{index}",
+            "url": citation["url"],
+            "title": citation["title"],
+        }
+        for index, citation in enumerate(citations)
+    ]
+
+
+def finish_reason(end: TaskEnded) -> str:
+    """Return why the model stopped, in the AI SDK's words."""
+    reason = end.finish_reason.lower()
+    if reason in CUT:
+        return "content-filter" if CUT[reason] == "content_filter" else "length"
+    return _FINISH_REASONS.get(reason, "other")

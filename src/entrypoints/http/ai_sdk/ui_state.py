@@ -1,0 +1,88 @@
+"""What a UI message stream follows from: the request, and the events of the log so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+from domain.events import START, Position, TaskStatus
+from domain.messages import objects_in
+from domain.request import TaskRequest
+
+SDKS = (5, 6, 7)
+"""Versions of the AI SDK. The last one is told to clients that name none."""
+
+
+class Call(NamedTuple):
+    """A call of a tool in the answer."""
+
+    id: str
+    dynamic: bool
+    """Whether the request does not have the tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class UiState:
+    position: Position = START
+    count: int = 0
+    """Chunks so far."""
+    kind: str = ""
+    """Of the part that is open: text, refusal or reasoning. Empty: none is."""
+    part: int = 0
+    """The number of the event that opened the last part."""
+    calls: Mapping[int, Call] = field(default_factory=dict)
+    """Those of the attempt, by their index."""
+    lost_ids: frozenset[str] = frozenset()
+    """Ids of calls of lost attempts."""
+    status: TaskStatus = TaskStatus.PENDING
+    finished: bool = False
+    """Whether the last chunk is told."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream ends though the log goes on: never."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request its stream depends on."""
+
+    task_id: str
+    chat_id: str | None
+    sdk: int
+    """The version of the AI SDK."""
+    message_id: str
+    tools: frozenset[str]
+    """The names of the tools that the request has."""
+    call_ids: frozenset[str]
+    """Ids of calls that the page has already."""
+    message: Mapping[str, Any] | None
+    """The message of the assistant that the answer continues."""
+
+    @classmethod
+    def of(cls, task_id: str, request: TaskRequest) -> Self:
+        echo = request.echo if request.echo.get("api") == "ai-sdk" else {}
+        message = echo.get("message")
+        sdk = echo.get("sdk")
+        return cls(
+            task_id,
+            echo.get("chatId"),
+            sdk if sdk in SDKS else SDKS[-1],
+            f"msg_{task_id}" if message is None else message["id"],
+            frozenset(_tools(request)),
+            frozenset(_call_ids(request, message or {})),
+            message,
+        )
+
+
+def _tools(request: TaskRequest) -> list[str]:
+    functions = [each.get("function") for each in objects_in(request.options.get("tools"))]
+    names = [each.get("name") for each in functions if isinstance(each, dict)]
+    return [each for each in names if isinstance(each, str)]
+
+
+def _call_ids(request: TaskRequest, message: Mapping[str, Any]) -> list[str]:
+    ids = [each.get("toolCallId") for each in objects_in(message.get("parts"))]
+    for each in request.conversation():
+        ids += [call.get("id") for call in objects_in(each.get("tool_calls"))]
+    return [each for each in ids if isinstance(each, str)]
