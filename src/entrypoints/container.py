@@ -35,6 +35,7 @@ from application.start_task import StartTask
 from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
+from entrypoints.http.ai_sdk.views import UiViews
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.openai.views import ResponseViews
@@ -234,6 +235,7 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(_revealed, given.access.stream_secret),
         given.access.stream_link_ttl,
         given.prefix,
+        given.access.chat_token_ttl,
     )
     origins = Singleton(choices.origins, settings)
     start_bodies = Singleton(StartBodies, providers.Callable(choices.start_room, settings))
@@ -262,6 +264,9 @@ class Container(containers.DeclarativeContainer):
         sse_encoder=Singleton(SseEncoder),
         steps=Singleton(Steps),
         response_views=Singleton(ResponseViews, get_task),
+        ui_views=Singleton(UiViews, get_task),
+        rejects_in_running_chats=given.tasks.rejects_in_running_chats,
+        shared_by_all=given.shared_by_all,
         ping_interval=given.http.sse_ping_interval,
         clock=clock,
         metrics=metrics,

@@ -14,6 +14,7 @@ import pytest
 
 from entrypoints.api_keys import new_key
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
+from tests.end_to_end.ui_client import asking
 from tests.redis_server import free_port
 from tests.running import Client, Running, running_service, settings_for
 from tests.waiting import eventually, within
@@ -171,6 +172,26 @@ def test_a_response_is_streamed_event_by_event(
         assert any("response.completed" in line for line in lines)
     assert httpx.delete(address, headers=key).json()["deleted"]
     assert httpx.get(address, headers=key).status_code == 404
+
+
+def test_a_chat_is_streamed_chunk_by_chunk(
+    behind: tuple[str, Running, Path], upstream: Upstream
+) -> None:
+    url, _, _ = behind
+    gate = Gate()
+    upstream.then(Script([piece("one"), gate, piece("two"), finish(), DONE]))
+    headers = {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "gzip"}
+    with httpx.stream("POST", f"{url}/api/chat", headers=headers, json=asking("c")) as stream:
+        assert "content-encoding" not in stream.headers
+        lines = stream.iter_lines()
+        assert any('"delta":"one"' in line for line in lines)
+        assert any(line == ": keep-alive" for line in lines)
+    with httpx.stream("GET", f"{url}/api/chat/c/stream?startIndex=4", headers=headers) as stream:
+        gate.open()
+        rest = list(stream.iter_lines())
+    assert not any('"delta":"one"' in line for line in rest)
+    assert any('"delta":"two"' in line for line in rest)
+    assert "data: [DONE]" in rest
 
 
 def test_a_held_response_is_kept_alive(

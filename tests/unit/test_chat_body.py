@@ -6,7 +6,8 @@ import pytest
 from litestar.plugins.problem_details import ProblemDetailsException
 
 from domain.request import RequestBounds
-from entrypoints.http.ai_sdk.chat_body import ChatAsked, chat_id_fault, read_chat
+from entrypoints.http.ai_sdk.chat_body import ChatAsked, read_chat
+from entrypoints.http.ai_sdk.ids import chat_id_fault
 from entrypoints.http.request_defaults import RequestDefaults
 from tests.told_faults import told_faults
 

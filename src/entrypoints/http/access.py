@@ -1,16 +1,20 @@
-"""Who the caller is: the owner of an API key, the bearer of a stream link, or anyone without keys.
+"""Who the caller is: the owner of an API key, the bearer of a token, or anyone without keys.
 
-Everything under /api but QStash's signed deliveries is guarded here. An EventSource sends no
-headers, so a stream may also be opened by a link: a token for one task, read-only, that expires
-soon. It is checked when a stream is opened, not while it runs.
+Everything under /api and /v1 but QStash's signed deliveries is guarded here. Two kinds of tokens,
+which expire soon, are for browsers, since a page can hide no key:
+
+- A stream link opens the stream of one task, and starts nothing. It holds its token in the query,
+  since an EventSource sends no headers.
+- The token of a chat is sent as a key is. It allows what it was made for: to send in this chat, to
+  follow its tasks, to stop them. They count for the owner of the key that it was made with.
+
+A token is checked when a request begins, not while its stream runs.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import jwt
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
@@ -18,43 +22,61 @@ from application.accounts import Caller
 from entrypoints.api_keys import ApiKey, name_of
 from entrypoints.http.paths import STREAM_PATH
 from entrypoints.http.problems import problem
+from entrypoints.http.tokens import Expired, Tokens
 
 BY_LINK = "stream_link"
 """Mark (in a handler's `opt`) of a route that a stream link opens."""
-_AUDIENCE = "longtask:stream"
-_ALGORITHM = "HS256"
+BY_CHAT_TOKEN = "chat_token"  # noqa: S105
+"""Mark of a route that the token of a chat opens: which of CHAT_RIGHTS it needs."""
+CHAT_RIGHTS = ("send", "follow", "stop")
 
 
 class Access:
     def __init__(
-        self, keys: Sequence[ApiKey], secret: str, link_ttl: float, prefix: str = ""
+        self,
+        keys: Sequence[ApiKey],
+        secret: str,
+        link_ttl: float,
+        prefix: str = "",
+        chat_token_ttl: float = 0.0,
     ) -> None:
         """Without `keys` every caller is admitted. `secret` signs stream links, which open a stream
-        for `link_ttl` seconds, and begin with `prefix`."""
+        for `link_ttl` seconds and begin with `prefix`, and the tokens of chats, which are good for
+        at most `chat_token_ttl` seconds."""
         self._keys = keys
-        self._secret = secret
+        self._links = Tokens(secret, "longtask:stream", ["task"])
+        self._chat_tokens = Tokens(secret, "longtask:chat", ["chat", "may"])
         self._link_ttl = link_ttl
+        self.chat_token_ttl = chat_token_ttl
         self._stream_path = prefix + STREAM_PATH
+
+    @property
+    def keyed(self) -> bool:
+        """Whether callers are known by their keys."""
+        return bool(self._keys)
 
     async def guard(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
-        """Identify the caller for the handler (`request.user`). Raises a problem (401)."""
+        """Identify the caller for the handler (`request.user`), and the only chat that its token is
+        for (`request.auth`, None for all others). Raises a problem (401 or 403)."""
         address = connection.client.host if connection.client else ""
         token = connection.query_params.get("token")
         authorization = connection.headers.get("authorization", "")
+        user, chat = None, None
         if token is not None and not authorization and handler.opt.get(BY_LINK):
             task_id = connection.query_params.get("taskId")
-            connection.scope["user"] = self.by_link(token, task_id, address)
-        else:
-            connection.scope["user"] = self.by_key(authorization, address)
+            user = self.by_link(token, task_id, address)
+        elif right := handler.opt.get(BY_CHAT_TOKEN):
+            user, chat = self._by_chat_token(authorization, right, address)
+        connection.scope["user"] = user or self.by_key(authorization, address)
+        connection.scope["auth"] = chat
 
     def by_key(self, authorization: str, address: str) -> Caller:
         """The caller that sent this Authorization header. Raises a problem (401)."""
         if not self._keys:
             return Caller(None, address)
-        scheme, _, key = authorization.partition(" ")
-        name = name_of(key.strip(), self._keys) if scheme.lower() == "bearer" else None
+        name = name_of(_bearer(authorization), self._keys)
         if name is None:
             raise _unauthorized(
                 "unauthorized",
@@ -69,22 +91,13 @@ class Access:
         if not self._keys:
             return Caller(None, address)
         try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[_ALGORITHM],
-                audience=_AUDIENCE,
-                options={"require": ["exp", "aud", "sub", "task"]},
-            )
-        except jwt.ExpiredSignatureError:
+            claims = self._links.read(token)
+        except Expired:
             raise _unauthorized(
                 "stream-link-expired",
                 "The link has expired: GET /api/tasks/{taskId} gives another.",
             ) from None
-        except jwt.PyJWTError:
-            claims = {}
-        owners = {key.name for key in self._keys}  # a key that was withdrawn has no links
-        if task_id is None or claims.get("task") != task_id or claims["sub"] not in owners:
+        if task_id is None or not claims or claims["task"] != task_id or not self._knows(claims):
             raise _unauthorized("unauthorized", "The link does not open this task's stream.")
         return Caller(claims["sub"], address)
 
@@ -93,14 +106,40 @@ class Access:
         opens the stream without a header until it expires."""
         query = {"taskId": task_id}
         if owner is not None and self._keys:
-            claims = {
-                "aud": _AUDIENCE,
-                "sub": owner,
-                "task": task_id,
-                "exp": int(time.time() + self._link_ttl),
-            }
-            query["token"] = jwt.encode(claims, self._secret, _ALGORITHM)
+            query["token"], _ = self._links.make(owner, self._link_ttl, task=task_id)
         return f"{self._stream_path}?{urlencode(query)}"
+
+    def chat_token(
+        self, owner: str, chat_id: str, seconds: float, rights: Collection[str]
+    ) -> tuple[str, int]:
+        """Return a token for a chat, and the second (since the Unix epoch) at which it expires."""
+        return self._chat_tokens.make(owner, seconds, chat=chat_id, may=list(rights))
+
+    def _by_chat_token(
+        self, authorization: str, right: str, address: str
+    ) -> tuple[Caller | None, str | None]:
+        """Return the caller that a token was made for, and its chat: neither if the header holds no
+        token. Raises a problem (401 or 403)."""
+        try:
+            claims = self._chat_tokens.read(_bearer(authorization)) if self._keys else None
+        except Expired:
+            raise _unauthorized(
+                "chat-token-expired", "The token of the chat has expired."
+            ) from None
+        if not claims or not self._knows(claims):
+            return None, None
+        if right not in claims["may"]:
+            raise problem(403, "chat-token-refused", f"The token does not allow to {right}.")
+        return Caller(claims["sub"], address), claims["chat"]
+
+    def _knows(self, claims: dict[str, Any]) -> bool:
+        """Whether the key of the claims' owner was not withdrawn."""
+        return claims["sub"] in {key.name for key in self._keys}
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _unauthorized(kind: str, detail: str) -> Exception:

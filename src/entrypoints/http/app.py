@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
 from entrypoints import __version__
+from entrypoints.http.ai_sdk.routes import UiChatController
 from entrypoints.http.cors import ReadableByAll, named_origins
 from entrypoints.http.faults import problem_details_plugin
 from entrypoints.http.head_requests import HeadRequests
@@ -48,7 +49,7 @@ def create_app(
         route_handlers=[
             Router(
                 "/",
-                route_handlers=[TaskController],
+                route_handlers=[TaskController, UiChatController],
                 guards=[parts.access.guard],
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),

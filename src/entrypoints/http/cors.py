@@ -19,6 +19,8 @@ EXPOSED = ["Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Reques
 _EXPOSED_TO_NAMED = [
     *EXPOSED,
     "X-Longtask-Task-Id",
+    "x-workflow-run-id",
+    "x-workflow-stream-tail-index",
     "x-ratelimit-limit-requests",
     "x-ratelimit-limit-tokens",
     "x-ratelimit-remaining-requests",
@@ -27,7 +29,7 @@ _EXPOSED_TO_NAMED = [
     "x-ratelimit-reset-tokens",
     "x-should-retry",
 ]
-"""What the SDKs of OpenAI read, besides."""
+"""What the SDKs of OpenAI and of the AI SDK read, besides."""
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _FOR_ALL = (
     (_ALLOW_ORIGIN, b"*"),

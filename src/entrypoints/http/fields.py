@@ -11,7 +11,7 @@ from domain.errors import Fault, shown
 from domain.request import FAULTS_LIMIT, RequestBounds, TaskRequest
 from entrypoints.http.problems import FieldFault, invalid
 
-_PLACE = re.compile(r"input\[\d+\]|[^.\[]+")
+_PLACE = re.compile(r"input\[\d+\]|messages\[\d+\](?:\.parts\[\d+\])?|[^.\[]+")
 _WHOLE = "a whole number"
 _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 
@@ -133,6 +133,12 @@ class Fields:
         return value is not None and right
 
 
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise a problem (400) if there are faults."""
+    if faults:
+        raise invalid([{"field": each.field, "message": each.message} for each in faults])
+
+
 def refuse_if(
     faults: Sequence[Fault],
     request: TaskRequest,
@@ -150,6 +156,9 @@ def refuse_if(
         param = param_of(each.field)
         if _place(param) in wrong or (param == "input" and not input_read):
             continue
+        # What holds something that could not be read only seems to be empty.
+        if any(each.startswith((f"{param}.", f"{param}[")) for each in wrong):
+            continue
         # The call of a result may be in what could not be read.
         if _RESULT.fullmatch(each.field) and not input_read:
             continue
@@ -158,6 +167,6 @@ def refuse_if(
 
 
 def _place(param: str) -> str:
-    """The item of the input, or else the parameter, in which a field lies."""
+    """The item of the input, the part or the message, or else the parameter in which a field is."""
     found = _PLACE.match(param)
     return found[0] if found else param

@@ -1,7 +1,7 @@
 """Reading a body that must be JSON, within bounds on what it costs to decode.
 
 A form or plain text is refused: a page of another origin can send those without a preflight
-request, and must not start a task.
+request, and must not start a task. With a bearer token, plain text needs a preflight request, too.
 """
 
 from collections.abc import Callable
@@ -34,10 +34,15 @@ class BadBody(Exception):
         self.fault = fault
 
 
-async def read_content(request: Request[Any, Any, Any]) -> bytearray:
-    """Return a body that says that it is JSON. Raises a problem (415)."""
+async def read_content(request: Request[Any, Any, Any], *, plain_text: bool = False) -> bytearray:
+    """Return a body that says that it is JSON, or with `plain_text`, that it is plain text whose
+    request has a bearer token. Raises a problem (415)."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    # Other schemes do not count: a browser may add them on its own.
+    bearer = request.headers.get("authorization", "").lower().startswith("bearer ")
+    if media_type != "application/json" and not (
+        plain_text and bearer and media_type == "text/plain"
+    ):
         raise problem(
             415,
             "unsupported-media-type",
@@ -67,9 +72,16 @@ def decoded(content: bytearray, decode: Callable[[bytearray], T]) -> T:
         raise BadBody(_NOT_JSON) from None
 
 
-async def read_json_object(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    """Return the object that is the body of a request. Raises a problem (400, 413 or 415)."""
-    content = await read_content(request)
+async def read_json_object(
+    request: Request[Any, Any, Any], *, plain_text: bool = False, optional: bool = False
+) -> dict[str, Any]:
+    """Return the object that is the body of a request. `plain_text`: see `read_content`.
+    `optional`: no body is an empty object. Raises a problem (400, 413 or 415)."""
+    headers = request.headers
+    sent = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if optional and not sent:
+        return {}
+    content = await read_content(request, plain_text=plain_text)
     try:
         body = decoded(content, _decode)
     except BadBody as bad:

@@ -13,6 +13,7 @@ from application.ports import Clock
 from application.use_cases import UseCases
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
+from entrypoints.http.ai_sdk.views import UiViews
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.openai.views import ResponseViews
@@ -43,6 +44,11 @@ class HttpParts:
     steps: Steps
     """Of the streams in the form of another protocol."""
     response_views: ResponseViews
+    ui_views: UiViews
+    rejects_in_running_chats: bool
+    """Whether a new message is refused in a chat whose task still runs, which else is cancelled."""
+    shared_by_all: bool
+    """Whether all callers are one owner, who may see what no unguessable id protects."""
     ping_interval: float
     """Seconds after which a response that is held says something."""
     clock: Clock

@@ -2,5 +2,6 @@
 
 TASKS_PATH = "/api/tasks"
 STREAM_PATH = f"{TASKS_PATH}/stream"
+CHAT_PATH = "/api/chat"
 WEBHOOK_PATH = "/api/qstash/webhook"
 FAILURE_PATH = "/api/qstash/failure"

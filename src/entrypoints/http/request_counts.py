@@ -16,9 +16,9 @@ class Counted(Enum):
     DELIVERY = "delivery"
     """By the status of the response."""
     START = "start"
-    """Once accepted (202, or 200 on the OpenAI face)."""
+    """Once accepted (202 on the native face, 200 on the others)."""
     CANCEL = "cancel"
-    """Once accepted (202)."""
+    """The same."""
 
 
 class RequestCounts:
@@ -34,7 +34,7 @@ class RequestCounts:
                 self._metrics.deliveries.labels(str(status)).inc()
             case Counted.START if status in (200, 202):
                 self._metrics.starts.inc()
-            case Counted.CANCEL if status == 202:
+            case Counted.CANCEL if status in (200, 202):
                 self._metrics.cancels.inc()
 
     def over_limit(self, policy: str) -> None:

@@ -7,8 +7,6 @@ from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from entrypoints.http.paths import STREAM_PATH
-
 if TYPE_CHECKING:
     from adapters.opentelemetry import Tracing
 
@@ -42,4 +40,4 @@ class RequestSpans:
 
 
 def _is_traced(path: str) -> bool:
-    return path.startswith("/api/") and path != STREAM_PATH
+    return path.startswith("/api/") and not path.endswith("/stream")

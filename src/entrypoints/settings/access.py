@@ -93,6 +93,22 @@ class AccessSettings(Group):
         unit="seconds",
         gt=0,
     )
+    chat_token_ttl: float = setting(
+        "LONGTASK_CHAT_TOKEN_TTL",
+        3600.0,
+        "How long the token of a chat can be used (`POST /api/chat/{id}/token`), at most. It is "
+        "signed with `LONGTASK_STREAM_SECRET`.",
+        unit="seconds",
+        ge=1,
+    )
+    trust_all_callers: bool = setting(
+        "LONGTASK_TRUST_ALL_CALLERS",
+        False,
+        "`true` lets every caller of a service without API keys use every chat (`/api/chat`), also "
+        "where the service can be reached from other machines. Pages choose the ids of chats, and "
+        "others can guess them. Without it, such a service has no chats unless it listens on "
+        "loopback, `BASE_URL` is loopback or not set, and no `LONGTASK_TRUSTED_PROXIES` are set.",
+    )
     limits: Annotated[Limits, parsed(parse_limits)] = setting(
         "LONGTASK_LIMITS",
         Limits(),

@@ -59,14 +59,23 @@ class Settings:
     def refuses_development_keys(self) -> bool:
         """Whether deliveries signed with a public key must be rejected: others can reach the
         service, directly or through a proxy or a tunnel, or it has several owners."""
+        others = bool(self.access.api_keys) or not self._on_loopback
+        return others and not self.queue.allow_development_keys
+
+    @property
+    def shared_by_all(self) -> bool:
+        """Whether all callers are one owner, who may see what no unguessable id protects."""
+        return not self.access.api_keys and (self._on_loopback or self.access.trust_all_callers)
+
+    @property
+    def _on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
         base_host = urlsplit(self.service.base_url or "").hostname
-        on_loopback = (
+        return (
             is_loopback(self.service.host)
             and (base_host is None or is_loopback(base_host))
             and not self.access.trusted_proxies
         )
-        others = bool(self.access.api_keys) or not on_loopback
-        return others and not self.queue.allow_development_keys
 
     def chosen_parts(self) -> dict[str, str]:
         """Which store, queue and model these settings select."""

@@ -1,6 +1,6 @@
 """How long a task is kept, how long an attempt may take, and when a task is given up."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from domain.request import REQUEST_LIMIT
 from entrypoints.settings.group import Group, setting
@@ -15,6 +15,12 @@ class TaskSettings(Group):
         "How long a task is kept after its last event. A start may ask for less (`ttl`).",
         unit="seconds",
         gt=0,
+    )
+    chat_while_running: Literal["cancel", "reject"] = setting(
+        "LONGTASK_CHAT_WHILE_RUNNING",
+        "cancel",
+        "What becomes of a new message in a chat (`/api/chat`) whose task still runs: `cancel` "
+        "cancels that task, `reject` refuses the message with 409.",
     )
     lease: float = setting(
         "LONGTASK_LEASE",
@@ -62,3 +68,8 @@ class TaskSettings(Group):
     def max_ttl(self) -> int:
         """Seconds for which a start may ask that its task is kept."""
         return max(1, int(self.task_ttl))
+
+    @property
+    def rejects_in_running_chats(self) -> bool:
+        """Whether a new message is refused in a chat whose task still runs."""
+        return self.chat_while_running == "reject"

@@ -8,6 +8,7 @@ from typing import Any
 from domain.errors import Fault
 from domain.messages import MESSAGES_LIMIT, PARTS_LIMIT
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
+from entrypoints.http.ai_sdk.ids import chat_id_fault
 from entrypoints.http.ai_sdk.ui_messages import Origin, read_ui_messages, visible
 from entrypoints.http.fields import UNSUPPORTED, Fields, refuse_if
 from entrypoints.http.problems import camel
@@ -24,18 +25,7 @@ _REFUSED = {
     "previousTaskId": "is not accepted: send the whole conversation",
 }
 """Fields of the native API."""
-_CHAT_ID = re.compile(r"(?!\.{1,2}\Z)(?!task_)[A-Za-z0-9_.~:@-]{1,128}")
 _IN_MESSAGE = re.compile(r"messages\[(\d+)\](?:\.content\[(\d+)\])?.*", re.DOTALL)
-
-
-def chat_id_fault(chat_id: str) -> str | None:
-    """Return what is wrong with the id of a chat, or None. It must fit into one segment of a path,
-    and differ from every task's id."""
-    if _CHAT_ID.fullmatch(chat_id):
-        return None
-    if chat_id.startswith("task_"):
-        return "must not begin with task_, as the ids of tasks do"
-    return "must be 1 to 128 letters, digits or _.~:@-, and neither . nor .."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

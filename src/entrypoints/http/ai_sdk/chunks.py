@@ -17,6 +17,8 @@ Chunk = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 """Stands behind the last chunk, and is none."""
 DELTA_TAIL = b"}\n\n"
+NOTHING_TO_FOLLOW = b'data: {"type":"finish"}\n\n' + DONE
+"""The stream of a chat without a task, for clients that take an empty response for an error."""
 RESET_SINCE = 7
 """The first version of the AI SDK that knows `reset-step`."""
 

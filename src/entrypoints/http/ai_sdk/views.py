@@ -25,12 +25,9 @@ class UiView:
         if asked.message is not None:
             self._earlier = earlier_of(asked.message, asked.sdk)
             self._of_chat = UiProjection(asked, self._earlier)
-        self._checkpoints = Checkpoints(task.id, self._of_task, get_task)
-
-    @property
-    def characters(self) -> int:
+        self.characters = sum(map(len, self._earlier.frames))
         """How many of the message it holds."""
-        return sum(map(len, self._earlier.frames))
+        self._checkpoints = Checkpoints(task.id, self._of_task, get_task)
 
     def projection(self, *, by_chat: bool) -> UiProjection:
         return self._of_chat if by_chat else self._of_task

@@ -10,8 +10,6 @@ from application.errors import LimitStatus
 from domain.events import TaskErrored
 
 PATH = "/v1"
-TASK_HEADER = "X-Longtask-Task-Id"
-"""Names the task of a response, for the native face."""
 RETRY_AFTER_LIMIT = 60
 """Seconds. The SDKs do not wait longer, and repeat at once what asks for more."""
 NO_RETRY = {"x-should-retry": "false"}
