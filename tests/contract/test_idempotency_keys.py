@@ -72,6 +72,24 @@ async def test_a_confirmed_binding_is_not_taken_over(keys: IdempotencyKeys, key:
     assert (await keys.bind(key, "print", "task_a", instead_of=confirmed)).task_id == "task_b"
 
 
+async def test_a_binding_is_found_without_being_changed(keys: IdempotencyKeys, key: str) -> None:
+    assert await keys.find(key) is None
+    bound = await keys.bind(key, "print", "task_a")
+    async with asyncio.timeout(within(5)):
+        while (found := await keys.find(key)) is not None and found.age < 0.05:
+            await asyncio.sleep(0.01)
+    assert found is not None
+    assert (_what(found), found.since) == (_what(bound), bound.since)
+    taken = await keys.bind(key, "other", "task_b", instead_of=found)
+    assert _what(taken) == ("other", "task_b")
+    await keys.release(key, "task_b")
+    assert await keys.find(key) is None
+    await keys.bind(key, "print", "task_c", ttl=0.05)
+    async with asyncio.timeout(within(5)):
+        while await keys.find(key) is not None:
+            await asyncio.sleep(0.01)
+
+
 async def test_only_the_task_that_holds_a_key_frees_it(keys: IdempotencyKeys, key: str) -> None:
     await keys.bind(key, "print", "task_a")
     for other in ("task_b", "task_", "task", "print"):

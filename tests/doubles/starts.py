@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
+from application.chats import Chats
 from application.errors import LimitStatus, OverLimit
 from application.manage_task import CancelTask, GetTask
 from application.ports import ORPHAN_TIMEOUT, IdempotencyKeys, TaskLog, TaskQueue
@@ -97,6 +99,15 @@ class Bench:
 
     async def start(self, request: TaskRequest = REQUEST, key: str | Try | Turn = "key") -> Task:
         return (await self.starter()(request, CALLER, key)).task
+
+    def chats(self, wait: float = 0.05) -> Chats:
+        return Chats(self.keys, get_task(self.tasks), wait=wait)
+
+    def lose(self, task_id: str) -> None:
+        """Let a task have had no heartbeat for the orphan timeout."""
+        self.now += ORPHAN_TIMEOUT + 1
+        entry = self.tasks._entries[task_id]
+        entry.task = replace(entry.task, updated_at=1)
 
     @property
     def records(self) -> dict[str, Task]:
