@@ -3,11 +3,15 @@
 import asyncio
 import secrets
 
+import pytest
+
 from application.accounts import Accounts, Caller, Limits
 from application.chats import Chats
+from application.errors import OverLimit
 from application.ports import ORPHAN_TIMEOUT
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
+from application.running_slots import SlotReleasingLog
 from application.start_task import StartTask, Turn
 from domain.events import TaskStatus
 from domain.request import TaskRequest
@@ -18,12 +22,15 @@ from tests.doubles.starts import get_task, start_task
 from tests.waiting import within
 
 ROUNDS, AT_ONCE = 3, 6
+NO_LIMITS = Limits()
 
 
-def _starter(store: Store, queue: RecordingQueue, starts: int = 1_000) -> StartTask:
-    orphans = FailOrphanedTasks(store.tasks, SystemClock(), ORPHAN_TIMEOUT)
-    quotas = Quotas(store.limiter, store.tasks, orphans, Accounts(Limits(starts=starts), Limits()))
-    return start_task(store.tasks, store.keys, queue, quotas, wait=within(10.0))
+def _starter(store: Store, queue: RecordingQueue, limits: Limits = NO_LIMITS) -> StartTask:
+    accounts = Accounts(limits, NO_LIMITS)
+    tasks = SlotReleasingLog(store.tasks, store.limiter, accounts)
+    orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
+    quotas = Quotas(store.limiter, tasks, orphans, accounts)
+    return start_task(tasks, store.keys, queue, quotas, wait=within(10.0))
 
 
 def _request() -> TaskRequest:
@@ -40,7 +47,7 @@ def _turn(reject: bool = False) -> Turn:
 
 async def test_equal_turns_at_once_are_one_task(store: Store) -> None:
     queue, caller = RecordingQueue(), _caller()
-    start = _starter(store, queue, starts=ROUNDS)
+    start = _starter(store, queue, Limits(starts=ROUNDS))
     for _ in range(ROUNDS):
         request, turn, before = _request(), _turn(), len(set(queue.taken))
         results = await asyncio.gather(*(start(request, caller, turn) for _ in range(AT_ONCE)))
@@ -75,3 +82,12 @@ async def test_a_turn_that_joins_after_another_one_finds_the_newest(store: Store
     assert not again.joined
     assert again.task.id != older.task.id
     assert (await store.tasks.get(newer.task.id)).status is TaskStatus.CANCELLED
+
+
+async def test_another_turn_gets_the_slot_of_the_task_that_it_cancels(store: Store) -> None:
+    queue, caller, turn = RecordingQueue(), _caller(), _turn()
+    start = _starter(store, queue, Limits(running=1))
+    for _ in range(ROUNDS):
+        assert not (await start(_request(), caller, turn)).joined
+    with pytest.raises(OverLimit):
+        await start(_request(), caller, _turn())
