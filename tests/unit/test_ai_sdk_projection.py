@@ -284,7 +284,7 @@ def test_a_log_that_was_lost_ends_as_any_other() -> None:
 
 def test_a_task_of_another_face_is_told_to_version_7() -> None:
     asked = Asked.of(TASK_ID, TaskRequest(model="m", prompt="Hi.", echo={"sdk": 5, "message": 1}))
-    assert (asked.sdk, asked.message, asked.chat_id) == (7, None, None)
+    assert (asked.sdk, asked.message_id) == (7, f"msg_{TASK_ID}")
 
 
 def test_a_log_of_many_calls_or_parts_costs_no_more_for_each() -> None:

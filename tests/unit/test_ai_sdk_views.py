@@ -108,10 +108,12 @@ async def test_a_log_without_an_event_has_only_its_beginning() -> None:
 async def test_a_log_that_lost_its_end_is_told_as_it_is_now() -> None:
     log = Log(log_of(KINDS["reasoning"]))
     view = view_of(log)
-    assert await view.behind(3, by_chat=False)
-    now = log_of(KINDS["text"])
+    assert await view.behind(20, by_chat=False) is None
+    now = log_of((*KINDS["text"][:-1] * 9, "stop"))
     log.batches = batches(now, "f", 3)
-    assert await rest_of(view, log, 3) == whole_of(view.projection(by_chat=False), now)[3:]
+    for index in (20, 3):
+        whole = whole_of(view.projection(by_chat=False), now)
+        assert await rest_of(view, log, index) == whole[index:]
 
 
 async def test_a_fold_is_made_once_and_goes_on_from_where_it_was() -> None:

@@ -1,4 +1,4 @@
-"""What of an answer faces with a vocabulary of their own tell, the same for each of them."""
+"""What of an answer the faces in other protocols tell alike."""
 
 from typing import Any
 

@@ -74,13 +74,13 @@ def whole_input(call: ToolCall, id_: str, dynamic: bool) -> Chunk:
     return {**chunk, "input": written}
 
 
-def source_urls(answer: Answer, number: int) -> list[Chunk]:
-    """Return a chunk for each page that the answer cites. `number`: of the event that tells it."""
+def source_urls(answer: Answer, task_id: str) -> list[Chunk]:
+    """Return a chunk for each citation of a page in the answer."""
     citations = filter(None, map(url_citation, answer.annotations))
     return [
         {
             "type": "source-url",
-            "sourceId": f"{number}_{index}",
+            "sourceId": f"{task_id}_{index}",
             "url": citation["url"],
             "title": citation["title"],
         }

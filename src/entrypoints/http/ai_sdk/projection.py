@@ -146,7 +146,7 @@ class UiProjection:
         if state.status is TaskStatus.CANCELLED:
             abort = {"type": "abort", "reason": "cancelled"}
             return _finish(state, [], abort, {"type": "finish", "finishReason": "other"})
-        chunks = source_urls(end.answer, number)
+        chunks = source_urls(end.answer, self._asked.task_id)
         for call in () if is_cut(end) else end.answer.tool_calls:
             known = state.calls.get(call.index) or self._call(call.id, call.name, number, state)
             chunks.append(whole_input(call, known.id, known.dynamic))

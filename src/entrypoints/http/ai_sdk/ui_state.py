@@ -48,7 +48,6 @@ class Asked:
     """What of a request its stream depends on."""
 
     task_id: str
-    chat_id: str | None
     sdk: int
     """The version of the AI SDK."""
     message_id: str
@@ -56,23 +55,25 @@ class Asked:
     """The names of the tools that the request has."""
     call_ids: frozenset[str]
     """Ids of calls that the page has already."""
-    message: Mapping[str, Any] | None
-    """The message of the assistant that the answer continues."""
 
     @classmethod
     def of(cls, task_id: str, request: TaskRequest) -> Self:
-        echo = request.echo if request.echo.get("api") == "ai-sdk" else {}
-        message = echo.get("message")
-        sdk = echo.get("sdk")
+        echo = echo_of(request)
+        message, sdk = echo.get("message"), echo.get("sdk")
         return cls(
             task_id,
-            echo.get("chatId"),
             sdk if sdk in SDKS else SDKS[-1],
             f"msg_{task_id}" if message is None else message["id"],
             frozenset(_tools(request)),
             frozenset(_call_ids(request, message or {})),
-            message,
         )
+
+
+def echo_of(request: TaskRequest) -> Mapping[str, Any]:
+    """Return what this face keeps with a request: `api`, `sdk`, and, if there are any, `chatId` and
+    `message`, the message of the assistant that the answer continues. Nothing for a task of another
+    face."""
+    return request.echo if request.echo.get("api") == "ai-sdk" else {}
 
 
 def _tools(request: TaskRequest) -> list[str]:
