@@ -100,14 +100,17 @@ class Checkpoints(Generic[S]):
         return self._get_task.log(self._task_id, state.position)
 
     def _within(self, state: S, batch: Batch, place: int) -> tuple[list[bytes], S]:
-        """Return what `reach` does, for an event of this batch."""
-        for single in batch.singles():
-            frames: list[bytes] = []
-            after = self._projection.fold(state, single, frames)
-            if after.count > place:
-                return frames[place - state.count :], after
-            state = after
-        raise AssertionError("the batch has no such frame")
+        """Return what `reach` does, for an event of this batch: found by halves."""
+        while len(batch.events) > 1:
+            half = Batch(batch.after, batch.end.epoch, batch.events[: len(batch.events) // 2])
+            middle = self._projection.fold(state, half)
+            if middle.count > place:
+                batch = half
+            else:
+                state, batch = middle, batch.behind(half.end)
+        frames: list[bytes] = []
+        after = self._projection.fold(state, batch, frames)
+        return frames[place - state.count :], after
 
     def _before(self, state: S, batch: Batch) -> S:
         """Return the state before a batch: the first one, if the log has lost its end and begins
