@@ -239,6 +239,7 @@ class TaskController(Controller):
     ) -> None:
         await parts.use_cases.delete_task(check_task_id(task_id), request.user.owner)
         parts.response_views.forget(task_id)
+        parts.ui_views.forget(task_id)
 
 
 async def _record(

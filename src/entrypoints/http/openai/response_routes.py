@@ -118,6 +118,7 @@ class ResponseController(Controller):
         task_id = _task_of(response_id)
         await parts.use_cases.delete_task(task_id, request.user.owner)
         parts.response_views.forget(task_id)
+        parts.ui_views.forget(task_id)
         return {"id": response_id, "object": "response", "deleted": True}
 
     @get("/{response_id:str}/input_items")
