@@ -1,5 +1,6 @@
 """The UI message stream of a task, projected from its log: the page reads the answer, once."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -205,7 +206,13 @@ def test_a_resumed_attempt_goes_on_with_the_open_part() -> None:
     ]
 
 
-def test_a_call_id_that_the_chat_has_gets_a_suffix() -> None:
+def other_id(number: int) -> str:
+    """What the call of an event has for an id that the chat has already."""
+    unique = hashlib.sha256(f"{TASK_ID} {number} call_a".encode()).hexdigest()
+    return f"call_{unique[:24]}"
+
+
+def test_a_call_whose_id_the_chat_has_gets_another_one() -> None:
     calls = [{"id": "call_a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     asked = (
         {"role": "user", "content": "Hi."},
@@ -214,13 +221,13 @@ def test_a_call_id_that_the_chat_has_gets_a_suffix() -> None:
     )
     log = log_of(KINDS["one call"])
     message = UiMessage().read(chunks_of(log, prompt=None, messages=asked))
-    assert message.call_ids == message.ran == [f"call_a_{TASK_ID}_3"]
+    assert message.call_ids == message.ran == [other_id(3)]
     part = {"type": "tool-f", "toolCallId": "call_a", "state": "input-available"}
     echo = {"message": {"id": "msg_1", "parts": [part]}}
-    assert UiMessage().read(chunks_of(log, echo=echo)).ran == [f"call_a_{TASK_ID}_3"]
+    assert UiMessage().read(chunks_of(log, echo=echo)).ran == [other_id(3)]
     lost = UiMessage().read(chunks_of(log_of(KINDS["lost in a call"])))
-    assert lost.call_ids == ["call_a", f"call_a_{TASK_ID}_7"]
-    assert lost.ran == [f"call_a_{TASK_ID}_7"]
+    assert lost.call_ids == ["call_a", other_id(7)]
+    assert lost.ran == [other_id(7)]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ tools are told as available only at the end: the page runs a tool at once, and w
 lost attempts.
 """
 
+import hashlib
 from collections.abc import Hashable
 from dataclasses import replace
 
@@ -123,7 +124,9 @@ class UiProjection:
         """Return a call of which an event tells first. The page finds calls by their id alone,
         among all that it has."""
         if id_ in self._asked.call_ids or id_ in state.lost_ids:
-            id_ = f"{id_}_{self._asked.task_id}_{number}"
+            # No suffix: OpenAI refuses ids of more than 40 characters when the call is sent back.
+            unique = hashlib.sha256(f"{self._asked.task_id} {number} {id_}".encode())
+            id_ = f"call_{unique.hexdigest()[:24]}"
         return Call(id_, name not in self._asked.tools)
 
     def _change_status(self, event: StatusChanged, state: UiState) -> Told:
