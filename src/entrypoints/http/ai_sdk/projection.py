@@ -35,7 +35,7 @@ from entrypoints.http.ai_sdk.chunks import (
     whole_input,
 )
 from entrypoints.http.ai_sdk.replay import NOTHING_EARLIER, Earlier
-from entrypoints.http.ai_sdk.ui_state import Asked, Call, UiState
+from entrypoints.http.ai_sdk.ui_state import Asked, Call, Calls, UiState
 from entrypoints.http.answer_parts import is_cut
 from entrypoints.http.native.bodies import usage_body
 
@@ -100,7 +100,7 @@ class UiProjection:
             case ToolCallAdded():
                 return self._tell_call(event, number, state)
             case StatusChanged():
-                return self._change_status(event, state)
+                return self._change_status(event, number, state)
             case TaskEnded():
                 return self._end(event, number, state)
             case TaskErrored():
@@ -110,11 +110,12 @@ class UiProjection:
 
     def _tell_call(self, event: ToolCallAdded, number: int, state: UiState) -> Told:
         chunks: list[Chunk] = []
-        if (call := state.calls.get(event.index)) is None:
+        if (call := state.calls.find(event.index, number)) is None:
             name = event.name or ""
             call = self._call(event.id or "", name, number, state)
             chunks = [*_close(state), named_tool("tool-input-start", call.id, name, call.dynamic)]
-            state = replace(state, kind="", calls={**state.calls, event.index: call})
+            state.calls.add(event.index, number, call)
+            state = replace(state, kind="")
         if event.arguments:
             delta = {"toolCallId": call.id, "inputTextDelta": event.arguments}
             chunks.append({"type": "tool-input-delta", **delta})
@@ -129,7 +130,7 @@ class UiProjection:
             id_ = f"call_{unique.hexdigest()[:24]}"
         return Call(id_, name not in self._asked.tools)
 
-    def _change_status(self, event: StatusChanged, state: UiState) -> Told:
+    def _change_status(self, event: StatusChanged, number: int, state: UiState) -> Told:
         state = replace(state, status=event.status)
         if event.status is TaskStatus.PENDING:
             # The first one is told with the start of the message.
@@ -141,8 +142,8 @@ class UiProjection:
             return state, [again]
         if event.attempt <= 1:
             return state, []
-        lost_ids = state.lost_ids.union(call.id for call in state.calls.values())
-        state = replace(state, kind="", calls={}, lost_ids=lost_ids)
+        lost_ids = state.lost_ids.union(state.calls.ids(number))
+        state = replace(state, kind="", calls=Calls(), lost_ids=lost_ids)
         return state, [reset_step(event.attempt, self._asked.sdk), again]
 
     def _end(self, end: TaskEnded, number: int, state: UiState) -> Told:
@@ -151,7 +152,9 @@ class UiProjection:
             return _finish(state, [], abort, {"type": "finish", "finishReason": "other"})
         chunks = source_urls(end.answer, self._asked.task_id)
         for call in () if is_cut(end) else end.answer.tool_calls:
-            known = state.calls.get(call.index) or self._call(call.id, call.name, number, state)
+            known = state.calls.find(call.index, number) or self._call(
+                call.id, call.name, number, state
+            )
             chunks.append(whole_input(call, known.id, known.dynamic))
         told = {"usage": usage_body(end.usage), "model": end.model}
         finish = {"type": "finish", "finishReason": finish_reason(end), "messageMetadata": told}

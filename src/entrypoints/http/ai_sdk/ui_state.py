@@ -20,6 +20,29 @@ class Call(NamedTuple):
     """Whether the request does not have the tool."""
 
 
+class Calls:
+    """The calls of an attempt. The states of its stream share it, and each asks only for those that
+    began before an event: a copy for each state would cost more with every call."""
+
+    __slots__ = ("_by_index",)
+
+    def __init__(self) -> None:
+        self._by_index: dict[int, tuple[int, Call]] = {}
+
+    def add(self, index: int, number: int, call: Call) -> None:
+        """Add the call that begins with event `number`."""
+        self._by_index[index] = number, call
+
+    def find(self, index: int, number: int) -> Call | None:
+        """Return the call of an index that began before event `number`."""
+        begun, call = self._by_index.get(index, (number, None))
+        return call if begun < number else None
+
+    def ids(self, number: int) -> list[str]:
+        """Return the ids of the calls that began before event `number`."""
+        return [call.id for begun, call in self._by_index.values() if begun < number]
+
+
 @dataclass(frozen=True, slots=True)
 class UiState:
     position: Position = START
@@ -29,8 +52,8 @@ class UiState:
     """Of the part that is open: text, refusal or reasoning. Empty: none is."""
     part: int = 0
     """The number of the event that opened the last part."""
-    calls: Mapping[int, Call] = field(default_factory=dict)
-    """Those of the attempt, by their index."""
+    calls: Calls = field(default_factory=Calls, compare=False)
+    """Those of the attempt."""
     lost_ids: frozenset[str] = frozenset()
     """Ids of calls of lost attempts."""
     status: TaskStatus = TaskStatus.PENDING
