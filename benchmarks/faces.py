@@ -1,4 +1,4 @@
-"""I. The OpenAI face beside the native one: fan-out, replay, and the time to the first delta.
+"""I. The faces beside the native one: fan-out, replay, and the time to the first delta.
 
 In alternation, on one server (`longtask serve` on Redis, with a core of its own): many readers of
 one task of 50 tokens a second on each face; the whole log of a finished task, to one reader and to
@@ -34,31 +34,46 @@ RATE = 50
 EVENTS, CROWD = 10_000, 100
 
 
+FACES = ("native", "openai", "ai_sdk")
+MARKS = {
+    "openai": (b"\nevent: ", b"event: response.in_progress", b"event: response.completed"),
+    # It tells nothing of the first attempt that begins.
+    "ai_sdk": (b"\ndata: {", b'"type":"start-step"', b'"type":"finish",'),
+}
+"""What an event begins with, what tells that the task runs, and what tells its end."""
+
+
 class Reader(Subscriber):
-    """Counts the events of either face."""
+    """Counts the events of a face."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._native = "/v1/" not in path
+        face = "openai" if "/v1/" in path else "ai_sdk" if "/chat/" in path else "native"
+        self._marks = MARKS.get(face)
 
     def data_received(self, data: bytes) -> None:
-        if self._native:
+        if self._marks is None:
             super().data_received(data)
             return
+        event, running, end = self._marks
         self.bytes += len(data)
         data, tail = self._tail + data, self._tail
         self._tail = data[-40:]
-        self.events += data.count(b"\nevent: ") - tail.count(b"\nevent: ")
-        if not self.running.done() and b"event: response.in_progress" in data:
+        self.events += data.count(event) - tail.count(event)
+        if not self.running.done() and running in data:
             self.running.set_result(None)
-        if b"event: response.completed" in data and not self.closed.done():
+        if end in data and not self.closed.done():
             self._transport.close()
             self.closed.set_result(None)
 
 
 def paths(native: str) -> dict[str, str]:
     task_id = native.partition("taskId=")[2].partition("&")[0]
-    return {"native": native, "openai": f"/v1/responses/resp_{task_id}?stream=true"}
+    return {
+        "native": native,
+        "openai": f"/v1/responses/resp_{task_id}?stream=true",
+        "ai_sdk": f"/api/chat/{task_id}/stream",
+    }
 
 
 async def fanned_out(redis_url: str, face: str, count: int, seconds: int) -> dict[str, float]:
@@ -122,10 +137,13 @@ async def added(times: int) -> dict[str, float]:
                 "max_tokens": 128_000,
             }
             response = {**asked, "input": prompt, "max_output_tokens": 128_000}
+            message = {"role": "user", "parts": [{"type": "text", "text": prompt}]}
+            ui = {"model": "m", "messages": [message], "maxTokens": 128_000}
             ways = {
                 "upstream": (f"{upstream_url}/chat/completions", chat),
                 "responses": (f"{address}/v1/responses", response),
                 "chat": (f"{address}/v1/chat/completions", chat),
+                "ai_sdk": (f"{address}/api/chat", ui),
             }
             found: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(times):
@@ -144,7 +162,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     for _ in range(given.repeats):
         figures = await added(given.times)
         for count in map(int, given.counts.split(",")):
-            for face in ("native", "openai"):
+            for face in FACES:
                 figures |= await fanned_out(redis_url, face, count, given.seconds)
         figures |= await replayed(redis_url)
         runs.append(figures)
