@@ -52,6 +52,8 @@ def _chunks_of(part: JsonObject, id_: str, sdk: int) -> list[Chunk]:
         case "step-start":
             return [{"type": "start-step"}]
         case "text" | "reasoning":
+            if isinstance(kept := part.get("id"), str):
+                id_ = kept  # the page keeps that of a reasoning
             delta = {"type": f"{kind}-delta", "id": id_, "delta": part.get("text") or ""}
             start = {"type": f"{kind}-start", "id": id_, **_kept(part, "providerMetadata")}
             return [start, delta, {"type": f"{kind}-end", "id": id_}]
