@@ -4,8 +4,8 @@ The newest task is remembered as the binding of a key (chats), whose fingerprint
 it was started. The same turn, sent again, joins that task
 
 - while it has not ended;
-- for JOINED_AFTER seconds after it has completed: later, an equal request is another round of a
-  tool loop, a second regenerate or an edited message;
+- for JOINED_AFTER seconds after it has completed, unless it asks for another answer (REGENERATE):
+  later, an equal request is a new one, such as a message that was edited back;
 - whenever it has completed, if the client has named the turn by an idempotency key.
 
 Everything else is a new task. If the newest task has not ended, it is cancelled, or the start is
@@ -36,6 +36,8 @@ from domain.task import Task
 
 log = structlog.get_logger(__name__)
 
+SUBMIT, REGENERATE = "submit-message", "regenerate-message"
+"""The triggers of the AI SDK."""
 JOINED_AFTER = 10.0
 """Seconds after its completion within which the same turn joins a task."""
 OUTLIVES = 7 * 86_400
@@ -49,7 +51,7 @@ class Turn:
 
     chat_id: str
     trigger: str
-    """submit-message or regenerate-message."""
+    """SUBMIT or REGENERATE."""
     key: str | None = None
     """The client's idempotency key."""
     reject: bool = False
@@ -130,8 +132,10 @@ class StartInChat:
         """Whether the turn that has started a task joins it when it is sent again."""
         if task.status is not TaskStatus.COMPLETED:
             return not task.status.terminal
+        if turn.key is not None:
+            return True
         ended = self._clock.now() - (task.finished_at or 0)
-        return turn.key is not None or ended < JOINED_AFTER * 1000
+        return turn.trigger != REGENERATE and ended < JOINED_AFTER * 1000
 
     async def _end(self, task: Task, turn: Turn) -> None:
         """Cancel the task of another turn. Raises ChatBusy."""

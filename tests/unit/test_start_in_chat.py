@@ -14,7 +14,7 @@ from application.errors import (
     StartUncertain,
     StoreUnavailable,
 )
-from application.start_in_chat import JOINED_AFTER, OUTLIVES
+from application.start_in_chat import JOINED_AFTER, OUTLIVES, REGENERATE
 from application.start_task import Started, Turn
 from domain.answer import Answer
 from domain.events import TaskStatus
@@ -84,7 +84,6 @@ async def test_the_same_turn_joins_a_task_that_has_just_completed() -> None:
 
 
 async def test_the_same_turn_is_a_new_one_some_seconds_after_its_task_has_completed() -> None:
-    """A second regenerate, say, or another round of a tool loop."""
     bench = Bench()
     first = await _send(bench)
     await _complete(bench, first, ago=JOINED_AFTER + 1)
@@ -92,6 +91,15 @@ async def test_the_same_turn_is_a_new_one_some_seconds_after_its_task_has_comple
     assert not again.joined
     assert again.task.id != first.task.id
     assert bench.queue.withdrawn == []
+
+
+async def test_a_second_regenerate_gives_another_answer_at_once() -> None:
+    bench = Bench()
+    regenerate = Turn(chat_id="c", trigger=REGENERATE)
+    first = await _send(bench, turn=regenerate)
+    assert (await _send(bench, turn=regenerate)).task.id == first.task.id  # it has not ended
+    await _complete(bench, first)
+    assert (await _send(bench, turn=regenerate)).task.id != first.task.id
 
 
 async def test_a_turn_with_a_key_joins_its_completed_task_whenever_it_is_sent() -> None:

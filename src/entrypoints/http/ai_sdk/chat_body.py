@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from application.start_in_chat import REGENERATE, SUBMIT
 from domain.errors import Fault
 from domain.messages import MESSAGES_LIMIT, PARTS_LIMIT
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
@@ -16,8 +17,6 @@ from entrypoints.http.request_defaults import RequestDefaults
 
 VERSIONS = (5, 6, 7)
 """Of the AI SDK."""
-SUBMIT = "submit-message"
-REGENERATE = "regenerate-message"
 
 _REFUSED = {
     **UNSUPPORTED,
