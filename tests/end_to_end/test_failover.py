@@ -1,35 +1,21 @@
 """An instance or a worker that is killed, frozen or stopped while it runs a task: another finishes
 it, and readers miss nothing."""
 
-import contextlib
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from adapters.qstash import DEVELOPMENT
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
+from tests.instances import balanced, that_runs
 from tests.processes import found_in, process_of
-from tests.redis_server import free_port
 from tests.running import (
     Client,
     Seen,
     follow,
-    running_local_qstash,
 )
-from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually, within
-
-QSTASH = {
-    "QSTASH_TOKEN": DEVELOPMENT.token,
-    "QSTASH_CURRENT_SIGNING_KEY": DEVELOPMENT.current_key,
-    "QSTASH_NEXT_SIGNING_KEY": DEVELOPMENT.next_key,
-    "LONGTASK_QSTASH_RETRY_DELAY": "100",
-}
 
 
 def _was_finished_by_another(seen: Seen) -> None:
@@ -40,48 +26,16 @@ def _was_finished_by_another(seen: Seen) -> None:
     assert seen.logged[-1].data["data"] == "Hello, world."
 
 
-@contextmanager
-def _balanced(
-    tmp_path: Path, **settings: str
-) -> Iterator[tuple[Client, dict[Path, subprocess.Popen[str]]]]:
-    """A queue and two instances behind one address: a client of it, and the two by their logs."""
-    ports = free_port(), free_port()
-    with contextlib.ExitStack() as stack:
-        balancer = stack.enter_context(TcpProxy(*ports).running())
-        qstash = stack.enter_context(running_local_qstash())
-        processes = {}
-        for port in ports:
-            folder = tmp_path / str(port)
-            folder.mkdir()
-            process, log = stack.enter_context(
-                process_of(
-                    folder,
-                    "serve",
-                    "--port",
-                    str(port),
-                    **{**QSTASH, "QSTASH_URL": qstash, "BASE_URL": balancer.url, **settings},
-                )
-            )
-            found_in(log)
-            processes[log] = process
-        with Client(balancer.url) as client:
-            yield client, processes
-
-
-def _runs(processes: dict[Path, "subprocess.Popen[str]"]) -> Path:
-    return next(log for log in processes if "attempt began" in log.read_text())
-
-
 @pytest.mark.soak
 def test_the_instance_that_runs_a_task_is_killed_and_the_other_finishes_it(
     tmp_path: Path, redis_url: str, upstream: Upstream
 ) -> None:
     upstream.then(Script([piece("Lost"), Gate()]))
     settings = {"REDIS_URL": redis_url, "OPENAI_BASE_URL": upstream.url, "LONGTASK_LEASE": "1.5"}
-    with _balanced(tmp_path, **settings) as (client, processes):
+    with balanced(tmp_path, **settings) as (client, processes):
         thread, seen = follow(client.url, client.start())
         eventually(lambda: seen.text == "Lost")
-        processes[_runs(processes)].kill()
+        processes[that_runs(processes)].kill()
         thread.join(within(30))
         assert not thread.is_alive()
     _was_finished_by_another(seen)
@@ -102,11 +56,11 @@ def test_an_instance_that_was_frozen_beyond_its_lease_cannot_write(
         "LONGTASK_DELIVERY_TIMEOUT": "3",
         "LONGTASK_LOG_FORMAT": "json",
     }
-    with _balanced(tmp_path, **settings) as (client, processes):
+    with balanced(tmp_path, **settings) as (client, processes):
         task_id = client.start()
         thread, seen = follow(client.url, task_id)
         eventually(lambda: seen.text == "Lost")
-        frozen = _runs(processes)
+        frozen = that_runs(processes)
         (awake,) = [log for log in processes if log != frozen]
         processes[frozen].send_signal(signal.SIGSTOP)
         gate.open()
@@ -133,10 +87,10 @@ def test_a_stop_gives_running_tasks_to_the_other_at_once(
     """No lease has to lapse: the attempt is given back, streams end and go on elsewhere."""
     upstream.then(Script([piece("Lost"), Gate()]))
     settings = {"REDIS_URL": redis_url, "OPENAI_BASE_URL": upstream.url, "LONGTASK_LEASE": "600"}
-    with _balanced(tmp_path, **settings) as (client, processes):
+    with balanced(tmp_path, **settings) as (client, processes):
         thread, seen = follow(client.url, client.start())
         eventually(lambda: seen.text == "Lost")
-        log = _runs(processes)
+        log = that_runs(processes)
         processes[log].terminate()
         assert processes[log].wait(within(20)) == 0
         thread.join(within(30))

@@ -61,20 +61,12 @@ class Node:
 def packages(cache: Path, wanted: bytes) -> Path:
     """Install what a package.json names into `cache`, unless it is there. Return the folder of the
     packages. Skips the test if that cannot be done here."""
-    if (npm := shutil.which("npm")) is None:
-        pytest.skip("no npm (Debian: apt-get install npm)")
     stamp, stamped = cache / "installed", hashlib.sha256(wanted).hexdigest()
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker installs, the others wait
         if not stamp.exists() or stamp.read_text() != stamped:
             (cache / "package.json").write_bytes(wanted)
-            command = [npm, *_INSTALL]
-            done = subprocess.run(  # noqa: S603
-                command, cwd=cache, capture_output=True, text=True, timeout=within(300), check=False
-            )
-            if any(each in done.stderr for each in _UNREACHABLE):
-                pytest.skip("npm reaches no registry")
-            assert done.returncode == 0, done.stderr
+            install(cache)
             stamp.write_text(stamped)
     return cache / "node_modules"
 
@@ -95,3 +87,16 @@ def laid_out(folder: Path, found: Path) -> Path:
         shutil.copy(script, folder)
     (folder / "node_modules").symlink_to(found)
     return folder
+
+
+def install(folder: Path) -> None:
+    """Install what the folder's package.json names. Skips the test if that cannot be done here."""
+    if (npm := shutil.which("npm")) is None:
+        pytest.skip("no npm (Debian: apt-get install npm)")
+    command = [npm, *_INSTALL]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=folder, capture_output=True, text=True, timeout=within(300), check=False
+    )
+    if any(each in done.stderr for each in _UNREACHABLE):
+        pytest.skip("npm reaches no registry")
+    assert done.returncode == 0, done.stderr

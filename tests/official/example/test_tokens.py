@@ -1,0 +1,58 @@
+"""The example in a browser, with a service that has API keys: the page uses tokens."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from entrypoints.api_keys import new_key
+from tests.doubles.upstream import Gate, Script, Upstream, answer, piece
+from tests.official.example.app import running_app
+from tests.official.example.chat_page import chats
+from tests.running import running_service, settings_for
+from tests.tcp_proxy import TcpProxy
+from tests.waiting import within
+
+pytestmark = pytest.mark.soak
+
+KEY, ENTRY = new_key("alice")
+
+
+def test_a_page_sends_follows_and_stops_with_tokens(
+    browser: Browser, folder: Path, network: TcpProxy, upstream: Upstream, tmp_path: Path
+) -> None:
+    gate = Gate()
+    upstream.then(
+        Script([piece("Hello"), gate, *answer(", world.")]), Script([piece("Hel"), Gate()])
+    )
+    log = tmp_path / "next.log"
+    with (
+        running_app(folder, log, LONGTASK_URL=network.url, LONGTASK_API_KEY=KEY) as app,
+        running_service(
+            settings_for(
+                openai_base_url=upstream.url,
+                api_keys=ENTRY,
+                stream_secret="a secret of forty characters, or even more",
+                cors_origins=app,
+                qstash_retry_delay="50",
+            )
+        ) as service,
+        chats(browser, app, network.url) as open_chat,
+    ):
+        network.ports = [urlsplit(service.url).port or 0]
+        chat = open_chat()
+        chat.say("Hi.")
+        chat.shows("Hello")
+        chat.page.reload()
+        chat.shows("Hello")
+        gate.open()
+        chat.shows("Hello, world.")
+        chat.say("Once more.")
+        chat.shows("Hello, world.", "Hel")
+        chat.click("Stop")
+        chat.notes("Stopped.")
+        assert upstream.received[1].gone.wait(within(20))
+        assert not chat.page.evaluate("Object.values(localStorage).join().includes('eyJ')")
+        expect(chat.page.locator(".error")).to_have_count(0)
+    assert KEY not in log.read_text()
