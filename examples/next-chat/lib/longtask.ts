@@ -28,8 +28,7 @@ export function connect(url: string, chatId: string): Longtask {
     prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
       // What else Longtask takes: model, system, temperature, maxTokens, metadata, ttl.
       body: { id, messages, trigger, messageId, options: { tools: definitions } },
-      // With a key, a request that is sent again starts nothing twice.
-      headers: { "Content-Type": "application/json", "Idempotency-Key": generateId() },
+      headers: { "Content-Type": "application/json", "Idempotency-Key": keyOf(messages.at(-1)) },
     }),
   });
 
@@ -47,6 +46,12 @@ export function connect(url: string, chatId: string): Longtask {
       if (!response.ok) throw new Error(await response.text());
     },
   };
+}
+
+/** The key of a request that has this message last. A request with the same key starts nothing
+ * twice: not if it is repeated, and not if two tabs send the results of the same tool calls. */
+function keyOf(last: ChatMessage | undefined): string {
+  return (last?.role === "assistant" && last.metadata?.taskId) || generateId();
 }
 
 /** Repeat a request that got no answer: without end for what only reads, for half a minute else. */

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.soak
 
 
 @contextmanager
-def _browser_offline(chat: ChatPage, _: TcpProxy) -> Iterator[None]:
+def _browser_offline(chat: ChatPage, network: TcpProxy) -> Iterator[None]:
     chat.page.context.set_offline(True)
+    network.cut()  # Chromium lets an open stream go on
     try:
         yield
     finally:

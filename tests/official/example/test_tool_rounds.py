@@ -80,6 +80,26 @@ def test_the_page_is_loaded_anew_in_each_of_three_rounds(
     _was_told_all(chat, upstream)
 
 
+def test_a_result_that_was_not_sent_is_sent_when_the_page_is_loaded_anew(
+    open_chat: OpenChat, upstream: Upstream
+) -> None:
+    gate = Gate()
+    upstream.then(_calling("Oslo", gate), Script(answer("Fine.")))
+    chat = open_chat()
+    chat.say("How is the weather?")
+    expect(chat.tools).to_have_count(1)
+    chat.page.route("**/api/chat", lambda route: route.abort())
+    with chat.page.expect_event("requestfailed"):
+        gate.open()
+    expect(chat.tools).to_have_text(SHOWN[0])
+    chat.page.unroute("**/api/chat")
+    chat.page.reload()
+    chat.shows("Fine.")
+    chat.ended()
+    assert [each["content"] for each in _results(upstream)] == [SHOWN[0].partition(") ")[2]]
+    assert len(upstream.received) == 2
+
+
 def test_a_tool_that_the_page_does_not_have_is_an_error_that_the_model_reads(
     open_chat: OpenChat, upstream: Upstream
 ) -> None:

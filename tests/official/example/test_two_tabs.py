@@ -9,6 +9,11 @@ from tests.official.example.chat_page import OpenChat
 pytestmark = pytest.mark.soak
 
 
+def _asking_the_time(gate: Gate) -> Script:
+    call_of_it = call(0, "{", "call_0", "getTime"), gate, call(0, "}")
+    return Script([*call_of_it, finish("tool_calls"), USAGE, DONE])
+
+
 def test_a_second_tab_joins_an_answer(open_chat: OpenChat, upstream: Upstream) -> None:
     gate = Gate()
     upstream.then(Script([piece("Hello"), gate, *answer(", world.")]))
@@ -53,34 +58,29 @@ def test_an_idle_tab_follows_what_the_other_one_asks(
 def test_a_tool_runs_in_one_tab_and_its_result_is_sent_once(
     open_chat: OpenChat, upstream: Upstream
 ) -> None:
-    gate, said = Gate(), Gate()
-    upstream.then(
-        Script(
-            [
-                call(0, "{", "call_0", "getTime"),
-                gate,
-                call(0, "}"),
-                finish("tool_calls"),
-                USAGE,
-                DONE,
-            ]
-        ),
-        Script([piece("It is"), said, *answer(" late.")]),
-    )
+    gates = [Gate(), Gate()]
+    said = Gate()
+    upstream.then(*map(_asking_the_time, gates), Script([piece("It is"), said, *answer(" late.")]))
     one = open_chat()
     one.say("How late is it?")
     expect(one.tools).to_have_count(1)
-    two = open_chat(one.page.url, one.page.context)
-    expect(two.tools).to_have_count(1)
-    gate.open()
-    for tab in (one, two):
+    tabs = [one, open_chat(one.page.url, one.page.context)]
+    for count, gate in enumerate(gates, start=1):
+        for tab in tabs:
+            expect(tab.tools).to_have_count(count)
+        # The last one shows the second round by a replay, the others as they got both.
+        tabs.append(open_chat(one.page.url, one.page.context))
+        expect(tabs[-1].tools).to_have_count(count)
+        gate.open()
+    for tab in tabs:
         tab.shows("It is")
     said.open()
-    for tab in (one, two):
+    for tab in tabs:
         tab.shows("It is late.")
         tab.ended()
-    assert one.tools.all_inner_texts() == two.tools.all_inner_texts()
-    assert len(upstream.received) == 2
+        expect(tab.page.locator(".error")).to_have_count(0)
+        assert tab.tools.all_inner_texts() == one.tools.all_inner_texts()
+    assert len(upstream.received) == 3
 
 
 def test_both_tabs_show_that_one_stopped_the_answer(
