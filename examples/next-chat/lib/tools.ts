@@ -2,23 +2,12 @@ import { store } from "./messages";
 
 /** The tools that run on this page: what the model gives to each, and what it gets back. */
 export type Tools = {
-  getTime: { input: { timeZone?: string }; output: string };
   getWeather: { input: { city: string }; output: string };
+  getTime: { input: { timeZone?: string }; output: string };
 };
 
 /** What the model is told about them, as OpenAI's chat completions have it. */
 export const definitions = [
-  {
-    type: "function",
-    function: {
-      name: "getTime",
-      description: "The date and time now.",
-      parameters: {
-        type: "object",
-        properties: { timeZone: { type: "string", description: "For example Europe/Oslo" } },
-      },
-    },
-  },
   {
     type: "function",
     function: {
@@ -31,12 +20,23 @@ export const definitions = [
       },
     },
   },
+  {
+    type: "function",
+    function: {
+      name: "getTime",
+      description: "The date and time now.",
+      parameters: {
+        type: "object",
+        properties: { timeZone: { type: "string", description: "For example Europe/Oslo" } },
+      },
+    },
+  },
 ];
 
 const tools: { [Name in keyof Tools]: (input: Tools[Name]["input"]) => string } = {
-  getTime: ({ timeZone }) => new Date().toLocaleString("en-GB", { timeZone, timeZoneName: "short" }),
   // Made up. Yours would ask a weather service here.
   getWeather: ({ city }) => `${city.length + 10} degrees and sunny in ${city}`,
+  getTime: ({ timeZone }) => new Date().toLocaleString("en-GB", { timeZone, timeZoneName: "short" }),
 };
 
 /** Run what the model calls, and return the output. Throws an error for the model to read.

@@ -50,7 +50,7 @@ def test_the_model_calls_tools_for_three_rounds(open_chat: OpenChat, upstream: U
     chat.ended()
     _was_told_all(chat, upstream)
     names = [each["function"]["name"] for each in upstream.received[0].body["tools"]]
-    assert names == ["getTime", "getWeather"]
+    assert names == ["getWeather", "getTime"]
 
 
 def test_the_page_is_loaded_anew_in_each_of_three_rounds(
