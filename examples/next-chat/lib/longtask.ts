@@ -61,11 +61,15 @@ async function untilAnswered(
 ): Promise<Response> {
   const giveUp = method === "GET" ? Infinity : Date.now() + 30_000;
   for (let wait = 500; ; wait = Math.min(2 * wait, 10_000)) {
-    const response = await send().catch((error: unknown) => error);
-    const answered = response instanceof Response && ![502, 503, 504].includes(response.status);
-    if (!answered && !signal?.aborted && Date.now() + wait < giveUp) await pause(wait, signal);
-    else if (response instanceof Response) return response;
-    else throw response;
+    const isLast = Date.now() + wait > giveUp;
+    try {
+      const response = await send();
+      if (isLast || ![502, 503, 504].includes(response.status)) return response;
+    } catch (error) {
+      // A TypeError is fetch's word for no connection. Others are a stop, or a refused token.
+      if (isLast || !(error instanceof TypeError)) throw error;
+    }
+    await pause(wait, signal);
   }
 }
 
@@ -88,7 +92,7 @@ function pause(milliseconds: number, signal: AbortSignal | null | undefined): Pr
 export function told(error: Error): string {
   try {
     const problem = JSON.parse(error.message.slice(error.message.indexOf("{")));
-    return problem.detail ?? problem.title;
+    return problem.detail ?? problem.title ?? error.message;
   } catch {
     return error.message;
   }

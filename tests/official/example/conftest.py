@@ -11,6 +11,7 @@ from tests.browser.program import running_browser
 from tests.doubles.upstream import Upstream
 from tests.official.example.app import built, running_app
 from tests.official.example.chat_page import OpenChat, chats
+from tests.official.node.clients import Node
 from tests.running import Running, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
 
@@ -22,10 +23,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def folder(request: pytest.FixtureRequest) -> Path:
+def folder(request: pytest.FixtureRequest, node: Node) -> Path:
     if request.config.cache is None:
         pytest.skip("no cache to build the example in")
-    return built(request.config.cache.mkdir("next-chat"))
+    return built(request.config.cache.mkdir("next-chat"), node.program)
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,11 @@ def network() -> Iterator[TcpProxy]:
 
 
 @pytest.fixture(scope="session")
-def app(folder: Path, network: TcpProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def app(
+    node: Node, folder: Path, network: TcpProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     log = tmp_path_factory.mktemp("app") / "next.log"
-    with running_app(folder, log, LONGTASK_URL=network.url) as url:
+    with running_app(node.program, folder, log, LONGTASK_URL=network.url) as url:
         yield url
 
 

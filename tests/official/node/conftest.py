@@ -1,4 +1,4 @@
-"""The clients, and a service for all tests of a module."""
+"""A service for all tests of a module."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.doubles.upstream import Upstream
-from tests.official.node.clients import Node, installed, laid_out, packages
+from tests.official.node.clients import Node, laid_out, packages
 from tests.running import Running, running_service, settings_for
-
-
-@pytest.fixture(scope="session")
-def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Node:
-    if request.config.cache is None:
-        pytest.skip("no cache to install the clients into")
-    return installed(request.config.cache.mkdir("node-clients"), tmp_path_factory.mktemp("scripts"))
 
 
 @pytest.fixture(scope="module")
