@@ -8,6 +8,11 @@ from tests.official.example.chat_page import OpenChat
 
 pytestmark = pytest.mark.soak
 
+COUNTING = """Date.prototype.toLocaleString = () => {
+  localStorage.runs = 1 + Number(localStorage.runs ?? 0);
+  return `run ${localStorage.runs}`;
+}"""
+
 
 def _asking_the_time(gate: Gate) -> Script:
     call_of_it = call(0, "{", "call_0", "getTime"), gate, call(0, "}")
@@ -62,6 +67,8 @@ def test_a_tool_runs_in_one_tab_and_its_result_is_sent_once(
     said = Gate()
     upstream.then(*map(_asking_the_time, gates), Script([piece("It is"), said, *answer(" late.")]))
     one = open_chat()
+    one.page.context.add_init_script(COUNTING)
+    one.page.reload()
     one.say("How late is it?")
     expect(one.tools).to_have_count(1)
     tabs = [one, open_chat(one.page.url, one.page.context)]
@@ -80,6 +87,7 @@ def test_a_tool_runs_in_one_tab_and_its_result_is_sent_once(
         tab.ended()
         expect(tab.page.locator(".error")).to_have_count(0)
         assert tab.tools.all_inner_texts() == one.tools.all_inner_texts()
+    assert one.page.evaluate("localStorage.runs") == "2"
     assert len(upstream.received) == 3
 
 
