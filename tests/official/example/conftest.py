@@ -41,7 +41,7 @@ def app(
     node: Node, folder: Path, network: TcpProxy, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     log = tmp_path_factory.mktemp("app") / "next.log"
-    with running_app(node.program, folder, log, LONGTASK_URL=network.url) as url:
+    with running_app(node.program, folder, log, LONGTASK_SERVER=network.url) as url:
         yield url
 
 

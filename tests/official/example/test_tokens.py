@@ -52,7 +52,7 @@ def test_a_page_sends_follows_and_stops_with_tokens(
     log = tmp_path / "next.log"
     with (
         running_app(
-            node.program, folder, log, LONGTASK_URL=network.url, LONGTASK_API_KEY=KEY
+            node.program, folder, log, LONGTASK_SERVER=network.url, LONGTASK_KEY=KEY
         ) as app,
         _guarded(app, upstream, network),
         chats(browser, app, network.url) as open_chat,
