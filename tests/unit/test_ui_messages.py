@@ -1,5 +1,6 @@
 """From the messages of a page to those of chat completions."""
 
+import time
 from typing import Any
 
 import pytest
@@ -120,6 +121,15 @@ def test_a_file_becomes_what_chat_completions_call_it() -> None:
             },
         },
     ]
+
+
+def test_an_audio_of_megabytes_of_escapes_costs_little() -> None:
+    escaped = file("audio/wav", "data:audio/wav;base64," + "%2B" * 2_000_000)
+    wrong = file("audio/wav", "data:audio/wav," + "%41" * 2_000_000)
+    began = time.process_time()
+    assert read(user(escaped))[0]["content"][0]["input_audio"]["data"] == "+" * 2_000_000
+    assert list(faults(user(wrong))) == ["messages[0].parts[0].url"]
+    assert time.process_time() - began < 0.5
 
 
 def test_a_file_that_cannot_be_passed_on_is_refused_by_name() -> None:

@@ -10,11 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 from domain.answer import DEPTH_LIMIT, is_deep
 from domain.errors import Fault, shown
-from domain.media import media_faults
+from domain.media import base64_of, media_faults
 from domain.messages import Message, text_message, tool_call
 from entrypoints.http.fields import Fields
 
@@ -137,8 +136,8 @@ def _file(part: Fields) -> dict[str, Any]:
     if (format_ := _AUDIO.get(media_type)) is not None:
         for fault in media_faults({"url": url}, "", http_media=False):
             part.refuse("url", fault.message)
-        data = url.partition(",")[2]
-        return {"type": "input_audio", "input_audio": {"data": unquote(data), "format": format_}}
+        data = base64_of(url.partition(",")[2])
+        return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
     if not name:  # OpenAI requires one
         subtype = _SUBTYPE.fullmatch(media_type)
         name = f"file.{subtype[1]}" if subtype else "file"
