@@ -20,8 +20,10 @@ from domain.events import (
     ToolCallAdded,
 )
 from domain.request import TaskRequest
+from entrypoints.http.ai_sdk.chat_body import read_chat
 from entrypoints.http.ai_sdk.projection import UiProjection
 from entrypoints.http.ai_sdk.ui_state import SDKS, Asked, UiState
+from entrypoints.http.request_defaults import RequestDefaults
 from tests.contract.legal_logs import legal_logs
 from tests.official.logs import KINDS, log_of
 from tests.unit.test_response_projection import BEGUN, batches
@@ -247,6 +249,10 @@ def test_a_tool_that_the_request_does_not_name_is_dynamic(tools: object) -> None
         ("NaN", None),
         ('"\\ud800"', None),
         ("[" * 100_000, None),
+        ("[" * 97 + "]" * 97, None),  # the request that sends them back would be refused
+        ('{"a":[{"__proto__":1}]}', None),  # the SDK refuses the chunk, and breaks off
+        ('{"a":{"constructor":{"prototype":1}}}', None),
+        ('{"constructor":"a"}', {"constructor": "a"}),
     ],
 )
 def test_arguments_are_told_as_json_or_as_an_error(arguments: str, given: object) -> None:
@@ -256,6 +262,24 @@ def test_arguments_are_told_as_json_or_as_an_error(arguments: str, given: object
     part = UiMessage().read(chunks_of(log)).calls()[0]
     wanted = ("output-error", arguments) if given is None else ("input-available", given)
     assert (part["state"], part["input"]) == wanted
+
+
+@pytest.mark.parametrize("arguments", ["{}", "[" * 96 + "]" * 96])
+def test_a_call_can_be_sent_back_whatever_its_name_and_arguments(arguments: str) -> None:
+    call = ToolCall(0, "call_1", "", arguments)
+    pieces: list[Event] = [ToolCallAdded(1, 0, arguments, "call_1", None)]
+    log = [*BEGUN, *pieces, *ended(Answer(tool_calls=(call,)), "tool_calls")]
+    part = UiMessage().read(chunks_of(log)).calls()[0]
+    sent = {"type": "dynamic-tool", "toolCallId": part["id"], "toolName": part["name"]}
+    sent |= {"state": "output-available", "input": part["input"], "output": 1}
+    messages = [
+        {"role": "user", "parts": [{"type": "text", "text": "Hi."}]},
+        {"id": "a", "role": "assistant", "parts": [sent]},
+    ]
+    request = read_chat({"messages": messages}, RequestDefaults(model="m")).request
+    assert request.faults() == []
+    [back] = request.messages[1]["tool_calls"]
+    assert back["function"] == {"name": "unnamed", "arguments": arguments}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from domain.answer import Answer, ToolCall
+from domain.answer import Answer, JsonObject, ToolCall, is_deep
 from domain.events import StatusChanged, TaskEnded
 from entrypoints.http.answer_parts import CUT, url_citation
 
@@ -22,6 +22,9 @@ NOTHING_TO_FOLLOW = b'data: {"type":"finish"}\n\n' + DONE
 RESET_SINCE = 7
 """The first version of the AI SDK that knows `reset-step`."""
 
+_UNNAMED = "unnamed"
+"""What a tool is called that the model did not name: a page could not send it back without a name.
+"""
 _FINISH_REASONS = {"stop": "stop", "tool_calls": "tool-calls"}
 
 encode = msgspec.json.Encoder().encode
@@ -54,24 +57,48 @@ def reset_step(attempt: int, sdk: int) -> Chunk:
 
 def named_tool(kind: str, id_: str, name: str, dynamic: bool) -> Chunk:
     """Return a chunk of a call, to which fields may be added."""
-    chunk = {"type": kind, "toolCallId": id_, "toolName": name}
+    chunk = {"type": kind, "toolCallId": id_, "toolName": name or _UNNAMED}
     return {**chunk, "dynamic": True} if dynamic else chunk
 
 
 def whole_input(call: ToolCall, id_: str, dynamic: bool) -> Chunk:
     """Return the chunk that tells the input of a call which has ended: no arguments are `{}`."""
     try:
-        # Encoded again: the arguments may be written in several lines.
-        written = msgspec.Raw(encode(msgspec.json.decode(call.arguments or "{}")))
+        value = msgspec.json.decode(call.arguments or "{}")
     except (ValueError, RecursionError):
+        value, wrong = None, "are not valid JSON"
+    else:
+        wrong = _unusable(value)
+    if wrong:
         chunk = named_tool("tool-input-error", id_, call.name, dynamic)
-        return {
-            **chunk,
-            "input": call.arguments,
-            "errorText": "The model's arguments for this tool are not valid JSON.",
-        }
+        error = f"The model's arguments for this tool {wrong}."
+        return {**chunk, "input": call.arguments, "errorText": error}
     chunk = named_tool("tool-input-available", id_, call.name, dynamic)
-    return {**chunk, "input": written}
+    return {**chunk, "input": value}
+
+
+def _unusable(value: Any) -> str:
+    """Return why a page could not read JSON, or could not send it back. Empty: it can."""
+    level = [value] if isinstance(value, dict | list) else []
+    # As a request holds them when the call is sent back (chat_body).
+    if level and is_deep({"message": {"parts": [{"input": value}]}}):
+        return "are nested too deep"
+    while level:
+        if any(isinstance(each, dict) and _is_forbidden(each) for each in level):
+            return "have a field of a name that the AI SDK does not accept"
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+    return ""
+
+
+def _is_forbidden(value: JsonObject) -> bool:
+    """Whether the AI SDK refuses an object: it could change what all objects inherit."""
+    constructor = value.get("constructor")
+    return "__proto__" in value or (isinstance(constructor, dict) and "prototype" in constructor)
 
 
 def source_urls(answer: Answer, task_id: str) -> list[Chunk]:
