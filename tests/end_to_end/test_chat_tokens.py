@@ -132,6 +132,12 @@ def test_a_token_is_asked_for_rightly(service: Running, body: Any, fields: list[
     assert [each["field"] for each in refused.json()["errors"]] == fields
 
 
+def test_a_token_holds_each_right_once(service: Running) -> None:
+    page = token_for(service, "often", may=["stop", "follow"] * 10_000)
+    assert len(page["Authorization"]) < 1_000
+    assert follow(service, "often", headers=page).status == 204
+
+
 def test_what_a_token_starts_counts_for_its_owner(upstream: Upstream) -> None:
     with alices(upstream, limits="starts=2") as service:
         for n in range(2):

@@ -35,4 +35,6 @@ async def read_token_request(request: Request[Any, Any, Any], longest: float) ->
         fields.refuse("may", f"must hold one or more of {choices}")
     fields.refuse_unread()
     refuse(faults)
-    return TokenRequest(longest if ttl is None else ttl, CHAT_RIGHTS if may is None else may)
+    # Each once: a header of a request has room for a token only if it is short.
+    rights = [each for each in CHAT_RIGHTS if may is None or each in may]
+    return TokenRequest(longest if ttl is None else ttl, rights)
