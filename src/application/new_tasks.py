@@ -72,12 +72,19 @@ class NewTasks:
             continued = self._previous.continued(request, caller.owner)
             try:
                 whole = await held.enter_async_context(continued)
+                now, origin = self._clock.now(), self._quotas.origin(caller)
+                submitted = Task.submit(task_id, whole, now, caller.owner, origin)
+                created = await self._tasks.create(submitted)
             except BaseException:
-                await self._quotas.release(caller, task_id)
+                # If the record was written after all, nothing publishes it.
+                await self.release(caller, task_id)
                 raise
-            now, origin = self._clock.now(), self._quotas.origin(caller)
-            submitted = Task.submit(task_id, whole, now, caller.owner, origin)
-            yield await self._tasks.create(submitted), whole, limit_statuses
+            yield created, whole, limit_statuses
+
+    async def release(self, caller: Caller, task_id: str) -> None:
+        """Release the slots of a task whose start died, or is frozen, before it created the
+        record."""
+        await self._quotas.release(caller, task_id)
 
     @asynccontextmanager
     async def whole(

@@ -78,6 +78,7 @@ class StartInChat:
         self._keys = keys
         self._clock = clock
         self._ids = ids
+        self._new = new_tasks
         self._get_task = get_task
         self._cancel_task = cancel_task
         self._wait = wait
@@ -113,9 +114,12 @@ class StartInChat:
                 if not newest.status.terminal:
                     await self._end(newest, turn)
                 former = binding
+            before = binding.task_id
             binding = await self._keys.bind(key, fingerprint, task_id, binding, self._ttl)
             if binding.task_id != task_id:
                 return KeyLost()
+            if former is None:
+                await self._new.release(caller, before)
         started = await self._bound_start.start(request, caller, key, binding, former)
         return await self._outcome(started, caller, fingerprint)
 

@@ -41,11 +41,12 @@ def start_task(
 
 
 class Admits:
-    """Lets in as many starts as it has left; remembers which."""
+    """Lets in as many starts as it has left; remembers which, and whose slots were released."""
 
     def __init__(self, left: int) -> None:
         self.left = left
         self.admitted: list[str] = []
+        self.released: list[str] = []
 
     async def start(self, caller: Caller, task_id: str) -> Sequence[LimitStatus]:
         await asyncio.sleep(0)
@@ -54,6 +55,9 @@ class Admits:
         self.left -= 1
         self.admitted.append(task_id)
         return ()
+
+    async def release(self, caller: Caller, task_id: str) -> None:
+        self.released.append(task_id)
 
     def origin(self, caller: Caller) -> str | None:
         return None

@@ -109,6 +109,20 @@ async def test_a_turn_that_was_frozen_runs_no_task_beside_a_newer_one(
     assert _running(bench) == [newer.id]
 
 
+@pytest.mark.parametrize("request_", [REQUEST, OTHER_REQUEST])
+async def test_a_turn_that_died_before_its_record_holds_no_slot_once_it_is_superseded(
+    request_: TaskRequest,
+) -> None:
+    bench, frozen = Bench(), Frozen("before create")
+    dying = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
+    await frozen.reached.wait()
+    bench.now += UNRECORDED + 1
+    newer = await bench.start(request_, TURN)
+    lost = [each for each in bench.admits.admitted if each != newer.id]
+    assert bench.admits.released == lost
+    dying.cancel()
+
+
 @pytest.mark.parametrize("step", ["after create", "before enqueue", "after enqueue"])
 async def test_another_turn_cancels_one_that_was_frozen_before_it_published(step: str) -> None:
     bench, frozen = Bench(), Frozen(step)

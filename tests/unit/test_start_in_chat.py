@@ -234,6 +234,7 @@ async def test_a_turn_that_broke_before_its_record_leaves_the_chat_at_the_task_b
 
     with pytest.raises(StoreUnavailable):
         await bench.starter(away)(OTHER_REQUEST, CALLER, TURN)
+    assert bench.admits.released == bench.admits.admitted[1:]
     newest = await bench.chats().newest("c", CALLER.owner)
     assert newest is not None
     assert newest.id == first.task.id
