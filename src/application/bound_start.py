@@ -99,6 +99,12 @@ class BoundStart:
             return Started(published, (), joined=True)
         return Superseded(task.id, (), True, published)
 
+    async def go_on(self, task: Task, key: str, binding: Binding) -> None:
+        """Publish the key's task as it is stored, if its start has died before it did. Raises as
+        `resume` does."""
+        if (request := await self._tasks.request(task.id)) is not None:
+            await self._confirm_and_publish(task, request, key, binding)
+
     async def _confirm_and_publish(
         self, task: Task, request: TaskRequest, key: str, binding: Binding
     ) -> Task | Binding:

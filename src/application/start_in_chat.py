@@ -15,7 +15,9 @@ that is to create it. After UNRECORDED seconds that start has died or is frozen,
 over; if the other one goes on after all, it fails its own task (bound_start).
 """
 
+import asyncio
 import hashlib
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,11 +26,25 @@ import structlog
 from application.accounts import Caller
 from application.bound_start import BoundStart, Superseded
 from application.chats import UNRECORDED, chat_key
-from application.errors import ChatBusy, DeletedTask, IdempotencyConflict, UnknownTask
+from application.errors import (
+    ChatBusy,
+    DeletedTask,
+    IdempotencyConflict,
+    QueueRefused,
+    StartUncertain,
+    UnknownTask,
+)
 from application.manage_task import CancelTask, GetTask
-from application.new_tasks import NewTasks, Started
+from application.new_tasks import NewTasks, Started, needs_publishing
 from application.ports import Binding, Clock, IdempotencyKeys, TaskIds, TaskLog
-from application.shared_key import KeyFree, KeyInUse, KeyLost, until_started
+from application.shared_key import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    KeyFree,
+    KeyInUse,
+    KeyLost,
+    until_started,
+)
 from domain.errors import IllegalTransition
 from domain.events import TaskStatus
 from domain.request import TaskRequest
@@ -93,6 +109,27 @@ class StartInChat:
         return await until_started(
             lambda: self._try_start(request, caller, turn, fingerprint), self._wait
         )
+
+    async def go_on(self, task: Task, chat_id: str) -> None:
+        """See to it that the queue holds the newest task of a chat, which is about to be followed:
+        its start may have died before it published, and a page that was reloaded does not send the
+        turn again. Waits for the start that is to publish it. Raises StoreUnavailable."""
+        key, until, pause = (
+            chat_key(chat_id, task.owner),
+            time.monotonic() + self._wait,
+            FIRST_PAUSE,
+        )
+        with suppress(UnknownTask, StartUncertain, QueueRefused):  # the reader is told, or waits
+            while needs_publishing(task) and task.attempt == 0:
+                if time.monotonic() + pause > until:
+                    binding = await self._keys.find(key)
+                    if binding is not None and binding.task_id == task.id:
+                        log.warning("start of a chat goes on for a reader", task_id=task.id)
+                        await self._bound_start.go_on(task, key, binding)
+                    return
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE, pause * 2)
+                task = await self._get_task.record(task.id, task.owner)
 
     async def _try_start(
         self, request: TaskRequest, caller: Caller, turn: Turn, fingerprint: str

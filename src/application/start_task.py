@@ -15,6 +15,7 @@ from application.start_by_sdk import StartBySdk, Try
 from application.start_in_chat import StartInChat, Turn
 from application.start_with_key import StartWithKey
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
+from domain.task import Task
 
 __all__ = ["StartTask", "Started", "Try", "Turn"]
 
@@ -87,3 +88,8 @@ class StartTask:
         task_id = self._ids.next(self._clock.now())
         async with self._new.created(request, caller, task_id) as (task, whole, limit_statuses):
             return Started(await self._new.publish(task, whole), limit_statuses)
+
+    async def go_on(self, task: Task, chat_id: str) -> None:
+        """See to it that the queue holds the newest task of a chat, as StartInChat.go_on tells.
+        Raises StoreUnavailable."""
+        await self._in_chat.go_on(task, chat_id)

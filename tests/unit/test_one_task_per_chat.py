@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from application.chats import UNRECORDED
-from application.errors import ChatBusy, OverLimit, StartUncertain
+from application.errors import ChatBusy, OverLimit, QueueUnavailable, StartUncertain
 from application.start_task import Started, Turn
 from domain.events import TaskStatus
 from domain.request import TaskRequest
@@ -146,6 +146,47 @@ async def test_the_same_turn_goes_on_with_one_that_was_frozen(step: str) -> None
     assert (await first).task.id == second.id
     assert len(bench.records) == 1
     assert _running(bench) == [second.id]
+
+
+@pytest.mark.parametrize("step", ["after create", "before enqueue", "after enqueue"])
+async def test_a_reader_of_the_chat_goes_on_with_a_turn_that_died_before_it_published(
+    step: str,
+) -> None:
+    bench, frozen = Bench(), Frozen(step)
+    dying = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
+    await frozen.reached.wait()
+    newest = await bench.chats().newest("c", CALLER.owner)
+    assert newest is not None
+    await bench.starter().go_on(newest, "c")
+    assert _running(bench) == [newest.id]
+    assert bench.records[newest.id].message_id is not None
+    dying.cancel()
+
+
+async def test_a_reader_of_the_chat_publishes_nothing_that_another_turn_has_ended() -> None:
+    bench, frozen = Bench(), Frozen("before enqueue")
+    dying = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
+    await frozen.reached.wait()
+    older = await bench.chats().newest("c", CALLER.owner)
+    assert older is not None
+    newer = await bench.start(OTHER_REQUEST, TURN)
+    await bench.starter().go_on(older, "c")
+    assert bench.queue.taken == [newer.id]
+    dying.cancel()
+
+
+async def test_a_reader_of_the_chat_waits_while_the_queue_cannot_be_reached() -> None:
+    bench = Bench()
+    bench.queue.error = QueueUnavailable("away", 7.0)
+    with pytest.raises(StartUncertain):
+        await bench.start(REQUEST, TURN)
+    newest = await bench.chats().newest("c", CALLER.owner)
+    assert newest is not None
+    await bench.starter().go_on(newest, "c")
+    assert bench.records[newest.id].status is TaskStatus.PENDING
+    bench.queue.error = None
+    await bench.starter().go_on(newest, "c")
+    assert _running(bench) == [newest.id]
 
 
 @pytest.mark.parametrize("step", ["before cancel", "after cancel"])

@@ -13,6 +13,7 @@ from litestar.params import PathParameter, QueryParameter
 from application.accounts import Caller
 from application.start_in_chat import Turn
 from domain.errors import Fault, IllegalTransition
+from domain.task import Task
 from entrypoints.http.access import BY_CHAT_TOKEN
 from entrypoints.http.ai_sdk.chat_body import read_chat
 from entrypoints.http.ai_sdk.chunks import NOTHING_TO_FOLLOW
@@ -83,9 +84,10 @@ class UiChatController(Controller):
     ) -> Response[Any]:
         index = _index(start_index)
         by_chat = not is_task_id(chat_id)
-        task_id = await _newest(chat_id, request, parts) if by_chat else chat_id
-        if task_id is None:
+        newest = await _newest(chat_id, request, parts) if by_chat else None
+        if by_chat and newest is None:
             return _nothing_to_follow(asked_for_place=index is not None)
+        task_id = chat_id if newest is None else newest.id
         view = await parts.ui_views.of(task_id, request.user.owner)
         check_task(view.chat_id, task_id, request)
         headers = _named(task_id)
@@ -94,6 +96,8 @@ class UiChatController(Controller):
             headers[_TAIL] = str(-index - 1)
         if is_head(request.scope):
             return headers_only(EVENT_STREAM, headers)
+        if newest is not None:
+            await parts.use_cases.start_task.go_on(newest, chat_id)
         found = await view.behind(max(0, index or 0), by_chat=by_chat)
         if found is None:
             raise problem(404, "unknown-chunk", "The stream has no chunk with this index.")
@@ -118,7 +122,8 @@ class UiChatController(Controller):
             view = await parts.ui_views.of(chat_id, owner)
             check_task(view.chat_id, chat_id, request)
         else:
-            task_id = await _newest(chat_id, request, parts)
+            newest = await _newest(chat_id, request, parts)
+            task_id = None if newest is None else newest.id
         if task_id is not None and active in (None, task_id):
             with suppress(IllegalTransition):  # it has ended
                 await parts.use_cases.cancel_task(task_id, owner)
@@ -142,11 +147,10 @@ class UiChatController(Controller):
 
 async def _newest(
     chat_id: ChatId, request: Request[Caller, Any, Any], parts: HttpParts
-) -> str | None:
-    """Return the id of a chat's newest task. Raises a problem, as `check_chat` does."""
+) -> Task | None:
+    """Return the newest task of a chat. Raises a problem, as `check_chat` does."""
     check_chat(chat_id, request, parts)
-    task = await parts.use_cases.chats.newest(chat_id, request.user.owner)
-    return None if task is None else task.id
+    return await parts.use_cases.chats.newest(chat_id, request.user.owner)
 
 
 async def _active_stream(request: Request[Any, Any, Any]) -> str | None:
