@@ -31,7 +31,10 @@ structlog.configure(
 # Every HTTP client makes one, which takes 40 ms of CPU, and the tests make thousands of clients.
 ssl.create_default_context = cache(ssl.create_default_context)  # type: ignore[assignment]
 
-# For `make test`. What is drawn at full size runs with the soak tests.
+# An example may take any time: other programs may want the cores. "dose" is for `make test`; what
+# is drawn at full size runs with the soak tests.
+settings.register_profile("full", settings(), deadline=None)
+settings.load_profile("full")
 settings.register_profile(
     "dose", settings(), max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )

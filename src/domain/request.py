@@ -72,6 +72,10 @@ class TaskRequest:
     """The task whose conversation this one continues."""
     history: tuple[Message, ...] = ()
     """That conversation, its answer included, since the task was accepted."""
+    _measures: list[tuple[int, str]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
+    """Size and digest, once they are known: to write megabytes of JSON takes 50 ms."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
@@ -114,21 +118,23 @@ class TaskRequest:
 
     def digest(self) -> str:
         """Return the SHA-256 of all fields, in hexadecimal: the same for equal requests."""
-        return hashlib.sha256(self._canonical()).hexdigest()
+        return self._measured()[1]
 
     def size(self) -> int:
         """Return the number of bytes of the request as JSON."""
-        return len(self._canonical())
+        return self._measured()[0]
 
     def to_fields(self) -> dict[str, Any]:
         """Return the fields by name, in plain dicts and lists, without those that have their
         default value. So a new field changes nothing for requests that do not use it."""
         return _plain_fields(self)
 
-    def _canonical(self) -> bytes:
-        return json.dumps(self.to_fields(), sort_keys=True, ensure_ascii=False).encode(
-            "utf-8", "surrogatepass"
-        )
+    def _measured(self) -> tuple[int, str]:
+        if not self._measures:
+            text = json.dumps(self.to_fields(), sort_keys=True, ensure_ascii=False)
+            canonical = text.encode("utf-8", "surrogatepass")
+            self._measures.append((len(canonical), hashlib.sha256(canonical).hexdigest()))
+        return self._measures[0]
 
     def _text_faults(self) -> Iterator[Fault]:
         if self.prompt is None and not self.messages:
@@ -177,7 +183,7 @@ class TaskRequest:
 
 
 def _plain_fields(request: TaskRequest) -> dict[str, Any]:
-    given = {each: getattr(request, each.name) for each in fields(request)}
+    given = {each: getattr(request, each.name) for each in fields(request) if each.init}
     return {each.name: _plain(item) for each, item in given.items() if item != _default(each)}
 
 

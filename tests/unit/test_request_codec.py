@@ -1,5 +1,6 @@
 """The form in which stores and queues keep a request."""
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -41,7 +42,7 @@ def test_the_form_of_each_version() -> None:
         "system": "S",
         "metadata": {"k": "v"},
     }
-    assert list(TaskRequest.__dataclass_fields__) == [
+    assert [each.name for each in dataclasses.fields(TaskRequest) if each.init] == [
         "model",
         "max_tokens",
         "temperature",

@@ -75,9 +75,11 @@ class Fields:
 
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         value = self.value(name)
-        right = isinstance(value, str) and value in choices
-        words = "one of " + ", ".join(f'"{each}"' for each in choices)
-        return value if self._is(name, value, right, words) else None
+        if value is None or (isinstance(value, str) and value in choices):
+            return value
+        words = ", ".join(f'"{each}"' for each in choices)
+        self.refuse(name, f"must be one of {words}")
+        return None
 
     def array(self, name: str) -> list[Any] | None:
         value = self.value(name)
