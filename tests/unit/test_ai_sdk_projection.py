@@ -24,6 +24,7 @@ from entrypoints.http.ai_sdk.chat_body import read_chat
 from entrypoints.http.ai_sdk.projection import UiProjection
 from entrypoints.http.ai_sdk.ui_state import SDKS, Asked, UiState
 from entrypoints.http.request_defaults import RequestDefaults
+from entrypoints.http.sse.projected import Steps
 from tests.contract.legal_logs import legal_logs
 from tests.official.logs import KINDS, log_of
 from tests.unit.test_response_projection import BEGUN, batches
@@ -62,7 +63,7 @@ def projection_of(sdk: int = 7, **request: Any) -> UiProjection:
 def told(projection: UiProjection, log: list[Event], size: int = 3) -> tuple[bytes, UiState]:
     frames, state = b"", projection.begin()
     for batch in batches(log, "e", size):
-        more, state = projection.step(state, batch)
+        more, state = Steps().step(projection, state, batch)
         frames += more
     return frames, state
 

@@ -15,6 +15,7 @@ from domain.request import TaskRequest
 from entrypoints.http.ai_sdk.projection import UiProjection
 from entrypoints.http.ai_sdk.ui_state import SDKS, UiState
 from entrypoints.http.ai_sdk.views import UiView, UiViews
+from entrypoints.http.sse.projected import Steps
 from tests.official.logs import KINDS, log_of
 from tests.unit.test_ai_sdk_projection import ANY_LOG, told
 from tests.unit.test_response_projection import BEGUN, TASK, Log, batches
@@ -54,7 +55,7 @@ async def rest_of(
         return None
     frames, state = found
     async for batch in log.log("", state.position):
-        more, state = view.projection(by_chat=by_chat).step(state, batch)
+        more, state = Steps().step(view.projection(by_chat=by_chat), state, batch)
         frames += more
     return decoded(frames)
 
@@ -66,7 +67,7 @@ def whole_of(projection: UiProjection, events: Sequence[Event]) -> list[Chunk]:
 def replayed(parts: object, sdk: int = 7) -> list[Chunk]:
     """The chunks of the parts of a message, without those of the answer."""
     view = view_of(Log([]), {"id": "msg_1", "parts": parts}, sdk)
-    frames, _ = view.projection(by_chat=True).step(UiState(), batches(BEGUN, "e", 2)[0])
+    frames, _ = Steps().step(view.projection(by_chat=True), UiState(), batches(BEGUN, "e", 2)[0])
     return decoded(frames, whole=False)[1:-1]
 
 

@@ -33,6 +33,7 @@ from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.http.openai.chat_object import chat_completion
 from entrypoints.http.openai.chat_projection import DONE, ChatProjection, ChatState
+from entrypoints.http.sse.projected import Steps
 from tests.contract.legal_logs import USAGES, legal_logs
 
 TASK = Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 1).task
@@ -73,7 +74,7 @@ def told(
     projection = ChatProjection(TASK, include_usage=usage, start=start)
     state, frames = projection.begin(), b""
     for batch in batches(events[lost:], size, start):
-        more, state = projection.step(state, batch)
+        more, state = Steps().step(projection, state, batch)
         frames += more
         if state.over:
             break

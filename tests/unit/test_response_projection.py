@@ -35,6 +35,7 @@ from domain.task import Task
 from entrypoints.http.openai.response_projection import ResponseProjection
 from entrypoints.http.openai.response_state import ResponseState
 from entrypoints.http.openai.views import ResponseView
+from entrypoints.http.sse.projected import Steps
 from tests.contract.legal_logs import legal_logs
 
 BEGUN: list[Event] = [
@@ -88,7 +89,7 @@ def told(
 ) -> tuple[bytes, ResponseState]:
     state, frames = projection.begin(), b""
     for batch in batches(events, "e", size):
-        more, state = projection.step(state, batch)
+        more, state = Steps().step(projection, state, batch)
         frames += more
     return frames, state
 
@@ -129,7 +130,7 @@ async def test_a_resume_behind_any_event_tells_the_rest(
     seen = data.draw(st.integers(0, len(events) - 1))
     rest, state = await view.behind(events[seen]["sequence_number"])
     for batch in [each async for each in store.log("", state.position)]:
-        more, state = view.projection.step(state, batch)
+        more, state = Steps().step(view.projection, state, batch)
         rest += more
     assert decoded(rest) == events[seen + 1 :]
 
@@ -210,7 +211,7 @@ async def test_a_stream_that_begins_with_the_last_attempt_leaves_out_what_was_lo
     first, state = await view.last_attempt()
     rest = b""
     async for batch in store.log("", state.position):
-        more, state = view.append_only.step(state, batch)
+        more, state = Steps().step(view.append_only, state, batch)
         rest += more
     begin = decoded(first)
     assert [each["type"] for each in begin] == ["response.created", "response.in_progress"]

@@ -53,16 +53,9 @@ class UiProjection:
     def begin(self) -> UiState:
         return UiState()
 
-    def step(self, before: UiState, batch: Batch) -> tuple[bytes, UiState]:
-        """Return the frames of a batch, and the state after it. `before.position` must be the
-        position before the batch."""
-        frames: list[bytes] = []
-        after = self.fold(before, batch, frames)
-        return b"".join(frames), after
-
     def fold(self, before: UiState, batch: Batch, frames: list[bytes] | None = None) -> UiState:
         """Return the state after a batch, and add its frames to `frames`. Without `frames` none are
-        encoded."""
+        encoded. `before.position` must be the position before the batch."""
         state, count, head = before, before.count, _head(before)
         for number, event in enumerate(batch.events, batch.first):
             if isinstance(event, ContentAdded | ReasoningAdded) and _kind(event) == state.kind:

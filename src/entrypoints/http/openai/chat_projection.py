@@ -74,8 +74,8 @@ class ChatProjection:
     def begin(self) -> ChatState:
         return ChatState(self._start)
 
-    def step(self, before: ChatState, batch: Batch) -> tuple[bytes, ChatState]:
-        frames: list[bytes] = []
+    def fold(self, before: ChatState, batch: Batch, frames: list[bytes]) -> ChatState:
+        """Return the state after a batch, and add its frames to `frames`."""
         state, tail = before, self._tail
         for event in batch.events:
             if isinstance(event, ContentAdded | ReasoningAdded) and event.text:
@@ -90,7 +90,7 @@ class ChatProjection:
                 state = self._apply(state, event, frames)
                 if state.over:
                     break
-        return b"".join(frames), state._replace(position=batch.end)
+        return state._replace(position=batch.end)
 
     def _apply(self, state: ChatState, event: Event, frames: list[bytes]) -> ChatState:
         """Add what an event tells that holds no text."""

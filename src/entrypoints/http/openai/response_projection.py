@@ -56,18 +56,11 @@ class ResponseProjection:
     def begin(self) -> ResponseState:
         return ResponseState()
 
-    def step(self, before: ResponseState, batch: Batch) -> tuple[bytes, ResponseState]:
-        """Return the frames of a batch, and the state after it. `before.position` must be the
-        position before the batch."""
-        frames: list[bytes] = []
-        after = self.fold(before, batch, frames)
-        return b"".join(frames), after
-
     def fold(
         self, before: ResponseState, batch: Batch, frames: list[bytes] | None = None
     ) -> ResponseState:
         """Return the state after a batch, and add its frames to `frames`. Without `frames` none are
-        encoded."""
+        encoded. `before.position` must be the position before the batch."""
         fold = before.copy()
         if batch.end.epoch != before.position.epoch and before.count:
             fold.lose_what_follows()

@@ -14,9 +14,9 @@ from typing import Generic, Protocol, TypeVar
 
 from application.manage_task import GetTask
 from application.ports import Batch
-from domain.events import Position
 from domain.request import TaskRequest
 from domain.task import Task
+from entrypoints.http.sse.projected import Projection, State
 
 CHECKPOINT_EVERY = 1_000
 """Frames of a stream between two checkpoints, at least."""
@@ -26,14 +26,7 @@ TEXTS = 16 * 1024 * 1024
 """Characters that all of them may hold, but for the newest."""
 
 
-class Counted(Protocol):
-    """The state of a stream. Never changed once it is returned."""
-
-    @property
-    def position(self) -> Position:
-        """The position in the log behind the last event that it follows from."""
-        ...
-
+class Counted(State, Protocol):
     @property
     def count(self) -> int:
         """The number of frames before it."""
@@ -43,14 +36,9 @@ class Counted(Protocol):
 S = TypeVar("S", bound=Counted)
 
 
-class Foldable(Protocol[S]):
-    def begin(self) -> S:
-        """Return the state before the first event."""
-        ...
-
+class Foldable(Projection[S], Protocol[S]):
     def fold(self, before: S, batch: Batch, frames: list[bytes] | None = None) -> S:
-        """Return the state after a batch that follows `before`, and add its frames to `frames`.
-        Without `frames` none are encoded."""
+        """Do the same as any projection. Without `frames` none are encoded."""
         ...
 
 

@@ -43,9 +43,9 @@ class Projection(Protocol[S]):
         """Return the state before the first event."""
         ...
 
-    def step(self, before: S, batch: Batch) -> tuple[bytes, S]:
-        """Return the frames of a batch that follows `before`, maybe none, and the state after
-        it."""
+    def fold(self, before: S, batch: Batch, frames: list[bytes]) -> S:
+        """Return the state after a batch that follows `before`, and add its frames, maybe none, to
+        `frames`."""
         ...
 
 
@@ -60,10 +60,13 @@ class Steps:
         self._step: Any = None
 
     def step(self, projection: Projection[S], before: S, batch: Batch) -> tuple[bytes, S]:
+        """Return the frames of a batch that follows `before`, and the state after it."""
         if batch is not self._batch or before is not self._before:
             made = self._made.setdefault(batch, {})
             if (step := made.get(projection.key)) is None:
-                step = made[projection.key] = projection.step(before, batch)
+                frames: list[bytes] = []
+                after = projection.fold(before, batch, frames)
+                step = made[projection.key] = b"".join(frames), after
             self._batch, self._before, self._step = batch, before, step
         step_: tuple[bytes, S] = self._step
         return step_
