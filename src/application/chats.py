@@ -8,8 +8,8 @@ import time
 
 from application.errors import DeletedTask, UnknownTask
 from application.manage_task import GetTask
-from application.ports import IdempotencyKeys
-from application.shared_key import FIRST_PAUSE, LONGEST_PAUSE, WAIT
+from application.ports import Binding, IdempotencyKeys
+from application.shared_key import FIRST_PAUSE, LONGEST_PAUSE, WAIT, KeyFree, KeyInUse
 from domain.task import Task
 
 UNRECORDED = 10.0
@@ -29,16 +29,26 @@ class Chats:
         task whose start is in progress. Raises StoreUnavailable."""
         until, pause = time.monotonic() + self._wait, FIRST_PAUSE
         while (binding := await self._keys.find(chat_key(chat_id, owner))) is not None:
-            try:
-                return await self._get_task.record(binding.task_id, owner)
-            except DeletedTask:
+            newest = await newest_task(binding, owner, self._get_task)
+            if isinstance(newest, Task):
+                return newest
+            if isinstance(newest, KeyFree) or time.monotonic() + pause > until:
                 return None
-            except UnknownTask:
-                if binding.age > UNRECORDED or time.monotonic() + pause > until:
-                    return None
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
         return None
+
+
+async def newest_task(
+    binding: Binding, owner: str | None, get_task: GetTask
+) -> Task | KeyInUse | KeyFree:
+    """Return what became of the task that a chat points to. Raises StoreUnavailable."""
+    try:
+        return await get_task.record(binding.task_id, owner)
+    except DeletedTask:
+        return KeyFree()
+    except UnknownTask:
+        return KeyFree() if binding.age > UNRECORDED else KeyInUse(binding)
 
 
 def chat_key(chat_id: str, owner: str | None) -> str:

@@ -25,10 +25,9 @@ import structlog
 
 from application.accounts import Caller
 from application.bound_start import BoundStart, Superseded
-from application.chats import UNRECORDED, chat_key
+from application.chats import chat_key, newest_task
 from application.errors import (
     ChatBusy,
-    DeletedTask,
     IdempotencyConflict,
     QueueRefused,
     StartUncertain,
@@ -40,7 +39,6 @@ from application.ports import Binding, Clock, IdempotencyKeys, TaskIds, TaskLog
 from application.shared_key import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    KeyFree,
     KeyInUse,
     KeyLost,
     until_started,
@@ -139,7 +137,7 @@ class StartInChat:
         binding = await self._keys.bind(key, fingerprint, task_id, ttl=self._ttl)
         former: Binding | None = None
         if binding.task_id != task_id:
-            newest = await self._newest(binding, caller)
+            newest = await newest_task(binding, caller.owner, self._get_task)
             if isinstance(newest, KeyInUse):
                 return newest
             if isinstance(newest, Task):
@@ -159,15 +157,6 @@ class StartInChat:
                 await self._new.release(caller, before)
         started = await self._bound_start.start(request, caller, key, binding, former)
         return await self._outcome(started, caller, fingerprint)
-
-    async def _newest(self, binding: Binding, caller: Caller) -> Task | KeyInUse | KeyFree:
-        """Return what became of the chat's newest task."""
-        try:
-            return await self._get_task.record(binding.task_id, caller.owner)
-        except DeletedTask:
-            return KeyFree()
-        except UnknownTask:
-            return KeyFree() if binding.age > UNRECORDED else KeyInUse(binding)
 
     def _is_joined(self, task: Task, turn: Turn) -> bool:
         """Whether the turn that has started a task joins it when it is sent again."""
