@@ -44,6 +44,12 @@ class Fields:
         if len(self._faults) < FAULTS_LIMIT:
             self._faults.append(Fault(self.path(name) if name else self._path, message))
 
+    def refuse_given(self, refused: Mapping[str, str]) -> None:
+        """Refuse those of the fields that are given. `refused`: why, by name."""
+        for name, message in refused.items():
+            if self.value(name) is not None:
+                self.refuse(name, message)
+
     def value(self, name: str) -> Any:
         """Return a field of any type, or None."""
         self._read.add(name)

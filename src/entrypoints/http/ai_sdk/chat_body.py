@@ -11,12 +11,10 @@ from domain.messages import MESSAGES_LIMIT, PARTS_LIMIT
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from entrypoints.http.ai_sdk.ids import chat_id_fault
 from entrypoints.http.ai_sdk.ui_messages import Origin, read_ui_messages, visible
+from entrypoints.http.ai_sdk.ui_state import SDKS
 from entrypoints.http.fields import UNSUPPORTED, Fields, refuse_if
 from entrypoints.http.problems import camel
 from entrypoints.http.request_defaults import RequestDefaults
-
-VERSIONS = (5, 6, 7)
-"""Of the AI SDK."""
 
 _REFUSED = {
     **UNSUPPORTED,
@@ -58,9 +56,7 @@ def read_chat(
     not the shape that it should have. If it has, the bounds are for the use case to check."""
     faults: list[Fault] = []
     fields = Fields(body, "", faults)
-    for name, message in _REFUSED.items():
-        if fields.value(name) is not None:
-            fields.refuse(name, message)
+    fields.refuse_given(_REFUSED)
     chat_id = fields.text("id")
     if chat_id is not None and (wrong := chat_id_fault(chat_id)):
         fields.refuse("id", wrong)
@@ -114,9 +110,9 @@ def _read_echo(fields: Fields, chat_id: str | None, messages: Sequence[Any]) -> 
     """Return what the answer's stream needs: the version, the chat, and the message of the
     assistant that the answer continues, if there is one."""
     version = fields.whole("sdk")
-    if version is not None and version not in VERSIONS:
+    if version is not None and version not in SDKS:
         fields.refuse("sdk", "must be 5, 6 or 7")
-    echo: dict[str, Any] = {"api": "ai-sdk", "sdk": version or VERSIONS[-1]}
+    echo: dict[str, Any] = {"api": "ai-sdk", "sdk": version or SDKS[-1]}
     if chat_id is not None:
         echo["chatId"] = chat_id
     last = messages[-1] if messages else None

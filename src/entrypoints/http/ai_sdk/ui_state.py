@@ -9,7 +9,7 @@ from domain.messages import objects_in
 from domain.request import TaskRequest
 
 SDKS = (5, 6, 7)
-"""Versions of the AI SDK. The last one is told to clients that name none."""
+"""Versions of the AI SDK. The last one is assumed of clients that name none."""
 
 
 class Call(NamedTuple):
@@ -82,10 +82,10 @@ class Asked:
     @classmethod
     def of(cls, task_id: str, request: TaskRequest) -> Self:
         echo = echo_of(request)
-        message, sdk = echo.get("message"), echo.get("sdk")
+        message = echo.get("message")
         return cls(
             task_id,
-            sdk if sdk in SDKS else SDKS[-1],
+            echo.get("sdk", SDKS[-1]),
             f"msg_{task_id}" if message is None else message["id"],
             frozenset(_tools(request)),
             frozenset(_call_ids(request, message or {})),

@@ -45,9 +45,7 @@ def read_chat_request(
     not the shape that it should have. If it has, the bounds are for the use case to check."""
     faults: list[Fault] = []
     fields = Fields(body, "", faults)
-    for name, message in _REFUSED.items():
-        if fields.value(name) is not None:
-            fields.refuse(name, message)
+    fields.refuse_given(_REFUSED)
     fields.flag("store")  # a task is kept as long as any other
     streaming = fields.inner("stream_options")
     include_usage = streaming is not None and (streaming.flag("include_usage") or False)
