@@ -35,13 +35,14 @@ from application.start_task import StartTask
 from application.use_cases import UseCases
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
-from entrypoints.http.ai_sdk.views import UiViews
+from entrypoints.http.ai_sdk.views import UiView
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
-from entrypoints.http.openai.views import ResponseViews
+from entrypoints.http.openai.views import ResponseView
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
+from entrypoints.http.sse.checkpoints import Views
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.held_streams import HeldStreams
 from entrypoints.http.sse.projected import Steps
@@ -263,10 +264,10 @@ class Container(containers.DeclarativeContainer):
         request_bounds=request_bounds,
         sse_encoder=Singleton(SseEncoder),
         steps=Singleton(Steps),
-        response_views=Singleton(ResponseViews, get_task),
-        ui_views=Singleton(UiViews, get_task),
+        response_views=Singleton(Views, get_task, ResponseView),
+        ui_views=Singleton(Views, get_task, UiView),
         rejects_in_running_chats=given.tasks.rejects_in_running_chats,
-        shared_by_all=given.shared_by_all,
+        has_chats=given.has_chats,
         ping_interval=given.http.sse_ping_interval,
         clock=clock,
         metrics=metrics,

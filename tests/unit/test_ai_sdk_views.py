@@ -14,7 +14,8 @@ from domain.events import Event
 from domain.request import TaskRequest
 from entrypoints.http.ai_sdk.projection import UiProjection
 from entrypoints.http.ai_sdk.ui_state import SDKS, UiState
-from entrypoints.http.ai_sdk.views import UiView, UiViews
+from entrypoints.http.ai_sdk.views import UiView
+from entrypoints.http.sse.checkpoints import Views
 from entrypoints.http.sse.projected import Steps
 from tests.official.logs import KINDS, log_of
 from tests.unit.test_ai_sdk_projection import ANY_LOG, told
@@ -220,7 +221,7 @@ def test_a_part_that_no_client_could_read_is_left_out(part: object) -> None:
 
 async def test_views_that_hold_much_of_a_message_are_dropped() -> None:
     long = {"type": "text", "text": "x" * 6_000_000}
-    views = UiViews(cast(GetTask, None))
+    views = Views(cast(GetTask, None), UiView)
     request = TaskRequest(
         model="m",
         prompt="Hi.",

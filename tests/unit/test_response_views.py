@@ -6,7 +6,8 @@ from typing import cast
 from application.manage_task import GetTask
 from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
 from domain.task import Task
-from entrypoints.http.openai.views import ResponseViews
+from entrypoints.http.openai.views import ResponseView
+from entrypoints.http.sse.checkpoints import Views
 from tests.unit.test_response_projection import BEGUN, TASK, Log, decoded, told, view_of
 
 
@@ -35,7 +36,7 @@ async def test_views_that_hold_much_text_are_dropped() -> None:
             return None
 
     tasks = Tasks([*BEGUN, *(ContentAdded(1, "x" * 1_000_000) for _ in range(6))], size=1)
-    views = ResponseViews(cast(GetTask, tasks))
+    views = Views(cast(GetTask, tasks), ResponseView)
     for number in range(4):
         await (await views.of(f"t{number}", None)).now()
     kept = await views.of("t3", None)

@@ -50,11 +50,6 @@ class Access:
         self.chat_token_ttl = chat_token_ttl
         self._stream_path = prefix + STREAM_PATH
 
-    @property
-    def keyed(self) -> bool:
-        """Whether callers are known by their keys."""
-        return bool(self._keys)
-
     async def guard(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:

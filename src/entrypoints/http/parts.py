@@ -13,14 +13,15 @@ from application.ports import Clock
 from application.use_cases import UseCases
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
-from entrypoints.http.ai_sdk.views import UiViews
+from entrypoints.http.ai_sdk.views import UiView
 from entrypoints.http.delivery_bodies import DeliveryBodies
 from entrypoints.http.open_streams import OpenStreams
-from entrypoints.http.openai.views import ResponseViews
+from entrypoints.http.openai.views import ResponseView
 from entrypoints.http.origins import Origins
 from entrypoints.http.readiness import Readiness
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.request_defaults import RequestDefaults
+from entrypoints.http.sse.checkpoints import Views
 from entrypoints.http.sse.encoder import SseEncoder
 from entrypoints.http.sse.held_streams import HeldStreams
 from entrypoints.http.sse.projected import Steps
@@ -43,12 +44,12 @@ class HttpParts:
     sse_encoder: SseEncoder
     steps: Steps
     """Of the streams in the form of another protocol."""
-    response_views: ResponseViews
-    ui_views: UiViews
+    response_views: Views[ResponseView]
+    ui_views: Views[UiView]
     rejects_in_running_chats: bool
     """Whether a new message is refused in a chat whose task still runs, which else is cancelled."""
-    shared_by_all: bool
-    """Whether all callers are one owner, who may see what no unguessable id protects."""
+    has_chats: bool
+    """Whether pages may choose the ids of chats."""
     ping_interval: float
     """Seconds after which a response that is held says something."""
     clock: Clock

@@ -63,9 +63,10 @@ class Settings:
         return others and not self.queue.allow_development_keys
 
     @property
-    def shared_by_all(self) -> bool:
-        """Whether all callers are one owner, who may see what no unguessable id protects."""
-        return not self.access.api_keys and (self._on_loopback or self.access.trust_all_callers)
+    def has_chats(self) -> bool:
+        """Whether pages may choose the ids of chats: others can guess them, so callers must be
+        known by their keys, be on this machine, or be trusted."""
+        return bool(self.access.api_keys) or self._on_loopback or self.access.trust_all_callers
 
     @property
     def _on_loopback(self) -> bool:

@@ -6,7 +6,7 @@ from domain.task import Task
 from entrypoints.http.ai_sdk.projection import UiProjection
 from entrypoints.http.ai_sdk.replay import NOTHING_EARLIER, earlier_of
 from entrypoints.http.ai_sdk.ui_state import Asked, UiState, echo_of
-from entrypoints.http.sse.checkpoints import Checkpoints, Views
+from entrypoints.http.sse.checkpoints import Checkpoints
 
 
 class UiView:
@@ -47,8 +47,3 @@ class UiView:
         if not frames and (state.finished or state.count != place):
             return None
         return b"".join([*told, *frames]), state
-
-
-class UiViews(Views[UiView]):
-    def __init__(self, get_task: GetTask) -> None:
-        super().__init__(get_task, UiView)

@@ -10,12 +10,13 @@ from domain.messages import Message, text_message, tool_call
 from domain.request import TaskRequest
 from entrypoints.http.openai.ids import parse_item_id
 from entrypoints.http.openai.response_state import ResponseState
-from entrypoints.http.openai.views import ResponseViews
+from entrypoints.http.openai.views import ResponseView
 from entrypoints.http.problems import problem
+from entrypoints.http.sse.checkpoints import Views
 
 
 async def resolve_references(
-    ids: Iterable[str], views: ResponseViews, owner: str | None, max_bytes: int
+    ids: Iterable[str], views: Views[ResponseView], owner: str | None, max_bytes: int
 ) -> dict[str, Message | None]:
     """Return the message that each item stands for: None for reasoning, which models are not sent
     again, and for items of lost attempts, which clients keep. `ids`: each as often as the input

@@ -13,7 +13,7 @@ from entrypoints.http.openai.response_frames import is_number_of, place_of
 from entrypoints.http.openai.response_object import ResponseObject
 from entrypoints.http.openai.response_projection import ResponseProjection
 from entrypoints.http.openai.response_state import ResponseState
-from entrypoints.http.sse.checkpoints import Checkpoints, Views
+from entrypoints.http.sse.checkpoints import Checkpoints
 
 
 class ResponseView:
@@ -71,8 +71,3 @@ class ResponseView:
                         if anew and before.next_index:
                             begun = created + frames[-1], fold
         return begun
-
-
-class ResponseViews(Views[ResponseView]):
-    def __init__(self, get_task: GetTask) -> None:
-        super().__init__(get_task, ResponseView)
