@@ -189,8 +189,8 @@ class StartInChat:
 
 
 def _fingerprint(request: TaskRequest, turn: Turn) -> str:
-    """Return what tells the turn apart from others of the chat, and then what it asks for. Both are
-    the same, unless the client names the turn by a key."""
+    """Return two hashes: one names the turn within its chat, the other is of what it asks for.
+    Without an idempotency key both are the same."""
     asked = _hash(turn.trigger, request.digest())
     return f"{asked if turn.key is None else _hash('key', turn.key)}.{asked}"
 

@@ -89,26 +89,21 @@ def test_a_chat_without_a_task_has_nothing_to_follow(running: Running) -> None:
     assert (nothing.status, nothing.types, nothing.done) == (200, ["finish"], True)
 
 
-def test_what_is_not_there_is_not_found(running: Running, chat: str) -> None:
+def test_what_is_not_there_is_not_found(running: Running) -> None:
     assert follow(running, "task_1_none").status == 404
     url = f"{running.url}/api/chat/task_1_none/stop"
     assert httpx.post(url).status_code == 404
 
 
-@pytest.mark.parametrize("chat", ["..", "a b", "a%2Fb", "ü", "x" * 129])
+@pytest.mark.parametrize("chat", ["..", "a b", "a/b", "ü", "x" * 129, "task_1_abc"])
 def test_ids_that_no_chat_can_have_are_refused(running: Running, chat: str) -> None:
-    refused = httpx.post(f"{running.url}/api/chat", json=asking(chat.replace("%2F", "/")))
+    refused = httpx.post(f"{running.url}/api/chat", json=asking(chat))
     assert refused.status_code == 400
     assert [each["field"] for each in refused.json()["errors"]] == ["id"]
 
 
-def test_the_id_of_a_task_is_no_id_of_a_chat(running: Running, chat: str) -> None:
-    refused = httpx.post(f"{running.url}/api/chat", json=asking("task_1_abc"))
-    assert [each["field"] for each in refused.json()["errors"]] == ["id"]
-
-
 @pytest.mark.parametrize("index", ["x", "1.5", "", "--1", "1234567890", "٣"])
-def test_an_index_is_a_whole_number(running: Running, index: str, chat: str) -> None:
+def test_an_index_is_a_whole_number(running: Running, index: str) -> None:
     refused = httpx.get(f"{running.url}/api/chat/c/stream", params={"startIndex": index})
     assert [each["field"] for each in refused.json()["errors"]] == ["startIndex"]
 
@@ -126,7 +121,7 @@ def test_without_a_chat_the_task_is_followed(running: Running) -> None:
     assert follow(running, streamed.task_id).chunks == streamed.chunks
 
 
-def test_plain_text_needs_an_authorization(running: Running, chat: str) -> None:
+def test_plain_text_needs_an_authorization(running: Running) -> None:
     content = '{"messages":[{"role":"user","parts":[{"type":"text","text":"Hi."}]}]}'
     headers = {"Content-Type": "text/plain;charset=UTF-8"}
     url = f"{running.url}/api/chat"
@@ -255,7 +250,7 @@ def test_rounds_of_tools_go_on_with_their_message(
     assert whole.chunks[-len(second.chunks) + 1 :] == second.chunks[1:]
 
 
-def test_every_fault_is_named(running: Running, chat: str) -> None:
+def test_every_fault_is_named(running: Running) -> None:
     body = {
         "id": "a/b",
         "messages": [{"id": "u", "role": "user", "parts": [{"type": "text"}]}],

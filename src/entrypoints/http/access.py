@@ -128,7 +128,7 @@ class Access:
         return Caller(claims["sub"], address), claims["chat"]
 
     def _knows(self, claims: dict[str, Any]) -> bool:
-        """Whether the key of the claims' owner was not withdrawn."""
+        """Whether the owner of a token still has a key."""
         return claims["sub"] in {key.name for key in self._keys}
 
 

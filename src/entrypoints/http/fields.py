@@ -164,7 +164,7 @@ def refuse_if(
         param = param_of(each.field)
         if _place(param) in wrong or (param == "input" and not input_read):
             continue
-        # What holds something that could not be read only seems to be empty.
+        # A field may seem to be empty only because what it holds could not be read.
         if any(each.startswith((f"{param}.", f"{param}[")) for each in wrong):
             continue
         # The call of a result may be in what could not be read.

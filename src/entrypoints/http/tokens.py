@@ -10,13 +10,13 @@ _ALGORITHM = "HS256"
 
 
 class Expired(Exception):
-    """The token was good before it expired."""
+    """Raised for a token that was accepted before it expired."""
 
 
 class Tokens:
     def __init__(self, secret: str, audience: str, claims: Collection[str]) -> None:
-        """`secret` signs. A token for another `audience` is none, and neither is one without these
-        `claims`, or without a subject."""
+        """`secret` signs. Only tokens for this `audience` are accepted, and only with these
+        `claims` beside owner and expiry."""
         self._secret = secret
         self._audience = audience
         self._required = ["exp", "aud", "sub", *claims]
@@ -28,7 +28,8 @@ class Tokens:
         return jwt.encode(claims, self._secret, _ALGORITHM), expiry
 
     def read(self, token: str) -> dict[str, Any] | None:
-        """Return the claims of a token, or None for a text that is none. Raises Expired."""
+        """Return the claims of a token, or None if the text is no token that is accepted. Raises
+        Expired."""
         try:
             return jwt.decode(
                 token,

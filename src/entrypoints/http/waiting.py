@@ -45,8 +45,8 @@ class Waiting:
         headers: Mapping[str, str],
         first: bytes = b"",
     ) -> Response[Any]:
-        """Follow a task from a state on. `first`: frames that are told before. Raises as FollowTask
-        does."""
+        """Return the stream of a task from a state on. `first`: frames to send before it. Raises as
+        FollowTask does."""
         use_cases = self._parts.use_cases
         reader = await use_cases.follow_task(task_id, state.position, self._caller.owner)
         if isinstance(reader, NothingLeft):

@@ -13,7 +13,7 @@ export const api = `${url}/api/chat`;
 export const tools = [{ type: "function", function: { name: "look_up" } }];
 console.error = console.warn = () => {}; // WorkflowChatTransport tells of each cut
 
-/** What docs/nextjs.md has a page of version 5 or 6 show and store: no parts of lost attempts. */
+/** What docs/ai-sdk.md has a page of version 5 or 6 show and store: no parts of lost attempts. */
 export function visible(parts) {
   const out = [];
   for (const part of parts)

@@ -31,7 +31,7 @@ class ChatAsked:
 
     request: TaskRequest
     chat_id: str | None
-    """None: the page names no chat, as a transport that is not told to."""
+    """None: the page names no chat. WorkflowChatTransport does so by default."""
     trigger: str
     """SUBMIT or REGENERATE."""
     origins: tuple[Origin, ...] = ()

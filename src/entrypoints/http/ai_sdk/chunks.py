@@ -15,7 +15,7 @@ from entrypoints.http.answer_parts import CUT, url_citation
 Chunk = dict[str, Any]
 
 DONE = b"data: [DONE]\n\n"
-"""Stands behind the last chunk, and is none."""
+"""Ends a stream. It does not count as a chunk."""
 DELTA_TAIL = b"}\n\n"
 NOTHING_TO_FOLLOW = b'data: {"type":"finish"}\n\n' + DONE
 """The stream of a chat without a task, for clients that take an empty response for an error."""
@@ -48,8 +48,8 @@ def metadata(status: StatusChanged, **further: Any) -> Chunk:
 
 
 def reset_step(attempt: int, sdk: int) -> Chunk:
-    """Return the chunk that takes back what a lost attempt said. Clients before version 7 are told
-    it by a part of the message, and leave out by themselves what it takes back."""
+    """Return the chunk that takes back what a lost attempt said. Before version 7 it is a part of
+    the message, and the page has to leave out what stands before it in its step."""
     if sdk >= RESET_SINCE:
         return {"type": "reset-step"}
     return {"type": "data-reset-step", "data": {"attempt": attempt}}
@@ -62,7 +62,8 @@ def named_tool(kind: str, id_: str, name: str, dynamic: bool) -> Chunk:
 
 
 def whole_input(call: ToolCall, id_: str, dynamic: bool) -> Chunk:
-    """Return the chunk that tells the input of a call which has ended: no arguments are `{}`."""
+    """Return the chunk with the whole input of a call: an error if the arguments are not JSON.
+    Empty arguments are `{}`."""
     try:
         value = msgspec.json.decode(call.arguments or "{}")
     except (ValueError, RecursionError):

@@ -36,6 +36,7 @@ from entrypoints.http.waiting import Waiting
 _STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
 _TAIL = "x-workflow-stream-tail-index"
 _DIGITS = 9
+"""Of an index, at most."""
 ChatId = Annotated[str, PathParameter(name="chat_id")]
 StartIndex = Annotated[str | None, QueryParameter(name="startIndex")]
 
@@ -54,7 +55,7 @@ class UiChatController(Controller):
         key = key_of(request.headers)
         body = await read_json_object(request, plain_text=True)
         asked = read_chat(body, parts.request_defaults, parts.request_bounds)
-        turn: Turn | str | None = key
+        turn = None
         if asked.chat_id is not None:
             check_chat(asked.chat_id, request, parts)
             turn = Turn(
@@ -66,7 +67,7 @@ class UiChatController(Controller):
         elif request.auth is not None:
             raise bad_field("id", "is required: the token is for one chat")
         async with Waiting(request, parts) as waiting:
-            started, headers = await start(asked, turn, request, parts)
+            started, headers = await start(asked, turn or key, request, parts)
             view = parts.ui_views.of_started(started.task, asked.request)
             projection = view.projection(by_chat=False)
             named = _named(started.task.id)
@@ -92,7 +93,8 @@ class UiChatController(Controller):
         check_task(view.chat_id, task_id, request)
         headers = _named(task_id)
         if index is not None and index < 0:
-            # The client counts on from there. It gets all: a part would lack the message's id.
+            # The client counts on from this index. It gets the whole stream, since the message's
+            # id is in the first chunk.
             headers[_TAIL] = str(-index - 1)
         if is_head(request.scope):
             return headers_only(EVENT_STREAM, headers)

@@ -26,24 +26,23 @@ class UiView:
             self._earlier = earlier_of(message, asked.sdk)
             self._of_chat = UiProjection(asked, self._earlier)
         self.characters = sum(map(len, self._earlier.frames))
-        """How many of the message it holds."""
+        """Of the message that the answer continues."""
         self._checkpoints = Checkpoints(task.id, self._of_task, get_task)
 
     def projection(self, *, by_chat: bool) -> UiProjection:
         return self._of_chat if by_chat else self._of_task
 
     async def behind(self, index: int, *, by_chat: bool) -> tuple[bytes, UiState] | None:
-        """Return the frames from chunk `index` on, counted from 0, that the state behind them does
-        not tell any more, and this state. None if there is no such chunk: the stream ended before
-        it, or it is farther than the next chunk. Raises UnknownTask, Unreadable or
-        StoreUnavailable."""
+        """Return a state from which a reader can go on, and the frames from chunk `index` (counted
+        from 0) up to that state. None if there is no such chunk: the stream ended before it, or it
+        is farther than the next chunk. Raises UnknownTask, Unreadable or StoreUnavailable."""
         if index == 0:
             return b"", self._of_task.begin()
         earlier = self._earlier.frames if by_chat else ()
         # Those of the message stand between the first chunk of the task and the next one.
-        told = earlier[index - 1 :]
+        repeated = earlier[index - 1 :]
         place = max(1, index - len(earlier))
         frames, state = await self._checkpoints.reach(place)
         if not frames and (state.finished or state.count != place):
             return None
-        return b"".join([*told, *frames]), state
+        return b"".join([*repeated, *frames]), state
