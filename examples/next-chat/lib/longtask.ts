@@ -88,8 +88,8 @@ function pause(milliseconds: number, signal: AbortSignal | null | undefined): Pr
   });
 }
 
-/** What went wrong, for people. Longtask's refusals are JSON, which the transport hands on as it is. */
-export function told(error: Error): string {
+/** Say what went wrong. Longtask's refusals are JSON, which the transport hands on as it is. */
+export function explain(error: Error): string {
   try {
     const problem = JSON.parse(error.message.slice(error.message.indexOf("{")));
     return problem.detail ?? problem.title ?? error.message;

@@ -3,7 +3,7 @@
 import { useChat } from "@ai-sdk/react";
 import { lastAssistantMessageIsCompleteWithToolCalls } from "ai";
 import { useState } from "react";
-import { connect, told } from "@/lib/longtask";
+import { connect, explain } from "@/lib/longtask";
 import type { ChatMessage } from "@/lib/messages";
 import { runTool, type Tools } from "@/lib/tools";
 import { useStoredChat } from "@/lib/use-stored-chat";
@@ -53,22 +53,22 @@ export function Chat(props: { id: string; longtaskUrl: string; stored: ChatMessa
       </header>
       <main>
         <div>
-        <ol aria-live="polite" aria-busy={busy}>
-          {messages.map((message) => (
-            <Message key={message.id} message={message} live={busy && message === last} />
-          ))}
-        </ol>
-        {busy && <p className="waiting" role="status" aria-label="The model is at work" />}
-        {error && (
-          <p className="error" role="alert">
-            {told(error)}
-          </p>
-        )}
-        {!busy && last && (
-          <button className="again" onClick={() => void chat.regenerate()}>
-            {error || last.role === "user" ? "Try again" : "Regenerate"}
-          </button>
-        )}
+          <ol aria-live="polite" aria-busy={busy}>
+            {messages.map((message) => (
+              <Message key={message.id} message={message} live={busy && message === last} />
+            ))}
+          </ol>
+          {busy && <p className="waiting" role="status" aria-label="The model is at work" />}
+          {error && (
+            <p className="error" role="alert">
+              {explain(error)}
+            </p>
+          )}
+          {!busy && last && (
+            <button className="again" onClick={() => void chat.regenerate()}>
+              {error || last.role === "user" ? "Try again" : "Regenerate"}
+            </button>
+          )}
         </div>
       </main>
       <Composer
