@@ -22,7 +22,7 @@ from domain.events import (
 from domain.request import TaskRequest
 from entrypoints.http.ai_sdk.chat_body import read_chat
 from entrypoints.http.ai_sdk.projection import UiProjection
-from entrypoints.http.ai_sdk.ui_state import SDKS, Asked, UiState
+from entrypoints.http.ai_sdk.ui_state import SDKS, StreamContext, UiState
 from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.http.sse.projected import Steps
 from tests.contract.legal_logs import legal_logs
@@ -57,7 +57,7 @@ ANY_LOG = logs() | st.sampled_from([log_of(steps) for steps in KINDS.values()])
 def projection_of(sdk: int = 7, **request: Any) -> UiProjection:
     echo = {"api": "ai-sdk", "sdk": sdk, **request.pop("echo", {})}
     asked = {"model": "m", "prompt": "Hi.", "echo": echo, **request}
-    return UiProjection(Asked.of(TASK_ID, TaskRequest(**asked)))
+    return UiProjection(StreamContext.of(TASK_ID, TaskRequest(**asked)))
 
 
 def told(projection: UiProjection, log: list[Event], size: int = 3) -> tuple[bytes, UiState]:
@@ -310,8 +310,9 @@ def test_a_log_that_was_lost_ends_as_any_other() -> None:
 
 
 def test_a_task_of_another_face_is_told_to_version_7() -> None:
-    asked = Asked.of(TASK_ID, TaskRequest(model="m", prompt="Hi.", echo={"sdk": 5, "message": 1}))
-    assert (asked.sdk, asked.message_id) == (7, f"msg_{TASK_ID}")
+    request = TaskRequest(model="m", prompt="Hi.", echo={"sdk": 5, "message": 1})
+    context = StreamContext.of(TASK_ID, request)
+    assert (context.sdk, context.message_id) == (7, f"msg_{TASK_ID}")
 
 
 def test_a_log_of_many_calls_or_parts_costs_no_more_for_each() -> None:

@@ -35,7 +35,7 @@ from entrypoints.http.ai_sdk.chunks import (
     whole_input,
 )
 from entrypoints.http.ai_sdk.replay import NOTHING_EARLIER, Earlier
-from entrypoints.http.ai_sdk.ui_state import Asked, Call, Calls, UiState
+from entrypoints.http.ai_sdk.ui_state import Call, Calls, StreamContext, UiState
 from entrypoints.http.answer_parts import is_cut
 from entrypoints.http.native.bodies import usage_body
 
@@ -44,10 +44,10 @@ Told = tuple[UiState, list[Chunk]]
 
 
 class UiProjection:
-    def __init__(self, asked: Asked, earlier: Earlier | None = None) -> None:
+    def __init__(self, context: StreamContext, earlier: Earlier | None = None) -> None:
         """`earlier`: what the answer continues, if the stream begins with it."""
         self.key: Hashable = ("ai-sdk", earlier is not None)
-        self._asked = asked
+        self._context = context
         self._earlier = earlier or NOTHING_EARLIER
 
     def begin(self) -> UiState:
@@ -67,9 +67,9 @@ class UiProjection:
                 opening = [] if count else self._open(event)
                 state, chunks = self._tell(event, number, state)
                 if frames is not None:
-                    frames += map(frame, opening)
                     if opening:
-                        frames[1:1] = self._earlier.frames
+                        start, step = map(frame, opening)
+                        frames += [start, *self._earlier.frames, step]
                     frames += map(frame, chunks)
                     if state.finished:
                         frames.append(DONE)
@@ -81,8 +81,8 @@ class UiProjection:
         """Return the chunks before those of the first event."""
         # A log begins with a status, unless the store has lost it: then it is an error alone.
         status = event.status if isinstance(event, StatusChanged) else TaskStatus.FAILED
-        told = {**self._earlier.metadata, "taskId": self._asked.task_id, "status": status.value}
-        start = {"type": "start", "messageId": self._asked.message_id, "messageMetadata": told}
+        told = {**self._earlier.metadata, "taskId": self._context.task_id, "status": status.value}
+        start = {"type": "start", "messageId": self._context.message_id, "messageMetadata": told}
         return [start, {"type": "start-step"}]
 
     def _tell(self, event: Event, number: int, state: UiState) -> Told:
@@ -105,7 +105,7 @@ class UiProjection:
         chunks: list[Chunk] = []
         if (call := state.calls.find(event.index, number)) is None:
             name = event.name or ""
-            call = self._call(event.id or "", name, number, state)
+            call = self._new_call(event.id or "", name, number, state)
             chunks = [*_close(state), named_tool("tool-input-start", call.id, name, call.dynamic)]
             state.calls.add(event.index, number, call)
             state = replace(state, kind="")
@@ -114,14 +114,14 @@ class UiProjection:
             chunks.append({"type": "tool-input-delta", **delta})
         return state, chunks
 
-    def _call(self, id_: str, name: str, number: int, state: UiState) -> Call:
-        """Return a call of which an event tells first. The page finds calls by their id alone,
-        among all that it has."""
-        if id_ in self._asked.call_ids or id_ in state.lost_ids:
+    def _new_call(self, id_: str, name: str, number: int, state: UiState) -> Call:
+        """Return the call that begins with an event. Its id is replaced if the page has that id
+        already: the page finds calls by their ids alone."""
+        if id_ in self._context.call_ids or id_ in state.lost_ids:
             # No suffix: OpenAI refuses ids of more than 40 characters when the call is sent back.
-            unique = hashlib.sha256(f"{self._asked.task_id} {number} {id_}".encode())
+            unique = hashlib.sha256(f"{self._context.task_id} {number} {id_}".encode())
             id_ = f"call_{unique.hexdigest()[:24]}"
-        return Call(id_, name not in self._asked.tools)
+        return Call(id_, name not in self._context.tools)
 
     def _change_status(self, event: StatusChanged, number: int, state: UiState) -> Told:
         state = replace(state, status=event.status)
@@ -137,15 +137,15 @@ class UiProjection:
             return state, []
         lost_ids = state.lost_ids.union(state.calls.ids(number))
         state = replace(state, kind="", calls=Calls(), lost_ids=lost_ids)
-        return state, [reset_step(event.attempt, self._asked.sdk), again]
+        return state, [reset_step(event.attempt, self._context.sdk), again]
 
     def _end(self, end: TaskEnded, number: int, state: UiState) -> Told:
         if state.status is TaskStatus.CANCELLED:
             abort = {"type": "abort", "reason": "cancelled"}
             return _finish(state, [], abort, {"type": "finish", "finishReason": "other"})
-        chunks = source_urls(end.answer, self._asked.task_id)
+        chunks = source_urls(end.answer, self._context.task_id)
         for call in () if is_cut(end) else end.answer.tool_calls:
-            known = state.calls.find(call.index, number) or self._call(
+            known = state.calls.find(call.index, number) or self._new_call(
                 call.id, call.name, number, state
             )
             chunks.append(whole_input(call, known.id, known.dynamic))

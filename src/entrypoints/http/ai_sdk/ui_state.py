@@ -67,7 +67,7 @@ class UiState:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StreamContext:
     """What of a request its stream depends on."""
 
     task_id: str

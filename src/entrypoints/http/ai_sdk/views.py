@@ -5,7 +5,7 @@ from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.http.ai_sdk.projection import UiProjection
 from entrypoints.http.ai_sdk.replay import NOTHING_EARLIER, earlier_of
-from entrypoints.http.ai_sdk.ui_state import Asked, UiState, echo_of
+from entrypoints.http.ai_sdk.ui_state import StreamContext, UiState, echo_of
 from entrypoints.http.sse.checkpoints import Checkpoints
 
 
@@ -16,15 +16,15 @@ class UiView:
     its beginning. They differ where the answer continues a message of the assistant."""
 
     def __init__(self, task: Task, request: TaskRequest, get_task: GetTask) -> None:
-        asked, echo = Asked.of(task.id, request), echo_of(request)
+        context, echo = StreamContext.of(task.id, request), echo_of(request)
         self.task_id = task.id
         self.chat_id: str | None = echo.get("chatId")
         """The chat that the task was started in, if any."""
         self._earlier = NOTHING_EARLIER
-        self._of_task = self._of_chat = UiProjection(asked)
+        self._of_task = self._of_chat = UiProjection(context)
         if (message := echo.get("message")) is not None:
-            self._earlier = earlier_of(message, asked.sdk)
-            self._of_chat = UiProjection(asked, self._earlier)
+            self._earlier = earlier_of(message, context.sdk)
+            self._of_chat = UiProjection(context, self._earlier)
         self.characters = sum(map(len, self._earlier.frames))
         """Of the message that the answer continues."""
         self._checkpoints = Checkpoints(task.id, self._of_task, get_task)
