@@ -14,7 +14,7 @@ from application.manage_task import CancelTask, GetTask
 from application.ports import ORPHAN_TIMEOUT, IdempotencyKeys, TaskLog, TaskQueue
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
-from application.start_task import StartTask, Try, Turn
+from application.start_task import Started, StartTask, Try, Turn
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
@@ -104,6 +104,15 @@ class Bench:
     async def start(self, request: TaskRequest = REQUEST, key: str | Try | Turn = "key") -> Task:
         return (await self.starter()(request, CALLER, key)).task
 
+    async def frozen_start(
+        self, step: str, key: str | Try | Turn = "key", request: TaskRequest = REQUEST
+    ) -> tuple["asyncio.Task[Started]", "Frozen"]:
+        """Begin a start in a process of its own, which stops at a step. Return once it has."""
+        frozen = Frozen(step)
+        starting = asyncio.create_task(self.starter(frozen)(request, CALLER, key))
+        await frozen.reached.wait()
+        return starting, frozen
+
     def chats(self, wait: float = 0.05) -> Chats:
         return Chats(self.keys, get_task(self.tasks), wait=wait)
 
@@ -130,3 +139,11 @@ class Frozen:
             self._step = ""
             self.reached.set()
             await self.go_on.wait()
+
+    async def go_on_to(self, step: str) -> None:
+        """Let the process go on to a later step, and stop it there."""
+        self._step = step
+        self.reached.clear()
+        self.go_on.set()
+        self.go_on = asyncio.Event()
+        await self.reached.wait()

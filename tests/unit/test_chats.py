@@ -9,7 +9,7 @@ from application.reap import ORPHANED
 from application.start_task import Turn
 from domain.events import TaskStatus
 from tests.builders import OTHER_REQUEST, REQUEST
-from tests.doubles.starts import CALLER, Bench, Frozen
+from tests.doubles.starts import CALLER, Bench
 
 TURN = Turn(chat_id="c", trigger="submit-message")
 OWNER = CALLER.owner
@@ -49,9 +49,8 @@ async def test_a_chat_whose_newest_task_is_gone_has_none() -> None:
 
 @pytest.mark.parametrize("step", ["after bind", "before create"])
 async def test_a_reader_waits_for_the_start_of_the_newest_task(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    starting = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    starting, frozen = await bench.frozen_start(step, TURN)
     assert await bench.chats().newest("c", OWNER) is None
     reading = asyncio.create_task(bench.chats(wait=5.0).newest("c", OWNER))
     await asyncio.sleep(0)
@@ -62,9 +61,8 @@ async def test_a_reader_waits_for_the_start_of_the_newest_task(step: str) -> Non
 
 
 async def test_a_reader_does_not_wait_for_a_start_that_has_died() -> None:
-    bench, frozen = Bench(), Frozen("before create")
-    starting = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    starting, frozen = await bench.frozen_start("before create", TURN)
     bench.now += UNRECORDED + 1
     async with asyncio.timeout(1.0):
         assert await bench.chats(wait=5.0).newest("c", OWNER) is None

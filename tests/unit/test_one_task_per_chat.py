@@ -16,7 +16,7 @@ from application.start_task import Started, Turn
 from domain.events import TaskStatus
 from domain.request import TaskRequest
 from tests.builders import OTHER_REQUEST, REQUEST
-from tests.doubles.starts import CALLER, Bench, Frozen
+from tests.doubles.starts import CALLER, Bench
 from tests.sizes import sizes
 
 TURN = Turn(chat_id="c", trigger="submit-message")
@@ -72,9 +72,8 @@ async def test_of_different_turns_at_once_that_refuse_each_other_one_starts() ->
 async def test_a_turn_waits_for_the_one_that_is_to_create_its_task(
     step: str, request_: TaskRequest
 ) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, TURN)
     with pytest.raises(StartUncertain) as uncertain:
         await bench.start(request_, TURN)
     assert uncertain.value.retry_after == 5.0
@@ -92,9 +91,8 @@ async def test_a_turn_waits_for_the_one_that_is_to_create_its_task(
 async def test_a_turn_that_was_frozen_runs_no_task_beside_a_newer_one(
     step: str, request_: TaskRequest
 ) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, TURN)
     bench.now += UNRECORDED + 1
     newer = await bench.start(request_, TURN)
     frozen.go_on.set()
@@ -113,9 +111,8 @@ async def test_a_turn_that_was_frozen_runs_no_task_beside_a_newer_one(
 async def test_a_turn_that_died_before_its_record_holds_no_slot_once_it_is_superseded(
     request_: TaskRequest,
 ) -> None:
-    bench, frozen = Bench(), Frozen("before create")
-    dying = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    dying, _ = await bench.frozen_start("before create", TURN)
     bench.now += UNRECORDED + 1
     newer = await bench.start(request_, TURN)
     lost = [each for each in bench.admits.admitted if each != newer.id]
@@ -125,9 +122,8 @@ async def test_a_turn_that_died_before_its_record_holds_no_slot_once_it_is_super
 
 @pytest.mark.parametrize("step", ["after create", "before enqueue", "after enqueue"])
 async def test_another_turn_cancels_one_that_was_frozen_before_it_published(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, TURN)
     newer = await bench.start(OTHER_REQUEST, TURN)
     frozen.go_on.set()
     older = await first
@@ -137,9 +133,8 @@ async def test_another_turn_cancels_one_that_was_frozen_before_it_published(step
 
 @pytest.mark.parametrize("step", ["after create", "before enqueue", "after enqueue"])
 async def test_the_same_turn_goes_on_with_one_that_was_frozen(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, TURN)
     bench.now += UNRECORDED + 1
     second = await bench.start(REQUEST, TURN)
     frozen.go_on.set()
@@ -152,9 +147,8 @@ async def test_the_same_turn_goes_on_with_one_that_was_frozen(step: str) -> None
 async def test_a_reader_of_the_chat_goes_on_with_a_turn_that_died_before_it_published(
     step: str,
 ) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    dying = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    dying, _ = await bench.frozen_start(step, TURN)
     newest = await bench.chats().newest("c", CALLER.owner)
     assert newest is not None
     await bench.starter().go_on(newest, "c")
@@ -164,9 +158,8 @@ async def test_a_reader_of_the_chat_goes_on_with_a_turn_that_died_before_it_publ
 
 
 async def test_a_reader_of_the_chat_publishes_nothing_that_another_turn_has_ended() -> None:
-    bench, frozen = Bench(), Frozen("before enqueue")
-    dying = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    bench = Bench()
+    dying, _ = await bench.frozen_start("before enqueue", TURN)
     older = await bench.chats().newest("c", CALLER.owner)
     assert older is not None
     newer = await bench.start(OTHER_REQUEST, TURN)
@@ -193,10 +186,9 @@ async def test_a_reader_of_the_chat_waits_while_the_queue_cannot_be_reached() ->
 async def test_a_turn_that_dies_while_it_takes_the_chat_over_leaves_no_task_running(
     step: str,
 ) -> None:
-    bench, frozen = Bench(), Frozen(step)
+    bench = Bench()
     first = await bench.start(REQUEST, TURN)
-    dying = asyncio.create_task(bench.starter(frozen)(OTHER_REQUEST, CALLER, TURN))
-    await frozen.reached.wait()
+    dying, _ = await bench.frozen_start(step, TURN, OTHER_REQUEST)
     dying.cancel()
     await asyncio.wait([dying])
     third = await bench.start(_another(3), TURN)
@@ -206,20 +198,12 @@ async def test_a_turn_that_dies_while_it_takes_the_chat_over_leaves_no_task_runn
 
 async def test_a_turn_that_was_resumed_and_superseded_is_not_left_pending() -> None:
     """Its first start has died; the one that resumes it has lost the chat to another turn."""
-    bench, first, second = Bench(), Frozen("before create"), Frozen("after get")
-    third = Frozen("after get")
-    starting = asyncio.create_task(bench.starter(first)(REQUEST, CALLER, TURN))
-    await first.reached.wait()
+    bench = Bench()
+    starting, first = await bench.frozen_start("before create", TURN)
     bench.now += UNRECORDED + 1
-    other = asyncio.create_task(bench.starter(third)(OTHER_REQUEST, CALLER, TURN))
-    await third.reached.wait()  # it has seen no record
-    first._step = "after create"
-    first.reached.clear()
-    first.go_on.set()
-    first.go_on = asyncio.Event()
-    await first.reached.wait()
-    resuming = asyncio.create_task(bench.starter(second)(REQUEST, CALLER, TURN))
-    await second.reached.wait()
+    other, third = await bench.frozen_start("after get", TURN, OTHER_REQUEST)  # sees no record
+    await first.go_on_to("after create")
+    resuming, second = await bench.frozen_start("after get", TURN)
     third.go_on.set()
     newer = await other
     second.go_on.set()

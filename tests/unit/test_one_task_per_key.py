@@ -13,7 +13,7 @@ from application.start_task import Started
 from domain.events import TaskStatus
 from domain.task import Failure
 from tests.builders import OTHER_REQUEST, REQUEST
-from tests.doubles.starts import CALLER, Bench, Frozen
+from tests.doubles.starts import CALLER, Bench
 
 FAILED = Failure("model_error", "It failed.", True)
 
@@ -52,9 +52,8 @@ async def test_equal_starts_that_are_refused_leave_nothing() -> None:
 
 @pytest.mark.parametrize("step", ["after bind", "before create"])
 async def test_a_start_waits_for_the_one_that_holds_the_key(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step)
     with pytest.raises(StartUncertain) as uncertain:
         await bench.start()
     assert uncertain.value.retry_after == 5.0
@@ -69,9 +68,8 @@ async def test_a_start_waits_for_the_one_that_holds_the_key(step: str) -> None:
 async def test_a_start_that_was_frozen_makes_no_second_task() -> None:
     """Its key was taken over before its record was there: it goes on with the other's task."""
     for step in ("after bind", "before create"):
-        bench, frozen = Bench(), Frozen(step)
-        first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
-        await frozen.reached.wait()
+        bench = Bench()
+        first, frozen = await bench.frozen_start(step)
         bench.now += ABANDONED_AFTER + 1
         second = await bench.start()
         frozen.go_on.set()
@@ -84,9 +82,8 @@ async def test_a_start_that_was_frozen_makes_no_second_task() -> None:
 
 @pytest.mark.parametrize("step", ["after create", "before enqueue"])
 async def test_a_start_with_a_record_is_resumed_however_old_the_key_is(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, "key"))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step)
     bench.now += ABANDONED_AFTER + 1
     second = await bench.start()
     frozen.go_on.set()
@@ -96,12 +93,10 @@ async def test_a_start_with_a_record_is_resumed_however_old_the_key_is(step: str
 
 async def test_a_repeat_that_looked_too_early_does_not_win() -> None:
     """It saw no record, and takes the key over only after the first start has confirmed it."""
-    bench, first, second = Bench(), Frozen("before create"), Frozen("after get")
-    starting = asyncio.create_task(bench.starter(first)(REQUEST, CALLER, "key"))
-    await first.reached.wait()
+    bench = Bench()
+    starting, first = await bench.frozen_start("before create")
     bench.now += ABANDONED_AFTER + 1
-    repeating = asyncio.create_task(bench.starter(second)(REQUEST, CALLER, "key"))
-    await second.reached.wait()
+    repeating, second = await bench.frozen_start("after get")
     first.go_on.set()
     started = await starting
     second.go_on.set()

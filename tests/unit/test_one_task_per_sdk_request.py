@@ -17,9 +17,8 @@ from tests.doubles.starts import CALLER, Bench, Frozen
 
 @pytest.mark.parametrize("step", ["after rebind", "before create"])
 async def test_a_retry_waits_for_the_first_try_to_create_the_task(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, Try.FIRST))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, Try.FIRST)
     with pytest.raises(StartUncertain) as uncertain:
         await bench.start(key=Try.AGAIN)
     assert uncertain.value.retry_after == 5.0
@@ -31,9 +30,8 @@ async def test_a_retry_waits_for_the_first_try_to_create_the_task(step: str) -> 
 
 @pytest.mark.parametrize("step", ["after rebind", "before create"])
 async def test_a_retry_stands_in_for_a_first_try_that_died(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, Try.FIRST))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, _ = await bench.frozen_start(step, Try.FIRST)
     bench.now += STAND_IN_AFTER + 1
     retried = await bench.start(key=Try.AGAIN)
     assert retried.message_id is not None
@@ -45,9 +43,8 @@ async def test_a_retry_stands_in_for_a_first_try_that_died(step: str) -> None:
 
 @pytest.mark.parametrize("step", ["after rebind", "before create"])
 async def test_one_retry_stands_in_for_a_first_try_that_was_frozen(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, Try.FIRST))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, Try.FIRST)
     bench.now += STAND_IN_AFTER + 1
     before = len(bench.admits.admitted)
     retries = await asyncio.gather(
@@ -64,9 +61,8 @@ async def test_one_retry_stands_in_for_a_first_try_that_was_frozen(step: str) ->
 
 @pytest.mark.parametrize("step", ["after rebind", "before create"])
 async def test_a_first_try_that_was_frozen_starts_its_task_beside_a_newer_one(step: str) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, Try.FIRST))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, frozen = await bench.frozen_start(step, Try.FIRST)
     newer = await bench.start(key=Try.FIRST)
     frozen.go_on.set()
     older = await first
@@ -77,9 +73,8 @@ async def test_a_first_try_that_was_frozen_starts_its_task_beside_a_newer_one(st
 
 async def test_a_retry_that_may_not_stand_in_starts_no_other_task() -> None:
     """The first try may only be frozen, and admitted before the limit was reached."""
-    bench, frozen = Bench(starts=1), Frozen("before create")
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, Try.FIRST))
-    await frozen.reached.wait()
+    bench = Bench(starts=1)
+    first, frozen = await bench.frozen_start("before create", Try.FIRST)
     bench.now += STAND_IN_AFTER + 1
     with pytest.raises(OverLimit):
         await bench.start(key=Try.AGAIN)
@@ -104,9 +99,8 @@ async def test_a_retry_that_may_not_stand_in_starts_no_other_task() -> None:
 async def test_the_start_of_a_client_that_hung_up_is_joined_once_it_has_a_record(
     step: str, joined: bool
 ) -> None:
-    bench, frozen = Bench(), Frozen(step)
-    first = asyncio.create_task(bench.starter(frozen)(REQUEST, CALLER, Try.FIRST))
-    await frozen.reached.wait()
+    bench = Bench()
+    first, _ = await bench.frozen_start(step, Try.FIRST)
     first.cancel()
     await asyncio.wait([first])
     assert first.cancelled()
