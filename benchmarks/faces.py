@@ -37,7 +37,7 @@ EVENTS, CROWD = 10_000, 100
 FACES = ("native", "openai", "ai_sdk")
 MARKS = {
     "openai": (b"\nevent: ", b"event: response.in_progress", b"event: response.completed"),
-    # It tells nothing of the first attempt that begins.
+    # No chunk says that the first attempt has begun: the one before it has to do.
     "ai_sdk": (b"\ndata: {", b'"type":"start-step"', b'"type":"finish",'),
 }
 """What an event begins with, what tells that the task runs, and what tells its end."""

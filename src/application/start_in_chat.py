@@ -11,8 +11,8 @@ it was started. The same turn, sent again, joins that task
 Everything else is a new task. If the newest task has not ended, it is cancelled, or the start is
 refused (`Turn.reject`). It is cancelled before the chat points to the new task, so no crash leaves
 two tasks that run side by side. A start that finds no record of the newest task waits for the start
-that is to create it. After UNRECORDED seconds that start has died or is frozen, and this one takes
-over; if the other one goes on after all, it fails its own task (bound_start).
+that is to create it. After some seconds (chats.UNRECORDED) that start has died or is frozen, and
+this one takes over; if the other one goes on after all, it fails its own task (bound_start).
 """
 
 import asyncio

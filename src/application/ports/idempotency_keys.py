@@ -5,6 +5,8 @@ admitted it, it writes the record, and it confirms before it publishes that the 
 to its task. Until the record exists another start with the key must wait; after ABANDONED_AFTER
 seconds without a record it may take over the key. Confirmation and takeover are compare-and-set
 operations on the same value, so exactly one of them succeeds.
+
+Starts without a client's key use the port with keys of their own: see start_by_sdk and chats.
 """
 
 from dataclasses import dataclass
