@@ -23,7 +23,7 @@ RESET_SINCE = 7
 """The first version of the AI SDK that knows `reset-step`."""
 
 _UNNAMED = "unnamed"
-"""What a tool is called that the model did not name: a page could not send it back without a name.
+"""The name of a tool that the model did not name: without one a page could not send the call back.
 """
 _FINISH_REASONS = {"stop": "stop", "tool_calls": "tool-calls"}
 
@@ -62,8 +62,8 @@ def named_tool(kind: str, id_: str, name: str, dynamic: bool) -> Chunk:
 
 
 def whole_input(call: ToolCall, id_: str, dynamic: bool) -> Chunk:
-    """Return the chunk with the whole input of a call: an error if the arguments are not JSON.
-    Empty arguments are `{}`."""
+    """Return the chunk with the whole input of a call: an error if a page could not use the
+    arguments. Empty arguments are `{}`."""
     try:
         value = msgspec.json.decode(call.arguments or "{}")
     except (ValueError, RecursionError):
@@ -79,7 +79,8 @@ def whole_input(call: ToolCall, id_: str, dynamic: bool) -> Chunk:
 
 
 def _unusable(value: Any) -> str:
-    """Return why a page could not read JSON, or could not send it back. Empty: it can."""
+    """Return why a page could not read a value or could not send it back, or "" if it can do
+    both."""
     level = [value] if isinstance(value, dict | list) else []
     # As a request holds them when the call is sent back (chat_body).
     if level and is_deep({"message": {"parts": [{"input": value}]}}):

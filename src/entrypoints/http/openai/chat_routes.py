@@ -11,7 +11,7 @@ from entrypoints.http.json_body import read_json_object
 from entrypoints.http.openai.chat_object import chat_completion
 from entrypoints.http.openai.chat_projection import ChatProjection
 from entrypoints.http.openai.chat_request import read_chat_request
-from entrypoints.http.openai.durable import start
+from entrypoints.http.openai.starting import start
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.request_counts import COUNTED_AS, Counted
 from entrypoints.http.start_bodies import hold_start_body

@@ -12,13 +12,13 @@ from application.errors import UnknownTask
 from domain.errors import IllegalTransition
 from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.json_body import read_json_object
-from entrypoints.http.openai.durable import start
 from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_items import input_items_of, page_of
 from entrypoints.http.openai.input_messages import references_of
 from entrypoints.http.openai.references import resolve_references
 from entrypoints.http.openai.response_request import ResponseRequest, read_response_request
 from entrypoints.http.openai.response_state import ResponseState
+from entrypoints.http.openai.starting import start
 from entrypoints.http.openai.views import ResponseView
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.problems import bad_field, problem
