@@ -99,7 +99,7 @@ class BoundStart:
             return Started(published, (), joined=True)
         return Superseded(task.id, (), True, published)
 
-    async def go_on(self, task: Task, key: str, binding: Binding) -> None:
+    async def complete(self, task: Task, key: str, binding: Binding) -> None:
         """Publish the key's task as it is stored, if its start has died before it did. Raises as
         `resume` does."""
         if (request := await self._tasks.request(task.id)) is not None:

@@ -102,28 +102,25 @@ class StartInChat:
     async def __call__(self, request: TaskRequest, caller: Caller, turn: Turn) -> Started:
         """Start the task of this turn, or join it if it was started already. If another turn takes
         the chat over meanwhile, the task that is returned has been cancelled, or has failed as
-        superseded."""
+        superseded. Raises UnknownTask if that one was deleted, and what StartTask does."""
         fingerprint = _fingerprint(request, turn)
         return await until_started(
             lambda: self._try_start(request, caller, turn, fingerprint), self._wait
         )
 
-    async def go_on(self, task: Task, chat_id: str) -> None:
-        """See to it that the queue holds the newest task of a chat, which is about to be followed:
-        its start may have died before it published, and a page that was reloaded does not send the
-        turn again. Waits for the start that is to publish it. Raises StoreUnavailable."""
-        key, until, pause = (
-            chat_key(chat_id, task.owner),
-            time.monotonic() + self._wait,
-            FIRST_PAUSE,
-        )
+    async def complete(self, task: Task, chat_id: str) -> None:
+        """Publish the newest task of a chat if its start died before it did so: a page that was
+        reloaded does not send the turn again. Waits for a start that is still under way. Raises
+        StoreUnavailable."""
+        key, pause = chat_key(chat_id, task.owner), FIRST_PAUSE
+        until = time.monotonic() + self._wait
         with suppress(UnknownTask, StartUncertain, QueueRefused):  # the reader is told, or waits
             while needs_publishing(task) and task.attempt == 0:
                 if time.monotonic() + pause > until:
                     binding = await self._keys.find(key)
                     if binding is not None and binding.task_id == task.id:
-                        log.warning("start of a chat goes on for a reader", task_id=task.id)
-                        await self._bound_start.go_on(task, key, binding)
+                        log.warning("start of a chat completed for a reader", task_id=task.id)
+                        await self._bound_start.complete(task, key, binding)
                     return
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)

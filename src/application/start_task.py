@@ -89,7 +89,7 @@ class StartTask:
         async with self._new.created(request, caller, task_id) as (task, whole, limit_statuses):
             return Started(await self._new.publish(task, whole), limit_statuses)
 
-    async def go_on(self, task: Task, chat_id: str) -> None:
-        """See to it that the queue holds the newest task of a chat, as StartInChat.go_on tells.
-        Raises StoreUnavailable."""
-        await self._in_chat.go_on(task, chat_id)
+    async def complete_in_chat(self, task: Task, chat_id: str) -> None:
+        """Publish the newest task of a chat if its start died before it did so, as start_in_chat
+        tells. Raises StoreUnavailable."""
+        await self._in_chat.complete(task, chat_id)

@@ -151,7 +151,7 @@ async def test_a_reader_of_the_chat_goes_on_with_a_turn_that_died_before_it_publ
     dying, _ = await bench.frozen_start(step, TURN)
     newest = await bench.chats().newest("c", CALLER.owner)
     assert newest is not None
-    await bench.starter().go_on(newest, "c")
+    await bench.starter().complete_in_chat(newest, "c")
     assert _running(bench) == [newest.id]
     assert bench.records[newest.id].message_id is not None
     dying.cancel()
@@ -163,7 +163,7 @@ async def test_a_reader_of_the_chat_publishes_nothing_that_another_turn_has_ende
     older = await bench.chats().newest("c", CALLER.owner)
     assert older is not None
     newer = await bench.start(OTHER_REQUEST, TURN)
-    await bench.starter().go_on(older, "c")
+    await bench.starter().complete_in_chat(older, "c")
     assert bench.queue.taken == [newer.id]
     dying.cancel()
 
@@ -175,10 +175,10 @@ async def test_a_reader_of_the_chat_waits_while_the_queue_cannot_be_reached() ->
         await bench.start(REQUEST, TURN)
     newest = await bench.chats().newest("c", CALLER.owner)
     assert newest is not None
-    await bench.starter().go_on(newest, "c")
+    await bench.starter().complete_in_chat(newest, "c")
     assert bench.records[newest.id].status is TaskStatus.PENDING
     bench.queue.error = None
-    await bench.starter().go_on(newest, "c")
+    await bench.starter().complete_in_chat(newest, "c")
     assert _running(bench) == [newest.id]
 
 

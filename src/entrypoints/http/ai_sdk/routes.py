@@ -99,7 +99,7 @@ class UiChatController(Controller):
         if is_head(request.scope):
             return headers_only(EVENT_STREAM, headers)
         if newest is not None:
-            await parts.use_cases.start_task.go_on(newest, chat_id)
+            await parts.use_cases.start_task.complete_in_chat(newest, chat_id)
         found = await view.behind(max(0, index or 0), by_chat=by_chat)
         if found is None:
             raise problem(404, "unknown-chunk", "The stream has no chunk with this index.")
