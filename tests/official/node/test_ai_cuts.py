@@ -119,7 +119,7 @@ def keep(service: Running, sdk: int, name: str, steps: Steps, earlier: list[Json
     """Put a log into the store, and let a chat point to it."""
     chat = f"chat-{sdk}-{next(_NUMBERS)}"
     request, messages = ask(sdk, chat, earlier, tools=name != "a call of a tool without a name")
-    given = {each.name: getattr(request, each.name) for each in fields(request)}
+    given = {each.name: getattr(request, each.name) for each in fields(request) if each.init}
     task = put(service, steps, **given)
     keys = service.service.container.idempotency_keys()
     asyncio.run(keys.rebind(chat_key(chat, None), "any", task, 3600))
