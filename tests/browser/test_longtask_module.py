@@ -163,6 +163,7 @@ def test_only_an_attempt_that_does_not_go_on_takes_back_what_was_said(quiet_page
     ]
 
 
+@pytest.mark.soak
 def test_pieces_of_every_kind_add_up(quiet_page: Page) -> None:
     """Calls of tools alternate, and `end` leaves out what is empty."""
     cited = {"type": "url_citation", "url_citation": {"url": "https://example.org/"}}

@@ -45,6 +45,7 @@ def _turn(reject: bool = False) -> Turn:
     return Turn(chat_id=secrets.token_hex(8), trigger="submit-message", reject=reject)
 
 
+@pytest.mark.soak
 async def test_equal_turns_at_once_are_one_task(store: Store) -> None:
     queue, caller = RecordingQueue(), _caller()
     start = _starter(store, queue, Limits(starts=ROUNDS))
@@ -56,6 +57,7 @@ async def test_equal_turns_at_once_are_one_task(store: Store) -> None:
         assert len(set(queue.taken)) == before + 1
 
 
+@pytest.mark.soak
 async def test_of_different_turns_at_once_one_runs_and_is_the_newest(store: Store) -> None:
     queue, caller = RecordingQueue(), _caller()
     start, chats = _starter(store, queue), Chats(store.keys, get_task(store.tasks))

@@ -95,6 +95,7 @@ def test_the_same_start_again_is_not_counted_again(upstream: Upstream, emptied_r
         refused(start(service, **{"Idempotency-Key": "another"}), "starts-per-key")
 
 
+@pytest.mark.soak
 def test_a_refused_start_leaves_its_key_free_and_no_task(
     upstream: Upstream, emptied_redis: str
 ) -> None:
@@ -152,6 +153,7 @@ def test_open_streams_are_counted_until_they_end(upstream: Upstream, emptied_red
         gate.open()
 
 
+@pytest.mark.soak
 def test_tokens_of_a_day_are_what_the_model_counted(upstream: Upstream, emptied_redis: str) -> None:
     with instances(upstream, emptied_redis, limits="tokens=10") as services:
         for service in services:  # 8 tokens each

@@ -44,6 +44,7 @@ def test_ask_fails_when_the_task_does(tmp_path: Path, service: Running, upstream
     assert "failed: The model's server did not accept the API key. (invalid_api_key)" in done.stderr
 
 
+@pytest.mark.soak
 def test_ask_tells_of_a_lost_attempt(tmp_path: Path, service: Running, upstream: Upstream) -> None:
     upstream.then(Script([piece("lost")], cut=True))
     with process_at_a_terminal(tmp_path, "ask", "Hi.", "--server", service.url) as (

@@ -125,6 +125,7 @@ def test_a_failure_is_a_line_of_json_too(tmp_path: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["code"] == "x"
 
 
+@pytest.mark.soak
 def test_only_an_attempt_that_begins_anew_takes_back_what_was_said(tmp_path: Path) -> None:
     log = [
         *BEGIN,

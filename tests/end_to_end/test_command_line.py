@@ -218,6 +218,7 @@ def test_a_plain_key_of_a_trial_is_hashed_beside_a_new_one(tmp_path: Path) -> No
     assert plain not in made.stdout + made.stderr
 
 
+@pytest.mark.soak
 def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
     for command in ("config", "doctor"):
         done = invoke(tmp_path, command, LONGTASK_PROT="1")

@@ -90,6 +90,7 @@ def _ask(client: OpenAI, face: str) -> str | None:
     return cast(ChatCompletion, client.chat.completions.create(**CHAT)).choices[0].message.content
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("face", ["responses", "chat"])
 def test_white_space_keeps_a_client_waiting(
     impatient: Running, scripted: Upstream, face: str

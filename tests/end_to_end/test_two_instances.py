@@ -130,6 +130,7 @@ def test_a_long_answer_through_redis(redis_url: str, upstream: Upstream) -> None
         eventually(lambda: "longtask_open_streams 0.0" in service.client.http.get("/metrics").text)
 
 
+@pytest.mark.soak
 def test_several_workers_need_redis(tmp_path: Path) -> None:
     done = run_to_its_end(tmp_path, "serve", "--workers", "2")
     assert done.returncode == 2

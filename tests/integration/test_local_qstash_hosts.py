@@ -71,6 +71,7 @@ def test_two_hosts_are_none(qstash_url: str) -> None:
     assert status in (b"400", b"403")
 
 
+@pytest.mark.soak
 def test_names_are_given_by_options(tmp_path: Path) -> None:
     options = ("--port", "0", "--json-logs", "--allowed-host", "qstash", "--allowed-host", "Q.test")
     with process_of(tmp_path, "local-qstash", *options) as (_, log):

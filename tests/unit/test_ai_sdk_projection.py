@@ -89,6 +89,7 @@ def test_batches_make_no_difference_and_neither_do_frames(
     assert state.finished
 
 
+@pytest.mark.soak
 @given(ANY_LOG)
 def test_all_versions_have_the_same_number_of_chunks(log: list[Event]) -> None:
     of_7, of_6, of_5 = (chunks_of(log, sdk) for sdk in (7, 6, 5))

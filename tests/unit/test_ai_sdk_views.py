@@ -85,6 +85,7 @@ async def test_a_reader_goes_on_at_every_chunk(kind: str, by_chat: bool) -> None
     assert await view.behind(len(whole) + 9, by_chat=by_chat) is None
 
 
+@pytest.mark.soak
 @given(ANY_LOG, st.integers(1, 5), st.booleans(), st.data())
 async def test_a_reader_of_an_unfinished_log_goes_on_behind_its_last_chunk(
     events: list[Event], size: int, by_chat: bool, data: st.DataObject

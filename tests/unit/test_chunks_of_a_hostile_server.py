@@ -137,6 +137,7 @@ def test_one_event_does_not_occupy_the_process() -> None:
     assert stream.left_out == {"annotations"}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("item", ["{}", "[]", '{"index":0}', '{"type":"thinking"}', '{"a":[]}'])
 @pytest.mark.parametrize(
     "chunk",

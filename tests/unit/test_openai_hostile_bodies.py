@@ -73,6 +73,7 @@ def check(body: dict[str, Any], read: Callable[[], ResponseRequest | ChatRequest
         assert name in body or name in ("input", "messages", "body")
 
 
+@pytest.mark.soak
 @settings(max_examples=40)
 @given(bodies(ResponseCreateParamsStreaming, items))
 def test_any_body_of_a_response(body: dict[str, Any]) -> None:

@@ -146,6 +146,7 @@ async def test_a_number_of_a_lost_end_is_told_from_the_start(
     assert (await view.behind(256 * len(events)))[1].position == START
 
 
+@pytest.mark.soak
 @settings(deadline=None)  # the SDK builds its types when they are first used
 @given(logs(), st.booleans())
 def test_what_openai_python_adds_up_is_the_final_object(log: list[Event], summary: bool) -> None:

@@ -65,6 +65,7 @@ def _with_a_reference(schema: Any) -> Any:
     }
 
 
+@pytest.mark.soak
 @settings(max_examples=200, deadline=None)
 @given(SCHEMAS | SCHEMAS.map(_with_a_reference), VALUES)
 def test_a_usual_schema_is_judged_as_by_the_library_alone(schema: Any, value: Any) -> None:
