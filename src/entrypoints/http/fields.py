@@ -141,7 +141,7 @@ class Fields:
         return value is not None and right
 
 
-def refuse(faults: Sequence[Fault]) -> None:
+def raise_for(faults: Sequence[Fault]) -> None:
     """Raise a problem (400) if there are faults."""
     if faults:
         raise invalid([{"field": each.field, "message": each.message} for each in faults])

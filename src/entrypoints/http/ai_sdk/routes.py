@@ -20,7 +20,7 @@ from entrypoints.http.ai_sdk.chunks import NOTHING_TO_FOLLOW
 from entrypoints.http.ai_sdk.ids import is_task_id
 from entrypoints.http.ai_sdk.permission import check_chat, check_task
 from entrypoints.http.ai_sdk.token_request import read_token_request
-from entrypoints.http.fields import Fields, refuse
+from entrypoints.http.fields import Fields, raise_for
 from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.idempotency_key import key_of
 from entrypoints.http.json_body import read_json_object
@@ -162,7 +162,7 @@ async def _active_stream(request: Request[Any, Any, Any]) -> str | None:
     active = fields.text("activeStreamId")
     fields.inner("assistantMessage")  # what the page has so far: the log has it too
     fields.refuse_unread()
-    refuse(faults)
+    raise_for(faults)
     return active
 
 

@@ -8,7 +8,7 @@ from litestar import Request
 
 from domain.errors import Fault
 from entrypoints.http.access import CHAT_RIGHTS
-from entrypoints.http.fields import Fields, refuse
+from entrypoints.http.fields import Fields, raise_for
 from entrypoints.http.json_body import read_json_object
 
 
@@ -34,7 +34,7 @@ async def read_token_request(request: Request[Any, Any, Any], longest: float) ->
         choices = ", ".join(f'"{each}"' for each in CHAT_RIGHTS)
         fields.refuse("may", f"must hold one or more of {choices}")
     fields.refuse_unread()
-    refuse(faults)
+    raise_for(faults)
     # Each once: a header of a request has room for a token only if it is short.
     rights = [each for each in CHAT_RIGHTS if may is None or each in may]
     return TokenRequest(longest if ttl is None else ttl, rights)
