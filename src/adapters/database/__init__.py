@@ -1,0 +1,28 @@
+"""One SQLite file that one process holds: its lock, its schemas, a writer with group commits, and
+readers.
+
+The store (adapters.sqlite) and the local QStash keep their tables in it. It knows neither of them.
+"""
+
+from adapters.database.engine import Database, DatabaseUnavailable, Insert, Transaction
+from adapters.database.opening import (
+    DatabaseError,
+    DatabaseHeld,
+    DatabaseNewer,
+    DatabaseUnusable,
+    Schema,
+    open_database,
+)
+
+__all__ = [
+    "Database",
+    "DatabaseError",
+    "DatabaseHeld",
+    "DatabaseNewer",
+    "DatabaseUnavailable",
+    "DatabaseUnusable",
+    "Insert",
+    "Schema",
+    "Transaction",
+    "open_database",
+]

@@ -1,0 +1,289 @@
+"""The engine: one writer thread, which commits all that waits for it in one transaction (a group
+commit), and a few reader threads.
+
+A group costs one transaction however many writes it has, so the engine keeps up with many tasks at
+once. sqlite3 gives up the GIL at every statement and, while the event loop is busy, waits for it
+again: so rows of one table are inserted by few statements (`Transaction.insert`).
+
+A group is flushed to the disk (synchronous=FULL) if one of its writes is `durable`. The others
+survive the death of the process, but a power cut may take the newest of them. What is left is
+consistent in either case.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+LARGEST_GROUP = 500
+"""Writes in one transaction."""
+ROWS_AT_ONCE = 100
+"""Rows in one statement of `Transaction.insert`."""
+READERS = 2
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process that has locked the file, such as a program that inspects
+it."""
+
+
+class DatabaseUnavailable(Exception):
+    """Raised when the file cannot be read or written now (the disk is full or fails), or when the
+    database is closed. A write that raises it was not carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """A statement that inserts one row: `INSERT INTO name (columns)`."""
+
+    into: str
+    columns: int
+
+    def of(self, rows: int) -> str:
+        row = "(" + ", ".join("?" * self.columns) + ")"
+        return f"{self.into} VALUES {', '.join([row] * rows)}"
+
+
+class Transaction:
+    """What a write is given. Its changes are visible to the writes behind it at once, and to
+    readers when the group is committed."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._rows: dict[Insert, list[Any]] = {}
+        self.changed = False
+        """Whether a write has changed anything since this was last set to False."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute a statement behind all rows that are to be inserted."""
+        if self._rows:
+            self.flush()
+        before = self._connection.total_changes
+        cursor = self._connection.execute(statement, values)
+        self.changed |= self._connection.total_changes != before
+        return cursor
+
+    def insert(self, insert: Insert, row: Sequence[Any]) -> None:
+        """Insert a row before the next statement, or at the end of the group."""
+        self.changed = True
+        values = self._rows.setdefault(insert, [])
+        values.extend(row)
+        if len(values) >= ROWS_AT_ONCE * insert.columns:
+            self.flush()
+
+    def flush(self) -> None:
+        waiting, self._rows = self._rows, {}
+        for insert, values in waiting.items():
+            self._connection.execute(insert.of(len(values) // insert.columns), values)
+
+
+@dataclass(slots=True)
+class _Write:
+    work: Callable[[Transaction], Any]
+    durable: bool
+    committed: Callable[[Any], None] | None
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+    result: Any = None
+    error: Exception | None = None
+
+    def finish(self) -> None:
+        """Called in the event loop."""
+        if self.error is None and self.committed is not None:
+            try:
+                self.committed(self.result)
+            except Exception as error:
+                self.error = error
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Database:
+    """Made by `open_database`."""
+
+    def __init__(
+        self, path: Path, writing: sqlite3.Connection, release: Callable[[], None]
+    ) -> None:
+        """`writing`: the connection that opened the file. `release` is called once everything is
+        closed."""
+        self.path = path
+        self._writing = writing
+        self._release = release
+        self._durable: bool | None = None
+        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._forget: list[Callable[[], None]] = []
+        self._closed = False
+        self._idle_readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(READERS, "database-reader")
+        self._writer = threading.Thread(target=self._write_groups, name="database-writer")
+        self._writer.daemon = True  # a process that crashes does not wait for it
+        self._writer.start()
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """Have `forget` called in the writer thread whenever writes that were executed do not
+        count: for what a work keeps in memory about what it has written."""
+        self._forget.append(forget)
+
+    async def write(
+        self,
+        work: Callable[[Transaction], T],
+        *,
+        durable: bool = True,
+        committed: Callable[[T], None] | None = None,
+    ) -> T:
+        """Execute `work` in the writer thread, behind all writes that were asked for before; return
+        what it returns once that is committed, and raise what it raises, which undoes its changes
+        alone. `work` may be executed twice: the first time does not count then.
+
+        `committed` is called with the result in the event loop, in the order of the writes, even if
+        the caller was cancelled. `durable`: whether the write must survive a power cut.
+
+        Raises DatabaseUnavailable."""
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        loop = asyncio.get_running_loop()
+        write = _Write(work, durable, committed, loop, loop.create_future())
+        self._waiting.put(write)
+        result: T = await write.future
+        return result
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Execute `work`, which only reads, in a reader thread, on one snapshot that has everything
+        that was committed; return what it returns. Raises DatabaseUnavailable."""
+        if self._closed:
+            raise DatabaseUnavailable("the database is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def aclose(self) -> None:
+        """Carry out what was asked for, then close the file. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._waiting.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+    def close(self) -> None:
+        """Close the file, as `aclose` does, from any other thread than those of the database."""
+        if not self._closed:
+            self._closed = True
+            self._waiting.put(None)
+        self._writer.join()
+        self._readers.shutdown()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle_readers.get_nowait().close()
+        with contextlib.suppress(sqlite3.Error):  # a full disk: the log is read at the next start
+            self._writing.close()
+        self._release()
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            connection = self._idle_reader()
+            try:
+                connection.execute("BEGIN")
+                return work(connection)
+            finally:
+                connection.rollback()
+                self._idle_readers.put(connection)
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(str(error)) from error
+
+    def _idle_reader(self) -> sqlite3.Connection:
+        with contextlib.suppress(queue.Empty):
+            return self._idle_readers.get_nowait()
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _write_groups(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            group, last = [first], False
+            with contextlib.suppress(queue.Empty):
+                while len(group) < LARGEST_GROUP:
+                    write = self._waiting.get_nowait()
+                    if write is None:
+                        last = True
+                        break
+                    group.append(write)
+            if not self._commit(group):
+                # One of them failed: each counts by itself, so that it alone fails.
+                for each in group:
+                    self._commit([each])
+            self._finish(group)
+            if last:
+                break
+        # Asked for while the database was being closed.
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (late := self._waiting.get_nowait()) is not None:
+                    late.error = DatabaseUnavailable("the database is closed")
+                    self._finish([late])
+
+    def _commit(self, group: Sequence[_Write]) -> bool:
+        """Carry out writes in one transaction. Return False, having undone it, if any failed in
+        a way that may have changed something; of a group of one the error is noted then."""
+        transaction = Transaction(self._writing)
+        try:
+            self._begin(any(each.durable for each in group))
+            for each in group:
+                transaction.changed = False
+                try:
+                    each.result, each.error = each.work(transaction), None
+                except sqlite3.Error:
+                    raise
+                except Exception as error:
+                    if transaction.changed:
+                        raise
+                    each.error = error
+            transaction.flush()
+            self._writing.execute("COMMIT")
+        except Exception as error:
+            for each in group:
+                each.error = (
+                    DatabaseUnavailable(str(error)) if isinstance(error, sqlite3.Error) else error
+                )
+            self._undo()
+            return False
+        return True
+
+    def _begin(self, durable: bool) -> None:
+        if durable is not self._durable:
+            self._writing.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._durable = durable
+        self._writing.execute("BEGIN IMMEDIATE")
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._writing.rollback()
+        for forget in self._forget:
+            forget()
+
+    def _finish(self, group: Sequence[_Write]) -> None:
+        """Tell the callers, with one call into the event loop for all of them."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
+        for each in group:
+            by_loop.setdefault(each.loop, []).append(each)
+        for loop, writes in by_loop.items():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_finish_all, writes)
+
+
+def _finish_all(writes: Sequence[_Write]) -> None:
+    for each in writes:
+        each.finish()

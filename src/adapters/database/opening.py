@@ -1,0 +1,149 @@
+"""Opening the file: its lock, its schemas and their migrations.
+
+Each user of the file has a schema of its own, with a version. A file of an older version is
+migrated, and one of a newer version is refused.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.database.engine import BUSY_TIMEOUT, Database
+
+APPLICATION_ID = 0x4C544B31
+"""Says in the file's header that it is ours (PRAGMA application_id)."""
+CACHE_KIB = 16 * 1024
+LARGEST_IDLE_WAL = 16 * 1024 * 1024
+"""Bytes to which the write-ahead log is cut once it has been copied into the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one user of the file."""
+
+    name: str
+    migrations: tuple[str, ...]
+    """Scripts of SQL: the first makes the tables, each further one changes them to the next
+    version. A script that was released must not change any more."""
+
+
+class DatabaseError(Exception):
+    """The base of what `open_database` raises. Its text is one sentence for people, which names the
+    file."""
+
+
+class DatabaseHeld(DatabaseError):
+    """Raised when another process holds the file."""
+
+
+class DatabaseNewer(DatabaseError):
+    """Raised for a file that a newer version of this program has written."""
+
+
+class DatabaseUnusable(DatabaseError):
+    """Raised for a file that cannot be opened or written, or is none of ours."""
+
+
+def open_database(path: Path, schemas: Sequence[Schema]) -> Database:
+    """Open the file, or make it (mode 0600, in a folder that exists); bring its tables to the
+    newest version. Only one process has it open at a time. Raises DatabaseError."""
+    lock = _lock(path)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        connection = _connect(path)
+        try:
+            _migrate(connection, path, schemas)
+        except BaseException:
+            connection.close()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        os.close(lock)
+        raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
+    except BaseException:
+        os.close(lock)
+        raise
+    return Database(path, connection, lambda: os.close(lock))
+
+
+def _lock(path: Path) -> int:
+    """Lock the file beside it. The system drops the lock when the process ends, however it does."""
+    beside = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(beside, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError as error:
+        holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
+        os.close(lock)
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
+        raise DatabaseHeld(
+            f"{path} is in use by {holder or 'another process'}: only one process can hold it"
+        ) from error
+    return lock
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for a new file only
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {LARGEST_IDLE_WAL}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, schemas: Sequence[Schema]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and tables:
+        raise DatabaseUnusable(f"{path} is a database of another program")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schemas (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+    )
+    versions: dict[str, int] = dict(connection.execute("SELECT name, version FROM schemas"))
+    for schema in schemas:
+        version, newest = versions.get(schema.name, 0), len(schema.migrations)
+        if version > newest:
+            raise DatabaseNewer(
+                f"{path} was written by a newer version of longtask ({schema.name} {version}, and "
+                f"this version knows {newest}): run that version, or use another file"
+            )
+        for migration in schema.migrations[version:]:
+            for statement in _statements(migration):
+                connection.execute(statement)
+        connection.execute("INSERT OR REPLACE INTO schemas VALUES (?, ?)", (schema.name, newest))
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script. (`executescript` would commit the transaction first.)"""
+    statements, begun = [], ""
+    for line in script.splitlines():
+        begun += line + "\n"
+        if sqlite3.complete_statement(begun):
+            statements.append(begun)
+            begun = ""
+    return statements
