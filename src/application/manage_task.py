@@ -1,5 +1,6 @@
 """GetTask, CancelTask and DeleteTask. A task of another owner counts as unknown."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 PAGE = 5_000
 """Events per read of the log."""
+WHOLE_LOGS = 2
+"""Logs that one process reads at once to answer with the records of their tasks. The last event of
+a log holds all the text again, so each may take megabytes until it is read."""
 
 
 def owned(task: Task, owner: str | None) -> Task:
@@ -62,6 +66,7 @@ class GetTask:
         self._tasks = tasks
         self._clock = clock
         self._fail_if_orphaned = fail_if_orphaned
+        self._whole_logs = asyncio.Semaphore(WHOLE_LOGS)
 
     async def record(self, task_id: str, owner: str | None = None) -> Task:
         """Return the record alone. Raises UnknownTask or StoreUnavailable."""
@@ -94,10 +99,16 @@ class GetTask:
         page. Raises UnknownTask or StoreUnavailable."""
         # The record first: if it says that the task ended, the log is complete.
         task, request = await self.with_request(task_id, owner)
+        async with self._whole_logs:
+            return await self._with_answer(task, request)
+
+    async def _with_answer(
+        self, task: Task, request: TaskRequest | None
+    ) -> TaskWithAnswer | TaskWithPages:
         after, begun = 0, 0
         rest = AnswerBuilder()
         while True:
-            page = await self._tasks.read(task_id, after, PAGE)
+            page = await self._tasks.read(task.id, after, PAGE)
             if after == 0 and len(page.events) >= page.length:
                 return TaskWithAnswer(task, request, answer_of(page.events))
             for number, event in enumerate(page.events, after + 1):
@@ -109,7 +120,7 @@ class GetTask:
             if after >= page.length or not page.events:
                 answer = replace(rest.answer(), text="", reasoning="")
                 texts = (
-                    self._pages(task_id, begun, after, kind)
+                    self._pages(task.id, begun, after, kind)
                     for kind in (ReasoningAdded, ContentAdded)
                 )
                 return TaskWithPages(task, request, answer, *texts)
@@ -120,9 +131,11 @@ class GetTask:
         """Yield the text of events of one kind behind event number `after`, up to event `until`,
         page by page."""
         while after < until:
-            page = await self._tasks.read(task_id, after, min(PAGE, until - after))
-            after += len(page.events) or until  # no more events: the log was lost in the meantime
-            yield "".join([event.text for event in page.events if isinstance(event, kind)])
+            events = (await self._tasks.read(task_id, after, min(PAGE, until - after))).events
+            after += len(events) or until  # no more events: the log was lost in the meantime
+            text = ["".join([event.text for event in events if isinstance(event, kind)])]
+            del events  # neither it nor the text is kept while the client is slow
+            yield text.pop()
 
 
 def _is_paged(event: Event) -> bool:

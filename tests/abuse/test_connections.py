@@ -92,6 +92,7 @@ def test_responses_that_are_not_read(tmp_path: Path, upstream: Upstream, path: s
             readers = [connect(target.url, receive_buffer=4096) for _ in range(200)]
             for reader in readers:
                 reader.sendall(request)
+            eventually(lambda: target.files() > idle + 150)
             # Each is cut after the write time-out, and was until then one of many.
             eventually(lambda: target.files() < idle + 10, timeout=60)
             for reader in readers:

@@ -16,7 +16,7 @@ TOMBSTONE_TTL = 8 * 86_400.0
 """Seconds for which at least a tombstone is kept. Longer than anything of the queue may take to
 arrive: a message that QStash delays for seven days, all its deliveries and its failure callback, or
 a message of last week that a person has delivered again."""
-PAGE_SIZE = 512 * 1024
+PAGE_SIZE = 256 * 1024
 """Bytes of events, as the store encodes them, after which a page of a log ends."""
 
 
