@@ -97,7 +97,7 @@ class HandleExhaustedDeliveries:
 
     def _may_enqueue_again(self, task: Task, delivery: Delivery) -> bool:
         age = self._clock.now() - delivery.created_at
-        return task.attempt < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
+        return task.counted_attempts < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
 
 
 class FailOrphanedTasks:

@@ -231,21 +231,21 @@ class RunTask:
         except ModelRefused as error:
             return await self._fail(attempt, Failure(error.code, error.message, False))
         except ModelUnavailable as error:
-            if attempt.number >= delivery.max_attempts:
+            if attempt.task.counted_attempts >= delivery.max_attempts:
                 return await self._fail(attempt, Failure(error.code, error.message, True))
             return await self._requeue(attempt, error.code, error.retry_after)
         except ShuttingDown:
-            return await self._requeue(attempt, "shutting_down")
+            return await self._requeue(attempt, "shutting_down", counted=False)
         except StoreUnavailable:
             raise
         except asyncio.CancelledError:
             # The server is cancelling its requests. If the store still responds, the next delivery
             # need not wait for the lease to lapse.
-            await asyncio.shield(self._requeue(attempt, "shutting_down"))
+            await asyncio.shield(self._requeue(attempt, "shutting_down", counted=False))
             raise
         except Exception:
             log.exception("attempt crashed")
-            if attempt.number >= delivery.max_attempts:
+            if attempt.task.counted_attempts >= delivery.max_attempts:
                 failure = Failure("internal_error", "An internal error occurred.", True)
                 return await self._fail(attempt, failure)
             return await self._requeue(attempt, "internal_error")
@@ -274,14 +274,24 @@ class RunTask:
         return Reject(failure.code)
 
     async def _requeue(
-        self, attempt: Attempt, reason: str, retry_after: float | None = None
+        self,
+        attempt: Attempt,
+        reason: str,
+        retry_after: float | None = None,
+        *,
+        counted: bool = True,
     ) -> Outcome | Superseded:
+        """Requeue the task, or fail it if its attempts were interrupted too often."""
         log.warning("attempt lost", reason=reason, retry_after=retry_after)
+        change = attempt.task.requeue(self._clock.now(), reason, counted=counted)
         try:
-            await self._tasks.commit(attempt, attempt.task.requeue(self._clock.now(), reason))
+            await self._tasks.commit(attempt, change)
         except LeaseLost:
             return Superseded()
-        return Retry(retry_after)
+        if (failure := change.task.failure) is None:
+            return Retry(retry_after)
+        log.warning("task failed", code=failure.code)
+        return Reject(failure.code)
 
     async def _commit(self, attempt: Attempt, change: Change) -> None:
         await retry_while_leased(lambda: self._tasks.commit(attempt, change), self._bounds.lease)

@@ -22,6 +22,9 @@ from domain.events import (
 )
 from domain.request import TaskRequest
 
+MAX_INTERRUPTIONS = 10
+"""Attempts in a row that a stop or a restart of the service may end. One more fails the task, which
+may be what ends the process each time."""
 TASK_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
 _TASK_ID = re.compile(TASK_ID_PATTERN)
 
@@ -36,6 +39,13 @@ class Failure:
     """For people."""
     retryable: bool
     """Whether the same request may succeed as a new task."""
+
+
+RESTARTED_TOO_OFTEN = Failure(
+    "restarted_too_often",
+    f"The service was stopped or restarted during {MAX_INTERRUPTIONS + 1} attempts in a row.",
+    True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,16 @@ class Task:
     valid: bool | None = None
     """Whether the text fits the schema of the request, as `TaskEnded` tells it."""
     failure: Failure | None = None
+    uncounted: int = 0
+    """How many attempts were ended by a stop or a restart of the service. They do not count towards
+    the maximum of attempts."""
+    interruptions: int = 0
+    """How many of them came in a row, up to the last lost attempt."""
+
+    @property
+    def counted_attempts(self) -> int:
+        """The number of attempts that count towards the maximum, the running one included."""
+        return self.attempt - self.uncounted
 
     @property
     def unqueued(self) -> bool:
@@ -149,9 +169,21 @@ class Task:
         begun = lost.task.begin(now)
         return Change(begun.task, (*lost.events, *begun.events))
 
-    def requeue(self, now: int, reason: str) -> Change:
-        """Let the task wait for another delivery, since its attempt is lost."""
-        return self._move(TaskStatus.PENDING, now, reason=reason)
+    def requeue(self, now: int, reason: str, *, counted: bool = True) -> Change:
+        """Let the task wait for another delivery, since its attempt is lost. `counted`: whether the
+        attempt counts towards the maximum; False if a stop or a restart of the service ended it.
+        After MAX_INTERRUPTIONS such in a row the task fails instead."""
+        if counted:
+            return self._move(TaskStatus.PENDING, now, reason=reason, interruptions=0)
+        if self.interruptions >= MAX_INTERRUPTIONS:
+            return self.fail(now, RESTARTED_TOO_OFTEN)
+        return self._move(
+            TaskStatus.PENDING,
+            now,
+            reason=reason,
+            uncounted=self.uncounted + 1,
+            interruptions=self.interruptions + 1,
+        )
 
     def complete(
         self,

@@ -84,6 +84,16 @@ async def test_a_requeued_task_can_be_claimed_at_once(store: Store) -> None:
     assert (await claim(store.tasks, task_id)).number == 2
 
 
+async def test_which_attempts_count_is_kept(store: Store) -> None:
+    task_id = await submit(store.tasks)
+    first = await claim(store.tasks, task_id)
+    stopped = first.task.requeue(NOW, "shutting_down", counted=False)
+    await store.tasks.commit(first, stopped)
+    second = await claim(store.tasks, task_id)
+    assert (second.number, second.task.counted_attempts, second.task.interruptions) == (2, 1, 1)
+    assert await store.tasks.get(task_id) == second.task
+
+
 async def test_an_ended_task_is_not_claimed(store: Store) -> None:
     task_id = await submit(store.tasks)
     attempt = await claim(store.tasks, task_id)

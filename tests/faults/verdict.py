@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.errors import IllegalLog
 from domain.events import TaskStatus, fold
+from domain.task import MAX_INTERRUPTIONS
 from tests.faults.clients import Follower, User
 from tests.faults.planned import REFUSED
 from tests.faults.response_clients import ResponseFollower
@@ -118,6 +119,8 @@ def _failure_faults(world: World, user: User, code: str, attempts: int) -> list[
     if code == "forgotten":
         excused = user.task_id in world.ended_before_loss | world.given_up
         return [] if excused or world.qstash_forgot else ["forgotten, but QStash still had it"]
+    if code == "restarted_too_often":
+        return [] if attempts > MAX_INTERRUPTIONS else [f"{code} after {attempts} attempts only"]
     if code == "deliveries_exhausted" or code in _PASSING:
         return [] if attempts > RETRIES else [f"{code} after {attempts} attempts only"]
     return [f"failed with {code}"]

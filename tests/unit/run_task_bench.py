@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
@@ -60,7 +61,8 @@ class Bench:
         self.feed = Hub()
         self.tasks = SlowLog(self.feed)
         self.model = DrivenModel()
-        self.run = RunTask(
+        self._process = partial(
+            RunTask,
             self.tasks,
             self.feed,
             self.model,
@@ -70,6 +72,7 @@ class Bench:
             max_concurrent_deliveries=max_concurrent_deliveries,
             requests_room=requests_room,
         )
+        self.run = self._process()
 
     def deliver(
         self, *, max_attempts: int = 4, task_id: str = TASK_ID, request: TaskRequest = REQUEST
@@ -77,6 +80,19 @@ class Bench:
         return asyncio.create_task(
             self.run(delivery_of(task_id, request, max_attempts=max_attempts, owner=OWNER))
         )
+
+    async def stopped(self) -> Outcome:
+        """The outcome of a delivery whose process stops during the attempt. Another process takes
+        its place."""
+        asked = self.model.asked
+        running = self.deliver()
+        async with asyncio.timeout(within(5)):
+            while self.model.asked == asked:
+                await asyncio.sleep(0)
+        self.run.stop()
+        outcome = await running
+        self.run = self._process()
+        return outcome
 
     async def events(self) -> list[Event]:
         return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)

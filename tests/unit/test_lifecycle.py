@@ -25,7 +25,7 @@ from domain.events import (
     fold,
     is_last,
 )
-from domain.task import Change, Failure, Task
+from domain.task import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Change, Failure, Task
 from tests.builders import REQUEST
 
 WORDS = st.text(min_size=1, max_size=5)
@@ -205,6 +205,32 @@ def test_times_of_a_task() -> None:
     second = task.requeue(30, "lost").task.begin(40).task
     assert second.started_at == 20
     assert second.fail(50, FAILURE).task.finished_at == 50
+
+
+def interrupted(task: Task, times: int) -> Task:
+    """A task of which so many attempts began and were ended by a restart of the service."""
+    for _ in range(times):
+        task = task.begin(1).task.requeue(1, "restarted", counted=False).task
+    return task
+
+
+def test_attempts_that_a_restart_ended_do_not_count() -> None:
+    task = interrupted(Task.submit("task_1_a", REQUEST, 1).task, 3).begin(2).task
+    assert (task.attempt, task.counted_attempts) == (4, 1)
+    task = interrupted(task.requeue(3, "model_error").task, 2)
+    assert (task.status, task.attempt, task.counted_attempts) == (TaskStatus.PENDING, 6, 1)
+
+
+def test_too_many_restarts_in_a_row_fail_the_task() -> None:
+    task = interrupted(Task.submit("task_1_a", REQUEST, 1).task, MAX_INTERRUPTIONS).begin(2).task
+    # One that is lost in another way begins a new row.
+    other = interrupted(task.requeue(3, "model_error").task, MAX_INTERRUPTIONS)
+    assert other.status is TaskStatus.PENDING
+    last = task.requeue(3, "restarted", counted=False)
+    assert (last.task.status, last.task.failure) == (TaskStatus.FAILED, RESTARTED_TOO_OFTEN)
+    assert last.events[-1] == TaskErrored(
+        3, RESTARTED_TOO_OFTEN.message, "restarted_too_often", retryable=True
+    )
 
 
 @given(st.from_regex(r"[A-Za-z0-9]{1,64}", fullmatch=True), st.integers(0, 10**18 - 1))

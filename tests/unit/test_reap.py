@@ -132,6 +132,18 @@ async def test_with_attempts_left_it_is_enqueued_again() -> None:
     assert (await bench.ran_out(max_attempts=1)).status is TaskStatus.FAILED
 
 
+async def test_an_attempt_that_a_stop_ended_is_left() -> None:
+    bench = Bench()
+    await bench.submit()
+    attempt = await bench.attempt(lease=30.0)
+    stopped = attempt.task.requeue(NOW, "shutting_down", counted=False)
+    await bench.tasks.commit(attempt, stopped)
+    assert (await bench.ran_out(max_attempts=1)).status is TaskStatus.PENDING
+    assert bench.queue.messages == [(TASK_ID, "msg_0")]
+    await bench.attempt(lease=0.0)
+    assert (await bench.ran_out(max_attempts=1)).failure == EXHAUSTED
+
+
 async def test_a_running_one_with_attempts_left_gets_a_standby() -> None:
     bench = Bench()
     await bench.submit()

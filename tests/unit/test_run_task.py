@@ -9,7 +9,7 @@ from application.errors import ModelUnavailable, UnreadableTask
 from application.run_task import OVERLOADED_RETRY_AFTER, Ack, Overloaded, Reject, Retry
 from application.transcript import EVENT_LIMIT
 from domain.events import StatusChanged, TaskStatus, fold
-from domain.task import Attempt, Failure, Task
+from domain.task import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Attempt, Failure, Task
 from tests.builders import REQUEST
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
 from tests.waiting import within
@@ -99,6 +99,26 @@ async def test_stopping_requeues_the_task() -> None:
     assert (last.status, last.reason) == (TaskStatus.PENDING, "shutting_down")
     assert isinstance(await bench.tasks.claim(TASK_ID, 1.0, 2), Attempt)
     assert await bench.deliver() == Retry()
+
+
+async def test_a_stop_costs_no_attempt() -> None:
+    bench = Bench()
+    await bench.stopped()
+    bench.model.say(ModelUnavailable("model_error", "It failed."))
+    assert await bench.deliver(max_attempts=2) == Retry()
+    bench.model.say(ModelUnavailable("model_error", "It failed."))
+    assert await bench.deliver(max_attempts=2) == Reject("model_error")
+    assert (await bench.tasks.get(TASK_ID)).attempt == 3
+
+
+async def test_a_stop_in_each_of_many_attempts_fails_the_task() -> None:
+    bench = Bench()
+    for _ in range(MAX_INTERRUPTIONS):
+        assert await bench.stopped() == Retry()
+    assert await bench.stopped() == Reject("restarted_too_often")
+    task = await bench.tasks.get(TASK_ID)
+    assert (task.attempt, task.failure) == (MAX_INTERRUPTIONS + 1, RESTARTED_TOO_OFTEN)
+    assert fold(await bench.events()).closed
 
 
 async def test_what_ends_within_the_grace_is_kept() -> None:

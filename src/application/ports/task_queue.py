@@ -17,7 +17,7 @@ class Delivery:
     """None: the request is in the store only, and `request_digest` is its digest."""
     created_at: int
     max_attempts: int
-    """The number of attempts after which a retryable fault fails the task."""
+    """The number of counted attempts after which a retryable fault fails the task."""
     requested_model: str
     request_size: int
     """Bytes of the request, roughly."""
