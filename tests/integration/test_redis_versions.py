@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from adapters.event_codec import encode_event
+from adapters.record_codec import encode_task
 from adapters.redis import RedisTaskLog
-from adapters.redis.codec import decode_batch, decode_page, encode_event
+from adapters.redis.codec import decode_batch, decode_page
 from adapters.redis.connection import Published
 from adapters.redis.keys import keys_of
-from adapters.redis.record import encode_task
 from application.errors import UnreadableEvent
 from domain.answer import Answer, ToolCall
 from domain.events import (

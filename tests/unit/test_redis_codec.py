@@ -2,7 +2,8 @@
 
 from hypothesis import given
 
-from adapters.redis.codec import decode_batch, decode_page, encode_event
+from adapters.event_codec import encode_event
+from adapters.redis.codec import decode_batch, decode_page
 from domain.events import Event, fold
 from tests.contract.legal_logs import legal_logs
 

@@ -12,24 +12,18 @@ attempt than the hash itself is older than `task`: an instance of the version be
 since. The next version may drop `task`, and reading it.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from adapters.redis.codec import VERSION
-from adapters.request_codec import (
-    LAST_FLAT_VERSION,
-    check_version,
-    request_from_plain,
-    request_to_plain,
-)
-from adapters.request_codec import VERSION as REQUEST_VERSION
+from adapters.event_codec import VERSION
+from adapters.record_codec import READING, EncodedRequest, decode_json, task_from_plain
+from adapters.request_codec import LAST_FLAT_VERSION, check_version, request_from_plain
 from application.errors import UnreadableTask
 from domain.request import TaskRequest
-from domain.task import Submitted, Task
+from domain.task import Task
 
 SHARED_LIMIT = 128 * 1024
 """Bytes of a request up to which instances of the version before find it in `task`."""
@@ -45,28 +39,10 @@ class Record:
     older_request: bytes = b""
     """The request, if it was found in `task`. The next transition writes it into its own field."""
 
-    def check_request(self) -> None:
-        """Raise UnreadableTask if another version of this service wrote the request."""
-        try:
-            if self.request_version is not None:
-                check_version("the request", self.request_version, REQUEST_VERSION, first=1)
-        except ValueError as error:
-            raise UnreadableTask(self.task.id, str(error)) from error
 
-
-@dataclass(frozen=True, slots=True)
-class EncodedRequest:
-    data: bytes
-    version: int
-
-    @property
-    def shared(self) -> bool:
-        """Whether instances of the version before are to find it."""
-        return self.version <= LAST_FLAT_VERSION and 0 < len(self.data) <= SHARED_LIMIT
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+def shared(request: EncodedRequest) -> bool:
+    """Whether instances of the version before are to find the request."""
+    return request.version <= LAST_FLAT_VERSION and 0 < len(request.data) <= SHARED_LIMIT
 
 
 class _WithRequest(msgspec.Struct):
@@ -74,26 +50,6 @@ class _WithRequest(msgspec.Struct):
 
 
 _decode_raw_request = msgspec.json.Decoder(_WithRequest).decode
-_READING = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-    msgspec.DecodeError,
-)
-
-
-def encode_task(task: Task) -> bytes:
-    return _encode({each.name: getattr(task, each.name) for each in dataclasses.fields(task)})
-
-
-def encode_request(submitted: Submitted) -> EncodedRequest:
-    """Return the request of a new task; nothing, of version 0, if it is lost."""
-    if submitted.request is None:
-        return EncodedRequest(b"", 0)
-    plain = request_to_plain(submitted.request)
-    return EncodedRequest(_encode(plain), plain["v"])
 
 
 def decode_record(task_id: str, fields: Sequence[bytes | None]) -> Record | None:
@@ -104,45 +60,35 @@ def decode_record(task_id: str, fields: Sequence[bytes | None]) -> Record | None
         check_version("the record", int(version or 0), VERSION)
         if state is None:
             return None
-        record = _decode(state)
+        record = decode_json(state)
         if (record["status"], record["attempt"]) != ((status or b"").decode(), int(attempt or 0)):
             return None
         task = _task(record, message)
         return Record(task, None if request_version is None else int(request_version))
-    except _READING as error:
+    except READING as error:
         raise UnreadableTask(task_id, str(error)) from error
 
 
 def decode_shared(task_id: str, task: bytes, message: bytes | None) -> Record:
     """Return the record of which `task` and `message` were read. Raises UnreadableTask."""
     try:
-        record = _decode(task)
+        record = decode_json(task)
         request = request_from_plain(record["request"])
         record["requested_model"] = request.model
         raw = bytes(_decode_raw_request(task).request)
         return Record(_task(record, message), record["request"]["v"], raw)
-    except _READING as error:
-        raise UnreadableTask(task_id, str(error)) from error
-
-
-def decode_request(task_id: str, request: bytes | None) -> TaskRequest | None:
-    """Return the request of which the field of its own was read. Raises UnreadableTask."""
-    try:
-        return request_from_plain(_decode(request)) if request else None
-    except _READING as error:
+    except READING as error:
         raise UnreadableTask(task_id, str(error)) from error
 
 
 def decode_shared_request(task_id: str, task: bytes | None) -> TaskRequest | None:
     """Return the request of which `task` was read. Raises UnreadableTask."""
     try:
-        plain = _decode(task or b"{}").get("request")
+        plain = decode_json(task or b"{}").get("request")
         return None if plain is None else request_from_plain(plain)
-    except _READING as error:
+    except READING as error:
         raise UnreadableTask(task_id, str(error)) from error
 
 
 def _task(record: dict[str, Any], message: bytes | None) -> Task:
-    if message is not None:
-        record["message_id"] = message.decode()
-    return msgspec.convert(record, Task)
+    return task_from_plain(record, None if message is None else message.decode())

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any
 
-from adapters.redis.codec import VERSION
+from adapters.event_codec import VERSION
 from adapters.redis.connection import Connection, Word
 from adapters.redis.errors import UnknownScript
 

@@ -11,18 +11,23 @@ nothing.
 import secrets
 from collections.abc import Sequence
 
-from adapters.redis.codec import decode_page, encode_event
+from adapters.event_codec import encode_event
+from adapters.record_codec import (
+    check_request_version,
+    decode_request,
+    encode_request,
+    encode_task,
+)
+from adapters.redis.codec import decode_page
 from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import CHECK_KEY, keys_of
 from adapters.redis.record import (
     FIELDS,
     Record,
     decode_record,
-    decode_request,
     decode_shared,
     decode_shared_request,
-    encode_request,
-    encode_task,
+    shared,
 )
 from adapters.redis.script import Script
 from application.errors import DeletedTask, LeaseLost, UnknownTask
@@ -72,7 +77,7 @@ class RedisTaskLog(TaskLog):
             encode_task(task),
             request.data,
             request.version,
-            int(request.shared),
+            int(shared(request)),
             task.status.value,
             task.attempt,
             _new_epoch(),
@@ -108,7 +113,7 @@ class RedisTaskLog(TaskLog):
                 return Ended(record.task)
             if busy := await self._busy(record.task):
                 return busy
-            record.check_request()
+            check_request_version(task_id, record.request_version)
             change = record.task.claim(now)
             if written := await self._write(record, change, [keys_of(task_id).lease], lease=lease):
                 logged, request = written
