@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from adapters.database import open_database
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.redis import (
@@ -17,6 +18,7 @@ from adapters.redis import (
     RedisTaskLog,
     RestConnection,
 )
+from adapters.sqlite import TASKS, SqliteTaskLog
 from application.errors import LeaseLost
 from application.ports import EventFeed, IdempotencyKeys, Limiter, TaskLog
 from domain.answer import Answer
@@ -49,6 +51,15 @@ async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[St
 
 
 @asynccontextmanager
+async def sqlite_store(ttl: float, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    feed = Hub()
+    database = open_database(request.getfixturevalue("tmp_path") / "longtask.db", [TASKS])
+    tasks = SqliteTaskLog(database, feed, ttl, ORPHAN_TIMEOUT)
+    yield Store(tasks, feed, MemoryLimiter(), MemoryIdempotencyKeys(), feed.close)
+    await database.aclose()
+
+
+@asynccontextmanager
 async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     feed = Hub(RedisBroker(connection, CountingObserver()))
     try:
@@ -75,6 +86,7 @@ def rest_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncConte
 
 STORES: dict[str, Callable[[float, pytest.FixtureRequest], AbstractAsyncContextManager[Store]]] = {
     "memory": memory_store,
+    "sqlite": sqlite_store,
     "redis": redis_store,
     "cluster": cluster_store,
     "rest": rest_store,

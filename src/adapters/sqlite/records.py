@@ -1,0 +1,170 @@
+"""The tasks in the file, as the threads of the database find and change them.
+
+Its methods are called inside reads and writes of the database. What an append needs to know of a
+running attempt is kept in memory, so that it executes no statement of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from adapters.database import Transaction
+from adapters.sqlite.liveness import Liveness
+from adapters.sqlite.stored import (
+    Connection,
+    EncodedBatch,
+    Stored,
+    discard,
+    find,
+    write_change,
+    write_events,
+    write_new,
+)
+from application.errors import DeletedTask, LeaseLost, UnknownTask
+from application.ports import TOMBSTONE_TTL, Batch, Busy
+from domain.events import Event, Position, TaskStatus
+from domain.task import Attempt, Change, Submitted, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A new task, or a transition, that was written."""
+
+    task: Task
+    batch: Batch
+    request: bytes | None = None
+    """For an attempt that begins."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """What an append has to know."""
+
+    row: int
+    attempt: int
+    epoch: str
+    length: int
+
+
+class Records:
+    def __init__(self, ttl: float, live: Liveness, wall: Callable[[], int]) -> None:
+        self._ttl = ttl
+        self._live = live
+        self._wall = wall
+        self._running: dict[str, _Running] = {}
+        """Used by the writer thread only."""
+
+    def forget_written(self) -> None:
+        """Called when writes do not count."""
+        self._running.clear()
+
+    def find(self, connection: Connection, task_id: str) -> Stored | None:
+        stored = find(connection, task_id)
+        if stored is None:
+            return None
+        if stored.expires is None:
+            return None if self._live.is_expired(task_id) else stored
+        return None if stored.expires <= self._wall() else stored
+
+    def existing(self, connection: Connection, task_id: str) -> Stored:
+        """Return a task. Raises UnknownTask."""
+        stored = self.find(connection, task_id)
+        if stored is None:
+            self._raise_if_deleted(connection, task_id)
+            raise UnknownTask(task_id)
+        return stored
+
+    def create(self, transaction: Transaction, submitted: Submitted) -> Task | Written:
+        """Write a task, or return the one that there is. Raises DeletedTask."""
+        task = submitted.task
+        if (stored := self.find(transaction, task.id)) is not None:
+            return stored.task()
+        self._raise_if_deleted(transaction, task.id)
+        discard(transaction, task.id)  # one that has expired
+        self._live.beat(task.id)
+        return Written(task, write_new(transaction, submitted))
+
+    def change(
+        self,
+        transaction: Transaction,
+        stored: Stored,
+        change: Change,
+        request: bytes | None = None,
+    ) -> Written:
+        """Write a transition."""
+        task, expires = change.task, None
+        if task.status.terminal:
+            ttl = self._ttl if task.ttl is None else min(task.ttl, self._ttl)
+            expires = self._wall() + round(ttl * 1000)
+            if task.ttl is not None:
+                self._bury(transaction, task.id)
+        batch = write_change(transaction, stored, change, expires)
+        if task.status is TaskStatus.RUNNING:
+            epoch, length = batch.end
+            self._running[task.id] = _Running(stored.row, task.attempt, epoch, length)
+        else:
+            self._running.pop(task.id, None)
+        return Written(task, batch, request)
+
+    def append(
+        self,
+        transaction: Transaction,
+        attempt: Attempt,
+        events: tuple[Event, ...],
+        rows: Sequence[EncodedBatch],
+        lease: float,
+    ) -> tuple[int, Batch | None]:
+        """Add events, unless they were added already; return the length of the log and what was
+        added. Raises LeaseLost."""
+        task_id = attempt.task.id
+        running = self._running.get(task_id) or self._load(transaction, task_id)
+        if running.attempt != attempt.number or running.length < attempt.logged:
+            raise LeaseLost
+        self._live.wrote(task_id, running.attempt, lease)
+        if running.length > attempt.logged or not rows:
+            return running.length, None
+        after = Position(running.epoch, running.length)
+        running.length = write_events(transaction, running.row, running.length + 1, rows)
+        return running.length, Batch(after, running.epoch, events)
+
+    def held(self, transaction: Transaction, attempt: Attempt) -> Stored:
+        """Return the task of an attempt that may write. Raises LeaseLost."""
+        stored = self.find(transaction, attempt.task.id)
+        if (
+            stored is None
+            or stored.status != TaskStatus.RUNNING
+            or stored.attempt != attempt.number
+            or stored.length < attempt.logged
+        ):
+            raise LeaseLost
+        return stored
+
+    def busy(self, task: Task) -> Busy | None:
+        left = self._live.lease_left(task.id, task.attempt)
+        return Busy(left) if task.status is TaskStatus.RUNNING and left > 0 else None
+
+    def delete(self, transaction: Transaction, task_id: str) -> None:
+        """Raises UnknownTask."""
+        self.existing(transaction, task_id)
+        self._running.pop(task_id, None)
+        discard(transaction, task_id)
+        self._bury(transaction, task_id)
+
+    def _raise_if_deleted(self, connection: Connection, task_id: str) -> None:
+        statement = "SELECT 1 FROM tombstones WHERE id = ? AND expires > ?"
+        if connection.execute(statement, (task_id, self._wall())).fetchone():
+            raise DeletedTask(task_id)
+
+    def _bury(self, transaction: Transaction, task_id: str) -> None:
+        """Leave a tombstone of a task."""
+        expires = self._wall() + round(max(self._ttl, TOMBSTONE_TTL) * 1000)
+        statement = "INSERT OR REPLACE INTO tombstones (id, expires) VALUES (?, ?)"
+        transaction.execute(statement, (task_id, expires))
+
+    def _load(self, transaction: Transaction, task_id: str) -> _Running:
+        """Return what an append has to know. Raises LeaseLost if no attempt is running."""
+        stored = self.find(transaction, task_id)
+        if stored is None or stored.status != TaskStatus.RUNNING:
+            raise LeaseLost
+        running = _Running(stored.row, stored.attempt, stored.epoch, stored.length)
+        self._running[task_id] = running
+        return running

@@ -1,0 +1,53 @@
+"""The tables of tasks.
+
+The log of a task is kept as batches: one row, or a few, per step that added events. Each is the
+inside of a JSON array, so that the rows of a page are joined with commas by SQLite, and read by one
+statement.
+"""
+
+from adapters.database import Insert, Schema
+
+TASKS = Schema(
+    "tasks",
+    (
+        """
+        CREATE TABLE tasks (
+            task INTEGER PRIMARY KEY,
+            id TEXT UNIQUE,             -- NULL: deleted, and to be swept
+            v INTEGER NOT NULL,         -- the version of the record and the log (event_codec)
+            status TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            state BLOB NOT NULL,        -- the record (record_codec)
+            message TEXT,               -- the id of the queue's message
+            epochs TEXT NOT NULL,       -- 'first-epoch ...', by the offsets of their first events
+            expires INTEGER             -- ms since 1970; NULL until the task has ended
+        );
+        CREATE INDEX tasks_expire ON tasks (expires) WHERE expires IS NOT NULL;
+        CREATE INDEX tasks_unfinished ON tasks (task) WHERE expires IS NULL;
+        CREATE INDEX tasks_running ON tasks (task) WHERE status = 'running';
+        CREATE TABLE requests (
+            task INTEGER PRIMARY KEY,
+            v INTEGER NOT NULL,
+            request BLOB NOT NULL
+        );
+        CREATE TABLE batches (
+            task INTEGER NOT NULL,
+            first INTEGER NOT NULL,     -- the offset of the first event
+            count INTEGER NOT NULL,
+            size INTEGER NOT NULL,      -- of the events, in bytes
+            events BLOB NOT NULL,       -- JSON arrays with commas between them
+            PRIMARY KEY (task, first)
+        ) WITHOUT ROWID;
+        CREATE TABLE tombstones (
+            id TEXT PRIMARY KEY,
+            expires INTEGER NOT NULL    -- ms since 1970
+        ) WITHOUT ROWID;
+        CREATE INDEX tombstones_expire ON tombstones (expires);
+        CREATE TABLE checks (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+        """,
+    ),
+)
+
+BATCHES = Insert("INSERT INTO batches (task, first, count, size, events)", 5)
+BATCH_SIZE = 32 * 1024
+"""Bytes of events after which a row ends. An event may be longer."""

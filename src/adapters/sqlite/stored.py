@@ -1,0 +1,155 @@
+"""One task as the file has it: its row, the rows of its log, and how both are written."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from adapters.database import Transaction
+from adapters.event_codec import VERSION, encode_event
+from adapters.record_codec import decode_task, encode_request, encode_task
+from adapters.sqlite.schema import BATCH_SIZE, BATCHES
+from application.ports import Batch
+from domain.events import START, Event, Position
+from domain.task import Change, Submitted, Task
+
+
+class Cursor(Protocol):
+    def fetchone(self) -> Any: ...
+
+
+class Connection(Protocol):
+    """A transaction of the writer, or the connection of a reader."""
+
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Cursor: ...
+
+
+_FIND = """
+SELECT task, id, v, status, attempt, state, message, epochs, expires,
+    (SELECT first + count - 1 FROM batches WHERE batches.task = tasks.task
+     ORDER BY first DESC LIMIT 1)
+FROM tasks WHERE id = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of `tasks`."""
+
+    row: int
+    id: str
+    version: int
+    status: str
+    attempt: int
+    state: bytes
+    message: str | None
+    epochs: str
+    expires: int | None
+    length: int
+    """The number of events in the log."""
+
+    def task(self) -> Task:
+        """Return the record. Raises UnreadableTask."""
+        return decode_task(self.id, self.version, self.state, self.message)
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of the last event."""
+        return self.epochs.rpartition("-")[2]
+
+    @property
+    def end(self) -> Position:
+        return Position(self.epoch, self.length) if self.length else START
+
+
+def find(connection: Connection, task_id: str) -> Stored | None:
+    found = connection.execute(_FIND, (task_id,)).fetchone()
+    return None if found is None else Stored(*found)
+
+
+def find_request(connection: Connection, row: int) -> tuple[int, bytes] | tuple[None, None]:
+    """Return the version of a task's request and the request, if there is one."""
+    found = connection.execute("SELECT v, request FROM requests WHERE task = ?", (row,)).fetchone()
+    return found or (None, None)
+
+
+def write_new(transaction: Transaction, submitted: Submitted) -> Batch:
+    """Write a task that is not there; return its first batch."""
+    task, epoch = submitted.task, _new_epoch()
+    row = transaction.execute(
+        "INSERT INTO tasks (id, v, status, attempt, state, epochs) VALUES (?, ?, ?, ?, ?, ?)",
+        (task.id, VERSION, task.status.value, task.attempt, encode_task(task), f"1-{epoch}"),
+    ).lastrowid
+    assert row is not None  # noqa: S101
+    request = encode_request(submitted)
+    if request.data:
+        values = (row, request.version, request.data)
+        transaction.execute("INSERT INTO requests (task, v, request) VALUES (?, ?, ?)", values)
+    write_events(transaction, row, 1, encoded(submitted.events))
+    return Batch(START, epoch, submitted.events)
+
+
+def write_change(
+    transaction: Transaction, stored: Stored, change: Change, expires: int | None
+) -> Batch:
+    """Write a transition, which opens an epoch; return what it adds to the log."""
+    task, epoch = change.task, _new_epoch()
+    epochs = f"{stored.epochs} {stored.length + 1}-{epoch}"
+    transaction.execute(
+        "UPDATE tasks SET v = ?, status = ?, attempt = ?, state = ?, epochs = ?, expires = ?"
+        " WHERE task = ?",
+        (
+            VERSION,
+            task.status.value,
+            task.attempt,
+            encode_task(task),
+            epochs,
+            expires,
+            stored.row,
+        ),
+    )
+    write_events(transaction, stored.row, stored.length + 1, encoded(change.events))
+    return Batch(stored.end, epoch, change.events)
+
+
+def discard(transaction: Transaction, task_id: str) -> None:
+    """Remove a task if there is one. Its rows are left to be swept."""
+    transaction.execute("UPDATE tasks SET id = NULL, expires = 0 WHERE id = ?", (task_id,))
+
+
+EncodedBatch = tuple[int, bytes]
+"""The number of events in a row, and the events."""
+
+
+def encoded(events: Sequence[Event]) -> list[EncodedBatch]:
+    """Return the rows of events that are added in one step."""
+    if len(events) == 1:
+        return [(1, encode_event(events[0]))]
+    return list(_rows(map(encode_event, events)))
+
+
+def _rows(events: Iterator[bytes]) -> Iterator[EncodedBatch]:
+    row: list[bytes] = []
+    size = 0
+    for event in events:
+        if row and size + len(event) > BATCH_SIZE:
+            yield len(row), b",".join(row)
+            row, size = [], 0
+        row.append(event)
+        size += len(event)
+    if row:
+        yield len(row), b",".join(row)
+
+
+def write_events(
+    transaction: Transaction, row: int, first: int, batches: Sequence[EncodedBatch]
+) -> int:
+    """Add events to the log; return its new length."""
+    for count, events in batches:
+        transaction.insert(BATCHES, (row, first, count, len(events), events))
+        first += count
+    return first - 1
+
+
+def _new_epoch() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,230 @@
+"""TaskLog in a SQLite file that this process holds.
+
+The domain decides every transition in the writer thread, on the record as it is then, in the
+transaction that writes it. An append is one row. What it needs to know of a running attempt is
+kept in memory, so that it executes no statement of its own (`Transaction.insert`).
+
+Appends are not flushed to the disk one by one: they survive the death of the process, but a power
+cut may take the newest of them. A file that has lost the end of a log, by a power cut or because an
+older copy was put in its place, has other epochs from there on.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from adapters.database import Database, DatabaseUnavailable, Transaction
+from adapters.live import Hub
+from adapters.record_codec import check_request_version, decode_request
+from adapters.sqlite.clock import AwakeClock, wall_clock
+from adapters.sqlite.faults import unavailable
+from adapters.sqlite.liveness import Liveness
+from adapters.sqlite.pages import read_events, read_last_attempt, read_page
+from adapters.sqlite.records import Records, Written
+from adapters.sqlite.stored import Connection, encoded, find_request
+from application.errors import LeaseLost
+from application.ports import (
+    ORPHAN_TIMEOUT,
+    Batch,
+    Busy,
+    Ended,
+    NotOrphaned,
+    Orphaned,
+    Page,
+    TaskLog,
+)
+from domain.answer import Answer
+from domain.events import Event, TaskStatus, answer_of
+from domain.request import TaskRequest
+from domain.task import Attempt, Change, Failure, Submitted, Task
+
+T = TypeVar("T")
+
+
+class SqliteTaskLog(TaskLog):
+    def __init__(
+        self,
+        database: Database,
+        hub: Hub,
+        ttl: float,
+        orphan_timeout: float = ORPHAN_TIMEOUT,
+        clock: Callable[[], float] | None = None,
+        wall: Callable[[], int] = wall_clock,
+    ) -> None:
+        """`ttl`: seconds for which a log is kept after its last change, at most. `orphan_timeout`:
+        seconds without a heartbeat after which a task is orphaned. `clock`: for all that concerns
+        unfinished tasks, in seconds (AwakeClock). `wall`: for what has ended, in ms since 1970."""
+        self._database = database
+        self._hub = hub
+        self._wall = wall
+        self._live = Liveness(ttl, orphan_timeout, clock or AwakeClock())
+        self._records = Records(ttl, self._live, wall)
+        database.on_rollback(self._records.forget_written)
+
+    async def create(self, submitted: Submitted) -> Task:
+        created = await self._write(
+            lambda transaction: self._records.create(transaction, submitted)
+        )
+        return created.task if isinstance(created, Written) else created
+
+    async def note_message(self, task_id: str, message_id: str) -> None:
+        def work(transaction: Transaction) -> None:
+            row = self._records.existing(transaction, task_id).row
+            transaction.execute("UPDATE tasks SET message = ? WHERE task = ?", (message_id, row))
+            self._live.beat(task_id)
+
+        await self._write(work, durable=False)
+
+    async def get(self, task_id: str) -> Task:
+        return await self._read(
+            lambda connection: self._records.existing(connection, task_id).task()
+        )
+
+    async def request(self, task_id: str) -> TaskRequest | None:
+        def work(connection: Connection) -> TaskRequest | None:
+            _, request = find_request(connection, self._records.existing(connection, task_id).row)
+            return decode_request(task_id, request)
+
+        return await self._read(work)
+
+    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
+        def work(transaction: Transaction) -> Busy | Ended | Written:
+            stored = self._records.existing(transaction, task_id)
+            task = stored.task()
+            if task.status.terminal:
+                return Ended(task)
+            if busy := self._records.busy(task):
+                return busy
+            version, request = find_request(transaction, stored.row)
+            check_request_version(task_id, version)
+            written = self._records.change(transaction, stored, task.claim(now), request)
+            self._live.lease(task_id, written.task.attempt, lease)
+            return written
+
+        claimed = await self._write(work)
+        if not isinstance(claimed, Written):
+            return claimed
+        request = decode_request(task_id, claimed.request)
+        return Attempt(claimed.task, claimed.batch.end.offset, request)
+
+    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+        rows, added = encoded(events), tuple(events)
+
+        def work(transaction: Transaction) -> tuple[int, Batch | None]:
+            return self._records.append(transaction, attempt, added, rows, lease)
+
+        def publish(written: tuple[int, Batch | None]) -> None:
+            if written[1] is not None:
+                self._hub.publish(attempt.task.id, written[1])
+
+        try:
+            length, _ = await self._database.write(work, durable=False, committed=publish)
+        except DatabaseUnavailable as error:
+            raise unavailable(error) from error
+        return Attempt(attempt.task, length, attempt.request)
+
+    async def renew(self, attempt: Attempt, lease: float) -> None:
+        if not self._live.renew(attempt.task.id, attempt.number, lease):
+            raise LeaseLost
+
+    async def commit(self, attempt: Attempt, change: Change) -> None:
+        def work(transaction: Transaction) -> Written:
+            stored = self._records.held(transaction, attempt)
+            return self._records.change(transaction, stored, change)
+
+        await self._write(work)
+
+    async def cancel(self, task_id: str, now: int) -> Task:
+        def read(connection: Connection) -> tuple[int, list[Event]]:
+            stored = self._records.existing(connection, task_id)
+            stored.task().cancel(now, Answer())  # raises IllegalTransition before the log is read
+            return stored.length, read_last_attempt(connection, stored)
+
+        # Read before the writer's turn, so that it has to read only what is added meanwhile.
+        length, events = await self._read(read)
+
+        def work(transaction: Transaction) -> Written:
+            stored = self._records.existing(transaction, task_id)
+            rest = read_events(transaction, stored, length, stored.length)
+            change = stored.task().cancel(now, answer_of([*events, *rest]))
+            return self._records.change(transaction, stored, change)
+
+        return (await self._write(work)).task
+
+    async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
+        def decide(task: Task) -> Change | Busy:
+            change = task.fail(now, failure)
+            return self._records.busy(task) or change
+
+        return await self._decide(task_id, decide)
+
+    async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
+        return await self._decide(
+            task_id, lambda task: task.fail(now, failure) if task.unqueued else None
+        )
+
+    async def fail_orphaned(
+        self, task_id: str, failure: Failure, now: int
+    ) -> Orphaned | NotOrphaned:
+        def decide(task: Task) -> Change | NotOrphaned:
+            alive = (
+                task.status.terminal
+                or self._records.busy(task)
+                or not self._live.is_orphaned(task_id)
+            )
+            return NotOrphaned(task) if alive else task.fail(now, failure)
+
+        decided = await self._decide(task_id, decide)
+        return decided if isinstance(decided, NotOrphaned) else Orphaned(decided)
+
+    async def delete(self, task_id: str) -> None:
+        await self._write(lambda transaction: self._records.delete(transaction, task_id))
+        self._live.forget(task_id)
+
+    async def read(self, task_id: str, after: int, limit: int) -> Page:
+        return await self._read(
+            lambda connection: read_page(
+                connection, self._records.existing(connection, task_id), after, limit
+            )
+        )
+
+    async def check(self) -> None:
+        def work(transaction: Transaction) -> None:
+            statement = "INSERT OR REPLACE INTO checks (id, at) VALUES (1, ?)"
+            transaction.execute(statement, (self._wall(),))
+
+        await self._write(work, durable=False)
+
+    async def _decide(self, task_id: str, decide: Callable[[Task], Change | T]) -> Task | T:
+        """Write the change that is decided on the record, or return what is decided instead."""
+
+        def work(transaction: Transaction) -> Written | T:
+            stored = self._records.existing(transaction, task_id)
+            decided = decide(stored.task())
+            if isinstance(decided, Change):
+                return self._records.change(transaction, stored, decided)
+            return decided
+
+        decided = await self._write(work)
+        return decided.task if isinstance(decided, Written) else decided
+
+    async def _write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        try:
+            return await self._database.write(work, durable=durable, committed=self._committed)
+        except DatabaseUnavailable as error:
+            raise unavailable(error) from error
+
+    def _committed(self, written: object) -> None:
+        """Called in the event loop, in the order of the writes."""
+        if isinstance(written, Written):
+            task = written.task
+            if task.status.terminal:
+                self._live.forget(task.id)
+            elif task.status is TaskStatus.PENDING:
+                self._live.release(task.id, task.attempt)
+            self._hub.publish(task.id, written.batch)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._database.read(work)
+        except DatabaseUnavailable as error:
+            raise unavailable(error) from error
