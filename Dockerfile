@@ -16,8 +16,10 @@ RUN /build/bin/uv pip install --no-deps .
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/longtask /opt/longtask
-ENV PATH=/opt/longtask/bin:$PATH PYTHONDONTWRITEBYTECODE=1 LONGTASK_HOST=0.0.0.0
-# No home, no rights, nothing to write: all state is in Redis.
+ENV PATH=/opt/longtask/bin:$PATH PYTHONDONTWRITEBYTECODE=1 LONGTASK_HOST=0.0.0.0 LONGTASK_DATA=/data
+# No home, no rights, and nothing to write but the data file. With Redis and QStash there is none.
+RUN install -d -m 700 -o 10001 -g 10001 /data
+VOLUME /data
 USER 10001:10001
 WORKDIR /
 EXPOSE 8000

@@ -54,6 +54,7 @@ def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
             "OPENAI_BASE_URL": upstream_url,
             "LONGTASK_LOG_FORMAT": "json",
             "LONGTASK_PORT": "0",
+            "LONGTASK_DATA": "memory",
             "LONGTASK_MAX_CONCURRENT_DELIVERIES": "5000",
             **settings,
         }

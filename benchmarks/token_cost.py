@@ -57,6 +57,7 @@ async def instructions(tokens: int, folder: Path) -> int:
         "OPENAI_BASE_URL": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1",
         "LONGTASK_LOG_FORMAT": "json",
         "LONGTASK_PORT": "0",
+        "LONGTASK_DATA": "memory",
         "LONGTASK_LEASE": "600",
         "PYTHONHASHSEED": "0",
     }

@@ -10,6 +10,8 @@ from entrypoints.cli import main
 
 
 def invoke(folder: Path, *words: str, **settings: str) -> Result:
-    """Run a command in a folder, with these settings and none of the machine's."""
+    """Run a command in a folder, with these settings and none of the machine's. By default it keeps
+    nothing on disk."""
+    given = {"LONGTASK_DATA": "memory", **settings}
     with contextlib.chdir(folder):
-        return CliRunner().invoke(main, words, env=settings, catch_exceptions=False)
+        return CliRunner().invoke(main, words, env=given, catch_exceptions=False)

@@ -1,4 +1,5 @@
-"""The commands, each in a process of its own, with none of the machine's settings."""
+"""The commands, each in a process of its own, with none of the machine's settings. By default they
+keep nothing on disk."""
 
 import os
 import pty
@@ -20,7 +21,7 @@ def environment(**settings: str) -> dict[str, str]:
         for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
         if name in os.environ
     }
-    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+    return {**kept, "PYTHONUNBUFFERED": "1", "LONGTASK_DATA": "memory", **settings}
 
 
 def longtask(*words: str) -> list[str]:

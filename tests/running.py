@@ -21,10 +21,10 @@ from tests.waiting import eventually, within
 
 
 def settings_for(**overrides: Any) -> Settings:
-    """Settings of a test: none from the machine's environment, ports that are free."""
-    return load_settings(
-        env_file=None, **{"host": "127.0.0.1", "port": 0, "demo_speed": 0.0, **overrides}
-    )
+    """Settings of a test: none from the machine's environment, ports that are free, and nothing on
+    disk."""
+    defaults = {"host": "127.0.0.1", "port": 0, "demo_speed": 0.0, "data": "memory"}
+    return load_settings(env_file=None, **{**defaults, **overrides})
 
 
 @dataclass

@@ -13,13 +13,6 @@ from entrypoints.http.start_bodies import LARGEST, ROOM
 from entrypoints.settings import Settings
 
 
-def store_of(settings: Settings) -> Literal["memory", "redis", "rest"]:
-    """Where tasks are kept."""
-    if settings.store.redis_url is not None:
-        return "redis"
-    return "memory" if settings.store.in_memory else "rest"
-
-
 def queue_of(settings: Settings) -> Literal["local", "qstash"]:
     """Which QStash delivers the tasks: the one within the service, or Upstash's."""
     return "local" if settings.queue.embedded else "qstash"

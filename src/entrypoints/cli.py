@@ -11,6 +11,7 @@ from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key, setting_lines
 from entrypoints.ask import ask_command
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
+from entrypoints.data_file import DataFileError
 from entrypoints.doctor import examine
 from entrypoints.doctor.findings import warn
 from entrypoints.host_names import host_of
@@ -59,7 +60,7 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
             serve(settings)
         else:
             serve_workers(settings)
-    except AddressTaken as error:
+    except (DataFileError, AddressTaken) as error:
         raise click.ClickException(str(error)) from error
 
 

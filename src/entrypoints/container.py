@@ -66,7 +66,7 @@ def _on_demand(name: str) -> Callable[..., Any]:
 
 def _kept(choice: _Provider, *, memory: _Provider, redis: _Provider) -> _Provider:
     """Redis is the same store over its own protocol and over REST."""
-    return Selector(choice, memory=memory, redis=redis, rest=redis)
+    return Selector(choice, memory=memory, file=memory, redis=redis, rest=redis)
 
 
 def _traced(choice: _Provider, tracing: _Provider, name: str, inner: _Provider) -> _Provider:
@@ -81,13 +81,14 @@ def _revealed(secret: SecretStr | None) -> str:
 class Container(containers.DeclarativeContainer):
     # Given by the server
     settings = Dependency(instance_of=Settings)
+    database: Dependency[Any] = Dependency(default=None)  # the data file, if one is used
     base_url = Dependency(instance_of=str)
     local_qstash_url = Dependency(instance_of=str, default="")
     queue_credentials = Dependency(instance_of=QueueCredentials)
     given = settings.provided
 
     # What the settings choose
-    store_choice = providers.Callable(choices.store_of, settings)  # memory | redis | rest
+    store_choice = given.store.kind  # memory | file | redis | rest
     queue_choice = providers.Callable(choices.queue_of, settings)  # local | qstash
     model_choice = providers.Callable(choices.model_of, settings)  # demo | openai
     traces_choice = providers.Callable(choices.traces_of, settings)  # off | otlp
@@ -111,6 +112,7 @@ class Container(containers.DeclarativeContainer):
     connection = Selector(
         store_choice,
         memory=Object(None),
+        file=Object(None),  # the server opens the file and closes it
         redis=Singleton(connections.redis_connection, settings),
         rest=Singleton(connections.rest_connection, settings),
     )

@@ -1,7 +1,9 @@
 """Running the service, and the local QStash beside it or alone, on uvicorn.
 
-Sockets are bound before anything starts, so that a port taken is one clear error, port 0 works, and
-the addresses that parts tell each other are known when they are wired.
+The data file is opened and the sockets are bound before anything starts, so that a file in use or a
+port taken is one clear error, port 0 works, and the addresses that parts tell each other are known
+when they are wired. The file comes first: if another `longtask serve` has both, the error names
+that process. It is closed last, when nothing writes to it any more.
 """
 
 import asyncio
@@ -9,13 +11,16 @@ import errno
 import gc
 import socket
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from functools import partial
 
 import structlog
 
+from adapters.database import Database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container
+from entrypoints.data_file import open_data_file
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.host_names import accepts_host, local_url
 from entrypoints.http.app import create_app
@@ -82,26 +87,35 @@ class Service:
         signals: bool = True,
     ) -> None:
         """A worker among several is given the socket and the queue that they share, with the
-        queue's credentials. Raises AddressTaken."""
+        queue's credentials, and opens no file. Raises DataFileError and AddressTaken."""
         self._settings = settings
-        self._listener = listener or listen(settings.service.host, settings.service.port)
-        self.url = url_of(self._listener)
+        self._database: Database | None = None
         self._local: GracefulServer | None = None
         credentials = queue_credentials or settings.queue.credentials()
-        if settings.queue.embedded and qstash_url is None:
-            try:
-                self._local_listener = listen_for_queue(settings)
-            except AddressTaken:
-                self._listener.close()
-                raise
-            self._local = local_qstash(
-                credentials, signals=False, message_limit=settings.queue.max_message_bytes
+        with ExitStack() as undo:
+            if qstash_url is None and settings.data_file is not None:
+                self._database = open_data_file(settings.data_file)
+                undo.callback(self._database.close)
+            self._listener = listener or undo.enter_context(
+                listen(settings.service.host, settings.service.port)
             )
-            qstash_url = url_of(self._local_listener)
+            self.url = url_of(self._listener)
+            if settings.queue.embedded and qstash_url is None:
+                self._local_listener = undo.enter_context(listen_for_queue(settings))
+                self._local = local_qstash(
+                    credentials, signals=False, message_limit=settings.queue.max_message_bytes
+                )
+                qstash_url = url_of(self._local_listener)
+            self._wire(credentials, qstash_url or "", signals)
+            undo.pop_all()
+
+    def _wire(self, credentials: QueueCredentials, qstash_url: str, signals: bool) -> None:
+        settings = self._settings
         self.container = Container(
             settings=settings,
+            database=self._database,
             base_url=settings.service.base_url or self.url,
-            local_qstash_url=qstash_url or "",
+            local_qstash_url=qstash_url,
             queue_credentials=credentials,
         )
         self._lifecycle = self.container.lifecycle()
@@ -133,6 +147,8 @@ class Service:
                 await queue
         finally:
             ready.cancel()
+            if self._database is not None:
+                await self._database.aclose()
             log.info("stopped")
 
     def _stop(self) -> None:
@@ -159,7 +175,7 @@ class Service:
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until a signal. Raises AddressTaken."""
+    """Run the service until a signal. Raises DataFileError and AddressTaken."""
     use_all_descriptors()
     service = Service(settings)
     collect_garbage_less_often()

@@ -1,6 +1,7 @@
 """Several processes of the service behind one port.
 
-The parent binds the socket, runs the local QStash if there is one, and replaces workers that die.
+The parent binds the socket, runs the local QStash if there is one, which keeps its messages in the
+data file, and replaces workers that die.
 The workers share the socket, the store and the queue's credentials. They get the credentials
 through a pipe, since other users can read a process's command line and environment. When the parent
 dies, the workers stop.
@@ -13,15 +14,18 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import closing, nullcontext
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
 from tempfile import TemporaryDirectory
 
 import structlog
 
+from adapters.database import Database
 from adapters.prometheus import forget_process
 from adapters.prometheus.metrics import DIRECTORY
 from adapters.qstash import QueueCredentials
+from entrypoints.data_file import open_data_file
 from entrypoints.descriptors import use_all_descriptors
 from entrypoints.http.protocol.uvicorn_server import CLOSE_TIMEOUT, STOP_SIGNALS
 from entrypoints.log_output import configure_logs
@@ -50,17 +54,22 @@ multiprocessing.allow_connection_pickling()
 
 
 def serve_workers(settings: Settings) -> None:
-    """Run `settings.service.workers` processes until a signal. Raises AddressTaken."""
+    """Run `settings.service.workers` processes until a signal. Raises DataFileError and
+    AddressTaken."""
+    file = settings.data_file
     with (
+        nullcontext() if file is None else closing(open_data_file(file)) as database,
         TemporaryDirectory(prefix="longtask-metrics-") as metrics,
         listen(settings.service.host, settings.service.port) as listener,
         asyncio.Runner(loop_factory=loop_factory()) as runner,
     ):
         os.environ[DIRECTORY] = metrics  # the workers inherit it
-        runner.run(_supervise(settings, listener))
+        runner.run(_supervise(settings, listener, database))
 
 
-async def _supervise(settings: Settings, listener: socket.socket) -> None:
+async def _supervise(
+    settings: Settings, listener: socket.socket, database: Database | None
+) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:

@@ -12,6 +12,7 @@ from entrypoints.ask.request import check_size, messages_of, options_of, prompt_
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.log_output import configure_logs
 from entrypoints.settings import ENV_FILE, settings_in_file
+from entrypoints.settings.store import IN_MEMORY
 
 
 @click.command("ask")
@@ -126,7 +127,7 @@ def ask_command(
     # A service for this prompt only, which no other machine can reach.
     if named := settings_in_file():
         click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
-    settings = settings_or_exit(host="127.0.0.1", port=0)
+    settings = settings_or_exit(host="127.0.0.1", port=0, data=IN_MEMORY)
     tell_of_unknown()
     settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
     configure_logs("ERROR", settings.console_logs)

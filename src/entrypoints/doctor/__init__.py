@@ -5,7 +5,6 @@ or paid for, and no secret is shown.
 """
 
 from adapters.qstash import QueueClock
-from entrypoints.choices import store_of
 from entrypoints.connections import qstash_queue, redis_connection, rest_connection
 from entrypoints.doctor.findings import Finding
 from entrypoints.doctor.model import check_model
@@ -28,7 +27,7 @@ async def examine(settings: Settings) -> list[Finding]:
     queue = qstash_queue(
         settings, settings.queue.credentials(), settings.queue.qstash_url, base_url, clock
     )
-    connect = {"redis": redis_connection, "rest": rest_connection}.get(store_of(settings))
+    connect = {"redis": redis_connection, "rest": rest_connection}.get(settings.store.kind)
     redis = None if connect is None else connect(settings)
     checks = (
         check_access(settings),

@@ -47,10 +47,10 @@ def _store(settings: Settings) -> Iterator[str]:
 
 
 def _workers(settings: Settings) -> Iterator[str]:
-    if settings.service.workers > 1 and settings.store.in_memory:
+    if settings.service.workers > 1 and not settings.store.shared:
         yield (
-            f"LONGTASK_WORKERS is {settings.service.workers}, but without REDIS_URL tasks live in "
-            "the memory of one process"
+            f"LONGTASK_WORKERS is {settings.service.workers}, but without REDIS_URL one process "
+            "holds all tasks"
         )
 
 

@@ -32,7 +32,7 @@ This page is made from the code: `python -m entrypoints.settings` writes it and 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _EXAMPLE = """\
 # Copy to .env and uncomment what you need. With nothing set the service runs on the embedded
-# default: memory store, local QStash, demo model.
+# default: tasks and a local QStash in the file .longtask/longtask.db, and the demo model.
 # Made from the code: `python -m entrypoints.settings` writes it and docs/settings.md.
 """
 

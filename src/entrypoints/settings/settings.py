@@ -1,6 +1,7 @@
 """All settings, by groups, and what follows from several groups together."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -78,11 +79,20 @@ class Settings:
             and not self.access.trusted_proxies
         )
 
+    @property
+    def data_file(self) -> Path | None:
+        """The file that keeps tasks, the messages of the local queue, or both. None if neither is
+        kept in a file."""
+        used = self.store.kind == "file" or self.queue.embedded
+        return self.store.file if used else None
+
     def chosen_parts(self) -> dict[str, str]:
         """Which store, queue and model these settings select."""
+        kept = "memory" if self.data_file is None else f"file {self.data_file}"
+        stores = {"redis": "Redis", "rest": "Redis over REST"}
         return {
-            "store": self.store.name,
-            "queue": "local QStash"
+            "store": stores.get(self.store.kind, kept),
+            "queue": f"local QStash, {kept}"
             if self.queue.embedded
             else without_password(self.queue.qstash_url),
             "model": without_password(self.model.name),

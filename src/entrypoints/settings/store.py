@@ -1,22 +1,35 @@
-"""Where tasks are kept: the memory of the process, a Redis, or Upstash's REST API."""
+"""Where tasks are kept: in a file, the memory of the process, a Redis, or Upstash's REST API."""
 
-from typing import Annotated, ClassVar
+import os
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import SecretStr
 
 from adapters.redis import Address, parse_address
 from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
 
+IN_MEMORY = "memory"
+FILE_NAME = "longtask.db"
+
 
 class StoreSettings(Group):
     title: ClassVar[str] = "The store"
 
+    data: str = setting(
+        "LONGTASK_DATA",
+        ".longtask",
+        f"The folder of the file (`{FILE_NAME}`) that keeps tasks and the messages of the local "
+        "queue, or the file itself if the name ends in `.db`. One process at a time holds it. With "
+        "`REDIS_URL` it keeps only the messages, and with `QSTASH_TOKEN` too there is no file. "
+        "`memory` keeps nothing on disk.",
+    )
     redis_url: Annotated[Address | None, parsed(parse_address)] = setting(
         "REDIS_URL",
         None,
         "The Redis that keeps the tasks: a `redis://`, `rediss://`, `unix://`, `redis+sentinel://` "
-        "or `redis+cluster://` URL, see [docs/redis.md](redis.md). Without it tasks live in the "
-        "memory of one process.",
+        "or `redis+cluster://` URL, see [docs/redis.md](redis.md). Without it tasks are kept in "
+        "the file that `LONGTASK_DATA` names.",
         secret=True,
     )
     upstash_redis_rest_url: Annotated[str | None, parsed(http_url)] = setting(
@@ -54,11 +67,25 @@ class StoreSettings(Group):
     )
 
     @property
-    def name(self) -> str:
+    def kind(self) -> Literal["memory", "file", "redis", "rest"]:
+        """Where tasks are kept."""
         if self.redis_url is not None:
-            return "Redis"
-        return "memory" if self.upstash_redis_rest_url is None else "Redis over REST"
+            return "redis"
+        if self.upstash_redis_rest_url is not None:
+            return "rest"
+        return "memory" if self.file is None else "file"
 
     @property
-    def in_memory(self) -> bool:
-        return self.name == "memory"
+    def shared(self) -> bool:
+        """Whether several processes can use the store at once."""
+        return self.kind in ("redis", "rest")
+
+    @property
+    def file(self) -> Path | None:
+        """The file that `LONGTASK_DATA` names. None if nothing is kept on disk."""
+        if self.data == IN_MEMORY:
+            return None
+        # These do not raise where a home is unknown or a folder may not be searched.
+        path = Path(os.path.expanduser(self.data))
+        is_file = os.path.isfile(path) or (path.suffix == ".db" and not os.path.isdir(path))
+        return path if is_file else path / FILE_NAME

@@ -1,0 +1,45 @@
+"""The file that keeps tasks and the messages of the local queue (`LONGTASK_DATA`): its folder, and
+what a person is told where it cannot be opened."""
+
+from pathlib import Path
+
+from adapters.database import (
+    Database,
+    DatabaseError,
+    DatabaseHeld,
+    DatabaseUnusable,
+    Schema,
+    open_database,
+)
+
+SCHEMAS: tuple[Schema, ...] = ()
+"""Of all users of the file, so that it has the same tables whatever the settings choose."""
+ELSEWHERE = "set LONGTASK_DATA to another folder, or to `memory` to keep nothing on disk"
+
+
+class DataFileError(Exception):
+    """Raised when the file cannot be opened. Its text is one sentence, with what to do."""
+
+
+def open_data_file(path: Path) -> Database:
+    """Open the file, or make it. A folder that does not exist is made, for this user alone, and git
+    ignores what is in it. Only one process has the file open at a time. Raises DataFileError."""
+    try:
+        _make_folder(path.absolute().parent)
+        return open_database(path, SCHEMAS)
+    except DatabaseHeld as error:
+        raise DataFileError(f"{error}; stop that process, or {ELSEWHERE}") from error
+    except DatabaseUnusable as error:
+        raise DataFileError(f"{error}; {ELSEWHERE}") from error
+    except DatabaseError as error:
+        raise DataFileError(str(error)) from error
+    except (OSError, ValueError) as error:
+        words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise DataFileError(f"cannot use {path}: {words}; {ELSEWHERE}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():  # whose it is, and what else is in it, we do not know
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # another start may make it now
+    (folder / ".gitignore").write_text("*\n")
