@@ -204,14 +204,20 @@ def local_qstash(
     signals: bool,
     names: Collection[str] = (),
     message_limit: int = MESSAGE_LIMIT,
+    database: Database | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> GracefulServer:
-    """A QStash that is not yet started. A message's body may have `message_limit` bytes."""
+    """A QStash that is not yet started. A message's body may have `message_limit` bytes. It keeps
+    what it holds in the database, if there is one; `stopping` says that the service which it
+    delivers to is being stopped (entrypoints/local_qstash/app.py)."""
     app = create_local_qstash(
         credentials.token,
         credentials.current_key,
         credentials.next_key,
         partial(accepts_host, names=frozenset(names)),
         message_limit,
+        database,
+        stopping,
     )
     return GracefulServer(app, signals=signals)
 

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
+from adapters.database import Database
 from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT, MESSAGE_LIMIT
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery import Deliveries
@@ -31,15 +32,21 @@ def create_app(
     next_key: str,
     accepts_host: Callable[[str | None], bool],
     message_limit: int = MESSAGE_LIMIT,
+    database: Database | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
     each request (None if there is not exactly one) and returns whether to accept it. A message's
-    body may have `message_limit` bytes."""
+    body may have `message_limit` bytes.
+
+    With a database, which has the schema QUEUE and is closed by the caller afterwards, it keeps
+    everything there, else in memory. Once `stopping` returns True, no delivery begins, and one that
+    fails costs no retry: its message waits for the next start."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        deliveries.append(Deliveries(current_key, message_limit))
+        deliveries.append(Deliveries(current_key, message_limit, database, stopping))
         try:
             yield
         finally:

@@ -13,13 +13,14 @@ import math
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx
 import jwt
 import structlog
 
+from adapters.database import Database
 from adapters.qstash.retry_delay import MAX_DELAY
 from entrypoints.local_qstash.bounds import (
     DEAD_AGE,
@@ -99,7 +100,13 @@ def sign(key: str, url: str, body: bytes, now: int) -> str:
 class Deliveries:
     """The messages that are not yet delivered, and the dead letters."""
 
-    def __init__(self, signing_key: str, message_limit: int = MESSAGE_LIMIT) -> None:
+    def __init__(
+        self,
+        signing_key: str,
+        message_limit: int = MESSAGE_LIMIT,
+        database: Database | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         """`message_limit`: bytes of a message's body. Must be called while an event loop runs."""
         self._signing_key = signing_key
         self._message_limit = message_limit
