@@ -18,7 +18,14 @@ from adapters.redis import (
     RedisTaskLog,
     RestConnection,
 )
-from adapters.sqlite import TASKS, SqliteTaskLog
+from adapters.sqlite import (
+    KEYS,
+    LIMITS,
+    TASKS,
+    SqliteIdempotencyKeys,
+    SqliteLimiter,
+    SqliteTaskLog,
+)
 from application.errors import LeaseLost
 from application.ports import EventFeed, IdempotencyKeys, Limiter, TaskLog
 from domain.answer import Answer
@@ -52,11 +59,15 @@ async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[St
 
 @asynccontextmanager
 async def sqlite_store(ttl: float, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    file = request.getfixturevalue("tmp_path") / "longtask.db"
+    database = open_database(file, [TASKS, LIMITS, KEYS])
     feed = Hub()
-    database = open_database(request.getfixturevalue("tmp_path") / "longtask.db", [TASKS])
     tasks = SqliteTaskLog(database, feed, ttl, ORPHAN_TIMEOUT)
-    yield Store(tasks, feed, MemoryLimiter(), MemoryIdempotencyKeys(), feed.close)
-    await database.aclose()
+    limiter, keys = SqliteLimiter(database), SqliteIdempotencyKeys(database)
+    try:
+        yield Store(tasks, feed, limiter, keys, feed.close)
+    finally:
+        await database.aclose()
 
 
 @asynccontextmanager
