@@ -22,6 +22,7 @@ from adapters.sqlite import (
     KEYS,
     LIMITS,
     TASKS,
+    AwakeClock,
     SqliteIdempotencyKeys,
     SqliteLimiter,
     SqliteTaskLog,
@@ -62,7 +63,7 @@ async def sqlite_store(ttl: float, request: pytest.FixtureRequest) -> AsyncItera
     file = request.getfixturevalue("tmp_path") / "longtask.db"
     database = open_database(file, [TASKS, LIMITS, KEYS])
     feed = Hub()
-    tasks = SqliteTaskLog(database, feed, ttl, ORPHAN_TIMEOUT)
+    tasks = SqliteTaskLog(database, feed, ttl, ORPHAN_TIMEOUT, clock=AwakeClock())
     limiter, keys = SqliteLimiter(database), SqliteIdempotencyKeys(database)
     try:
         yield Store(tasks, feed, limiter, keys, feed.close)

@@ -1,5 +1,7 @@
 """The store in one SQLite file, which one process holds (adapters.database)."""
 
+from adapters.sqlite.clock import AwakeClock
+from adapters.sqlite.housekeeping import Housekeeping
 from adapters.sqlite.idempotency import KEYS, SqliteIdempotencyKeys
 from adapters.sqlite.limiter import LIMITS, SqliteLimiter
 from adapters.sqlite.schema import TASKS
@@ -9,6 +11,8 @@ __all__ = [
     "KEYS",
     "LIMITS",
     "TASKS",
+    "AwakeClock",
+    "Housekeeping",
     "SqliteIdempotencyKeys",
     "SqliteLimiter",
     "SqliteTaskLog",

@@ -1,4 +1,4 @@
-"""Two clocks: the time of day, and the time for which this process was awake."""
+"""The time for which this process was awake."""
 
 import threading
 import time
@@ -29,8 +29,3 @@ class AwakeClock:
             self._awake += min(now - self._read_at, LONGEST_GAP)
             self._read_at = now
             return self._awake
-
-
-def wall_clock() -> int:
-    """Return the time of day, in milliseconds since the Unix epoch."""
-    return time.time_ns() // 1_000_000

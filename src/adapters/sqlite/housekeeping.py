@@ -1,7 +1,9 @@
 """What goes on beside the requests for as long as the process has the file open.
 
-    async with Housekeeping(database, tasks, [limiter.sweep, ...]).running():
-        ...  # serve
+    clock = AwakeClock()
+    tasks = SqliteTaskLog(database, hub, ttl, clock=clock)
+    async with Housekeeping(database, tasks, clock).running():
+        ...  # serve, then close the database
 
 At its beginning, tasks that the file says are running are requeued: the process that ran them is
 gone. Then what is over is removed, in small steps with pauses between them, and the clock is read,
@@ -9,13 +11,17 @@ which has to be read often (`AwakeClock`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 
-from adapters.database import Database
-from adapters.sqlite.sweeping import return_pages
+from adapters.database import Database, Transaction
+from adapters.sqlite.clock import AwakeClock
+from adapters.sqlite.idempotency import drop_expired
+from adapters.sqlite.limiter import drop_ended
+from adapters.sqlite.steady_clock import steady_clock
+from adapters.sqlite.sweeping import ROWS_AT_ONCE, return_pages
 from adapters.sqlite.task_log import SqliteTaskLog
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
@@ -25,13 +31,9 @@ log = structlog.get_logger(__name__)
 TICK = 0.5
 """Seconds between two readings of the clock."""
 PAUSE = 5.0
-"""Seconds after which is looked again for what is over."""
 SHARE = 4
 """The pause after a step, as a multiple of the time that the step took."""
 VACUUM_SECONDS = 0.005
-
-Sweep = Callable[[], Awaitable[bool]]
-"""One small step. Returns whether there may be more to do."""
 
 
 class Housekeeping:
@@ -39,13 +41,17 @@ class Housekeeping:
         self,
         database: Database,
         tasks: SqliteTaskLog,
-        sweeps: Sequence[Sweep] = (),
+        clock: AwakeClock,
+        *,
+        wall: Callable[[], float] | None = None,
         pause: float = PAUSE,
     ) -> None:
-        """`sweeps`: of other users of the file, in its event loop."""
+        """`clock`: that of the tasks. `wall`: gives seconds since 1970 and never goes back.
+        `pause`: seconds after which is looked again for what is over."""
         self._database = database
         self._tasks = tasks
-        self._sweeps: tuple[Sweep, ...] = (tasks.sweep, *sweeps, self._return_pages)
+        self._clock = clock
+        self._wall = wall or steady_clock()
         self._pause = pause
 
     @asynccontextmanager
@@ -63,22 +69,32 @@ class Housekeeping:
 
     async def _tick(self) -> None:
         while True:
-            self._tasks.tick()
+            self._clock()
             await asyncio.sleep(TICK)
 
     async def _keep_sweeping(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             more = False
-            for sweep in self._sweeps:
+            for step in (self._tasks.sweep, self._drop_counts, self._return_pages):
                 began = clock()
                 try:
-                    more |= await sweep()
+                    more |= await step()
                 except Exception as error:  # a full disk, for one
-                    log.error("file not swept", error=str(error))
+                    log.error("data file not swept", error=str(error))
                 await asyncio.sleep((clock() - began) * SHARE)
             if not more:
                 await asyncio.sleep(self._pause)
+
+    async def _drop_counts(self) -> bool:
+        now = round(self._wall() * 1000)
+
+        def work(transaction: Transaction) -> int:
+            return drop_ended(transaction, now, ROWS_AT_ONCE) + drop_expired(
+                transaction, now, ROWS_AT_ONCE
+            )
+
+        return await self._database.write(work, durable=False) > 0
 
     async def _return_pages(self) -> bool:
         return await self._database.write(

@@ -81,6 +81,11 @@ class Liveness:
         heartbeat = self._opened if signs is None else signs.heartbeat
         return self._clock() - heartbeat >= self._orphan_timeout
 
+    @property
+    def may_expire(self) -> bool:
+        """Whether this process lives long enough that an unfinished task may have expired."""
+        return self._clock() - self._opened >= self._ttl
+
     def is_expired(self, task_id: str) -> bool:
         """Whether an unfinished task was not changed for the time to live."""
         signs = self._signs.get(task_id)

@@ -12,18 +12,18 @@ from domain.events import Event, begins_anew
 
 # The rows lie in the order of their key, and group_concat keeps that of the subquery. The inner
 # SELECT finds where the page has its PAGE_SIZE bytes, without reading any event.
-_EVENTS = f"""
+_EVENTS = """
 SELECT min(first), CAST(group_concat(events, ',') AS BLOB) FROM (
     SELECT first, events FROM batches
     WHERE task = ?1 AND first >= ?2 AND first <= (
         SELECT max(first) FROM (
             SELECT first, sum(size) OVER (ORDER BY first) - size AS before FROM batches
             WHERE task = ?1 AND first BETWEEN ?2 AND ?3
-        ) WHERE before < {PAGE_SIZE}
+        ) WHERE before < ?4
     )
     ORDER BY first
 )
-"""  # noqa: S608  (a constant of ours)
+"""
 _FIRST = "SELECT first FROM batches WHERE task = ? AND first <= ? ORDER BY first DESC LIMIT 1"
 
 
@@ -60,5 +60,6 @@ def _read(connection: Connection, stored: Stored, after: int, limit: int) -> tup
     if after >= stored.length:
         return ()
     (start,) = connection.execute(_FIRST, (stored.row, after + 1)).fetchone()
-    first, joined = connection.execute(_EVENTS, (stored.row, start, after + limit)).fetchone()
+    values = (stored.row, start, after + limit, PAGE_SIZE)
+    first, joined = connection.execute(_EVENTS, values).fetchone()
     return decode_events(b"[" + joined + b"]", after + 1 - first, limit)

@@ -4,7 +4,7 @@ Its methods are called inside reads and writes of the database. What an append n
 running attempt is kept in memory, so that it executes no statement of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from adapters.database import Transaction
@@ -46,10 +46,11 @@ class _Running:
 
 
 class Records:
-    def __init__(self, ttl: float, live: Liveness, wall: Callable[[], int]) -> None:
+    def __init__(self, ttl: float, live: Liveness, now: Callable[[], int]) -> None:
+        """`now`: gives the time in ms since 1970."""
         self._ttl = ttl
         self._live = live
-        self._wall = wall
+        self._now = now
         self._running: dict[str, _Running] = {}
         """Used by the writer thread only."""
 
@@ -63,7 +64,7 @@ class Records:
             return None
         if stored.expires is None:
             return None if self._live.is_expired(task_id) else stored
-        return None if stored.expires <= self._wall() else stored
+        return None if stored.expires <= self._now() else stored
 
     def existing(self, connection: Connection, task_id: str) -> Stored:
         """Return a task. Raises UnknownTask."""
@@ -94,7 +95,7 @@ class Records:
         task, expires = change.task, None
         if task.status.terminal:
             ttl = self._ttl if task.ttl is None else min(task.ttl, self._ttl)
-            expires = self._wall() + round(ttl * 1000)
+            expires = self._now() + round(ttl * 1000)
             if task.ttl is not None:
                 self._bury(transaction, task.id)
         batch = write_change(transaction, stored, change, expires)
@@ -149,14 +150,22 @@ class Records:
         discard(transaction, task_id)
         self._bury(transaction, task_id)
 
+    def expire(self, transaction: Transaction, task_ids: Iterable[str]) -> None:
+        """Let unfinished tasks expire now, if they are still not changed."""
+        for task_id in filter(self._live.is_expired, task_ids):
+            statement = "UPDATE tasks SET expires = 0 WHERE id = ? AND expires IS NULL"
+            transaction.execute(statement, (task_id,))
+            self._running.pop(task_id, None)
+            self._live.forget(task_id)
+
     def _raise_if_deleted(self, connection: Connection, task_id: str) -> None:
         statement = "SELECT 1 FROM tombstones WHERE id = ? AND expires > ?"
-        if connection.execute(statement, (task_id, self._wall())).fetchone():
+        if connection.execute(statement, (task_id, self._now())).fetchone():
             raise DeletedTask(task_id)
 
     def _bury(self, transaction: Transaction, task_id: str) -> None:
         """Leave a tombstone of a task."""
-        expires = self._wall() + round(max(self._ttl, TOMBSTONE_TTL) * 1000)
+        expires = self._now() + round(max(self._ttl, TOMBSTONE_TTL) * 1000)
         statement = "INSERT OR REPLACE INTO tombstones (id, expires) VALUES (?, ?)"
         transaction.execute(statement, (task_id, expires))
 

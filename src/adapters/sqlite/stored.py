@@ -17,6 +17,8 @@ from domain.task import Change, Submitted, Task
 class Cursor(Protocol):
     def fetchone(self) -> Any: ...
 
+    def fetchall(self) -> list[Any]: ...
+
 
 class Connection(Protocol):
     """A transaction of the writer, or the connection of a reader."""

@@ -7,38 +7,41 @@ any number of rows, and a request may be megabytes.
 import time
 
 from adapters.database import Transaction
+from adapters.sqlite.stored import Connection
 
-TASKS_AT_ONCE = 100
 ROWS_AT_ONCE = 500
-REQUEST_BYTES_AT_ONCE = 4 * 1024 * 1024
 KEPT_FREE_PAGES = 256
 """Free pages that stay in the file, for what is written next: 1 MiB."""
 
-_OVER = f"SELECT task FROM tasks WHERE expires <= ?1 ORDER BY expires LIMIT {TASKS_AT_ONCE}"
-_BATCHES = f"""
+# Each works on the same 100 tasks, the first to expire: on 500 rows of their logs, and on their
+# requests until it has 4 MiB of them. Tasks with neither are removed themselves.
+_BATCHES = """
+WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
 DELETE FROM batches WHERE (task, first) IN (
-    SELECT batches.task, batches.first FROM ({_OVER}) AS ended
-    CROSS JOIN batches ON batches.task = ended.task LIMIT {ROWS_AT_ONCE}
+    SELECT batches.task, batches.first
+    FROM over CROSS JOIN batches ON batches.task = over.task LIMIT 500
 )
 """
-_REQUESTS = f"""
+_REQUESTS = """
+WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
 DELETE FROM requests WHERE task IN (
     SELECT task FROM (
         SELECT task, sum(length(request)) OVER (ORDER BY task) - length(request) AS before
-        FROM requests WHERE task IN ({_OVER})
-    ) WHERE before < {REQUEST_BYTES_AT_ONCE}
+        FROM requests WHERE task IN over
+    ) WHERE before < 4194304
 )
 """
-_TASKS = f"""
+_TASKS = """
+WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
 DELETE FROM tasks WHERE task IN (
-    SELECT task FROM ({_OVER}) AS ended
-    WHERE NOT EXISTS (SELECT 1 FROM batches WHERE batches.task = ended.task)
-    AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.task = ended.task)
+    SELECT task FROM over
+    WHERE NOT EXISTS (SELECT 1 FROM batches WHERE batches.task = over.task)
+    AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.task = over.task)
 )
 """
-_TOMBSTONES = f"""
+_TOMBSTONES = """
 DELETE FROM tombstones WHERE id IN (
-    SELECT id FROM tombstones WHERE expires <= ?1 ORDER BY expires LIMIT {ROWS_AT_ONCE}
+    SELECT id FROM tombstones WHERE expires <= ? ORDER BY expires LIMIT 500
 )
 """
 
@@ -50,6 +53,19 @@ def sweep(transaction: Transaction, now: int) -> bool:
         for statement in (_BATCHES, _REQUESTS, _TASKS, _TOMBSTONES)
     ]
     return any(removed)
+
+
+def running_ids(connection: Connection) -> list[str]:
+    statement = "SELECT id FROM tasks WHERE status = 'running' AND expires IS NULL"
+    return [task_id for (task_id,) in connection.execute(statement).fetchall()]
+
+
+def unfinished(connection: Connection, after: int) -> list[tuple[int, str]]:
+    """Return the row and id of a number of unfinished tasks, in rows behind that one."""
+    statement = (
+        "SELECT task, id FROM tasks WHERE expires IS NULL AND task > ? ORDER BY task LIMIT ?"
+    )
+    return connection.execute(statement, (after, ROWS_AT_ONCE)).fetchall()
 
 
 def return_pages(transaction: Transaction, seconds: float) -> bool:

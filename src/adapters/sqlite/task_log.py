@@ -9,19 +9,23 @@ cut may take the newest of them. A file that has lost the end of a log, by a pow
 older copy was put in its place, has other epochs from there on.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from adapters.database import Database, DatabaseUnavailable, Transaction
+import structlog
+
+from adapters.database import Database, Transaction
 from adapters.live import Hub
 from adapters.record_codec import check_request_version, decode_request
-from adapters.sqlite.clock import AwakeClock, wall_clock
-from adapters.sqlite.faults import unavailable
+from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.liveness import Liveness
 from adapters.sqlite.pages import read_events, read_last_attempt, read_page
 from adapters.sqlite.records import Records, Written
+from adapters.sqlite.steady_clock import steady_clock
 from adapters.sqlite.stored import Connection, encoded, find_request
-from application.errors import LeaseLost
+from adapters.sqlite.sweeping import running_ids, sweep, unfinished
+from application.errors import LeaseLost, Unreadable
 from application.ports import (
     ORPHAN_TIMEOUT,
     Batch,
@@ -37,6 +41,8 @@ from domain.events import Event, TaskStatus, answer_of
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Failure, Submitted, Task
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
 
 
@@ -47,17 +53,21 @@ class SqliteTaskLog(TaskLog):
         hub: Hub,
         ttl: float,
         orphan_timeout: float = ORPHAN_TIMEOUT,
-        clock: Callable[[], float] | None = None,
-        wall: Callable[[], int] = wall_clock,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float] | None = None,
     ) -> None:
         """`ttl`: seconds for which a log is kept after its last change, at most. `orphan_timeout`:
-        seconds without a heartbeat after which a task is orphaned. `clock`: for all that concerns
-        unfinished tasks, in seconds (AwakeClock). `wall`: for what has ended, in ms since 1970."""
+        seconds without a heartbeat after which a task is orphaned. `clock`: an AwakeClock, for
+        all that concerns unfinished tasks. `wall`: gives seconds since 1970 and never goes back,
+        for what has ended."""
         self._database = database
         self._hub = hub
-        self._wall = wall
-        self._live = Liveness(ttl, orphan_timeout, clock or AwakeClock())
-        self._records = Records(ttl, self._live, wall)
+        self._wall = wall or steady_clock()
+        self._looked_at = 0
+        """The last row that `_expire_unfinished` has looked at."""
+        self._live = Liveness(ttl, orphan_timeout, clock)
+        self._records = Records(ttl, self._live, self._now)
         database.on_rollback(self._records.forget_written)
 
     async def create(self, submitted: Submitted) -> Task:
@@ -116,10 +126,8 @@ class SqliteTaskLog(TaskLog):
             if written[1] is not None:
                 self._hub.publish(attempt.task.id, written[1])
 
-        try:
+        with translated_errors():
             length, _ = await self._database.write(work, durable=False, committed=publish)
-        except DatabaseUnavailable as error:
-            raise unavailable(error) from error
         return Attempt(attempt.task, length, attempt.request)
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
@@ -190,9 +198,41 @@ class SqliteTaskLog(TaskLog):
     async def check(self) -> None:
         def work(transaction: Transaction) -> None:
             statement = "INSERT OR REPLACE INTO checks (id, at) VALUES (1, ?)"
-            transaction.execute(statement, (self._wall(),))
+            transaction.execute(statement, (self._now(),))
 
         await self._write(work, durable=False)
+
+    async def requeue_interrupted(self) -> None:
+        """Requeue the tasks that are running, at the beginning, when no attempt of theirs can be
+        alive. A task that another version wrote is left to it. Raises StoreUnavailable."""
+        await asyncio.gather(*map(self._requeue_interrupted, await self._read(running_ids)))
+
+    async def _requeue_interrupted(self, task_id: str) -> None:
+        try:
+            await self._decide(
+                task_id, lambda task: task.requeue(self._now(), "restarted", counted=False)
+            )
+        except Unreadable as error:
+            log.warning("interrupted task unreadable", task_id=task_id, error=str(error))
+
+    async def sweep(self) -> bool:
+        """Remove some of what is over; return whether there may be more. Raises
+        StoreUnavailable."""
+        if self._live.may_expire:
+            await self._expire_unfinished()
+        return await self._write(lambda transaction: sweep(transaction, self._now()), durable=False)
+
+    async def _expire_unfinished(self) -> None:
+        """Let expire, of a number of unfinished tasks, those that were not changed for the time to
+        live."""
+        looked_at = self._looked_at
+        found = await self._read(lambda connection: unfinished(connection, looked_at))
+        self._looked_at = found[-1][0] if found else 0
+        over = [task_id for _, task_id in found if self._live.is_expired(task_id)]
+        if over:
+            await self._write(
+                lambda transaction: self._records.expire(transaction, over), durable=False
+            )
 
     async def _decide(self, task_id: str, decide: Callable[[Task], Change | T]) -> Task | T:
         """Write the change that is decided on the record, or return what is decided instead."""
@@ -208,10 +248,8 @@ class SqliteTaskLog(TaskLog):
         return decided.task if isinstance(decided, Written) else decided
 
     async def _write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
-        try:
+        with translated_errors():
             return await self._database.write(work, durable=durable, committed=self._committed)
-        except DatabaseUnavailable as error:
-            raise unavailable(error) from error
 
     def _committed(self, written: object) -> None:
         """Called in the event loop, in the order of the writes."""
@@ -224,7 +262,9 @@ class SqliteTaskLog(TaskLog):
             self._hub.publish(task.id, written.batch)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
+        with translated_errors():
             return await self._database.read(work)
-        except DatabaseUnavailable as error:
-            raise unavailable(error) from error
+
+    def _now(self) -> int:
+        """Return the time in ms since 1970."""
+        return round(self._wall() * 1000)
