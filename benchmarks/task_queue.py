@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.model import length_of
-from entrypoints.local_qstash.delivery import sign
+from entrypoints.local_qstash.sending import sign
 
 
 class Queue:

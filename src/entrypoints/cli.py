@@ -2,10 +2,12 @@
 
 import asyncio
 import sys
+from pathlib import Path
 
 import click
 import structlog
 
+from adapters.database import DatabaseError
 from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key, setting_lines
@@ -75,22 +77,28 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
     help="A host name to accept requests at, besides localhost, IP addresses and --host. "
     "Repeatable.",
 )
+@click.option(
+    "--data",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep messages in this file, which is made if it is not there. At its next start the "
+    "queue goes on with what it holds. Otherwise they are in memory.",
+)
 @click.option("--json-logs", is_flag=True, help="Write log lines as JSON.")
 def local_qstash_command(
-    host: str, port: int, allowed_hosts: tuple[str, ...], json_logs: bool
+    host: str, port: int, allowed_hosts: tuple[str, ...], data: Path | None, json_logs: bool
 ) -> None:
     """Run a QStash for development.
 
-    It keeps messages in memory, and has the public token and keys of Upstash's development server.
-    """
+    It has the public token and keys of Upstash's development server."""
     names = [host_of(name) for name in allowed_hosts]
     if None in names:
         raise click.BadParameter("not a host name", param_hint="--allowed-host")
     configure_logs("INFO", console=not json_logs)
     try:
         accepted = {name for name in (*names, host_of(host)) if name}
-        serve_local_qstash(host, port, accepted, _tell_of_local_qstash)
-    except AddressTaken as error:
+        serve_local_qstash(host, port, accepted, data, _tell_of_local_qstash)
+    except (AddressTaken, DatabaseError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -13,10 +13,11 @@ import socket
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import structlog
 
-from adapters.database import Database
+from adapters.database import Database, open_database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container
@@ -27,6 +28,7 @@ from entrypoints.http.app import create_app
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app as create_local_qstash
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.tables import QUEUE
 from entrypoints.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -184,18 +186,28 @@ def serve(settings: Settings) -> None:
 
 
 def serve_local_qstash(
-    host: str, port: int, names: Collection[str], on_listening: Callable[[str], None]
+    host: str,
+    port: int,
+    names: Collection[str],
+    data: Path | None,
+    on_listening: Callable[[str], None],
 ) -> None:
     """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
-    Besides addresses and localhost it accepts requests at `names`. `on_listening` is told its URL.
-    Raises AddressTaken."""
+    Besides addresses and localhost it accepts requests at `names`. It keeps what it holds in the
+    file `data`, if one is given. `on_listening` is told its URL. Raises AddressTaken and
+    DatabaseError."""
     use_all_descriptors()
-    listener = listen(host, port, "--port")
-    on_listening(url_of(listener))
-    server = local_qstash(DEVELOPMENT, signals=True, names=names)
-    log.info("local QStash listening", url=url_of(listener))
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(server.serve([listener]))
+    database = None if data is None else open_database(data, [QUEUE])
+    try:
+        listener = listen(host, port, "--port")
+        on_listening(url_of(listener))
+        server = local_qstash(DEVELOPMENT, signals=True, names=names, database=database)
+        log.info("local QStash listening", url=url_of(listener))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(server.serve([listener]))
+    finally:
+        if database is not None:
+            database.close()
 
 
 def local_qstash(

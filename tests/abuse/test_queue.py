@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrypoints.local_qstash.delivery import sign
+from entrypoints.local_qstash.sending import sign
 from tests.abuse.watched import MIB, at_once, attacked, held
 from tests.doubles.upstream import Script, Upstream, refusal
 from tests.raw_http import connect, received

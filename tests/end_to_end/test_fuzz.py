@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrypoints.local_qstash.delivery import sign
+from entrypoints.local_qstash.sending import sign
 from tests.running import Running, running_service, settings_for
 from tests.sizes import sizes
 from tests.waiting import within

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from adapters.qstash import DEVELOPMENT
-from entrypoints.local_qstash.delivery import sign
+from entrypoints.local_qstash.sending import sign
 from tests.faults.clients import User
 from tests.faults.world import LEASE, RETRIES, Program, World
 from tests.tcp_proxy import TcpProxy

@@ -14,14 +14,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.types import ASGIApp
 
 from adapters.database import Database
-from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT, MESSAGE_LIMIT
-from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.bounds import BATCH_LIMIT, BODY_LIMIT, MESSAGE_LIMIT, PAGE_LETTERS
 from entrypoints.local_qstash.delivery import Deliveries
-from entrypoints.local_qstash.message import read_message
+from entrypoints.local_qstash.message import QueuedMessage, read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 from entrypoints.local_qstash.refusals import BadMessage, Refused
-
-DLQ_PAGE = 100
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
@@ -48,6 +45,7 @@ def create_app(
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         deliveries.append(Deliveries(current_key, message_limit, database, stopping))
         try:
+            await deliveries[0].resume()
             yield
         finally:
             await deliveries.pop().aclose()
@@ -86,15 +84,14 @@ def _not_found(what: str) -> HTTPException:
     return HTTPException(f"{what} not found", status_code=404)
 
 
-def _publish(
-    deliveries: Deliveries,
+def _message(
     request: Request[Any, Any, Any],
     destination: str,
     headers: dict[str, str],
     body: bytes,
     queue: str | None = None,
-) -> dict[str, Any]:
-    message = read_message(
+) -> QueuedMessage:
+    return read_message(
         destination,
         headers,
         body,
@@ -102,16 +99,17 @@ def _publish(
         queue=queue,
         caller_ip=request.client.host if request.client else None,
     )
-    message_id, deduplicated = deliveries.publish(message)
-    return (
-        {"messageId": message_id, "deduplicated": True}
-        if deduplicated
-        else {"messageId": message_id}
-    )
 
 
-def _response(published: dict[str, Any]) -> Response[dict[str, Any]]:
-    return Response(published, status_code=202 if published.get("deduplicated") else 201)
+def _shown(published: tuple[str, bool]) -> dict[str, Any]:
+    message_id, deduplicated = published
+    return {"messageId": message_id, **({"deduplicated": True} if deduplicated else {})}
+
+
+async def _publish(deliveries: Deliveries, message: QueuedMessage) -> Response[dict[str, Any]]:
+    message_id, deduplicated = await deliveries.publish(message)
+    shown = _shown((message_id, deduplicated))
+    return Response(shown, status_code=202 if deduplicated else 201)
 
 
 async def _json(request: Request[Any, Any, Any]) -> Any:
@@ -132,7 +130,7 @@ class Publishing(Controller):
         deliveries: NamedDependency[Deliveries],
     ) -> Response[dict[str, Any]]:
         headers, body = dict(request.headers), await request.body()
-        return _response(_publish(deliveries, request, destination, headers, body))
+        return await _publish(deliveries, _message(request, destination, headers, body))
 
     @post("/enqueue/{queue:str}")
     async def enqueue(
@@ -143,7 +141,7 @@ class Publishing(Controller):
         deliveries: NamedDependency[Deliveries],
     ) -> Response[dict[str, Any]]:
         headers, body = dict(request.headers), await request.body()
-        return _response(_publish(deliveries, request, destination, headers, body, queue))
+        return await _publish(deliveries, _message(request, destination, headers, body, queue))
 
     @post("/batch", status_code=200)
     async def batch(
@@ -156,17 +154,26 @@ class Publishing(Controller):
             raise BadMessage("a batch is a list of messages")
         if len(given) > BATCH_LIMIT:
             raise BadMessage(f"a batch has at most {BATCH_LIMIT} messages")
-        results: list[dict[str, Any]] = []
-        for each in given:
-            headers = {str(name): str(value) for name, value in (each.get("headers") or {}).items()}
-            body = str(each.get("body") or "").encode()
-            destination = str(each.get("destination", ""))
-            queue = None if each.get("queue") is None else str(each["queue"])
-            try:
-                results.append(_publish(deliveries, request, destination, headers, body, queue))
-            except Refused as error:
-                results.append({"error": str(error)})
-        return results
+        read = [_read_one(request, each) for each in given]
+        accepted = [each for each in read if isinstance(each, QueuedMessage)]
+        published = iter(await deliveries.publish_all(accepted))
+        results = (next(published) if isinstance(each, QueuedMessage) else each for each in read)
+        return [
+            {"error": str(each)} if isinstance(each, Refused) else _shown(each) for each in results
+        ]
+
+
+def _read_one(request: Request[Any, Any, Any], given: dict[str, Any]) -> QueuedMessage | Refused:
+    """Read a message of a batch, or return why it is refused."""
+    headers = {str(name): str(value) for name, value in (given.get("headers") or {}).items()}
+    queue = None if given.get("queue") is None else str(given["queue"])
+    try:
+        body = str(given.get("body") or "").encode()
+        return _message(request, str(given.get("destination", "")), headers, body, queue)
+    except Refused as error:
+        return error
+    except UnicodeEncodeError:
+        return BadMessage("the body is no text in UTF-8")
 
 
 class Messages(Controller):
@@ -176,7 +183,7 @@ class Messages(Controller):
     async def show(
         self, message_id: FromPath[str], deliveries: NamedDependency[Deliveries]
     ) -> dict[str, Any]:
-        message = deliveries.message(message_id)
+        message = await deliveries.message(message_id)
         if message is None:
             raise _not_found("message")
         return message.as_json()
@@ -185,7 +192,7 @@ class Messages(Controller):
     async def cancel(
         self, message_id: FromPath[str], deliveries: NamedDependency[Deliveries]
     ) -> None:
-        if not deliveries.cancel([message_id]):
+        if not await deliveries.cancel([message_id]):
             raise _not_found("message")
 
     @delete("/", status_code=200)
@@ -194,8 +201,8 @@ class Messages(Controller):
     ) -> dict[str, int]:
         given = await _json(request)
         if given is None:
-            return {"cancelled": deliveries.cancel(None)}
-        return {"cancelled": deliveries.cancel(_ids(given, "messageIds"))}
+            return {"cancelled": await deliveries.cancel(None)}
+        return {"cancelled": await deliveries.cancel(_ids(given, "messageIds"))}
 
 
 class DeadLetters(Controller):
@@ -207,36 +214,34 @@ class DeadLetters(Controller):
         request: Request[Any, Any, Any],
         deliveries: NamedDependency[Deliveries],
         cursor: FromQuery[str | None] = None,
-        count: FromQuery[int] = DLQ_PAGE,
+        count: FromQuery[int] = PAGE_LETTERS,
     ) -> dict[str, Any]:
-        wanted, letters = dict(request.query_params), deliveries.dead_letters.newest_first()
-        matching = [each for each in letters if _matches(each, wanted)]
-        begin = next((at for at, each in enumerate(matching) if each.id == cursor), 0)
-        end = begin + max(1, min(count, DLQ_PAGE))
-        page: dict[str, Any] = {"messages": [each.as_json() for each in matching[begin:end]]}
-        if end < len(matching):
-            page["cursor"] = matching[end].id
-        return page
+        letters, following = await deliveries.dead_letters.page(
+            dict(request.query_params), cursor, count
+        )
+        page: dict[str, Any] = {"messages": [each.as_json() for each in letters]}
+        return page if following is None else {**page, "cursor": following}
 
     @get("/{dlq_id:str}")
     async def show(
         self, dlq_id: FromPath[str], deliveries: NamedDependency[Deliveries]
     ) -> dict[str, Any]:
-        letter = deliveries.dead_letters.get(dlq_id)
+        letter = await deliveries.dead_letters.get(dlq_id)
         if letter is None:
             raise _not_found("message")
         return letter.as_json()
 
     @delete("/{dlq_id:str}", status_code=200)
     async def discard(self, dlq_id: FromPath[str], deliveries: NamedDependency[Deliveries]) -> None:
-        if not deliveries.dead_letters.delete([dlq_id]):
+        if not await deliveries.dead_letters.delete([dlq_id]):
             raise _not_found("message")
 
     @delete("/", status_code=200)
     async def discard_many(
         self, request: Request[Any, Any, Any], deliveries: NamedDependency[Deliveries]
     ) -> dict[str, int]:
-        return {"deleted": deliveries.dead_letters.delete(_ids(await _json(request), "dlqIds"))}
+        ids = _ids(await _json(request), "dlqIds")
+        return {"deleted": await deliveries.dead_letters.delete(ids)}
 
 
 def _ids(given: Any, name: str) -> list[str]:
@@ -244,20 +249,3 @@ def _ids(given: Any, name: str) -> list[str]:
     if not isinstance(ids, list):
         raise BadMessage(f"{name} must be a list")
     return [str(each) for each in ids]
-
-
-def _matches(letter: DeadLetter, wanted: dict[str, str]) -> bool:
-    message = letter.message
-    facts = {
-        "messageId": message.id,
-        "url": message.url,
-        "queueName": message.queue,
-        "label": message.label,
-        "callerIp": message.caller_ip,
-        "responseStatus": str(letter.response.status),
-    }
-    return (
-        all(facts[name] == value for name, value in wanted.items() if name in facts)
-        and int(wanted.get("fromDate", 0)) <= letter.at
-        and letter.at <= int(wanted.get("toDate", letter.at))
-    )

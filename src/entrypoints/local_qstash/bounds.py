@@ -1,4 +1,4 @@
-"""The most that the local QStash holds in memory.
+"""The most that the local QStash holds, in memory or in its file.
 
 Its clients decide how much they send to it, so everything that they can make grow has a bound here.
 """
@@ -32,9 +32,16 @@ DEAD_AGE = 86_400.0
 """Seconds that a dead letter is kept: as long as a task by default, so that no prompt outlives its
 task here."""
 
+PAGE_LETTERS = 100
+"""Dead letters on a page of their list."""
+PAGE_BYTES = 4 * MIB
+"""Bytes of those, unless a single one has more."""
+
 REMEMBERED = 50_000
-"""Deduplication ids, of 300 bytes each. They are valid for ten minutes, so this allows 80 publishes
+"""Deduplication ids, of 300 bytes each. With that window this allows 80 publishes
 per second. If one is dropped early, a message may be delivered twice, as QStash itself may do."""
+DEDUPLICATION_WINDOW = 600.0
+"""Seconds for which a deduplication id is valid."""
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended."""
 

@@ -1,100 +1,41 @@
-"""Delivering messages: slots, signatures, retries, callbacks and dead letters.
+"""Delivering messages: slots, retries, callbacks, cancels and dead letters.
 
-Each message has one asyncio task from its publish to its end. Sources of the rules: QStash's
-documentation, features/retry, callbacks, dlq, deduplication, flowcontrol, queues; howto/signature.
+Each message has one asyncio task from its publish to its end. What becomes of it is decided here,
+and kept by a store, in memory or in a file. Sources of the rules: QStash's documentation,
+features/retry, callbacks, dlq, deduplication, flowcontrol, queues.
 """
 
 import asyncio
-import base64
-import contextlib
-import hashlib
-import json
-import math
-import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-import httpx
-import jwt
 import structlog
 
 from adapters.database import Database
-from adapters.qstash.retry_delay import MAX_DELAY
-from entrypoints.local_qstash.bounds import (
-    DEAD_AGE,
-    HELD_BYTES,
-    MESSAGE_LIMIT,
-    REMEMBERED,
-    size_of,
-)
-from entrypoints.local_qstash.dead_letters import DeadLetters
-from entrypoints.local_qstash.delivery_response import DeliveryResponse, read_response
-from entrypoints.local_qstash.message import (
-    FlowControl,
-    QueuedMessage,
-    duration,
-    read_message,
-)
-from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, QueueFull, Refused
+from entrypoints.local_qstash.bounds import HELD_BYTES, MESSAGE_LIMIT, size_of
+from entrypoints.local_qstash.callbacks import callback_of
+from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.file_store import FileStore
+from entrypoints.local_qstash.memory_store import MemoryStore
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.pauses import pause_before_retry, until
+from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused, Unavailable
+from entrypoints.local_qstash.sending import Sender
 from entrypoints.local_qstash.slots import Slots
+from entrypoints.local_qstash.store import DeadLetterStore, Outcome, Pending, Store
 
 log = structlog.get_logger(__name__)
 
-DEFAULT_TIMEOUT = 7_200.0
-"""Seconds for one delivery; `Upstash-Timeout` can only shorten it."""
-DEDUPLICATION_WINDOW = 600.0
-SIGNATURE_LIFE = 300
-_RETRY_HEADERS = (
-    "retry-after",
-    "x-ratelimit-reset",
-    "x-ratelimit-reset-requests",
-    "x-ratelimit-reset-tokens",
-)
+T = TypeVar("T")
 
-
-def backoff(retry: int) -> float:
-    """Return the seconds before retry number `retry`, counted from 1: min(86400, e^(2.5 n))."""
-    return MAX_DELAY if retry > 4 else min(MAX_DELAY, math.exp(2.5 * retry))
-
-
-def pause_before_retry(message: QueuedMessage, response: DeliveryResponse, now: float) -> float:
-    """Return the seconds until the next delivery: what the destination asks for if that is within a
-    day (beyond it, the back-off), else the message's own expression, else the back-off."""
-    for name in _RETRY_HEADERS:
-        for value in response.headers.get(name, []):
-            asked = _asked_pause(value, now)
-            if asked is not None:
-                return asked if asked <= MAX_DELAY else backoff(message.retried + 1)
-    if message.retry_delay is not None:
-        return message.retry_delay.seconds(message.retried)
-    return backoff(message.retried + 1)
-
-
-def _asked_pause(value: str, now: float) -> float | None:
-    with contextlib.suppress(ValueError):
-        seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    with contextlib.suppress(BadMessage):
-        return duration(value)
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    return None
-
-
-def sign(key: str, url: str, body: bytes, now: int) -> str:
-    """Return the JWT that signs one delivery (howto/signature)."""
-    claims = {
-        "iss": "Upstash",
-        "sub": url,
-        "iat": now,
-        "nbf": now,
-        "exp": now + SIGNATURE_LIFE,
-        "jti": f"jwt_{secrets.token_urlsafe(16)}",
-        "body": base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode(),
-    }
-    return jwt.encode(claims, key, algorithm="HS256")
+SWEEP_PAUSE = 60.0
+STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
+"""Seconds until what the store could not do is tried again, and until that is logged again."""
+RESUMED, RESUMED_PERIOD = 50, 0.1
+"""So many of the messages that an earlier process left begin in so many seconds, so that the
+service and the memory are not flooded at a start."""
 
 
 class Deliveries:
@@ -107,191 +48,248 @@ class Deliveries:
         database: Database | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`message_limit`: bytes of a message's body. Must be called while an event loop runs."""
-        self._signing_key = signing_key
+        """`message_limit`: bytes of a message's body. With a database everything is kept there, and
+        `resume` goes on with it. Once `stopping` returns True, no delivery from there begins, and
+        one that fails costs no retry. Must be called while an event loop runs."""
         self._message_limit = message_limit
-        self._client = httpx.AsyncClient(
-            headers={"Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(None, connect=5.0),
-            limits=httpx.Limits(max_connections=None),
-        )
-        self._messages: dict[str, QueuedMessage] = {}
+        self._sender = Sender(signing_key)
+        self._store: Store
+        if database is None:
+            self._store = MemoryStore(self._begin, self._end_waits)
+            self._stopping: Callable[[], bool] = lambda: False
+        else:
+            self._store = FileStore(database, self._begin, self._end_waits)
+            self._stopping = stopping
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: set[str] = set()
-        self._recent: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        """Messages that are being delivered, until what that leads to is kept."""
+        self._cancelled: set[str] = set()
+        """Those that were cancelled meanwhile."""
         self._slots = Slots()
         self._held = 0
-        self.dead_letters = DeadLetters()
+        self._arriving = 0
+        self._tell_of_store_at = 0.0
+        self._closed = False
         self._sweeping = asyncio.create_task(self._sweep())
 
+    @property
+    def dead_letters(self) -> DeadLetterStore:
+        return self._store.dead_letters
+
+    async def resume(self) -> None:
+        """Go on with the messages that an earlier process has left. One that was being delivered is
+        delivered again at once. Raises Unavailable."""
+        unfinished = await self._store.unfinished()
+        for each in unfinished:
+            self._carry_on(each)
+        if unfinished:
+            log.info("the queue goes on with what it holds", messages=len(unfinished))
+
     async def aclose(self) -> None:
+        self._closed = True
         self._sweeping.cancel()
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self._client.aclose()
+        await self._sender.aclose()
 
-    def publish(self, message: QueuedMessage, bounded: bool = True) -> tuple[str, bool]:
-        """Accept a message. Returns its id and False, or the id of an earlier message and True if
-        this one is a duplicate. Raises MessageTooLarge or QueueFull if it is `bounded` and its body
-        is too long or there is no room for it."""
-        if bounded and len(message.body) > self._message_limit:
-            raise MessageTooLarge
-        name, now, size = message.deduplication, time.monotonic(), size_of(message)
-        self._forget_old(now)
-        if name is not None and (recent := self._recent.get(name)) is not None:
-            return recent[1], True
-        if bounded and self._held + size > HELD_BYTES:
-            raise QueueFull
-        if name is not None:
-            self._recent[name] = (now + DEDUPLICATION_WINDOW, message.id)
-        self._messages[message.id] = message
-        self._held += size
-        task = asyncio.create_task(self._carry(message))
-        self._tasks[message.id] = task
-        task.add_done_callback(lambda _: self._ended(message.id, size))
-        return message.id, False
+    async def publish(self, message: QueuedMessage) -> tuple[str, bool]:
+        """Accept a message. Returns once it is kept: its id and False, or the id of an earlier
+        message and True if this one is a duplicate. Raises MessageTooLarge if its body is too long,
+        QueueFull if there is no room for it, or Unavailable."""
+        (result,) = await self.publish_all([message])
+        if isinstance(result, Refused):
+            raise result
+        return result
 
-    def _ended(self, message_id: str, size: int) -> None:
-        self._messages.pop(message_id, None)
-        self._tasks.pop(message_id, None)
-        self._held -= size
-
-    def message(self, message_id: str) -> QueuedMessage | None:
-        return self._messages.get(message_id)
-
-    def cancel(self, message_ids: Iterable[str] | None) -> int:
-        """Cancel these messages (None: all); return how many of them there were. A delivery in
-        progress is completed, but not retried."""
-        wanted = list(self._messages) if message_ids is None else list(message_ids)
-        cancelled = [each for each in wanted if self._messages.pop(each, None) is not None]
-        for message_id in cancelled:
-            if message_id not in self._in_flight:
-                self._tasks[message_id].cancel()
-        return len(cancelled)
-
-    async def _carry(self, message: QueuedMessage) -> None:
-        """Carry one message from its publish to its end."""
-        try:
-            await asyncio.sleep(max(0.0, message.not_before / 1000 - time.time()))
-            if message.queue is None:
-                await self._attempts(message)
+    async def publish_all(
+        self, messages: Sequence[QueuedMessage]
+    ) -> list[tuple[str, bool] | Refused]:
+        """Publish the messages in one step. Returns a result for each, in order. Raises
+        Unavailable."""
+        now, room = time.time(), HELD_BYTES - self._held - self._arriving
+        results: dict[str, tuple[str, bool] | Refused] = {}
+        accepted: list[QueuedMessage] = []
+        full: list[QueuedMessage] = []
+        taken = 0
+        for each in messages:
+            if len(each.body) > self._message_limit:
+                results[each.id] = MessageTooLarge()
+            elif taken + size_of(each) > room:
+                full.append(each)
             else:
-                # A queue delivers in order: the next message also waits for this one's retries.
-                async with self._slots.hold(f"queue:{message.queue}", 1):
-                    await self._attempts(message)
-        except Exception:
-            log.exception("delivery failed unexpectedly", message_id=message.id)
-
-    async def _attempts(self, message: QueuedMessage) -> None:
-        while message.id in self._messages:
-            response = await self._attempt(message)
-            self._publish_callback(message, response, message.callback, message.callback_headers)
-            if response.delivered:
-                return
-            if message.id not in self._messages:
-                return  # cancelled during the delivery
-            if response.final or message.retried >= message.retries:
-                self._add_dead_letter(message, response)
-                return
-            pause = pause_before_retry(message, response, time.time())
-            message.retried += 1
-            message.not_before = int((time.time() + pause) * 1000)
-            await asyncio.sleep(pause)
-
-    async def _attempt(self, message: QueuedMessage) -> DeliveryResponse:
-        if message.flow is None:
-            return await self._send(message)
-        flow: FlowControl = message.flow
-        name = f"flow:{flow.key}"
-        async with self._slots.hold(name, flow.parallelism, flow.rate, flow.period):
-            return await self._send(message)
-
-    async def _send(self, message: QueuedMessage) -> DeliveryResponse:
-        headers = [(name, value) for name, values in message.headers.items() for value in values]
-        headers += [
-            ("Upstash-Message-Id", message.id),
-            ("Upstash-Retried", str(message.retried)),
-            (
-                "Upstash-Signature",
-                sign(self._signing_key, message.url, message.body, int(time.time())),
-            ),
-        ]
-        limit = min(DEFAULT_TIMEOUT, message.timeout or DEFAULT_TIMEOUT)
-        self._in_flight.add(message.id)
+                accepted.append(each)
+                taken += size_of(each)
+        self._arriving += taken
         try:
-            async with (
-                asyncio.timeout(limit),
-                self._client.stream(
-                    message.method, message.url, content=message.body, headers=headers
-                ) as response,
-            ):
-                return await read_response(response)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            log.warning("no response", message_id=message.id, error=type(error).__name__)
-            return DeliveryResponse(0, {}, f"no response: {type(error).__name__}".encode())
+            ids = await self._store.publish(accepted, now) if accepted else []
         finally:
-            self._in_flight.discard(message.id)
+            self._arriving -= taken
+        for each, known_as in zip(accepted, ids, strict=True):
+            results[each.id] = known_as, known_as != each.id
+        if full:
+            names = [each.deduplication for each in full if each.deduplication is not None]
+            known = await self._store.known(names, now)
+            for each in full:
+                earlier = known.get(each.deduplication or "")
+                results[each.id] = QueueFull() if earlier is None else (earlier, True)
+        return [results[each.id] for each in messages]
 
-    def _add_dead_letter(self, message: QueuedMessage, response: DeliveryResponse) -> None:
-        letter = self.dead_letters.add(message, response)
-        log.warning("message given up", message_id=message.id, status=response.status)
-        headers = message.failure_callback_headers
-        self._publish_callback(
-            message, response, message.failure_callback, headers, dlqId=letter.id
-        )
+    async def message(self, message_id: str) -> QueuedMessage | None:
+        """Raises Unavailable."""
+        return await self._store.get(message_id)
 
-    def _publish_callback(
-        self,
-        message: QueuedMessage,
-        response: DeliveryResponse,
-        url: str | None,
-        headers: Mapping[str, str],
-        **more: str,
-    ) -> None:
-        """Publish a callback, as a message of its own. It has the retries of its source unless its
-        headers say otherwise."""
-        if url is None:
-            return
-        body = {
-            "status": response.status,
-            "header": dict(response.headers),
-            "body": base64.b64encode(response.body).decode(),
-            "retried": message.retried,
-            "maxRetries": message.retries,
-            "sourceMessageId": message.id,
-            "url": message.url,
-            "method": message.method,
-            "sourceHeader": message.headers,
-            "sourceBody": base64.b64encode(message.body).decode(),
-            "notBefore": message.not_before,
-            "createdAt": message.created_at,
-            "callerIP": message.caller_ip or "",
-            **more,
-        }
-        inherited = {"Upstash-Retries": str(message.retries), "Content-Type": "application/json"}
-        if message.retry_delay is not None:
-            inherited["Upstash-Retry-Delay"] = str(message.retry_delay)
+    async def cancel(self, message_ids: Sequence[str] | None) -> int:
+        """Cancel these messages (None: all); return how many of them there were. A delivery in
+        progress is completed, but not retried. Raises Unavailable."""
+        return await self._store.cancel(message_ids)
+
+    def _begin(self, message: QueuedMessage) -> None:
+        """Called once the message is kept."""
+        if not self._closed:
+            self._carry_on(Pending.of(message), message)
+
+    def _carry_on(self, pending: Pending, message: QueuedMessage | None = None) -> None:
+        if pending.queue is not None:
+            carrying = self._in_order(pending)
+        elif pending.flow is not None or pending.not_before / 1000 > time.time():
+            carrying = self._attempts(pending, None)
+        else:
+            # It is delivered at once. What waits is not in memory, unless the store is.
+            carrying = self._attempts(pending, message)
+        task = asyncio.create_task(carrying)
+        self._tasks[pending.id] = task
+        self._held += pending.size
+        task.add_done_callback(lambda _: self._ended(pending, task))
+
+    def _ended(self, pending: Pending, task: "asyncio.Task[None]") -> None:
+        del self._tasks[pending.id]
+        self._cancelled.discard(pending.id)
+        self._held -= pending.size
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("delivery failed unexpectedly", message_id=pending.id, exc_info=error)
+
+    def _end_waits(self, message_ids: Sequence[str]) -> None:
+        """Called once these are cancelled."""
+        for each in message_ids:
+            if each in self._in_flight:
+                self._cancelled.add(each)
+            elif (task := self._tasks.get(each)) is not None:
+                task.cancel()
+
+    async def _in_order(self, pending: Pending) -> None:
+        """Deliver a message of a queue. The next one also waits for this one's retries."""
+        if not pending.retried:
+            await until(pending.not_before)
+        async with self._slots.hold(f"queue:{pending.queue}", 1):
+            await self._attempts(pending, None)
+
+    async def _attempts(self, pending: Pending, message: QueuedMessage | None) -> None:
+        goes_on = True
+        while goes_on:
+            await until(pending.not_before)
+            if pending.resumed:
+                pending.resumed = False
+                async with self._slots.hold("resumed", RESUMED, RESUMED, RESUMED_PERIOD):
+                    pass
+            try:
+                goes_on = await self._attempt(pending, message)
+            finally:
+                self._in_flight.discard(pending.id)
+            message = None
+
+    async def _attempt(self, pending: Pending, message: QueuedMessage | None) -> bool:
+        """Deliver the message once and have kept what that leads to. Returns whether it is to be
+        delivered again."""
+        if (flow := pending.flow) is None:
+            sent = await self._send(pending, message)
+        else:
+            name = f"flow:{flow.key}"
+            async with self._slots.hold(name, flow.parallelism, flow.rate, flow.period):
+                sent = await self._send(pending, message)
+        if sent is None:
+            return False
+        outcome = self._outcome(*sent)
+        if outcome.again_at is not None and self._stopping():
+            return False  # delivered again at the next start, as if this had not been
+        kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
+        if kept and outcome.letter is not None:
+            status = outcome.letter.response.status
+            log.warning("message given up", message_id=pending.id, status=status)
+        if not kept or outcome.again_at is None or pending.id in self._cancelled:
+            return False
+        pending.retried += 1
+        pending.not_before = outcome.again_at
+        return True
+
+    async def _send(
+        self, pending: Pending, message: QueuedMessage | None
+    ) -> tuple[QueuedMessage, DeliveryResponse] | None:
+        """Return None if it is cancelled, or if the service is stopping."""
+        if message is None:
+            message = await self._patiently(lambda: self._store.get(pending.id))
+        if message is None or self._stopping():
+            return None
+        self._in_flight.add(pending.id)
+        return message, await self._sender.send(message)
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Try a step of the store until it succeeds."""
+        while True:
+            try:
+                return await step()
+            except Unavailable as error:
+                if time.monotonic() >= self._tell_of_store_at:
+                    self._tell_of_store_at = time.monotonic() + TELL_PAUSE
+                    log.error("deliveries wait for the queue's file", error=str(error))
+                await asyncio.sleep(STORE_PAUSE)
+
+    def _outcome(self, message: QueuedMessage, response: DeliveryResponse) -> Outcome:
+        callback = self._callback(message, response)
+        if response.delivered:
+            return Outcome(message_id=message.id, callback=callback)
+        if not response.final and message.retried < message.retries:
+            now = time.time()
+            again_at = int((now + pause_before_retry(message, response, now)) * 1000)
+            return Outcome(message_id=message.id, callback=callback, again_at=again_at)
+        letter = DeadLetter.of(message, response)
+        failure = self._failure_callback(letter)
+        return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)
+
+    def _callback(self, message: QueuedMessage, response: DeliveryResponse) -> QueuedMessage | None:
+        if message.callback is None:
+            return None
         try:
-            callback = read_message(
-                url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time()
-            )
-            # A failure callback replaces its message, so it is never refused.
-            self.publish(callback, bounded="dlqId" not in more)
+            callback = callback_of(message, response, message.callback, message.callback_headers)
+            if len(callback.body) > self._message_limit:
+                raise MessageTooLarge
+            if self._held + self._arriving + size_of(callback) > HELD_BYTES:
+                raise QueueFull
         except Refused as error:
             log.error("callback not published", message_id=message.id, error=str(error))
+            return None
+        return callback
+
+    def _failure_callback(self, letter: DeadLetter) -> QueuedMessage | None:
+        """A failure callback replaces its message, so it is never too large, and the queue never
+        too full for it."""
+        message = letter.message
+        if message.failure_callback is None:
+            return None
+        headers = message.failure_callback_headers
+        try:
+            return callback_of(
+                message, letter.response, message.failure_callback, headers, dlqId=letter.id
+            )
+        except Refused as error:
+            log.error("callback not published", message_id=message.id, error=str(error))
+            return None
 
     async def _sweep(self) -> None:
-        """Drop what is old although nothing new arrives."""
+        """Forget what is old although nothing new arrives."""
         while True:
-            await asyncio.sleep(DEAD_AGE / 24)
-            self.dead_letters.drop_old()
-            self._forget_old(time.monotonic())
-
-    def _forget_old(self, now: float) -> None:
-        # They expire in the order of insertion, since all have the same window.
-        while self._recent:
-            oldest = next(iter(self._recent))
-            if self._recent[oldest][0] > now and len(self._recent) < REMEMBERED:
-                return
-            del self._recent[oldest]
+            await asyncio.sleep(SWEEP_PAUSE)
+            try:
+                await self._store.sweep(time.time())
+            except Unavailable as error:
+                log.warning("old messages not swept", error=str(error))

@@ -18,7 +18,8 @@ def kept_keys(database: Database, fresh: Keys) -> Keys:
     def work(tx: Transaction) -> Keys:
         kept = tx.execute("SELECT token, current_key, next_key FROM keys").fetchone()
         if kept is not None:
-            return Keys(kept)
+            token, current_key, next_key = kept
+            return token, current_key, next_key
         tx.execute("INSERT INTO keys (token, current_key, next_key) VALUES (?, ?, ?)", fresh)
         return fresh
 

@@ -27,3 +27,12 @@ class QueueFull(Refused):
 
     def __init__(self) -> None:
         super().__init__("the queue is full; publish the message again later")
+
+
+class Unavailable(Refused):
+    """Raised for a call that the file could not take part in. What was published is not kept."""
+
+    status = 503
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the queue cannot use its file now: {reason}")

@@ -1,10 +1,17 @@
 """The tables in which the local QStash keeps what it holds, and how a row tells of a message."""
 
 import json
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
-from adapters.database import Schema
+from adapters.database import DatabaseUnavailable, Schema
 from adapters.qstash.retry_delay import RetryDelay
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
+from entrypoints.local_qstash.refusals import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 QUEUE = Schema(
     "queue",
@@ -14,15 +21,16 @@ QUEUE = Schema(
         CREATE TABLE messages (
             number INTEGER PRIMARY KEY,
             id TEXT NOT NULL UNIQUE,
-            queue TEXT,
+            queue TEXT,                   -- the name as JSON
+            flow TEXT,                    -- the flow control as JSON
             created_at INTEGER NOT NULL,  -- milliseconds since the Unix epoch
             not_before INTEGER NOT NULL,  -- the same
             retried INTEGER NOT NULL,
             size INTEGER NOT NULL,        -- bytes, as the bounds count them
-            head TEXT NOT NULL            -- everything else but the body
+            head TEXT NOT NULL            -- everything but the body and what changes
         );
-        -- Apart from them, so that a retry does not write the body again, and with an index of
-        -- their own, since a dead letter takes the body over.
+        -- Those of messages and of dead letters. Apart from them, so that neither a retry nor the
+        -- end of the retries writes the body again.
         CREATE TABLE bodies (
             message TEXT PRIMARY KEY,
             body BLOB NOT NULL
@@ -60,8 +68,7 @@ QUEUE = Schema(
 
 
 def head_of(message: QueuedMessage) -> str:
-    """Return everything about a message that has no column of its own."""
-    flow = message.flow
+    """Return everything about a message but its id, its body and what changes."""
     return json.dumps(
         {
             "url": message.url,
@@ -76,13 +83,19 @@ def head_of(message: QueuedMessage) -> str:
             "failure_callback": message.failure_callback,
             "failure_callback_headers": message.failure_callback_headers,
             "queue": message.queue,
-            "flow": flow and [flow.key, flow.parallelism, flow.rate, flow.period],
+            "flow": flow_of(message),
             "label": message.label,
             "caller_ip": message.caller_ip,
             "deduplication": message.deduplication,
             "redacted": sorted(message.redacted),
         }
     )
+
+
+def flow_of(message: QueuedMessage) -> list[Any] | None:
+    """Return the flow control of a message in the form in which the tables hold it."""
+    flow = message.flow
+    return None if flow is None else [flow.key, flow.parallelism, flow.rate, flow.period]
 
 
 def message_of(
@@ -101,3 +114,18 @@ def message_of(
         redacted=frozenset(redacted),
         **fields,
     )
+
+
+def translated(
+    method: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Let the method raise Unavailable for DatabaseUnavailable."""
+
+    @wraps(method)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(*args, **kwargs)
+        except DatabaseUnavailable as error:
+            raise Unavailable(str(error)) from error
+
+    return call

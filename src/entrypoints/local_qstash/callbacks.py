@@ -1,0 +1,43 @@
+"""The message that tells of a delivery, or of a message that was given up.
+
+Source: QStash's documentation, features/callbacks.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+
+from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.message import QueuedMessage, read_message
+
+
+def callback_of(
+    message: QueuedMessage,
+    response: DeliveryResponse,
+    url: str,
+    headers: Mapping[str, str],
+    **more: str,
+) -> QueuedMessage:
+    """Return the callback, a message of its own. It has the retries of its source unless its
+    headers say otherwise. Raises BadMessage for headers that no message may have."""
+    body = {
+        "status": response.status,
+        "header": dict(response.headers),
+        "body": base64.b64encode(response.body).decode(),
+        "retried": message.retried,
+        "maxRetries": message.retries,
+        "sourceMessageId": message.id,
+        "url": message.url,
+        "method": message.method,
+        "sourceHeader": message.headers,
+        "sourceBody": base64.b64encode(message.body).decode(),
+        "notBefore": message.not_before,
+        "createdAt": message.created_at,
+        "callerIP": message.caller_ip or "",
+        **more,
+    }
+    inherited = {"Upstash-Retries": str(message.retries), "Content-Type": "application/json"}
+    if message.retry_delay is not None:
+        inherited["Upstash-Retry-Delay"] = str(message.retry_delay)
+    return read_message(url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time())

@@ -1,0 +1,90 @@
+"""Messages in memory. They are lost when the process ends."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+
+from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED
+from entrypoints.local_qstash.dead_letters import DeadLetters
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.store import Outcome, Pending, Store
+
+
+class MemoryStore(Store):
+    def __init__(
+        self, begin: Callable[[QueuedMessage], None], cancelled: Callable[[list[str]], None]
+    ) -> None:
+        self._begin = begin
+        self._cancelled = cancelled
+        self._messages: dict[str, QueuedMessage] = {}
+        self._recent: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        """The time and the message of each deduplication, oldest first."""
+        self._dead_letters = DeadLetters()
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        return self._dead_letters
+
+    async def unfinished(self) -> list[Pending]:
+        return []
+
+    async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
+        return [self._publish(each, now) for each in messages]
+
+    def _publish(self, message: QueuedMessage, now: float) -> str:
+        name = message.deduplication
+        if name is not None:
+            if (earlier := self._known(name, now)) is not None:
+                return earlier
+            self._recent[name] = (now, message.id)
+            self._recent.move_to_end(name)
+            self._forget(now)
+        self._messages[message.id] = message
+        self._begin(message)
+        return message.id
+
+    async def known(self, names: Sequence[str], now: float) -> Mapping[str, str]:
+        found = {name: self._known(name, now) for name in names}
+        return {name: message_id for name, message_id in found.items() if message_id is not None}
+
+    def _known(self, name: str, now: float) -> str | None:
+        at, message_id = self._recent.get(name, (0.0, ""))
+        # Also if the clock was set back; but by more than the window it was wrong before.
+        return message_id if abs(now - at) < DEDUPLICATION_WINDOW else None
+
+    async def get(self, message_id: str) -> QueuedMessage | None:
+        return self._messages.get(message_id)
+
+    async def settle(self, outcome: Outcome, now: float) -> bool:
+        message = self._messages.get(outcome.message_id)
+        if outcome.callback is not None:
+            self._publish(outcome.callback, now)
+        if message is None:
+            return False
+        if outcome.again_at is not None:
+            message.retried += 1
+            message.not_before = outcome.again_at
+            return True
+        del self._messages[outcome.message_id]
+        if outcome.letter is not None:
+            self._dead_letters.add(outcome.letter)
+        if outcome.failure is not None:
+            self._publish(outcome.failure, now)
+        return True
+
+    async def cancel(self, message_ids: Sequence[str] | None) -> int:
+        wanted = list(self._messages) if message_ids is None else message_ids
+        found = [each for each in wanted if self._messages.pop(each, None) is not None]
+        self._cancelled(found)
+        return len(found)
+
+    async def sweep(self, now: float) -> None:
+        self._dead_letters.drop_old()
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        while self._recent:
+            oldest = next(iter(self._recent))
+            at, _ = self._recent[oldest]
+            if abs(now - at) < DEDUPLICATION_WINDOW and len(self._recent) <= REMEMBERED:
+                return
+            del self._recent[oldest]

@@ -1,0 +1,86 @@
+"""One delivery: a signed request to the destination, and its response.
+
+Source: QStash's documentation, howto/signature.
+"""
+
+import asyncio
+import base64
+import hashlib
+import secrets
+import time
+
+import httpx
+import jwt
+import structlog
+
+from entrypoints.local_qstash.delivery_response import DeliveryResponse, read_response
+from entrypoints.local_qstash.message import QueuedMessage
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_TIMEOUT = 7_200.0
+"""Seconds for one delivery; `Upstash-Timeout` can only shorten it."""
+SIGNATURE_LIFE = 300
+
+
+def sign(key: str, url: str, body: bytes, now: int) -> str:
+    """Return the JWT that signs one delivery."""
+    claims = {
+        "iss": "Upstash",
+        "sub": url,
+        "iat": now,
+        "nbf": now,
+        "exp": now + SIGNATURE_LIFE,
+        "jti": f"jwt_{secrets.token_urlsafe(16)}",
+        "body": base64.urlsafe_b64encode(hashlib.sha256(body).digest()).decode(),
+    }
+    return jwt.encode(claims, key, algorithm="HS256")
+
+
+class Sender:
+    def __init__(self, signing_key: str) -> None:
+        self._signing_key = signing_key
+        self._client = httpx.AsyncClient(
+            headers={"Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(None, connect=5.0),
+            limits=httpx.Limits(max_connections=None),
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def send(self, message: QueuedMessage) -> DeliveryResponse:
+        """Deliver the message once. A destination that cannot be called is a response of status
+        0."""
+        limit = min(DEFAULT_TIMEOUT, message.timeout or DEFAULT_TIMEOUT)
+        try:
+            async with (
+                asyncio.timeout(limit),
+                self._client.stream(
+                    message.method,
+                    message.url,
+                    content=message.body,
+                    headers=self._headers(message),
+                ) as response,
+            ):
+                return await read_response(response)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            log.warning("no response", message_id=message.id, error=type(error).__name__)
+            return _none(error)
+        except Exception as error:  # such as a header that no request can have
+            log.exception("delivery failed unexpectedly", message_id=message.id)
+            return _none(error)
+
+    def _headers(self, message: QueuedMessage) -> list[tuple[str, str]]:
+        forwarded = [(name, value) for name, values in message.headers.items() for value in values]
+        signature = sign(self._signing_key, message.url, message.body, int(time.time()))
+        return [
+            *forwarded,
+            ("Upstash-Message-Id", message.id),
+            ("Upstash-Retried", str(message.retried)),
+            ("Upstash-Signature", signature),
+        ]
+
+
+def _none(error: Exception) -> DeliveryResponse:
+    return DeliveryResponse(0, {}, f"no response: {type(error).__name__}".encode())

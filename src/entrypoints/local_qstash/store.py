@@ -1,0 +1,97 @@
+"""What the deliveries need of the place where messages are kept: memory_store.py and file_store.py
+are the two. It decides nothing: it keeps what the deliveries have decided, each step as a whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from entrypoints.local_qstash.bounds import size_of
+from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.message import FlowControl, QueuedMessage
+
+
+@dataclass(slots=True, kw_only=True)
+class Pending:
+    """As much of a message that is not yet delivered as is always in memory: what decides when it
+    is delivered."""
+
+    id: str
+    queue: str | None
+    flow: FlowControl | None
+    not_before: int
+    retried: int
+    size: int
+    """Bytes, by the bounds."""
+    resumed: bool = False
+    """Whether the process that accepted it has ended, and it was not delivered since."""
+
+    @classmethod
+    def of(cls, message: QueuedMessage) -> Self:
+        return cls(
+            id=message.id,
+            queue=message.queue,
+            flow=message.flow,
+            not_before=message.not_before,
+            retried=message.retried,
+            size=size_of(message),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one delivery leads to. The message has ended unless it is delivered `again_at`."""
+
+    message_id: str
+    again_at: int | None = None
+    """Milliseconds since the Unix epoch."""
+    callback: QueuedMessage | None = None
+    letter: DeadLetter | None = None
+    failure: QueuedMessage | None = None
+    """The callback that tells that the message was given up."""
+
+
+class DeadLetterStore(Protocol):
+    """Its limits hold at any time: beyond them the oldest are dropped."""
+
+    async def page(
+        self, wanted: Mapping[str, str], cursor: str | None, count: int
+    ) -> tuple[list[DeadLetter], str | None]:
+        """Return a page of them, newest first, and the cursor of the next one (`page_of`)."""
+
+    async def get(self, dlq_id: str) -> DeadLetter | None: ...
+
+    async def delete(self, dlq_ids: Iterable[str]) -> int:
+        """Delete these; return how many of them there were."""
+
+
+class Store(Protocol):
+    """Made with two functions: `begin(message)` is called for each message once it is kept, in the
+    order in which they are kept, and `cancelled(ids)` once these are no longer kept.
+
+    Every method raises Unavailable, and has then changed nothing."""
+
+    @property
+    def dead_letters(self) -> DeadLetterStore: ...
+
+    async def unfinished(self) -> list[Pending]:
+        """Return the messages that an earlier process has left, in the order in which their queues
+        deliver them."""
+
+    async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
+        """Keep the messages. Returns the id of each, or if it is a duplicate that of the earlier
+        one, and then it is not kept."""
+
+    async def known(self, names: Sequence[str], now: float) -> Mapping[str, str]:
+        """Return the ids of the messages that these names of deduplications stand for."""
+
+    async def get(self, message_id: str) -> QueuedMessage | None: ...
+
+    async def settle(self, outcome: Outcome, now: float) -> bool:
+        """Note what a delivery has led to, in one step. Returns whether the message was still kept.
+        If not, it was cancelled, and only `callback` is kept."""
+
+    async def cancel(self, message_ids: Sequence[str] | None) -> int:
+        """Keep these messages (None: all) no longer; return how many of them there were."""
+
+    async def sweep(self, now: float) -> None:
+        """Forget what is old."""
