@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 import httpx_sse
 
+from adapters.database import Database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.server import Service, listen, local_qstash, url_of
 from entrypoints.settings import Settings, load_settings
@@ -162,10 +163,13 @@ def running_service(settings: Settings) -> Iterator[Running]:
 
 
 @contextmanager
-def running_local_qstash(credentials: QueueCredentials = DEVELOPMENT) -> Iterator[str]:
+def running_local_qstash(
+    credentials: QueueCredentials = DEVELOPMENT, database: Database | None = None
+) -> Iterator[str]:
     """A local QStash alone, by default with the development server's token and keys; its
     address."""
-    server, listener = local_qstash(credentials, signals=False), listen("127.0.0.1", 0)
+    server = local_qstash(credentials, signals=False, database=database)
+    listener = listen("127.0.0.1", 0)
     ready = threading.Event()
 
     async def run() -> None:

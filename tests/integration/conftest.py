@@ -1,9 +1,11 @@
-"""A local QStash, the SDK that calls it, and where it delivers to."""
+"""A local QStash in memory and one in a file, the SDK that calls them, and a destination."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from adapters.database import open_database
+from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk
 from tests.running import running_local_qstash
@@ -15,9 +17,20 @@ def qstash_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sync", "async"])
-def sdk(request: pytest.FixtureRequest, qstash_url: str) -> Iterator[Sdk]:
-    sdk = Sdk(request.param, qstash_url)
+@pytest.fixture(scope="module")
+def file_qstash_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = open_database(tmp_path_factory.mktemp("queue") / "queue.db", [QUEUE])
+    with running_local_qstash(database=database) as url:
+        yield url
+    database.close()
+
+
+@pytest.fixture(params=["sync, in memory", "async, in a file"])
+def sdk(request: pytest.FixtureRequest) -> Iterator[Sdk]:
+    """Each store with another of the two clients: neither knows of the other."""
+    kind, place = request.param.split(", ")
+    fixture = "qstash_url" if place == "in memory" else "file_qstash_url"
+    sdk = Sdk(kind, request.getfixturevalue(fixture))
     yield sdk
     sdk("message.cancel_all")
     sdk.close()

@@ -2,45 +2,43 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from adapters.database import open_database
 from adapters.qstash import DEVELOPMENT
-from entrypoints.local_qstash import bounds, delivery
+from entrypoints.local_qstash import bounds, delivery, file_store, memory_store
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.message import QueuedMessage, read_message
 from entrypoints.local_qstash.refusals import QueueFull
+from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream, refusal
-from tests.running import running_local_qstash, running_service, settings_for
+from tests.running import running_service, settings_for
 from tests.waiting import eventually, until, within
 
 KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 
 
-@pytest.fixture(scope="module")
-def queue() -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module", params=["qstash_url", "file_qstash_url"])
+def queue(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    with (
-        running_local_qstash() as url,
-        httpx.Client(base_url=url, headers=headers, timeout=within(20)) as client,
-    ):
+    url = request.getfixturevalue(request.param)
+    with httpx.Client(base_url=url, headers=headers, timeout=within(20)) as client:
         yield client
 
 
-@pytest.fixture
-def destination() -> Iterator[Destination]:
-    with Destination().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def deliveries() -> AsyncIterator[Deliveries]:
-    held = Deliveries(KEY)
+@pytest.fixture(params=["memory", "file"])
+async def deliveries(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deliveries]:
+    database = open_database(tmp_path / "queue.db", [QUEUE]) if request.param == "file" else None
+    held = Deliveries(KEY, database=database)
     yield held
     await held.aclose()
+    if database is not None:
+        await database.aclose()
 
 
 def _later(size: int = 10, **headers: str) -> QueuedMessage:
@@ -120,38 +118,55 @@ async def test_messages_beyond_a_sum_of_bytes_are_refused(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "HELD_BYTES", 1_000_000)
-    kept = [deliveries.publish(_later(90_000))[0] for _ in range(10)]
+    kept = [(await deliveries.publish(_later(90_000)))[0] for _ in range(10)]
     with pytest.raises(QueueFull):
-        deliveries.publish(_later(90_000, Deduplication_Id="again"))
+        await deliveries.publish(_later(90_000, Deduplication_Id="again"))
     with pytest.raises(QueueFull):
-        deliveries.publish(_later(10, Forward_Long="x" * 90_000))
-    deliveries.cancel(kept[:1])
+        await deliveries.publish(_later(10, Forward_Long="x" * 90_000))
+    await deliveries.cancel(kept[:1])
     await until(lambda: len(deliveries._tasks) == 9)
     # What was refused may be published again: it does not count as known.
     message = _later(90_000, Deduplication_Id="again")
-    assert deliveries.publish(message) == (message.id, False)
-    deliveries.publish(_later(90_000), bounded=False)
+    assert await deliveries.publish(message) == (message.id, False)
+    # And it is known then, although the queue is full again.
+    assert await deliveries.publish(_later(90_000, Deduplication_Id="again")) == (message.id, True)
 
 
 async def test_nothing_is_left_of_what_was_cancelled(deliveries: Deliveries) -> None:
+    published = []
     for number in range(100):
         flow = {"Flow_Control_Key": f"k{number}", "Flow_Control_Value": "rate=1"}
-        deliveries.publish(_later(1_000, **flow))
-    deliveries.cancel(None)
+        published.append((await deliveries.publish(_later(1_000, **flow)))[0])
+    assert await deliveries.cancel(None) == 100
     await until(lambda: not deliveries._tasks)
     assert deliveries._held == 0
-    assert deliveries._messages == {}
+    assert [await deliveries.message(each) for each in published] == [None] * 100
     assert len(deliveries._slots) == 0
 
 
 async def test_deduplication_ids_are_bounded(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "REMEMBERED", 10)
-    for number in range(50):
-        deliveries.publish(_later(Deduplication_Id=f"id-{number}"))
-    assert len(deliveries._recent) == 10
-    assert deliveries.publish(_later(Deduplication_Id="id-49"))[1]
+    monkeypatch.setattr(memory_store, "REMEMBERED", 10)
+    monkeypatch.setattr(file_store, "REMEMBERED", 10)
+    published = [_later(Deduplication_Id=f"id-{number}") for number in range(50)]
+    await deliveries.publish_all(published)
+    await deliveries._store.sweep(time.time())
+    names = [each.deduplication or "" for each in published]
+    known = await deliveries._store.known(names, time.time())
+    assert known == {each.deduplication: each.id for each in published[-10:]}
+
+
+async def test_a_deduplication_id_is_valid_for_ten_minutes(deliveries: Deliveries) -> None:
+    """By the wall clock, which may be set back."""
+    first, now = _later(Deduplication_Id="one"), time.time()
+    await deliveries.publish(first)
+    for later in (599, -599):
+        again = _later(Deduplication_Id="one")
+        assert await deliveries._store.publish([again], now + later) == [first.id]
+    for beyond in (610, -1_000):
+        again = _later(Deduplication_Id="one")
+        assert await deliveries._store.publish([again], now + beyond) == [again.id]
 
 
 async def test_a_failure_callback_is_not_refused(
@@ -159,7 +174,7 @@ async def test_a_failure_callback_is_not_refused(
 ) -> None:
     """Without it the task of the service would not be settled."""
     destination.answers.append(Answer(500))
-    deliveries.publish(_with_callbacks(destination, b"x"))
+    await deliveries.publish(_with_callbacks(destination, b"x"))
     monkeypatch.setattr(delivery, "HELD_BYTES", 0)
     await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
@@ -168,7 +183,7 @@ async def test_a_failure_callback_is_not_refused(
 async def test_nor_is_it_lost_with_a_callback_that_is_too_large(destination: Destination) -> None:
     destination.answers.append(Answer(500))
     deliveries = Deliveries(KEY, message_limit=100)
-    deliveries.publish(_with_callbacks(destination, b"x" * 100))
+    await deliveries.publish(_with_callbacks(destination, b"x" * 100))
     await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
     await deliveries.aclose()

@@ -3,7 +3,6 @@ at this machine (DNS rebinding)."""
 
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,22 +12,9 @@ import pytest
 from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Destination
 from tests.processes import found_in, process_of, run_to_its_end
-from tests.running import running_local_qstash
 from tests.waiting import eventually, within
 
 TOKEN = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-
-
-@pytest.fixture(scope="module")
-def qstash_url() -> Iterator[str]:
-    with running_local_qstash() as url:
-        yield url
-
-
-@pytest.fixture
-def destination() -> Iterator[Destination]:
-    with Destination().running() as running:
-        yield running
 
 
 def test_a_rebound_name_publishes_nothing(qstash_url: str, destination: Destination) -> None:

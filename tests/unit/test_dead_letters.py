@@ -1,11 +1,20 @@
 """The local QStash keeps the newest dead letters: so many, of so many bytes, for so long."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from adapters.database import Transaction, open_database
 from entrypoints.local_qstash import bounds, dead_letters
-from entrypoints.local_qstash.dead_letters import DeadLetters
+from entrypoints.local_qstash.dead_letters import DeadLetter, DeadLetters, Limits
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
 from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.store import DeadLetterStore
+from entrypoints.local_qstash.tables import QUEUE
 
 REFUSED = DeliveryResponse(489, {"upstash-nonretryable-error": ["true"]}, b"refused")
 
@@ -15,32 +24,92 @@ def _message(size: int = 10, **headers: str) -> QueuedMessage:
     return read_message("http://example.org/x", named, b"x" * size, now=1.0)
 
 
-def _ids(letters: DeadLetters) -> list[str]:
-    return [each.message.id for each in letters.newest_first()]
+class Letters:
+    """Some dead letters, and how one is added to them."""
+
+    def __init__(
+        self, store: DeadLetterStore, add: Callable[[DeadLetter], Awaitable[None]]
+    ) -> None:
+        self.store = store
+        self._add = add
+
+    async def add(self, message: QueuedMessage, response: DeliveryResponse = REFUSED) -> DeadLetter:
+        letter = DeadLetter.of(message, response)
+        await self._add(letter)
+        return letter
+
+    async def all(self) -> list[DeadLetter]:
+        """Newest first."""
+        letters, cursor = await self.store.page({}, None, 2)
+        while cursor is not None:
+            more, cursor = await self.store.page({}, cursor, 2)
+            letters += more
+        return letters
 
 
-def test_the_oldest_are_dropped_beyond_a_number() -> None:
-    letters, messages = DeadLetters(number=3), [_message() for _ in range(5)]
-    added = [letters.add(each, REFUSED) for each in messages]
-    assert _ids(letters) == [each.id for each in reversed(messages[2:])]
-    assert letters.get(added[0].id) is None
-    assert letters.get(added[4].id) is added[4]
-    assert letters.delete([each.id for each in added]) == 3
+@pytest.fixture(params=["memory", "file"])
+async def letters_of(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Callable[[Limits], Letters]]:
+    """Makes letters of these limits, in memory or in a file."""
+    database = open_database(tmp_path / "queue.db", [QUEUE])
+
+    def in_memory(limits: Limits) -> Letters:
+        letters = DeadLetters(limits)
+
+        async def add(letter: DeadLetter) -> None:
+            letters.add(letter)
+
+        return Letters(letters, add)
+
+    def in_file(limits: Limits) -> Letters:
+        letters = FileDeadLetters(database, limits)
+
+        async def add(letter: DeadLetter) -> None:
+            def work(tx: Transaction) -> None:
+                body = (letter.message.id, letter.message.body)
+                tx.execute("INSERT OR REPLACE INTO bodies (message, body) VALUES (?, ?)", body)
+                letters.add(tx, letter)
+
+            await database.write(work, durable=False)
+
+        return Letters(letters, add)
+
+    yield in_memory if request.param == "memory" else in_file
+    left = await database.read(
+        lambda db: db.execute(
+            "SELECT count(*) FROM bodies WHERE message NOT IN (SELECT message FROM dead_letters)"
+        ).fetchone()
+    )
+    assert left == (0,)
+    await database.aclose()
 
 
-def test_the_oldest_are_dropped_beyond_a_sum_of_bytes() -> None:
-    letters = DeadLetters(size=10 * 100_000)
+LettersOf = Callable[[Limits], Letters]
+
+
+async def test_the_oldest_are_dropped_beyond_a_number(letters_of: LettersOf) -> None:
+    letters, messages = letters_of(Limits(number=3)), [_message() for _ in range(5)]
+    added = [await letters.add(each) for each in messages]
+    assert await letters.all() == list(reversed(added[2:]))
+    assert await letters.store.get(added[0].id) is None
+    assert await letters.store.get(added[4].id) == added[4]
+    assert await letters.store.delete([each.id for each in added]) == 3
+
+
+async def test_the_oldest_are_dropped_beyond_a_sum_of_bytes(letters_of: LettersOf) -> None:
+    letters = letters_of(Limits(size=10 * 100_000))
     for _ in range(30):
-        newest = letters.add(_message(90_000), REFUSED)
-    kept = letters.newest_first()
-    assert kept[0] is newest
+        newest = await letters.add(_message(90_000))
+    kept = await letters.all()
+    assert kept[0] == newest
     assert 9 <= len(kept) <= 10
     assert sum(each.size for each in kept) <= 1_000_000
     # One that is deleted makes room again.
-    letters.delete([each.id for each in kept])
+    await letters.store.delete([each.id for each in kept])
     for _ in range(9):
-        letters.add(_message(90_000), REFUSED)
-    assert len(letters.newest_first()) == 9
+        await letters.add(_message(90_000))
+    assert len(await letters.all()) == 9
 
 
 @pytest.mark.parametrize(
@@ -62,13 +131,13 @@ def test_the_oldest_are_dropped_beyond_a_sum_of_bytes() -> None:
         ),
     ],
 )
-def test_everything_that_others_choose_counts(
-    message: QueuedMessage, response: DeliveryResponse
+async def test_everything_that_others_choose_counts(
+    letters_of: LettersOf, message: QueuedMessage, response: DeliveryResponse
 ) -> None:
-    letters = DeadLetters(size=250_000)
-    for _ in range(5):
-        letters.add(message, response)
-    assert len(letters.newest_first()) == 2
+    letters = letters_of(Limits(size=250_000))
+    for number in range(5):
+        await letters.add(replace(message, id=f"msg_{number}"), response)
+    assert len(await letters.all()) == 2
 
 
 def test_an_id_for_deduplication_takes_no_more_than_its_hash() -> None:
@@ -76,19 +145,68 @@ def test_an_id_for_deduplication_takes_no_more_than_its_hash() -> None:
     assert len(message.deduplication or "") < 100
 
 
-def test_the_oldest_are_dropped_beyond_an_age(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_oldest_are_dropped_beyond_an_age(
+    letters_of: LettersOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 1_000_000.0
     monkeypatch.setattr(dead_letters, "time", lambda: now)
-    letters = DeadLetters(age=60.0)
-    old = letters.add(_message(), REFUSED)
+    letters = letters_of(Limits(age=60.0))
+    old = await letters.add(_message())
     now += 59
-    young = letters.add(_message(), REFUSED)
-    assert letters.get(old.id) is old
+    young = await letters.add(_message())
+    assert await letters.store.get(old.id) == old
     now += 2
-    assert letters.get(old.id) is None
-    assert letters.newest_first() == [young]
+    assert await letters.store.get(old.id) is None
+    assert await letters.all() == [young]
     now += 60
-    assert letters.newest_first() == []
+    assert await letters.all() == []
+    await letters.add(_message())
+    assert len(await letters.all()) == 1
+
+
+async def test_a_page_goes_on_although_its_letter_was_dropped(
+    letters_of: LettersOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = letters_of(Limits())
+    now = 1_000_000.0
+    monkeypatch.setattr(dead_letters, "time", lambda: now)
+    added = []
+    for _ in range(3):
+        added.append(await letters.add(_message()))
+        now += 1
+    _, cursor = await letters.store.page({}, None, 1)
+    assert cursor == added[1].id
+    await letters.store.delete([cursor])
+    rest, cursor = await letters.store.page({}, cursor, 5)
+    assert (rest, cursor) == ([added[0]], None)
+
+
+async def test_a_page_is_bounded_in_bytes(letters_of: LettersOf) -> None:
+    letters = letters_of(Limits())
+    for _ in range(3):
+        await letters.add(_message(bounds.PAGE_BYTES * 2 // 3))
+    page, cursor = await letters.store.page({}, None, 100)
+    assert len(page) == 1
+    assert cursor is not None
+    assert len(await letters.all()) == 3
+
+
+async def test_filters(letters_of: LettersOf) -> None:
+    letters = letters_of(Limits())
+    tagged = await letters.add(_message(Upstash_Label="a"))
+    other = await letters.add(_message(), DeliveryResponse(500, {}, b""))
+
+    async def found(**wanted: str) -> list[DeadLetter]:
+        page, _ = await letters.store.page(wanted, None, 100)
+        return page
+
+    assert await found(label="a") == [tagged]
+    assert await found(responseStatus="500") == [other]
+    assert await found(messageId=tagged.message.id, label="b") == []
+    assert await found(fromDate=str(other.at), responseStatus="500") == [other]
+    assert await found(toDate=str(tagged.at - 1)) == []
+    with pytest.raises(BadMessage, match="fromDate"):
+        await found(fromDate="yesterday")
 
 
 def test_the_newest_always_fits() -> None:
