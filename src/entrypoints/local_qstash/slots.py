@@ -91,7 +91,8 @@ class Slots:
             async with slots.hold(limit, rate, period):
                 yield
         finally:
-            if slots.idle:
+            # Of several that are cancelled at the same time, the first may find it idle already.
+            if slots.idle and self._busy.get(name) is slots:
                 del self._busy[name]
                 self._idle[name] = slots
                 self._forget()

@@ -1,0 +1,187 @@
+"""The local QStash on a file: what a stop costs, how a start begins, and a file that is full."""
+
+import gc
+import threading
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.database import Database, open_database
+from adapters.qstash import DEVELOPMENT, QStashQueue
+from application.errors import QueueUnavailable
+from domain.task import Task
+from entrypoints.local_qstash import delivery
+from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.file_store import FileStore
+from entrypoints.local_qstash.kept_keys import kept_keys
+from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.refusals import Unavailable
+from entrypoints.local_qstash.tables import QUEUE
+from tests.builders import REQUEST
+from tests.doubles.destination import Answer, Destination
+from tests.running import running_local_qstash
+from tests.waiting import until
+
+KEY = "sig_of_a_test_that_has_32_bytes_or_more"
+LARGE = b"x" * 200_000
+UNLIMITED = 1 << 30
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = open_database(tmp_path / "queue.db", [QUEUE])
+    yield database
+    await database.aclose()
+
+
+def _message(url: str, body: bytes = b"x", **headers: str) -> QueuedMessage:
+    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
+    return read_message(url, named, body, now=time.time())
+
+
+async def _allow(database: Database, pages: int) -> None:
+    """Let the file have at most so many pages, or as many as it has now."""
+    await database.write(lambda tx: tx.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+
+
+async def test_a_delivery_that_fails_because_of_a_stop_costs_no_retry(
+    database: Database, destination: Destination
+) -> None:
+    stopping, gate = threading.Event(), threading.Event()
+    destination.answers.append(Answer(503, gate=gate))
+    deliveries = Deliveries(KEY, database=database, stopping=stopping.is_set)
+    await deliveries.publish(_message(f"{destination.url}/x", Retry_Delay="3600000"))
+    await until(lambda: destination.at("/x"))
+    stopping.set()
+    gate.set()
+    await deliveries.publish(_message(f"{destination.url}/late"))
+    await until(lambda: not deliveries._tasks)
+    await deliveries.aclose()
+    assert destination.at("/late") == []
+
+    deliveries = Deliveries(KEY, database=database)
+    await deliveries.resume()
+    await until(lambda: len(destination.at("/x")) == 2 and destination.at("/late"))
+    assert destination.at("/x")[1].headers["upstash-retried"] == "0"
+    await until(lambda: not deliveries._tasks)
+    await deliveries.aclose()
+
+
+async def test_a_start_does_not_deliver_everything_at_once(
+    database: Database, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "RESUMED", 4)
+    monkeypatch.setattr(delivery, "RESUMED_PERIOD", 3600.0)
+    earlier = FileStore(database, lambda _: None, lambda _: None)
+    messages = [_message(f"{destination.url}/{number}") for number in range(2_000)]
+    await earlier.publish(messages, time.time())
+    deliveries = Deliveries(KEY, database=database)
+    await deliveries.resume()
+    await until(lambda: len(deliveries._tasks) == 1_996)
+    # What is new does not wait for them.
+    await deliveries.publish(_message(f"{destination.url}/new"))
+    await until(lambda: destination.at("/new"))
+    assert sorted(int(each.path[1:]) for each in destination.delivered[:-1]) == list(range(4))
+    await deliveries.aclose()
+
+
+async def test_a_file_that_is_full_takes_no_message(database: Database) -> None:
+    request = replace(REQUEST, prompt="x" * 100_000)
+    with running_local_qstash(database=database) as url:
+        queue = QStashQueue(
+            token=DEVELOPMENT.token,
+            url=url,
+            webhook_url="http://127.0.0.1:1/",
+            failure_url="http://127.0.0.1:1/",
+            retries=0,
+            retry_delay="0",
+            timeout=10,
+            delivery_timeout=None,
+        )
+        await _allow(database, 1)
+        with pytest.raises(QueueUnavailable, match=r"cannot use its file now: .*full"):
+            await queue.enqueue(Task.submit("task_1_a", request, 1).task, request)
+        await queue.aclose()
+        async with httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {DEVELOPMENT.token}"}
+        ) as client:
+            publish = "/v2/publish/http://127.0.0.1:1/"
+            headers = {"Upstash-Deduplication-Id": "one", "Upstash-Delay": "1h"}
+            refused = await client.post(publish, content=LARGE, headers=headers)
+            assert refused.status_code == 503
+            assert refused.json()["error"].startswith("the queue cannot use its file now: ")
+            # It is not known by then, and the queue works again as soon as there is room.
+            await _allow(database, UNLIMITED)
+            taken = await client.post(publish, content=LARGE, headers=headers)
+            assert (taken.status_code, "deduplicated" in taken.json()) == (201, False)
+
+
+async def test_what_a_full_file_cannot_be_told_is_told_later(
+    database: Database,
+    destination: Destination,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(delivery, "STORE_PAUSE", 0.02)
+    gate = threading.Event()
+    destination.answers.append(Answer(500, body=LARGE, gate=gate))
+    deliveries = Deliveries(KEY, database=database)
+    failure = f"{destination.url}/callback/failure"
+    message = _message(f"{destination.url}/x", Retries="0", Failure_Callback=failure)
+    await deliveries.publish(message)
+    await until(lambda: destination.at("/x"))
+    await _allow(database, 1)
+    settled: list[str] = []
+    settle = deliveries._store.settle
+
+    async def counted(*arguments: Any) -> bool:
+        try:
+            return await settle(*arguments)
+        except Unavailable as error:
+            settled.append(str(error))
+            raise
+
+    monkeypatch.setattr(deliveries._store, "settle", counted)
+    gate.set()
+    await until(lambda: len(settled) >= 3)
+    # It was delivered once, and neither ended nor lost.
+    assert await deliveries.message(message.id) is not None
+    assert len(destination.delivered) == 1
+    await _allow(database, UNLIMITED)
+    await until(lambda: destination.at("/callback/failure"))
+    letters, _ = await deliveries.dead_letters.page({}, None, 10)
+    assert [each.message.id for each in letters] == [message.id]
+    assert await deliveries.message(message.id) is None
+    assert len(destination.at("/x")) == 1
+    assert caplog.text.count("deliveries wait for the queue's file") == 1
+    await deliveries.aclose()
+
+
+async def test_bodies_of_what_waits_are_in_the_file_only(database: Database) -> None:
+    deliveries = Deliveries(KEY, database=database)
+    for _ in range(3):
+        await deliveries.publish(_message("http://127.0.0.1:1/", LARGE, Delay="1h"))
+        await deliveries.publish(_message("http://127.0.0.1:1/", LARGE, Retry_Delay="3600000"))
+    await until(lambda: not deliveries._in_flight)
+    assert len(deliveries._tasks) == 6
+    await until(lambda: _in_memory() == 0)
+    await deliveries.aclose()
+
+
+def _in_memory() -> int:
+    """How many messages with such a body are in memory."""
+    messages = (each for each in gc.get_objects() if isinstance(each, QueuedMessage))
+    return sum(len(each.body) == len(LARGE) for each in messages)
+
+
+async def test_token_and_keys_stay_with_the_file(tmp_path: Path) -> None:
+    first, second = ("token", "current", "next"), ("other", "keys", "now")
+    for fresh in (first, second):
+        database = open_database(tmp_path / "queue.db", [QUEUE])
+        assert kept_keys(database, fresh) == first
+        await database.aclose()
