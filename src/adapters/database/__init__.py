@@ -4,6 +4,7 @@ readers.
 The store (adapters.sqlite) and the local QStash keep their tables in it. It knows neither of them.
 """
 
+from adapters.database.backup import back_up
 from adapters.database.engine import Database, DatabaseUnavailable, Insert, Transaction
 from adapters.database.opening import (
     DatabaseError,
@@ -24,5 +25,6 @@ __all__ = [
     "Insert",
     "Schema",
     "Transaction",
+    "back_up",
     "open_database",
 ]
