@@ -12,6 +12,7 @@ from adapters.database.opening import (
     DatabaseNewer,
     DatabaseUnusable,
     Schema,
+    holder_of,
     open_database,
 )
 
@@ -26,5 +27,6 @@ __all__ = [
     "Schema",
     "Transaction",
     "back_up",
+    "holder_of",
     "open_database",
 ]

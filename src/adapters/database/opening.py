@@ -72,11 +72,34 @@ def open_database(path: Path, schemas: Sequence[Schema]) -> Database:
     return Database(path, connection, lambda: os.close(lock))
 
 
+def holder_of(path: Path) -> str | None:
+    """Return which process has the file open, such as `process 12 on host`. None if no process has
+    it open. Raises OSError if that cannot be found out."""
+    try:
+        lock = os.open(_beside(path), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(lock)
+    finally:
+        os.close(lock)
+    return None
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _holder(lock: int) -> str:
+    return os.pread(lock, 200, 0).decode(errors="replace").strip() or "another process"
+
+
 def _lock(path: Path) -> int:
     """Lock the file beside it. The system drops the lock when the process ends, however it does."""
-    beside = path.with_name(path.name + ".lock")
     try:
-        lock = os.open(beside, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(_beside(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
     try:
@@ -84,13 +107,11 @@ def _lock(path: Path) -> int:
         os.truncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
-        holder = os.pread(lock, 200, 0).decode(errors="replace").strip()
+        holder = _holder(lock)
         os.close(lock)
         if error.errno not in (errno.EAGAIN, errno.EACCES):
             raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
-        raise DatabaseHeld(
-            f"{path} is in use by {holder or 'another process'}: only one process can hold it"
-        ) from error
+        raise DatabaseHeld(f"{path} is in use by {holder}: only one process can hold it") from error
     return lock
 
 
