@@ -10,6 +10,8 @@ may touch them all.
 `status`, `attempt`, `epoch` (the last), `epochs` (`first-epoch ...`, by the numbers of their \
 first events), `message` (the queue's id), `writer` (the attempt that may add events, 0 for none) |
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
+| `longtask:{id}:log:adopted` | list | the first events of a log that another store hands \
+over, until all are there (adoption.py) |
 | `longtask:{id}:lease` | string | the attempt, while its lease is alive: Redis's clock decides |
 | `longtask:{id}:heartbeat` | string | nothing, while the queue may still bring the task |
 | `longtask:{id}:tombstone` | string | nothing: the task was deleted or has a time to live of its \
@@ -55,7 +57,12 @@ def keys_of(task_id: str) -> TaskKeys:
 
 def idempotency_key(key: str) -> str:
     """Return a key of bounded length for a client's text of any kind."""
-    return f"{PREFIX}idempotency-key:{hashlib.sha256(key.encode()).hexdigest()}"
+    return hashed_idempotency_key(hashlib.sha256(key.encode()).digest())
+
+
+def hashed_idempotency_key(digest: bytes) -> str:
+    """Return the key for the SHA-256 of a client's text."""
+    return f"{PREFIX}idempotency-key:{digest.hex()}"
 
 
 def limit_key(counter: str) -> str:

@@ -1,6 +1,7 @@
 """The store in one SQLite file, which one process holds (adapters.database)."""
 
 from adapters.sqlite.clock import AwakeClock
+from adapters.sqlite.handing_over import HandingOver
 from adapters.sqlite.housekeeping import Housekeeping
 from adapters.sqlite.idempotency import KEYS, SqliteIdempotencyKeys
 from adapters.sqlite.limiter import LIMITS, SqliteLimiter
@@ -12,6 +13,7 @@ __all__ = [
     "LIMITS",
     "TASKS",
     "AwakeClock",
+    "HandingOver",
     "Housekeeping",
     "SqliteIdempotencyKeys",
     "SqliteLimiter",

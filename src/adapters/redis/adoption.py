@@ -1,0 +1,90 @@
+"""Takes over from another store what a service that goes on with Redis needs: ended tasks, with
+their logs and positions as they are, tombstones, and idempotency keys.
+
+What is there already is left as it is, so that a move which was interrupted can be repeated. A task
+appears in one step. The first events of a log that is too long for one command wait in a list of
+their own until then.
+"""
+
+from collections.abc import AsyncIterable, Sequence
+
+from adapters.handover import BoundKey, EndedTask, Tombstone
+from adapters.redis.connection import Connection, Word
+from adapters.redis.keys import hashed_idempotency_key, keys_of
+from adapters.redis.script import Script
+from application.errors import StoreUnavailable
+
+COMMAND_BYTES = 256 * 1024
+COMMAND_EVENTS = 1_000
+"""Bytes and events of a log after which a command ends."""
+STAGED_TTL = 3_600_000
+"""Milliseconds for which events wait for the rest of their task."""
+
+
+class Adoption:
+    """Every method returns whether it has written something, which is False for what was there
+    already, and may raise StoreUnavailable."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._call = connection.call
+        self._adopt = Script(connection, "adopt", long=True)
+
+    async def task(self, task: EndedTask, log: AsyncIterable[Sequence[bytes]]) -> bool:
+        """Write a task. `log`: all its events, as every store keeps them (adapters.event_codec)."""
+        keys = keys_of(task.id)
+        staging = f"{keys.log}:adopted"
+        staged, events, size = 0, list[Word](), 0
+        async for part in log:
+            for event in part:
+                if events and (size + len(event) > COMMAND_BYTES or len(events) == COMMAND_EVENTS):
+                    if not staged:
+                        if await self._call("EXISTS", keys.record, keys.tombstone):
+                            return False
+                        await self._call("DEL", staging)
+                    await self._call("RPUSH", staging, *events)
+                    await self._call("PEXPIRE", staging, STAGED_TTL)
+                    staged += len(events)
+                    events, size = [], 0
+                events.append(event)
+                size += len(event)
+        return await self._write(
+            task, [keys.record, keys.log, keys.tombstone, staging], staged, events
+        )
+
+    async def tombstone(self, tombstone: Tombstone) -> bool:
+        """Note that a task was deleted."""
+        return await self._set(keys_of(tombstone.task_id).tombstone, "", tombstone.ttl)
+
+    async def key(self, bound: BoundKey) -> bool:
+        """Bind an idempotency key."""
+        value = f"{bound.fingerprint} {bound.task_id} {bound.since}"
+        return await self._set(hashed_idempotency_key(bound.digest), value, bound.ttl)
+
+    async def _set(self, name: str, value: str, ttl: float) -> bool:
+        return bool(await self._call("SET", name, value, "NX", "PX", _milliseconds(ttl)))
+
+    async def _write(
+        self, task: EndedTask, keys: list[str], staged: int, events: Sequence[Word]
+    ) -> bool:
+        values: list[Word] = [
+            task.version,
+            task.record,
+            task.request or b"",
+            task.request_version or 0,
+            task.status,
+            task.attempt,
+            " ".join(f"{first}-{epoch}" for first, epoch in task.epochs),
+            task.epochs[-1][1],
+            task.message_id or "",
+            _milliseconds(task.ttl),
+            0 if task.tombstone_ttl is None else _milliseconds(task.tombstone_ttl),
+            staged,
+        ]
+        written = await self._adopt(keys, [*values, *events])
+        if written < 0:
+            raise StoreUnavailable("Redis has lost events that it was just sent")
+        return bool(written)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
