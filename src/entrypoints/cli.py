@@ -1,4 +1,5 @@
-"""The command line: `longtask serve | ask | key | doctor | config | local-qstash`."""
+"""The command line: `longtask serve | ask | key | doctor | config | local-qstash`, and `backup` and
+`migrate` (data_commands.py)."""
 
 import asyncio
 import sys
@@ -13,6 +14,7 @@ from entrypoints import __version__
 from entrypoints.api_keys import MalformedKeys, new_key, setting_lines
 from entrypoints.ask import ask_command
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
+from entrypoints.data_commands import backup_command, migrate_command
 from entrypoints.data_file import DataFileError
 from entrypoints.doctor import examine
 from entrypoints.doctor.findings import warn
@@ -168,6 +170,8 @@ def new_key_command(name: str) -> None:
 
 
 main.add_command(ask_command)
+main.add_command(backup_command)
+main.add_command(migrate_command)
 
 
 if __name__ == "__main__":

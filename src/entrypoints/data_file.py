@@ -11,8 +11,9 @@ from adapters.database import (
     Schema,
     open_database,
 )
+from adapters.sqlite import KEYS, LIMITS, TASKS
 
-SCHEMAS: tuple[Schema, ...] = ()
+SCHEMAS: tuple[Schema, ...] = (TASKS, LIMITS, KEYS)
 """Of all users of the file, so that it has the same tables whatever the settings choose."""
 ELSEWHERE = "set LONGTASK_DATA to another folder, or to `memory` to keep nothing on disk"
 
