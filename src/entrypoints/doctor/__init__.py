@@ -31,7 +31,7 @@ async def examine(settings: Settings) -> list[Finding]:
     redis = None if connect is None else connect(settings)
     checks = (
         check_access(settings),
-        check_store(redis, settings.tasks.task_ttl),
+        check_store(settings, redis),
         check_queue(settings, queue, clock),
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_model(settings.model),

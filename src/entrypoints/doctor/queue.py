@@ -1,7 +1,10 @@
 """Does QStash accept the token, and do deliveries carry a signature that the service accepts?"""
 
+from collections.abc import Iterator
+
 from adapters.qstash import OFF, QStashQueue, QueueClock, is_development_key
 from application.errors import QueueRefused, QueueUnavailable
+from entrypoints.doctor.data_file import check_file
 from entrypoints.doctor.findings import Finding, Findings, fail, ok, warn
 from entrypoints.settings import Settings
 from entrypoints.settings.group import without_password
@@ -10,11 +13,8 @@ from entrypoints.settings.group import without_password
 async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock) -> Findings:
     chosen = settings.queue
     if chosen.embedded:
-        yield warn(
-            "queue",
-            "a local QStash, in the memory of the service",
-            "set QSTASH_TOKEN and BASE_URL for anything but a trial",
-        )
+        for finding in _local(settings):
+            yield finding
         return
     public = chosen.public_credentials()
     if public:
@@ -40,6 +40,19 @@ async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock)
             "synchronize it (chrony, systemd-timesyncd); until then QStash's clock is used",
         )
     yield _signing_keys(settings, keys)
+
+
+def _local(settings: Settings) -> Iterator[Finding]:
+    if settings.data_file is None:
+        yield warn(
+            "queue",
+            "a local QStash, in the memory of the service: what waits is lost when it ends",
+            "unset LONGTASK_DATA, or set QSTASH_TOKEN and BASE_URL",
+        )
+        return
+    yield ok("queue", f"a local QStash, which keeps its messages in {settings.data_file}")
+    if settings.store.shared:  # else the check of the store tells of the file
+        yield from check_file("queue", settings.data_file)
 
 
 def _signing_keys(settings: Settings, keys: tuple[str, str]) -> Finding:

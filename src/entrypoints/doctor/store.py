@@ -1,4 +1,5 @@
-"""Is Redis reachable, fast, recent enough, and configured to keep what it is given?"""
+"""Are tasks kept? Is Redis reachable, fast, recent enough, and configured to keep what it is
+given?"""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from statistics import median
 from adapters.redis import Connection, RedisTaskLog
 from application.errors import StoreUnavailable
 from application.ports import TaskLog
+from entrypoints.doctor.data_file import check_file
 from entrypoints.doctor.findings import Finding, Findings, fail, ok, warn
+from entrypoints.settings import Settings
 
 OLDEST_VERSION = (7, 0)
 SLOW = 0.02
@@ -15,14 +18,20 @@ SLOW = 0.02
 SAMPLES = 5
 
 
-async def check_store(redis: Connection | None, ttl: float) -> Findings:
+async def check_store(settings: Settings, redis: Connection | None) -> Findings:
+    """`redis`: None where tasks are kept elsewhere."""
     if redis is None:
-        yield warn(
-            "store",
-            "tasks live in the memory of one process and are lost when it ends",
-            "set REDIS_URL for anything but a trial",
-        )
+        if settings.data_file is None:
+            yield warn(
+                "store",
+                "tasks live in the memory of one process and are lost when it ends",
+                "unset LONGTASK_DATA, or set REDIS_URL",
+            )
+            return
+        for finding in check_file("store", settings.data_file):
+            yield finding
         return
+    ttl = settings.tasks.task_ttl
     try:
         latency = await _latency(RedisTaskLog(redis, ttl))
     except StoreUnavailable as error:
