@@ -30,9 +30,6 @@ KEYS = Schema(
 )
 """`key`: the SHA-256 of the key. `since` and `expires` in ms since 1970."""
 
-SWEPT = 100
-"""Bindings that one step of the sweep deletes at most."""
-
 _BIND = """
     INSERT INTO idempotency_keys (key, fingerprint, task, since, expires) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET
@@ -45,10 +42,6 @@ _FREE_OR_SEEN = """
             AND idempotency_keys.fingerprint = ?)
 """
 _FIND = "SELECT fingerprint, task, since FROM idempotency_keys WHERE key = ?"
-_SWEEP = (
-    "DELETE FROM idempotency_keys WHERE key IN"
-    " (SELECT key FROM idempotency_keys WHERE expires <= ? LIMIT ?)"
-)
 
 
 class SqliteIdempotencyKeys(IdempotencyKeys):
@@ -113,14 +106,6 @@ class SqliteIdempotencyKeys(IdempotencyKeys):
                 durable=False,
             )
 
-    async def sweep(self) -> bool:
-        """Delete some bindings that have expired; return whether there may be more."""
-        values = (self._now(), SWEPT)
-        with translated_errors():
-            return await self._database.write(
-                lambda tx: tx.execute(_SWEEP, values).rowcount == SWEPT, durable=False
-            )
-
     def _now(self) -> int:
         return max(self._last, round(self._clock() * 1000))
 
@@ -138,3 +123,13 @@ def digest_of(key: str) -> bytes:
 def _read(row: tuple[str, str, int], now: int) -> Binding:
     fingerprint, task_id, since = row
     return Binding(fingerprint, task_id, since, max(0, now - since) / 1000)
+
+
+def drop_expired(tx: Transaction, now: int, rows: int) -> int:
+    """Delete at most so many bindings that have expired at `now` (ms since 1970); return how many
+    were."""
+    return tx.execute(
+        "DELETE FROM idempotency_keys WHERE key IN "
+        "(SELECT key FROM idempotency_keys WHERE expires <= ? LIMIT ?)",
+        (now, rows),
+    ).rowcount

@@ -9,7 +9,6 @@ streams are. It ends with this process, so it is not written at all.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 from adapters.database import Database, Insert, Schema, Transaction
 from adapters.memory import MemoryLimiter
@@ -38,19 +37,10 @@ LIMITS = Schema(
 """`until` in ms since 1970, `length` of a window in ms."""
 SHORT = 3600.0
 """Seconds. A slot that is held for less is not written."""
-SWEPT = 100
-"""Rows of each table that one step of the sweep deletes at most."""
-
-T = TypeVar("T")
 
 _LARGEST = 2**62
 _WINDOW = Insert("INSERT OR REPLACE INTO windows (counter, used, until, length)", 4)
 _SLOT = Insert("INSERT OR REPLACE INTO slots (counter, holder, until)", 3)
-_SWEEPS = (
-    "DELETE FROM windows WHERE counter IN (SELECT counter FROM windows WHERE until <= ? LIMIT ?)",
-    "DELETE FROM slots WHERE (counter, holder) IN"
-    " (SELECT counter, holder FROM slots WHERE until <= ? LIMIT ?)",
-)
 
 
 class SqliteLimiter(Limiter):
@@ -109,17 +99,6 @@ class SqliteLimiter(Limiter):
                 )
             )
 
-    async def sweep(self) -> bool:
-        """Delete some windows and slots that are over from the file; return whether there may be
-        more."""
-        now = _milliseconds(self._clock())
-
-        def drop(tx: Transaction) -> bool:
-            dropped = [tx.execute(each, (now, SWEPT)).rowcount for each in _SWEEPS]
-            return SWEPT in dropped
-
-        return await self._write(drop)
-
     async def _counts(self) -> MemoryLimiter:
         """Return the counts, those of the file at first. Until then nothing is counted, so of
         several that read the file at the same time any one may be the first."""
@@ -157,9 +136,22 @@ class SqliteLimiter(Limiter):
 
         await self._write(write)
 
-    async def _write(self, work: Callable[[Transaction], T]) -> T:
+    async def _write(self, work: Callable[[Transaction], object]) -> None:
         with translated_errors():
-            return await self._database.write(work, durable=False)
+            await self._database.write(work, durable=False)
+
+
+def drop_ended(tx: Transaction, now: int, rows: int) -> int:
+    """Delete at most so many windows and as many slots that are over at `now` (ms since 1970);
+    return how many were."""
+    dropped = 0
+    for table, key in (("windows", "counter"), ("slots", "counter, holder")):
+        dropped += tx.execute(
+            f"DELETE FROM {table} WHERE ({key}) IN "  # noqa: S608  (constants)
+            f"(SELECT {key} FROM {table} WHERE until <= ? LIMIT ?)",
+            (now, rows),
+        ).rowcount
+    return dropped
 
 
 def _read(
