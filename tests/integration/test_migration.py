@@ -17,7 +17,7 @@ from adapters.redis import Adoption, Connection, RedisIdempotencyKeys, RedisTask
 from adapters.redis.adoption import COMMAND_BYTES, COMMAND_EVENTS
 from adapters.redis.connection import Word
 from adapters.redis.keys import keys_of
-from adapters.sqlite import HandingOver, SqliteIdempotencyKeys, SqliteTaskLog
+from adapters.sqlite import AwakeClock, HandingOver, SqliteIdempotencyKeys, SqliteTaskLog
 from application.chats import chat_key
 from application.errors import DeletedTask, StoreUnavailable
 from application.ports import IDEMPOTENCY_TTL, Page, TaskLog
@@ -66,7 +66,7 @@ async def opened(folder: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 async def filled(tmp_path: Path) -> AsyncIterator[Filled]:
     async with opened(tmp_path) as database:
-        tasks = SqliteTaskLog(database, Hub(), TTL)
+        tasks = SqliteTaskLog(database, Hub(), TTL, clock=AwakeClock())
         keys = SqliteIdempotencyKeys(database)
         deleted = await completed(tasks, [ContentAdded(NOW, "gone")])
         await tasks.delete(deleted)

@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from adapters.database import Database, open_database
+from adapters.sqlite import idempotency, limiter
 from adapters.sqlite.idempotency import KEYS, SqliteIdempotencyKeys
-from adapters.sqlite.limiter import LIMITS, SWEPT, SqliteLimiter
+from adapters.sqlite.limiter import LIMITS, SqliteLimiter
 from application.errors import StoreUnavailable
 
 DAY = 86_400.0
@@ -91,18 +93,17 @@ async def test_bindings_stay_and_their_age_is_never_negative(opened: Opened) -> 
 async def test_what_is_over_is_dropped_a_few_rows_at_a_time(opened: Opened) -> None:
     async with opened() as database:
         counts, keys = SqliteLimiter(database, at(0)), SqliteIdempotencyKeys(database, at(0))
-        for number in range(SWEPT + 5):
+        for number in range(5):
             await counts.consume(f"starts:{number}", 1, None, 60.0)
             await keys.bind(f"key {number}", "print", "task_a", ttl=60.0)
         await counts.consume("tokens", 1, None, DAY)
-        await counts.acquire("running", "task_a", 1, DAY)
         await keys.bind("kept", "print", "task_a")
-        for later in (SqliteLimiter(database, at(61)), SqliteIdempotencyKeys(database, at(61))):
-            assert [await later.sweep() for _ in range(2)] == [True, False]
-        counting = "SELECT count(*) FROM windows UNION ALL SELECT count(*) FROM slots"
-        counting += " UNION ALL SELECT count(*) FROM idempotency_keys"
-        rows = await database.read(lambda connection: connection.execute(counting).fetchall())
-        assert rows == [(1,), (1,), (1,)]
+        now = round((NOON + 61) * 1000)
+        for drop in (limiter.drop_ended, idempotency.drop_expired):
+            drop_three = partial(drop, now=now, rows=3)
+            dropped = [await database.write(drop_three) for _ in range(3)]
+            assert dropped == [3, 2, 0]
+        assert await keys.find("kept") is not None
 
 
 async def test_a_file_that_cannot_be_used_is_an_unavailable_store(opened: Opened) -> None:

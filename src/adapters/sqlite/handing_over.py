@@ -8,7 +8,7 @@ import msgspec
 
 from adapters.database import Database
 from adapters.handover import BoundKey, EndedTask, Tombstone
-from adapters.sqlite.faults import translated_faults
+from adapters.sqlite.errors import translated_errors
 from application.errors import UnreadableEvent
 from application.ports import PAGE_SIZE
 
@@ -127,7 +127,7 @@ class HandingOver:
         return (expires - self._now) / 1000
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with translated_faults():
+        with translated_errors():
             return await self._database.read(work)
 
 
