@@ -31,6 +31,7 @@ def create_app(
     message_limit: int = MESSAGE_LIMIT,
     database: Database | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    address_of: Callable[[str], str] = str,
 ) -> ASGIApp:
     """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
     each request (None if there is not exactly one) and returns whether to accept it. A message's
@@ -38,12 +39,13 @@ def create_app(
 
     With a database, which has the schema QUEUE and is closed by the caller afterwards, it keeps
     everything there, else in memory. Once `stopping` returns True, no delivery begins, and one that
-    fails costs no retry: its message waits for the next start."""
+    fails costs no retry: its message waits for the next start. `address_of` returns where a message
+    for a URL is delivered."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        deliveries.append(Deliveries(current_key, message_limit, database, stopping))
+        deliveries.append(Deliveries(current_key, message_limit, database, stopping, address_of))
         try:
             await deliveries[0].resume()
             yield

@@ -47,12 +47,14 @@ class Deliveries:
         message_limit: int = MESSAGE_LIMIT,
         database: Database | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        address_of: Callable[[str], str] = str,
     ) -> None:
         """`message_limit`: bytes of a message's body. With a database everything is kept there, and
         `resume` goes on with it. Once `stopping` returns True, no delivery from there begins, and
-        one that fails costs no retry. Must be called while an event loop runs."""
+        one that fails costs no retry. `address_of` returns where a message for a URL is delivered.
+        Must be called while an event loop runs."""
         self._message_limit = message_limit
-        self._sender = Sender(signing_key)
+        self._sender = Sender(signing_key, address_of)
         self._store: Store
         if database is None:
             self._store = MemoryStore(self._begin, self._end_waits)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 
 import httpx
 import jwt
@@ -38,8 +39,10 @@ def sign(key: str, url: str, body: bytes, now: int) -> str:
 
 
 class Sender:
-    def __init__(self, signing_key: str) -> None:
+    def __init__(self, signing_key: str, address_of: Callable[[str], str]) -> None:
+        """`address_of` returns where a message for a URL is delivered."""
         self._signing_key = signing_key
+        self._address_of = address_of
         self._client = httpx.AsyncClient(
             headers={"Accept-Encoding": "identity"},
             timeout=httpx.Timeout(None, connect=5.0),
@@ -53,14 +56,15 @@ class Sender:
         """Deliver the message once. A destination that cannot be called is a response of status
         0."""
         limit = min(DEFAULT_TIMEOUT, message.timeout or DEFAULT_TIMEOUT)
+        url = self._address_of(message.url)
         try:
             async with (
                 asyncio.timeout(limit),
                 self._client.stream(
                     message.method,
-                    message.url,
+                    url,
                     content=message.body,
-                    headers=self._headers(message),
+                    headers=self._headers(message, url),
                 ) as response,
             ):
                 return await read_response(response)
@@ -71,9 +75,9 @@ class Sender:
             log.exception("delivery failed unexpectedly", message_id=message.id)
             return _none(error)
 
-    def _headers(self, message: QueuedMessage) -> list[tuple[str, str]]:
+    def _headers(self, message: QueuedMessage, url: str) -> list[tuple[str, str]]:
         forwarded = [(name, value) for name, values in message.headers.items() for value in values]
-        signature = sign(self._signing_key, message.url, message.body, int(time.time()))
+        signature = sign(self._signing_key, url, message.body, int(time.time()))
         return [
             *forwarded,
             ("Upstash-Message-Id", message.id),
