@@ -6,13 +6,10 @@ it gives the settings and the addresses that are known once the sockets are boun
 and `lifecycle`.
 """
 
-from collections.abc import Callable
-from pkgutil import resolve_name
 from typing import Any
 
 from dependency_injector import containers, providers
 from dependency_injector.providers import Dependency, Factory, List, Object, Selector, Singleton
-from pydantic import SecretStr
 
 from adapters.demo import DemoModel
 from adapters.json_schema import JsonSchemaChecker
@@ -21,6 +18,13 @@ from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
+from adapters.sqlite import (
+    AwakeClock,
+    Housekeeping,
+    SqliteIdempotencyKeys,
+    SqliteLimiter,
+    SqliteTaskLog,
+)
 from application.accounts import Accounts
 from application.chats import Chats
 from application.follow_task import FollowTask
@@ -49,33 +53,8 @@ from entrypoints.http.sse.projected import Steps
 from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.lifecycle import Lifecycle
+from entrypoints.providers import kept, on_demand, revealed, traced
 from entrypoints.settings import Settings
-
-_Provider = providers.Provider[Any]
-
-
-def _on_demand(name: str) -> Callable[..., Any]:
-    """A class (`module:name`) whose module is imported when the first instance is made: the
-    packages of an extra need not be installed, and importing openai takes half a start."""
-
-    def make(*args: Any, **options: Any) -> Any:
-        return resolve_name(name)(*args, **options)
-
-    return make
-
-
-def _kept(choice: _Provider, *, memory: _Provider, redis: _Provider) -> _Provider:
-    """Redis is the same store over its own protocol and over REST."""
-    return Selector(choice, memory=memory, file=memory, redis=redis, rest=redis)
-
-
-def _traced(choice: _Provider, tracing: _Provider, name: str, inner: _Provider) -> _Provider:
-    traced = _on_demand(f"adapters.opentelemetry:{name}")
-    return Selector(choice, off=inner, otlp=Singleton(traced, inner, tracing.provided.tracer))
-
-
-def _revealed(secret: SecretStr | None) -> str:
-    return "" if secret is None else secret.get_secret_value()
 
 
 class Container(containers.DeclarativeContainer):
@@ -100,7 +79,7 @@ class Container(containers.DeclarativeContainer):
         traces_choice,
         off=Object(None),
         otlp=Singleton(
-            _on_demand("adapters.opentelemetry:Tracing"),
+            on_demand("adapters.opentelemetry:Tracing"),
             given.observability.otlp_endpoint,
             __version__,
         ),
@@ -112,28 +91,44 @@ class Container(containers.DeclarativeContainer):
     connection = Selector(
         store_choice,
         memory=Object(None),
-        file=Object(None),  # the server opens the file and closes it
+        file=Object(None),  # the server opens the database and closes it
         redis=Singleton(connections.redis_connection, settings),
         rest=Singleton(connections.rest_connection, settings),
     )
     orphan_timeout = providers.Callable(choices.orphan_timeout, settings)
-    feed = _kept(
+    hub = Singleton(Hub)
+    feed = kept(
         store_choice,
-        memory=Singleton(Hub),
+        memory=hub,
+        file=hub,
         redis=Singleton(Hub, Singleton(RedisBroker, connection, metrics)),
     )
-    limiter = _kept(
-        store_choice, memory=Singleton(MemoryLimiter), redis=Singleton(RedisLimiter, connection)
+    limiter = kept(
+        store_choice,
+        memory=Singleton(MemoryLimiter),
+        file=Singleton(SqliteLimiter, database),
+        redis=Singleton(RedisLimiter, connection),
     )
-    idempotency_keys = _kept(
+    idempotency_keys = kept(
         store_choice,
         memory=Singleton(MemoryIdempotencyKeys),
+        file=Singleton(SqliteIdempotencyKeys, database),
         redis=Singleton(RedisIdempotencyKeys, connection),
     )
-    kept_tasks = _kept(
+    lifetimes = (given.tasks.task_ttl, orphan_timeout)
+    awake = Singleton(AwakeClock)
+    file_tasks = Singleton(SqliteTaskLog, database, hub, *lifetimes, clock=awake)
+    kept_tasks = kept(
         store_choice,
-        memory=Singleton(MemoryTaskLog, feed, given.tasks.task_ttl, orphan_timeout),
-        redis=Singleton(RedisTaskLog, connection, given.tasks.task_ttl, orphan_timeout),
+        memory=Singleton(MemoryTaskLog, hub, *lifetimes),
+        file=file_tasks,
+        redis=Singleton(RedisTaskLog, connection, *lifetimes),
+    )
+    housekeeping = kept(
+        store_choice,
+        memory=Object(None),
+        file=Singleton(Housekeeping, database, file_tasks, awake),
+        redis=Object(None),
     )
     accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
     releasing_tasks = Selector(
@@ -142,7 +137,7 @@ class Container(containers.DeclarativeContainer):
         limited=Singleton(SlotReleasingLog, kept_tasks, limiter, accounts),
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
-    tasks = _traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)
+    tasks = traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)
 
     # The queue
     qstash_url = Selector(queue_choice, local=local_qstash_url, qstash=given.queue.qstash_url)
@@ -156,7 +151,7 @@ class Container(containers.DeclarativeContainer):
         queue_clock,
         Selector(traces_choice, off=Object(dict), otlp=tracing.provided.forwarded),
     )
-    queue = _traced(traces_choice, tracing, "TracedQueue", qstash)
+    queue = traced(traces_choice, tracing, "TracedQueue", qstash)
     signing_keys = Singleton(connections.make_signing_keys, settings, queue_credentials, qstash)
     deliveries = Singleton(
         connections.delivery_verifier, settings, base_url, signing_keys, queue_clock
@@ -167,14 +162,14 @@ class Container(containers.DeclarativeContainer):
         model_choice,
         demo=Singleton(DemoModel, given.model.demo_speed),
         openai=Singleton(
-            _on_demand("adapters.openai:OpenAIModel"),
-            api_key=providers.Callable(_revealed, given.model.openai_api_key),
+            on_demand("adapters.openai:OpenAIModel"),
+            api_key=providers.Callable(revealed, given.model.openai_api_key),
             base_url=given.model.openai_base_url,
             read_timeout=given.model.model_read_timeout,
         ),
     )
     measured_model = Singleton(MeasuredModel, model_client, metrics)
-    model = _traced(traces_choice, tracing, "TracedModel", measured_model)
+    model = traced(traces_choice, tracing, "TracedModel", measured_model)
 
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
@@ -235,7 +230,7 @@ class Container(containers.DeclarativeContainer):
     access = Singleton(
         Access,
         given.access.api_keys,
-        providers.Callable(_revealed, given.access.stream_secret),
+        providers.Callable(revealed, given.access.stream_secret),
         given.access.stream_link_ttl,
         given.prefix,
         given.access.chat_token_ttl,

@@ -12,8 +12,9 @@ from adapters.database import (
     open_database,
 )
 from adapters.sqlite import KEYS, LIMITS, TASKS
+from entrypoints.local_qstash.tables import QUEUE
 
-SCHEMAS: tuple[Schema, ...] = (TASKS, LIMITS, KEYS)
+SCHEMAS: tuple[Schema, ...] = (TASKS, LIMITS, KEYS, QUEUE)
 """Of all users of the file, so that it has the same tables whatever the settings choose."""
 ELSEWHERE = "set LONGTASK_DATA to another folder, or to `memory` to keep nothing on disk"
 

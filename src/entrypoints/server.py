@@ -11,23 +11,25 @@ import errno
 import gc
 import socket
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from adapters.database import Database, open_database
+from adapters.database import Database, DatabaseUnavailable, open_database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container
-from entrypoints.data_file import open_data_file
+from entrypoints.data_file import DataFileError, open_data_file
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.host_names import accepts_host, local_url
 from entrypoints.http.app import create_app
+from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app as create_local_qstash
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.kept_keys import kept_keys
 from entrypoints.local_qstash.tables import QUEUE
 from entrypoints.settings import Settings
 
@@ -73,6 +75,11 @@ def url_of(listener: socket.socket) -> str:
     return local_url(host, port)
 
 
+def base_url_of(settings: Settings, listener: socket.socket) -> str:
+    """Where the queue and clients reach the service that listens there."""
+    return settings.service.base_url or url_of(listener)
+
+
 class Service:
     """The service on its sockets, not yet started. `url` is known; `run` serves until stopped.
 
@@ -93,7 +100,7 @@ class Service:
         self._settings = settings
         self._database: Database | None = None
         self._local: GracefulServer | None = None
-        credentials = queue_credentials or settings.queue.credentials()
+        self._stopping = False
         with ExitStack() as undo:
             if qstash_url is None and settings.data_file is not None:
                 self._database = open_data_file(settings.data_file)
@@ -102,10 +109,16 @@ class Service:
                 listen(settings.service.host, settings.service.port)
             )
             self.url = url_of(self._listener)
+            credentials = queue_credentials or credentials_of(settings, self._database)
             if settings.queue.embedded and qstash_url is None:
                 self._local_listener = undo.enter_context(listen_for_queue(settings))
                 self._local = local_qstash(
-                    credentials, signals=False, message_limit=settings.queue.max_message_bytes
+                    credentials,
+                    signals=False,
+                    message_limit=settings.queue.max_message_bytes,
+                    database=self._database,
+                    stopping=lambda: self._stopping,
+                    service_url=base_url_of(settings, self._listener),
                 )
                 qstash_url = url_of(self._local_listener)
             self._wire(credentials, qstash_url or "", signals)
@@ -116,7 +129,7 @@ class Service:
         self.container = Container(
             settings=settings,
             database=self._database,
-            base_url=settings.service.base_url or self.url,
+            base_url=base_url_of(settings, self._listener),
             local_qstash_url=qstash_url,
             queue_credentials=credentials,
         )
@@ -135,25 +148,23 @@ class Service:
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Serve until a signal or `stop`. `on_ready` is called once requests are served."""
-        ready = asyncio.create_task(self._announce(on_ready))
-        try:
-            if self._local is None:
-                await self._server.serve([self._listener])
-                return
-            queue = asyncio.create_task(self._local.serve([self._local_listener]))
-            try:
-                await self._server.serve([self._listener])
-            finally:
-                # After the service: the answers to its last deliveries still have to arrive.
-                self._local.stop()
-                await queue
-        finally:
-            ready.cancel()
+        async with AsyncExitStack() as stack:
+            stack.callback(log.info, "stopped")
             if self._database is not None:
-                await self._database.aclose()
-            log.info("stopped")
+                stack.push_async_callback(self._database.aclose)
+            if (housekeeping := self.container.housekeeping()) is not None:
+                # Requeues what was running before the queue delivers.
+                await stack.enter_async_context(housekeeping.running())
+            ready = asyncio.create_task(self._announce(on_ready))
+            stack.callback(ready.cancel)
+            if self._local is not None:
+                queue = asyncio.create_task(self._local.serve([self._local_listener]))
+                stack.push_async_callback(_stop_and_wait, self._local, queue)
+            # Ends before the queue: the responses to its last deliveries still have to arrive.
+            await self._server.serve([self._listener])
 
     def _stop(self) -> None:
+        self._stopping = True
         log.info("stopping", grace=self._settings.service.grace)
         self._lifecycle.stop()
 
@@ -174,6 +185,11 @@ class Service:
             await self.container.tasks().check()
         except StoreUnavailable as error:
             log.error("store unavailable: no task is taken until it is back", error=str(error))
+
+
+async def _stop_and_wait(server: GracefulServer, serving: asyncio.Task[None]) -> None:
+    server.stop()
+    await serving
 
 
 def serve(settings: Settings) -> None:
@@ -218,10 +234,21 @@ def local_qstash(
     message_limit: int = MESSAGE_LIMIT,
     database: Database | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    service_url: str | None = None,
 ) -> GracefulServer:
     """A QStash that is not yet started. A message's body may have `message_limit` bytes. It keeps
     what it holds in the database, if there is one; `stopping` says that the service which it
-    delivers to is being stopped (entrypoints/local_qstash/app.py)."""
+    delivers to is being stopped (entrypoints/local_qstash/app.py). `service_url`: where that
+    service is now, if it has the queue for itself. An earlier process may have published messages
+    while it listened elsewhere."""
+
+    def address_of(url: str) -> str:
+        if service_url is not None:
+            for path in (WEBHOOK_PATH, FAILURE_PATH):
+                if url.endswith(path):
+                    return service_url + path
+        return url
+
     app = create_local_qstash(
         credentials.token,
         credentials.current_key,
@@ -230,8 +257,22 @@ def local_qstash(
         message_limit,
         database,
         stopping,
+        address_of,
     )
     return GracefulServer(app, signals=signals)
+
+
+def credentials_of(settings: Settings, database: Database | None) -> QueueCredentials:
+    """Return the queue's credentials. Those of a local QStash stay in the database with its
+    messages. Raises DataFileError."""
+    credentials = settings.queue.credentials()
+    if database is None or not settings.queue.embedded:
+        return credentials
+    fresh = (credentials.token, credentials.current_key, credentials.next_key)
+    try:
+        return QueueCredentials(*kept_keys(database, fresh))
+    except DatabaseUnavailable as error:
+        raise DataFileError(f"cannot use {database.path}: {error}") from error
 
 
 def collect_garbage_less_often() -> None:

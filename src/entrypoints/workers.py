@@ -31,7 +31,9 @@ from entrypoints.http.protocol.uvicorn_server import CLOSE_TIMEOUT, STOP_SIGNALS
 from entrypoints.log_output import configure_logs
 from entrypoints.server import (
     Service,
+    base_url_of,
     collect_garbage_less_often,
+    credentials_of,
     listen,
     listen_for_queue,
     local_qstash,
@@ -74,8 +76,9 @@ async def _supervise(
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    credentials = settings.queue.credentials()
-    async with _queue(settings, credentials) as qstash_url:
+    credentials = credentials_of(settings, database)
+    service_url = base_url_of(settings, listener)
+    async with _queue(settings, credentials, database, stopping, service_url) as qstash_url:
         log.info(
             "listening",
             url=url_of(listener),
@@ -91,14 +94,25 @@ async def _supervise(
 
 
 @contextlib.asynccontextmanager
-async def _queue(settings: Settings, credentials: QueueCredentials) -> AsyncIterator[str]:
+async def _queue(
+    settings: Settings,
+    credentials: QueueCredentials,
+    database: Database | None,
+    stopping: asyncio.Event,
+    service_url: str,
+) -> AsyncIterator[str]:
     """Run the local QStash, if there is one, while the workers run. Yields the queue's URL."""
     if not settings.queue.embedded:
         yield settings.queue.qstash_url
         return
     listener = listen_for_queue(settings)
     server = local_qstash(
-        credentials, signals=False, message_limit=settings.queue.max_message_bytes
+        credentials,
+        signals=False,
+        message_limit=settings.queue.max_message_bytes,
+        database=database,
+        stopping=stopping.is_set,
+        service_url=service_url,
     )
     serving = asyncio.create_task(server.serve([listener]))
     await server.ready.wait()

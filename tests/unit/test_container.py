@@ -1,6 +1,7 @@
 """The composition root builds every combination of what the settings choose."""
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,16 +10,25 @@ from adapters.demo import DemoModel
 from adapters.memory import MemoryTaskLog
 from adapters.openai import OpenAIModel
 from adapters.redis import RedisTaskLog
+from adapters.sqlite import SqliteTaskLog
 from application.running_slots import SlotReleasingLog
 from entrypoints.container import Container
+from entrypoints.data_file import open_data_file
 from entrypoints.http.parts import HttpParts
 from entrypoints.lifecycle import Lifecycle, close_all
 from tests.running import settings_for
 
 STORES: dict[str, dict[str, Any]] = {
     "memory": {},
+    "file": {"data": ".longtask"},
     "redis": {"redis_url": "redis://127.0.0.1:1"},
     "rest": {"upstash_redis_rest_url": "http://127.0.0.1:1", "upstash_redis_rest_token": "t"},
+}
+TASK_LOGS = {
+    "memory": MemoryTaskLog,
+    "file": SqliteTaskLog,
+    "redis": RedisTaskLog,
+    "rest": RedisTaskLog,
 }
 QUEUES: dict[str, dict[str, Any]] = {
     "local": {},
@@ -32,11 +42,13 @@ TRACES: dict[str, dict[str, Any]] = {"off": {}, "otlp": {"otlp_endpoint": "http:
     ("store", "queue", "model", "traces"), list(product(STORES, QUEUES, MODELS, TRACES))
 )
 async def test_every_choice_is_built_and_closed(
-    store: str, queue: str, model: str, traces: str
+    tmp_path: Path, store: str, queue: str, model: str, traces: str
 ) -> None:
     settings = settings_for(**STORES[store], **QUEUES[queue], **MODELS[model], **TRACES[traces])
+    database = open_data_file(tmp_path / "longtask.db") if store == "file" else None
     container = Container(
         settings=settings,
+        database=database,
         base_url="https://tasks.example",
         local_qstash_url="http://127.0.0.1:2",
         queue_credentials=settings.queue.credentials(),
@@ -45,8 +57,8 @@ async def test_every_choice_is_built_and_closed(
     try:
         assert isinstance(http, HttpParts)
         assert isinstance(lifecycle, Lifecycle)
-        kept = MemoryTaskLog if store == "memory" else RedisTaskLog
-        assert isinstance(container.kept_tasks(), kept)
+        assert isinstance(container.kept_tasks(), TASK_LOGS[store])
+        assert (container.housekeeping() is not None) is (store == "file")
         assert isinstance(container.model_client(), DemoModel if model == "demo" else OpenAIModel)
         assert container.qstash_url() == (
             "http://127.0.0.1:2" if queue == "local" else settings.queue.qstash_url
@@ -56,7 +68,7 @@ async def test_every_choice_is_built_and_closed(
         assert lifecycle.connections[-2] is container.connection()
         assert container.tasks() is container.tasks()
     finally:
-        await close_all(lifecycle.connections)
+        await close_all([*lifecycle.connections, database])
 
 
 @pytest.mark.parametrize("limited", ["limits", "address_limits"])
