@@ -55,7 +55,7 @@ async def test_a_delivery_that_fails_because_of_a_stop_costs_no_retry(
     stopping, gate = threading.Event(), threading.Event()
     destination.answers.append(Answer(503, gate=gate))
     deliveries = Deliveries(KEY, database=database, stopping=stopping.is_set)
-    await deliveries.publish(_message(f"{destination.url}/x", Retry_Delay="3600000"))
+    await deliveries.publish(_message(f"{destination.url}/x", Retries="0"))
     await until(lambda: destination.at("/x"))
     stopping.set()
     gate.set()

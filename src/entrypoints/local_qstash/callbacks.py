@@ -8,8 +8,14 @@ import json
 import time
 from collections.abc import Mapping
 
+import structlog
+
+from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.refusals import Refused
+
+log = structlog.get_logger(__name__)
 
 
 def callback_of(
@@ -41,3 +47,19 @@ def callback_of(
     if message.retry_delay is not None:
         inherited["Upstash-Retry-Delay"] = str(message.retry_delay)
     return read_message(url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time())
+
+
+def failure_callback_of(letter: DeadLetter) -> QueuedMessage | None:
+    """Return the callback that tells that the message was given up, or None if it asks for none. It
+    replaces its message, so it is never too large, and the queue never too full for it."""
+    message = letter.message
+    if message.failure_callback is None:
+        return None
+    headers = message.failure_callback_headers
+    try:
+        return callback_of(
+            message, letter.response, message.failure_callback, headers, dlqId=letter.id
+        )
+    except Refused as error:
+        log.error("callback not published", message_id=message.id, error=str(error))
+        return None

@@ -14,7 +14,7 @@ import structlog
 
 from adapters.database import Database
 from entrypoints.local_qstash.bounds import HELD_BYTES, MESSAGE_LIMIT, size_of
-from entrypoints.local_qstash.callbacks import callback_of
+from entrypoints.local_qstash.callbacks import callback_of, failure_callback_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_store import FileStore
@@ -211,9 +211,10 @@ class Deliveries:
                 sent = await self._send(pending, message)
         if sent is None:
             return False
-        outcome = self._outcome(*sent)
-        if outcome.again_at is not None and self._stopping():
+        response = sent[1]
+        if self._stopping() and not (response.delivered or response.final):
             return False  # delivered again at the next start, as if this had not been
+        outcome = self._outcome(*sent)
         kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
         if kept and outcome.letter is not None:
             status = outcome.letter.response.status
@@ -255,7 +256,7 @@ class Deliveries:
             again_at = int((now + pause_before_retry(message, response, now)) * 1000)
             return Outcome(message_id=message.id, callback=callback, again_at=again_at)
         letter = DeadLetter.of(message, response)
-        failure = self._failure_callback(letter)
+        failure = failure_callback_of(letter)
         return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)
 
     def _callback(self, message: QueuedMessage, response: DeliveryResponse) -> QueuedMessage | None:
@@ -271,21 +272,6 @@ class Deliveries:
             log.error("callback not published", message_id=message.id, error=str(error))
             return None
         return callback
-
-    def _failure_callback(self, letter: DeadLetter) -> QueuedMessage | None:
-        """A failure callback replaces its message, so it is never too large, and the queue never
-        too full for it."""
-        message = letter.message
-        if message.failure_callback is None:
-            return None
-        headers = message.failure_callback_headers
-        try:
-            return callback_of(
-                message, letter.response, message.failure_callback, headers, dlqId=letter.id
-            )
-        except Refused as error:
-            log.error("callback not published", message_id=message.id, error=str(error))
-            return None
 
     async def _sweep(self) -> None:
         """Forget what is old although nothing new arrives."""
