@@ -36,6 +36,10 @@ STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
 RESUMED, RESUMED_PERIOD = 50, 0.1
 """So many of the messages that an earlier process left begin in so many seconds, so that the
 service and the memory are not flooded at a start."""
+MAX_INTERRUPTIONS = 10
+"""So many processes in a row may end during the delivery of a message that an earlier process left.
+Then that costs a retry, with its pause: the message may be what ends them."""
+INTERRUPTED = DeliveryResponse(0, {}, b"The process ended during each of many deliveries.")
 
 
 class Deliveries:
@@ -191,7 +195,6 @@ class Deliveries:
         while goes_on:
             await until(pending.not_before)
             if pending.resumed:
-                pending.resumed = False
                 async with self._slots.hold("resumed", RESUMED, RESUMED, RESUMED_PERIOD):
                     pass
             try:
@@ -234,6 +237,12 @@ class Deliveries:
         if message is None or self._stopping():
             return None
         self._in_flight.add(pending.id)
+        if pending.resumed:
+            pending.resumed = False
+            if pending.interruptions >= MAX_INTERRUPTIONS:
+                log.warning("each process ends during a delivery", message_id=message.id)
+                return message, INTERRUPTED
+            await self._patiently(lambda: self._store.note_resumed(pending.id))
         return message, await self._sender.send(message)
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:

@@ -94,6 +94,11 @@ class FileStore(Store):
         return await self._database.read(work)
 
     @translated
+    async def note_resumed(self, message_id: str) -> None:
+        statement = "UPDATE messages SET interruptions = interruptions + 1 WHERE id = ?"
+        await self._database.write(lambda tx: tx.execute(statement, (message_id,)), durable=False)
+
+    @translated
     async def settle(self, outcome: Outcome, now: float) -> bool:
         callbacks = [each for each in (outcome.callback, outcome.failure) if each is not None]
         rows, at = [_Row.of(each) for each in callbacks], int(now * 1000)
@@ -102,7 +107,8 @@ class FileStore(Store):
         def work(tx: Transaction) -> tuple[bool, list[str]]:
             if outcome.again_at is not None:
                 change = tx.execute(
-                    "UPDATE messages SET retried = retried + 1, not_before = ? WHERE id = ?",
+                    "UPDATE messages SET retried = retried + 1, interruptions = 0, not_before = ?"
+                    " WHERE id = ?",
                     (outcome.again_at, outcome.message_id),
                 )
             else:
@@ -163,7 +169,7 @@ class FileStore(Store):
 def _unfinished(db: Connection) -> list[Pending]:
     # What has been retried holds its queue. The others of a queue became due in this order.
     rows = db.execute(
-        "SELECT id, queue, flow, not_before, retried, size FROM messages"
+        "SELECT id, queue, flow, not_before, retried, interruptions, size FROM messages"
         " ORDER BY retried = 0, max(created_at, not_before), number"
     )
     return [
@@ -173,10 +179,11 @@ def _unfinished(db: Connection) -> list[Pending]:
             flow=None if flow is None else FlowControl(*json.loads(flow)),
             not_before=not_before,
             retried=retried,
+            interruptions=interruptions,
             size=size,
             resumed=True,
         )
-        for message_id, queue, flow, not_before, retried, size in rows
+        for message_id, queue, flow, not_before, retried, interruptions, size in rows
     ]
 
 

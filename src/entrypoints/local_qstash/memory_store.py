@@ -54,6 +54,9 @@ class MemoryStore(Store):
     async def get(self, message_id: str) -> QueuedMessage | None:
         return self._messages.get(message_id)
 
+    async def note_resumed(self, message_id: str) -> None:
+        """Nothing here outlives its process."""
+
     async def settle(self, outcome: Outcome, now: float) -> bool:
         message = self._messages.get(outcome.message_id)
         if outcome.callback is not None:

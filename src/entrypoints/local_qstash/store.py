@@ -24,6 +24,8 @@ class Pending:
     """Bytes, by the bounds."""
     resumed: bool = False
     """Whether the process that accepted it has ended, and it was not delivered since."""
+    interruptions: int = 0
+    """How many processes in a row have resumed it and ended before its delivery did."""
 
     @classmethod
     def of(cls, message: QueuedMessage) -> Self:
@@ -85,6 +87,10 @@ class Store(Protocol):
         """Return the ids of the messages that these names of deduplications stand for."""
 
     async def get(self, message_id: str) -> QueuedMessage | None: ...
+
+    async def note_resumed(self, message_id: str) -> None:
+        """Note that a message of an earlier process is about to be delivered. If this process ends
+        before the delivery does, that is an interruption."""
 
     async def settle(self, outcome: Outcome, now: float) -> bool:
         """Note what a delivery has led to, in one step. Returns whether the message was still kept.

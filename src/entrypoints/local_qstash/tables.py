@@ -26,6 +26,7 @@ QUEUE = Schema(
             created_at INTEGER NOT NULL,  -- milliseconds since the Unix epoch
             not_before INTEGER NOT NULL,  -- the same
             retried INTEGER NOT NULL,
+            interruptions INTEGER NOT NULL DEFAULT 0,  -- as Pending says
             size INTEGER NOT NULL,        -- bytes, as the bounds count them
             head TEXT NOT NULL            -- everything but the body and what changes
         );
