@@ -26,8 +26,9 @@ test-all: test soak  ## Run every test, at full size
 test-compose: $(VENV)/.dev  ## Build the compose stack and break its parts (needs Docker)
 	$(BIN)/python -m pytest -s tests/end_to_end/compose_stack.py
 
-faults: $(VENV)/.dev  ## Break a whole deployment at random, for SECONDS=1800 (and SEED=...)
-	$(BIN)/python -m tests.faults.run --seconds $(or $(SECONDS),1800) $(if $(SEED),--seed $(SEED))
+faults: $(VENV)/.dev  ## Break a whole deployment at random, for SECONDS=1800 (STORE=file, SEED=...)
+	$(BIN)/python -m tests.faults.run --store $(or $(STORE),redis) \
+		--seconds $(or $(SECONDS),1800) $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/.dev  ## Style, types
 	$(BIN)/ruff check .

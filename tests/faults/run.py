@@ -1,11 +1,13 @@
 """Break a whole deployment at random and see whether its promises hold.
 
-    python -m tests.faults.run --seconds 1800 [--seed 7]
+    python -m tests.faults.run --seconds 1800 [--store file] [--seed 7]
 
 A run is a series of rounds, each on a world of its own and with a seed of its own, which is
 printed: `--seed` with that number and `--rounds 1` does the same again, as far as processes and
 networks can. In every third round Redis may lose what it wrote last, in every sixth all its data,
-and in every fifth QStash may.
+and in every fifth QStash may. With `--store file` it is the embedded default: in every third round
+the file may lose what was written last, and in every fifth the machine sleeps beyond the orphan
+timeout.
 """
 
 import argparse
@@ -22,6 +24,10 @@ from typing import Any
 
 from tests.faults.chaos import Chaos
 from tests.faults.clients import Follower, User
+from tests.faults.file_chaos import FileChaos
+from tests.faults.file_world import FileWorld
+from tests.faults.redis_chaos import RedisChaos
+from tests.faults.redis_world import RedisWorld
 from tests.faults.response_clients import ResponseFollower, whole_stream
 from tests.faults.verdict import TERMINAL, read, violations
 from tests.faults.world import ORPHAN_TIMEOUT, World
@@ -61,6 +67,20 @@ class Totals:
         ]
 
 
+def _redis(folder: Path, seed: int, users: list[User]) -> Chaos:
+    world = RedisWorld(folder, random.Random(seed))
+    return RedisChaos(world, users, losing=LOSSES.get(seed % 6, ""), forgetful=seed % 5 == 4)
+
+
+def _file(folder: Path, seed: int, users: list[User]) -> Chaos:
+    world = FileWorld(folder, random.Random(seed))
+    return FileChaos(world, users, losing=seed % 3 == 2, sleepy=seed % 5 == 4)
+
+
+STORES = {"redis": _redis, "file": _file}
+"""What is broken, and how, by where tasks are kept."""
+
+
 async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.Task[None]]:
     """Tasks started at random moments, for so long."""
     using: list[asyncio.Task[None]] = []
@@ -74,10 +94,10 @@ async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.
     return using
 
 
-async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> None:
-    world = World(folder, random.Random(seed))
+async def _round(folder: Path, store: str, seed: int, seconds: float, totals: Totals) -> None:
     users: list[User] = []
-    chaos = Chaos(world, users, losing=LOSSES.get(seed % 6, ""), forgetful=seed % 5 == 4)
+    chaos = STORES[store](folder, seed, users)
+    world = chaos.world
     with world.running():
         reigning = asyncio.create_task(chaos.reign(seconds))
         using = await _use(world, users, seconds)
@@ -89,7 +109,7 @@ async def _round(folder: Path, seed: int, seconds: float, totals: Totals) -> Non
         for each in using:
             if each.done() and not each.cancelled() and each.exception() is not None:
                 totals.violations.append(f"seed {seed}: a client broke: {each.exception()!r}")
-        world.given_up = await asyncio.to_thread(world.ask_given_up)
+        world.given_up |= await asyncio.to_thread(world.ask_given_up)
         found = chaos.faults + await asyncio.to_thread(_judge, world, users, totals)
         for program in world.instances:
             if (status := await asyncio.to_thread(program.stop)) != 0:
@@ -130,7 +150,7 @@ def _end(record: dict[str, Any] | None, late: Seen) -> str:
     return str(record["status"]) if code is None else f"failed as {code}"
 
 
-def run(folder: Path, seed: int, seconds: float, rounds: int | None = None) -> Totals:
+def run(folder: Path, store: str, seed: int, seconds: float, rounds: int | None = None) -> Totals:
     """Rounds for so many seconds, or so many of them; each leaves its logs in a folder of its own.
     Ends after the first round that finds something."""
     totals = Totals()
@@ -141,7 +161,7 @@ def run(folder: Path, seed: int, seconds: float, rounds: int | None = None) -> T
             break
         logs = folder / f"seed-{seed}"
         logs.mkdir(parents=True)
-        asyncio.run(_round(logs, seed, min(ROUND, left), totals))
+        asyncio.run(_round(logs, store, seed, min(ROUND, left), totals))
         print(f"seed {seed}: {totals.lines()[0]}", file=sys.stderr, flush=True)
         seed += 1
     return totals
@@ -149,12 +169,13 @@ def run(folder: Path, seed: int, seconds: float, rounds: int | None = None) -> T
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    arguments.add_argument("--store", choices=STORES, default="redis")
     arguments.add_argument("--seconds", type=float, default=300.0)
     arguments.add_argument("--rounds", type=int)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = arguments.parse_args()
     folder = Path(mkdtemp(prefix="longtask-faults-"))
-    totals = run(folder, given.seed, given.seconds, given.rounds)
+    totals = run(folder, given.store, given.seed, given.seconds, given.rounds)
     print("\n".join(totals.lines()))
     if totals.violations:
         sys.exit(f"The logs are in {folder}.")
