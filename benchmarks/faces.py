@@ -78,7 +78,7 @@ def paths(native: str) -> dict[str, str]:
 
 async def fanned_out(redis_url: str, face: str, count: int, seconds: int) -> dict[str, float]:
     go = asyncio.Event()
-    async with ours(redis_url, go) as (address, pid, client):
+    async with ours(go, REDIS_URL=redis_url) as (address, pid, client):
         path = paths(await start(client, RATE * (seconds + 3), RATE))[face]
         first = await connected(address, lambda: Reader(path))
         await first.running
@@ -94,7 +94,7 @@ async def fanned_out(redis_url: str, face: str, count: int, seconds: int) -> dic
 
 async def replayed(redis_url: str) -> dict[str, float]:
     figures: dict[str, float] = {}
-    async with ours(redis_url) as (address, pid, _):
+    async with ours(REDIS_URL=redis_url) as (address, pid, _):
         both = paths(await logged(redis_url, EVENTS))
         for readers, times in ((1, 10), (CROWD, 3)):
             for face, path in both.items():

@@ -41,7 +41,7 @@ async def watched(
 async def service_to(redis_url: str, count: int, seconds: int) -> dict[str, float]:
     latencies: list[float] = []
     go = asyncio.Event()
-    async with ours(redis_url, go) as (address, pid, client):
+    async with ours(go, REDIS_URL=redis_url) as (address, pid, client):
         path = await start(client, RATE * (seconds + 3), RATE)
         await (await join(address, path)).running
         _, before = used(pid)

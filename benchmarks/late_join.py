@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from adapters.redis import RedisTaskLog, connect, parse_address
+from application.ports import TaskLog
 from benchmarks.rig import join, measured, medians, ours, peer, used
 from domain.answer import Answer
 from domain.events import ContentAdded
@@ -23,10 +24,9 @@ _REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 _STEP = 500
 
 
-async def logged(redis_url: str, events: int) -> str:
-    """Write a finished task with `events` tokens in its log. Return the path of its stream."""
-    way = connect(parse_address(redis_url), connections=1, connect_timeout=5.0, timeout=5.0)
-    tasks, task_id = RedisTaskLog(way, 600.0), f"task_1_{secrets.token_hex(12)}"
+async def written(tasks: TaskLog, events: int) -> str:
+    """Write a finished task with `events` tokens in its log. Return its id."""
+    task_id = f"task_1_{secrets.token_hex(12)}"
     await tasks.create(Task.submit(task_id, _REQUEST, 1))
     attempt = await tasks.claim(task_id, 30.0, 1)
     assert isinstance(attempt, Attempt)
@@ -38,8 +38,19 @@ async def logged(redis_url: str, events: int) -> str:
         2, answer=Answer(text), finish_reason="stop", model="m", usage=None
     )
     await tasks.commit(attempt, done)
-    await way.aclose()
+    return task_id
+
+
+def stream_of(task_id: str) -> str:
+    """Return the path of a task's stream."""
     return f"/api/tasks/stream?taskId={task_id}"
+
+
+async def _logged(redis_url: str, events: int) -> str:
+    way = connect(parse_address(redis_url), connections=1, connect_timeout=5.0, timeout=5.0)
+    task_id = await written(RedisTaskLog(way, 600.0), events)
+    await way.aclose()
+    return stream_of(task_id)
 
 
 async def replayed(address: str, path: str, events: int, readers: int) -> float:
@@ -69,9 +80,9 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for _ in range(given.repeats):
         figures: dict[str, float] = {}
-        async with ours(redis_url) as (address, pid, _client):
+        async with ours(REDIS_URL=redis_url) as (address, pid, _client):
             for events in map(int, given.lengths.split(",")):
-                path = await logged(redis_url, events)
+                path = await _logged(redis_url, events)
                 times = max(3, given.events // events)
                 found = await rates(address, pid, path, events, 1, times)
                 figures |= {f"E_{events}_one_{key}": value for key, value in found.items()}

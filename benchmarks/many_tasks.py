@@ -33,10 +33,10 @@ async def watched(
     }
 
 
-async def service_with(redis_url: str, count: int, seconds: int) -> dict[str, float]:
+async def service_with(settings: dict[str, str], count: int, seconds: int) -> dict[str, float]:
     latencies: list[float] = []
     tokens, go = RATE * (seconds + 3), asyncio.Event()
-    async with ours(redis_url, go) as (address, pid, client):
+    async with ours(go, **settings) as (address, pid, client):
         opened = []
         for first in range(0, count, 20):
             some = range(first, min(count, first + 20))
@@ -65,10 +65,11 @@ async def relay_with(count: int, seconds: int) -> dict[str, float]:
 
 def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
+    settings = {"REDIS_URL": redis_url}
     for count in map(int, given.counts.split(",")):
         runs: dict[str, list[dict[str, float]]] = {"longtask": [], "relay": []}
         for _ in range(given.repeats):
-            runs["longtask"].append(uvloop.run(service_with(redis_url, count, given.seconds)))
+            runs["longtask"].append(uvloop.run(service_with(settings, count, given.seconds)))
             runs["relay"].append(uvloop.run(relay_with(count, given.seconds)))
             print(count, *(each[-1] for each in runs.values()), file=sys.stderr, flush=True)
         for name, found in runs.items():

@@ -76,7 +76,7 @@ async def by_sdk(tokens: int) -> float:
 async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for _ in range(given.repeats):
-        async with ours(redis_url) as (address, _, client):
+        async with ours(REDIS_URL=redis_url) as (address, _, client):
             await flat_out(address, client, 1_000)  # warm
             late = await paced(address, client, 100 * given.seconds, 100)
             # Each takes a quarter of a second, so a single one may be disturbed by other programs.

@@ -97,12 +97,12 @@ def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
 
 @contextlib.asynccontextmanager
 async def ours(
-    redis_url: str, go: asyncio.Event | None = None
+    go: asyncio.Event | None = None, **settings: str
 ) -> AsyncIterator[tuple[str, int, httpx.AsyncClient]]:
-    """Run the service on Redis and the upstream. Yield its address, process id and a client."""
+    """Run the service and the upstream. `settings` say where tasks are kept. Yield its address,
+    process id and a client."""
     async with upstream(go) as upstream_url, queue() as taking:
-        settings = {**taking.settings, "REDIS_URL": redis_url}
-        with service(upstream_url, **settings) as (address, pid):
+        with service(upstream_url, **taking.settings, **settings) as (address, pid):
             taking.address = address
             async with httpx.AsyncClient(base_url=address, timeout=60) as client:
                 yield address, pid, client
