@@ -59,6 +59,7 @@ class Transaction:
         self._rows: dict[Insert, list[Any]] = {}
         self.changed = False
         """Whether a write has changed anything since this was last set to False."""
+        self._excess = 0
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute a statement behind all rows that are to be inserted."""
@@ -76,6 +77,16 @@ class Transaction:
         values.extend(row)
         if len(values) >= ROWS_AT_ONCE * insert.columns:
             self.flush()
+
+    def return_pages(self, pages: int) -> None:
+        """Return at most so many free pages of the file to the file system, behind the commit."""
+        self._excess += pages
+
+    def vacuum(self) -> None:
+        if self._excess:
+            with contextlib.suppress(sqlite3.Error):  # the next one may succeed
+                # Not `execute`: sqlite3 takes it for a query, and returns one page only.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({self._excess})")
 
     def flush(self) -> None:
         waiting, self._rows = self._rows, {}
@@ -260,6 +271,7 @@ class Database:
                 )
             self._undo()
             return False
+        transaction.vacuum()
         return True
 
     def _begin(self, durable: bool) -> None:
