@@ -1,122 +1,126 @@
-"""Limits and idempotency keys in the file outlive the process that wrote them."""
+"""A data file that is opened again: by the next process, or after an older copy was put in its
+place. What ran goes on, and no reader keeps what the file does not have."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from adapters.database import Database, open_database
-from adapters.sqlite import idempotency, limiter
-from adapters.sqlite.idempotency import KEYS, SqliteIdempotencyKeys
-from adapters.sqlite.limiter import LIMITS, SqliteLimiter
-from application.errors import StoreUnavailable
-
-DAY = 86_400.0
-NOON = 1_700_000_000.0
-Opened = Callable[[], AbstractAsyncContextManager[Database]]
+from application.errors import LeaseLost
+from application.ports import Busy
+from domain.answer import Answer
+from domain.events import START, ContentAdded, StatusChanged, TaskErrored, TaskStatus, fold
+from domain.task import Attempt
+from tests.builders import LEASE, NOW, begun, claim, follow_task, submit
+from tests.contract.stores import events_of
+from tests.doubles.readers import events_of as events_in
+from tests.doubles.readers import read_to_end, started
+from tests.integration.sqlite_bench import Opened, copied, opened
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opened:
-    @asynccontextmanager
-    async def one() -> AsyncIterator[Database]:
-        database = open_database(tmp_path / "longtask.db", [LIMITS, KEYS])
-        try:
-            yield database
-        finally:
-            await database.aclose()
-
-    return one
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "longtask.db"
 
 
-def at(seconds: float) -> Callable[[], float]:
-    return lambda: NOON + seconds
+async def _add(file: Opened, attempt: Attempt, *texts: str) -> Attempt:
+    return await file.tasks.append(attempt, [ContentAdded(NOW, text) for text in texts], LEASE)
 
 
-async def test_windows_and_slots_of_tasks_go_on_and_those_of_streams_are_free(
-    opened: Opened,
+async def _complete(file: Opened, attempt: Attempt, text: str) -> None:
+    done = attempt.task.complete(
+        NOW, answer=Answer(text), finish_reason="stop", model="m", usage=None
+    )
+    await file.tasks.commit(attempt, done)
+
+
+async def test_what_ran_waits_again_and_the_attempt_is_not_counted(path: Path) -> None:
+    async with opened(path) as file:
+        waiting = await submit(file.tasks)
+        ended = await begun(file.tasks)
+        await _complete(file, ended, "")
+        attempt = await _add(file, await begun(file.tasks), "lost")
+        task_id = attempt.task.id
+        before = await file.tasks.read(task_id, 0, 100)
+    async with opened(path) as file:
+        task = await file.tasks.get(task_id)
+        assert (task.status, task.attempt, task.counted_attempts) == (TaskStatus.PENDING, 1, 0)
+        log = await file.tasks.read(task_id, 0, 100)
+        assert log.events[:-1] == before.events
+        last = log.events[-1]
+        assert isinstance(last, StatusChanged)
+        assert (last.status, last.reason) == (TaskStatus.PENDING, "restarted")
+        for call in (
+            file.tasks.append(attempt, [ContentAdded(NOW, "zombie")], LEASE),
+            file.tasks.renew(attempt, LEASE),
+            file.tasks.commit(attempt, attempt.task.requeue(NOW, "x")),
+        ):
+            with pytest.raises(LeaseLost):
+                await call
+        assert (await file.tasks.get(waiting)).attempt == 0
+        assert (await file.tasks.get(ended.task.id)).status is TaskStatus.COMPLETED
+        second = await _add(file, await claim(file.tasks, task_id), "whole")
+        await _complete(file, second, "whole")
+        seen = await read_to_end(follow_task(file.tasks, file.feed), task_id, before.end)
+        assert events_in(seen) == (await events_of(file.tasks, task_id))[before.length :]
+        assert fold(await events_of(file.tasks, task_id)).answer.text == "whole"
+
+
+async def test_a_task_that_every_process_died_of_fails_in_the_end(path: Path) -> None:
+    async with opened(path) as file:
+        task_id = await submit(file.tasks)
+    for _ in range(10):
+        async with opened(path) as file:
+            await claim(file.tasks, task_id)
+    async with opened(path) as file:
+        assert (await file.tasks.get(task_id)).status is TaskStatus.PENDING
+        await claim(file.tasks, task_id)
+    async with opened(path) as file:
+        last = (await events_of(file.tasks, task_id))[-1]
+        assert isinstance(last, TaskErrored)
+        assert last.code == "restarted_too_often"
+
+
+async def test_an_older_copy_is_a_loss_that_readers_and_attempts_get_over(
+    path: Path, tmp_path: Path
 ) -> None:
-    async with opened() as database:
-        counts = SqliteLimiter(database, at(0))
-        await counts.consume("tokens", 7, 10, DAY)
-        await counts.consume("starts", 1, 10, 60.0)
-        assert await counts.acquire("running", "task_a", 3, 30 * DAY)
-        assert await counts.acquire("running", "task_b", 3, 30 * DAY)
-        assert await counts.acquire("running", "task_c", 3, 30 * DAY)
-        await counts.release("running", "task_b")
-        await counts.postpone("running", ["task_a", "task_b"], 40 * DAY)
-        assert await counts.acquire("streams", "one", 1, 60.0)
-        await counts.renew("streams", ["one"], 60.0)
-    async with opened() as database:
-        counts = SqliteLimiter(database, at(70))
-        assert not (await counts.consume("tokens", 4, 10, DAY)).granted
-        usage = await counts.consume("tokens", 3, 10, DAY)
-        assert usage.used == 10
-        assert usage.reset == pytest.approx(DAY - 70)
-        assert (await counts.consume("starts", 0, None, 60.0)).used == 0
-        left = {each.holder: each.left for each in await counts.holders("running", 10)}
-        assert left == {
-            "task_c": pytest.approx(30 * DAY - 70),
-            "task_a": pytest.approx(40 * DAY - 70),
-        }
-        assert not await counts.acquire("running", "task_d", 2, 30 * DAY)
-        assert await counts.acquire("streams", "two", 1, 60.0)
+    async with opened(path) as file:
+        task_id = await submit(file.tasks)
+        first = await _add(file, await claim(file.tasks, task_id), "old")
+    older = copied(path, tmp_path / "yesterday.db")
+    positions = []
+    async with opened(path) as file:
+        second = await claim(file.tasks, task_id)
+        for number in range(8):
+            second = await _add(file, second, str(number))
+            positions.append((await file.tasks.read(task_id, 0, 100)).end)
+        await _complete(file, second, "01234567")
+        positions.append((await file.tasks.read(task_id, 0, 100)).end)
+    older.replace(path)
+    async with opened(path) as file:
+        assert (await file.tasks.get(task_id)).status is TaskStatus.PENDING
+        for call in (_add(file, first, "zombie"), _add(file, second, "zombie")):
+            with pytest.raises(LeaseLost):
+                await call
+        _, live = await started(follow_task(file.tasks, file.feed), task_id, positions[3])
+        anew = await claim(file.tasks, task_id)
+        assert anew.number == 2
+        for number in range(12):
+            anew = await _add(file, anew, f"new {number}")
+        answer = "".join(f"new {number}" for number in range(12))
+        await _complete(file, anew, answer)
+        log = await events_of(file.tasks, task_id)
+        assert fold(log).answer.text == answer
+        follow = follow_task(file.tasks, file.feed)
+        for position in (START, *positions):
+            assert events_in(await read_to_end(follow, task_id, position)) == log
+        await live.until_ended()
+        begins = max(n for n, batch in enumerate(live.batches) if batch.first == 1)
+        assert events_in(live.batches[begins:]) == log
 
 
-async def test_a_window_is_no_longer_though_the_clock_was_set_back(opened: Opened) -> None:
-    async with opened() as database:
-        await SqliteLimiter(database, at(0)).consume("starts", 5, 5, 60.0)
-    async with opened() as database:
-        counts = SqliteLimiter(database, at(-DAY))
-        refused = await counts.consume("starts", 1, 5, 60.0)
-        assert not refused.granted
-        assert refused.reset == pytest.approx(60.0)
-
-
-async def test_bindings_stay_and_their_age_is_never_negative(opened: Opened) -> None:
-    async with opened() as database:
-        keys = SqliteIdempotencyKeys(database, at(0))
-        first = await keys.bind("key", "print", "task_a", ttl=100.0)
-        assert (await keys.bind("key", "print", "task_a", first, ttl=100.0)).since > first.since
-    async with opened() as database:
-        keys = SqliteIdempotencyKeys(database, at(50))
-        found = await keys.find("key")
-        assert found is not None
-        assert found.task_id == "task_a"
-        assert found.age == pytest.approx(50, abs=0.01)
-        assert (await SqliteIdempotencyKeys(database, at(-9)).bind("key", "x", "task_b")).age == 0
-        assert await SqliteIdempotencyKeys(database, at(101)).find("key") is None
-
-
-async def test_what_is_over_is_dropped_a_few_rows_at_a_time(opened: Opened) -> None:
-    async with opened() as database:
-        counts, keys = SqliteLimiter(database, at(0)), SqliteIdempotencyKeys(database, at(0))
-        for number in range(5):
-            await counts.consume(f"starts:{number}", 1, None, 60.0)
-            await keys.bind(f"key {number}", "print", "task_a", ttl=60.0)
-        await counts.consume("tokens", 1, None, DAY)
-        await keys.bind("kept", "print", "task_a")
-        now = round((NOON + 61) * 1000)
-        for drop in (limiter.drop_ended, idempotency.drop_expired):
-            drop_three = partial(drop, now=now, rows=3)
-            dropped = [await database.write(drop_three) for _ in range(3)]
-            assert dropped == [3, 2, 0]
-        assert await keys.find("kept") is not None
-
-
-async def test_a_file_that_cannot_be_used_is_an_unavailable_store(opened: Opened) -> None:
-    async with opened() as database:
-        counts, keys = SqliteLimiter(database), SqliteIdempotencyKeys(database)
-        assert await counts.acquire("running", "task_a", 1, 30 * DAY)
-        await counts.release("running", "task_a")
-    for call in (
-        counts.consume("starts", 1, None, 60.0),
-        counts.acquire("running", "task_b", 1, 30 * DAY),
-        keys.bind("key", "print", "task_a"),
-        keys.find("key"),
-    ):
-        with pytest.raises(StoreUnavailable, match="data file"):
-            await call
-    assert await counts.holders("running", 10) == []
+async def test_a_lease_lives_as_long_as_the_process(path: Path) -> None:
+    async with opened(path) as file:
+        task_id = (await begun(file.tasks)).task.id
+        assert isinstance(await file.tasks.claim(task_id, LEASE, NOW), Busy)
+    async with opened(path) as file:
+        assert (await claim(file.tasks, task_id)).number == 2

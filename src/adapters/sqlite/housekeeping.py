@@ -33,7 +33,6 @@ TICK = 0.5
 PAUSE = 5.0
 SHARE = 4
 """The pause after a step, as a multiple of the time that the step took."""
-VACUUM_SECONDS = 0.005
 
 
 class Housekeeping:
@@ -97,6 +96,4 @@ class Housekeeping:
         return await self._database.write(work, durable=False) > 0
 
     async def _return_pages(self) -> bool:
-        return await self._database.write(
-            lambda transaction: return_pages(transaction, VACUUM_SECONDS), durable=False
-        )
+        return await self._database.write(return_pages, durable=False)

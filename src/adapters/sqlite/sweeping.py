@@ -4,27 +4,26 @@ A step is a few statements whatever it removes. It is bounded in rows and in byt
 any number of rows, and a request may be megabytes.
 """
 
-import time
-
 from adapters.database import Transaction
 from adapters.sqlite.stored import Connection
 
 ROWS_AT_ONCE = 500
+PAGES_AT_ONCE = 200
 KEPT_FREE_PAGES = 256
 """Free pages that stay in the file, for what is written next: 1 MiB."""
 
-# Each works on the same 100 tasks, the first to expire: on 500 rows of their logs, and on their
+# Each works on the same 100 tasks, the first to expire: on 2,000 rows of their logs, and on their
 # requests until it has 4 MiB of them. Tasks with neither are removed themselves.
 _BATCHES = """
-WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
 DELETE FROM batches WHERE (task, first) IN (
+    WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
     SELECT batches.task, batches.first
-    FROM over CROSS JOIN batches ON batches.task = over.task LIMIT 500
+    FROM over CROSS JOIN batches ON batches.task = over.task LIMIT 2000
 )
 """
 _REQUESTS = """
-WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
 DELETE FROM requests WHERE task IN (
+    WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
     SELECT task FROM (
         SELECT task, sum(length(request)) OVER (ORDER BY task) - length(request) AS before
         FROM requests WHERE task IN over
@@ -32,8 +31,8 @@ DELETE FROM requests WHERE task IN (
 )
 """
 _TASKS = """
-WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
 DELETE FROM tasks WHERE task IN (
+    WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
     SELECT task FROM over
     WHERE NOT EXISTS (SELECT 1 FROM batches WHERE batches.task = over.task)
     AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.task = over.task)
@@ -68,16 +67,9 @@ def unfinished(connection: Connection, after: int) -> list[tuple[int, str]]:
     return connection.execute(statement, (after, ROWS_AT_ONCE)).fetchall()
 
 
-def return_pages(transaction: Transaction, seconds: float) -> bool:
-    """Return free pages to the file system for so long; return whether there are more."""
+def return_pages(transaction: Transaction) -> bool:
+    """Return free pages to the file system; return whether there are more."""
     (free,) = transaction.execute("PRAGMA freelist_count").fetchone()
-    excess = free - KEPT_FREE_PAGES
-    if excess <= 0:
-        return False
-    until = time.monotonic() + seconds
-    cursor = transaction.execute(f"PRAGMA incremental_vacuum({excess})")
-    while cursor.fetchone() is not None:  # each is one page
-        if time.monotonic() > until:
-            cursor.close()
-            return True
-    return False
+    excess = max(0, free - KEPT_FREE_PAGES)
+    transaction.return_pages(min(excess, PAGES_AT_ONCE))
+    return bool(excess > PAGES_AT_ONCE)

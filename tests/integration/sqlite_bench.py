@@ -1,0 +1,63 @@
+"""A data file with its store, opened and closed as a process does."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.database import Database, open_database
+from adapters.live import Hub
+from adapters.sqlite import KEYS, LIMITS, TASKS, AwakeClock, Housekeeping, SqliteTaskLog
+from application.ports import ORPHAN_TIMEOUT
+
+TTL = 86_400.0
+
+
+@dataclass
+class Opened:
+    database: Database
+    tasks: SqliteTaskLog
+    feed: Hub
+
+    async def rows(self, statement: str, *values: object) -> list[Any]:
+        return await self.database.read(lambda file: file.execute(statement, values).fetchall())
+
+    async def change(self, statement: str, *values: object) -> None:
+        await self.database.write(lambda file: file.execute(statement, values).rowcount)
+
+
+@asynccontextmanager
+async def opened(
+    path: Path,
+    *,
+    ttl: float = TTL,
+    orphan_timeout: float = ORPHAN_TIMEOUT,
+    clock: AwakeClock | None = None,
+    wall: Callable[[], float] | None = None,
+    pause: float | None = 0.001,
+) -> AsyncIterator[Opened]:
+    """The file, held by a process that serves. `pause`: of its housekeeping, None for none."""
+    database, feed = open_database(path, [TASKS, LIMITS, KEYS]), Hub()
+    clock = clock or AwakeClock()
+    tasks = SqliteTaskLog(database, feed, ttl, orphan_timeout, clock=clock, wall=wall)
+    try:
+        async with AsyncExitStack() as stack:
+            if pause is not None:
+                housekeeping = Housekeeping(database, tasks, clock, wall=wall, pause=pause)
+                await stack.enter_async_context(housekeeping.running())
+            yield Opened(database, tasks, feed)
+    finally:
+        feed.close()
+        await database.aclose()
+
+
+def copied(path: Path, to: Path) -> Path:
+    """A copy of a file that is closed."""
+    source, target = sqlite3.connect(path), sqlite3.connect(to)
+    with source, target:
+        source.backup(target)
+    source.close()
+    target.close()
+    return to
