@@ -5,7 +5,7 @@ The store (adapters.sqlite) and the local QStash keep their tables in it. It kno
 """
 
 from adapters.database.backup import back_up
-from adapters.database.engine import Database, DatabaseUnavailable, Insert, Transaction
+from adapters.database.engine import Database, DatabaseUnavailable
 from adapters.database.opening import (
     DatabaseError,
     DatabaseHeld,
@@ -15,6 +15,7 @@ from adapters.database.opening import (
     holder_of,
     open_database,
 )
+from adapters.database.transaction import Insert, Transaction
 
 __all__ = [
     "Database",

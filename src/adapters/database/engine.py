@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adapters.database.transaction import Transaction
+
 T = TypeVar("T")
 
 LARGEST_GROUP = 500
 """Writes in one transaction."""
-ROWS_AT_ONCE = 100
-"""Rows in one statement of `Transaction.insert`."""
 READERS = 2
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that has locked the file, such as a program that inspects
@@ -36,62 +36,6 @@ it."""
 class DatabaseUnavailable(Exception):
     """Raised when the file cannot be read or written now (the disk is full or fails), or when the
     database is closed. A write that raises it was not carried out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Insert:
-    """A statement that inserts one row: `INSERT INTO name (columns)`."""
-
-    into: str
-    columns: int
-
-    def of(self, rows: int) -> str:
-        row = "(" + ", ".join("?" * self.columns) + ")"
-        return f"{self.into} VALUES {', '.join([row] * rows)}"
-
-
-class Transaction:
-    """What a write is given. Its changes are visible to the writes behind it at once, and to
-    readers when the group is committed."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._rows: dict[Insert, list[Any]] = {}
-        self.changed = False
-        """Whether a write has changed anything since this was last set to False."""
-        self._excess = 0
-
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Execute a statement behind all rows that are to be inserted."""
-        if self._rows:
-            self.flush()
-        before = self._connection.total_changes
-        cursor = self._connection.execute(statement, values)
-        self.changed |= self._connection.total_changes != before
-        return cursor
-
-    def insert(self, insert: Insert, row: Sequence[Any]) -> None:
-        """Insert a row before the next statement, or at the end of the group."""
-        self.changed = True
-        values = self._rows.setdefault(insert, [])
-        values.extend(row)
-        if len(values) >= ROWS_AT_ONCE * insert.columns:
-            self.flush()
-
-    def return_pages(self, pages: int) -> None:
-        """Return at most so many free pages of the file to the file system, behind the commit."""
-        self._excess += pages
-
-    def vacuum(self) -> None:
-        if self._excess:
-            with contextlib.suppress(sqlite3.Error):  # the next one may succeed
-                # Not `execute`: sqlite3 takes it for a query, and returns one page only.
-                self._connection.executescript(f"PRAGMA incremental_vacuum({self._excess})")
-
-    def flush(self) -> None:
-        waiting, self._rows = self._rows, {}
-        for insert, values in waiting.items():
-            self._connection.execute(insert.of(len(values) // insert.columns), values)
 
 
 @dataclass(slots=True)
@@ -184,7 +128,8 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
 
     def close(self) -> None:
-        """Close the file, as `aclose` does, from any other thread than those of the database."""
+        """Close the file, as `aclose` does, from any other thread than those of the database. Safe
+        to call twice."""
         if not self._closed:
             self._closed = True
             self._waiting.put(None)
@@ -195,7 +140,8 @@ class Database:
                 self._idle_readers.get_nowait().close()
         with contextlib.suppress(sqlite3.Error):  # a full disk: the log is read at the next start
             self._writing.close()
-        self._release()
+        release, self._release = self._release, lambda: None
+        release()
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
