@@ -58,8 +58,8 @@ def _contents(connection: sqlite3.Connection) -> Contents:
         found.faults.append(f"integrity_check of an image: {integrity}")
     rows = connection.execute(
         "SELECT id, epochs, expires IS NULL, (SELECT sum(count) FROM batches"
-        " WHERE batches.task = tasks.task), (SELECT max(first + count - 1) FROM batches"
-        " WHERE batches.task = tasks.task) FROM tasks WHERE id IS NOT NULL"
+        " WHERE key >> 28 = task), (SELECT max((key & 268435455) + count - 1) FROM batches"
+        " WHERE key >> 28 = task) FROM tasks WHERE id IS NOT NULL"
     )
     for task_id, epochs, unfinished, events, length in rows:
         if events != length:

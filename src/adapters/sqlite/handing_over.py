@@ -9,6 +9,7 @@ import msgspec
 from adapters.database import Database
 from adapters.handover import BoundKey, EndedTask, Tombstone
 from adapters.sqlite.errors import translated_errors
+from adapters.sqlite.schema import OFFSETS, key_of
 from application.errors import UnreadableEvent
 from application.ports import PAGE_SIZE
 
@@ -76,13 +77,12 @@ class HandingOver:
 
         def page(connection: sqlite3.Connection) -> tuple[int, list[bytes]]:
             batches, size, after = [], 0, first
-            for offset, count, events in connection.execute(
-                "SELECT first, count, events FROM batches WHERE task = ? AND first >= ?"
-                " ORDER BY first",
-                (row, first),
+            for key, count, events in connection.execute(
+                "SELECT key, count, events FROM batches WHERE key BETWEEN ? AND ? ORDER BY key",
+                (key_of(row, first), key_of(row, OFFSETS)),
             ):
                 batches.append(events)
-                size, after = size + len(events), offset + count
+                size, after = size + len(events), (key & OFFSETS) + count
                 if size >= PAGE_SIZE:
                     break
             return after, batches

@@ -5,26 +5,26 @@ is busy. So SQLite joins the rows of a page, and returns one.
 """
 
 from adapters.event_codec import VERSION, decode_events, page_in_epochs
+from adapters.sqlite.schema import OFFSETS, key_of
 from adapters.sqlite.stored import Connection, Stored
 from application.errors import UnreadableEvent
 from application.ports import PAGE_SIZE, Page
 from domain.events import Event, begins_anew
 
-# The rows lie in the order of their key, and group_concat keeps that of the subquery. The inner
-# SELECT finds where the page has its PAGE_SIZE bytes, without reading any event.
+# The rows lie in the order of their key, and group_concat keeps that of the subquery. `page` finds
+# where the page has its PAGE_SIZE bytes, without reading any event.
 _EVENTS = """
-SELECT min(first), CAST(group_concat(events, ',') AS BLOB) FROM (
-    SELECT first, events FROM batches
-    WHERE task = ?1 AND first >= ?2 AND first <= (
-        SELECT max(first) FROM (
-            SELECT first, sum(size) OVER (ORDER BY first) - size AS before FROM batches
-            WHERE task = ?1 AND first BETWEEN ?2 AND ?3
-        ) WHERE before < ?4
-    )
-    ORDER BY first
+WITH start (key) AS (SELECT max(key) FROM batches WHERE key <= ?1),
+sizes AS (
+    SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM batches
+    WHERE key BETWEEN (SELECT key FROM start) AND ?2
+),
+page (first, last) AS (SELECT min(key), max(key) FROM sizes WHERE before < ?3)
+SELECT (SELECT first FROM page), CAST(group_concat(events, ',') AS BLOB) FROM (
+    SELECT events FROM batches
+    WHERE key BETWEEN (SELECT first FROM page) AND (SELECT last FROM page) ORDER BY key
 )
 """
-_FIRST = "SELECT first FROM batches WHERE task = ? AND first <= ? ORDER BY first DESC LIMIT 1"
 
 
 def read_page(connection: Connection, stored: Stored, after: int, limit: int) -> Page:
@@ -55,11 +55,11 @@ def read_last_attempt(connection: Connection, stored: Stored) -> list[Event]:
 
 
 def _read(connection: Connection, stored: Stored, after: int, limit: int) -> tuple[Event, ...]:
+    """Return some events behind offset `after`: at most `limit`, and PAGE_SIZE bytes."""
     if stored.version != VERSION:
         raise UnreadableEvent("the log has another version")
     if after >= stored.length:
         return ()
-    (start,) = connection.execute(_FIRST, (stored.row, after + 1)).fetchone()
-    values = (stored.row, start, after + limit, PAGE_SIZE)
+    values = (key_of(stored.row, after + 1), key_of(stored.row, after + limit), PAGE_SIZE)
     first, joined = connection.execute(_EVENTS, values).fetchone()
-    return decode_events(b"[" + joined + b"]", after + 1 - first, limit)
+    return decode_events(b"[" + joined + b"]", after + 1 - (first & OFFSETS), limit)

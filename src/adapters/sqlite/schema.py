@@ -31,13 +31,11 @@ TASKS = Schema(
             request BLOB NOT NULL
         );
         CREATE TABLE batches (
-            task INTEGER NOT NULL,
-            first INTEGER NOT NULL,     -- the offset of the first event
+            key INTEGER PRIMARY KEY,    -- task << 28 | the offset of the first event (key_of)
             count INTEGER NOT NULL,
             size INTEGER NOT NULL,      -- of the events, in bytes
-            events BLOB NOT NULL,       -- JSON arrays with commas between them
-            PRIMARY KEY (task, first)
-        ) WITHOUT ROWID;
+            events BLOB NOT NULL        -- JSON arrays with commas between them
+        );
         CREATE TABLE tombstones (
             id TEXT PRIMARY KEY,
             expires INTEGER NOT NULL    -- ms since 1970
@@ -48,6 +46,14 @@ TASKS = Schema(
     ),
 )
 
-BATCHES = Insert("INSERT INTO batches (task, first, count, size, events)", 5)
 BATCH_SIZE = 32 * 1024
 """Bytes of events after which a row ends. An event may be longer."""
+BATCHES = Insert("INSERT INTO batches (key, count, size, events)", 4)
+OFFSETS = (1 << 28) - 1
+"""The largest offset of an event."""
+
+
+def key_of(task: int, first: int) -> int:
+    """Return the key of the batch that begins with that event. One number, as the rowid of the
+    table: a key of two columns makes it an index, whose pages hold long rows badly."""
+    return task << 28 | first

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from adapters.database import Transaction
 from adapters.event_codec import VERSION, encode_event
 from adapters.record_codec import decode_task, encode_request, encode_task
-from adapters.sqlite.schema import BATCH_SIZE, BATCHES
+from adapters.sqlite.schema import BATCH_SIZE, BATCHES, key_of
 from application.ports import Batch
 from domain.events import START, Event, Position
 from domain.task import Change, Submitted, Task
@@ -28,8 +28,9 @@ class Connection(Protocol):
 
 _FIND = """
 SELECT task, id, v, status, attempt, state, message, epochs, expires,
-    (SELECT first + count - 1 FROM batches WHERE batches.task = tasks.task
-     ORDER BY first DESC LIMIT 1)
+    -- the offset of the last event
+    (SELECT (key & 268435455) + count - 1 FROM batches
+     WHERE key BETWEEN task << 28 AND (task << 28) + 268435455 ORDER BY key DESC LIMIT 1)
 FROM tasks WHERE id = ?
 """
 
@@ -148,7 +149,7 @@ def write_events(
 ) -> int:
     """Add events to the log; return its new length."""
     for count, events in batches:
-        transaction.insert(BATCHES, (row, first, count, len(events), events))
+        transaction.insert(BATCHES, (key_of(row, first), count, len(events), events))
         first += count
     return first - 1
 

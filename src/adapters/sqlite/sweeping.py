@@ -15,10 +15,10 @@ KEPT_FREE_PAGES = 256
 # Each works on the same 100 tasks, the first to expire: on 2,000 rows of their logs, and on their
 # requests until it has 4 MiB of them. Tasks with neither are removed themselves.
 _BATCHES = """
-DELETE FROM batches WHERE (task, first) IN (
+DELETE FROM batches WHERE key IN (
     WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
-    SELECT batches.task, batches.first
-    FROM over CROSS JOIN batches ON batches.task = over.task LIMIT 2000
+    SELECT key FROM over CROSS JOIN batches
+    ON key BETWEEN over.task << 28 AND (over.task << 28) + 268435455 LIMIT 2000
 )
 """
 _REQUESTS = """
@@ -34,7 +34,9 @@ _TASKS = """
 DELETE FROM tasks WHERE task IN (
     WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
     SELECT task FROM over
-    WHERE NOT EXISTS (SELECT 1 FROM batches WHERE batches.task = over.task)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM batches WHERE key BETWEEN over.task << 28 AND (over.task << 28) + 268435455
+    )
     AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.task = over.task)
 )
 """
