@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from itertools import cycle
 
 import httpx
 import jwt
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 DEFAULT_TIMEOUT = 7_200.0
 """Seconds for one delivery; `Upstash-Timeout` can only shorten it."""
 SIGNATURE_LIFE = 300
+CLIENTS = 16
+"""Deliveries take turns with so many clients. A client looks through all of its connections each
+time that one is needed or returned: a single one took 9 ms for each of 300 that ended together."""
 
 
 def sign(key: str, url: str, body: bytes, now: int) -> str:
@@ -43,14 +47,21 @@ class Sender:
         """`address_of` returns where a message for a URL is delivered."""
         self._signing_key = signing_key
         self._address_of = address_of
-        self._client = httpx.AsyncClient(
-            headers={"Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(None, connect=5.0),
-            limits=httpx.Limits(max_connections=None),
-        )
+        context = httpx.create_ssl_context()
+        self._clients = [
+            httpx.AsyncClient(
+                headers={"Accept-Encoding": "identity"},
+                timeout=httpx.Timeout(None, connect=5.0),
+                limits=httpx.Limits(max_connections=None),
+                verify=context,
+            )
+            for _ in range(CLIENTS)
+        ]
+        self._in_turn = cycle(self._clients)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def send(self, message: QueuedMessage) -> DeliveryResponse:
         """Deliver the message once. A destination that cannot be called is a response of status
@@ -60,7 +71,7 @@ class Sender:
         try:
             async with (
                 asyncio.timeout(limit),
-                self._client.stream(
+                next(self._in_turn).stream(
                     message.method,
                     url,
                     content=message.body,
