@@ -55,9 +55,13 @@ class Streamed:
         return self
 
 
+def _address(service: Running | str) -> str:
+    return service if isinstance(service, str) else service.url
+
+
 @contextmanager
-def posted(running: Running, body: Any, **options: Any) -> Iterator[Streamed]:
-    url = f"{running.url}/api/chat"
+def posted(service: Running | str, body: Any, **options: Any) -> Iterator[Streamed]:
+    url = f"{_address(service)}/api/chat"
     with httpx.stream("POST", url, json=body, timeout=within(20), **options) as response:
         if response.status_code != 200:
             response.read()
@@ -65,19 +69,21 @@ def posted(running: Running, body: Any, **options: Any) -> Iterator[Streamed]:
         yield Streamed(response)
 
 
-def send(running: Running, body: Any, **options: Any) -> Streamed:
+def send(service: Running | str, body: Any, **options: Any) -> Streamed:
     """Post, and read to the end."""
-    with posted(running, body, **options) as streamed:
+    with posted(service, body, **options) as streamed:
         return streamed.read()
 
 
 @contextmanager
-def followed(running: Running, chat: str, query: str = "", **options: Any) -> Iterator[Streamed]:
-    url = f"{running.url}/api/chat/{chat}/stream{query}"
+def followed(
+    service: Running | str, chat: str, query: str = "", **options: Any
+) -> Iterator[Streamed]:
+    url = f"{_address(service)}/api/chat/{chat}/stream{query}"
     with httpx.stream("GET", url, timeout=within(20), **options) as response:
         yield Streamed(response)
 
 
-def follow(running: Running, chat: str, query: str = "", **options: Any) -> Streamed:
-    with followed(running, chat, query, **options) as streamed:
+def follow(service: Running | str, chat: str, query: str = "", **options: Any) -> Streamed:
+    with followed(service, chat, query, **options) as streamed:
         return streamed.read()
