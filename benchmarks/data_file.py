@@ -49,7 +49,7 @@ async def opened(file: Path) -> AsyncIterator[SqliteTaskLog]:
 
 
 async def tokens_per_second(settings: dict[str, str], tokens: int) -> float:
-    async with ours(**settings) as (address, _, client):
+    async with ours(None, **settings) as (address, _, client):
         await flat_out(address, client, 1_000)  # warm
         # Each takes a quarter of a second, so a single one may be disturbed by other programs.
         rates = [(await flat_out(address, client, tokens))[0] for _ in range(5)]

@@ -46,7 +46,8 @@ def stream_of(task_id: str) -> str:
     return f"/api/tasks/stream?taskId={task_id}"
 
 
-async def _logged(redis_url: str, events: int) -> str:
+async def logged(redis_url: str, events: int) -> str:
+    """Write a finished task to Redis. Return the path of its stream."""
     way = connect(parse_address(redis_url), connections=1, connect_timeout=5.0, timeout=5.0)
     task_id = await written(RedisTaskLog(way, 600.0), events)
     await way.aclose()
@@ -82,7 +83,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
         figures: dict[str, float] = {}
         async with ours(REDIS_URL=redis_url) as (address, pid, _client):
             for events in map(int, given.lengths.split(",")):
-                path = await _logged(redis_url, events)
+                path = await logged(redis_url, events)
                 times = max(3, given.events // events)
                 found = await rates(address, pid, path, events, 1, times)
                 figures |= {f"E_{events}_one_{key}": value for key, value in found.items()}
