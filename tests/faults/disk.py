@@ -1,8 +1,8 @@
 """The disk that the data file is on: it can be full, and the file can become read-only.
 
 As root, on a machine that allows it, it is a small file system of its own (ext4 in a file), which a
-filler fills. Elsewhere the process gets a limit on the size of its files (RLIMIT_FSIZE): a write
-beyond it fails, as it does on a full disk.
+filler fills. What is in that file is what a power cut leaves. Elsewhere the process gets a limit on
+the size of its files (RLIMIT_FSIZE): a write beyond it fails, as it does on a full disk.
 """
 
 import contextlib
@@ -26,22 +26,22 @@ class Disk:
         """`name` of the file in the folder, which is made."""
         self.folder = folder
         self.file = folder / name
+        self._device = folder.with_suffix(".img")
         self._mounted = False
         self.hindered_until = -math.inf
-        """When it was last full or the file read-only (monotonic); in the future while it is."""
+        """When it was full, or the file read-only, for the last time (monotonic)."""
 
     @contextmanager
     def running(self) -> Iterator[None]:
         self.folder.mkdir()
-        image = self.folder.with_suffix(".img")
-        self._mounted = self._mount(image)
+        self._mounted = self._make() and _mount(self._device, self.folder)
         try:
             yield
         finally:
             self.make_writable()
             if self._mounted:
-                _done("umount", "--lazy", str(self.folder))
-            image.unlink(missing_ok=True)
+                _unmount(self.folder)
+            self._device.unlink(missing_ok=True)
 
     def fill(self, pid: int, log: Path) -> None:
         """Leave no room, until `free`. `pid` is the process that writes, and `log` the file that it
@@ -85,6 +85,25 @@ class Disk:
             _done("chattr", "-i", *files)
         self.hindered_until = time.monotonic()
 
+    @contextmanager
+    def after_power_cut(self) -> Iterator[Path | None]:
+        """Yield the file as a power cut would leave it now: what was flushed, and what happens to
+        be written. None if that cannot be known. The process that writes it must stand still."""
+        if not self._mounted:
+            yield None
+            return
+        folder, device = self.folder.with_suffix(".cut"), self.folder.with_suffix(".cut.img")
+        # The system may be writing now: what was copied counts once it stays the same.
+        while not _done("cmp", str(self._device), str(device)):
+            shutil.copyfile(self._device, device)
+        folder.mkdir()
+        try:
+            yield folder / self.file.name if _mount(device, folder) else None
+        finally:
+            _unmount(folder)
+            folder.rmdir()
+            device.unlink()
+
     def _files(self) -> list[str]:
         names = (self.file.name, f"{self.file.name}-wal")
         return [str(each) for name in names if (each := self.folder / name).exists()]
@@ -93,14 +112,20 @@ class Disk:
         for each in self._files():
             Path(each).chmod(mode)
 
-    def _mount(self, image: Path) -> bool:
-        if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+    def _make(self) -> bool:
+        if os.geteuid() != 0:
             return False
-        with image.open("wb") as file:
+        with self._device.open("wb") as file:
             file.truncate(MEBIBYTES * 1024 * 1024)
-        return _done("mkfs.ext4", "-q", "-m", "0", str(image)) and _done(
-            "mount", "-o", "loop", str(image), str(self.folder)
-        )
+        return _done("mkfs.ext4", "-q", "-m", "0", str(self._device))
+
+
+def _mount(device: Path, folder: Path) -> bool:
+    return _done("mount", "-o", "loop", str(device), str(folder))
+
+
+def _unmount(folder: Path) -> None:
+    _done("umount", "--lazy", str(folder))
 
 
 def _limit(pid: int, size: int) -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 from tests.faults.chaos import Chaos
 from tests.faults.clients import User
 from tests.faults.file_world import FileWorld
 from tests.faults.response_clients import ResponseFollower
 from tests.faults.world import ORPHAN_TIMEOUT
+
+TRANSITIONS = ("status", "end", "error")
+"""Events that are flushed to the disk before they are given to readers."""
 
 
 class FileChaos(Chaos):
@@ -24,6 +28,7 @@ class FileChaos(Chaos):
         }
         if losing:
             self.kinds["crash image restored"] = (2, self._restore_image)
+            self.kinds["power cut"] = (2, self._cut_power)
         if sleepy:
             self.kinds["machine slept"] = (1, self._sleep)
 
@@ -43,9 +48,7 @@ class FileChaos(Chaos):
         while True:
             await asyncio.sleep(0.2)
             if (status := world.instance.exited()) is not None:
-                if status == 1 and world.disk.hindered_until >= world.instance.started:
-                    world.refused_starts += 1
-                else:
+                if status != 1 or world.disk.hindered_until < world.instance.started:
                     self.faults.append(f"the service ended by itself with {status}")
                 world.instance.start()
 
@@ -85,27 +88,58 @@ class FileChaos(Chaos):
             accepted, given = self._accepted(), self._given()
             await asyncio.to_thread(world.take_image)
             world.instance.thaw()
-            image = await asyncio.to_thread(world.examine_image)
-            self.faults += image.faults
-            for task_id in accepted - image.tasks - world.ended_before_loss - world.deleted:
-                self.faults.append(f"{task_id} was accepted, and an image does not have it")
-            for task_id, event_id in given - image.events - world.lost_events:
-                if task_id not in world.deleted:
-                    self.faults.append(f"{task_id}: {event_id} was read, and no image has it")
+            await self._examine(accepted, given)
 
         return await self.alone_with(world.instance, deed)
+
+    async def _cut_power(self) -> bool:
+        """Tasks, their transitions and messages must be there after it. Pieces of answers may be
+        lost."""
+        world = self.world
+
+        async def deed() -> None:
+            if world.instance.pid is None:
+                return
+            world.instance.freeze()
+            accepted, given = self._accepted(), self._given(*TRANSITIONS)
+            possible = await asyncio.to_thread(world.take_image_after_power_cut)
+            await asyncio.to_thread(world.instance.kill)
+            if possible:
+                await self._examine(accepted, given)
+                await asyncio.to_thread(world.restore_image)
+                await self.pause(0.0, 1.0)
+            else:
+                self.kinds.pop("power cut", None)
+            world.instance.start()
+
+        return await self._alone_with_both(deed)
+
+    async def _examine(self, accepted: set[str], given: set[tuple[str, str]]) -> None:
+        """Compare the image with what was accepted, and what was given, before it was taken."""
+        world = self.world
+        image = await asyncio.to_thread(world.examine_image)
+        self.faults += image.faults
+        accepted -= world.ended_before_loss | world.deleted
+        for task_id in accepted - image.tasks:
+            self.faults.append(f"{task_id} was accepted, and an image does not have it")
+        for task_id in accepted & image.unfinished - image.queued - world.given_up:
+            self.faults.append(f"{task_id} was accepted, and an image's queue does not have it")
+        for task_id, event_id in given - image.events - world.lost_events:
+            if task_id not in world.deleted:
+                self.faults.append(f"{task_id}: {event_id} was read, and an image does not have it")
 
     def _accepted(self) -> set[str]:
         return {user.task_id for user in self.users if user.task_id}
 
-    def _given(self) -> set[tuple[str, str]]:
-        """Task and id of all events that readers have."""
+    def _given(self, *types: str) -> set[tuple[str, str]]:
+        """Task and id of all events (of these types) that readers have."""
         return {
             (user.task_id, event_id)
             for user in self.users
             for follower in user.followers
             if not isinstance(follower, ResponseFollower)
-            for event_id, _ in follower.events
+            for event_id, data in follower.events
+            if not types or data["type"] in types
         }
 
     async def _restore_image(self) -> bool:
@@ -118,10 +152,7 @@ class FileChaos(Chaos):
             await self.pause(0.0, 1.0)
             world.instance.start()
 
-        async def with_disk() -> None:
-            await self.alone_with(world.disk, deed)
-
-        return await self.alone_with(world.instance, with_disk) and restored
+        return await self._alone_with_both(deed) and restored
 
     async def _sleep(self) -> bool:
         instance = self.world.instance
@@ -133,3 +164,11 @@ class FileChaos(Chaos):
             instance.thaw()
 
         return await self.alone_with(instance, deed)
+
+    async def _alone_with_both(self, deed: Callable[[], Awaitable[None]]) -> bool:
+        """The service and its disk."""
+
+        async def with_disk() -> None:
+            await self.alone_with(self.world.disk, deed)
+
+        return await self.alone_with(self.world.instance, with_disk)

@@ -28,8 +28,6 @@ class FileWorld(World):
     def __init__(self, folder: Path, rng: random.Random) -> None:
         super().__init__(folder, rng)
         self.disk = Disk(folder / "disk", NAME)
-        self.refused_starts = 0
-        """How often the service ended because the file could not be opened."""
         self.lost_events: set[tuple[str, str]] = set()
         """Task and id of events that were lost with the end of the file."""
         self._image = folder / "image" / NAME
@@ -74,10 +72,17 @@ class FileWorld(World):
             yield
 
     def take_image(self) -> None:
-        """Copy the file as a crash would leave it now. The service must be frozen. Examine the
-        image with `examine_image`."""
-        copy(self.disk.file, self._image)
+        """Copy the file as a crash of the process would leave it now. The service must be frozen."""
         self._imaged = None
+        copy(self.disk.file, self._image)
+
+    def take_image_after_power_cut(self) -> bool:
+        """The same, of a crash of the machine; return False if that cannot be done here."""
+        self._imaged = None
+        with self.disk.after_power_cut() as file:
+            if file is not None:
+                copy(file, self._image)
+        return file is not None
 
     def examine_image(self) -> Contents:
         self._imaged = examine(self._image)
@@ -105,4 +110,4 @@ class FileWorld(World):
         return super().complaints() + examine(self.disk.file).faults
 
     def excuses(self, line: str) -> bool:
-        return self.refused_starts > 0 and f"cannot use {self.disk.file}" in line
+        return self.disk.hindered_until > 0.0 and f"cannot use {self.disk.file}" in line

@@ -20,7 +20,7 @@ class Contents:
     tasks: set[str] = field(default_factory=set)
     unfinished: set[str] = field(default_factory=set)
     queued: set[str] = field(default_factory=set)
-    """Tasks of which the queue has a message, or a failure callback."""
+    """Tasks of which the queue has a message, a failure callback, or a dead letter."""
     faults: list[str] = field(default_factory=list)
 
 
@@ -68,7 +68,7 @@ def _contents(connection: sqlite3.Connection) -> Contents:
         if unfinished:
             found.unfinished.add(task_id)
         found.events |= {(task_id, event_id) for event_id in _ids(epochs, length or 0)}
-    for (body,) in connection.execute("SELECT body FROM bodies JOIN messages ON message = id"):
+    for (body,) in connection.execute("SELECT body FROM bodies"):
         found.queued.add(_task_of(json.loads(body)))
     return found
 
