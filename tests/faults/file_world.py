@@ -72,7 +72,7 @@ class FileWorld(World):
             yield
 
     def take_image(self) -> None:
-        """Copy the file as a crash of the process would leave it now. The service must be frozen."""
+        """Copy the file as a crash would leave it now. The service must be frozen."""
         self._imaged = None
         copy(self.disk.file, self._image)
 
