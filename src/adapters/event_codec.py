@@ -9,7 +9,7 @@ kind, or one whose fields change their meaning, gets a letter of its own. A fiel
 the end of a kind if an instance that does not know it may do without.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -118,12 +118,18 @@ def encode_event(event: Event) -> bytes:
     return _encode(_stored(event))
 
 
-def _stored(event: Event) -> _Stored:
+def encode_events(events: Iterable[Event]) -> bytes:
+    """Return the inside of a JSON array."""
+    return _encode([*map(_stored, events)])[1:-1]
+
+
+def _stored(event: Event) -> _Stored | tuple[str, int, str]:
+    if type(event) is ContentAdded and not event.refusal and not event.annotations:
+        # A `_Content`, for almost every token: this takes a fifth of the time.
+        return "c", event.at, event.text
     match event:
         case ContentAdded(at, text, refusal, annotations):
-            if refusal or annotations:
-                return _Noted(at, text, refusal, annotations)
-            return _Content(at, text)
+            return _Noted(at, text, refusal, annotations)
         case ReasoningAdded(at, text):
             return _Reasoning(at, text)
         case ToolCallAdded(at, index, arguments, id_, name):

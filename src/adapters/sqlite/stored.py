@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from adapters.database import Transaction
-from adapters.event_codec import VERSION, encode_event
+from adapters.event_codec import VERSION, encode_event, encode_events
 from adapters.record_codec import decode_task, encode_request, encode_task
 from adapters.sqlite.schema import BATCH_SIZE, BATCHES, key_of
 from application.ports import Batch
@@ -126,8 +126,11 @@ EncodedBatch = tuple[int, bytes]
 
 def encoded(events: Sequence[Event]) -> list[EncodedBatch]:
     """Return the rows of events that are added in one step."""
-    if len(events) == 1:
-        return [(1, encode_event(events[0]))]
+    if not events:
+        return []
+    together = encode_events(events)
+    if len(together) <= BATCH_SIZE or len(events) == 1:
+        return [(len(events), together)]
     return list(_rows(map(encode_event, events)))
 
 
