@@ -14,7 +14,9 @@ from domain.events import Event, begins_anew
 # The rows lie in the order of their key, and group_concat keeps that of the subquery. `page` finds
 # where the page has its PAGE_SIZE bytes, without reading any event.
 _EVENTS = """
-WITH start (key) AS (SELECT max(key) FROM batches WHERE key <= ?1),
+WITH start (key) AS (
+    SELECT key FROM batches WHERE key BETWEEN ?4 AND ?1 ORDER BY key DESC LIMIT 1
+),
 sizes AS (
     SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM batches
     WHERE key BETWEEN (SELECT key FROM start) AND ?2
@@ -60,6 +62,9 @@ def _read(connection: Connection, stored: Stored, after: int, limit: int) -> tup
         raise UnreadableEvent("the log has another version")
     if after >= stored.length:
         return ()
-    values = (key_of(stored.row, after + 1), key_of(stored.row, after + limit), PAGE_SIZE)
+    keys = (key_of(stored.row, after + 1), key_of(stored.row, min(after + limit, OFFSETS)))
+    values = (*keys, PAGE_SIZE, key_of(stored.row, 1))
     first, joined = connection.execute(_EVENTS, values).fetchone()
+    if first is None:
+        raise UnreadableEvent("a part of the log is missing")
     return decode_events(b"[" + joined + b"]", after + 1 - (first & OFFSETS), limit)

@@ -28,9 +28,10 @@ class Connection(Protocol):
 
 _FIND = """
 SELECT task, id, v, status, attempt, state, message, epochs, expires,
-    -- the offset of the last event
-    (SELECT (key & 268435455) + count - 1 FROM batches
-     WHERE key BETWEEN task << 28 AND (task << 28) + 268435455 ORDER BY key DESC LIMIT 1)
+    coalesce((  -- the offset of the last event
+        SELECT (key & 268435455) + count - 1 FROM batches
+        WHERE key BETWEEN task << 28 AND (task << 28) + 268435455 ORDER BY key DESC LIMIT 1
+    ), 0)
 FROM tasks WHERE id = ?
 """
 

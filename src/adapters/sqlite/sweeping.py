@@ -12,8 +12,14 @@ PAGES_AT_ONCE = 200
 KEPT_FREE_PAGES = 256
 """Free pages that stay in the file, for what is written next: 1 MiB."""
 
-# Each works on the same 100 tasks, the first to expire: on 2,000 rows of their logs, and on their
-# requests until it has 4 MiB of them. Tasks with neither are removed themselves.
+# Each but the last works on the same 100 tasks, the first to expire: on 2,000 rows of their logs,
+# and on their requests until it has 4 MiB of them. Tasks with neither are removed themselves. The
+# first takes away their ids, so that no task is ever there with a part of its log.
+_IDS = """
+UPDATE tasks SET id = NULL WHERE id IS NOT NULL AND task IN (
+    SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100
+)
+"""
 _BATCHES = """
 DELETE FROM batches WHERE key IN (
     WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
@@ -51,7 +57,7 @@ def sweep(transaction: Transaction, now: int) -> bool:
     """Remove some of what has expired by `now`; return whether there may be more."""
     removed = [
         transaction.execute(statement, (now,)).rowcount
-        for statement in (_BATCHES, _REQUESTS, _TASKS, _TOMBSTONES)
+        for statement in (_IDS, _BATCHES, _REQUESTS, _TASKS, _TOMBSTONES)
     ]
     return any(removed)
 

@@ -78,9 +78,11 @@ class SqliteTaskLog(TaskLog):
 
     async def note_message(self, task_id: str, message_id: str) -> None:
         def work(transaction: Transaction) -> None:
-            row = self._records.existing(transaction, task_id).row
-            transaction.execute("UPDATE tasks SET message = ? WHERE task = ?", (message_id, row))
-            self._live.beat(task_id)
+            stored = self._records.existing(transaction, task_id)
+            statement = "UPDATE tasks SET message = ? WHERE task = ?"
+            transaction.execute(statement, (message_id, stored.row))
+            if stored.expires is None:
+                self._live.beat(task_id)
 
         await self._write(work, durable=False)
 
@@ -185,8 +187,11 @@ class SqliteTaskLog(TaskLog):
         return decided if isinstance(decided, NotOrphaned) else Orphaned(decided)
 
     async def delete(self, task_id: str) -> None:
-        await self._write(lambda transaction: self._records.delete(transaction, task_id))
-        self._live.forget(task_id)
+        with translated_errors():
+            await self._database.write(
+                lambda transaction: self._records.delete(transaction, task_id),
+                committed=lambda _: self._live.forget(task_id),
+            )
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         return await self._read(
