@@ -196,21 +196,22 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
 
 
 async def test_bodies_of_what_waits_are_in_the_file_only(database: Database) -> None:
+    body = b"of this test" * 1_000
     deliveries = Deliveries(KEY, database=database)
     for _ in range(3):
-        await deliveries.publish(_message("http://127.0.0.1:1/", LARGE, Delay="1h"))
-        await deliveries.publish(_message("http://127.0.0.1:1/", LARGE, Retry_Delay="3600000"))
+        await deliveries.publish(_message("http://127.0.0.1:1/", body, Delay="1h"))
+        await deliveries.publish(_message("http://127.0.0.1:1/", body, Retry_Delay="3600000"))
     await until(lambda: not deliveries._in_flight)
     assert len(deliveries._tasks) == 6
-    await until(lambda: _in_memory() == 0)
+    await until(lambda: _in_memory(body) == 0)
     await deliveries.aclose()
 
 
-def _in_memory() -> int:
-    """How many messages with such a body are in memory."""
-    gc.collect()  # the error of an earlier test may hold one in a cycle
+def _in_memory(body: bytes) -> int:
+    """How many messages with this body are in memory."""
+    gc.collect()  # an error may hold one in a cycle
     messages = (each for each in gc.get_objects() if isinstance(each, QueuedMessage))
-    return sum(len(each.body) == len(LARGE) for each in messages)
+    return sum(each.body == body for each in messages)
 
 
 async def test_token_and_keys_stay_with_the_file(tmp_path: Path) -> None:
