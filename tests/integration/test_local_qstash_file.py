@@ -220,3 +220,19 @@ async def test_token_and_keys_stay_with_the_file(tmp_path: Path) -> None:
         database = open_database(tmp_path / "queue.db", [QUEUE])
         assert kept_keys(database, fresh) == first
         await database.aclose()
+
+
+async def test_the_file_shrinks_again(database: Database) -> None:
+    store = FileStore(database, lambda _: None, lambda _: None)
+    await store.publish([_message("http://127.0.0.1:1/", LARGE) for _ in range(50)], time.time())
+    full = await _pages(database)
+    assert full > 50 * len(LARGE) // 4096
+    assert await store.cancel(None) == 50
+    for _ in range(2):
+        await store.sweep(time.time())
+    assert await _pages(database) < 400
+
+
+async def _pages(database: Database) -> int:
+    (pages,) = await database.read(lambda db: db.execute("PRAGMA page_count").fetchone())
+    return int(pages)
