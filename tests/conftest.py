@@ -69,6 +69,14 @@ def _watched() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_kept_here() -> Iterator[None]:
+    """No test leaves a data file in the working folder: the user's own may be there."""
+    before = Path(".longtask").exists()
+    yield
+    assert before or not Path(".longtask").exists()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_leaks() -> Iterator[None]:
     listen_to_all_lines()

@@ -15,8 +15,10 @@ import httpx_sse
 
 from adapters.database import Database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
-from entrypoints.server import Service, listen, local_qstash, url_of
+from entrypoints.queue_server import local_qstash
+from entrypoints.server import Service
 from entrypoints.settings import Settings, load_settings
+from entrypoints.sockets import listen, url_of
 from tests.leaks import PROMPT
 from tests.waiting import eventually, within
 

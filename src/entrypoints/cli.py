@@ -21,7 +21,8 @@ from entrypoints.doctor.findings import warn
 from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
 from entrypoints.outgoing_proxies import bypass_proxies
-from entrypoints.server import AddressTaken, serve, serve_local_qstash
+from entrypoints.queue_server import serve_local_qstash
+from entrypoints.server import serve
 from entrypoints.settings import (
     ENV_FILE,
     load_group,
@@ -30,6 +31,7 @@ from entrypoints.settings import (
 )
 from entrypoints.settings.access import AccessSettings
 from entrypoints.settings.reference import describe
+from entrypoints.sockets import AddressTaken
 from entrypoints.terminal import one_line
 from entrypoints.workers import serve_workers
 

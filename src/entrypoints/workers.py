@@ -27,20 +27,13 @@ from adapters.prometheus.metrics import DIRECTORY
 from adapters.qstash import QueueCredentials
 from entrypoints.data_file import open_data_file
 from entrypoints.descriptors import use_all_descriptors
+from entrypoints.event_loop import collect_garbage_less_often, loop_factory
 from entrypoints.http.protocol.uvicorn_server import CLOSE_TIMEOUT, STOP_SIGNALS
 from entrypoints.log_output import configure_logs
-from entrypoints.server import (
-    Service,
-    base_url_of,
-    collect_garbage_less_often,
-    credentials_of,
-    listen,
-    listen_for_queue,
-    local_qstash,
-    loop_factory,
-    url_of,
-)
+from entrypoints.queue_server import credentials_of, listen_for_queue, local_qstash
+from entrypoints.server import Service, base_url_of
 from entrypoints.settings import Settings
+from entrypoints.sockets import listen, url_of
 
 log = structlog.get_logger(__name__)
 

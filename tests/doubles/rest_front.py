@@ -19,7 +19,7 @@ from litestar import Litestar, Request, Response, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from entrypoints.server import listen, url_of
+from entrypoints.sockets import listen, url_of
 from tests.waiting import within
 
 TOKEN = "rest-token"

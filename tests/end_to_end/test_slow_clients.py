@@ -10,7 +10,7 @@ from dependency_injector import providers
 from application.errors import StoreUnavailable
 from application.ports import ForwardingTaskLog, Page
 from entrypoints.container import Container
-from entrypoints.server import SEND_BUFFER
+from entrypoints.sockets import SEND_BUFFER
 from tests.doubles.upstream import DONE, Script, Upstream, finish, piece
 from tests.raw_http import GET, connect, conversation, received
 from tests.running import Running, follow, running_service, settings_for

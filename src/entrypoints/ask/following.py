@@ -13,9 +13,10 @@ import httpx_sse
 
 from entrypoints.ask.printing import CANCELLED, FAILED, Show, exit_status, say
 from entrypoints.host_names import host_of, is_loopback
-from entrypoints.server import AddressTaken, Service
+from entrypoints.server import Service
 from entrypoints.settings import Settings
 from entrypoints.settings.group import is_http_url
+from entrypoints.sockets import AddressTaken
 
 RECONNECT_PAUSE = 1.0
 RECONNECT_LIMIT = 60

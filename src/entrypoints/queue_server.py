@@ -1,0 +1,105 @@
+"""The local QStash as a server, beside the service or alone."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from adapters.database import Database, DatabaseUnavailable, open_database
+from adapters.qstash import DEVELOPMENT, QueueCredentials
+from entrypoints.data_file import DataFileError
+from entrypoints.descriptors import use_all_descriptors
+from entrypoints.event_loop import loop_factory
+from entrypoints.host_names import accepts_host
+from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
+from entrypoints.http.protocol.uvicorn_server import GracefulServer
+from entrypoints.local_qstash.app import create_app
+from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.kept_keys import kept_keys
+from entrypoints.local_qstash.tables import QUEUE
+from entrypoints.settings import Settings
+from entrypoints.sockets import listen, url_of
+
+log = structlog.get_logger(__name__)
+
+
+def listen_for_queue(settings: Settings) -> socket.socket:
+    """Bind the socket of the local QStash. Raises AddressTaken."""
+    return listen("127.0.0.1", settings.queue.local_qstash_port, "LONGTASK_LOCAL_QSTASH_PORT")
+
+
+def local_qstash(
+    credentials: QueueCredentials,
+    *,
+    signals: bool,
+    names: Collection[str] = (),
+    message_limit: int = MESSAGE_LIMIT,
+    database: Database | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    service_url: str | None = None,
+) -> GracefulServer:
+    """A QStash that is not yet started. A message's body may have `message_limit` bytes. It keeps
+    what it holds in the database, if there is one; `stopping` says that the service which it
+    delivers to is being stopped (entrypoints/local_qstash/app.py). `service_url`: where that
+    service is now, if it has the queue for itself. An earlier process may have published messages
+    while it listened elsewhere."""
+
+    def address_of(url: str) -> str:
+        if service_url is not None:
+            for path in (WEBHOOK_PATH, FAILURE_PATH):
+                if url.endswith(path):
+                    return service_url + path
+        return url
+
+    app = create_app(
+        credentials.token,
+        credentials.current_key,
+        credentials.next_key,
+        partial(accepts_host, names=frozenset(names)),
+        message_limit,
+        database,
+        stopping,
+        address_of,
+    )
+    return GracefulServer(app, signals=signals)
+
+
+def credentials_of(settings: Settings, database: Database | None) -> QueueCredentials:
+    """Return the queue's credentials. Those of a local QStash stay in the database with its
+    messages. Raises DataFileError."""
+    credentials = settings.queue.credentials()
+    if database is None or not settings.queue.embedded:
+        return credentials
+    fresh = (credentials.token, credentials.current_key, credentials.next_key)
+    try:
+        return QueueCredentials(*kept_keys(database, fresh))
+    except DatabaseUnavailable as error:
+        raise DataFileError(f"cannot use {database.path}: {error}") from error
+
+
+def serve_local_qstash(
+    host: str,
+    port: int,
+    names: Collection[str],
+    data: Path | None,
+    on_listening: Callable[[str], None],
+) -> None:
+    """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
+    Besides addresses and localhost it accepts requests at `names`. It keeps what it holds in the
+    file `data`, if one is given. `on_listening` is told its URL. Raises AddressTaken and
+    DatabaseError."""
+    use_all_descriptors()
+    database = None if data is None else open_database(data, [QUEUE])
+    try:
+        listener = listen(host, port, "--port")
+        on_listening(url_of(listener))
+        server = local_qstash(DEVELOPMENT, signals=True, names=names, database=database)
+        log.info("local QStash listening", url=url_of(listener))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(server.serve([listener]))
+    finally:
+        if database is not None:
+            database.close()
