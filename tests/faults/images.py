@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 import shutil
 import sqlite3
 from dataclasses import dataclass, field
@@ -25,14 +26,16 @@ class Contents:
 
 
 def copy(file: Path, to: Path) -> None:
-    """Copy the file and its log, without the log's index, in place of those that are there. The
-    process that writes them must stand still."""
+    """Copy the file and its log, without the log's index, in place of those that are there, and
+    flush them. The process that writes them must stand still."""
     for target in _with_log(to):
         target.unlink(missing_ok=True)
     to.with_name(to.name + "-shm").unlink(missing_ok=True)
     for source, target in zip(_with_log(file), _with_log(to), strict=True):
         with contextlib.suppress(FileNotFoundError):  # there is no log after a good end
             shutil.copyfile(source, target)
+            _flush(target)
+    _flush(to.parent)
 
 
 def examine(image: Path) -> Contents:
@@ -45,6 +48,14 @@ def examine(image: Path) -> Contents:
                 return _contents(connection)
         except (sqlite3.Error, ValueError) as error:
             return Contents(faults=[f"an image cannot be read: {error!r}"])
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _with_log(file: Path) -> list[Path]:
