@@ -32,7 +32,9 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "10", "s", "10x", "1s ", "-1s", "1s2"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "s", "10x", "1s ", "-1s", "1s2", "9" * 20 + "d", "9" * 400 + "s"]
+)
 def test_bad_durations(text: str) -> None:
     with pytest.raises(BadMessage):
         duration(text)

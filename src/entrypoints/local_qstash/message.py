@@ -30,6 +30,8 @@ _UNITS = {
     "d": 86_400.0,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+LONGEST = 1e12
+"""Seconds. What is longer would be no time that a file can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,10 @@ def duration(text: str) -> float:
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadMessage(f"invalid duration: {text!r}")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > LONGEST:
+        raise BadMessage(f"invalid duration: {text!r} is too long")
+    return seconds
 
 
 def text_or_base64(name: str, data: bytes) -> dict[str, str]:
