@@ -90,7 +90,7 @@ async def test_a_message_whose_process_ends_each_time_costs_a_retry_at_last(
     assert len(destination.at("/x")) == MAX_INTERRUPTIONS
     # From then on it is as any other.
     await deliveries.aclose()
-    (pending,) = await FileStore(database, lambda _: None, lambda _: None).unfinished()
+    (pending,) = await FileStore(database, lambda _: None, lambda _: None).unfinished(time.time())
     assert (pending.retried, pending.interruptions) == (1, 0)
     gate.set()
 
@@ -103,6 +103,19 @@ async def _is_due(deliveries: Deliveries, message_id: str, at: int) -> bool:
     """Whether a message is delivered no earlier than at this time."""
     message = await deliveries.message(message_id)
     return message is not None and message.not_before >= at
+
+
+async def test_a_clock_that_was_set_back_before_a_start_makes_nothing_wait(
+    database: Database, destination: Destination
+) -> None:
+    earlier = FileStore(database, lambda _: None, lambda _: None)
+    message = read_message(f"{destination.url}/x", {}, b"x", now=time.time() + 7_200)
+    await earlier.publish([message], message.created_at / 1000)
+    deliveries = Deliveries(KEY, database=database)
+    await deliveries.resume()
+    await until(lambda: destination.at("/x"))
+    await until(lambda: not deliveries._tasks)
+    await deliveries.aclose()
 
 
 async def test_a_start_does_not_deliver_everything_at_once(

@@ -85,7 +85,7 @@ class Deliveries:
     async def resume(self) -> None:
         """Go on with the messages that an earlier process has left. One that was being delivered is
         delivered again at once. Raises Unavailable."""
-        unfinished = await self._store.unfinished()
+        unfinished = await self._store.unfinished(time.time())
         for each in unfinished:
             self._carry_on(each)
         if unfinished:

@@ -65,8 +65,8 @@ class FileStore(Store):
         return self._dead_letters
 
     @translated
-    async def unfinished(self) -> list[Pending]:
-        return await self._database.read(_unfinished)
+    async def unfinished(self, now: float) -> list[Pending]:
+        return await self._database.read(lambda db: _unfinished(db, int(now * 1000)))
 
     @translated
     async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
@@ -171,11 +171,13 @@ class FileStore(Store):
         await self._database.write(work, durable=False)
 
 
-def _unfinished(db: Connection) -> list[Pending]:
-    # What has been retried holds its queue. The others of a queue became due in this order.
+def _unfinished(db: Connection, at: int) -> list[Pending]:
+    # What has been retried holds its queue. The others of a queue became due in this order. If the
+    # clock was set back behind the publish, the message waits no longer for that.
     rows = db.execute(
-        "SELECT id, queue, flow, not_before, retried, interruptions, size FROM messages"
-        " ORDER BY retried = 0, max(created_at, not_before), number"
+        "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size"
+        " FROM messages ORDER BY retried = 0, max(created_at, not_before), number",
+        (at,),
     )
     return [
         Pending(

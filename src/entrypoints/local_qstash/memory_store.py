@@ -24,7 +24,7 @@ class MemoryStore(Store):
     def dead_letters(self) -> DeadLetters:
         return self._dead_letters
 
-    async def unfinished(self) -> list[Pending]:
+    async def unfinished(self, now: float) -> list[Pending]:
         return []
 
     async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:

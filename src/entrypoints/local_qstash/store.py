@@ -75,7 +75,7 @@ class Store(Protocol):
     @property
     def dead_letters(self) -> DeadLetterStore: ...
 
-    async def unfinished(self) -> list[Pending]:
+    async def unfinished(self, now: float) -> list[Pending]:
         """Return the messages that an earlier process has left, in the order in which their queues
         deliver them."""
 
