@@ -48,6 +48,9 @@ def test_a_file_in_use_is_not_opened_again(tmp_path: Path) -> None:
     path = tmp_path / "longtask.db"
     with closing(open_data_file(path)):
         said = told(path)
+        link = tmp_path / "link.db"
+        link.symlink_to(path)
+        assert f"{link} is in use by process {os.getpid()} on " in told(link)
     assert f"{path} is in use by process {os.getpid()} on " in said
     assert "stop that process, or set LONGTASK_DATA to another folder" in said
     open_data_file(path).close()

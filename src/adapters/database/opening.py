@@ -89,7 +89,8 @@ def holder_of(path: Path) -> str | None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
+    file = Path(os.path.realpath(path))  # of a link: the lock of its file (`resolve` may raise)
+    return file.with_name(file.name + ".lock")
 
 
 def _holder(lock: int) -> str:
