@@ -81,7 +81,7 @@ class SqliteTaskLog(TaskLog):
             stored = self._records.existing(transaction, task_id)
             statement = "UPDATE tasks SET message = ? WHERE task = ?"
             transaction.execute(statement, (message_id, stored.row))
-            if stored.expires is None:
+            if stored.expires is None:  # else it has ended by now
                 self._live.beat(task_id)
 
         await self._write(work, durable=False)
