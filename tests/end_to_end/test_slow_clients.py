@@ -70,7 +70,7 @@ def test_a_record_whose_log_goes_away_is_no_whole_one(upstream: Upstream) -> Non
     ):
         task, _ = _long(upstream, service)
         tasks = service.service.container.tasks()
-        tasks.pages = 6
+        tasks.pages = 10
         with pytest.raises(httpx.HTTPError):
             service.client.http.get(f"/api/tasks/{task}")
 
