@@ -13,8 +13,8 @@ KEPT_FREE_PAGES = 256
 """Free pages that stay in the file, for what is written next: 1 MiB."""
 
 # Each but the last works on the same 100 tasks, the first to expire: on 2,000 rows of their logs,
-# and on their requests until it has 4 MiB of them. Tasks with neither are removed themselves. The
-# first takes away their ids, so that no task is ever there with a part of its log.
+# and on their requests, of each until there is a megabyte. Tasks with neither are removed
+# themselves. The first takes away their ids, so that none is ever there with a part of its log.
 _IDS = """
 UPDATE tasks SET id = NULL WHERE id IS NOT NULL AND task IN (
     SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100
@@ -23,8 +23,12 @@ UPDATE tasks SET id = NULL WHERE id IS NOT NULL AND task IN (
 _BATCHES = """
 DELETE FROM batches WHERE key IN (
     WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
-    SELECT key FROM over CROSS JOIN batches
-    ON key BETWEEN over.task << 28 AND (over.task << 28) + 268435455 LIMIT 2000
+    SELECT key FROM (
+        SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM (
+            SELECT key, size FROM over CROSS JOIN batches
+            ON key BETWEEN over.task << 28 AND (over.task << 28) + 268435455 LIMIT 2000
+        )
+    ) WHERE before < 1000000
 )
 """
 _REQUESTS = """
@@ -33,7 +37,7 @@ DELETE FROM requests WHERE task IN (
     SELECT task FROM (
         SELECT task, sum(length(request)) OVER (ORDER BY task) - length(request) AS before
         FROM requests WHERE task IN over
-    ) WHERE before < 4194304
+    ) WHERE before < 1000000
 )
 """
 _TASKS = """
