@@ -169,28 +169,34 @@ class Database:
         return connection
 
     def _write_groups(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            group, last = [first], False
-            with contextlib.suppress(queue.Empty):
-                while len(group) < LARGEST_GROUP:
-                    write = self._waiting.get_nowait()
-                    if write is None:
-                        last = True
-                        break
-                    group.append(write)
-            if not self._commit(group):
-                # One of them failed: each counts by itself, so that it alone fails.
-                for each in group:
-                    self._commit([each])
-            self._finish(group)
-            if last:
-                break
+        while self._write_group(self._waiting.get()):
+            pass
         # Asked for while the database was being closed.
         with contextlib.suppress(queue.Empty):
             while True:
                 if (late := self._waiting.get_nowait()) is not None:
                     late.error = DatabaseUnavailable("the database is closed")
                     self._finish([late])
+
+    def _write_group(self, first: _Write | None) -> bool:
+        """Carry out a write with those that wait behind it; return whether there may be more. A
+        function of its own, so that nothing of them is in memory while the thread waits."""
+        if first is None:
+            return False
+        group, last = [first], False
+        with contextlib.suppress(queue.Empty):
+            while len(group) < LARGEST_GROUP:
+                write = self._waiting.get_nowait()
+                if write is None:
+                    last = True
+                    break
+                group.append(write)
+        if not self._commit(group):
+            # One of them failed: each counts by itself, so that it alone fails.
+            for each in group:
+                self._commit([each])
+        self._finish(group)
+        return not last
 
     def _commit(self, group: Sequence[_Write]) -> bool:
         """Carry out writes in one transaction. Return False, having undone it, if any failed in
