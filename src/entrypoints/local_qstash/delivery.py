@@ -59,13 +59,12 @@ class Deliveries:
         Must be called while an event loop runs."""
         self._message_limit = message_limit
         self._sender = Sender(signing_key, address_of)
+        self._stopping = stopping
         self._store: Store
         if database is None:
             self._store = MemoryStore(self._begin, self._end_waits)
-            self._stopping: Callable[[], bool] = lambda: False
         else:
             self._store = FileStore(database, self._begin, self._end_waits)
-            self._stopping = stopping
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: set[str] = set()
         """Messages that are being delivered, until what that leads to is kept."""
