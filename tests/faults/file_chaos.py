@@ -94,11 +94,11 @@ class FileChaos(Chaos):
 
     async def _cut_power(self) -> bool:
         """Tasks, their transitions and messages must be there after it. Pieces of answers may be
-        lost."""
+        lost. A service that is still starting has nothing to lose."""
         world = self.world
 
         async def deed() -> None:
-            if world.instance.pid is None:
+            if not await asyncio.to_thread(world.instance.answers, "/healthz"):
                 return
             world.instance.freeze()
             accepted, given = self._accepted(), self._given(*TRANSITIONS)
@@ -147,6 +147,8 @@ class FileChaos(Chaos):
 
         async def deed() -> None:
             nonlocal restored
+            if not await asyncio.to_thread(world.instance.answers, "/healthz"):
+                return
             await asyncio.to_thread(world.instance.kill)
             restored = await asyncio.to_thread(world.restore_image)
             await self.pause(0.0, 1.0)
