@@ -45,12 +45,16 @@ class FileChaos(Chaos):
         """Start the service again when it has ended by itself, which it may if it cannot open the
         file."""
         world = self.world
-        while True:
-            await asyncio.sleep(0.2)
+
+        async def look() -> None:
             if (status := world.instance.exited()) is not None:
                 if status != 1 or world.disk.hindered_until < world.instance.started:
                     self.faults.append(f"the service ended by itself with {status}")
                 world.instance.start()
+
+        while True:
+            await asyncio.sleep(0.2)
+            await self.alone_with(world.instance, look)
 
     async def _fill_disk(self) -> bool:
         world = self.world
