@@ -21,7 +21,9 @@ from adapters.database import (
     Schema,
     Transaction,
     open_database,
+    opening,
 )
+from tests.waiting import within
 
 NUMBERS = Schema("numbers", ("CREATE TABLE numbers (number INTEGER PRIMARY KEY, text TEXT);",))
 ROW = Insert("INSERT INTO numbers (number, text)", 2)
@@ -184,6 +186,22 @@ async def test_a_full_disk_refuses_writes_until_there_is_room(database: Database
     await database.write(limit(10_000))
     await database.write(adding(2, "x" * 200_000))
     assert await numbers_of(database) == [1, 2, 3]
+
+
+async def test_a_file_that_another_program_has_locked_is_waited_for_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT", 0.5)
+    database = open_database(path, [NUMBERS])
+    works = [adding(number) for number in range(100)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with asyncio.timeout(within(15)):  # and not for 50 s
+            writes = (database.write(each) for each in works)
+            refused = await asyncio.gather(*writes, return_exceptions=True)
+    assert all(isinstance(each, DatabaseUnavailable) for each in refused)
+    assert await at_once(database, works) == list(range(100))
+    await database.aclose()
 
 
 async def test_closing_carries_out_what_was_asked_for(path: Path) -> None:

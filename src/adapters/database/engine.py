@@ -199,11 +199,13 @@ class Database:
         return not last
 
     def _commit(self, group: Sequence[_Write]) -> bool:
-        """Carry out writes in one transaction. Return False, having undone it, if any failed in
-        a way that may have changed something; of a group of one the error is noted then."""
+        """Carry out writes in one transaction. Return False, having undone it, if one of several
+        failed in a way that may have changed something. Otherwise what failed is noted."""
         transaction = Transaction(self._writing)
+        begun = False
         try:
             self._begin(any(each.durable for each in group))
+            begun = True
             for each in group:
                 transaction.changed = False
                 try:
@@ -222,7 +224,8 @@ class Database:
                     DatabaseUnavailable(str(error)) if isinstance(error, sqlite3.Error) else error
                 )
             self._undo()
-            return False
+            # If no write was executed (another process has locked the file, say), none is at fault.
+            return not begun or len(group) == 1
         transaction.vacuum()
         return True
 
