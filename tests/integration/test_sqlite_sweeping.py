@@ -1,5 +1,6 @@
 """What is over leaves the file: in small steps, while others write, and the file shrinks."""
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from adapters.database import Transaction
 from application.errors import UnknownTask
 from domain.events import ContentAdded
 from domain.request import TaskRequest
+from domain.task import Failure
 from tests.builders import LEASE, NOW, begun, submit
 from tests.contract.stores import events_of
 from tests.integration.sqlite_bench import Opened, opened
@@ -100,3 +102,16 @@ async def test_counts_and_keys_that_are_over_leave_too(tmp_path: Path) -> None:
 
 async def _empty(file: Opened) -> bool:
     return await _rows(file) == 0
+
+
+async def test_nothing_of_a_task_that_is_over_stays_in_memory(tmp_path: Path) -> None:
+    async with opened(tmp_path / "longtask.db") as file:
+        attempt, deleted = await begun(file.tasks), await submit(file.tasks)
+        await file.tasks.commit(attempt, attempt.task.fail(NOW, Failure("c", "m", True)))
+        await file.tasks.note_message(attempt.task.id, "late")
+        deleting = asyncio.create_task(file.tasks.delete(deleted))
+        await asyncio.sleep(0)
+        deleting.cancel()
+        await file.tasks.check()
+        assert (await file.tasks.get(attempt.task.id)).message_id == "late"
+        assert file.tasks._live._signs == {}
