@@ -14,7 +14,7 @@ from time import sleep
 import pytest
 
 from adapters.sqlite import AwakeClock
-from application.errors import DeletedTask, UnknownTask
+from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Busy, NotOrphaned, Orphaned
 from domain.events import ContentAdded
 from domain.task import Failure
@@ -103,6 +103,17 @@ async def test_while_the_process_works_time_passes(tmp_path: Path, time: Time) -
 async def _count(file: Opened, table: str, rows: int) -> bool:
     ((found,),) = await file.rows(f"SELECT count(*) FROM {table}")  # noqa: S608
     return bool(found == rows)
+
+
+async def test_an_attempt_of_a_task_that_expired_does_not_write_to_its_successor(
+    tmp_path: Path, time: Time
+) -> None:
+    async with _opened(tmp_path, time) as file:
+        attempt = await begun(file.tasks)
+        time.work(TTL)
+        await submit(file.tasks, task_id=attempt.task.id)
+        with pytest.raises(LeaseLost):
+            await file.tasks.append(attempt, [ContentAdded(NOW, "late")], LEASE)
 
 
 async def test_what_has_ended_expires_by_the_time_of_day(tmp_path: Path, time: Time) -> None:

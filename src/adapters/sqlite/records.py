@@ -81,6 +81,7 @@ class Records:
             return stored.task()
         self._raise_if_deleted(transaction, task.id)
         discard(transaction, task.id)  # one that has expired
+        self._running.pop(task.id, None)
         self._live.beat(task.id)
         return Written(task, write_new(transaction, submitted))
 
