@@ -3,16 +3,22 @@
 The log of a task is kept as batches: one row, or a few, per step that added events. Each is the
 inside of a JSON array, so that the rows of a page are joined with commas by SQLite, and read by one
 statement.
+
+The key of a batch is one number, as the rowid of the table: the row of its task and, in the lowest
+28 bits, the offset of its first event. (A key of two columns would make the table an index, whose
+pages hold long rows badly.) So there is room for 2^35 tasks one after the other, which is a hundred
+a second for ten years, and for 2^28 events in each log. What would go beyond is refused as if the
+disk was full (DatabaseUnavailable), and what is there goes on.
 """
 
-from adapters.database import Insert, Schema
+from adapters.database import DatabaseUnavailable, Insert, Schema
 
 TASKS = Schema(
     "tasks",
     (
         """
         CREATE TABLE tasks (
-            task INTEGER PRIMARY KEY,
+            task INTEGER PRIMARY KEY CHECK (task < 1 << 35),
             id TEXT UNIQUE,             -- NULL: deleted, and to be swept
             v INTEGER NOT NULL,         -- the version of the record and the log (event_codec)
             status TEXT NOT NULL,
@@ -54,6 +60,8 @@ OFFSETS = (1 << 28) - 1
 
 
 def key_of(task: int, first: int) -> int:
-    """Return the key of the batch that begins with that event. One number, as the rowid of the
-    table: a key of two columns makes it an index, whose pages hold long rows badly."""
+    """Return the key of the batch that begins with that event. Raises DatabaseUnavailable for an
+    offset that no log has room for."""
+    if first > OFFSETS:
+        raise DatabaseUnavailable(f"a log has at most {OFFSETS:,} events")
     return task << 28 | first
