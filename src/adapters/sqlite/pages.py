@@ -1,37 +1,66 @@
-"""Pages of a log, each read by few statements.
+"""Pages of a log, each read by one statement, together with the row of its task.
 
-sqlite3 gives up the GIL for every row that it returns, and gets it back late while the event loop
-is busy. So SQLite joins the rows of a page, and returns one.
+sqlite3 gives up the GIL at every step of a statement, and gets it back late while the event loop is
+busy: after 5 ms for each step. So SQLite joins the rows of a page, and returns one.
 """
 
 from adapters.event_codec import VERSION, decode_events, page_in_epochs
-from adapters.sqlite.schema import OFFSETS, key_of
-from adapters.sqlite.stored import Connection, Stored
+from adapters.sqlite.schema import OFFSETS
+from adapters.sqlite.stored import COLUMNS, Connection, Stored
 from application.errors import UnreadableEvent
 from application.ports import PAGE_SIZE, Page
 from domain.events import Event, begins_anew
 
-# The rows lie in the order of their key, and group_concat keeps that of the subquery. `page` finds
-# where the page has its PAGE_SIZE bytes, without reading any event.
-_EVENTS = """
-WITH start (key) AS (
-    SELECT key FROM batches WHERE key BETWEEN ?4 AND ?1 ORDER BY key DESC LIMIT 1
-),
-sizes AS (
-    SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM batches
-    WHERE key BETWEEN (SELECT key FROM start) AND ?2
-),
-page (first, last) AS (SELECT min(key), max(key) FROM sizes WHERE before < ?3)
-SELECT (SELECT first FROM page), CAST(group_concat(events, ',') AS BLOB) FROM (
-    SELECT events FROM batches
-    WHERE key BETWEEN (SELECT first FROM page) AND (SELECT last FROM page) ORDER BY key
+# `start` is the batch with the first event that is wanted, NULL if there is none. The rows lie in
+# the order of their key, and group_concat keeps that of the subquery. A page of more than PAGE_SIZE
+# bytes ends with the batch that has the last of them; to find that one takes longer than all the
+# rest, so it is done for such pages only.
+_PAGE = f"""
+SELECT found.*, (
+    SELECT CAST(group_concat(events) AS BLOB) FROM (
+        SELECT events FROM batches WHERE key BETWEEN start AND CASE
+            WHEN ?4 >= (SELECT sum(size) FROM batches WHERE key BETWEEN start AND until)
+            THEN until
+            ELSE (
+                SELECT max(key) FROM (
+                    SELECT key, sum(size) OVER (ORDER BY key) - size AS before FROM batches
+                    WHERE key BETWEEN start AND until
+                ) WHERE before < ?4
+            )
+        END ORDER BY key
+    )
 )
-"""
+FROM (
+    SELECT {COLUMNS}, (task << 28) + ?3 AS until, (
+        SELECT key FROM (
+            SELECT key, count FROM batches
+            WHERE key BETWEEN task << 28 AND (task << 28) + ?2 ORDER BY key DESC LIMIT 1
+        ) WHERE key + count > (task << 28) + ?2
+    ) AS start
+    FROM tasks WHERE id = ?1
+) AS found
+"""  # noqa: S608
+
+Joined = tuple[int, bytes] | None
+"""The key of the first of some batches, and the events of all of them. None for no events."""
 
 
-def read_page(connection: Connection, stored: Stored, after: int, limit: int) -> Page:
-    """Return at most `limit` events behind offset `after`. Raises UnreadableEvent."""
-    events = _read(connection, stored, after, limit)
+def find_with_page(
+    connection: Connection, task_id: str, after: int, limit: int
+) -> tuple[Stored | None, Joined]:
+    """Return a task, and the batches with the events behind offset `after`: at most `limit` events
+    of them, and PAGE_SIZE bytes."""
+    offsets = (min(after + 1, OFFSETS), min(after + limit, OFFSETS))
+    found = connection.execute(_PAGE, (task_id, *offsets, PAGE_SIZE)).fetchone()
+    if found is None:
+        return None, None
+    *row, _, start, events = found
+    return Stored(*row), None if events is None else (start, events)
+
+
+def page_of(stored: Stored, joined: Joined, after: int, limit: int) -> Page:
+    """Return the page of what was found. Raises UnreadableEvent."""
+    events = _events(stored, joined, after, limit)
     return page_in_epochs(stored.epochs, after, stored.length, events)
 
 
@@ -57,14 +86,16 @@ def read_last_attempt(connection: Connection, stored: Stored) -> list[Event]:
 
 
 def _read(connection: Connection, stored: Stored, after: int, limit: int) -> tuple[Event, ...]:
-    """Return some events behind offset `after`: at most `limit`, and PAGE_SIZE bytes."""
+    _, joined = find_with_page(connection, stored.id, after, limit)
+    return _events(stored, joined, after, limit)
+
+
+def _events(stored: Stored, joined: Joined, after: int, limit: int) -> tuple[Event, ...]:
     if stored.version != VERSION:
         raise UnreadableEvent("the log has another version")
     if after >= stored.length:
         return ()
-    keys = (key_of(stored.row, after + 1), key_of(stored.row, min(after + limit, OFFSETS)))
-    values = (*keys, PAGE_SIZE, key_of(stored.row, 1))
-    first, joined = connection.execute(_EVENTS, values).fetchone()
-    if first is None:
+    if joined is None:
         raise UnreadableEvent("a part of the log is missing")
-    return decode_events(b"[" + joined + b"]", after + 1 - (first & OFFSETS), limit)
+    start, events = joined
+    return decode_events(b"[%b]" % events, after + 1 - (start & OFFSETS), limit)

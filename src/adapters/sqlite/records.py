@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from adapters.database import Transaction
 from adapters.sqlite.liveness import Liveness
+from adapters.sqlite.pages import find_with_page, page_of
 from adapters.sqlite.stored import (
     Connection,
     EncodedBatch,
@@ -20,7 +21,7 @@ from adapters.sqlite.stored import (
     write_new,
 )
 from application.errors import DeletedTask, LeaseLost, UnknownTask
-from application.ports import TOMBSTONE_TTL, Batch, Busy
+from application.ports import TOMBSTONE_TTL, Batch, Busy, Page
 from domain.events import Event, Position, TaskStatus
 from domain.task import Attempt, Change, Submitted, Task
 
@@ -59,7 +60,9 @@ class Records:
         self._running.clear()
 
     def find(self, connection: Connection, task_id: str) -> Stored | None:
-        stored = find(connection, task_id)
+        return self._unless_expired(task_id, find(connection, task_id))
+
+    def _unless_expired(self, task_id: str, stored: Stored | None) -> Stored | None:
         if stored is None:
             return None
         if stored.expires is None:
@@ -68,7 +71,15 @@ class Records:
 
     def existing(self, connection: Connection, task_id: str) -> Stored:
         """Return a task. Raises UnknownTask."""
-        stored = self.find(connection, task_id)
+        return self._existing(connection, task_id, find(connection, task_id))
+
+    def page(self, connection: Connection, task_id: str, after: int, limit: int) -> Page:
+        """Return a page of a task's log. Raises UnknownTask and UnreadableEvent."""
+        found, joined = find_with_page(connection, task_id, after, limit)
+        return page_of(self._existing(connection, task_id, found), joined, after, limit)
+
+    def _existing(self, connection: Connection, task_id: str, found: Stored | None) -> Stored:
+        stored = self._unless_expired(task_id, found)
         if stored is None:
             self._raise_if_deleted(connection, task_id)
             raise UnknownTask(task_id)

@@ -26,14 +26,15 @@ class Connection(Protocol):
     def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Cursor: ...
 
 
-_FIND = """
-SELECT task, id, v, status, attempt, state, message, epochs, expires,
+COLUMNS = """
+    task, id, v, status, attempt, state, message, epochs, expires,
     coalesce((  -- the offset of the last event
         SELECT (key & 268435455) + count - 1 FROM batches
         WHERE key BETWEEN task << 28 AND (task << 28) + 268435455 ORDER BY key DESC LIMIT 1
     ), 0)
-FROM tasks WHERE id = ?
 """
+"""Of a Stored."""
+_FIND = f"SELECT {COLUMNS} FROM tasks WHERE id = ?"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from adapters.live import Hub
 from adapters.record_codec import check_request_version, decode_request
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.liveness import Liveness
-from adapters.sqlite.pages import read_events, read_last_attempt, read_page
+from adapters.sqlite.pages import read_events, read_last_attempt
 from adapters.sqlite.records import Records, Written
 from adapters.sqlite.steady_clock import steady_clock
 from adapters.sqlite.stored import Connection, encoded, find_request
@@ -195,9 +195,7 @@ class SqliteTaskLog(TaskLog):
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         return await self._read(
-            lambda connection: read_page(
-                connection, self._records.existing(connection, task_id), after, limit
-            )
+            lambda connection: self._records.page(connection, task_id, after, limit)
         )
 
     async def check(self) -> None:
