@@ -166,11 +166,13 @@ def running_service(settings: Settings) -> Iterator[Running]:
 
 @contextmanager
 def running_local_qstash(
-    credentials: QueueCredentials = DEVELOPMENT, database: Database | None = None
+    credentials: QueueCredentials = DEVELOPMENT,
+    database: Database | None = None,
+    service_url: str | None = None,
 ) -> Iterator[str]:
     """A local QStash alone, by default with the development server's token and keys; its
     address."""
-    server = local_qstash(credentials, signals=False, database=database)
+    server = local_qstash(credentials, signals=False, database=database, service_url=service_url)
     listener = listen("127.0.0.1", 0)
     ready = threading.Event()
 

@@ -44,15 +44,14 @@ def local_qstash(
     """A QStash that is not yet started. A message's body may have `message_limit` bytes. It keeps
     what it holds in the database, if there is one; `stopping` says that the service which it
     delivers to is being stopped (entrypoints/local_qstash/app.py). `service_url`: where that
-    service is now, if it has the queue for itself. An earlier process may have published messages
-    while it listened elsewhere."""
+    service is now, if it has the queue for itself. It is sent all messages: an earlier process may
+    have published them while it listened elsewhere, and a file that came from others must not have
+    requests sent to any address."""
 
     def address_of(url: str) -> str:
-        if service_url is not None:
-            for path in (WEBHOOK_PATH, FAILURE_PATH):
-                if url.endswith(path):
-                    return service_url + path
-        return url
+        if service_url is None:
+            return url
+        return service_url + (FAILURE_PATH if url.endswith(FAILURE_PATH) else WEBHOOK_PATH)
 
     app = create_app(
         credentials.token,

@@ -11,7 +11,9 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Destination
+from tests.integration.sdk import verified
 from tests.processes import found_in, process_of, run_to_its_end
+from tests.running import running_local_qstash
 from tests.waiting import eventually, within
 
 TOKEN = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
@@ -31,6 +33,22 @@ def test_a_rebound_name_publishes_nothing(qstash_url: str, destination: Destinat
     httpx.post(f"{qstash_url}/v2/publish/{destination.url}/after", headers=TOKEN)
     eventually(lambda: destination.at("/after"))
     assert destination.at("/inside") == []
+
+
+def test_the_queue_of_a_service_delivers_to_nobody_else(destination: Destination) -> None:
+    """Whatever the messages say: its file may have been written by others."""
+    with running_local_qstash(service_url=f"{destination.url}/now") as url:
+        for before in (
+            "http://127.0.0.1:1/api/qstash/webhook",
+            "http://127.0.0.1:1/prefix/api/qstash/failure",
+            f"{destination.url}/inside",
+        ):
+            httpx.post(f"{url}/v2/publish/{before}", headers=TOKEN)
+        eventually(lambda: len(destination.delivered) == 3)
+    paths = ["/now/api/qstash/failure", "/now/api/qstash/webhook", "/now/api/qstash/webhook"]
+    assert sorted(each.path for each in destination.delivered) == paths
+    for each in destination.delivered:
+        verified(each, f"{destination.url}{each.path}")
 
 
 def test_the_host_is_looked_at_before_the_token_and_the_path(qstash_url: str) -> None:
