@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.commands import invoke
 from tests.doubles.upstream import Script, Upstream, answer, refusal
 from tests.processes import found_in, process_of, run_to_its_end
 from tests.running import Client
@@ -39,8 +38,8 @@ def test_what_was_there_is_there_again(tmp_path: Path) -> None:
         told = json.loads(log.read_text().splitlines()[0])
         assert told["store"] == "file .longtask/longtask.db"
         # Another one is told who has the file, although its port is taken, too.
-        other = invoke(tmp_path, "serve", "--port", url.rpartition(":")[2], **DEFAULT)
-        assert other.exit_code == 1
+        other = run_to_its_end(tmp_path, "serve", "--port", url.rpartition(":")[2], **DEFAULT)
+        assert other.returncode == 1
         assert f".longtask/longtask.db is in use by process {process.pid} on " in other.stderr
         assert other.stderr.count("\n") == 1
         assert stopped(process)
