@@ -211,12 +211,19 @@ class SqliteTaskLog(TaskLog):
         await asyncio.gather(*map(self._requeue_interrupted, await self._read(running_ids)))
 
     async def _requeue_interrupted(self, task_id: str) -> None:
+        def work(transaction: Transaction) -> Written:
+            stored = self._records.existing(transaction, task_id)
+            change = stored.task().requeue(self._now(), "restarted", counted=False)
+            return self._records.change(transaction, stored, change)
+
         try:
-            await self._decide(
-                task_id, lambda task: task.requeue(self._now(), "restarted", counted=False)
-            )
+            task = (await self._write(work)).task
         except Unreadable as error:
             log.warning("interrupted task unreadable", task_id=task_id, error=str(error))
+            return
+        log.warning("attempt lost", task_id=task_id, attempt=task.attempt, reason="restarted")
+        if task.failure is not None:
+            log.warning("task failed", task_id=task_id, code=task.failure.code)
 
     async def sweep(self) -> bool:
         """Remove some of what is over; return whether there may be more. Raises
