@@ -13,6 +13,7 @@ timeout.
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -174,6 +175,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = arguments.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # leave nothing running
     folder = Path(mkdtemp(prefix="longtask-faults-"))
     totals = run(folder, given.store, given.seed, given.seconds, given.rounds)
     print("\n".join(totals.lines()))
