@@ -101,7 +101,7 @@ async def requests(file: Path, task_id: str | None, count: int) -> dict[str, flo
     requests, one after the other."""
     figures, began = {}, time.perf_counter()
     async with ours(LONGTASK_DATA=str(file)) as (_, _, client):
-        (await client.get("/readyz")).raise_for_status()
+        (await client.get("/healthz")).raise_for_status()
         figures["process_start_ms"] = (time.perf_counter() - began) * 1e3
         body = {"prompt": "1 0"}
         for name in ("start", "get"):
@@ -148,7 +148,7 @@ def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
             figures |= uvloop.run(replays(folder, lengths))
             for kind, task_id in (("empty", None), ("full", middle)):
                 if kind == "empty" or middle:
-                    file = folder / f"{kind}.db"
+                    file = full if kind == "full" else folder / f"empty-{repeat}.db"
                     found = uvloop.run(requests(file, task_id, given.requests))
                     figures |= {f"{kind}_file_{key}": value for key, value in found.items()}
             print(figures, file=sys.stderr, flush=True)
