@@ -237,3 +237,9 @@ def test_a_number_too_long_to_be_one_is_refused(queue: httpx.Client) -> None:
     for name in ("Upstash-Not-Before", "Upstash-Retries"):
         answer = queue.post("/v2/publish/http://127.0.0.1:1/", headers={name: "9" * 5_000})
         assert answer.status_code == 400, name
+
+
+def test_a_batch_with_half_of_a_surrogate_pair_is_refused(queue: httpx.Client) -> None:
+    """No list of dead letters could show it."""
+    body = r'[{"destination": "http://127.0.0.1:1/", "headers": {"Upstash-Label": "\ud800"}}]'
+    assert queue.post("/v2/batch", content=body).status_code == 400
