@@ -1,4 +1,4 @@
-"""The store in the memory of one process: the embedded default. It loses everything when the
+"""The store in the memory of one process (`LONGTASK_DATA=memory`). It loses everything when the
 process ends."""
 
 from adapters.memory.idempotency import MemoryIdempotencyKeys
