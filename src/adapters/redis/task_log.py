@@ -12,12 +12,7 @@ import secrets
 from collections.abc import Sequence
 
 from adapters.event_codec import encode_event
-from adapters.record_codec import (
-    check_request_version,
-    decode_request,
-    encode_request,
-    encode_task,
-)
+from adapters.record_codec import check_request_version, decode_request, encode_request, encode_task
 from adapters.redis.codec import decode_page
 from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import CHECK_KEY, keys_of
