@@ -70,6 +70,7 @@ class SqliteLimiter(Limiter):
         try:
             await self._write_slots(counter, [holder], ttl)
         except StoreUnavailable:
+            self._written.discard((counter, holder))
             await counts.release(counter, holder)
             raise
         return True
