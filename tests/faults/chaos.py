@@ -84,13 +84,17 @@ class Chaos:
     async def pause(self, least: float, most: float) -> None:
         await asyncio.sleep(self.rng.uniform(least, most))
 
+    async def restart(self, instance: Program, most: float) -> None:
+        """Start it again within so many seconds."""
+        await self.pause(0.0, most)
+        instance.start()
+
     async def _kill(self) -> bool:
         instance = self._one()
 
         async def deed() -> None:
             await asyncio.to_thread(instance.kill)
-            await self.pause(0.0, 2.0)
-            instance.start()
+            await self.restart(instance, 2.0)
 
         return await self.alone_with(instance, deed)
 
@@ -113,8 +117,7 @@ class Chaos:
                 instance.kill()  # still starting: it has nothing to give back
             elif (status := await asyncio.to_thread(instance.stop)) != 0:
                 self.faults.append(f"{instance.name} stopped with {status}")
-            await self.pause(0.0, 1.0)
-            instance.start()
+            await self.restart(instance, 1.0)
 
         return await self.alone_with(instance, deed)
 

@@ -2,16 +2,20 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 
 from tests.faults.chaos import Chaos
 from tests.faults.clients import User
 from tests.faults.file_world import FileWorld
+from tests.faults.programs import Program
 from tests.faults.response_clients import ResponseFollower
 from tests.faults.world import ORPHAN_TIMEOUT
+from tests.waiting import within
 
 TRANSITIONS = ("status", "end", "error")
 """Events that are flushed to the disk before they are given to readers."""
+MOSTLY = 0.8
 
 
 class FileChaos(Chaos):
@@ -40,6 +44,16 @@ class FileChaos(Chaos):
             supervising.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await supervising
+
+    async def restart(self, instance: Program, most: float) -> None:
+        """The only instance would never get anything done if it were not let start mostly."""
+        await super().restart(instance, most)
+        if self.rng.random() < MOSTLY:
+            until = time.monotonic() + within(10.0)
+            while instance.alive and time.monotonic() < until:
+                if await asyncio.to_thread(instance.answers, "/healthz"):
+                    return
+                await asyncio.sleep(0.1)
 
     async def _supervise(self) -> None:
         """Start the service again when it has ended by itself, which it may if it cannot open the
@@ -111,10 +125,9 @@ class FileChaos(Chaos):
             if possible:
                 await self._examine(accepted, given)
                 await asyncio.to_thread(world.restore_image)
-                await self.pause(0.0, 1.0)
             else:
                 self.kinds.pop("power cut", None)
-            world.instance.start()
+            await self.restart(world.instance, 1.0)
 
         return await self._alone_with_both(deed)
 
@@ -155,8 +168,7 @@ class FileChaos(Chaos):
                 return
             await asyncio.to_thread(world.instance.kill)
             restored = await asyncio.to_thread(world.restore_image)
-            await self.pause(0.0, 1.0)
-            world.instance.start()
+            await self.restart(world.instance, 1.0)
 
         return await self._alone_with_both(deed) and restored
 

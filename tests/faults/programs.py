@@ -32,6 +32,10 @@ class Program:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         if self._process is None:
             self.started = time.monotonic()
@@ -61,7 +65,8 @@ class Program:
 
     def freeze(self) -> None:
         """Stop all its threads, and wait until they stand still."""
-        if self._process is not None and self._process.poll() is None:
+        if self.alive:
+            assert self._process is not None
             os.kill(self._process.pid, signal.SIGSTOP)
             os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             self.frozen = True
