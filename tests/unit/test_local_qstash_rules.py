@@ -7,7 +7,12 @@ from email.utils import formatdate
 import pytest
 
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
-from entrypoints.local_qstash.message import QueuedMessage, duration, read_message
+from entrypoints.local_qstash.message import (
+    FlowControl,
+    QueuedMessage,
+    duration,
+    read_message,
+)
 from entrypoints.local_qstash.pauses import backoff, pause_before_retry
 from entrypoints.local_qstash.refusals import BadMessage
 
@@ -38,6 +43,13 @@ def test_durations(text: str, seconds: float) -> None:
 def test_bad_durations(text: str) -> None:
     with pytest.raises(BadMessage):
         duration(text)
+
+
+def test_a_period_is_no_longer_than_a_duration() -> None:
+    flow = {"Flow_Control_Key": "k", "Flow_Control_Value": "rate=1,period=60"}
+    assert _message(**flow).flow == FlowControl("k", None, 1, 60.0)
+    with pytest.raises(BadMessage):
+        _message(**{**flow, "Flow_Control_Value": f"rate=1,period={'9' * 400}"})
 
 
 @pytest.mark.parametrize(

@@ -248,9 +248,8 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
     if (parallelism is None and rate is None) or 0 in (parallelism, rate):
         raise BadMessage("flow control needs parallelism or rate, above 0")
     period = values.get("period", "1s")
-    return FlowControl(
-        key, parallelism, rate, float(period) if period.isdecimal() else duration(period)
-    )
+    seconds = duration(f"{period}s" if period.isdecimal() else period)
+    return FlowControl(key, parallelism, rate, seconds)
 
 
 def _deduplication(
