@@ -8,6 +8,8 @@ from typing import Any
 
 ROWS_AT_ONCE = 100
 """Rows in one statement of `Transaction.insert`."""
+KEPT_FREE_PAGES = 256
+"""Free pages that stay in the file, for what is written next: 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,13 @@ class Transaction:
         if len(values) >= ROWS_AT_ONCE * insert.columns:
             self.flush()
 
-    def return_pages(self, pages: int) -> None:
-        """Return at most so many free pages of the file to the file system, behind the commit."""
-        self._excess += pages
+    def return_pages(self, at_once: int) -> bool:
+        """Return free pages of the file to the file system behind the commit, at most so many and
+        all but KEPT_FREE_PAGES; return whether there are more."""
+        (free,) = self.execute("PRAGMA freelist_count").fetchone()
+        excess: int = max(0, free - KEPT_FREE_PAGES)
+        self._excess = min(excess, at_once)
+        return excess > at_once
 
     def vacuum(self) -> None:
         if self._excess:

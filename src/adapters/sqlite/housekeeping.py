@@ -21,7 +21,7 @@ from adapters.sqlite.clock import AwakeClock
 from adapters.sqlite.idempotency import drop_expired
 from adapters.sqlite.limiter import drop_ended
 from adapters.sqlite.steady_clock import steady_clock
-from adapters.sqlite.sweeping import ROWS_AT_ONCE, return_pages
+from adapters.sqlite.sweeping import PAGES_AT_ONCE, ROWS_AT_ONCE
 from adapters.sqlite.task_log import SqliteTaskLog
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
@@ -96,4 +96,6 @@ class Housekeeping:
         return await self._database.write(work, durable=False) > 0
 
     async def _return_pages(self) -> bool:
-        return await self._database.write(return_pages, durable=False)
+        return await self._database.write(
+            lambda transaction: transaction.return_pages(PAGES_AT_ONCE), durable=False
+        )

@@ -9,8 +9,6 @@ from adapters.sqlite.stored import Connection
 
 ROWS_AT_ONCE = 500
 PAGES_AT_ONCE = 200
-KEPT_FREE_PAGES = 256
-"""Free pages that stay in the file, for what is written next: 1 MiB."""
 
 # Each but the last works on the same 100 tasks, the first to expire: on 2,000 rows of their logs,
 # and on their requests, of each until there is a megabyte. Tasks with neither are removed
@@ -77,11 +75,3 @@ def unfinished(connection: Connection, after: int) -> list[tuple[int, str]]:
         "SELECT task, id FROM tasks WHERE expires IS NULL AND task > ? ORDER BY task LIMIT ?"
     )
     return connection.execute(statement, (after, ROWS_AT_ONCE)).fetchall()
-
-
-def return_pages(transaction: Transaction) -> bool:
-    """Return free pages to the file system; return whether there are more."""
-    (free,) = transaction.execute("PRAGMA freelist_count").fetchone()
-    excess = max(0, free - KEPT_FREE_PAGES)
-    transaction.return_pages(min(excess, PAGES_AT_ONCE))
-    return bool(excess > PAGES_AT_ONCE)

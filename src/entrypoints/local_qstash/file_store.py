@@ -18,9 +18,9 @@ _MESSAGE = Insert(
 )
 _BODY = Insert("INSERT INTO bodies (message, body)", 2)
 _RECENT = Insert("INSERT OR REPLACE INTO recent (name, message, at)", 3)
-KEPT_FREE_PAGES, RETURNED_PAGES = 256, 2_000
-"""Free pages that stay in the file for what is written next, and how many a sweep returns to the
-file system at most: 8 MB. A store of tasks in the same file returns them sooner."""
+RETURNED_PAGES = 2_000
+"""Free pages that a sweep returns to the file system at most: 8 MB. A store of tasks in the same
+file returns them sooner."""
 _WINDOW = int(DEDUPLICATION_WINDOW * 1000)
 
 
@@ -165,8 +165,7 @@ class FileStore(Store):
                 (REMEMBERED,),
             )
             self._dead_letters.drop_old(tx)
-            (free,) = tx.execute("PRAGMA freelist_count").fetchone()
-            tx.return_pages(max(0, min(free - KEPT_FREE_PAGES, RETURNED_PAGES)))
+            tx.return_pages(RETURNED_PAGES)
 
         await self._database.write(work, durable=False)
 
