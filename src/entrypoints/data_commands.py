@@ -1,6 +1,7 @@
 """`longtask backup` and `longtask migrate`: what can be done with the data file."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def backup_command(target: Path) -> None:
     except DatabaseError as error:
         raise click.ClickException(str(error)) from error
     tasks = "1 task" if copied.rows == 1 else f"{copied.rows:,} tasks"
-    click.echo(f"{target}: {copied.size:,} bytes, {tasks}")
+    click.echo(f"{click.format_filename(target)}: {copied.size:,} bytes, {tasks}")
     if store.shared:
         click.echo("These settings keep tasks in Redis, which is not backed up by this.", err=True)
 
@@ -114,7 +115,7 @@ def _store() -> StoreSettings:
 def _file(store: StoreSettings) -> Path:
     if store.file is None:
         raise click.ClickException("LONGTASK_DATA is `memory`, so there is no data file")
-    if not store.file.is_file():
+    if not os.path.isfile(store.file):  # does not raise where a folder may not be searched
         raise click.ClickException(
             f"there is no {store.file}: set LONGTASK_DATA as for the service, or run this in its "
             "folder"
@@ -155,4 +156,4 @@ def _tell(report: Report, file: Path) -> None:
         click.echo(f"{moved.copied:,} {one if moved.copied == 1 else many} copied{there}")
     for task_id in report.unreadable:
         click.echo(f"not copied, since its log cannot be read: {task_id}", err=True)
-    click.echo(f"{file} is as it was. Set REDIS_URL and start the service.")
+    click.echo(f"{click.format_filename(file)} is as it was. Set REDIS_URL and start the service.")

@@ -93,6 +93,13 @@ def test_nothing_is_overwritten(tmp_path: Path, target: str) -> None:
     assert (tmp_path / "there.db").read_text() == "precious"
 
 
+def test_a_name_need_not_be_text(tmp_path: Path) -> None:
+    open_database(tmp_path / "longtask.db", SCHEMAS).close()
+    target = os.fsdecode(b"\xff.db")
+    assert invoke(tmp_path, "backup", target, **DATA).exit_code == 0
+    assert (tmp_path / target).is_file()
+
+
 async def test_a_copy_that_fails_leaves_nothing(database: Database, tmp_path: Path) -> None:
     for _ in range(50):
         await database.write(write_pair, durable=False)
@@ -121,6 +128,8 @@ def test_where_there_is_nothing_to_copy_or_no_place_for_it(tmp_path: Path) -> No
     open_database(tmp_path / "longtask.db", SCHEMAS).close()
     no_folder = invoke(tmp_path, "backup", "no/copy.db", **DATA)
     assert no_folder.output == "Error: cannot write no/copy.db: No such file or directory\n"
+    too_long = invoke(tmp_path, "backup", "y" * 300, **DATA)
+    assert too_long.output.endswith(": File name too long\n")
     foreign = sqlite3.connect(tmp_path / "foreign.db")
     foreign.execute("CREATE TABLE t (x)")
     foreign.close()

@@ -1,7 +1,9 @@
 """The data file: how it is made, who may read it, and what a person is told where it cannot be
 opened."""
 
+import contextlib
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -75,6 +77,45 @@ def test_what_is_no_file_of_ours_is_left_alone(tmp_path: Path) -> None:
     assert f"cannot use {text}: file is not a database; set LONGTASK_DATA" in told(text)
     assert f"cannot use {folder}: " in told(folder)
     assert (other.read_bytes(), text.read_bytes()) == before
+
+
+def test_what_is_beside_the_file_is_not_overwritten(tmp_path: Path) -> None:
+    """By the lock: a file of something else, or what a link leads to."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path, lock = tmp_path / "longtask.db", tmp_path / "longtask.db.lock"
+    lock.symlink_to(precious)
+    assert f"{lock} is a link or folder, not a file; set LONGTASK_DATA" in told(path)
+    lock.unlink()
+    precious.rename(lock)
+    assert f"{lock} is a file of something else, and is not overwritten; set" in told(path)
+    assert lock.read_text() == "precious"
+    lock.write_bytes(bytes(16))  # as a power cut may leave it
+    open_data_file(path).close()
+
+
+def test_a_file_is_for_its_owner_alone_also_behind_a_link(tmp_path: Path) -> None:
+    link, path = tmp_path / "link.db", tmp_path / "longtask.db"
+    link.symlink_to(path)
+    open_data_file(link).close()
+    assert mode(path) == 0o600
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "longtask.db"
+    open_data_file(path).close()
+    damaged = bytearray(path.read_bytes())
+    damaged[4096::97] = bytes(0xFF ^ each for each in damaged[4096::97])
+    for content in (damaged, path.read_bytes()[:8209]):
+        path.write_bytes(content)
+        assert re.search(f"cannot use {path}: .*(damaged|malformed); set", told(path))
+        assert path.read_bytes() == content
+
+
+def test_a_name_is_not_taken_for_a_uri(tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path):
+        open_data_file(Path("file:x?mode=memory&y=.db")).close()
+    assert (tmp_path / "file:x?mode=memory&y=.db").stat().st_size > 0
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

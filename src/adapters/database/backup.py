@@ -53,7 +53,7 @@ def back_up(path: Path, target: Path, counted: str) -> Copied:
 
 
 def _refuse_existing(target: Path) -> None:
-    if target.exists() or target.is_symlink():
+    if os.path.lexists(target):  # unlike `exists`, it does not raise
         raise DatabaseUnusable(f"{target} is there already, and is not overwritten")
 
 
@@ -64,7 +64,8 @@ def _copy(path: Path, partial: Path, counted: str) -> int:
         if application != APPLICATION_ID:
             raise DatabaseUnusable(f"{path} is a database of another program")
         source.set_progress_handler(lambda: 0, SIGNALS_SEEN_EVERY)
-        source.execute("VACUUM INTO ?", (str(partial),))
+        # Bytes, since a name need not be text.
+        source.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(partial),))
     with contextlib.closing(_open(partial, "ro")) as copied:
         (rows,) = copied.execute(f"SELECT count(*) FROM {counted}").fetchone()  # noqa: S608
     return int(rows)

@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import sqlite3
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,13 +57,16 @@ def open_database(path: Path, schemas: Sequence[Schema]) -> Database:
     lock = _lock(path)
     try:
         with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.close(os.open(_real(path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = _connect(path)
         try:
             _migrate(connection, path, schemas)
         except BaseException:
             connection.close()
             raise
+    except UnicodeDecodeError as error:  # sqlite3 tells of a damaged schema, which is no text
+        os.close(lock)
+        raise DatabaseUnusable(f"cannot use {path}: the file is damaged") from error
     except (OSError, sqlite3.Error) as error:
         os.close(lock)
         raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
@@ -88,8 +92,12 @@ def holder_of(path: Path) -> str | None:
     return None
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # `resolve` may raise
+
+
 def _beside(path: Path) -> Path:
-    file = Path(os.path.realpath(path))  # of a link: the lock of its file (`resolve` may raise)
+    file = _real(path)  # of a link: the lock of its file
     return file.with_name(file.name + ".lock")
 
 
@@ -99,12 +107,20 @@ def _holder(lock: int) -> str:
 
 def _lock(path: Path) -> int:
     """Lock the file beside it. The system drops the lock when the process ends, however it does."""
+    beside = _beside(path)
     try:
-        lock = os.open(_beside(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        # A link there may be somebody's trap: what it leads to would be overwritten.
+        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        lock = os.open(beside, flags, 0o600)
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise DatabaseUnusable(f"{beside} is a link or folder, not a file") from error
         raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_ours(lock):
+            os.close(lock)
+            raise DatabaseUnusable(f"{beside} is a file of something else, and is not overwritten")
         os.truncate(lock, 0)
         os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError as error:
@@ -116,13 +132,20 @@ def _lock(path: Path) -> int:
     return lock
 
 
+def _is_ours(lock: int) -> bool:
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        return False
+    written = os.pread(lock, 200, 0).strip(b"\0")  # a power cut may leave zeros
+    return not written or written.startswith(b"process ")
+
+
 def _words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+    connection = sqlite3.connect(  # some builds take a relative name that begins with `file:` apart
+        path.absolute(), timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     try:
         _refuse_of_others(connection, path)  # before anything is changed
