@@ -41,7 +41,8 @@ def open_data_file(path: Path) -> Database:
 
 
 def _make_folder(folder: Path) -> None:
-    if folder.is_dir():  # whose it is, and what else is in it, we do not know
+    # Of a folder that is there we do not know whose it is, unless a start was killed just here.
+    if folder.is_dir() and (folder.stat().st_mode & 0o777 != 0o700 or any(folder.iterdir())):
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # another start may make it now
     (folder / ".gitignore").write_text("*\n")

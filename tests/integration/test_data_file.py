@@ -38,6 +38,13 @@ def test_a_folder_is_made_for_this_user_alone_and_ignored_by_git(tmp_path: Path)
         assert (folder / ".gitignore").read_text() == "*\n"
 
 
+def test_a_start_that_was_killed_before_it_told_git_is_made_up_for(tmp_path: Path) -> None:
+    folder = tmp_path / ".longtask"
+    folder.mkdir(0o700)
+    open_data_file(folder / "longtask.db").close()
+    assert (folder / ".gitignore").read_text() == "*\n"
+
+
 def test_a_folder_that_exists_stays_as_it_is(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     open_data_file(tmp_path / "tasks.db").close()
