@@ -12,7 +12,7 @@ with a slow one an event holds several tokens, without any timer.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -110,10 +110,12 @@ class RunningAttempt:
         """The monotonic time at which this attempt began to wait for the model. None while it
         waits for the store."""
 
-    async def run(self, watch: TaskWatch, stopping: asyncio.Event) -> Answered:
+    async def run(
+        self, watch: TaskWatch, stopping: asyncio.Event, at_once: asyncio.Event
+    ) -> Answered:
         """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
-        ModelUnavailable, ModelRefused, StoreUnavailable, or, a grace period after `stopping` was
-        set, ShuttingDown."""
+        ModelUnavailable, ModelRefused, StoreUnavailable, or ShuttingDown: a grace period after
+        `stopping` was set, or when `at_once` is set too."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         cancellations = task.cancelling()
@@ -123,7 +125,7 @@ class RunningAttempt:
                     group.create_task(self._renew()),
                     group.create_task(self._watch_task(watch)),
                     group.create_task(self._watch_model()),
-                    group.create_task(self._watch_stop(stopping)),
+                    group.create_task(self._watch_stop(stopping, at_once)),
                 ]
                 answer = await self._write(self._attempt)
                 for watcher in watchers:
@@ -226,9 +228,11 @@ class RunningAttempt:
             await asyncio.sleep(min(end, since + read_timeout) - now)
             now = time.monotonic()
 
-    async def _watch_stop(self, stopping: asyncio.Event) -> NoReturn:
+    async def _watch_stop(self, stopping: asyncio.Event, at_once: asyncio.Event) -> NoReturn:
         await stopping.wait()
-        await asyncio.sleep(self._bounds.grace)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._bounds.grace):
+                await at_once.wait()
         raise ShuttingDown
 
 

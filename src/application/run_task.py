@@ -120,6 +120,7 @@ class RunTask:
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
 
     @property
     def stopping(self) -> bool:
@@ -127,7 +128,9 @@ class RunTask:
 
     def stop(self) -> None:
         """Begin to stop: return every new delivery to the queue, and requeue every attempt that is
-        still running after the grace period."""
+        still running after the grace period. The second call ends that period."""
+        if self.stopping:
+            self._at_once.set()
         self._stopping.set()
 
     async def drained(self) -> None:
@@ -223,7 +226,7 @@ class RunTask:
         delivery: Delivery,
     ) -> Outcome | Superseded:
         try:
-            answered = await running.run(watch, self._stopping)
+            answered = await running.run(watch, self._stopping, self._at_once)
             await self._complete(answered, request)
         except LeaseLost:
             log.info("attempt superseded")

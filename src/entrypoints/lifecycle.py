@@ -53,7 +53,8 @@ class Lifecycle:
     def stop(self) -> None:
         """End what would keep connections open: streams, whose clients go on at another instance,
         and attempts, which are requeued after their grace. To be called when the order to stop
-        arrives, not after the server has waited for its connections."""
+        arrives, not after the server has waited for its connections. The second call ends the
+        grace."""
         self.run_task.stop()
         self.feed.close()
         self.held_streams.close()

@@ -118,8 +118,11 @@ class Service:
             await self._server.serve([self._listener])
 
     def _stop(self) -> None:
+        if self._stopping:
+            log.info("stopping at once")
+        else:
+            log.info("stopping; a second Ctrl-C ends the grace", grace=self._settings.service.grace)
         self._stopping = True
-        log.info("stopping", grace=self._settings.service.grace)
         self._lifecycle.stop()
 
     def stop(self) -> None:

@@ -57,6 +57,10 @@ class Home:
         self.log = folder / "serve.log"
         self.url = f"http://127.0.0.1:{self._port}"
 
+    def says(self, words: str) -> bool:
+        """Whether the log has these words."""
+        return words in self.log.read_text()
+
     @contextmanager
     def serving(self, **settings: str) -> Iterator[subprocess.Popen[str]]:
         """A process. It is killed at the end if it still runs."""

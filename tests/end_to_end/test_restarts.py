@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,20 @@ def dies_in_attempt(number: int, process: subprocess.Popen[str], model: Model) -
 
 
 @pytest.mark.soak
+def test_a_second_ctrl_c_stops_at_once_and_in_order(tmp_path: Path, model: Model) -> None:
+    home = Home(tmp_path, model, LONGTASK_GRACE="600")
+    with home.serving() as process, Client(home.url) as client:
+        reader = Reader(home.url, client.start(model.then_to("impatient", lost())))
+        reader.until_text("Lost")
+        for told in ("stopping;", "stopping at once"):
+            process.send_signal(signal.SIGINT)
+            eventually(partial(home.says, told))
+        assert process.wait(within(20)) == 0
+    assert not home.says('"level": "error"')
+    with home.serving():
+        assert "pending shutting_down" in statuses(reader.whole())
+
+
 def test_a_task_whose_process_dies_each_time_fails(tmp_path: Path, model: Model) -> None:
     home = Home(tmp_path, model)
     model.always = lost()

@@ -134,6 +134,19 @@ async def test_what_ends_within_the_grace_is_kept() -> None:
     assert fold(await bench.events()).answer.text == "ab"
 
 
+async def test_a_second_stop_ends_the_grace() -> None:
+    bench = Bench(grace=600.0)
+    running = bench.deliver()
+    bench.model.say("a")
+    await bench.until_content("a")
+    bench.run.stop()
+    bench.run.stop()
+    assert await running == Retry()
+    last = (await bench.events())[-1]
+    assert isinstance(last, StatusChanged)
+    assert (last.status, last.reason) == (TaskStatus.PENDING, "shutting_down")
+
+
 async def test_stopping_is_over_once_nothing_runs() -> None:
     bench = Bench(grace=30.0)
     await bench.run.drained()

@@ -29,8 +29,8 @@ LOCAL_CONNECTIONS = 512
 """Connections of a local QStash, whose clients are few."""
 
 TICK = 0.1
-"""Seconds between two ticks of a server, as uvicorn counts them. A second order to stop, which ends
-the grace of the first, is obeyed at the next tick."""
+"""Seconds between two ticks of a server, as uvicorn counts them. A third Ctrl-C, which waits for
+nothing, is obeyed at the next tick."""
 
 
 class GracefulServer(uvicorn.Server):
@@ -50,10 +50,11 @@ class GracefulServer(uvicorn.Server):
         max_connections: int = LOCAL_CONNECTIONS,
         proxies: Sequence[str] = (),
     ) -> None:
-        """`on_stop` is called when the order to stop arrives. `grace`: seconds that requests may
-        go on after that. New requests are still served until `drained` returns: readiness is red
-        by then, and a load balancer needs a moment to see it. X-Forwarded-For and
-        X-Forwarded-Proto are believed from `proxies` (addresses or networks) only."""
+        """`on_stop` is called when the order to stop arrives, and again by a second Ctrl-C, which
+        ends the grace. `grace`: seconds that requests may go on after the order. New requests are
+        still served until `drained` returns: readiness is red by then, and a load balancer needs a
+        moment to see it. X-Forwarded-For and X-Forwarded-Proto are believed from `proxies`
+        (addresses or networks) only."""
         self._unsent = Unsent(write_timeout)
         super().__init__(
             uvicorn.Config(
@@ -83,6 +84,7 @@ class GracefulServer(uvicorn.Server):
         self._signals = signals
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ordered_to_stop = asyncio.Event()
+        self._hurried = False
 
     def stop(self) -> None:
         """End `serve` at once, not at its next tick. From any thread, and from a signal handler."""
@@ -91,6 +93,11 @@ class GracefulServer(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._ordered_to_stop.set)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        again = self.should_exit and sig == signal.SIGINT
+        if again and not self._hurried and self._drained is not None and self._loop is not None:
+            self._hurried = True
+            self._loop.call_soon_threadsafe(self._on_stop)
+            return
         super().handle_exit(sig, frame)
         self.stop()
 
