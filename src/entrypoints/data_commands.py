@@ -156,4 +156,5 @@ def _tell(report: Report, file: Path) -> None:
         click.echo(f"{moved.copied:,} {one if moved.copied == 1 else many} copied{there}")
     for task_id in report.unreadable:
         click.echo(f"not copied, since its log cannot be read: {task_id}", err=True)
-    click.echo(f"{click.format_filename(file)} is as it was. Set REDIS_URL and start the service.")
+    name = click.format_filename(file)
+    click.echo(f"{name} is as it was. Move it away, set REDIS_URL, and start the service.")

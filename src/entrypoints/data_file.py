@@ -1,7 +1,11 @@
 """The file that keeps tasks and the messages of the local queue (`LONGTASK_DATA`): its folder, and
 what a person is told where it cannot be opened."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
+
+import structlog
 
 from adapters.database import (
     Database,
@@ -11,8 +15,11 @@ from adapters.database import (
     Schema,
     open_database,
 )
-from adapters.sqlite import KEYS, LIMITS, TASKS
+from adapters.sqlite import KEYS, LIMITS, TASKS, HandingOver
+from application.errors import StoreUnavailable
 from entrypoints.local_qstash.tables import QUEUE
+
+log = structlog.get_logger(__name__)
 
 SCHEMAS: tuple[Schema, ...] = (TASKS, LIMITS, KEYS, QUEUE)
 """Of all users of the file, so that it has the same tables whatever the settings choose."""
@@ -38,6 +45,21 @@ def open_data_file(path: Path) -> Database:
     except (OSError, ValueError) as error:
         words = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DataFileError(f"cannot use {path}: {words}; {ELSEWHERE}") from error
+
+
+async def warn_of_tasks_left(database: Database) -> None:
+    """Say how many tasks are in the file of a service that keeps its tasks in Redis: nobody can
+    read them there."""
+    left = 0
+    with suppress(StoreUnavailable):
+        left = await HandingOver(database, round(time.time() * 1000)).count()
+    if left:
+        log.warning(
+            "tasks are kept in Redis, and those in the data file cannot be read: stop the service, "
+            "then copy them with `longtask migrate`, or move the file away",
+            file=str(database.path),
+            tasks=left,
+        )
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from adapters.database import Database
 from adapters.qstash import QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container
-from entrypoints.data_file import open_data_file
+from entrypoints.data_file import open_data_file, warn_of_tasks_left
 from entrypoints.descriptors import max_connections, use_all_descriptors
 from entrypoints.event_loop import collect_garbage_less_often, loop_factory
 from entrypoints.http.app import create_app
@@ -106,6 +106,8 @@ class Service:
             stack.callback(log.info, "stopped")
             if self._database is not None:
                 stack.push_async_callback(self._database.aclose)
+                if self._settings.store.shared:
+                    await warn_of_tasks_left(self._database)
             if (housekeeping := self.container.housekeeping()) is not None:
                 # Requeues what was running before the queue delivers.
                 await stack.enter_async_context(housekeeping.running())

@@ -25,7 +25,7 @@ from adapters.database import Database
 from adapters.prometheus import forget_process
 from adapters.prometheus.metrics import DIRECTORY
 from adapters.qstash import QueueCredentials
-from entrypoints.data_file import open_data_file
+from entrypoints.data_file import open_data_file, warn_of_tasks_left
 from entrypoints.descriptors import use_all_descriptors
 from entrypoints.event_loop import collect_garbage_less_often, loop_factory
 from entrypoints.http.protocol.uvicorn_server import CLOSE_TIMEOUT, STOP_SIGNALS
@@ -71,6 +71,8 @@ async def _supervise(
         loop.add_signal_handler(number, stopping.set)
     credentials = credentials_of(settings, database)
     service_url = base_url_of(settings, listener)
+    if database is not None:
+        await warn_of_tasks_left(database)
     async with _queue(settings, credentials, database, stopping, service_url) as qstash_url:
         log.info(
             "listening",

@@ -261,11 +261,16 @@ def test_a_queue_in_the_file_goes_on_with_tasks_in_redis(
     tmp_path: Path, own_redis: LocalRedis, model: Model
 ) -> None:
     home = Home(tmp_path, model, REDIS_URL=own_redis.url, LONGTASK_LEASE="1")
+    with home.serving(REDIS_URL=""), Client(home.url) as client:
+        client.wait_for(client.start("in the file"), "completed")
+        assert not home.says("cannot be read")
     with home.serving() as process, Client(home.url) as client:
         running = Reader(home.url, client.start(model.then_to("running", lost())))
         waiting = Reader(home.url, client.start(model.then_to("waiting", refused_for_now(1))))
         running.until_text("Lost")
         eventually(lambda: "pending rate_limited" in statuses(waiting.seen))
+        assert home.says("cannot be read")
+        assert home.says('"tasks": 1')
         process.kill()
     with home.serving():
         assert statuses(running.whole()) == [

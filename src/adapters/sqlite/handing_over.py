@@ -35,6 +35,12 @@ class HandingOver:
         self._database = database
         self._now = now
 
+    async def count(self) -> int:
+        """Return how many tasks are in the file, expired ones included."""
+        counting = "SELECT count(*) FROM tasks WHERE id IS NOT NULL"
+        (count,) = await self._read(lambda connection: connection.execute(counting).fetchone())
+        return int(count)
+
     async def unfinished(self) -> int:
         """Return how many tasks have not ended."""
         counting = "SELECT count(*) FROM tasks WHERE expires IS NULL AND id IS NOT NULL"
