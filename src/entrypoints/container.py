@@ -141,7 +141,7 @@ class Container(containers.DeclarativeContainer):
 
     # The queue
     qstash_url = Selector(queue_choice, local=local_qstash_url, qstash=given.queue.qstash_url)
-    queue_clock = Singleton(QueueClock)
+    queue_clock = Singleton(QueueClock, shared=given.queue.embedded)
     qstash = Singleton(
         connections.qstash_queue,
         settings,

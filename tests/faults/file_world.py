@@ -31,6 +31,8 @@ class FileWorld(World):
         self.lost_events: set[tuple[str, str]] = set()
         """Task and id of events that were lost with the end of the file."""
         self._image = folder / "image" / NAME
+        self.dead: set[str] = set()
+        """Tasks that the queue could not deliver."""
         self._imaged: Contents | None = None
         self._qstash_port = free_port()
 
@@ -102,12 +104,18 @@ class FileWorld(World):
         self.given_up |= kept.unfinished - kept.queued
         return True
 
+    def ask_given_up(self) -> set[str]:
+        """None may be: no fault is as long as all deliveries of a message."""
+        self.dead = super().ask_given_up()
+        return set()
+
     def heal(self) -> None:
         self.instance.exited()
         super().heal()
 
     def complaints(self) -> list[str]:
-        return super().complaints() + examine(self.disk.file).faults
+        dead = [f"{task_id}: QStash has given it up" for task_id in self.dead]
+        return super().complaints() + dead + examine(self.disk.file).faults
 
     def excuses(self, line: str) -> bool:
         return self.disk.hindered_until > 0.0 and f"cannot use {self.disk.file}" in line

@@ -88,3 +88,9 @@ def test_a_clock_that_drifts_is_followed() -> None:
         machine.wrong += 0.3  # a millisecond in a second
         machine.hear()
         assert machine.is_right()
+
+
+def test_a_shared_clock_learns_nothing_from_a_stale_date() -> None:
+    clock = QueueClock(shared=True)
+    clock.compare(formatdate(START, usegmt=True), clock.begin())
+    assert clock.offset() == 0.0

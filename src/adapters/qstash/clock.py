@@ -41,9 +41,14 @@ class QueueClock:
         self,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        shared: bool = False,
     ) -> None:
+        """`shared`: QStash reads the same clock, so nothing is learned from its responses. (A
+        process that was frozen, or whose machine slept, sends the `Date` of before for a while.)"""
         self._wall = wall
         self._monotonic = monotonic
+        self._shared = shared
         self._samples: deque[_Sample] = deque(maxlen=SAMPLES)
 
     def begin(self) -> float:
@@ -53,6 +58,8 @@ class QueueClock:
     def compare(self, date: str, began: float) -> None:
         """Learn from the `Date` of a response that has just begun to arrive, to a request that
         began at that moment. A text that is no date is ignored."""
+        if self._shared:
+            return
         try:
             theirs = parsedate_to_datetime(date)
             seconds = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)).timestamp() + 0.5
