@@ -1,12 +1,17 @@
 """What is over leaves the file: in small steps, while others write, and the file shrinks."""
 
 import asyncio
+import sqlite3
+import time
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from adapters.database import Transaction
+from adapters.sqlite import TASKS
+from adapters.sqlite.sweeping import sweep
 from application.errors import UnknownTask
 from domain.events import ContentAdded
 from domain.request import TaskRequest
@@ -115,3 +120,32 @@ async def test_nothing_of_a_task_that_is_over_stays_in_memory(tmp_path: Path) ->
         await file.tasks.check()
         assert (await file.tasks.get(attempt.task.id)).message_id == "late"
         assert file.tasks._live._signs == {}
+
+
+async def test_a_step_takes_no_longer_if_many_large_requests_wait(tmp_path: Path) -> None:
+    """Of 100 requests one goes in each step; the others are not read."""
+
+    def fastest_step(requests: int) -> float:
+        def fill(transaction: Transaction) -> None:
+            for task in range(1, requests + 1):
+                transaction.execute(
+                    "INSERT INTO tasks VALUES (?, NULL, 1, 'failed', 1, '{}', NULL, '1-e', 0)",
+                    (task,),
+                )
+                transaction.execute("INSERT INTO requests VALUES (?, 1, zeroblob(?))", (task, MIB))
+
+        with closing(sqlite3.connect(tmp_path / f"{requests}.db", isolation_level=None)) as file:
+            for statement in TASKS.migrations[0].split(";\n"):
+                file.execute(statement)
+            transaction = Transaction(file)
+            file.execute("BEGIN")
+            fill(transaction)
+            file.execute("COMMIT")
+            took = []
+            for _ in range(min(requests, 5)):
+                began = time.thread_time()
+                assert sweep(transaction, 1)
+                took.append(time.thread_time() - began)
+            return min(took)
+
+    assert await asyncio.to_thread(fastest_step, 100) < 5 * await asyncio.to_thread(fastest_step, 5)

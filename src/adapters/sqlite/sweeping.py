@@ -33,8 +33,10 @@ _REQUESTS = """
 DELETE FROM requests WHERE task IN (
     WITH over AS (SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100)
     SELECT task FROM (
-        SELECT task, sum(length(request)) OVER (ORDER BY task) - length(request) AS before
-        FROM requests WHERE task IN over
+        -- The limit keeps the window from being given whole requests, which would copy them all.
+        SELECT task, sum(size) OVER (ORDER BY task) - size AS before FROM (
+            SELECT task, length(request) AS size FROM requests WHERE task IN over LIMIT 100
+        )
     ) WHERE before < 1000000
 )
 """
