@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from adapters.database.identity import GONE, Identity
 from adapters.database.transaction import Transaction
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Database:
         closed."""
         self.path = path
         self._writing = writing
+        self._identity = Identity(path)
         self._release = release
         self._durable: bool | None = None
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
@@ -140,6 +142,7 @@ class Database:
                 self._idle_readers.get_nowait().close()
         with contextlib.suppress(sqlite3.Error):  # a full disk: the log is read at the next start
             self._writing.close()
+        self._identity.put_log_aside()
         release, self._release = self._release, lambda: None
         release()
 
@@ -158,6 +161,8 @@ class Database:
     def _idle_reader(self) -> sqlite3.Connection:
         with contextlib.suppress(queue.Empty):
             return self._idle_readers.get_nowait()
+        if self._identity.lost(now_too=True):
+            raise DatabaseUnavailable(GONE)
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=ro",
             uri=True,
@@ -230,6 +235,8 @@ class Database:
         return True
 
     def _begin(self, durable: bool) -> None:
+        if self._identity.lost():
+            raise DatabaseUnavailable(GONE)
         if durable is not self._durable:
             self._writing.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._durable = durable
