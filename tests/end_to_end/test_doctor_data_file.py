@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.database import Schema, open_database
 from entrypoints.doctor import data_file
 from tests.commands import invoke
 from tests.running import running_service, settings_for
@@ -33,7 +34,9 @@ def test_who_holds_the_file_is_told(tmp_path: Path) -> None:
             tmp_path, "queue", LONGTASK_DATA=str(tmp_path), REDIS_URL="redis://127.0.0.1:1"
         )
         assert f"ok   queue: {tmp_path}/longtask.db is held by process" in shown
-    assert f"{tmp_path}/longtask.db is in no use now" in said(tmp_path, LONGTASK_DATA=str(tmp_path))
+    assert f"{tmp_path}/longtask.db is not in use now" in said(
+        tmp_path, LONGTASK_DATA=str(tmp_path)
+    )
 
 
 def test_nothing_on_disk_is_warned_of(tmp_path: Path) -> None:
@@ -48,6 +51,16 @@ def test_what_cannot_be_written_fails(tmp_path: Path) -> None:
     shown = said(tmp_path, LONGTASK_DATA="notes/folder")
     assert shown.startswith("fail store: ")
     assert "set LONGTASK_DATA to another folder" in shown
+
+
+def test_a_file_that_cannot_be_opened_fails(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("notes" * 1000)
+    assert "notes.db: file is not a database" in said(tmp_path, LONGTASK_DATA="notes.db")
+    newer = [Schema("tasks", ("CREATE TABLE tasks (task);", *["SELECT 1;"] * 9))]
+    open_database(tmp_path / "newer.db", newer).close()
+    shown = said(tmp_path, LONGTASK_DATA="newer.db")
+    assert "fail store: newer.db was written by a newer version" in shown
+    assert "restore a backup" in shown
 
 
 def test_a_disk_that_does_not_suit_is_warned_of(

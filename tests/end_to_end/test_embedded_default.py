@@ -36,7 +36,7 @@ def test_what_was_there_is_there_again(tmp_path: Path) -> None:
         assert {(folder / each).stat().st_mode & 0o777 for each in names} == {0o600}
         assert folder.stat().st_mode & 0o777 == 0o700
         told = json.loads(log.read_text().splitlines()[0])
-        assert told["store"] == "file .longtask/longtask.db"
+        assert told["store"] == f"file {folder}/longtask.db"
         # Another one is told who has the file, although its port is taken, too.
         other = run_to_its_end(tmp_path, "serve", "--port", url.rpartition(":")[2], **DEFAULT)
         assert other.returncode == 1

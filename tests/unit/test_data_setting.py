@@ -16,14 +16,14 @@ FILE = Path(".longtask/longtask.db")
 @pytest.mark.parametrize(
     ("given", "kind", "file", "store", "queue"),
     [
-        ({}, "file", FILE, f"file {FILE}", f"local QStash, file {FILE}"),
+        ({}, "file", FILE, f"file {FILE.absolute()}", f"local QStash, file {FILE.absolute()}"),
         ({"data": "memory"}, "memory", None, "memory", "local QStash, memory"),
-        (QSTASH, "file", FILE, f"file {FILE}", "https://qstash.upstash.io"),
+        (QSTASH, "file", FILE, f"file {FILE.absolute()}", "https://qstash.upstash.io"),
         ({**QSTASH, "data": "memory"}, "memory", None, "memory", "https://qstash.upstash.io"),
-        (REDIS, "redis", FILE, "Redis", f"local QStash, file {FILE}"),
+        (REDIS, "redis", FILE, "Redis", f"local QStash, file {FILE.absolute()}"),
         ({**REDIS, "data": "memory"}, "redis", None, "Redis", "local QStash, memory"),
         ({**REDIS, **QSTASH}, "redis", None, "Redis", "https://qstash.upstash.io"),
-        (REST, "rest", FILE, "Redis over REST", f"local QStash, file {FILE}"),
+        (REST, "rest", FILE, "Redis over REST", f"local QStash, file {FILE.absolute()}"),
         ({**REST, **QSTASH}, "rest", None, "Redis over REST", "https://qstash.upstash.io"),
     ],
 )

@@ -12,6 +12,7 @@ from adapters.database.opening import (
     DatabaseNewer,
     DatabaseUnusable,
     Schema,
+    check_database,
     holder_of,
     open_database,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Schema",
     "Transaction",
     "back_up",
+    "check_database",
     "holder_of",
     "open_database",
 ]

@@ -76,6 +76,19 @@ def open_database(path: Path, schemas: Sequence[Schema]) -> Database:
     return Database(path, connection, lambda: os.close(lock))
 
 
+def check_database(path: Path, schemas: Sequence[Schema]) -> None:
+    """Raise the DatabaseError that `open_database` would raise for what is in a file that exists.
+    Nothing is migrated or locked."""
+    try:
+        with contextlib.closing(_reading(path)) as connection:
+            _refuse_of_others(connection, path)
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schemas'").fetchone():
+                versions = dict(connection.execute("SELECT name, version FROM schemas"))
+                _refuse_newer(versions, path, schemas)
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
+
+
 def holder_of(path: Path) -> str | None:
     """Return which process has the file open, such as `process 12 on host`. None if no process has
     it open. Raises OSError if that cannot be found out."""
@@ -143,6 +156,11 @@ def _words(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def _reading(path: Path) -> sqlite3.Connection:
+    # Not mode=ro: such a connection, being the last one, would leave its files beside the database.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(  # some builds take a relative name that begins with `file:` apart
         path.absolute(), timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
@@ -168,13 +186,7 @@ def _refuse_of_others(connection: sqlite3.Connection, path: Path) -> None:
         raise DatabaseUnusable(f"{path} is a database of another program")
 
 
-def _migrate(connection: sqlite3.Connection, path: Path, schemas: Sequence[Schema]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS schemas (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
-    )
-    versions: dict[str, int] = dict(connection.execute("SELECT name, version FROM schemas"))
+def _refuse_newer(versions: dict[str, int], path: Path, schemas: Sequence[Schema]) -> None:
     for schema in schemas:
         version, newest = versions.get(schema.name, 0), len(schema.migrations)
         if version > newest:
@@ -182,6 +194,18 @@ def _migrate(connection: sqlite3.Connection, path: Path, schemas: Sequence[Schem
                 f"{path} was written by a newer version of longtask ({schema.name} {version}, and "
                 f"this version knows {newest}): run that version, or use another file"
             )
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, schemas: Sequence[Schema]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schemas (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+    )
+    versions: dict[str, int] = dict(connection.execute("SELECT name, version FROM schemas"))
+    _refuse_newer(versions, path, schemas)
+    for schema in schemas:
+        version, newest = versions.get(schema.name, 0), len(schema.migrations)
         for migration in schema.migrations[version:]:
             for statement in _statements(migration):
                 connection.execute(statement)

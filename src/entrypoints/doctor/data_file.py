@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from adapters.database import holder_of
-from entrypoints.data_file import ELSEWHERE
+from adapters.database import DatabaseError, check_database, holder_of
+from entrypoints.data_file import ELSEWHERE, SCHEMAS
 from entrypoints.doctor.findings import Finding, fail, ok, warn
 
 LITTLE_SPACE = 1024**3
@@ -38,7 +38,13 @@ def check_file(part: str, path: Path) -> Iterator[Finding]:
             f"let this user write there, or {ELSEWHERE}",
         )
         return
-    state = f"is held by {holder}" if holder else "is in no use now"
+    if holder is None and path.exists():
+        try:
+            check_database(path, SCHEMAS)
+        except DatabaseError as error:
+            yield fail(part, str(error), f"restore a backup (docs/sqlite.md), or {ELSEWHERE}")
+            return
+    state = f"is held by {holder}" if holder else "is not in use now"
     yield ok(part, f"{path} {state if path.exists() else 'is made by the first start'}")
     free = shutil.disk_usage(folder).free
     if free < LITTLE_SPACE:

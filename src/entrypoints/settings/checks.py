@@ -50,7 +50,7 @@ def _workers(settings: Settings) -> Iterator[str]:
     if settings.service.workers > 1 and not settings.store.shared:
         yield (
             f"LONGTASK_WORKERS is {settings.service.workers}, but without REDIS_URL one process "
-            "holds all tasks"
+            "holds all tasks: set REDIS_URL, or LONGTASK_WORKERS to 1"
         )
 
 

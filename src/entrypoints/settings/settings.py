@@ -88,7 +88,7 @@ class Settings:
 
     def chosen_parts(self) -> dict[str, str]:
         """Which store, queue and model these settings select."""
-        kept = "memory" if self.data_file is None else f"file {self.data_file}"
+        kept = "memory" if self.data_file is None else f"file {self.data_file.absolute()}"
         stores = {"redis": "Redis", "rest": "Redis over REST"}
         return {
             "store": stores.get(self.store.kind, kept),
