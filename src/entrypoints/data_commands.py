@@ -36,8 +36,8 @@ def backup_command(target: Path) -> None:
     """Copy the data file to FILE, also while the service runs.
 
     The copy is the file as it is at one moment. It holds prompts, answers and keys, so only this
-    user may read it. Nothing is overwritten. To go on from it, start the service with
-    LONGTASK_DATA=FILE."""
+    user may read it. Nothing is overwritten. To restore it, stop the service and put
+    a copy of it in the place of the data file (docs/sqlite.md)."""
     store = _store()
     try:
         with _ended_in_order():
