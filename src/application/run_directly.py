@@ -88,6 +88,7 @@ class RunDirectly:
             owner=task.owner,
             origin=task.origin,
             ttl=task.ttl,
+            retry_of=task.retry_of,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)

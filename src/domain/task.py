@@ -86,6 +86,8 @@ class Task:
     ttl: int | None = None
     """Seconds for which it is kept after its end, as its request asks. None: as long as the service
     keeps tasks."""
+    retry_of: str | None = None
+    """The task whose request it starts anew, if it is a retry."""
     started_at: int | None = None
     finished_at: int | None = None
     message_id: str | None = None
@@ -121,9 +123,12 @@ class Task:
         now: int,
         owner: str | None = None,
         origin: str | None = None,
+        retry_of: str | None = None,
     ) -> Submitted:
         """Create a task that waits for its first delivery. Raises MalformedTaskId."""
-        return Task.restore(task_id, request, request.model, now, owner, origin, request.ttl)
+        return Task.restore(
+            task_id, request, request.model, now, owner, origin, request.ttl, retry_of
+        )
 
     @staticmethod
     def restore(
@@ -134,6 +139,7 @@ class Task:
         owner: str | None,
         origin: str | None,
         ttl: int | None = None,
+        retry_of: str | None = None,
     ) -> Submitted:
         """Return a task as it was submitted, for a store that has lost it. `request`: None if it is
         lost too. Raises MalformedTaskId."""
@@ -147,6 +153,7 @@ class Task:
             owner=owner,
             origin=origin,
             ttl=ttl,
+            retry_of=retry_of,
         )
         return Submitted(task, (StatusChanged(created_at, TaskStatus.PENDING, 0),), request)
 

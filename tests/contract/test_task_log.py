@@ -63,6 +63,20 @@ async def test_creating_again_changes_nothing(store: Store) -> None:
     assert len(await events_of(store.tasks, task_id)) == 2
 
 
+async def test_a_retry_names_its_task_whatever_becomes_of_it(store: Store) -> None:
+    retry, lost = (f"task_1_{id(store):x}{each}" for each in "ab")
+    await store.tasks.create(Task.submit(retry, REQUEST, NOW, retry_of="task_1_old"))
+    attempt = await claim(store.tasks, retry)
+    assert attempt.task.retry_of == "task_1_old"
+    await store.tasks.commit(attempt, attempt.task.requeue(NOW, "x"))
+    assert (await store.tasks.get(retry)).retry_of == "task_1_old"
+    assert (await store.tasks.cancel(retry, NOW)).retry_of == "task_1_old"
+    # The store has lost it, and a delivery without the request creates it again.
+    await store.tasks.create(Task.restore(lost, None, "m", NOW, None, None, retry_of="task_1_old"))
+    assert (await store.tasks.get(lost)).retry_of == "task_1_old"
+    assert (await store.tasks.get(await submit(store.tasks))).retry_of is None
+
+
 async def test_an_unknown_task_is_unknown_to_all(store: Store) -> None:
     tasks = store.tasks
     for call in (

@@ -65,13 +65,14 @@ async def test_a_record_that_cannot_be_read_is_refused(
 async def test_a_record_of_an_earlier_or_later_instance_of_the_version_is_read(
     bench: Bench,
 ) -> None:
-    """One that does not count interrupted attempts, and one that keeps more than this one."""
+    """One that knows neither retries nor interrupted attempts, and one that keeps more than this
+    one."""
     task_id = (await begun(bench.tasks)).task.id
     record = json.loads(await bench.field(task_id, "state"))
-    del record["uncounted"], record["interruptions"]
+    del record["uncounted"], record["interruptions"], record["retry_of"]
     await bench.set_field(task_id, "state", json.dumps({**record, "later": 1}))
     task = await bench.tasks.get(task_id)
-    assert (task.counted_attempts, task.interruptions) == (1, 0)
+    assert (task.counted_attempts, task.interruptions, task.retry_of) == (1, 0, None)
 
 
 async def test_an_event_of_an_unknown_kind_ends_the_reading_there(bench: Bench) -> None:
@@ -161,7 +162,7 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         "created_at": 1,
         "updated_at": 1,
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
-        **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl")),
+        **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl", "retry_of")),
         **dict.fromkeys(("uncounted", "interruptions"), 0),
     }
     for written, event in EVENTS.items():

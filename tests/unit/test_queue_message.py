@@ -29,6 +29,10 @@ AS_WRITTEN = {
             "task_1_a", TaskRequest(model="m", prompt="Hi.", options={"seed": 1}, ttl=60), 7
         ),
     ),
+    "retry": (
+        AROUND + b'{"v":2,"model":"m","prompt":"Hi."},"retryOf":"task_1_old"}',
+        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, retry_of="task_1_old"),
+    ),
 }
 
 
@@ -52,12 +56,13 @@ LONG = TaskRequest(model="m", prompt="Hi." * 400, options={"seed": 1}, ttl=60)
 
 def test_a_message_that_would_be_too_long_names_its_request() -> None:
     """An instance of the version before refuses version 2."""
-    task = Task.submit("task_1_a", LONG, 7, "alice", "192.0.2.7").task
+    task = Task.submit("task_1_a", LONG, 7, "alice", "192.0.2.7", "task_1_b").task
     whole = encode(task, LONG, max_retries=2)
     written = encode(task, LONG, 2, len(whole) - 1)
     expected = (
         b'{"v":2,"taskId":"task_1_a","createdAt":7,"maxRetries":2,"model":"m","requestSize":%d,'
-        b'"requestDigest":"%b","owner":"alice","origin":"192.0.2.7","ttl":60}'
+        b'"requestDigest":"%b","owner":"alice","origin":"192.0.2.7","ttl":60,'
+        b'"retryOf":"task_1_b"}'
     )
     assert written == expected % (len(whole), LONG.digest().encode())
     delivery = decode(written, now=9)
@@ -72,6 +77,7 @@ def test_a_message_that_would_be_too_long_names_its_request() -> None:
         owner="alice",
         origin="192.0.2.7",
         ttl=60,
+        retry_of="task_1_b",
     )
     assert delivery.submitted().task == task
     assert delivery.submitted().request is None

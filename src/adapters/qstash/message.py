@@ -42,7 +42,9 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     request: dict[str, Any]
     owner: str | None = None
     origin: str | None = None
-    """An instance that does not know it makes the record without it. So it needs no new version."""
+    retry_of: str | None = None
+    """An instance that does not know these two makes the record without them. So they need no new
+    version."""
 
 
 class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -58,6 +60,7 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     owner: str | None = None
     origin: str | None = None
     ttl: int | None = None
+    retry_of: str | None = None
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -85,14 +88,14 @@ def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESS
     """Return a message. It holds the request if it then has at most `limit` bytes."""
     facts = (task.id, task.created_at, max_retries)
     plain = request_to_plain(request)
-    whole = msgspec.json.encode(_Message(1, *facts, plain, task.owner, task.origin))
+    whole = msgspec.json.encode(_Message(1, *facts, plain, task.owner, task.origin, task.retry_of))
     size = len(whole)
     if size <= limit:
         return whole
     del whole
     named = (request.model, size, request.digest())
     known = (task.owner, task.origin, task.ttl)
-    return msgspec.json.encode(_Reference(2, *facts, *named, *known))
+    return msgspec.json.encode(_Reference(2, *facts, *named, *known, task.retry_of))
 
 
 def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None) -> Delivery:
@@ -121,6 +124,7 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         owner=message.owner,
         origin=message.origin,
         ttl=request.ttl,
+        retry_of=message.retry_of,
     )
 
 
@@ -137,6 +141,7 @@ def _decode_reference(plain: dict[str, Any]) -> Delivery:
         owner=message.owner,
         origin=message.origin,
         ttl=message.ttl,
+        retry_of=message.retry_of,
     )
 
 

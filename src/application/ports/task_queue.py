@@ -26,6 +26,8 @@ class Delivery:
     origin: str | None = None
     ttl: int | None = None
     """That of the request."""
+    retry_of: str | None = None
+    """The task whose request this one starts anew, if it is a retry."""
 
     def submitted(self) -> Submitted:
         """Return the task as it was before its first attempt, for a store that has lost it."""
@@ -37,6 +39,7 @@ class Delivery:
             self.owner,
             self.origin,
             self.ttl,
+            self.retry_of,
         )
 
     def matches(self, request: TaskRequest | None) -> bool:
