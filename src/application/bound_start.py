@@ -63,11 +63,13 @@ class BoundStart:
         key: str,
         binding: Binding,
         former: Binding | None = None,
+        retry_of: str | None = None,
     ) -> Started | Superseded:
         """Start the task that the key was bound to by this start.
-        `former`: what the key is bound to again if the start is refused; None: it becomes free."""
+        `former`: what the key is bound to again if the start is refused; None: it becomes free.
+        `retry_of`: the task that the new one retries."""
         async with AsyncExitStack() as held:
-            created = self._new.created(request, caller, binding.task_id)
+            created = self._new.created(request, caller, binding.task_id, retry_of)
             try:
                 task, whole, limit_statuses = await held.enter_async_context(created)
             except BaseException:

@@ -17,6 +17,7 @@ ApplicationError
 │   ├── ModelUnavailable     a fault that may be temporary
 │   └── ModelRefused         a fault that a retry cannot fix
 ├── PreviousUnusable         the task that a request continues cannot be continued
+├── NotRetryable             the task cannot be started anew
 ├── OverLimit                the caller has used up one of its limits
 ├── TooManyStreams           this process has its maximum of open streams
 ├── IdempotencyConflict      the key was used for another request
@@ -135,6 +136,16 @@ class PreviousUnusable(ApplicationError):
     """Raised when the task that a request names as its previous one cannot be continued: `code` for
     programs (`previous_unknown`, also for another owner's; `previous_not_ended`, `previous_failed`,
     `previous_too_long`), `message` for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class NotRetryable(ApplicationError):
+    """Raised when a task cannot be started anew: `code` for programs (`task_not_ended`,
+    `task_completed`, `input_lost`), `message` for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -62,7 +62,7 @@ class NewTasks:
 
     @asynccontextmanager
     async def created(
-        self, request: TaskRequest, caller: Caller, task_id: str
+        self, request: TaskRequest, caller: Caller, task_id: str, retry_of: str | None = None
     ) -> AsyncGenerator[tuple[Task, TaskRequest, Sequence[LimitStatus]], None]:
         """Admit a task and create its record. Yields the record, the request with the conversation
         that it continues, which is held while the context is open, and what the caller has left of
@@ -73,7 +73,7 @@ class NewTasks:
             try:
                 whole = await held.enter_async_context(continued)
                 now, origin = self._clock.now(), self._quotas.origin(caller)
-                submitted = Task.submit(task_id, whole, now, caller.owner, origin)
+                submitted = Task.submit(task_id, whole, now, caller.owner, origin, retry_of)
                 created = await self._tasks.create(submitted)
             except BaseException:
                 # If the record was written after all, nothing publishes it.

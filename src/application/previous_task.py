@@ -35,14 +35,15 @@ class PreviousTasks:
     async def continued(
         self, request: TaskRequest, owner: str | None
     ) -> AsyncGenerator[TaskRequest, None]:
-        """Yield the request with the conversation of the task that it continues, if it names one.
-        The system text of that task is not part of it. Few long conversations are held at once,
+        """Yield the request with the conversation of the task that it continues, if it names one
+        and does not hold the conversation already, as a stored request does. The system text of
+        that task is not part of it. Few long conversations are held at once,
         each for as long as the context is open; others wait for their turn.
 
         Raises PreviousUnusable, InvalidRequest (the result of a tool without its call),
         UnreadableTask or StoreUnavailable.
         """
-        if request.previous_task_id is None:
+        if request.previous_task_id is None or request.history:
             yield request
             return
         async with AsyncExitStack() as held:

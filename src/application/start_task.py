@@ -56,7 +56,11 @@ class StartTask:
         )
 
     async def __call__(
-        self, request: TaskRequest, caller: Caller, key: str | Try | Turn | None = None
+        self,
+        request: TaskRequest,
+        caller: Caller,
+        key: str | Try | Turn | None = None,
+        retry_of: str | None = None,
     ) -> Started:
         """Queue a task that the caller will own.
 
@@ -73,6 +77,7 @@ class StartTask:
         joins it; another one cancels it or is refused, as start_in_chat tells.
 
         A request that names a previous task is started with the conversation of that task.
+        `retry_of`: the task that the new one retries; only without a Try or a Turn.
 
         Raises InvalidRequest, PreviousUnusable, OverLimit, IdempotencyConflict (only with a key),
         ChatBusy (only with a Turn), StartUncertain, QueueUnavailable (never with a key, a Try or a
@@ -84,9 +89,10 @@ class StartTask:
         if isinstance(key, Turn):
             return await self._in_chat(request, caller, key)
         if key is not None:
-            return await self._with_key(request, caller, key)
+            return await self._with_key(request, caller, key, retry_of)
         task_id = self._ids.next(self._clock.now())
-        async with self._new.created(request, caller, task_id) as (task, whole, limit_statuses):
+        created = self._new.created(request, caller, task_id, retry_of)
+        async with created as (task, whole, limit_statuses):
             return Started(await self._new.publish(task, whole), limit_statuses)
 
     async def complete_in_chat(self, task: Task, chat_id: str) -> None:

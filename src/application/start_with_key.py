@@ -34,16 +34,23 @@ class StartWithKey:
         self._bound_start = BoundStart(tasks, keys, clock, new_tasks)
         self._wait = wait
 
-    async def __call__(self, request: TaskRequest, caller: Caller, key: str) -> Started:
+    async def __call__(
+        self, request: TaskRequest, caller: Caller, key: str, retry_of: str | None = None
+    ) -> Started:
         """Start the task of the key, or return it if it was started already."""
         owned = _owned_key(caller, key)
-        fingerprint = request.digest()
+        fingerprint = _fingerprint(request, retry_of)
         return await until_started(
-            lambda: self._try_start(request, caller, owned, fingerprint), self._wait
+            lambda: self._try_start(request, caller, owned, fingerprint, retry_of), self._wait
         )
 
     async def _try_start(
-        self, request: TaskRequest, caller: Caller, key: str, fingerprint: str
+        self,
+        request: TaskRequest,
+        caller: Caller,
+        key: str,
+        fingerprint: str,
+        retry_of: str | None,
     ) -> Started | KeyInUse | KeyLost:
         """Start a task if the key is free, else resume the task that it is bound to. Raises
         IdempotencyConflict if that is a task of another request."""
@@ -61,7 +68,7 @@ class StartWithKey:
             binding = await self._keys.bind(key, fingerprint, task_id, instead_of=binding)
             if binding.task_id != task_id:
                 return KeyLost()
-        started = await self._bound_start.start(request, caller, key, binding)
+        started = await self._bound_start.start(request, caller, key, binding, retry_of=retry_of)
         return KeyLost() if isinstance(started, Superseded) else started
 
     async def _bound(self, binding: Binding) -> Task | KeyInUse | KeyFree:
@@ -73,6 +80,11 @@ class StartWithKey:
         except UnknownTask:
             return KeyFree() if binding.abandoned else KeyInUse(binding)
         return KeyFree() if task.status is TaskStatus.FAILED else task
+
+
+def _fingerprint(request: TaskRequest, retry_of: str | None) -> str:
+    """Return what tells requests apart. A retry is another one than a start of the same."""
+    return request.digest() if retry_of is None else f"{request.digest()}:{retry_of}"
 
 
 def _owned_key(caller: Caller, key: str) -> str:

@@ -8,6 +8,7 @@ from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import HandleExhaustedDeliveries
+from application.retry_task import RetryTask
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.start_task import StartTask
@@ -16,6 +17,7 @@ from application.start_task import StartTask
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseCases:
     start_task: StartTask
+    retry_task: RetryTask
     chats: Chats
     get_task: GetTask
     cancel_task: CancelTask

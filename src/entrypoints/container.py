@@ -32,6 +32,7 @@ from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
+from application.retry_task import RetryTask
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
@@ -189,20 +190,22 @@ class Container(containers.DeclarativeContainer):
     request_bounds = Singleton(choices.request_bounds, settings)
     get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
     cancel_task = Singleton(CancelTask, tasks, queue, clock)
+    start_task = Singleton(
+        StartTask,
+        tasks,
+        idempotency_keys,
+        queue,
+        clock,
+        ids,
+        quotas,
+        get_task,
+        cancel_task,
+        bounds=request_bounds,
+    )
     use_cases = Singleton(
         UseCases,
-        start_task=Singleton(
-            StartTask,
-            tasks,
-            idempotency_keys,
-            queue,
-            clock,
-            ids,
-            quotas,
-            get_task,
-            cancel_task,
-            bounds=request_bounds,
-        ),
+        start_task=start_task,
+        retry_task=Singleton(RetryTask, get_task, start_task),
         chats=Singleton(Chats, idempotency_keys, get_task),
         get_task=get_task,
         cancel_task=cancel_task,

@@ -36,6 +36,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/api/tasks/{taskId}"),
         ("delete", "/api/tasks/{taskId}"),
         ("post", "/api/tasks/{taskId}/cancel"),
+        ("post", "/api/tasks/{taskId}/retry"),
         ("post", "/api/qstash/webhook"),
         ("get", "/api/qstash/webhook"),
         ("post", "/api/qstash/failure"),
@@ -43,11 +44,12 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
-    assert list(schema["paths"])[:4] == [
+    assert list(schema["paths"])[:5] == [
         "/api/tasks/start",
         "/api/tasks/stream",
         "/api/tasks/{taskId}",
         "/api/tasks/{taskId}/cancel",
+        "/api/tasks/{taskId}/retry",
     ]
     assert [each["name"] for each in schema["tags"]] == ["tasks", "operation", "qstash"]
     operations = {
@@ -55,7 +57,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
     }
     assert operations == {
         *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
-        "deleteTask",
+        *("deleteTask", "retryTask"),
         *("getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),
     }

@@ -58,7 +58,7 @@ SEED = "7"
 def test_generated_requests_are_answered_as_described(
     tmp_path: Path, phases: str, examples: int, sequences: int, at_least: int
 ) -> None:
-    """`examples` for each of the ten operations, beside what the other phases make."""
+    """`examples` for each of the operations, beside what the other phases make."""
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG.format(sequences=sequences))
     (tmp_path / "hooks.py").write_text(HOOKS)

@@ -60,7 +60,7 @@ def problems() -> Iterator[str]:
         match name, values:
             case ("problem", [_, str(kind), *_]) | ("_unauthorized", [str(kind), *_]):
                 yield kind
-            case "PreviousUnusable", [str(code), *_]:
+            case (("PreviousUnusable" | "NotRetryable"), [str(code), *_]):
                 yield code.replace("_", "-")
 
 

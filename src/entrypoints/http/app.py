@@ -21,6 +21,7 @@ from entrypoints.http.head_requests import HeadRequests
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.native.description import TAGS, describe
 from entrypoints.http.native.routes import TaskController
+from entrypoints.http.native.start_routes import StartController
 from entrypoints.http.openai.chat_routes import ChatController
 from entrypoints.http.openai.errors import PATH as OPENAI_PATH
 from entrypoints.http.openai.models import ModelController
@@ -49,7 +50,7 @@ def create_app(
         route_handlers=[
             Router(
                 "/",
-                route_handlers=[TaskController, UiChatController],
+                route_handlers=[StartController, TaskController, UiChatController],
                 guards=[parts.access.guard],
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),

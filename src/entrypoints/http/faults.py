@@ -17,6 +17,7 @@ from application.errors import (
     ChatBusy,
     FeedClosed,
     IdempotencyConflict,
+    NotRetryable,
     OverLimit,
     PreviousUnusable,
     QueueRefused,
@@ -80,6 +81,11 @@ def _previous(error: PreviousUnusable) -> ProblemDetailsException:
         error.message,
         errors=[{"field": "previousTaskId", "message": error.message}],
     )
+
+
+def _not_retryable(error: NotRetryable) -> ProblemDetailsException:
+    status = 410 if error.code == "input_lost" else 409
+    return problem(status, error.code.replace("_", "-"), error.message)
 
 
 def _illegal(error: IllegalTransition) -> ProblemDetailsException:
@@ -166,6 +172,7 @@ def _translations(
         UnknownTask: lambda _: problem(404, "unknown-task", "There is no task with this id."),
         IllegalTransition: _illegal,
         PreviousUnusable: _previous,
+        NotRetryable: _not_retryable,
         IdempotencyConflict: lambda _: problem(
             422,
             "idempotency-conflict",

@@ -125,13 +125,15 @@ def _plain(messages: Sequence[Message]) -> list[dict[str, Any]] | None:
     return [dict(each) for each in messages] or None
 
 
-class StartedBody(msgspec.Struct, rename="camel"):
+class StartedBody(msgspec.Struct, rename="camel", omit_defaults=True):
     success: bool
     task_id: str
     message_id: str | None
     message: str
     status: str
     stream_url: str
+    retry_of: str | None = None
+    """The task that was retried. Only in the response to a retry."""
 
 
 class StatusBody(msgspec.Struct, rename="camel"):
@@ -172,6 +174,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     attempt: int
     request: RequestBody | None
     """Null: the store has lost it."""
+    retry_of: str | None
+    """The task whose request this one starts anew, if it is a retry."""
     created_at: int
     updated_at: int
     started_at: int | None
@@ -206,6 +210,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         status=task.status,
         attempt=task.attempt,
         request=None if found.request is None else RequestBody.of(found.request),
+        retry_of=task.retry_of,
         created_at=task.created_at,
         updated_at=task.updated_at,
         started_at=task.started_at,

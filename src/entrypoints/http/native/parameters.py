@@ -43,15 +43,19 @@ IdempotencyKey = Annotated[
 ]
 
 
+def task_id_faults(task_id: str) -> list[FieldFault]:
+    try:
+        check_task_id(task_id)
+    except MalformedTaskId as error:
+        return [{"field": "taskId", "message": str(error)}]
+    return []
+
+
 def position_of(task_id: str, header: str, query: str) -> Position:
     """The position behind which a stream of the task goes on. The header wins: it is what a browser
     sends by itself when it reconnects, so it is the newer one. Raises a problem (400) that names
     each parameter at fault."""
-    position, faults = START, list[FieldFault]()
-    try:
-        check_task_id(task_id)
-    except MalformedTaskId as error:
-        faults.append({"field": "taskId", "message": str(error)})
+    position, faults = START, task_id_faults(task_id)
     try:
         if text := header or query:
             position = Position.parse(text)

@@ -1,4 +1,4 @@
-"""/api/tasks: start, look at, follow, cancel and delete a task."""
+"""/api/tasks: look at, follow, cancel and delete a task."""
 
 from functools import partial
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 from litestar import Controller, Request, Response, delete, get, post, route
 from litestar.enums import HttpMethod
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody
 
 from application.accounts import Caller
 from application.follow_task import NothingLeft
@@ -16,10 +15,9 @@ from domain.task import check_task_id
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.cors import READABLE_BY_ALL
 from entrypoints.http.head_requests import headers_only, is_head
-from entrypoints.http.native.bodies import StartBody, StartedBody, StatusBody, TaskBody
+from entrypoints.http.native.bodies import TaskBody
 from entrypoints.http.native.event_bodies import StreamEvent
 from entrypoints.http.native.parameters import (
-    IdempotencyKey,
     LastEventHeader,
     LastEventQuery,
     TaskIdPath,
@@ -27,13 +25,9 @@ from entrypoints.http.native.parameters import (
     position_of,
 )
 from entrypoints.http.native.record import record_response
-from entrypoints.http.native.start_request import StartRequest
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH
-from entrypoints.http.problems import (
-    documented,
-    rate_limit_headers,
-)
+from entrypoints.http.problems import documented
 from entrypoints.http.request_counts import COUNTED_AS, Counted
 from entrypoints.http.sse.encoder import connected_frame
 from entrypoints.http.sse.response import (
@@ -43,7 +37,6 @@ from entrypoints.http.sse.response import (
     EventStream,
     NativeConnection,
 )
-from entrypoints.http.start_bodies import hold_start_body
 
 
 class TaskController(Controller):
@@ -51,67 +44,12 @@ class TaskController(Controller):
     tags = ("tasks",)
     security = ({"key": []},)
 
-    @post(
-        "/start",
-        status_code=202,
-        opt={COUNTED_AS: Counted.START},
-        request_class=StartRequest,
-        middleware=[hold_start_body],
-        operation_id="startTask",
-        summary="Start a task",
-        description="Returns the id of the task at once. The queue runs the task.",
-        responses=documented(401, 413, 415, 422, 429, 502, 503),
-    )
-    async def start(
-        self,
-        data: JSONBody[StartBody],
-        request: Request[Caller, Any, Any],
-        parts: Parts,
-        idempotency_key: IdempotencyKey = None,
-    ) -> Response[StartedBody]:
-        wanted = data.request(parts.request_defaults)
-        started = await parts.use_cases.start_task(wanted, request.user, idempotency_key)
-        task = started.task
-        body = StartedBody(
-            True,
-            task.id,
-            task.message_id,
-            "Task queued successfully",
-            task.status.value,
-            parts.access.stream_url(task.id, request.user.owner),
-        )
-        location = {"Location": f"{parts.prefix}{TASKS_PATH}/{task.id}"}
-        headers = {**location, **rate_limit_headers(started.limit_statuses)}
-        return Response(body, status_code=202, headers=headers)
-
     # Litestar would name only the first method of an address that has two. It adds handlers in the
     # order of their names, and these must come first.
-
-    @route("/start", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
-    async def allowed_at_start(self) -> Response[None]:
-        return Response(None, status_code=204, headers={"Allow": "GET, OPTIONS, POST"})
 
     @route("/{taskId:str}", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
     async def allowed_at_task(self) -> Response[None]:
         return Response(None, status_code=204, headers={"Allow": "DELETE, GET, OPTIONS"})
-
-    @get(
-        "/start",
-        opt={READABLE_BY_ALL: True},
-        summary="Status of a task, in the form of the older system",
-        operation_id="getTaskStatus",
-        responses=documented(401, 404, 503),
-    )
-    async def status(
-        self,
-        task_id: TaskIdQuery,
-        request: Request[Caller, Any, Any],
-        parts: Parts,
-    ) -> StatusBody:
-        get_task = parts.use_cases.get_task
-        task = await get_task.record(check_task_id(task_id), request.user.owner)
-        error = None if task.failure is None else task.failure.message
-        return StatusBody(task.id, task.status.value, error)
 
     @get(
         "/stream",
