@@ -102,7 +102,7 @@ def local_qstash_command(
     try:
         accepted = {name for name in (*names, host_of(host)) if name}
         serve_local_qstash(host, port, accepted, data, _tell_of_local_qstash)
-    except (AddressTaken, DatabaseError) as error:
+    except (AddressTaken, DatabaseError, DataFileError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from entrypoints.host_names import accepts_host
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app
+from entrypoints.local_qstash.at_start import kept_keys, messages_left
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
-from entrypoints.local_qstash.kept_keys import kept_keys
+from entrypoints.local_qstash.store import Pending
 from entrypoints.local_qstash.tables import QUEUE
 from entrypoints.settings import Settings
 from entrypoints.sockets import listen, url_of
@@ -46,13 +48,17 @@ def local_qstash(
     delivers to is being stopped (entrypoints/local_qstash/app.py). `service_url`: where that
     service is now, if it has the queue for itself. It is sent all messages: an earlier process may
     have published them while it listened elsewhere, and a file that came from others must not have
-    requests sent to any address."""
+    requests sent to any address. Raises DataFileError."""
 
     def address_of(url: str) -> str:
         if service_url is None:
             return url
         return service_url + (FAILURE_PATH if url.endswith(FAILURE_PATH) else WEBHOOK_PATH)
 
+    left: Sequence[Pending] = ()
+    if database is not None:
+        with _told_of(database):
+            left = messages_left(database)
     app = create_app(
         credentials.token,
         credentials.current_key,
@@ -62,6 +68,7 @@ def local_qstash(
         database,
         stopping,
         address_of,
+        left,
     )
     return GracefulServer(app, signals=signals)
 
@@ -73,8 +80,15 @@ def credentials_of(settings: Settings, database: Database | None) -> QueueCreden
     if database is None or not settings.queue.embedded:
         return credentials
     fresh = (credentials.token, credentials.current_key, credentials.next_key)
-    try:
+    with _told_of(database):
         return QueueCredentials(*kept_keys(database, fresh))
+
+
+@contextmanager
+def _told_of(database: Database) -> Iterator[None]:
+    """Raise DatabaseUnavailable as DataFileError."""
+    try:
+        yield
     except DatabaseUnavailable as error:
         raise DataFileError(f"cannot use {database.path}: {error}") from error
 
@@ -88,17 +102,17 @@ def serve_local_qstash(
 ) -> None:
     """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
     Besides addresses and localhost it accepts requests at `names`. It keeps what it holds in the
-    file `data`, if one is given. `on_listening` is told its URL. Raises AddressTaken and
-    DatabaseError."""
+    file `data`, if one is given. `on_listening` is told its URL. Raises AddressTaken,
+    DatabaseError and DataFileError."""
     use_all_descriptors()
-    database = None if data is None else open_database(data, [QUEUE])
-    try:
-        listener = listen(host, port, "--port")
-        on_listening(url_of(listener))
+    with ExitStack() as stack:
+        database = None
+        if data is not None:
+            database = open_database(data, [QUEUE])
+            stack.callback(database.close)
+        listener = stack.enter_context(listen(host, port, "--port"))
         server = local_qstash(DEVELOPMENT, signals=True, names=names, database=database)
+        on_listening(url_of(listener))
         log.info("local QStash listening", url=url_of(listener))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(server.serve([listener]))
-    finally:
-        if database is not None:
-            database.close()

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from entrypoints.data_file import DataFileError, open_data_file
+from entrypoints.queue_server import serve_local_qstash
+from entrypoints.server import Service
+from tests.running import settings_for
 
 NOBODY = 65534
 
@@ -117,6 +120,27 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
         path.write_bytes(content)
         assert re.search(f"cannot use {path}: .*(damaged|malformed); set", told(path))
         assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "damage", ["DROP TABLE messages", "UPDATE messages SET queue = '[' || number"]
+)
+def test_messages_that_cannot_be_read_are_told_before_anything_starts(
+    tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "longtask.db"
+    open_data_file(path).close()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(
+            "INSERT INTO messages (id, created_at, not_before, retried, size, head)"
+            " VALUES ('msg', 0, 0, 0, 0, '{}')"
+        )
+        file.execute(damage)
+    told = f"^cannot use {path}: (no such table|the file is damaged)"
+    with pytest.raises(DataFileError, match=told):
+        Service(settings_for(data=str(path)))
+    with pytest.raises(DataFileError, match=told):
+        serve_local_qstash("127.0.0.1", 0, (), path, pytest.fail)
 
 
 def test_a_name_is_not_taken_for_a_uri(tmp_path: Path) -> None:

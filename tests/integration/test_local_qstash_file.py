@@ -16,9 +16,9 @@ from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
 from entrypoints.local_qstash import delivery
+from entrypoints.local_qstash.at_start import kept_keys, messages_left
 from entrypoints.local_qstash.delivery import MAX_INTERRUPTIONS, Deliveries
 from entrypoints.local_qstash.file_store import FileStore
-from entrypoints.local_qstash.kept_keys import kept_keys
 from entrypoints.local_qstash.message import QueuedMessage, read_message
 from entrypoints.local_qstash.refusals import Unavailable
 from entrypoints.local_qstash.tables import QUEUE
@@ -65,7 +65,7 @@ async def test_a_delivery_that_fails_because_of_a_stop_costs_no_retry(
     assert destination.at("/late") == []
 
     deliveries = Deliveries(KEY, database=database)
-    await deliveries.resume()
+    deliveries.resume(messages_left(database))
     await until(lambda: len(destination.at("/x")) == 2 and destination.at("/late"))
     assert destination.at("/x")[1].headers["upstash-retried"] == "0"
     await until(lambda: not deliveries._tasks)
@@ -81,7 +81,7 @@ async def test_a_message_whose_process_ends_each_time_costs_a_retry_at_last(
     await FileStore(database, lambda _: None, lambda _: None).publish([message], time.time())
     for process in range(MAX_INTERRUPTIONS + 1):
         deliveries = Deliveries(KEY, database=database)
-        await deliveries.resume()
+        deliveries.resume(messages_left(database))
         if process < MAX_INTERRUPTIONS:
             await _delivered(destination, process + 1)
             await deliveries.aclose()  # under the delivery, which leaves what a kill leaves
@@ -90,7 +90,7 @@ async def test_a_message_whose_process_ends_each_time_costs_a_retry_at_last(
     assert len(destination.at("/x")) == MAX_INTERRUPTIONS
     # From then on it is as any other.
     await deliveries.aclose()
-    (pending,) = await FileStore(database, lambda _: None, lambda _: None).unfinished(time.time())
+    (pending,) = messages_left(database)
     assert (pending.retried, pending.interruptions) == (1, 0)
     gate.set()
 
@@ -112,7 +112,7 @@ async def test_a_clock_that_was_set_back_before_a_start_makes_nothing_wait(
     message = read_message(f"{destination.url}/x", {}, b"x", now=time.time() + 7_200)
     await earlier.publish([message], message.created_at / 1000)
     deliveries = Deliveries(KEY, database=database)
-    await deliveries.resume()
+    deliveries.resume(messages_left(database))
     await until(lambda: destination.at("/x"))
     await until(lambda: not deliveries._tasks)
     await deliveries.aclose()
@@ -127,7 +127,7 @@ async def test_a_start_does_not_deliver_everything_at_once(
     messages = [_message(f"{destination.url}/{number}") for number in range(2_000)]
     await earlier.publish(messages, time.time())
     deliveries = Deliveries(KEY, database=database)
-    await deliveries.resume()
+    deliveries.resume(messages_left(database))
     await until(lambda: len(deliveries._tasks) == 1_996)
     # What is new does not wait for them.
     await deliveries.publish(_message(f"{destination.url}/new"))

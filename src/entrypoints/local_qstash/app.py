@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.message import QueuedMessage, read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 from entrypoints.local_qstash.refusals import BadMessage, Refused
+from entrypoints.local_qstash.store import Pending
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
@@ -32,6 +33,7 @@ def create_app(
     database: Database | None = None,
     stopping: Callable[[], bool] = lambda: False,
     address_of: Callable[[str], str] = str,
+    left: Sequence[Pending] = (),
 ) -> ASGIApp:
     """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
     each request (None if there is not exactly one) and returns whether to accept it. A message's
@@ -40,14 +42,14 @@ def create_app(
     With a database, which has the schema QUEUE and is closed by the caller afterwards, it keeps
     everything there, else in memory. Once `stopping` returns True, no delivery begins, and one that
     fails costs no retry: its message waits for the next start. `address_of` returns where a message
-    for a URL is delivered."""
+    for a URL is delivered. `left`: the messages that are in the database (`messages_left`)."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         deliveries.append(Deliveries(current_key, message_limit, database, stopping, address_of))
         try:
-            await deliveries[0].resume()
+            deliveries[0].resume(left)
             yield
         finally:
             await deliveries.pop().aclose()

@@ -81,14 +81,13 @@ class Deliveries:
     def dead_letters(self) -> DeadLetterStore:
         return self._store.dead_letters
 
-    async def resume(self) -> None:
+    def resume(self, left: Sequence[Pending]) -> None:
         """Go on with the messages that an earlier process has left. One that was being delivered is
-        delivered again at once. Raises Unavailable."""
-        unfinished = await self._store.unfinished(time.time())
-        for each in unfinished:
+        delivered again at once."""
+        for each in left:
             self._carry_on(each)
-        if unfinished:
-            log.info("the queue goes on with what it holds", messages=len(unfinished))
+        if left:
+            log.info("the queue goes on with what it holds", messages=len(left))
 
     async def aclose(self) -> None:
         self._closed = True

@@ -65,10 +65,6 @@ class FileStore(Store):
         return self._dead_letters
 
     @translated
-    async def unfinished(self, now: float) -> list[Pending]:
-        return await self._database.read(lambda db: _unfinished(db, int(now * 1000)))
-
-    @translated
     async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
         rows, at = [_Row.of(each) for each in messages], int(now * 1000)
         return await self._database.write(
@@ -170,7 +166,9 @@ class FileStore(Store):
         await self._database.write(work, durable=False)
 
 
-def _unfinished(db: Connection, at: int) -> list[Pending]:
+def unfinished(db: Connection, at: int) -> list[Pending]:
+    """Return the messages that an earlier process has left, in the order in which their queues
+    deliver them. `at`: now, in ms since 1970."""
     # What has been retried holds its queue. The others of a queue became due in this order. If the
     # clock was set back behind the publish, the message waits no longer for that.
     rows = db.execute(

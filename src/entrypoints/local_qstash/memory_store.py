@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED
 from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.store import Outcome, Pending, Store
+from entrypoints.local_qstash.store import Outcome, Store
 
 
 class MemoryStore(Store):
@@ -23,9 +23,6 @@ class MemoryStore(Store):
     @property
     def dead_letters(self) -> DeadLetters:
         return self._dead_letters
-
-    async def unfinished(self, now: float) -> list[Pending]:
-        return []
 
     async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
         return [self._publish(each, now) for each in messages]

@@ -75,10 +75,6 @@ class Store(Protocol):
     @property
     def dead_letters(self) -> DeadLetterStore: ...
 
-    async def unfinished(self, now: float) -> list[Pending]:
-        """Return the messages that an earlier process has left, in the order in which their queues
-        deliver them."""
-
     async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
         """Keep the messages. Returns the id of each, or if it is a duplicate that of the earlier
         one, and then it is not kept."""
