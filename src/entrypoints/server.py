@@ -123,7 +123,9 @@ class Service:
         if self._stopping:
             log.info("stopping at once")
         else:
-            log.info("stopping; a second Ctrl-C ends the grace", grace=self._settings.service.grace)
+            service = self._settings.service
+            again = "; a second Ctrl-C ends the grace" if service.workers == 1 else ""
+            log.info(f"stopping{again}", grace=service.grace)
         self._stopping = True
         self._lifecycle.stop()
 

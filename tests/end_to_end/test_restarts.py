@@ -210,7 +210,7 @@ def test_a_second_ctrl_c_stops_at_once_and_in_order(tmp_path: Path, model: Model
     with home.serving() as process, Client(home.url) as client:
         reader = Reader(home.url, client.start(model.then_to("impatient", lost())))
         reader.until_text("Lost")
-        for told in ("stopping;", "stopping at once"):
+        for told in ("stopping; a second", "stopping at once"):
             process.send_signal(signal.SIGINT)
             eventually(partial(home.says, told))
         assert process.wait(within(20)) == 0
