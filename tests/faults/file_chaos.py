@@ -113,9 +113,10 @@ class FileChaos(Chaos):
     async def _cut_power(self) -> bool:
         """Tasks, their transitions and messages must be there after it. Pieces of answers may be
         lost. A service that is still starting has nothing to lose."""
-        world = self.world
+        world, possible = self.world, False
 
         async def deed() -> None:
+            nonlocal possible
             if not await asyncio.to_thread(world.instance.answers, "/healthz"):
                 return
             world.instance.freeze()
@@ -129,7 +130,7 @@ class FileChaos(Chaos):
                 self.kinds.pop("power cut", None)
             await self.restart(world.instance, 1.0)
 
-        return await self._alone_with_both(deed)
+        return await self._alone_with_both(deed) and possible
 
     async def _examine(self, accepted: set[str], given: set[tuple[str, str]]) -> None:
         """Compare the image with what was accepted, and what was given, before it was taken."""
