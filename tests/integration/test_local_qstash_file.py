@@ -20,7 +20,7 @@ from entrypoints.local_qstash.at_start import kept_keys, messages_left
 from entrypoints.local_qstash.delivery import MAX_INTERRUPTIONS, Deliveries
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.message import QueuedMessage, read_message
-from entrypoints.local_qstash.refusals import Unavailable
+from entrypoints.local_qstash.refusals import QueueFull, Unavailable
 from entrypoints.local_qstash.tables import QUEUE
 from tests.builders import REQUEST
 from tests.doubles.destination import Answer, Destination
@@ -165,6 +165,24 @@ async def test_a_file_that_is_full_takes_no_message(database: Database) -> None:
             await _allow(database, UNLIMITED)
             taken = await client.post(publish, content=LARGE, headers=headers)
             assert (taken.status_code, "deduplicated" in taken.json()) == (201, False)
+
+
+async def test_a_batch_that_the_file_fails_for_is_not_published_in_part(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "HELD_BYTES", 10_000)
+    deliveries = Deliveries(KEY, database=database)
+    small = _message("http://127.0.0.1:1/", Delay="1h", Deduplication_Id="one")
+    again = _message("http://127.0.0.1:1/", LARGE, Deduplication_Id="one")
+    large = _message("http://127.0.0.1:1/", LARGE, Deduplication_Id="two")
+    results = await deliveries.publish_all([small, again, large])
+    assert results[:2] == [(small.id, False), (small.id, True)]
+    assert isinstance(results[2], QueueFull)
+    await database.write(lambda tx: tx.execute("ALTER TABLE recent RENAME TO away"))
+    with pytest.raises(Unavailable):
+        await deliveries.publish_all([_message("http://127.0.0.1:1/", Delay="1h"), large])
+    assert list(deliveries._tasks) == [small.id]
+    await deliveries.aclose()
 
 
 async def test_what_a_full_file_cannot_be_told_is_told_later(

@@ -126,17 +126,19 @@ class Deliveries:
                 taken += size_of(each)
         self._arriving += taken
         try:
+            # Read first: once something is published, nothing may fail.
+            names = [each.deduplication for each in full if each.deduplication is not None]
+            known = dict(await self._store.known(names, now)) if names else {}
             ids = await self._store.publish(accepted, now) if accepted else []
         finally:
             self._arriving -= taken
         for each, known_as in zip(accepted, ids, strict=True):
             results[each.id] = known_as, known_as != each.id
-        if full:
-            names = [each.deduplication for each in full if each.deduplication is not None]
-            known = await self._store.known(names, now)
-            for each in full:
-                earlier = known.get(each.deduplication or "")
-                results[each.id] = QueueFull() if earlier is None else (earlier, True)
+            if each.deduplication is not None:
+                known[each.deduplication] = known_as
+        for each in full:
+            earlier = known.get(each.deduplication or "")
+            results[each.id] = QueueFull() if earlier is None else (earlier, True)
         return [results[each.id] for each in messages]
 
     async def message(self, message_id: str) -> QueuedMessage | None:
