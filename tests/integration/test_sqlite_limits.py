@@ -65,6 +65,17 @@ async def test_windows_and_slots_of_tasks_go_on_and_those_of_streams_are_free(
         assert await counts.acquire("streams", "two", 1, 60.0)
 
 
+async def test_slots_that_nobody_releases_are_forgotten(opened: Opened) -> None:
+    async with opened() as database:
+        now = NOON
+        counts = SqliteLimiter(database, lambda: now)
+        for number in range(50):
+            assert await counts.acquire("running", f"task_{number}", 100, 30 * DAY)
+        now += 31 * DAY
+        assert await counts.acquire("running", "task_new", 1, 30 * DAY)
+        assert list(counts._written) == [("running", "task_new")]
+
+
 async def test_a_window_is_no_longer_though_the_clock_was_set_back(opened: Opened) -> None:
     async with opened() as database:
         await SqliteLimiter(database, at(0)).consume("starts", 5, 5, 60.0)
@@ -120,4 +131,4 @@ async def test_a_file_that_cannot_be_used_is_an_unavailable_store(opened: Opened
         with pytest.raises(StoreUnavailable, match="data file"):
             await call
     assert await counts.holders("running", 10) == []
-    assert counts._written == set()
+    assert counts._written == {}

@@ -38,6 +38,9 @@ LIMITS = Schema(
 SHORT = 3600.0
 """Seconds. A slot that is held for less is not written."""
 
+SWEEP_INTERVAL = 60.0
+"""Seconds between two looks for slots that have ended without a release."""
+
 _LARGEST = 2**62
 _WINDOW = Insert("INSERT OR REPLACE INTO windows (counter, used, until, length)", 4)
 _SLOT = Insert("INSERT OR REPLACE INTO slots (counter, holder, until)", 3)
@@ -49,8 +52,9 @@ class SqliteLimiter(Limiter):
         self._database = database
         self._clock = clock or steady_clock()
         self._loaded: MemoryLimiter | None = None
-        self._written: set[tuple[str, str]] = set()
-        """Slots that are in the file."""
+        self._written: dict[tuple[str, str], float] = {}
+        """Slots that are in the file, and when each ends."""
+        self._swept = 0.0
 
     async def consume(
         self, counter: str, amount: int, limit: int | None, window: float
@@ -70,7 +74,7 @@ class SqliteLimiter(Limiter):
         try:
             await self._write_slots(counter, [holder], ttl)
         except StoreUnavailable:
-            self._written.discard((counter, holder))
+            self._written.pop((counter, holder), None)
             await counts.release(counter, holder)
             raise
         return True
@@ -92,8 +96,7 @@ class SqliteLimiter(Limiter):
     async def release(self, counter: str, holder: str) -> None:
         counts = await self._counts()
         await counts.release(counter, holder)
-        if (counter, holder) in self._written:
-            self._written.discard((counter, holder))
+        if self._written.pop((counter, holder), None) is not None:
             await self._write(
                 lambda tx: tx.execute(
                     "DELETE FROM slots WHERE counter = ? AND holder = ?", (counter, holder)
@@ -121,21 +124,30 @@ class SqliteLimiter(Limiter):
         for counter, holder, until in slots:
             if (left := until / 1000 - now) > 0:
                 await counts.renew(counter, [holder], left)
-                self._written.add((counter, holder))
+                self._written[counter, holder] = until / 1000
         return counts
 
     async def _write_slots(self, counter: str, holders: Sequence[str], ttl: float) -> None:
         names = [each for each in holders if ttl >= SHORT or (counter, each) in self._written]
         if not names:
             return
-        self._written.update((counter, each) for each in names)
-        until = _milliseconds(self._clock() + ttl)
+        ends = self._clock() + ttl
+        self._forget_ended()
+        self._written.update(((counter, each), ends) for each in names)
+        until = _milliseconds(ends)
 
         def write(tx: Transaction) -> None:
             for each in names:
                 tx.insert(_SLOT, (counter, each, until))
 
         await self._write(write)
+
+    def _forget_ended(self) -> None:
+        """Forget slots that were not released. The housekeeping removes them from the file."""
+        now = self._clock()
+        if now - self._swept >= SWEEP_INTERVAL:
+            self._swept = now
+            self._written = {slot: ends for slot, ends in self._written.items() if ends > now}
 
     async def _write(self, work: Callable[[Transaction], object]) -> None:
         with translated_errors():
