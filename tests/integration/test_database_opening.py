@@ -1,6 +1,9 @@
 """Opening the data file: new, of an older version, and every file that is refused."""
 
+import fcntl
+import os
 import re
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +12,13 @@ import pytest
 
 from adapters.database import (
     DatabaseError,
+    DatabaseHeld,
     DatabaseNewer,
     DatabaseUnusable,
     Schema,
+    holder_of,
     open_database,
+    opening,
 )
 from tests.integration.test_database import NUMBERS, adding
 
@@ -69,6 +75,22 @@ def test_a_file_that_is_none_of_ours_is_refused_and_left_alone(path: Path, name:
         open_database(path, [NUMBERS])
     assert re.fullmatch(rf"[^\n]*{re.escape(str(path))}[^\n]*", str(refused.value))
     assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def test_a_look_at_who_holds_the_file_does_not_stop_a_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_database(path, [NUMBERS]).close()
+    looking = os.open(path.with_name("longtask.db.lock"), os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(opening, "sleep", lambda _: os.close(looking))
+    database = open_database(path, [NUMBERS])
+    monkeypatch.undo()
+    with pytest.raises(DatabaseHeld):
+        open_database(path, [NUMBERS])
+    assert holder_of(path) == f"process {os.getpid()} on {socket.gethostname()}"
+    database.close()
+    assert holder_of(path) is None
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:

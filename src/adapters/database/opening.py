@@ -14,12 +14,15 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
 from adapters.database.engine import BUSY_TIMEOUT, Database
 
 APPLICATION_ID = 0x4C544B31
 """Says in the file's header that it is ours (PRAGMA application_id)."""
 CACHE_KIB = 16 * 1024
+LOOK = 0.05
+"""Seconds, longer than `holder_of` has the lock."""
 LARGEST_IDLE_WAL = 16 * 1024 * 1024
 """Bytes to which the write-ahead log is cut once it has been copied into the file."""
 
@@ -91,7 +94,8 @@ def check_database(path: Path, schemas: Sequence[Schema]) -> None:
 
 def holder_of(path: Path) -> str | None:
     """Return which process has the file open, such as `process 12 on host`. None if no process has
-    it open. Raises OSError if that cannot be found out."""
+    it open. This takes the lock for a moment, which `open_database` waits for. Raises OSError if
+    that cannot be found out."""
     try:
         lock = os.open(_beside(path), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -130,7 +134,11 @@ def _lock(path: Path) -> int:
             raise DatabaseUnusable(f"{beside} is a link or folder, not a file") from error
         raise DatabaseUnusable(f"cannot use {path}: {_words(error)}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sleep(LOOK)  # it may be somebody who asks for the holder
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_ours(lock):
             os.close(lock)
             raise DatabaseUnusable(f"{beside} is a file of something else, and is not overwritten")
@@ -169,6 +177,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         _refuse_of_others(connection, path)  # before anything is changed
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for a new file only
         connection.execute("PRAGMA journal_mode = WAL")
+        # macOS flushes to the disk by this only, other systems know no other way.
+        connection.execute("PRAGMA fullfsync = ON")
         connection.execute(f"PRAGMA journal_size_limit = {LARGEST_IDLE_WAL}")
         # Some builds overwrite every page that is freed, which writes what is deleted once more.
         connection.execute("PRAGMA secure_delete = FAST")
