@@ -3,23 +3,26 @@
 - The queue reports that all deliveries of a task are exhausted (HandleExhaustedDeliveries). If the
   task has attempts left, since its deliveries met overloaded instances or none, it is enqueued
   again; otherwise it fails.
+- A process was ended during attempts, and the next one that opens its store knows that they cannot
+  be alive (RequeueInterrupted). The tasks wait for another delivery, or fail after too many such.
 - The queue has lost the message, or a process died before it published (FailOrphanedTasks). The
   task fails when it is next read, once it had no heartbeat for the orphan timeout.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
 
 import structlog
 
-from application.errors import DeletedTask, StoreUnavailable, UnknownTask, Unreadable
+from application.errors import DeletedTask, LeaseLost, StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
 from domain.request import TaskRequest
-from domain.task import Failure, Task
+from domain.task import Attempt, Failure, Task
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +101,32 @@ class HandleExhaustedDeliveries:
     def _may_enqueue_again(self, task: Task, delivery: Delivery) -> bool:
         age = self._clock.now() - delivery.created_at
         return task.counted_attempts < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
+
+
+class RequeueInterrupted:
+    def __init__(self, tasks: TaskLog, clock: Clock) -> None:
+        self._tasks = tasks
+        self._clock = clock
+
+    async def __call__(self, task_ids: Sequence[str]) -> None:
+        """Requeue these running tasks, whose attempts have ended with their process. That costs no
+        attempt, but one that was interrupted too often fails. A task that another version wrote is
+        left to it. Raises StoreUnavailable."""
+        await asyncio.gather(*map(self._requeue, task_ids))
+
+    async def _requeue(self, task_id: str) -> None:
+        try:
+            task = await self._tasks.get(task_id)
+            change = task.requeue(self._clock.now(), "restarted", counted=False)
+            await self._tasks.commit(Attempt(task, 0, None), change)
+        except (UnknownTask, LeaseLost):  # it has expired, or does not run any more
+            return
+        except Unreadable as error:
+            log.warning("interrupted task unreadable", task_id=task_id, error=str(error))
+            return
+        log.warning("attempt lost", task_id=task_id, attempt=task.attempt, reason="restarted")
+        if (failure := change.task.failure) is not None:
+            log.warning("task failed", task_id=task_id, code=failure.code)
 
 
 class FailOrphanedTasks:

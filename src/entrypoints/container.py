@@ -31,7 +31,7 @@ from application.follow_task import FollowTask
 from application.list_models import ListModels
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
-from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
+from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries, RequeueInterrupted
 from application.retry_task import RetryTask
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
@@ -125,12 +125,6 @@ class Container(containers.DeclarativeContainer):
         file=file_tasks,
         redis=Singleton(RedisTaskLog, connection, *lifetimes),
     )
-    housekeeping = kept(
-        store_choice,
-        memory=Object(None),
-        file=Singleton(Housekeeping, database, file_tasks, awake),
-        redis=Object(None),
-    )
     accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
     releasing_tasks = Selector(
         slots_choice,
@@ -139,6 +133,14 @@ class Container(containers.DeclarativeContainer):
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
     tasks = traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)
+    housekeeping = kept(
+        store_choice,
+        memory=Object(None),
+        file=Singleton(
+            Housekeeping, database, file_tasks, awake, Singleton(RequeueInterrupted, tasks, clock)
+        ),
+        redis=Object(None),
+    )
 
     # The queue
     qstash_url = Selector(queue_choice, local=local_qstash_url, qstash=given.queue.qstash_url)

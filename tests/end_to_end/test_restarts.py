@@ -233,6 +233,7 @@ def test_a_task_whose_process_dies_each_time_fails(tmp_path: Path, model: Model)
         assert record["error"]["code"] == "restarted_too_often"
         assert record["attempt"] == MAX_INTERRUPTIONS + 1
         assert fold(event_of(event.data) for event in client.events(task_id).logged).closed
+        assert 'longtask_tasks_total{status="failed"} 1.0' in client.http.get("/metrics").text
 
 
 def test_a_process_that_was_frozen_for_long_loses_no_task(tmp_path: Path, model: Model) -> None:

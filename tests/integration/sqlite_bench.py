@@ -10,7 +10,9 @@ from typing import Any
 from adapters.database import Database, open_database
 from adapters.live import Hub
 from adapters.sqlite import KEYS, LIMITS, TASKS, AwakeClock, Housekeeping, SqliteTaskLog
-from application.ports import ORPHAN_TIMEOUT
+from application.ports import ORPHAN_TIMEOUT, TaskLog
+from application.reap import RequeueInterrupted
+from entrypoints.identity import SystemClock
 
 TTL = 86_400.0
 
@@ -37,15 +39,19 @@ async def opened(
     clock: AwakeClock | None = None,
     wall: Callable[[], float] | None = None,
     pause: float | None = 0.001,
+    observe: Callable[[TaskLog], TaskLog] | None = None,
 ) -> AsyncIterator[Opened]:
-    """The file, held by a process that serves. `pause`: of its housekeeping, None for none."""
+    """The file, held by a process that serves. `pause`: of its housekeeping, None for none.
+    `observe`: decorates the log by which it requeues."""
     database, feed = open_database(path, [TASKS, LIMITS, KEYS]), Hub()
     clock = clock or AwakeClock()
     tasks = SqliteTaskLog(database, feed, ttl, orphan_timeout, clock=clock, wall=wall)
     try:
         async with AsyncExitStack() as stack:
             if pause is not None:
-                housekeeping = Housekeeping(database, tasks, clock, wall=wall, pause=pause)
+                observed = tasks if observe is None else observe(tasks)
+                requeue = RequeueInterrupted(observed, SystemClock())
+                housekeeping = Housekeeping(database, tasks, clock, requeue, wall=wall, pause=pause)
                 await stack.enter_async_context(housekeeping.running())
             yield Opened(database, tasks, feed)
     finally:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.prometheus import MeasuredTaskLog, Metrics
 from application.errors import LeaseLost
 from application.ports import Busy
 from domain.answer import Answer
@@ -74,10 +75,12 @@ async def test_a_task_that_every_process_died_of_fails_in_the_end(path: Path) ->
     async with opened(path) as file:
         assert (await file.tasks.get(task_id)).status is TaskStatus.PENDING
         await claim(file.tasks, task_id)
-    async with opened(path) as file:
+    metrics = Metrics()
+    async with opened(path, observe=lambda tasks: MeasuredTaskLog(tasks, metrics)) as file:
         last = (await events_of(file.tasks, task_id))[-1]
         assert isinstance(last, TaskErrored)
         assert last.code == "restarted_too_often"
+    assert b'longtask_tasks_total{status="failed"} 1.0' in metrics.exposition()
 
 
 async def test_an_older_copy_is_a_loss_that_readers_and_attempts_get_over(

@@ -2,7 +2,7 @@
 
     clock = AwakeClock()
     tasks = SqliteTaskLog(database, hub, ttl, clock=clock)
-    async with Housekeeping(database, tasks, clock).running():
+    async with Housekeeping(database, tasks, clock, requeue).running():
         ...  # serve, then close the database
 
 At its beginning, tasks that the file says are running are requeued: the process that ran them is
@@ -11,7 +11,7 @@ which has to be read often (`AwakeClock`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -41,22 +41,25 @@ class Housekeeping:
         database: Database,
         tasks: SqliteTaskLog,
         clock: AwakeClock,
+        requeue: Callable[[Sequence[str]], Awaitable[None]],
         *,
         wall: Callable[[], float] | None = None,
         pause: float = PAUSE,
     ) -> None:
-        """`clock`: that of the tasks. `wall`: gives seconds since 1970 and never goes back.
-        `pause`: seconds after which is looked again for what is over."""
+        """`clock`: that of the tasks. `requeue`: requeues interrupted tasks, by the log that
+        observers decorate (`RequeueInterrupted`). `wall`: gives seconds since 1970 and never goes
+        back. `pause`: seconds after which is looked again for what is over."""
         self._database = database
         self._tasks = tasks
         self._clock = clock
+        self._requeue = requeue
         self._wall = wall or steady_clock()
         self._pause = pause
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         try:
-            await self._tasks.requeue_interrupted()
+            await self._requeue(await self._tasks.interrupted())
         except StoreUnavailable as error:
             # What runs no more is requeued when it is claimed.
             log.error("interrupted tasks not requeued", error=str(error))

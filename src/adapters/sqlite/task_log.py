@@ -9,11 +9,8 @@ cut may take the newest of them. A file that has lost the end of a log, by a pow
 older copy was put in its place, has other epochs from there on.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-import structlog
 
 from adapters.database import Database, Transaction
 from adapters.live import Hub
@@ -25,7 +22,7 @@ from adapters.sqlite.records import Records, Written
 from adapters.sqlite.steady_clock import steady_clock
 from adapters.sqlite.stored import Connection, encoded, find_request
 from adapters.sqlite.sweeping import running_ids, sweep, unfinished
-from application.errors import LeaseLost, Unreadable
+from application.errors import LeaseLost
 from application.ports import (
     ORPHAN_TIMEOUT,
     Batch,
@@ -40,8 +37,6 @@ from domain.answer import Answer
 from domain.events import Event, TaskStatus, answer_of
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Failure, Submitted, Task
-
-log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -205,25 +200,10 @@ class SqliteTaskLog(TaskLog):
 
         await self._write(work, durable=False)
 
-    async def requeue_interrupted(self) -> None:
-        """Requeue the tasks that are running, at the beginning, when no attempt of theirs can be
-        alive. A task that another version wrote is left to it. Raises StoreUnavailable."""
-        await asyncio.gather(*map(self._requeue_interrupted, await self._read(running_ids)))
-
-    async def _requeue_interrupted(self, task_id: str) -> None:
-        def work(transaction: Transaction) -> Written:
-            stored = self._records.existing(transaction, task_id)
-            change = stored.task().requeue(self._now(), "restarted", counted=False)
-            return self._records.change(transaction, stored, change)
-
-        try:
-            task = (await self._write(work)).task
-        except Unreadable as error:
-            log.warning("interrupted task unreadable", task_id=task_id, error=str(error))
-            return
-        log.warning("attempt lost", task_id=task_id, attempt=task.attempt, reason="restarted")
-        if task.failure is not None:
-            log.warning("task failed", task_id=task_id, code=task.failure.code)
+    async def interrupted(self) -> Sequence[str]:
+        """Return the ids of the tasks that are running. At the beginning no attempt of theirs can
+        be alive. Raises StoreUnavailable."""
+        return await self._read(running_ids)
 
     async def sweep(self) -> bool:
         """Remove some of what is over; return whether there may be more. Raises
