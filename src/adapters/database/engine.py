@@ -12,9 +12,11 @@ consistent in either case.
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +34,14 @@ READERS = 2
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that has locked the file, such as a program that inspects
 it."""
+LARGEST_WAL = 64 * 1024 * 1024
+"""Bytes of the write-ahead log after which its restart is no longer left to chance. SQLite restarts
+it when nobody reads it, which never is while one read begins before another ends."""
+RESTART_TIMEOUT = 0.2
+"""Seconds for which a restart of the log waits for reads that use it. Writes wait meanwhile; reads
+that begin do not use it."""
+LOOK_PAUSE, BUSY_PAUSE = 1.0, 10.0
+"""Seconds between two looks at the size of the log, and after a restart that waited in vain."""
 
 
 class DatabaseUnavailable(Exception):
@@ -77,6 +87,7 @@ class Database:
         self._identity = Identity(path)
         self._release = release
         self._durable: bool | None = None
+        self._look_at = 0.0
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._forget: list[Callable[[], None]] = []
         self._closed = False
@@ -201,6 +212,7 @@ class Database:
             for each in group:
                 self._commit([each])
         self._finish(group)
+        self._restart_log()
         return not last
 
     def _commit(self, group: Sequence[_Write]) -> bool:
@@ -233,6 +245,22 @@ class Database:
             return not begun or len(group) == 1
         transaction.vacuum()
         return True
+
+    def _restart_log(self) -> None:
+        """Have the write-ahead log written from its beginning again if it is too large."""
+        if (now := time.monotonic()) < self._look_at:
+            return
+        self._look_at = now + LOOK_PAUSE
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if os.stat(f"{os.path.realpath(self.path)}-wal").st_size <= LARGEST_WAL:
+                return
+            self._writing.execute(f"PRAGMA busy_timeout = {RESTART_TIMEOUT * 1000:.0f}")
+            try:
+                (busy, *_) = self._writing.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+                if busy:
+                    self._look_at = time.monotonic() + BUSY_PAUSE
+            finally:
+                self._writing.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
 
     def _begin(self, durable: bool) -> None:
         if self._identity.lost():
