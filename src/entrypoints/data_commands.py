@@ -61,7 +61,8 @@ def migrate_command(url: str | None) -> None:
     """Copy all tasks from the data file to Redis.
 
     The service must be stopped and every task must have ended. What Redis has already stays as it
-    is, so this can be repeated. The file is not changed."""
+    is, so this can be repeated; only a task that has not ended there, and is not running, is
+    replaced. The file is not changed."""
     store = _store()
     file = _file(store)
     try:
@@ -71,6 +72,11 @@ def migrate_command(url: str | None) -> None:
     except (DatabaseError, UnfinishedTasks, StoreUnavailable) as error:
         raise click.ClickException(str(error)) from error
     _tell(report, file)
+    if report.running:
+        raise click.ClickException(
+            "stop the services that use this Redis, and migrate again a minute later: what ends "
+            "there is not replaced"
+        )
 
 
 async def _migrate(file: Path, redis: Connection) -> Report:
@@ -156,5 +162,9 @@ def _tell(report: Report, file: Path) -> None:
         click.echo(f"{moved.copied:,} {one if moved.copied == 1 else many} copied{there}")
     for task_id in report.unreadable:
         click.echo(f"not copied, since its log cannot be read: {task_id}", err=True)
+    for task_id in report.running:
+        click.echo(f"not copied, since it is running in Redis: {task_id}", err=True)
+    if report.running:
+        return
     name = click.format_filename(file)
     click.echo(f"{name} is as it was. Move it away, set REDIS_URL, and start the service.")

@@ -2,7 +2,8 @@
 
 Ended tasks are copied with their logs and positions, with what is left of their times to live,
 their tombstones, and all idempotency keys and chats. The file is held meanwhile, and not changed.
-What Redis has already stays as it is there, so a move that was interrupted is simply repeated.
+What Redis has already stays as it is there, so a move that was interrupted is simply repeated. Only
+a task that has not ended there is replaced by the ended one, unless an attempt is running.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from adapters.redis import Adoption
+from adapters.redis import Adopted, Adoption
 from adapters.sqlite import HandingOver
 from application.errors import UnreadableEvent
 
@@ -47,6 +48,8 @@ class Report:
     keys: Moved = field(default_factory=Moved)
     unreadable: list[str] = field(default_factory=list)
     """Ids of tasks whose logs cannot be read. They were not copied."""
+    running: list[str] = field(default_factory=list)
+    """Ids of tasks that are running in Redis. They were not copied."""
 
 
 async def migrate(
@@ -61,10 +64,14 @@ async def migrate(
     async def move_task(row: int) -> bool | None:
         task = await source.task(row)
         try:
-            return await target.task(task, source.log(row))
+            adopted = await target.task(task, source.log(row))
         except UnreadableEvent:
             report.unreadable.append(task.id)
             return None
+        if adopted is Adopted.RUNNING:
+            report.running.append(task.id)
+            return None
+        return adopted is Adopted.WRITTEN
 
     async def all_of(
         pages: AsyncIterator[Sequence[T]], move: Callable[[T], Awaitable[bool | None]], moved: Moved

@@ -1,7 +1,7 @@
 """The store on Redis: state that any instance can serve, and that survives each of them."""
 
 from adapters.redis.address import Address, parse_address
-from adapters.redis.adoption import Adoption
+from adapters.redis.adoption import Adopted, Adoption
 from adapters.redis.broker import RedisBroker
 from adapters.redis.connection import Connection
 from adapters.redis.connector import connect
@@ -13,6 +13,7 @@ from adapters.redis.task_log import RedisTaskLog
 
 __all__ = [
     "Address",
+    "Adopted",
     "Adoption",
     "Connection",
     "MalformedUrl",

@@ -1,18 +1,21 @@
 """Takes over from another store what a service that goes on with Redis needs: ended tasks, with
 their logs and positions as they are, tombstones, and idempotency keys.
 
-What is there already is left as it is, so that a move which was interrupted can be repeated. A task
-appears in one step. The first events of a log that is too long for one command wait in a list of
-their own until then.
+What is there already is left as it is, so that a move which was interrupted can be repeated. Only a
+task that has not ended and is held by no attempt is replaced: a message that was left in the queue
+has made it again. A task appears in one step. The first events of a log that is too long for one
+command wait in a list of their own until then.
 """
 
 from collections.abc import AsyncIterable, Sequence
+from enum import Enum
 
 from adapters.handover import BoundKey, EndedTask, Tombstone
 from adapters.redis.connection import Connection, Word
-from adapters.redis.keys import hashed_idempotency_key, keys_of
+from adapters.redis.keys import TaskKeys, hashed_idempotency_key, keys_of
 from adapters.redis.script import Script
 from application.errors import StoreUnavailable
+from domain.events import TaskStatus
 
 COMMAND_BYTES = 256 * 1024
 COMMAND_EVENTS = 1_000
@@ -21,15 +24,27 @@ STAGED_TTL = 3_600_000
 """Milliseconds for which events wait for the rest of their task."""
 
 
+_UNFINISHED = [each.encode() for each in TaskStatus if not each.terminal]
+
+
+class Adopted(Enum):
+    """What became of a task."""
+
+    WRITTEN = 1
+    THERE = 0
+    """One has ended in Redis, or was deleted there. It was left as it is."""
+    RUNNING = 2
+    """An attempt holds one in Redis. It was left as it is."""
+
+
 class Adoption:
-    """Every method returns whether it has written something, which is False for what was there
-    already, and may raise StoreUnavailable."""
+    """Every method may raise StoreUnavailable."""
 
     def __init__(self, connection: Connection) -> None:
         self._call = connection.call
         self._adopt = Script(connection, "adopt", long=True)
 
-    async def task(self, task: EndedTask, log: AsyncIterable[Sequence[bytes]]) -> bool:
+    async def task(self, task: EndedTask, log: AsyncIterable[Sequence[bytes]]) -> Adopted:
         """Write a task. `log`: all its events, as every store keeps them (adapters.event_codec)."""
         keys = keys_of(task.id)
         staging = f"{keys.log}:adopted"
@@ -38,8 +53,8 @@ class Adoption:
             for event in part:
                 if events and (size + len(event) > COMMAND_BYTES or len(events) == COMMAND_EVENTS):
                     if not staged:
-                        if await self._call("EXISTS", keys.record, keys.tombstone):
-                            return False
+                        if await self._is_there(keys):
+                            return Adopted.THERE
                         await self._call("DEL", staging)
                     await self._call("RPUSH", staging, *events)
                     await self._call("PEXPIRE", staging, STAGED_TTL)
@@ -47,25 +62,28 @@ class Adoption:
                     events, size = [], 0
                 events.append(event)
                 size += len(event)
-        return await self._write(
-            task, [keys.record, keys.log, keys.tombstone, staging], staged, events
-        )
+        return await self._write(task, keys, staging, staged, events)
 
     async def tombstone(self, tombstone: Tombstone) -> bool:
-        """Note that a task was deleted."""
+        """Note that a task was deleted. Return whether that was not known."""
         return await self._set(keys_of(tombstone.task_id).tombstone, "", tombstone.ttl)
 
     async def key(self, bound: BoundKey) -> bool:
-        """Bind an idempotency key."""
+        """Bind an idempotency key. Return False, and change nothing, if it is bound."""
         value = f"{bound.fingerprint} {bound.task_id} {bound.since}"
         return await self._set(hashed_idempotency_key(bound.digest), value, bound.ttl)
 
     async def _set(self, name: str, value: str, ttl: float) -> bool:
         return bool(await self._call("SET", name, value, "NX", "PX", _milliseconds(ttl)))
 
+    async def _is_there(self, keys: TaskKeys) -> bool:
+        if await self._call("EXISTS", keys.tombstone):
+            return True
+        return await self._call("HGET", keys.record, "status") not in (None, *_UNFINISHED)
+
     async def _write(
-        self, task: EndedTask, keys: list[str], staged: int, events: Sequence[Word]
-    ) -> bool:
+        self, task: EndedTask, keys: TaskKeys, staging: str, staged: int, events: Sequence[Word]
+    ) -> Adopted:
         values: list[Word] = [
             task.version,
             task.record,
@@ -79,11 +97,13 @@ class Adoption:
             _milliseconds(task.ttl),
             0 if task.tombstone_ttl is None else _milliseconds(task.tombstone_ttl),
             staged,
+            keys.channel,
         ]
-        written = await self._adopt(keys, [*values, *events])
+        names = [keys.record, keys.log, keys.tombstone, staging, keys.lease, keys.heartbeat]
+        written = await self._adopt(names, [*values, *events])
         if written < 0:
             raise StoreUnavailable("Redis has lost events that it was just sent")
-        return bool(written)
+        return Adopted(written)
 
 
 def _milliseconds(seconds: float) -> int:
