@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrypoints.settings import load_settings
+from entrypoints.settings import SettingsError, load_settings
 from tests.unit.test_settings import QSTASH
 
 REDIS = {"redis_url": "redis://h", "workers": 2}
@@ -49,4 +49,8 @@ def test_data_is_a_folder_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert file(f"{tmp_path}/a file") == tmp_path / "a file"
     assert file(f"{tmp_path}/folder.db") == tmp_path / "folder.db" / "longtask.db"
     assert file("~/tasks") == tmp_path / "tasks" / "longtask.db"
+    assert file(" memory\n") is None
+    assert file(f" {tmp_path}/a folder ") == tmp_path / "a folder" / "longtask.db"
+    with pytest.raises(SettingsError, match="LONGTASK_DATA: must name a folder or a file"):
+        file("   ")
     assert file("./memory") == Path("memory/longtask.db")

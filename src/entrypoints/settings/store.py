@@ -13,10 +13,17 @@ IN_MEMORY = "memory"
 FILE_NAME = "longtask.db"
 
 
+def _path(text: str) -> str:
+    path = text.strip()
+    if not path:
+        raise ValueError("must name a folder or a file, not white space alone")
+    return path
+
+
 class StoreSettings(Group):
     title: ClassVar[str] = "The store"
 
-    data: str = setting(
+    data: Annotated[str, parsed(_path)] = setting(
         "LONGTASK_DATA",
         ".longtask",
         f"The folder of the file (`{FILE_NAME}`) that keeps tasks and the messages of the local "
