@@ -92,6 +92,12 @@ class GetTask:
             if page.caught_up:
                 return
 
+    async def end(self, task_id: str) -> Position:
+        """Return the position behind the last event of the log as it is now. Raises UnknownTask,
+        Unreadable or StoreUnavailable."""
+        length = (await self._tasks.read(task_id, 0, 1)).length
+        return (await self._tasks.read(task_id, length, 1)).end
+
     async def with_answer(
         self, task_id: str, owner: str | None = None
     ) -> TaskWithAnswer | TaskWithPages:

@@ -45,6 +45,7 @@ CALLS = {
     "record": ("GET", "/api/tasks/{task}"),
     "stream": ("GET", "/api/tasks/stream?taskId={task}"),
     "cancel": ("POST", "/api/tasks/{task}/cancel"),
+    "result": ("GET", "/api/tasks/{task}/result"),
     "retry": ("POST", "/api/tasks/{task}/retry"),
     "delete": ("DELETE", "/api/tasks/{task}"),
     "run without the queue": ("GET", "/api/qstash/webhook?prompt=Hi"),

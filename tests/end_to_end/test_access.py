@@ -77,7 +77,7 @@ def test_every_route_under_api_is_among_these_or_signed(service: Running) -> Non
 def test_a_key_opens_what_is_its_own_and_nothing_else(service: Running) -> None:
     task = service.client.start()
     service.client.wait_for(task, "completed")
-    for name in ("status", "record", "stream"):
+    for name in ("status", "record", "result", "stream"):
         assert call(service, name, task, as_bearer(ALICE)).status_code == 200
         other = call(service, name, task, as_bearer(BOB))
         nobodys = call(service, name, UNKNOWN, as_bearer(BOB))

@@ -211,6 +211,24 @@ def test_a_held_response_is_kept_alive(
         assert json.loads(b"".join(chunks))["status"] == "completed"
 
 
+def test_a_record_that_is_waited_for_is_kept_alive(
+    behind: tuple[str, Running, Path], upstream: Upstream
+) -> None:
+    url, _, _ = behind
+    gate = Gate()
+    upstream.then(Script([piece("one"), gate, finish(), DONE]))
+    headers = {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "gzip"}
+    with httpx.Client(base_url=url, headers=headers) as client:
+        task = client.post("/api/tasks/start", json={"prompt": "Hi."}).json()["taskId"]
+        with client.stream("GET", f"/api/tasks/{task}/result?wait=300") as held:
+            assert "content-encoding" not in held.headers
+            chunks = held.iter_bytes()
+            assert [next(chunks) for _ in range(5)] == [b" "] * 5
+            gate.open()
+            record = json.loads(b"".join(chunks))
+    assert (record["status"], record["text"]) == ("completed", "one")
+
+
 def test_callers_keep_their_addresses_and_figures_stay_inside(
     behind: tuple[str, Running, Path],
 ) -> None:

@@ -36,6 +36,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/api/tasks/{taskId}"),
         ("delete", "/api/tasks/{taskId}"),
         ("post", "/api/tasks/{taskId}/cancel"),
+        ("get", "/api/tasks/{taskId}/result"),
         ("post", "/api/tasks/{taskId}/retry"),
         ("post", "/api/qstash/webhook"),
         ("get", "/api/qstash/webhook"),
@@ -44,11 +45,12 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
-    assert list(schema["paths"])[:5] == [
+    assert list(schema["paths"])[:6] == [
         "/api/tasks/start",
         "/api/tasks/stream",
         "/api/tasks/{taskId}",
         "/api/tasks/{taskId}/cancel",
+        "/api/tasks/{taskId}/result",
         "/api/tasks/{taskId}/retry",
     ]
     assert [each["name"] for each in schema["tags"]] == ["tasks", "operation", "qstash"]
@@ -57,7 +59,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
     }
     assert operations == {
         *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
-        *("deleteTask", "retryTask"),
+        *("deleteTask", "retryTask", "awaitTask"),
         *("getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),
     }
@@ -69,6 +71,10 @@ def test_every_route_is_described(shared_service: Running) -> None:
     assert prompt["examples"]
     record = schema["paths"]["/api/tasks/{taskId}"]["get"]["responses"]["200"]["content"]
     assert record["application/json"]["schema"] == {"$ref": "#/components/schemas/TaskBody"}
+    *_, wait = schema["paths"]["/api/tasks/{taskId}/result"]["get"]["parameters"]
+    bounds = {"type": "number", "minimum": 0, "maximum": 300, "default": 30}
+    assert (wait["name"], wait["required"]) == ("wait", False)
+    assert bounds.items() <= wait["schema"].items()
     names = {each["name"] for each in schema["paths"]["/api/tasks/stream"]["get"]["parameters"]}
     assert names == {"taskId", "lastEventId", "Last-Event-ID"}
 

@@ -23,8 +23,10 @@ OF_ONE_RESPONSE = (*OF_A_BODY, "date", "x-request-id", "last-modified")
         "/readyz",
         "/api/tasks/start?taskId={task}",
         "/api/tasks/{task}",
+        "/api/tasks/{task}/result",
         "/api/tasks/stream?taskId={task}",
         "/api/tasks/start",  # 400
+        "/api/tasks/{task}/result?wait=301",  # 400
         "/api/tasks/task_1_nobody",  # 404
         "/api/tasks/stream?taskId=task_1_nobody",
         "/nothing",

@@ -1,4 +1,4 @@
-"""A response in JSON that is held until a task has ended.
+"""A response in JSON that is held until a task has ended, or for a bounded time.
 
 Proxies and clients give up on a response that says nothing. So after a while the head goes out, and
 then white space, which JSON may begin with. A client whose connection breaks sends its request
@@ -8,7 +8,6 @@ again, finds the same task, and gets what it missed at once.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -45,16 +44,20 @@ class Held:
     slot: StreamSlot
     streams: OpenStreams
     finish: Callable[[], Awaitable[Response[Any]]]
-    """Is called once the task has ended. Returns the response, or raises a problem."""
+    """Is called once the task has ended or `wait` is over. Returns the response, or raises a
+    problem."""
     ping_interval: float
     """Seconds after which the head goes out, and between two pieces of white space."""
+    wait: float | None = None
+    """Seconds after which the response is made of the task as it then stands, as it is when this
+    process stops first. None: only the end of the task makes it."""
     hung_up: Callable[[], None] | None = None
     """Is called if the client goes away before the task has ended."""
 
 
 class HeldResponse(Response[None]):
-    """Is broken off if this process stops first, or if its head is out when the task ends otherwise
-    than with 200: the same request, sent again, gets the status."""
+    """Is broken off if its head is out when the response turns out to be other than 200. Without
+    `wait`, also if this process stops first. The same request, sent again, gets the status."""
 
     def __init__(self, held: Held, headers: Mapping[str, str]) -> None:
         super().__init__(None, media_type="application/json", headers={**_HEADERS, **headers})
@@ -68,7 +71,7 @@ class HeldResponse(Response[None]):
 
 
 class _Holding(UnsizedResponse):
-    __slots__ = ("_ended", "_headers", "_held", "_request", "_writer")
+    __slots__ = ("_headers", "_held", "_outcome", "_request", "_writer")
 
     def __init__(
         self, held: Held, request: Request[Any, Any, Any], headers: dict[str, str], **response: Any
@@ -78,56 +81,73 @@ class _Holding(UnsizedResponse):
         self._headers = headers
         self._request = request
         self._writer = direct_writer_of(request.scope)
-        self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        # Whether the response is made, or else broken off.
+        self._outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         held = self._held
         held.streams.open(held.slot, resumed=False)
+        timer = None
         try:
-            held.reader.start(_End(self._ended))
-            self._writer.on_close(partial(hang_up, held.reader, held.hung_up))
-            if not await self._ends_soon():
+            held.reader.start(_End(self._reader_ended))
+            if held.wait is not None:
+                loop = asyncio.get_running_loop()
+                timer = loop.call_later(held.wait, self._decide, True)
+            self._writer.on_close(self._hang_up)
+            if not await self._decided_soon():
                 await super().__call__(scope, receive, send)  # the head, and `send_body`
-            elif not self._ended.result():
-                await self._break_off(receive)
+            elif not self._outcome.result():
+                await self._writer.break_off(receive)
             else:
                 response = await self._finished()
                 response.headers = {**self._headers, **response.headers}
                 await response.to_asgi_response(None, self._request)(scope, receive, send)
         finally:
+            if timer is not None:
+                timer.cancel()
             held.reader.close()
             held.streams.close(held.slot)
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         await self._writer.write(send, _SPACE)
-        while not await self._ends_soon():
+        while not await self._decided_soon():
             self._writer.push(_SPACE)
         response: ASGIResponse | None = None
-        if self._ended.result():
+        if self._outcome.result():
             try:
                 response = (await self._finished()).to_asgi_response(None, self._request)
             except (ProblemDetailsException, ApplicationError) as error:
                 log.info("held response broken off", reason=str(error))
         if response is None or response.status_code != HTTPStatus.OK:
-            await self._break_off(receive)
+            await self._writer.break_off(receive)
+        elif isinstance(response, UnsizedResponse):
+            await response.send_body(send, receive)
         else:
             # Nothing here may keep the body for as long as the client takes to read it.
             body = [response.body]
             del response
             await self._writer.write(send, body.pop(), more=False)
 
-    async def _ends_soon(self) -> bool:
-        """Wait for the end of the task, of this process, or of the ping interval."""
-        done, _ = await asyncio.wait([self._ended], timeout=self._held.ping_interval)
+    def _reader_ended(self, complete: bool) -> None:
+        self._decide(complete or self._held.wait is not None)
+
+    def _hang_up(self) -> None:
+        self._decide(False)
+        hang_up(self._held.reader, self._held.hung_up)
+
+    def _decide(self, outcome: bool) -> None:
+        if not self._outcome.done():
+            self._outcome.set_result(outcome)
+
+    async def _decided_soon(self) -> bool:
+        """Wait for the outcome, for at most the ping interval."""
+        done, _ = await asyncio.wait([self._outcome], timeout=self._held.ping_interval)
         return bool(done)
 
     def _finished(self) -> Awaitable[Response[Any]]:
         self._writer.on_close(None)
+        self._held.reader.close()
         return self._held.finish()
-
-    async def _break_off(self, receive: Receive) -> None:
-        self._writer.cut()
-        await receive()
 
 
 class _End(Sink):
@@ -135,7 +155,7 @@ class _End(Sink):
 
     __slots__ = ("_ended",)
 
-    def __init__(self, ended: asyncio.Future[bool]) -> None:
+    def __init__(self, ended: Callable[[bool], None]) -> None:
         self._ended = ended
 
     def write(self, batch: Batch) -> bool:
@@ -150,5 +170,4 @@ class _End(Sink):
     def ping(self) -> None: ...
 
     def end(self, *, complete: bool) -> None:
-        if not self._ended.done():
-            self._ended.set_result(complete)
+        self._ended(complete)

@@ -21,12 +21,14 @@ class Waiting:
     so that none is started for a client that may not wait for it. Use it as a context: an exception
     that leaves it releases the slot."""
 
-    def __init__(self, request: Request[Caller, Any, Any], parts: HttpParts) -> None:
-        """Raises a problem (400) for a header that says wrongly what becomes of the task with the
-        connection."""
+    def __init__(
+        self, request: Request[Caller, Any, Any], parts: HttpParts, *, may_cancel: bool = True
+    ) -> None:
+        """`may_cancel`: whether a header may say that the task is cancelled with the connection.
+        Raises a problem (400) for one that says it wrongly."""
         self._caller = request.user
         self._parts = parts
-        self._cancels = cancels_on_disconnect(request.headers)
+        self._cancels = may_cancel and cancels_on_disconnect(request.headers)
 
     async def __aenter__(self) -> Self:
         """Raises OverLimit or StoreUnavailable."""
@@ -68,18 +70,25 @@ class Waiting:
         task_id: str,
         finish: Callable[[], Awaitable[Response[Any]]],
         headers: Mapping[str, str],
+        wait: float | None = None,
     ) -> Response[Any]:
-        """Hold the response until the task has ended. `finish` then makes it. Raises as FollowTask
-        does."""
-        follow_task = self._parts.use_cases.follow_task
-        reader = await follow_task(task_id, START, self._caller.owner)
-        assert not isinstance(reader, NothingLeft)  # noqa: S101  (nothing is seen before the start)
+        """Hold the response until the task has ended. `finish` then makes it. With `wait`, it makes
+        the response after so many seconds at the latest. Raises as FollowTask and `finish` do."""
+        use_cases = self._parts.use_cases
+        # Only the end is waited for: what is in the log already need not be read.
+        position = START if wait is None else await use_cases.get_task.end(task_id)
+        reader = await use_cases.follow_task(task_id, position, self._caller.owner)
+        if isinstance(reader, NothingLeft):  # it has ended in the meantime
+            response = await finish()
+            await use_cases.quotas.leave(self._slot)
+            return response
         held = Held(
             reader=reader,
             slot=self._slot,
             streams=self._parts.open_streams,
             finish=finish,
             ping_interval=self._parts.ping_interval,
+            wait=wait,
             hung_up=self._hung_up(task_id),
         )
         return HeldResponse(held, headers)

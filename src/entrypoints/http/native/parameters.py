@@ -1,8 +1,9 @@
 """The parameters of the routes, with their bounds as the API describes them, and their checks."""
 
+import re
 from typing import Annotated
 
-from litestar.openapi.spec import Schema
+from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from domain.errors import MalformedEventId, MalformedTaskId
@@ -10,6 +11,11 @@ from domain.events import POSITION_PATTERN, START, Position
 from domain.task import TASK_ID_PATTERN, check_task_id
 from entrypoints.http.idempotency_key import IDEMPOTENCY_KEY_LIMIT
 from entrypoints.http.problems import FieldFault, invalid
+
+MAX_WAIT, DEFAULT_WAIT = 300, 30
+"""Seconds for which a response is held until its task has ended. The default is below the
+time-outs that clients and proxies usually have."""
+_NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,20})?([eE][+-]?\d{1,3})?")
 
 _ID = {"pattern": f"^{TASK_ID_PATTERN}$"}
 _EVENT_ID = {"any_of": [Schema(max_length=0), Schema(pattern=f"^{POSITION_PATTERN}$")]}
@@ -26,6 +32,19 @@ LastEventQuery = Annotated[
     str,
     QueryParameter(
         name="lastEventId", description="The same, in the query.", schema_extra=_EVENT_ID
+    ),
+]
+Wait = Annotated[
+    str,
+    QueryParameter(
+        name="wait",
+        description=f"Seconds to wait for the end of the task, from 0 to {MAX_WAIT}.",
+        schema_extra={
+            "type": OpenAPIType.NUMBER,
+            "minimum": 0,
+            "maximum": MAX_WAIT,
+            "default": DEFAULT_WAIT,
+        },
     ),
 ]
 IdempotencyKey = Annotated[
@@ -65,3 +84,15 @@ def position_of(task_id: str, header: str, query: str) -> Position:
     if faults:
         raise invalid(faults)
     return position
+
+
+def seconds_of(task_id: str, wait: str) -> float:
+    """Return for how many seconds a response is held. Raises a problem (400) that names each
+    parameter at fault."""
+    faults = task_id_faults(task_id)
+    seconds = float(wait) if _NUMBER.fullmatch(wait) else -1.0
+    if not 0 <= seconds <= MAX_WAIT:
+        faults.append({"field": "wait", "message": f"must be a number from 0 to {MAX_WAIT}"})
+    if faults:
+        raise invalid(faults)
+    return seconds

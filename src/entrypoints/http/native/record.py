@@ -46,7 +46,7 @@ class _LongRecord(Response[TaskBody]):
             self._found,
             direct_writer_of(request.scope),
             self.content.task_id,
-            headers=options.get("headers"),
+            headers={**(options.get("headers") or {}), **self.headers},
             media_type=self.media_type,
             status_code=self.status_code or 200,
         )
@@ -77,8 +77,7 @@ class _Streaming(UnsizedResponse):
         except (StoreUnavailable, UnknownTask, Unreadable) as error:
             # The status is out. A broken connection says that the body is not complete.
             log.error("record broken off", task_id=self._task_id, error=str(error))
-            self._writer.cut()
-            await receive()
+            await self._writer.break_off(receive)
 
     async def _write_pages(self, send: Send, head: bytes, pages: AsyncGenerator[str, None]) -> None:
         async with aclosing(pages):

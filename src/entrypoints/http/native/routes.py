@@ -1,4 +1,4 @@
-"""/api/tasks: look at, follow, cancel and delete a task."""
+"""/api/tasks: look at, follow, wait for, cancel and delete a task."""
 
 from functools import partial
 from typing import Any
@@ -18,11 +18,14 @@ from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.native.bodies import TaskBody
 from entrypoints.http.native.event_bodies import StreamEvent
 from entrypoints.http.native.parameters import (
+    DEFAULT_WAIT,
     LastEventHeader,
     LastEventQuery,
     TaskIdPath,
     TaskIdQuery,
+    Wait,
     position_of,
+    seconds_of,
 )
 from entrypoints.http.native.record import record_response
 from entrypoints.http.parts import HttpParts, Parts
@@ -37,6 +40,7 @@ from entrypoints.http.sse.response import (
     EventStream,
     NativeConnection,
 )
+from entrypoints.http.waiting import Waiting
 
 
 class TaskController(Controller):
@@ -130,6 +134,38 @@ class TaskController(Controller):
             await parts.use_cases.get_task.record(check_task_id(task_id), request.user.owner)
             return headers_only("application/json")
         return await _record(check_task_id(task_id), request.user, parts)
+
+    @get(
+        "/{taskId:str}/result",
+        opt={READABLE_BY_ALL: True},
+        summary="Wait for the end of a task, and get its whole record",
+        description=(
+            "The record once the task has ended, or as it then stands: after `wait` seconds, or "
+            "when the service stops. While it is held, the response begins with white space, which "
+            "JSON allows. A connection that breaks holds no record: ask again."
+        ),
+        operation_id="awaitTask",
+        responses={
+            200: ResponseSpec(TaskBody, description="The record.", generate_examples=False),
+            **documented(401, 404, 429, 503),
+        },
+    )
+    async def result(
+        self,
+        task_id: TaskIdPath,
+        request: Request[Caller, Any, Any],
+        parts: Parts,
+        wait: Wait = str(DEFAULT_WAIT),
+    ) -> Response[Any]:
+        seconds, caller = seconds_of(task_id, wait), request.user
+        task = await parts.use_cases.get_task.record(task_id, caller.owner)
+        if is_head(request.scope):
+            return headers_only("application/json")
+        if seconds == 0 or task.status.terminal:
+            return await _record(task_id, caller, parts)
+        async with Waiting(request, parts, may_cancel=False) as waiting:
+            finish = partial(_record, task_id, caller, parts)
+            return await waiting.hold(task_id, finish, {}, wait=seconds)
 
     @post(
         "/{taskId:str}/cancel",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol, cast
 
-from litestar.types import Scope, Send
+from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
 _EXTENSION = "longtask.direct_write"
@@ -93,6 +93,12 @@ class DirectWriter:
         """Break the connection off, so that the client takes no part of a body for the whole."""
         self._closed = None
         cut_off(self._transport)
+
+    async def break_off(self, receive: Receive) -> None:
+        """Cut the connection, and return once the server knows that the response ends here."""
+        self.cut()
+        while (await receive())["type"] != "http.disconnect":
+            pass  # the body of the request, if nothing has asked for it
 
     def on_close(self, closed: Callable[[], None] | None) -> None:
         """Have `closed` called when the client is gone; at once if it is."""
