@@ -49,7 +49,9 @@ def _held(service: Running, task_id: str, wait: float = 300) -> Iterator[httpx.R
 def _waiting(service: Running, task_id: str, **headers: str) -> Iterator[None]:
     """A client that hangs up in the end. While it waits, it is the only one."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    request = f"GET /api/tasks/{task_id}/result HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
+    request = (
+        f"GET /api/tasks/{task_id}/result?wait=300 HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"
+    )
     with connect(service.url) as connection:
         connection.sendall(request.encode())
         eventually(lambda: streams_of(service) == 1)
@@ -175,7 +177,7 @@ class Readable(ForwardingTaskLog):
 def test_a_long_record_comes_in_pages_and_never_in_part(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("application.manage_task.PAGE", 10)
+    monkeypatch.setattr("application.manage_task.PAGE", 2)
     words = [f"{number} " for number in range(100)]
     settings = settings_for(openai_base_url=upstream.url, sse_ping_interval=0.1)
     with (
