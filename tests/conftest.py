@@ -1,5 +1,6 @@
 """Fixtures that more than one kind of test uses. No test sees the machine's own settings."""
 
+import os
 import ssl
 from collections.abc import Iterator
 from functools import cache
@@ -87,8 +88,9 @@ def _nothing_leaks() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in names():
+    for name in (*names(), "LONGTASK_SERVER", "LONGTASK_KEY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.devnull)  # where no login is
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
-"""The commands, each in a process of its own, with none of the machine's settings. By default they
-keep nothing on disk."""
+"""The commands, each in a process of its own, with none of the machine's settings and no
+login. By default they keep nothing on disk."""
 
 import os
 import pty
@@ -21,7 +21,8 @@ def environment(**settings: str) -> dict[str, str]:
         for name in ("PATH", "HOME", "LANG", "PYTHONPATH")
         if name in os.environ
     }
-    return {**kept, "PYTHONUNBUFFERED": "1", "LONGTASK_DATA": "memory", **settings}
+    ours = {"PYTHONUNBUFFERED": "1", "LONGTASK_DATA": "memory", "XDG_CONFIG_HOME": os.devnull}
+    return {**kept, **ours, **settings}
 
 
 def longtask(*words: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.api_keys import new_key
-from entrypoints.ask.following import with_scheme
+from entrypoints.client.server import with_scheme
 from tests.commands import invoke
 from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
 from tests.processes import found_in, process_at_a_terminal, process_of, run_to_its_end

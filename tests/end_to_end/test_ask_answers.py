@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entrypoints.ask import following
+from entrypoints.client import reader
 from tests.commands import invoke
 from tests.doubles.native import (
     TASK,
@@ -35,7 +35,7 @@ def asked(tmp_path: Path, service: NativeService, *words: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "RECONNECT_PAUSE", 0.0)
+    monkeypatch.setattr(reader, "RECONNECT_PAUSE", 0.0)
 
 
 def test_the_text_alone_goes_to_standard_output(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from entrypoints.ask import command, following
 from entrypoints.cli import main
+from entrypoints.client.server import Server
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"
 
@@ -19,7 +20,7 @@ def bodies(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The bodies that would be sent."""
     sent: list[dict[str, Any]] = []
 
-    def ask(_: str, asked: following.Asked, __: str | None) -> int:
+    def ask(_: Server, asked: following.Asked) -> int:
         sent.append(asked.body)
         return 0
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import structlog
 
-from entrypoints.ask.printing import Printer
+from entrypoints.client.printing import Printer
 from entrypoints.log_output import configure_logs
 from entrypoints.terminal import one_line, printable
 

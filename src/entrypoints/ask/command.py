@@ -6,9 +6,10 @@ from dataclasses import replace
 import click
 
 from domain.request import MAX_TOKENS_LIMIT, REQUEST_LIMIT
-from entrypoints.ask.following import Asked, ask_embedded, ask_server
-from entrypoints.ask.printing import Printer, Show, print_as_json
+from entrypoints.ask.following import Asked, ask_embedded, ask_server, start_at
 from entrypoints.ask.request import check_size, messages_of, options_of, prompt_of
+from entrypoints.client.printing import Printer, Show, print_as_json, print_started
+from entrypoints.client.server import Server, local_server, with_server
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.log_output import configure_logs
 from entrypoints.settings import ENV_FILE, settings_in_file
@@ -17,12 +18,7 @@ from entrypoints.settings.store import IN_MEMORY
 
 @click.command("ask")
 @click.argument("prompt", required=False)
-@click.option(
-    "--server",
-    envvar="LONGTASK_SERVER",
-    help="A running service (LONGTASK_SERVER). Without it, one is started for this prompt.",
-)
-@click.option("--key", envvar="LONGTASK_KEY", help="The API key for that service (LONGTASK_KEY).")
+@with_server
 @click.option("--model", help="The model. Default: that of the service.")
 @click.option("--system", metavar="TEXT", help="The system message.")
 @click.option(
@@ -65,6 +61,7 @@ from entrypoints.settings.store import IN_MEMORY
 )
 @click.option("--reasoning", is_flag=True, help="Show the model's reasoning on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
+@click.option("--detach", is_flag=True, help="Start the task, print its id, and leave it to run.")
 @click.option(
     "--max-request-bytes",
     envvar="LONGTASK_MAX_REQUEST_BYTES",
@@ -76,8 +73,7 @@ from entrypoints.settings.store import IN_MEMORY
 )
 def ask_command(
     prompt: str | None,
-    server: str | None,
-    key: str | None,
+    server: Server | None,
     model: str | None,
     system: str | None,
     images: tuple[str, ...],
@@ -89,12 +85,16 @@ def ask_command(
     schema: str | None,
     reasoning: bool,
     as_json: bool,
+    detach: bool,
     max_request_bytes: int,
 ) -> None:
     """Start a task and print its text. Ctrl-C cancels the task.
 
+    Without a server that is named, a service is started for this prompt, and ends with it.
+
     Standard output gets the text and nothing else: at a terminal as it arrives, a file or a pipe
     once the task has ended. Tool calls, sources and what else there is to say go to standard error.
+    With --detach it gets the id of the task.
 
     PROMPT is read from standard input if it is - or left out. Text that is piped in beside a PROMPT
     follows it after an empty line.
@@ -121,9 +121,13 @@ def ask_command(
             return print_as_json
         return Printer(limited=max_tokens is not None, reasoning=reasoning).show
 
+    if detach:
+        server = server or local_server()
+        print_started(start_at(server, body), server.words, as_json=as_json)
+        return
     asked = Asked(body, printer)
     if server is not None:
-        sys.exit(ask_server(server, asked, key))
+        sys.exit(ask_server(server, asked))
     # A service for this prompt only, which no other machine can reach.
     if named := settings_in_file():
         click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)

@@ -24,8 +24,9 @@ settings stop the start, and all of them are reported at once. A variable `LONGT
 setting is warned of. `longtask config` shows the settings in force without secrets, and
 `longtask doctor` checks them against the real store, queue and model.
 
-The command `longtask ask` reads two more variables, from the environment only: `LONGTASK_SERVER`
-(the URL of a running service, as `--server`) and `LONGTASK_KEY` (an API key of it, as `--key`).
+The commands that call a running service read two more variables, from the environment only:
+`LONGTASK_SERVER` (its URL, as `--server`) and `LONGTASK_KEY` (an API key of it, as `--key`). What
+comes before and after them: [clients.md](clients.md#the-server-and-its-key).
 
 This page is made from the code: `python -m entrypoints.settings` writes it and `.env.example`.
 """

@@ -24,7 +24,7 @@ PAIRS = {
 """Secrets, and the settings with the addresses that they are sent to."""
 
 NOT_OF_THE_SERVICE = {"LONGTASK_KEY", "LONGTASK_SERVER", "LONGTASK_NETWORK"}
-"""What `longtask ask` and docker-compose.yml read."""
+"""What the commands that call a service and docker-compose.yml read."""
 _NAME = re.compile(r"LONGTASK_[A-Z0-9_]+")
 """What may be told of a name. In a file, what follows may be a secret: NAME:secret==."""
 _OF_KUBERNETES = re.compile(r"LONGTASK_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)")

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from shlex import quote
 from typing import Any, TextIO
 
 from entrypoints.terminal import one_line, printable
@@ -30,31 +31,47 @@ def say(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)
 
 
-def exit_status(event: Event) -> int | None:
-    """Return the status with which the command ends after this event, or None if it goes on."""
+def exit_status(event: Event) -> int:
+    """Return the status with which a command ends after the last event of a task."""
     if event["type"] == "error":
         return FAILED
-    if event["type"] != "end":
-        return None
     if event["finishReason"] == "cancelled":
         return CANCELLED
     return COMPLETED if event["data"] or event.get("toolCalls") else FAILED
 
 
+def print_json(value: dict[str, Any]) -> None:
+    """Print a line of JSON on standard output, in ASCII: nothing in it acts on a terminal."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
 def print_as_json(event_id: str, event: Event) -> None:
     """Print an event of the log as a line of JSON on standard output, with its `id`."""
     if event["type"] != "connected":  # it is no event of the log
-        # ASCII, so that nothing in it acts on a terminal.
-        sys.stdout.write(json.dumps({"id": event_id, **event}) + "\n")
-        sys.stdout.flush()
+        print_json({"id": event_id, **event})
+
+
+def print_started(started: dict[str, Any], words: str, *, as_json: bool) -> None:
+    """Print what a start returned: its id alone, or all of it as JSON. `words` follow the id in the
+    commands that are named on standard error."""
+    task_id = started["taskId"]
+    if as_json:
+        print_json(started)
+        return
+    sys.stdout.write(f"{one_line(task_id)}\n")
+    sys.stdout.flush()
+    say(f"follow it with: longtask follow {quote(task_id)}{words}")
 
 
 class Printer:
     """Prints an answer for people."""
 
-    def __init__(self, *, limited: bool = False, reasoning: bool = False) -> None:
-        """`limited`: whether the user set the limit of tokens. `reasoning`: whether it is shown."""
+    def __init__(self, *, limited: bool = False, reasoning: bool = False, own: bool = True) -> None:
+        """`limited`: whether the user set the limit of tokens. `reasoning`: whether it is shown.
+        `own`: whether this command started the task."""
         self._limited = limited
+        self._own = own
         self._reasoning = reasoning
         self._began = time.monotonic()
         self._live = sys.stdout.isatty()
@@ -77,12 +94,12 @@ class Printer:
             case "status":
                 self._show_status(event)
             case "end":
-                self._close_line()
+                self.close_line()
                 if not self._live:
                     _print_whole(event["data"])
                 self._show_end(event)
             case "error":
-                self._close_line()
+                self.close_line()
                 say(f"failed: {event['data']} ({event['code']})")
 
     def _show_call(self, piece: Event) -> None:
@@ -98,7 +115,7 @@ class Printer:
     def _show_status(self, event: Event) -> None:
         if event["data"] not in ("pending", "running"):
             return
-        self._close_line()
+        self.close_line()
         reason = f" ({event['reason']})" if "reason" in event else ""
         if event["data"] == "running" and event.get("resumed"):
             say(f"going on: attempt {event['attempt']}")
@@ -112,32 +129,36 @@ class Printer:
 
     def _show_end(self, event: Event) -> None:
         reason = event["finishReason"]
-        for each in _sources(event.get("annotations", [])):
+        for each in source_lines(event.get("annotations", [])):
             say(each)
         if refusal := event.get("refusal"):
             part = "to answer" if refusal == event["data"] else "a part of it"
             say(f"the model refused {part}")
         if event.get("valid") is False:
             say("the answer does not fit the schema")
-        say(f"{reason}: {event['model']}, {time.monotonic() - self._began:.1f} s{_counted(event)}")
+        lasted = f", {time.monotonic() - self._began:.1f} s" if self._own else ""
+        say(f"{reason}: {event['model']}{lasted}{_counted(event)}")
         if exit_status(event) == FAILED:
             say(self._why_empty(reason))
 
     def _why_empty(self, reason: str) -> str:
         if reason != "length":
             return "the answer is empty"
+        if not self._own:
+            return f"{_EMPTY_BY_LIMIT}Ask again with a larger maxTokens"
         if self._limited:
             return f"{_EMPTY_BY_LIMIT}Raise --max-tokens, or leave it out"
         return f"{_EMPTY_BY_LIMIT}Set a larger limit with --max-tokens"
 
     def _add(self, part: object, stream: TextIO, text: str) -> None:
         if part != self._part:
-            self._close_line()
+            self.close_line()
         self._part, self._unfinished = part, stream
         stream.write(text)
         stream.flush()
 
-    def _close_line(self) -> None:
+    def close_line(self) -> None:
+        """End the line that has begun, if one has."""
         if self._unfinished is not None:
             self._unfinished.write("\n")
             self._unfinished.flush()
@@ -154,7 +175,7 @@ def _counted(event: Event) -> str:
     return f", {about}{tokens} tokens{spent}"
 
 
-def _sources(annotations: list[Event]) -> list[str]:
+def source_lines(annotations: list[Event]) -> list[str]:
     """Return a line for each source that an answer cites, each once."""
     lines = []
     for each in annotations:
