@@ -1,5 +1,5 @@
-"""The command line: `longtask serve | ask | key | doctor | config | local-qstash`, and `backup` and
-`migrate` (data_commands.py)."""
+"""The command line: `longtask serve | ask | key | doctor | config | local-qstash`, `backup` and
+`migrate` (data_commands.py), and what manages tasks (task_commands/)."""
 
 import asyncio
 import sys
@@ -32,6 +32,7 @@ from entrypoints.settings import (
 from entrypoints.settings.access import AccessSettings
 from entrypoints.settings.reference import describe
 from entrypoints.sockets import AddressTaken
+from entrypoints.task_commands import TASK_COMMANDS
 from entrypoints.terminal import one_line
 from entrypoints.workers import serve_workers
 
@@ -171,9 +172,8 @@ def new_key_command(name: str) -> None:
         click.echo(line)
 
 
-main.add_command(ask_command)
-main.add_command(backup_command)
-main.add_command(migrate_command)
+for _command in (ask_command, *TASK_COMMANDS, backup_command, migrate_command):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":
