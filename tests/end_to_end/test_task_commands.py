@@ -1,4 +1,4 @@
-"""`longtask show`, `follow`, `cancel`, `delete` and `ask --detach` at a real service."""
+"""`longtask show`, `follow`, `cancel`, `retry`, `delete` and `ask --detach` at a real service."""
 
 import json
 import os
@@ -112,6 +112,24 @@ def test_the_end_of_a_task_is_the_exit_status(
     assert "\nfailed:   The model's server did not accept the API key. (invalid_api_key)" in shown
 
 
+def test_a_failed_task_is_started_anew(
+    tmp_path: Path, service: Running, upstream: Upstream
+) -> None:
+    upstream.then(refusal(401, "invalid_api_key"))
+    failed = service.client.start()
+    service.client.wait_for(failed, "failed")
+    done = invoke(tmp_path, "retry", failed, "--server", service.url)
+    assert done.exit_code == 0
+    (task_id,) = done.stdout.splitlines()
+    assert done.stderr == f"follow it with: longtask follow {task_id} --server {service.url}\n"
+    service.client.wait_for(task_id, "completed")
+    shown = invoke(tmp_path, "show", task_id, "--server", service.url).stdout
+    assert f"\nretry of: {failed}\n" in shown
+    refused = invoke(tmp_path, "retry", task_id, "--json", "--server", service.url)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: 409: ")
+
+
 def test_what_is_refused_of_many_is_named(tmp_path: Path, service: Running) -> None:
     tasks = [service.client.start() for _ in range(2)]
     for each in tasks:
@@ -125,7 +143,7 @@ def test_what_is_refused_of_many_is_named(tmp_path: Path, service: Running) -> N
     deleted = [{"taskId": each, "deleted": True} for each in tasks]
     assert [json.loads(each) for each in done.stdout.splitlines()] == deleted
     assert done.stderr == f"Error: gone: 404: {UNKNOWN}\n"
-    for words in (["show"], ["follow"], ["cancel"], ["delete", "--yes"]):
+    for words in (["show"], ["follow"], ["cancel"], ["retry"], ["delete", "--yes"]):
         done = invoke(tmp_path, *words, tasks[0], "--server", service.url)
         assert (done.exit_code, done.stderr) == (1, f"Error: 404: {UNKNOWN}\n")
     done = invoke(tmp_path, "delete", "a", "b", "--server", "http://127.0.0.1:1")
@@ -138,7 +156,7 @@ def test_what_is_refused_of_many_is_named(tmp_path: Path, service: Running) -> N
 )
 def test_what_is_no_id_is_not_sent(tmp_path: Path, odd: str) -> None:
     server = ["--server", "http://127.0.0.1:1"]
-    for command in ("show", "follow", "cancel", "delete"):
+    for command in ("show", "follow", "cancel", "retry", "delete"):
         done = invoke(tmp_path, command, odd, *server)
         assert done.exit_code == 1
         assert done.stderr == "Error: a task id is 1 to 128 letters, digits, '-' or '_'\n"
@@ -147,7 +165,7 @@ def test_what_is_no_id_is_not_sent(tmp_path: Path, odd: str) -> None:
 
 
 def test_another_server_is_told(tmp_path: Path) -> None:
-    for command in ("show", "follow", "cancel", "delete"):
+    for command in ("show", "follow", "cancel", "retry", "delete"):
         with Destination().running() as other:
             done = invoke(tmp_path, command, "x", "--server", other.url)
         assert done.exit_code == 1

@@ -50,6 +50,10 @@ class Api:
         calls below raise `ServiceError`."""
         return self._body(await self._call("POST", "/api/tasks/start", body), 202)
 
+    async def retry(self, task_id: str) -> Body:
+        """Start the request of a task anew; return what the service says of the new one."""
+        return self._body(await self._call("POST", f"{_path(task_id)}/retry"), 202)
+
     async def record(self, task_id: str) -> Body:
         """Return the record of a task, its `taskId` and `status` at least."""
         return self._record(await self._call("GET", _path(task_id)))

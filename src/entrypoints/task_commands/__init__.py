@@ -2,13 +2,19 @@
 
 from entrypoints.task_commands.follow import follow_command
 from entrypoints.task_commands.login import login_command, logout_command
-from entrypoints.task_commands.manage import cancel_command, delete_command, show_command
+from entrypoints.task_commands.manage import (
+    cancel_command,
+    delete_command,
+    retry_command,
+    show_command,
+)
 
 TASK_COMMANDS = (
     show_command,
     follow_command,
     cancel_command,
     delete_command,
+    retry_command,
     login_command,
     logout_command,
 )

@@ -1,4 +1,4 @@
-"""`longtask show`, `cancel` and `delete`: one request for each task."""
+"""`longtask show`, `cancel`, `delete` and `retry`: one request for each task."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from entrypoints.client.api import Api, Body, ServiceError
-from entrypoints.client.printing import FAILED, print_json
+from entrypoints.client.printing import FAILED, print_json, print_started
 from entrypoints.client.server import Server, local_server, with_server
 from entrypoints.task_commands.record_text import record_text
 from entrypoints.terminal import one_line
@@ -23,7 +23,7 @@ _ABOUT_ONE_TASK = (400, 404, 409)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record, a line of JSON.")
 @with_server
 def show_command(task_id: str, as_json: bool, server: Server | None) -> None:
-    """Show a task: its status, what it was asked and what it said so far.
+    """Show a task and what it said so far.
 
     Exit status: 0 whatever the status of the task, 1 if it cannot be shown, 2 when the command line
     is wrong."""
@@ -76,6 +76,25 @@ def delete_command(
         _tell(task_id, "deleted", {"taskId": task_id, "deleted": True}, as_json=as_json)
 
     _each(task_ids, delete, server)
+
+
+@click.command("retry")
+@click.argument("task_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print what the service says of the start.")
+@with_server
+def retry_command(task_id: str, as_json: bool, server: Server | None) -> None:
+    """Start a failed or cancelled task anew.
+
+    Prints the id of the new task.
+
+    Exit status: 0 when the new task has started, 1 when it has not, 2 when the command line is
+    wrong."""
+    target = server or local_server()
+
+    async def retry(api: Api, task_id: str) -> None:
+        print_started(await api.retry(task_id), target.words, as_json=as_json)
+
+    _each([task_id], retry, target)
 
 
 def _tell(task_id: str, what: str, body: Body, *, as_json: bool) -> None:
