@@ -162,6 +162,32 @@ def test_a_task_that_is_deleted_meanwhile_is_cancelled_or_unknown(
     assert _result(retrying, task_id).status_code == 404
 
 
+class Ending(ForwardingTaskLog):
+    """Its next task ends just before its log is read, and behind the look at its record."""
+
+    ends = False
+
+    async def read(self, task_id: str, after: int, limit: int) -> Page:
+        if self.ends:
+            self.ends = False
+            await super().cancel(task_id, 1)
+        return await super().read(task_id, after, limit)
+
+
+def test_a_task_that_ends_while_the_wait_begins_is_not_waited_for(upstream: Upstream) -> None:
+    settings = settings_for(openai_base_url=upstream.url, address_limits="streams=1")
+    with (
+        Container.tasks.override(providers.Singleton(Ending, Container.measured_tasks)),
+        running_service(settings) as service,
+    ):
+        for _ in range(2):  # the slot is free again
+            task_id, _ = _begun(service, upstream)
+            service.service.container.tasks().ends = True
+            record = _result(service, task_id).json()
+            assert (record["status"], record["text"]) == ("cancelled", "So far")
+        eventually(lambda: streams_of(service) == 0)
+
+
 class Readable(ForwardingTaskLog):
     """A log of which so many pages more can be read."""
 
