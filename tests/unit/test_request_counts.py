@@ -15,7 +15,7 @@ class Route:
 
 def _counts(counted: Counted | None, status: int) -> set[str]:
     metrics = Metrics()
-    scope: Any = {"route_handler": Route(counted)}
+    scope: Any = {"route_handler": Route(counted), "headers": []}
     RequestCounts(metrics).responded(scope, status)
     lines = metrics.exposition().decode().splitlines()
     return {line for line in lines if "_total" in line and line.endswith(" 1.0")}

@@ -1,20 +1,25 @@
 """Who may use the service, and does its address lead to it?"""
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 from adapters.qstash import QStashQueue, QueueClock, sign
 from application.accounts import Limits
 from application.errors import QueueRefused, QueueUnavailable
-from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
+from entrypoints.doctor.findings import TIMEOUT, Finding, Findings, fail, ok, warn
 from entrypoints.host_names import is_loopback
 from entrypoints.http.access import Access
+from entrypoints.http.checks import CHECK
+from entrypoints.http.health import HealthBody
 from entrypoints.settings import Settings
 
 NO_TASK = b"{}"
 """The body of a delivery that starts nothing: a service that accepts its signature then refuses it
 as malformed."""
+CALLED = {"Upstash-Message-Id": CHECK}
 
 
 async def check_access(settings: Settings) -> Findings:
@@ -60,12 +65,13 @@ async def check_address(
     try:
         async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT) as client:
             health = await client.get("/healthz")
-            webhook = await client.post(webhook_path, content=NO_TASK)
+            webhook = await client.post(webhook_path, content=NO_TASK, headers=CALLED)
             signed = await _signed(settings, queue, clock, base_url + webhook_path)
             if signed is not None:
                 delivery = await client.post(webhook_path, content=NO_TASK, headers=signed)
             stream = await client.get(_stream_url(settings))
             anonymous = await client.get(_stream_url(settings, link=False))
+            ready = await client.get("/readyz")
     except httpx.HTTPError as error:
         yield fail(
             "address",
@@ -107,6 +113,8 @@ async def check_address(
     elif signed is None:
         has = "has these API keys" if keys else "requires no API key"
         yield ok("address", f"{base_url} leads to a Longtask that {has}")
+        for finding in _readiness(base_url, ready):
+            yield finding
     elif delivery.status_code == 401:
         yield fail(
             "address",
@@ -123,6 +131,29 @@ async def check_address(
         )
     else:
         yield ok("address", f"{base_url} leads to this service, which accepts what QStash signs")
+        for finding in _readiness(base_url, ready):
+            yield finding
+
+
+def _readiness(base_url: str, ready: httpx.Response) -> Iterator[Finding]:
+    """What is wrong with the own service as it says itself."""
+    if ready.status_code == 200:
+        return
+    try:
+        checks = msgspec.json.decode(ready.content, type=HealthBody).checks
+    except msgspec.DecodeError:
+        yield warn(
+            "address",
+            f"{base_url}/readyz does not respond as this service does ({ready.status_code})",
+            "a proxy in front should pass it on",
+        )
+        return
+    wrong = "; ".join(f"{part}: {said}" for part, said in checks.items() if said != "ok")
+    yield fail(
+        "address",
+        f"{base_url} is not ready ({wrong})",
+        "its log lines `not ready` say more. If its data folder was moved, restart it",
+    )
 
 
 def _stream_url(settings: Settings, *, link: bool = True) -> str:
@@ -145,4 +176,4 @@ async def _signed(
     except (QueueRefused, QueueUnavailable):  # told by check_queue
         return None
     signature = sign(key, url, NO_TASK, int(clock.now()))
-    return {"Upstash-Signature": signature, "Upstash-Message-Id": "longtask-doctor"}
+    return {"Upstash-Signature": signature, **CALLED}

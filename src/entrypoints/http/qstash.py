@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import structlog
 from litestar import Controller, Request, Response, Router, get, post
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
 from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
@@ -23,6 +24,7 @@ from application.accounts import Caller
 from application.ports import Delivery
 from application.run_task import Ack, Outcome, Overloaded, Reject, Retry
 from entrypoints.http.access import Access
+from entrypoints.http.checks import is_check
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.head_requests import is_head
 from entrypoints.http.native.bodies import StartBody
@@ -58,7 +60,7 @@ class QStashController(Controller):
         parts: Parts,
     ) -> Response[Any]:
         message_id = request.headers.get("upstash-message-id")
-        with _refusals(message_id, parts.deliveries.webhook_url):
+        with _refusals(request.headers, parts.deliveries.webhook_url):
             delivery = await _read_delivery(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
         with parts.request_counts.open_delivery():
@@ -79,8 +81,7 @@ class QStashController(Controller):
         request: Request[Any, Any, Any],
         parts: Parts,
     ) -> dict[str, Any]:
-        message_id = request.headers.get("upstash-message-id")
-        with _refusals(message_id, parts.deliveries.failure_url):
+        with _refusals(request.headers, parts.deliveries.failure_url):
             delivery, source = await _read_failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
         task = await parts.use_cases.handle_exhausted(delivery, source)
@@ -149,28 +150,31 @@ async def _read_failure(request: Request[Any, Any, Any], parts: HttpParts) -> tu
 
 
 @contextmanager
-def _refusals(message_id: str | None, expected_url: str) -> Iterator[None]:
+def _refusals(headers: Headers, expected_url: str) -> Iterator[None]:
     """Raise what is wrong with a delivery as a problem. Its signature must be for that URL."""
+    message_id = headers.get("upstash-message-id")
     try:
         yield
     except ForgedDelivery as error:
         # The message id of a forger is not worth a place in the log.
-        log.warning(
-            "delivery refused",
-            wrong=error.wrong,
-            reason=str(error),
-            expected_url=without_password(expected_url),
-        )
+        if not is_check(headers, 401):
+            log.warning(
+                "delivery refused",
+                wrong=error.wrong,
+                reason=str(error),
+                expected_url=without_password(expected_url),
+            )
         raise problem(401, "bad-signature", "The signature is not valid.", headers=CLOSE) from error
     except MalformedDelivery as error:
-        log.error("malformed delivery", reason=str(error), message_id=message_id)
+        if not is_check(headers, 489):
+            log.error("malformed delivery", reason=str(error), message_id=message_id)
         detail = "The delivery is signed but does not hold a task of this service."
         raise problem(489, "malformed-delivery", detail, headers=NON_RETRYABLE) from error
     except UnreadableDelivery as error:
         log.error("unreadable delivery", reason=str(error), message_id=message_id)
         detail = "Another version of this service published this message."
-        headers = retry_after_header(error.retry_after)
-        raise problem(503, "unreadable-delivery", detail, headers=headers) from error
+        retry_after = retry_after_header(error.retry_after)
+        raise problem(503, "unreadable-delivery", detail, headers=retry_after) from error
     except (KeysUnknown, NoRoom) as error:
         kind, detail = (
             ("no-room", "Too many deliveries are being read at this instance.")
@@ -178,8 +182,8 @@ def _refusals(message_id: str | None, expected_url: str) -> Iterator[None]:
             else ("keys-unknown", "The queue's signing keys are not known here yet.")
         )
         log.warning("delivery refused for now", reason=detail)
-        headers = retry_after_header(error.retry_after) | CLOSE
-        raise problem(503, kind, detail, headers=headers) from error
+        closing = retry_after_header(error.retry_after) | CLOSE
+        raise problem(503, kind, detail, headers=closing) from error
 
 
 def _respond(task_id: str, outcome: Outcome) -> Response[Any]:

@@ -3,9 +3,11 @@
 from contextlib import AbstractContextManager
 from enum import Enum
 
+from litestar.datastructures import Headers
 from litestar.types import HTTPScope
 
 from adapters.prometheus import Metrics
+from entrypoints.http.checks import is_check
 from entrypoints.http.litestar_internals import handler_options
 
 COUNTED_AS = "counted_as"
@@ -30,7 +32,7 @@ class RequestCounts:
     def responded(self, scope: HTTPScope, status: int) -> None:
         """A response begins with this status."""
         match handler_options(scope).get(COUNTED_AS):
-            case Counted.DELIVERY:
+            case Counted.DELIVERY if not is_check(Headers.from_scope(scope), status):
                 self._metrics.deliveries.labels(str(status)).inc()
             case Counted.START if status in (200, 202):
                 self._metrics.starts.inc()
