@@ -11,13 +11,11 @@ with a slow one an event holds several tokens, without any timer.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn, TypeVar
-
-import structlog
+from typing import NoReturn
 
 from application.errors import (
     FeedClosed,
@@ -25,22 +23,15 @@ from application.errors import (
     ModelRefused,
     ModelUnavailable,
     ShuttingDown,
-    StoreUnavailable,
 )
 from application.ports import AnswerChecker, Clock, Finished, LanguageModel, TaskLog
+from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch
 from application.transcript import Transcript
 from domain.answer import Answer, Piece
 from domain.events import PieceAdded, Usage
 from domain.request import TaskRequest
 from domain.task import Attempt
-
-log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between two calls of a store that is unavailable, at first and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +84,7 @@ class RunningAttempt:
         model: LanguageModel,
         clock: Clock,
         bounds: AttemptBounds,
+        retries: StoreRetries,
         checker: AnswerChecker | None = None,
     ) -> None:
         """`checker`: says whether answers fit the schemas of requests."""
@@ -105,6 +97,7 @@ class RunningAttempt:
         self._model = model
         self._clock = clock
         self._bounds = bounds
+        self._retries = retries
         self._checker = checker
         self._waiting_since: float | None = None
         """The monotonic time at which this attempt began to wait for the model. None while it
@@ -183,7 +176,8 @@ class RunningAttempt:
 
     async def _add(self, attempt: Attempt, events: Sequence[PieceAdded]) -> Attempt:
         lease = self._bounds.lease
-        return await retry_while_leased(partial(self._tasks.append, attempt, events, lease), lease)
+        append = partial(self._tasks.append, attempt, events, lease)
+        return await self._retries.while_leased(append, lease)
 
     async def _renew(self) -> NoReturn:
         while True:
@@ -192,7 +186,7 @@ class RunningAttempt:
 
     async def _renew_once(self) -> None:
         lease = self._bounds.lease
-        await retry_while_leased(lambda: self._tasks.renew(self._attempt, lease), lease)
+        await self._retries.while_leased(lambda: self._tasks.renew(self._attempt, lease), lease)
 
     async def _watch_task(self, watch: TaskWatch) -> NoReturn:
         """Raise LeaseLost as soon as the feed tells that the task has ended. It was not this
@@ -240,30 +234,3 @@ def _cause(failures: ExceptionGroup[Exception]) -> Exception:
     """Choose the failure that counts. If the lease was lost, other failures do not matter: another
     process has the task."""
     return (failures.subgroup(LeaseLost) or failures).exceptions[0]
-
-
-async def retry_while_leased(call: Callable[[], Awaitable[T]], lease: float) -> T:
-    """Make an idempotent call of the store, and repeat it while the store is unavailable, for at
-    most `lease` seconds: then another worker may have the task. Raises StoreUnavailable."""
-    until, pause = time.monotonic() + lease, FIRST_PAUSE
-    while True:
-        try:
-            result = await call()
-        except StoreUnavailable as error:
-            if time.monotonic() + pause > until:
-                raise
-            log.warning("store unavailable: retrying", error=str(error))
-            _raise_if_cancelled()
-        else:
-            _raise_if_cancelled()
-            return result
-        await asyncio.sleep(pause)
-        pause = min(LONGEST_PAUSE, pause * 2)
-
-
-def _raise_if_cancelled() -> None:
-    """Raise CancelledError if this asyncio task was cancelled and a driver suppressed it, as
-    asyncio.wait_for of Python 3.11 does when its future is already done (python/cpython#86296)."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -9,12 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from application.attempt import (
-    Answered,
-    AttemptBounds,
-    RunningAttempt,
-    retry_while_leased,
-)
+from application.attempt import Answered, AttemptBounds, RunningAttempt
 from application.errors import (
     DeletedTask,
     FeedClosed,
@@ -38,6 +33,7 @@ from application.ports import (
 )
 from application.quotas import Quotas
 from application.reap import INPUT_LOST
+from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch, watching
 from domain.events import Usage
 from domain.request import TaskRequest
@@ -115,6 +111,7 @@ class RunTask:
         self._max_concurrent_deliveries = max_concurrent_deliveries
         self._requests_room = requests_room
         self._checker = checker
+        self._retries = StoreRetries()
         self._running = 0
         self._held = 0  # bytes of requests
         self._idle = asyncio.Event()
@@ -163,6 +160,7 @@ class RunTask:
                         log.info("waiting for the active attempt", lease_left=claimed.lease_left)
                         await watch.change(claimed.lease_left)
                         continue
+                    self._retries.works()
                     with structlog.contextvars.bound_contextvars(attempt=claimed.number):
                         outcome = await self._run(claimed, watch, delivery)
                     if not isinstance(outcome, Superseded):
@@ -209,6 +207,7 @@ class RunTask:
             self._model,
             self._clock,
             self._bounds,
+            self._retries,
             self._checker,
         )
         try:
@@ -297,4 +296,5 @@ class RunTask:
         return Reject(failure.code)
 
     async def _commit(self, attempt: Attempt, change: Change) -> None:
-        await retry_while_leased(lambda: self._tasks.commit(attempt, change), self._bounds.lease)
+        lease = self._bounds.lease
+        await self._retries.while_leased(lambda: self._tasks.commit(attempt, change), lease)
