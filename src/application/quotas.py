@@ -46,6 +46,7 @@ class StreamSlot:
     """The slots of one stream in its accounts. They lapse unless the stream begins (`enter`)."""
 
     accounts: Sequence[str]
+    owner: str | None = None
     holder: str = field(default_factory=lambda: secrets.token_hex(8))
 
 
@@ -115,7 +116,7 @@ class Quotas:
             for account in self._accounts.of(caller.owner, caller.address)
             if account.limits.streams is not None
         ]
-        slot = StreamSlot([account.of("streams") for account in limited])
+        slot = StreamSlot([account.of("streams") for account in limited], caller.owner)
         for account in limited:
             name, limit = account.of("streams"), account.limits.streams or 0
             if not await self._limiter.acquire(name, slot.holder, limit, STREAM_TTL):

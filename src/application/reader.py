@@ -114,7 +114,10 @@ class Reader(Subscriber):
 
     def start(self, sink: Sink) -> None:
         """Begin to write events to the sink. The reader closes itself behind the last event, when
-        this process stops, or when the task is gone."""
+        this process stops, or when the task is gone. One that was closed before ends the sink."""
+        if self._closed:
+            sink.end(complete=False)
+            return
         self._sink = sink
         self._write = sink.write
         self._ticked_at: Position | None = None

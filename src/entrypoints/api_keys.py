@@ -29,11 +29,11 @@ class ApiKey:
     name: str
     digest: bytes
     plain: bool
-    """Whether the setting held the key itself."""
+    """Whether the entry held the key itself."""
 
     @property
     def entry(self) -> str:
-        """Its entry in LONGTASK_API_KEYS, by its hash."""
+        """Its entry, by its hash."""
         return f"{self.name}:sha256:{self.digest.hex()}"
 
 
@@ -56,27 +56,34 @@ def new_key(name: str) -> tuple[str, str]:
     return key, entry
 
 
+def parse_entry(text: str) -> ApiKey | None:
+    """Read `name:sha256:<hex>` or `name:<key>`. None for any other text."""
+    match = _ENTRY.fullmatch(text)
+    if match is None:
+        return None
+    name, value = match.groups()
+    plain = value.startswith(_PREFIX)
+    digest = (
+        hashlib.sha256(value.encode()).digest()
+        if plain
+        else bytes.fromhex(value.removeprefix("sha256:"))
+    )
+    return ApiKey(name, digest, plain)
+
+
 def parse_keys(text: str) -> tuple[ApiKey, ...]:
     """Read entries `name:sha256:<hex>` (or, in development, `name:<key>`), separated by commas or
     white space. Raises MalformedKeys with every fault, a line each."""
     keys: list[ApiKey] = []
     faults: list[str] = []
     for number, entry in enumerate(re.split(r"[,\s]+", text.strip(", \n\t")), 1):
-        match = _ENTRY.fullmatch(entry)
-        if match is None:
+        if (key := parse_entry(entry)) is not None:
+            keys.append(key)
+        else:
             faults.append(
                 f"entry {number} is not name:sha256:<64 hex digits>; "
                 "`longtask key new NAME` makes a key and its entry"
             )
-            continue
-        name, value = match.groups()
-        plain = value.startswith(_PREFIX)
-        digest = (
-            hashlib.sha256(value.encode()).digest()
-            if plain
-            else bytes.fromhex(value.removeprefix("sha256:"))
-        )
-        keys.append(ApiKey(name, digest, plain))
     if faults:
         raise MalformedKeys("\n".join(faults))
     return tuple(keys)

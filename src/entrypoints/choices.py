@@ -11,6 +11,7 @@ from entrypoints.http.origins import Origins
 from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.http.start_bodies import LARGEST, ROOM
 from entrypoints.settings import Settings
+from entrypoints.valid_keys import ValidKeys
 
 
 def queue_of(settings: Settings) -> Literal["local", "qstash"]:
@@ -77,9 +78,15 @@ def attempt_bounds(settings: Settings) -> AttemptBounds:
     )
 
 
+def valid_keys(settings: Settings) -> ValidKeys:
+    """The API keys, as the settings were read."""
+    access = settings.access
+    return ValidKeys(access.api_keys, access.api_keys_file, plain_allowed=settings.development)
+
+
 def origins(settings: Settings) -> Origins:
     """Which pages of browsers may call."""
-    hosts = None if settings.access.api_keys else settings.host_names
+    hosts = None if settings.access.requires_keys else settings.host_names
     return Origins(
         hosts=hosts, base_url=settings.service.base_url, allowed=settings.access.named_origins
     )

@@ -84,7 +84,7 @@ def delivery_verifier(
 ) -> DeliveryVerifier:
     """Where tasks have owners, only a setting can say who owns those of the older system."""
     owner = settings.queue.older_messages_owner
-    refused = bool(settings.access.api_keys) and owner is None
+    refused = settings.access.requires_keys and owner is None
     return DeliveryVerifier(
         keys,
         clock,

@@ -232,9 +232,10 @@ class Container(containers.DeclarativeContainer):
     )
 
     # What the server takes
+    valid_keys = Singleton(choices.valid_keys, settings)
     access = Singleton(
         Access,
-        given.access.api_keys,
+        valid_keys,
         providers.Callable(revealed, given.access.stream_secret),
         given.access.stream_link_ttl,
         given.prefix,
@@ -245,7 +246,7 @@ class Container(containers.DeclarativeContainer):
     delivery_bodies = Singleton(DeliveryBodies, given.queue.max_message_bytes)
     readiness = Singleton(Readiness, tasks, queue, signing_keys, queue_clock)
     request_counts = Singleton(RequestCounts, metrics)
-    open_streams = Singleton(OpenStreams, quotas, request_counts)
+    open_streams = Singleton(OpenStreams, quotas, request_counts, valid_keys)
     held_streams = Singleton(
         HeldStreams,
         request_counts,
@@ -288,6 +289,8 @@ class Container(containers.DeclarativeContainer):
         run_task=run_task,
         feed=feed,
         held_streams=held_streams,
+        open_streams=open_streams,
+        valid_keys=valid_keys,
         quotas=quotas,
         signing_keys=signing_keys,
         metrics=metrics,

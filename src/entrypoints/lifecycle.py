@@ -6,12 +6,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import structlog
+
 from adapters.prometheus import Metrics
 from adapters.qstash import SigningKeys
 from application.cancellation import end_tasks
 from application.quotas import STREAM_TTL, Quotas
 from application.run_task import RunTask
+from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.sse.held_streams import HeldStreams
+from entrypoints.valid_keys import Change, ValidKeys, watch
+
+log = structlog.get_logger(__name__)
 
 LAG_PAUSE = 0.25
 """Seconds between two looks at how late the event loop is."""
@@ -33,6 +39,8 @@ class Lifecycle:
     run_task: RunTask
     feed: Feed
     held_streams: HeldStreams
+    open_streams: OpenStreams
+    valid_keys: ValidKeys
     quotas: Quotas
     signing_keys: SigningKeys
     metrics: Metrics
@@ -43,7 +51,12 @@ class Lifecycle:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Work in the background for as long as the context is open, then close the connections."""
-        work = (self._keep_stream_slots, self._measure_lag, self.signing_keys.learn)
+        work = (
+            self._keep_stream_slots,
+            self._measure_lag,
+            self._watch_keys,
+            self.signing_keys.learn,
+        )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(close_all, self.connections)
             working = [asyncio.create_task(each()) for each in work]
@@ -67,6 +80,21 @@ class Lifecycle:
         while True:
             await asyncio.sleep(STREAM_TTL / 3)
             await self.quotas.keep_streams()
+
+    async def _watch_keys(self) -> None:
+        keys = self.valid_keys
+        if keys.required and not keys.names:
+            log.warning("no API key is valid: every call gets 401", file=str(keys.file))
+        await watch(keys, self._keys_changed)
+
+    def _keys_changed(self, change: Change) -> None:
+        if change.fault is not None:
+            log.error("API keys not changed: those from before stay valid", reason=change.fault)
+            return
+        log.info(
+            "API keys changed", keys=change.count, added=change.added, withdrawn=change.withdrawn
+        )
+        self.open_streams.end_of(change.gone)
 
     async def _measure_lag(self) -> None:
         clock, lag = asyncio.get_running_loop().time, self.metrics.event_loop_lag_seconds

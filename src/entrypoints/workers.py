@@ -3,8 +3,9 @@
 The parent binds the socket, runs the local QStash if there is one, which keeps its messages in the
 data file, and replaces workers that die.
 The workers share the socket, the store and the queue's credentials. They get the credentials
-through a pipe, since other users can read a process's command line and environment. When the parent
-dies, the workers stop.
+through a pipe, since other users can read a process's command line and environment. Each watches
+the file of API keys, and so does the parent: the replacement of a worker begins with the keys that
+are valid then, also while the file cannot be read. When the parent dies, the workers stop.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from multiprocessing.process import parent_process
 from tempfile import TemporaryDirectory
@@ -25,6 +27,8 @@ from adapters.database import Database
 from adapters.prometheus import forget_process
 from adapters.prometheus.metrics import DIRECTORY
 from adapters.qstash import QueueCredentials
+from application.cancellation import end_tasks
+from entrypoints.choices import valid_keys
 from entrypoints.data_file import open_data_file, warn_of_tasks_left
 from entrypoints.descriptors import use_all_descriptors
 from entrypoints.event_loop import collect_garbage_less_often, loop_factory
@@ -34,6 +38,7 @@ from entrypoints.queue_server import credentials_of, listen_for_queue, local_qst
 from entrypoints.server import Service, base_url_of
 from entrypoints.settings import Settings
 from entrypoints.sockets import listen, url_of
+from entrypoints.valid_keys import ValidKeys, watch
 
 log = structlog.get_logger(__name__)
 
@@ -81,11 +86,23 @@ async def _supervise(
             workers=settings.service.workers,
             **settings.chosen_parts(),
         )
-        args = (settings, listener, qstash_url, credentials)
+        keys = valid_keys(settings)
+        watching = asyncio.create_task(watch(keys, lambda _: None))  # the workers tell of changes
+
+        def args() -> _WorkerArgs:
+            return _with_keys(settings, keys), listener, qstash_url, credentials
+
         places = [
             asyncio.create_task(_keep(args, stopping)) for _ in range(settings.service.workers)
         ]
         await asyncio.gather(*places)
+        await end_tasks([watching])
+
+
+def _with_keys(settings: Settings, keys: ValidKeys) -> Settings:
+    """The settings with the file of keys as it was when it was last good."""
+    update = {"api_keys_file": keys.file}
+    return replace(settings, access=settings.access.model_copy(update=update))
 
 
 @contextlib.asynccontextmanager
@@ -118,10 +135,11 @@ async def _queue(
         await serving
 
 
-async def _keep(args: _WorkerArgs, stopping: asyncio.Event) -> None:
+async def _keep(args: Callable[[], _WorkerArgs], stopping: asyncio.Event) -> None:
     """Run one worker, and a replacement whenever it dies, until `stopping` is set."""
     while not stopping.is_set():
-        process = _spawn.Process(target=_work, args=args)
+        given = args()
+        process = _spawn.Process(target=_work, args=given)
         process.start()
         ended = asyncio.create_task(_end_of(process))
         stop = asyncio.create_task(stopping.wait())
@@ -130,7 +148,7 @@ async def _keep(args: _WorkerArgs, stopping: asyncio.Event) -> None:
         if stopping.is_set():
             process.terminate()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(args[0].service.grace + KILL_PAUSE):
+                async with asyncio.timeout(given[0].service.grace + KILL_PAUSE):
                     await ended
             process.kill()
         else:

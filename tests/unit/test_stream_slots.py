@@ -22,8 +22,9 @@ from entrypoints.http.protocol.direct_write import DirectWriter
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.http.sse.encoder import SseEncoder, connected_frame
 from entrypoints.http.sse.response import Events, NativeConnection, _Opening
+from entrypoints.valid_keys import ValidKeys
 from tests.builders import REQUEST, follow_task
-from tests.doubles.readers import started
+from tests.doubles.readers import RecordingSink, started
 
 TASK_ID = "task_1_a"
 
@@ -112,13 +113,27 @@ async def test_a_reader_releases_its_slot_once_when_it_ends() -> None:
         await bench.follow(TASK_ID)
 
 
+async def test_a_stream_whose_owner_was_withdrawn_since_its_request_began_ends_at_once() -> None:
+    bench, sink = Bench(max_streams=1), RecordingSink()
+    await bench.tasks.create(Task.submit(TASK_ID, REQUEST, 1))
+    quotas = SlowQuotas()
+    streams = OpenStreams(cast(Quotas, quotas), RequestCounts(Metrics()), ValidKeys((), None))
+    slot, reader = StreamSlot([], "alice"), await bench.let_in()
+    streams.open(slot, reader, resumed=False)
+    reader.start(sink)
+    assert sink.ended.is_set()
+    assert not sink.complete
+    assert sink.batches == []
+    await bench.let_in()
+
+
 class Streams:
     """Counts the streams that are open."""
 
     def __init__(self) -> None:
         self.number = 0
 
-    def open(self, slot: StreamSlot, *, resumed: bool) -> None:
+    def open(self, slot: StreamSlot, reader: Reader, *, resumed: bool) -> None:
         self.number += 1
 
     def close(self, slot: StreamSlot) -> None:
@@ -187,6 +202,8 @@ class SlowQuotas:
         self.released = 0
         self.may_release = asyncio.Event()
 
+    def enter(self, slot: StreamSlot) -> None: ...
+
     async def leave(self, slot: StreamSlot) -> None:
         await self.may_release.wait()
         self.released += 1
@@ -195,7 +212,7 @@ class SlowQuotas:
 async def test_closing_waits_for_slots_that_are_released_meanwhile() -> None:
     quotas = SlowQuotas()
     counts = RequestCounts(Metrics())
-    streams = OpenStreams(cast(Quotas, quotas), counts)
+    streams = OpenStreams(cast(Quotas, quotas), counts, ValidKeys((), None))
     streams.close(StreamSlot([]))
     closing = asyncio.create_task(streams.aclose())
     await asyncio.sleep(0)

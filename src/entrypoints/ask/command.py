@@ -133,6 +133,7 @@ def ask_command(
         click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
     settings = settings_or_exit(host="127.0.0.1", port=0, data=IN_MEMORY)
     tell_of_unknown()
-    settings = replace(settings, access=settings.access.model_copy(update={"api_keys": ()}))
+    no_keys = {"api_keys": (), "api_keys_file": None}
+    settings = replace(settings, access=settings.access.model_copy(update=no_keys))
     configure_logs("ERROR", settings.console_logs)
     sys.exit(ask_embedded(settings, asked))

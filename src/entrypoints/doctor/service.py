@@ -1,5 +1,6 @@
 """Who may use the service, and does its address lead to it?"""
 
+import stat
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -9,11 +10,13 @@ import msgspec
 from adapters.qstash import QStashQueue, QueueClock, sign
 from application.accounts import Limits
 from application.errors import QueueRefused, QueueUnavailable
+from entrypoints.choices import valid_keys
 from entrypoints.doctor.findings import TIMEOUT, Finding, Findings, fail, ok, warn
 from entrypoints.host_names import is_loopback
 from entrypoints.http.access import Access
 from entrypoints.http.checks import CHECK
 from entrypoints.http.health import HealthBody
+from entrypoints.keys_file import KeysFile
 from entrypoints.settings import Settings
 
 NO_TASK = b"{}"
@@ -24,9 +27,18 @@ CALLED = {"Upstash-Message-Id": CHECK}
 
 async def check_access(settings: Settings) -> Findings:
     host, port = settings.service.host, settings.service.port
-    if settings.access.api_keys:
-        owners = sorted({key.name for key in settings.access.api_keys})
-        yield ok("access", f"API keys of {', '.join(owners)}")
+    if settings.access.requires_keys:
+        if owners := sorted({key.name for key in settings.access.keys_at_start}):
+            yield ok("access", f"API keys of {', '.join(owners)}")
+        else:
+            yield warn(
+                "access",
+                "no API key is valid: every call gets 401",
+                "add one with `longtask key new NAME`",
+            )
+        if (file := settings.access.api_keys_file) is not None:
+            for finding in _check_keys_file(file):
+                yield finding
         if settings.access.limits == Limits():
             yield warn(
                 "access",
@@ -40,6 +52,22 @@ async def check_access(settings: Settings) -> Findings:
             "access",
             f"anyone who can reach {host} port {port} may use the service",
             "make keys with `longtask key new NAME`, unless a proxy in front authenticates callers",
+        )
+
+
+def _check_keys_file(file: KeysFile) -> Iterator[Finding]:
+    mode = file.mode
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        yield fail(
+            "access",
+            f"others can write {file.path}, and so make themselves a key (mode {mode & 0o777:04o})",
+            "chmod go-w this file",
+        )
+    if file.plain_at is not None and mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield warn(
+            "access",
+            f"others can read the key itself in line {file.plain_at} of {file.path}",
+            "replace it by its hash (`longtask key new NAME`), or chmod go-r this file",
         )
 
 
@@ -94,16 +122,16 @@ async def check_address(
             )
         yield fail("address", what, advice)
         return
-    keys = settings.access.api_keys
+    required, keys = settings.access.requires_keys, settings.access.keys_at_start
     elsewhere = "restart it with these settings, or correct LONGTASK_PORT or BASE_URL"
-    if stream.status_code == 401:
+    if stream.status_code == 401 and (keys or not required):  # without a key there is no link
         yield fail(
             "address",
             f"{base_url} leads to another Longtask, or to one with other settings: it has other "
             "API keys or another LONGTASK_STREAM_SECRET",
             elsewhere,
         )
-    elif keys and anonymous.status_code == 404:
+    elif required and anonymous.status_code == 404:
         yield fail(
             "address",
             f"{base_url} leads to another Longtask, or to one with other settings: it requires no "
@@ -111,7 +139,7 @@ async def check_address(
             elsewhere,
         )
     elif signed is None:
-        has = "has these API keys" if keys else "requires no API key"
+        has = "has these API keys" if required else "requires no API key"
         yield ok("address", f"{base_url} leads to a Longtask that {has}")
         for finding in _readiness(base_url, ready):
             yield finding
@@ -159,8 +187,8 @@ def _readiness(base_url: str, ready: httpx.Response) -> Iterator[Finding]:
 def _stream_url(settings: Settings, *, link: bool = True) -> str:
     """A stream that there is not. A service that has these API keys and this secret says so with
     404, and without the `link` with 401."""
-    keys, secret = settings.access.api_keys, settings.access.stream_secret
-    access = Access(keys, secret.get_secret_value() if secret else "", TIMEOUT)
+    keys, secret = settings.access.keys_at_start, settings.access.stream_secret
+    access = Access(valid_keys(settings), secret.get_secret_value() if secret else "", TIMEOUT)
     return access.stream_url("task_0_doctor", keys[0].name if keys and link else None)
 
 

@@ -8,21 +8,22 @@ which expire soon, are for browsers, since a page can hide no key:
 - The token of a chat is sent as a key is. It allows what it was made for: to send in this chat, to
   follow its tasks, to stop them. They count for the owner of the key that it was made with.
 
-A token is checked when a request begins, not while its stream runs.
+Keys and tokens are checked when a request begins. A token counts for as long as its owner has a
+key, whichever key it was made with. Once the owner has none, its streams end (open_streams.py).
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from application.accounts import Caller
-from entrypoints.api_keys import ApiKey, name_of
 from entrypoints.http.paths import STREAM_PATH
 from entrypoints.http.problems import problem
 from entrypoints.http.tokens import Expired, Tokens
+from entrypoints.valid_keys import ValidKeys
 
 BY_LINK = "stream_link"
 """Mark (in a handler's `opt`) of a route that a stream link opens."""
@@ -34,21 +35,25 @@ CHAT_RIGHTS = ("send", "follow", "stop")
 class Access:
     def __init__(
         self,
-        keys: Sequence[ApiKey],
+        keys: ValidKeys,
         secret: str,
         link_ttl: float,
         prefix: str = "",
         chat_token_ttl: float = 0.0,
     ) -> None:
-        """Without `keys` every caller is admitted. `secret` signs stream links, which open a stream
-        for `link_ttl` seconds and begin with `prefix`, and the tokens of chats, which are good for
-        at most `chat_token_ttl` seconds."""
+        """Where no `keys` are required, every caller is admitted. `secret` signs stream links,
+        which open a stream for `link_ttl` seconds and begin with `prefix`, and the tokens of chats,
+        which are good for at most `chat_token_ttl` seconds."""
         self._keys = keys
         self._links = Tokens(secret, "longtask:stream", ["task"])
         self._chat_tokens = Tokens(secret, "longtask:chat", ["chat", "may"])
         self._link_ttl = link_ttl
         self.chat_token_ttl = chat_token_ttl
         self._stream_path = prefix + STREAM_PATH
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Litestar copies routers with their guards, and a copy would not see keys change."""
+        return self
 
     async def guard(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
@@ -69,9 +74,9 @@ class Access:
 
     def by_key(self, authorization: str, address: str) -> Caller:
         """The caller that sent this Authorization header. Raises a problem (401)."""
-        if not self._keys:
+        if not self._keys.required:
             return Caller(None, address)
-        name = name_of(_bearer(authorization), self._keys)
+        name = self._keys.name_of(_bearer(authorization))
         if name is None:
             raise _unauthorized(
                 "unauthorized",
@@ -83,7 +88,7 @@ class Access:
 
     def by_link(self, token: str, task_id: str | None, address: str) -> Caller:
         """The caller that a link to this task's stream was made for. Raises a problem (401)."""
-        if not self._keys:
+        if not self._keys.required:
             return Caller(None, address)
         try:
             claims = self._links.read(token)
@@ -100,7 +105,7 @@ class Access:
         """The path and query of a task's stream. Where keys are needed, it holds a token, which
         opens the stream without a header until it expires."""
         query = {"taskId": task_id}
-        if owner is not None and self._keys:
+        if owner is not None and self._keys.required:
             query["token"], _ = self._links.make(owner, self._link_ttl, task=task_id)
         return f"{self._stream_path}?{urlencode(query)}"
 
@@ -116,7 +121,7 @@ class Access:
         """Return the caller that a token was made for, and its chat: neither if the header holds no
         token. Raises a problem (401 or 403)."""
         try:
-            claims = self._chat_tokens.read(_bearer(authorization)) if self._keys else None
+            claims = self._chat_tokens.read(_bearer(authorization)) if self._keys.required else None
         except Expired:
             raise _unauthorized(
                 "chat-token-expired", "The token of the chat has expired."
@@ -129,7 +134,7 @@ class Access:
 
     def _knows(self, claims: dict[str, Any]) -> bool:
         """Whether the owner of a token still has a key."""
-        return claims["sub"] in {key.name for key in self._keys}
+        return claims["sub"] in self._keys.names
 
 
 def _bearer(authorization: str) -> str:

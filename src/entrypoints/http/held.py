@@ -86,7 +86,7 @@ class _Holding(UnsizedResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         held = self._held
-        held.streams.open(held.slot, resumed=False)
+        held.streams.open(held.slot, held.reader, resumed=False)
         timer = None
         try:
             held.reader.start(_End(self._reader_ended))

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import SecretStr
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from application.accounts import Limits
 from entrypoints.api_keys import ApiKey, parse_keys
 from entrypoints.host_names import host_of
+from entrypoints.keys_file import KeysFile, read_keys_file
 from entrypoints.settings.group import Group, is_http_url, parsed, setting, words, words_of
 
 Network = IPv4Network | IPv6Network
@@ -39,6 +41,10 @@ def limits_as_text(limits: Limits) -> str:
     """The text that `parse_limits` reads as these limits."""
     values = {name: getattr(limits, name) for name in _LIMITS}
     return ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
+
+
+def _keys_file(text: str) -> KeysFile:
+    return read_keys_file(Path(text))
 
 
 def _network(text: str) -> Network:
@@ -74,6 +80,14 @@ class AccessSettings(Group):
         "be `name:<key>`, where the key is `lt_` and at least 20 letters, digits, `-` or `_`.",
         secret=True,
     )
+    api_keys_file: Annotated[KeysFile | None, parsed(_keys_file)] = setting(
+        "LONGTASK_API_KEYS_FILE",
+        None,
+        "A file with further API keys, one entry in a line; comments begin with `#`. It is "
+        "watched: a change counts within a few seconds, without a restart. `longtask key new NAME` "
+        "then adds to it, and `longtask key withdraw NAME` removes. With it the service always "
+        "requires keys, also while the file holds none.",
+    )
     allow_anonymous: bool = setting(
         "LONGTASK_ALLOW_ANONYMOUS",
         False,
@@ -83,7 +97,7 @@ class AccessSettings(Group):
         "LONGTASK_STREAM_SECRET",
         None,
         "The secret that signs stream links: at least 32 characters, the same in all instances. "
-        "Required with `LONGTASK_API_KEYS`. Changing it invalidates the links that were given out.",
+        "Required with API keys. Changing it invalidates the links that were given out.",
         min_length=32,
     )
     stream_link_ttl: float = setting(
@@ -143,6 +157,16 @@ class AccessSettings(Group):
         "addition to localhost, IP addresses and the host of `BASE_URL`. This protects against "
         "pages whose own name resolves to this machine (DNS rebinding).",
     )
+
+    @property
+    def requires_keys(self) -> bool:
+        """Whether every caller needs a key. Keys that come and go do not change it."""
+        return bool(self.api_keys) or self.api_keys_file is not None
+
+    @property
+    def keys_at_start(self) -> tuple[ApiKey, ...]:
+        """The keys of both settings when they were read."""
+        return (*self.api_keys, *(self.api_keys_file.keys if self.api_keys_file else ()))
 
     @property
     def named_origins(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
 from entrypoints.host_names import is_loopback
+from entrypoints.settings.malformed import UnknownValue
 from entrypoints.settings.queue import UPSTASH_URL
 from entrypoints.settings.settings import Settings
 
@@ -55,10 +56,21 @@ def _workers(settings: Settings) -> Iterator[str]:
 
 
 def _older_messages(settings: Settings) -> Iterator[str]:
-    owner = settings.queue.older_messages_owner
-    if owner is not None and owner not in {key.name for key in settings.access.api_keys}:
+    owner, file = settings.queue.older_messages_owner, settings.access.api_keys_file
+    if file is not None and file.fault is not None:
+        raise UnknownValue
+    if owner is not None and owner not in {key.name for key in settings.access.keys_at_start}:
         # Not repeated: it could be a key that was taken for its name.
-        yield "LONGTASK_OLDER_MESSAGES_OWNER is not a name of LONGTASK_API_KEYS"
+        yield (
+            "LONGTASK_OLDER_MESSAGES_OWNER is not a name of LONGTASK_API_KEYS or "
+            "LONGTASK_API_KEYS_FILE"
+        )
+
+
+def _keys_file(settings: Settings) -> Iterator[str]:
+    file = settings.access.api_keys_file
+    if file is not None and (fault := file.wrong(plain_allowed=settings.development)) is not None:
+        yield f"LONGTASK_API_KEYS_FILE: {fault}"
 
 
 def _plain_keys(settings: Settings) -> Iterator[str]:
@@ -70,16 +82,16 @@ def _plain_keys(settings: Settings) -> Iterator[str]:
 
 
 def _stream_secret(settings: Settings) -> Iterator[str]:
-    if settings.access.api_keys and settings.access.stream_secret is None:
+    if settings.access.requires_keys and settings.access.stream_secret is None:
         yield (
-            "LONGTASK_STREAM_SECRET is required with LONGTASK_API_KEYS; "
+            "LONGTASK_STREAM_SECRET is required with API keys; "
             "`longtask key new NAME` makes one too"
         )
 
 
 def _anonymous(settings: Settings) -> Iterator[str]:
     access, host = settings.access, settings.service.host
-    if not access.api_keys and not access.allow_anonymous and not is_loopback(host):
+    if not access.requires_keys and not access.allow_anonymous and not is_loopback(host):
         yield (
             f"LONGTASK_HOST is {host}, which others can reach, but LONGTASK_API_KEYS is not set: "
             "make a key with `longtask key new NAME`, or set LONGTASK_ALLOW_ANONYMOUS=true"
@@ -112,6 +124,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _store,
     _workers,
     _older_messages,
+    _keys_file,
     _plain_keys,
     _stream_secret,
     _anonymous,

@@ -60,14 +60,14 @@ class Settings:
     def refuses_development_keys(self) -> bool:
         """Whether deliveries signed with a public key must be rejected: others can reach the
         service, directly or through a proxy or a tunnel, or it has several owners."""
-        others = bool(self.access.api_keys) or not self._on_loopback
+        others = self.access.requires_keys or not self._on_loopback
         return others and not self.queue.allow_development_keys
 
     @property
     def has_chats(self) -> bool:
         """Whether pages may choose the ids of chats: others can guess them, so callers must be
         known by their keys, be on this machine, or be trusted."""
-        return bool(self.access.api_keys) or self._on_loopback or self.access.trust_all_callers
+        return self.access.requires_keys or self._on_loopback or self.access.trust_all_callers
 
     @property
     def _on_loopback(self) -> bool:

@@ -82,7 +82,7 @@ class _Opening(ASGIResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         events = self._events
-        events.streams.open(events.slot, resumed=events.resumed)
+        events.streams.open(events.slot, events.reader, resumed=events.resumed)
         try:
             await super().__call__(scope, receive, send)
         except BaseException:
