@@ -37,14 +37,13 @@ class ApiKey:
         return f"{self.name}:sha256:{self.digest.hex()}"
 
 
-def setting_lines(entry: str, others: Sequence[ApiKey], secret_is_set: bool) -> list[str]:
-    """The lines by which the service knows the entry beside the keys that it knows already. They
+def setting_lines(settings: dict[str, str], secret_is_set: bool) -> list[str]:
+    """The lines of these settings, and of a secret for stream links if there is none yet. They
     begin with an empty one, since the file that they are added to may not end with a line's end."""
-    entries = ",".join([*(key.entry for key in others), entry])
-    lines = ["", f"LONGTASK_API_KEYS={entries}"]
-    return (
-        lines if secret_is_set else [*lines, f"LONGTASK_STREAM_SECRET={secrets.token_urlsafe(32)}"]
-    )
+    lines = [f"{name}={value}" for name, value in settings.items()]
+    if not secret_is_set:
+        lines.append(f"LONGTASK_STREAM_SECRET={secrets.token_urlsafe(32)}")
+    return ["", *lines] if lines else []
 
 
 def new_key(name: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
-"""The command line: `longtask serve | ask | key | doctor | config | local-qstash`, `backup` and
-`migrate` (data_commands.py), and what manages tasks (task_commands/)."""
+"""The command line: `longtask serve | ask | doctor | config | local-qstash`, `key`
+(key_commands.py), `backup` and `migrate` (data_commands.py), and what manages tasks
+(task_commands/)."""
 
 import asyncio
 import sys
@@ -11,7 +12,6 @@ import structlog
 from adapters.database import DatabaseError
 from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
-from entrypoints.api_keys import MalformedKeys, new_key, setting_lines
 from entrypoints.ask import ask_command
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.data_commands import backup_command, migrate_command
@@ -19,17 +19,16 @@ from entrypoints.data_file import DataFileError
 from entrypoints.doctor import examine
 from entrypoints.doctor.findings import warn
 from entrypoints.host_names import host_of
+from entrypoints.key_commands import key_group
 from entrypoints.log_output import configure_logs
 from entrypoints.outgoing_proxies import bypass_proxies
 from entrypoints.queue_server import serve_local_qstash
 from entrypoints.server import serve
 from entrypoints.settings import (
     ENV_FILE,
-    load_group,
     settings_in_file,
     unknown_settings,
 )
-from entrypoints.settings.access import AccessSettings
 from entrypoints.settings.reference import describe
 from entrypoints.sockets import AddressTaken
 from entrypoints.task_commands import TASK_COMMANDS
@@ -144,35 +143,7 @@ def config_command() -> None:
         click.echo(f"#   {meaning}")
 
 
-@main.group("key")
-def key_group() -> None:
-    """Make API keys."""
-
-
-@key_group.command("new")
-@click.argument("name")
-def new_key_command(name: str) -> None:
-    """Make a key for NAME, who will own the tasks that are started with it.
-
-    The key itself goes to standard error, and is not shown again. Standard output has the settings
-    by which the service knows its hash beside the keys that are set: add it to .env with >>."""
-    try:
-        key, entry = new_key(name)
-    except MalformedKeys as error:
-        message = (
-            "a name is 1 to 64 letters, digits, '.', '_' or '-', and begins with a letter or digit"
-        )
-        raise click.ClickException(message) from error
-    access, faults = load_group(AccessSettings, ENV_FILE, {})
-    if faults:
-        raise click.ClickException("\n".join(["correct these settings first:", *faults]))
-    click.echo(f"The key of {name}, which is not shown again:", err=True)
-    click.echo(key, err=True)
-    for line in setting_lines(entry, access.api_keys, access.stream_secret is not None):
-        click.echo(line)
-
-
-for _command in (ask_command, *TASK_COMMANDS, backup_command, migrate_command):
+for _command in (ask_command, *TASK_COMMANDS, key_group, backup_command, migrate_command):
     main.add_command(_command)
 
 
