@@ -26,7 +26,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def longtask(*words: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "entrypoints.cli", *words]
+    return [sys.executable, "-W", "error", "-m", "entrypoints.program", *words]
 
 
 def run_to_its_end(

@@ -14,6 +14,7 @@ from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
 from entrypoints.ask import ask_command
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
+from entrypoints.ctrl_c import raise_at_ctrl_c
 from entrypoints.data_commands import backup_command, migrate_command
 from entrypoints.data_file import DataFileError
 from entrypoints.doctor import examine
@@ -37,11 +38,16 @@ from entrypoints.workers import serve_workers
 
 log = structlog.get_logger(__name__)
 
+SERVERS = ("serve", "local-qstash")
+
 
 @click.group()
 @click.version_option(__version__)
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Run long LLM tasks behind a queue and follow them live."""
+    if context.invoked_subcommand not in SERVERS:
+        raise_at_ctrl_c()
     bypass_proxies()
 
 

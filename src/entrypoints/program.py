@@ -1,16 +1,15 @@
 """The program `longtask`: loads its commands, which takes a second, and runs one."""
 
-import signal
+from entrypoints.ctrl_c import end_by_ctrl_c
 
 
 def main() -> None:
-    """Run the command line. A Ctrl-C while the commands are loaded ends the process at once: as an
-    exception it would show a traceback, or be lost in a module that catches it."""
-    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if interruptible:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Run the command line. A Ctrl-C while the commands are loaded ends the process at once."""
+    end_by_ctrl_c()
     from entrypoints import cli  # noqa: PLC0415  (this is what takes long)
 
-    if interruptible:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,12 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import process_of
+from tests.waiting import eventually, within
 
 INTERRUPTED = """
 import os, signal, sys
@@ -23,7 +29,20 @@ def test_ctrl_c_while_it_loads_ends_it_without_a_traceback() -> None:
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("words", [("serve",), ("local-qstash", "--data", "longtask.db")])
+def test_ctrl_c_before_a_server_listens_ends_it_quietly(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    settings = {"LONGTASK_DATA": "longtask.db"}
+    with process_of(tmp_path, *words, "--port", "0", **settings) as (process, log):
+        eventually((tmp_path / "longtask.db-wal").exists)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(within(20)) in (0, 130)
+    assert "Traceback" not in log.read_text()
+    assert "Aborted" not in log.read_text()
 
 
 def test_it_runs_a_command() -> None:
