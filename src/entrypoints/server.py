@@ -19,7 +19,11 @@ from application.errors import StoreUnavailable
 from entrypoints.container import Container
 from entrypoints.data_file import open_data_file, warn_of_tasks_left
 from entrypoints.descriptors import max_connections, use_all_descriptors
-from entrypoints.event_loop import collect_garbage_less_often, loop_factory
+from entrypoints.event_loop import (
+    collect_garbage_less_often,
+    loop_factory,
+    switch_threads_more_often,
+)
 from entrypoints.http.app import create_app
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.queue_server import credentials_of, listen_for_queue, local_qstash
@@ -158,5 +162,7 @@ def serve(settings: Settings) -> None:
     use_all_descriptors()
     service = Service(settings)
     collect_garbage_less_often()
+    if settings.data_file is not None:
+        switch_threads_more_often()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(service.run())
