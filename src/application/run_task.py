@@ -151,7 +151,7 @@ class RunTask:
         self._idle.clear()
         try:
             async with watching(self._feed, delivery.task_id) as watch:
-                while True:
+                while not self.stopping:
                     claimed = await self._claim(delivery)
                     if isinstance(claimed, Ended):
                         log.info("task already ended", status=claimed.task.status)
@@ -165,6 +165,7 @@ class RunTask:
                         outcome = await self._run(claimed, watch, delivery)
                     if not isinstance(outcome, Superseded):
                         return outcome
+                return Retry()
         except DeletedTask:
             log.info("task was deleted: delivery acknowledged")
             return Ack()
