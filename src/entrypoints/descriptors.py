@@ -48,3 +48,10 @@ def max_connections(settings: Settings) -> int:
     free = limit - OWN_FILES - settings.store.redis_connections
     own = min(settings.service.max_concurrent_deliveries * 2, free // 4)
     return min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, free - own))
+
+
+def deliveries_at_once(settings: Settings) -> int:
+    """Return how many deliveries a queue inside the service has under way at once: as many as all
+    of its processes accept, and never so many that clients find no connection."""
+    share = max(1, max_connections(settings) // 3)
+    return settings.service.workers * min(settings.service.max_concurrent_deliveries, share)

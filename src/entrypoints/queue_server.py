@@ -42,13 +42,15 @@ def local_qstash(
     database: Database | None = None,
     stopping: Callable[[], bool] = lambda: False,
     service_url: str | None = None,
+    at_once: int | None = None,
 ) -> GracefulServer:
     """A QStash that is not yet started. A message's body may have `message_limit` bytes. It keeps
     what it holds in the database, if there is one; `stopping` says that the service which it
     delivers to is being stopped (entrypoints/local_qstash/app.py). `service_url`: where that
     service is now, if it has the queue for itself. It is sent all messages: an earlier process may
     have published them while it listened elsewhere, and a file that came from others must not have
-    requests sent to any address. Raises DataFileError."""
+    requests sent to any address. `at_once`: how many deliveries that service handles at the same
+    time. Raises DataFileError."""
 
     def address_of(url: str) -> str:
         if service_url is None:
@@ -69,6 +71,7 @@ def local_qstash(
         stopping,
         address_of,
         left,
+        at_once,
     )
     return GracefulServer(app, signals=signals)
 

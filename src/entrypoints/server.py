@@ -18,7 +18,7 @@ from adapters.qstash import QueueCredentials
 from application.errors import StoreUnavailable
 from entrypoints.container import Container
 from entrypoints.data_file import open_data_file, warn_of_tasks_left
-from entrypoints.descriptors import max_connections, use_all_descriptors
+from entrypoints.descriptors import deliveries_at_once, max_connections, use_all_descriptors
 from entrypoints.event_loop import (
     collect_garbage_less_often,
     loop_factory,
@@ -77,6 +77,7 @@ class Service:
                     database=self._database,
                     stopping=lambda: self._stopping,
                     service_url=base_url_of(settings, self._listener),
+                    at_once=deliveries_at_once(settings),
                 )
                 qstash_url = url_of(self._local_listener)
             self._wire(credentials, qstash_url or "", signals)

@@ -30,7 +30,7 @@ from adapters.qstash import QueueCredentials
 from application.cancellation import end_tasks
 from entrypoints.choices import valid_keys
 from entrypoints.data_file import open_data_file, warn_of_tasks_left
-from entrypoints.descriptors import use_all_descriptors
+from entrypoints.descriptors import deliveries_at_once, use_all_descriptors
 from entrypoints.event_loop import collect_garbage_less_often, loop_factory
 from entrypoints.http.protocol.uvicorn_server import CLOSE_TIMEOUT, STOP_SIGNALS
 from entrypoints.log_output import configure_logs
@@ -56,6 +56,7 @@ multiprocessing.allow_connection_pickling()
 def serve_workers(settings: Settings) -> None:
     """Run `settings.service.workers` processes until a signal. Raises DataFileError and
     AddressTaken."""
+    use_all_descriptors()
     file = settings.data_file
     with (
         nullcontext() if file is None else closing(open_data_file(file)) as database,
@@ -125,6 +126,7 @@ async def _queue(
         database=database,
         stopping=stopping.is_set,
         service_url=service_url,
+        at_once=deliveries_at_once(settings),
     )
     serving = asyncio.create_task(server.serve([listener]))
     await server.ready.wait()

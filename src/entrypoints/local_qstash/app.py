@@ -34,6 +34,7 @@ def create_app(
     stopping: Callable[[], bool] = lambda: False,
     address_of: Callable[[str], str] = str,
     left: Sequence[Pending] = (),
+    at_once: int | None = None,
 ) -> ASGIApp:
     """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
     each request (None if there is not exactly one) and returns whether to accept it. A message's
@@ -42,12 +43,15 @@ def create_app(
     With a database, which has the schema QUEUE and is closed by the caller afterwards, it keeps
     everything there, else in memory. Once `stopping` returns True, no delivery begins, and one that
     fails costs no retry: its message waits for the next start. `address_of` returns where a message
-    for a URL is delivered. `left`: the messages that are in the database (`messages_left`)."""
+    for a URL is delivered. `left`: the messages that are in the database (`messages_left`).
+    `at_once`: as `Deliveries` says."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        deliveries.append(Deliveries(current_key, message_limit, database, stopping, address_of))
+        deliveries.append(
+            Deliveries(current_key, message_limit, database, stopping, address_of, at_once)
+        )
         try:
             deliveries[0].resume(left)
             yield

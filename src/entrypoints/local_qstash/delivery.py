@@ -8,6 +8,7 @@ features/retry, callbacks, dlq, deduplication, flowcontrol, queues.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from typing import TypeVar
 
 import structlog
@@ -33,12 +34,14 @@ T = TypeVar("T")
 SWEEP_PAUSE = 60.0
 STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
 """Seconds until what the store could not do is tried again, and until that is logged again."""
-RESUMED, RESUMED_PERIOD = 50, 0.1
-"""So many of the messages that an earlier process left begin in so many seconds, so that the
-service and the memory are not flooded at a start."""
+RESUMED, RESUMED_PERIOD = 1, 0.005
+"""So many of the messages that an earlier process left begin in so many seconds, and fewer while
+the event loop is late: an attempt needs some 5 ms to begin, and others use the service meanwhile.
+"""
 MAX_INTERRUPTIONS = 10
 """So many processes in a row may end during the delivery of a message that an earlier process left.
 Then that costs a retry, with its pause: the message may be what ends them."""
+TOO_MANY = 429
 INTERRUPTED = DeliveryResponse(0, {}, b"The process ended during each of many deliveries.")
 
 
@@ -52,11 +55,14 @@ class Deliveries:
         database: Database | None = None,
         stopping: Callable[[], bool] = lambda: False,
         address_of: Callable[[str], str] = str,
+        at_once: int | None = None,
     ) -> None:
         """`message_limit`: bytes of a message's body. With a database everything is kept there, and
         `resume` goes on with it. Once `stopping` returns True, no delivery from there begins, and
         one that fails costs no retry. `address_of` returns where a message for a URL is delivered.
-        Must be called while an event loop runs."""
+        `at_once`: deliveries that the destination handles at the same time, if all messages are for
+        one; the others wait, and one that it refuses all the same costs no retry. Callbacks do not
+        count. Must be called while an event loop runs."""
         self._message_limit = message_limit
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
@@ -71,6 +77,7 @@ class Deliveries:
         self._cancelled: set[str] = set()
         """Those that were cancelled meanwhile."""
         self._slots = Slots()
+        self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._held = 0
         self._arriving = 0
         self._tell_of_store_at = 0.0
@@ -197,6 +204,8 @@ class Deliveries:
             if pending.resumed:
                 async with self._slots.hold("resumed", RESUMED, RESUMED, RESUMED_PERIOD):
                     pass
+            if self._room is not None and self._room.locked():
+                message = None
             try:
                 goes_on = await self._attempt(pending, message)
             finally:
@@ -217,6 +226,10 @@ class Deliveries:
         response = sent[1]
         if self._stopping() and not (response.delivered or response.final):
             return False  # delivered again at the next start, as if this had not been
+        if self._room is not None and response.status == TOO_MANY:
+            now = time.time()
+            pending.not_before = int((now + pause_before_retry(sent[0], response, now)) * 1000)
+            return pending.id not in self._cancelled
         outcome = self._outcome(*sent)
         kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
         if kept and outcome.letter is not None:
@@ -232,6 +245,12 @@ class Deliveries:
         self, pending: Pending, message: QueuedMessage | None
     ) -> tuple[QueuedMessage, DeliveryResponse] | None:
         """Return None if it is cancelled, or if the service is stopping."""
+        async with nullcontext() if self._room is None or pending.callback else self._room:
+            return await self._send_now(pending, message)
+
+    async def _send_now(
+        self, pending: Pending, message: QueuedMessage | None
+    ) -> tuple[QueuedMessage, DeliveryResponse] | None:
         if message is None:
             message = await self._patiently(lambda: self._store.get(pending.id))
         if message is None or self._stopping():

@@ -172,7 +172,8 @@ def unfinished(db: Connection, at: int) -> list[Pending]:
     # What has been retried holds its queue. The others of a queue became due in this order. If the
     # clock was set back behind the publish, the message waits no longer for that.
     rows = db.execute(
-        "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size"
+        "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size,"
+        " json_extract(head, '$.failure_callback') IS NULL"
         " FROM messages ORDER BY retried = 0, max(created_at, not_before), number",
         (at,),
     )
@@ -185,9 +186,10 @@ def unfinished(db: Connection, at: int) -> list[Pending]:
             retried=retried,
             interruptions=interruptions,
             size=size,
+            callback=bool(callback),
             resumed=True,
         )
-        for message_id, queue, flow, not_before, retried, interruptions, size in rows
+        for message_id, queue, flow, not_before, retried, interruptions, size, callback in rows
     ]
 
 

@@ -9,7 +9,9 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from itertools import cycle
+from typing import Any
 
 import httpx
 import jwt
@@ -26,6 +28,9 @@ SIGNATURE_LIFE = 300
 CLIENTS = 16
 """Deliveries take turns with so many clients. A client looks through all of its connections each
 time that one is needed or returned: a single one took 9 ms for each of 300 that ended together."""
+CONNECTING = 64
+"""Deliveries that wait for a connection at the same time. More could fill the list from which a
+busy destination takes its connections: then they and its other clients would time out."""
 
 
 def sign(key: str, url: str, body: bytes, now: int) -> str:
@@ -58,6 +63,7 @@ class Sender:
             for _ in range(CLIENTS)
         ]
         self._in_turn = cycle(self._clients)
+        self._connecting = asyncio.Semaphore(CONNECTING)
 
     async def aclose(self) -> None:
         for client in self._clients:
@@ -68,17 +74,26 @@ class Sender:
         0."""
         limit = min(DEFAULT_TIMEOUT, message.timeout or DEFAULT_TIMEOUT)
         url = self._address_of(message.url)
+        turn = AsyncExitStack()
+
+        async def trace(event: str, _: Any) -> None:
+            if event == "http11.send_request_headers.started":
+                await turn.aclose()  # it has a connection
+
         try:
-            async with (
-                asyncio.timeout(limit),
-                next(self._in_turn).stream(
-                    message.method,
-                    url,
-                    content=message.body,
-                    headers=self._headers(message, url),
-                ) as response,
-            ):
-                return await read_response(response)
+            async with turn:
+                await turn.enter_async_context(self._connecting)
+                async with (
+                    asyncio.timeout(limit),
+                    next(self._in_turn).stream(
+                        message.method,
+                        url,
+                        content=message.body,
+                        headers=self._headers(message, url),
+                        extensions={"trace": trace},
+                    ) as response,
+                ):
+                    return await read_response(response)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             log.warning("no response", message_id=message.id, error=type(error).__name__)
             return _none(error)

@@ -22,6 +22,8 @@ class Pending:
     retried: int
     size: int
     """Bytes, by the bounds."""
+    callback: bool
+    """Whether it tells of another message. One that asks for no failure callback counts as one."""
     resumed: bool = False
     """Whether the process that accepted it has ended, and it was not delivered since."""
     interruptions: int = 0
@@ -36,6 +38,7 @@ class Pending:
             not_before=message.not_before,
             retried=message.retried,
             size=size_of(message),
+            callback=message.failure_callback is None,
         )
 
 
