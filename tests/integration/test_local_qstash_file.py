@@ -15,12 +15,13 @@ from adapters.database import Database, open_database
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
-from entrypoints.local_qstash import delivery
+from entrypoints.local_qstash import delivery, resuming
 from entrypoints.local_qstash.at_start import kept_keys, messages_left
-from entrypoints.local_qstash.delivery import MAX_INTERRUPTIONS, Deliveries
+from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.message import QueuedMessage, read_message
 from entrypoints.local_qstash.refusals import QueueFull, Unavailable
+from entrypoints.local_qstash.resuming import MAX_INTERRUPTIONS
 from entrypoints.local_qstash.tables import QUEUE
 from tests.builders import REQUEST
 from tests.doubles.destination import Answer, Destination
@@ -121,8 +122,8 @@ async def test_a_clock_that_was_set_back_before_a_start_makes_nothing_wait(
 async def test_a_start_does_not_deliver_everything_at_once(
     database: Database, destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "RESUMED", 4)
-    monkeypatch.setattr(delivery, "RESUMED_PERIOD", 3600.0)
+    monkeypatch.setattr(resuming, "RESUMED", 4)
+    monkeypatch.setattr(resuming, "RESUMED_PERIOD", 3600.0)
     earlier = FileStore(database, lambda _: None, lambda _: None)
     messages = [_message(f"{destination.url}/{number}") for number in range(2_000)]
     await earlier.publish(messages, time.time())

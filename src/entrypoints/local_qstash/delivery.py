@@ -8,7 +8,7 @@ features/retry, callbacks, dlq, deduplication, flowcontrol, queues.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack
 from typing import TypeVar
 
 import structlog
@@ -23,6 +23,7 @@ from entrypoints.local_qstash.memory_store import MemoryStore
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.pauses import pause_before_retry, until
 from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused, Unavailable
+from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
 from entrypoints.local_qstash.sending import Sender
 from entrypoints.local_qstash.slots import Slots
 from entrypoints.local_qstash.store import DeadLetterStore, Outcome, Pending, Store
@@ -34,15 +35,7 @@ T = TypeVar("T")
 SWEEP_PAUSE = 60.0
 STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
 """Seconds until what the store could not do is tried again, and until that is logged again."""
-RESUMED, RESUMED_PERIOD = 1, 0.005
-"""So many of the messages that an earlier process left begin in so many seconds, and fewer while
-the event loop is late: an attempt needs some 5 ms to begin, and others use the service meanwhile.
-"""
-MAX_INTERRUPTIONS = 10
-"""So many processes in a row may end during the delivery of a message that an earlier process left.
-Then that costs a retry, with its pause: the message may be what ends them."""
 TOO_MANY = 429
-INTERRUPTED = DeliveryResponse(0, {}, b"The process ended during each of many deliveries.")
 
 
 class Deliveries:
@@ -77,6 +70,7 @@ class Deliveries:
         self._cancelled: set[str] = set()
         """Those that were cancelled meanwhile."""
         self._slots = Slots()
+        self._resumption = Resumption(self._clear)
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._held = 0
         self._arriving = 0
@@ -99,6 +93,7 @@ class Deliveries:
     async def aclose(self) -> None:
         self._closed = True
         self._sweeping.cancel()
+        self._resumption.close()
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -202,8 +197,7 @@ class Deliveries:
         while goes_on:
             await until(pending.not_before)
             if pending.resumed:
-                async with self._slots.hold("resumed", RESUMED, RESUMED, RESUMED_PERIOD):
-                    pass
+                await self._resumption.turn(pending)
             if self._room is not None and self._room.locked():
                 message = None
             try:
@@ -215,16 +209,18 @@ class Deliveries:
     async def _attempt(self, pending: Pending, message: QueuedMessage | None) -> bool:
         """Deliver the message once and have kept what that leads to. Returns whether it is to be
         delivered again."""
-        if (flow := pending.flow) is None:
+        async with AsyncExitStack() as held:
+            if (flow := pending.flow) is not None:
+                limits = (flow.parallelism, flow.rate, flow.period)
+                await held.enter_async_context(self._slots.hold(f"flow:{flow.key}", *limits))
+            if self._room is not None and not pending.callback:
+                await held.enter_async_context(self._room)
             sent = await self._send(pending, message)
-        else:
-            name = f"flow:{flow.key}"
-            async with self._slots.hold(name, flow.parallelism, flow.rate, flow.period):
-                sent = await self._send(pending, message)
         if sent is None:
             return False
         response = sent[1]
         if self._stopping() and not (response.delivered or response.final):
+            await self._clear([pending.id])
             return False  # delivered again at the next start, as if this had not been
         if self._room is not None and response.status == TOO_MANY:
             now = time.time()
@@ -245,12 +241,6 @@ class Deliveries:
         self, pending: Pending, message: QueuedMessage | None
     ) -> tuple[QueuedMessage, DeliveryResponse] | None:
         """Return None if it is cancelled, or if the service is stopping."""
-        async with nullcontext() if self._room is None or pending.callback else self._room:
-            return await self._send_now(pending, message)
-
-    async def _send_now(
-        self, pending: Pending, message: QueuedMessage | None
-    ) -> tuple[QueuedMessage, DeliveryResponse] | None:
         if message is None:
             message = await self._patiently(lambda: self._store.get(pending.id))
         if message is None or self._stopping():
@@ -263,6 +253,9 @@ class Deliveries:
                 return message, INTERRUPTED
             await self._patiently(lambda: self._store.note_resumed(pending.id))
         return message, await self._sender.send(message)
+
+    async def _clear(self, message_ids: Sequence[str]) -> None:
+        await self._patiently(lambda: self._store.note_innocent(message_ids))
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Try a step of the store until it succeeds."""

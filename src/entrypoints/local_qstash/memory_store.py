@@ -54,6 +54,9 @@ class MemoryStore(Store):
     async def note_resumed(self, message_id: str) -> None:
         """Nothing here outlives its process."""
 
+    async def note_innocent(self, message_ids: Sequence[str]) -> None:
+        """The same."""
+
     async def settle(self, outcome: Outcome, now: float) -> bool:
         message = self._messages.get(outcome.message_id)
         if outcome.callback is not None:

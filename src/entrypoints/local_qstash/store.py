@@ -91,6 +91,10 @@ class Store(Protocol):
         """Note that a message of an earlier process is about to be delivered. If this process ends
         before the delivery does, that is an interruption."""
 
+    async def note_innocent(self, message_ids: Sequence[str]) -> None:
+        """Note that the processes which ended during the deliveries of these messages did not end
+        by them."""
+
     async def settle(self, outcome: Outcome, now: float) -> bool:
         """Note what a delivery has led to, in one step. Returns whether the message was still kept.
         If not, it was cancelled, and only `callback` is kept."""
