@@ -21,7 +21,7 @@ from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.memory_store import MemoryStore
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.pauses import pause_before_retry, until
+from entrypoints.local_qstash.pauses import again_at, until
 from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused, Unavailable
 from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
 from entrypoints.local_qstash.sending import Sender
@@ -223,14 +223,12 @@ class Deliveries:
             await self._clear([pending.id])
             return False  # delivered again at the next start, as if this had not been
         if self._room is not None and response.status == TOO_MANY:
-            now = time.time()
-            pending.not_before = int((now + pause_before_retry(sent[0], response, now)) * 1000)
+            pending.not_before = again_at(sent[0], response)
             return pending.id not in self._cancelled
         outcome = self._outcome(*sent)
         kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
         if kept and outcome.letter is not None:
-            status = outcome.letter.response.status
-            log.warning("message given up", message_id=pending.id, status=status)
+            log.warning("message given up", message_id=pending.id, status=response.status)
         if not kept or outcome.again_at is None or pending.id in self._cancelled:
             return False
         pending.retried += 1
@@ -273,9 +271,8 @@ class Deliveries:
         if response.delivered:
             return Outcome(message_id=message.id, callback=callback)
         if not response.final and message.retried < message.retries:
-            now = time.time()
-            again_at = int((now + pause_before_retry(message, response, now)) * 1000)
-            return Outcome(message_id=message.id, callback=callback, again_at=again_at)
+            at = again_at(message, response)
+            return Outcome(message_id=message.id, callback=callback, again_at=at)
         letter = DeadLetter.of(message, response)
         failure = failure_callback_of(letter)
         return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)

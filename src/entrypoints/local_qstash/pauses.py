@@ -44,6 +44,12 @@ def pause_before_retry(message: QueuedMessage, response: DeliveryResponse, now: 
     return backoff(message.retried + 1)
 
 
+def again_at(message: QueuedMessage, response: DeliveryResponse) -> int:
+    """Return when to deliver a message again, in milliseconds since the Unix epoch."""
+    now = time.time()
+    return int((now + pause_before_retry(message, response, now)) * 1000)
+
+
 async def until(not_before: int) -> None:
     """Wait until that many milliseconds since the Unix epoch, but no longer than it seems now: a
     wall clock that is set back makes nobody wait more."""
