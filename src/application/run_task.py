@@ -100,8 +100,7 @@ class RunTask:
         checker: AnswerChecker | None = None,
     ) -> None:
         """`bounds`: of each attempt. `requests_room`: bytes of the requests of all deliveries that
-        are handled at the same time. `checker`: says whether answers fit the schemas of requests;
-        without it nothing is said."""
+        are handled at the same time. `checker`: says whether answers fit their schemas, if any."""
         self._tasks = tasks
         self._feed = feed
         self._model = model

@@ -198,8 +198,7 @@ class Deliveries:
             await until(pending.not_before)
             if pending.resumed:
                 await self._resumption.turn(pending)
-            if self._room is not None and self._room.locked():
-                message = None
+            message = None if self._room is not None and self._room.locked() else message
             try:
                 goes_on = await self._attempt(pending, message)
             finally:
