@@ -5,6 +5,7 @@ from typing import Literal
 
 from application.attempt import AttemptBounds
 from application.ports import ORPHAN_TIMEOUT
+from application.reap import QUEUEING_LIMIT
 from domain.request import RequestBounds
 from entrypoints.descriptors import max_connections
 from entrypoints.http.origins import Origins
@@ -40,6 +41,9 @@ def orphan_timeout(settings: Settings) -> float:
         return settings.tasks.orphan_timeout
     delay, retries = settings.queue.qstash_retry_delay, settings.queue.qstash_retries
     pauses = sum(delay.seconds(retried) for retried in range(retries))
+    if settings.queue.embedded and not (settings.store.shared and settings.data_file is None):
+        # The queue loses nothing that the store keeps, and tasks wait in it for their turn.
+        pauses += QUEUEING_LIMIT
     return ORPHAN_TIMEOUT + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
 
 

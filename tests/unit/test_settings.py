@@ -256,6 +256,19 @@ def test_a_task_is_not_forgotten_while_its_deliveries_may_hang() -> None:
     assert from_settings[1] - from_settings[0] == 3 * 600.0
 
 
+def test_a_task_is_not_forgotten_while_it_waits_in_a_queue_that_loses_nothing() -> None:
+    redis = {"redis_url": "redis://localhost"}
+    keys = {"qstash_current_signing_key": "a", "qstash_next_signing_key": "b"}
+    hosted_queue = {"qstash_token": "t", "base_url": "https://a.example", **keys}
+    kept, lost, hosted = (
+        orphan_timeout(load_settings(env_file=None, **redis, **settings))
+        for settings in ({"data": "q.db"}, {"data": "memory"}, hosted_queue)
+    )
+    assert kept - lost == 24 * 3600
+    assert hosted == lost
+    assert orphan_timeout(load_settings(env_file=None, data="memory")) == kept
+
+
 def test_a_rule_between_settings_is_checked_although_one_of_them_is_malformed() -> None:
     """A malformed setting counts as set. What needs its value is not guessed."""
     with pytest.raises(SettingsError) as refused:

@@ -43,7 +43,8 @@ class TaskSettings(Group):
         "How long an unfinished task may go without a heartbeat or a delivery before it counts as "
         "orphaned (the queue lost it) and fails.",
         unit="seconds",
-        otherwise="the timeouts of all deliveries and the pauses between them, plus one hour",
+        otherwise="the timeouts of all deliveries and the pauses between them, plus one hour, "
+        "plus a day where the local queue lives as long as the tasks",
         gt=0,
     )
     max_request_bytes: int = setting(
