@@ -118,6 +118,7 @@ class Upstream:
         self.received: list[Received] = []
         self.url = ""
         self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
 
     def reset(self) -> None:
         """As at the beginning, for the next test that shares it."""
@@ -146,9 +147,7 @@ class Upstream:
             loop.run_until_complete(start())
             loop.call_soon(started.set)  # not before: what stops the loop must find it running
             loop.run_forever()
-            for task in asyncio.all_tasks(loop):
-                task.cancel()
-            loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(self._end())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
@@ -163,7 +162,20 @@ class Upstream:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(within(10))
 
+    async def _end(self) -> None:
+        """End what still answers, and close every connection, though its client reads nothing."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+        await asyncio.sleep(0)  # the transports close in the next turn of the loop
+        await asyncio.sleep(0)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {
