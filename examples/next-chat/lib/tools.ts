@@ -1,4 +1,4 @@
-import { store } from "./messages";
+import { get, set } from "idb-keyval";
 
 /** The tools that run on this page: what the model gives to each, and what it gets back. */
 export type Tools = {
@@ -42,24 +42,25 @@ const tools: { [Name in keyof Tools]: (input: Tools[Name]["input"]) => string } 
 /** Run what the model calls, and return the output. Throws an error for the model to read.
  *
  * A reload gives the page the same call again, and so does a second tab. So the output is kept by
- * the id of the call, and a tool runs once. */
+ * the id of the call, and a tool runs once. It is kept in IndexedDB: what one tab writes to
+ * localStorage, another may read only some time later. */
 export async function runTool(call: {
   toolCallId: string;
   toolName: string;
   input: unknown;
 }): Promise<string> {
   const key = `tool:${call.toolCallId}`;
-  return oneTabAtATime(key, () => {
-    const kept = localStorage.getItem(key);
-    if (kept !== null) return kept;
+  return oneTabAtATime(key, async () => {
+    const kept = await get<string>(key);
+    if (kept !== undefined) return kept;
     if (!Object.hasOwn(tools, call.toolName)) throw new Error(`There is no tool ${call.toolName}.`);
     const output = tools[call.toolName as keyof Tools](call.input as never);
-    store(key, output);
+    await set(key, output).catch((error) => console.warn("The browser keeps no more:", error));
     return output;
   });
 }
 
-async function oneTabAtATime(name: string, run: () => string): Promise<string> {
+async function oneTabAtATime(name: string, run: () => Promise<string>): Promise<string> {
   // Browsers have locks only on https and localhost.
   return "locks" in navigator ? navigator.locks.request(name, run) : run();
 }
