@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from adapters.qstash import DEVELOPMENT
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
 from tests.processes import found_in, process_of
-from tests.running import Client, follow, running_service, settings_for
+from tests.redis_server import free_port
+from tests.running import Client, follow, running_local_qstash, running_service, settings_for
 from tests.waiting import eventually, within
 
 
@@ -20,13 +22,25 @@ def test_deliveries_beyond_the_bound_come_again_and_cost_no_attempt(upstream: Up
     """More tasks than room for far longer than all deliveries of a message take."""
     gate = Gate()
     upstream.then(Script([piece("First"), gate, finish(), DONE]))
-    settings = settings_for(
-        openai_base_url=upstream.url,
-        max_concurrent_deliveries=1,
-        qstash_retries=1,
-        qstash_retry_delay="10",
-    )
-    with running_service(settings) as service:
+    port = free_port()
+    with (
+        # One of its own: the embedded queue delivers no more at once than there is room for.
+        running_local_qstash() as qstash_url,
+        running_service(
+            settings_for(
+                port=port,
+                base_url=f"http://127.0.0.1:{port}",
+                openai_base_url=upstream.url,
+                max_concurrent_deliveries=1,
+                qstash_url=qstash_url,
+                qstash_token=DEVELOPMENT.token,
+                qstash_current_signing_key=DEVELOPMENT.current_key,
+                qstash_next_signing_key=DEVELOPMENT.next_key,
+                qstash_retries=1,
+                qstash_retry_delay="10",
+            )
+        ) as service,
+    ):
         client = service.client
         first = client.start()
         assert gate.reached.wait(within(10))
