@@ -84,8 +84,8 @@ class Attacked:
 
 @contextmanager
 def attacked(tmp_path: Path, files: int = 4096, **settings: str) -> Iterator[Attacked]:
-    """`files`: descriptors that the process may have."""
-    settings = {"LONGTASK_LOG_FORMAT": "json", **settings}
+    """`files`: descriptors that the process may have. It has the default store: the file."""
+    settings = {"LONGTASK_LOG_FORMAT": "json", "LONGTASK_DATA": "", **settings}
     serve = ("serve", "--port", "0")
     with (
         process_with_files(files, tmp_path, *serve, **settings) as (process, log),
