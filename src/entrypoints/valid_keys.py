@@ -1,7 +1,7 @@
 """The API keys that are valid now: those of LONGTASK_API_KEYS, and those of a file that is watched.
 
 Whether keys are required never changes while the process runs. With a file they always are, also
-while it holds none: a file that was emptied opens the service to nobody.
+while it holds none: a service whose file was emptied refuses every caller.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class ValidKeys:
 
     def look(self) -> KeysFile | None:
         """Read the file if it has changed since the last look but one, and not since the last: then
-        nobody is writing it. To be called once in PAUSE, in any thread: the disk may be slow."""
+        it is not being written. To be called once in PAUSE, in any thread: the disk may be slow."""
         assert self._file is not None  # noqa: S101
         state = _state_of(self._file.path)
         if state != self._seen:

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,11 +20,10 @@ from adapters.database import (
     Insert,
     Schema,
     Transaction,
-    engine,
     open_database,
     opening,
 )
-from tests.waiting import until, within
+from tests.waiting import within
 
 NUMBERS = Schema("numbers", ("CREATE TABLE numbers (number INTEGER PRIMARY KEY, text TEXT);",))
 ROW = Insert("INSERT INTO numbers (number, text)", 2)
@@ -265,44 +263,3 @@ def test_a_process_that_is_killed_has_written_what_it_acknowledged(path: Path) -
         written = {number for (number,) in file.execute("SELECT number FROM numbers")}
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert set(acknowledged) <= written
-
-
-async def test_the_log_is_restarted_although_reads_always_overlap(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module, name, value in (
-        (opening, "LARGEST_IDLE_WAL", 1_000_000),
-        (engine, "LARGEST_WAL", 2_000_000),
-        (engine, "LOOK_PAUSE", 0.0),
-        (engine, "BUSY_PAUSE", 0.0),
-    ):
-        monkeypatch.setattr(module, name, value)
-    database = open_database(path, [NUMBERS])
-    begun, numbers, done = threading.Condition(), itertools.count(1), threading.Event()
-    newest = 0
-
-    def read_until_another_begins(connection: sqlite3.Connection) -> None:
-        nonlocal newest
-        connection.execute("SELECT count(*) FROM numbers").fetchone()
-        with begun:
-            mine = newest = next(numbers)
-            begun.notify_all()
-            begun.wait_for(lambda: newest > mine or done.is_set())
-
-    async def keep_reading() -> None:
-        while not done.is_set():
-            await database.read(read_until_another_begins)
-
-    reading = [asyncio.create_task(keep_reading()) for _ in range(2)]
-    log = path.with_name("longtask.db-wal")
-    await until(lambda: newest > 2)
-    sizes = []
-    for number in range(200):
-        await database.write(adding(number, "x" * 100_000), durable=False)
-        sizes.append(log.stat().st_size)
-    done.set()
-    with begun:
-        begun.notify_all()
-    await asyncio.gather(*reading)
-    await database.aclose()
-    assert max(sizes) < 10_000_000

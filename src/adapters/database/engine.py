@@ -36,7 +36,7 @@ BUSY_TIMEOUT = 5.0
 it."""
 LARGEST_WAL = 64 * 1024 * 1024
 """Bytes of the write-ahead log after which its restart is no longer left to chance. SQLite restarts
-it when nobody reads it, which never is while one read begins before another ends."""
+it when there are no reads, which never is while one read begins before another ends."""
 RESTART_TIMEOUT = 0.2
 """Seconds for which a restart of the log waits for reads that use it. Writes wait meanwhile; reads
 that begin do not use it."""
@@ -282,7 +282,7 @@ class Database:
         for each in group:
             by_loop.setdefault(each.loop, []).append(each)
         for loop, writes in by_loop.items():
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no caller waits any more
                 loop.call_soon_threadsafe(_finish_all, writes)
 
 
