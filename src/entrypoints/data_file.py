@@ -48,8 +48,8 @@ def open_data_file(path: Path) -> Database:
 
 
 async def warn_of_tasks_left(database: Database) -> None:
-    """Say how many tasks are in the file of a service that keeps its tasks in Redis: nobody can
-    read them there."""
+    """Log how many tasks are in the file of a service that keeps its tasks in Redis. It does not
+    show them."""
     left = 0
     with suppress(StoreUnavailable):
         left = await HandingOver(database, round(time.time() * 1000)).count()

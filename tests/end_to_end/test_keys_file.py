@@ -46,7 +46,7 @@ def status_of(url: str, key: str | None) -> int:
 
 
 def admitted(service: Running, *keys: str) -> bool:
-    """Whether the service admits those with these keys and nobody else."""
+    """Whether the service admits callers with these keys and refuses all others."""
     found = [key for key in (ALICE, BOB, None) if status_of(service.url, key) != 401]
     return found == list(keys)
 
@@ -67,7 +67,7 @@ def test_a_key_from_the_command_line_comes_and_goes(service: Running, file: Path
     assert withdrawn.exit_code == 0
     eventually(lambda: status_of(service.url, carol) == 401)
     assert admitted(service, ALICE)
-    # The last one goes, too, and the service opens to nobody.
+    # The last one goes, too, and the service refuses every caller.
     assert invoke(here, "key", "withdraw", "alice", "--file", str(file)).exit_code == 0
     eventually(lambda: admitted(service))
     assert file.read_text() == f"{HEADER}\n"

@@ -99,7 +99,7 @@ class RedisWorld(World):
         self.redis.restart_without_end(size)
 
     def _stop_writing(self) -> None:
-        """Let nobody write any more, and remember which tasks have ended."""
+        """Stop all that writes, and remember which tasks have ended."""
         script = (
             "local ended = {} "
             "for _, key in ipairs(redis.call('KEYS', 'longtask:*:record')) do "

@@ -27,7 +27,7 @@ from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import get_task, start_task
 from tests.waiting import until
 
-NOBODY = Caller(None, "127.0.0.1")
+ANONYMOUS = Caller(None, "127.0.0.1")
 FAILURE = Failure("model_error", "It failed.", False)
 WHOLE = TaskRequest(
     model="m",
@@ -67,7 +67,7 @@ class Bench:
         await self.tasks.fail(task_id, FAILURE, NOW)
         return task_id
 
-    async def retry(self, task_id: str, key: str | None = None, caller: Caller = NOBODY) -> Task:
+    async def retry(self, task_id: str, key: str | None = None, caller: Caller = ANONYMOUS) -> Task:
         return (await self._retry(task_id, caller, key)).task
 
 

@@ -126,7 +126,7 @@ def _lock(path: Path) -> int:
     """Lock the file beside it. The system drops the lock when the process ends, however it does."""
     beside = _beside(path)
     try:
-        # A link there may be somebody's trap: what it leads to would be overwritten.
+        # Another user may have put a link there: what it leads to would be overwritten.
         flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         lock = os.open(beside, flags, 0o600)
     except OSError as error:
@@ -137,7 +137,7 @@ def _lock(path: Path) -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sleep(LOOK)  # it may be somebody who asks for the holder
+            sleep(LOOK)  # `holder_of` may have it for a moment
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_ours(lock):
             os.close(lock)

@@ -52,7 +52,7 @@ def again_at(message: QueuedMessage, response: DeliveryResponse) -> int:
 
 async def until(not_before: int) -> None:
     """Wait until that many milliseconds since the Unix epoch, but no longer than it seems now: a
-    wall clock that is set back makes nobody wait more."""
+    wall clock that is set back delays no message."""
     left = not_before / 1000 - time.time()
     latest = time.monotonic() + left
     while left > 0:
