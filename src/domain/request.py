@@ -10,7 +10,14 @@ from typing import Any
 
 from domain.answer import DEPTH_LIMIT
 from domain.errors import Fault, InvalidRequest
-from domain.messages import Message, characters_of, message_faults, text_message, tool_faults
+from domain.messages import (
+    Message,
+    characters_of,
+    message_faults,
+    text_message,
+    texts_of,
+    tool_faults,
+)
 from domain.options import REFUSED_OPTIONS, option_faults
 
 REQUEST_LIMIT = 8 * 1024 * 1024
@@ -23,6 +30,7 @@ MODEL_NAME_LIMIT = 200
 METADATA_PAIRS_LIMIT = 16
 METADATA_KEY_LIMIT = 64
 METADATA_VALUE_LIMIT = 512
+TITLE_LIMIT = 80
 NUMBER_LIMIT = 10**300
 """Of whole numbers in the messages and in the options. No server reads larger ones, and to write
 megabytes of numbers of thousands of digits takes seconds."""
@@ -81,6 +89,15 @@ class TaskRequest:
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
         object.__setattr__(self, "echo", MappingProxyType(dict(self.echo)))
+
+    @property
+    def title(self) -> str:
+        """How the last message of the user begins: at most TITLE_LIMIT characters in one line, or
+        nothing if it has no text."""
+        asked = [each for each in self.messages if each.get("role") == "user"]
+        texts = texts_of(asked[-1]) if asked else [self.prompt or ""]
+        begin = "".join(texts[:1])[: 10 * TITLE_LIMIT]
+        return " ".join(begin.split())[:TITLE_LIMIT].rstrip()
 
     def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> list[Fault]:
         """Return what is out of bounds, at most `FAULTS_LIMIT` of it. What needs the previous task

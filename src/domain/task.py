@@ -8,7 +8,8 @@ Times are integer milliseconds since the Unix epoch.
 """
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from domain.answer import Answer
 from domain.errors import IllegalTransition, MalformedTaskId
@@ -88,6 +89,10 @@ class Task:
     keeps tasks."""
     retry_of: str | None = None
     """The task whose request it starts anew, if it is a retry."""
+    title: str | None = None
+    """How its request begins (`TaskRequest.title`). None: the store has lost the request."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """That of its request."""
     started_at: int | None = None
     finished_at: int | None = None
     message_id: str | None = None
@@ -154,6 +159,8 @@ class Task:
             origin=origin,
             ttl=ttl,
             retry_of=retry_of,
+            title=None if request is None else request.title,
+            metadata={} if request is None else dict(request.metadata),
         )
         return Submitted(task, (StatusChanged(created_at, TaskStatus.PENDING, 0),), request)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_message_that_would_be_too_long_names_its_request() -> None:
         ttl=60,
         retry_of="task_1_b",
     )
-    assert delivery.submitted().task == task
+    assert delivery.submitted().task == replace(task, title=None)  # lost with the request
     assert delivery.submitted().request is None
     assert delivery.matches(LONG)
     assert not delivery.matches(REQUEST)
