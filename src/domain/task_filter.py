@@ -21,6 +21,11 @@ class TaskFilter:
     created_before: int | None = None
     """Milliseconds since the Unix epoch. Neither includes its own millisecond."""
 
+    @property
+    def unfinished_only(self) -> bool:
+        """Whether no task matches that has ended."""
+        return bool(self.statuses) and not any(each.terminal for each in self.statuses)
+
     def matches(self, task: Task) -> bool:
         return (
             (not self.statuses or task.status in self.statuses)

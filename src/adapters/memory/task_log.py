@@ -2,7 +2,7 @@
 
 For trying the service and for tests: it loses everything when the process ends, and processes
 cannot share it. A method is atomic because it never awaits. What it adds to a log it publishes to
-the hub.
+the hub, and it keeps the index of the tasks.
 """
 
 import heapq
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.live import Hub
+from adapters.memory.task_index import MemoryTaskIndex
 from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -63,6 +64,7 @@ class MemoryTaskLog(TaskLog):
         self._elapsed = elapsed
         self._entries: dict[str, _Entry] = {}
         self._expiries: list[tuple[float, str]] = []
+        self.index = MemoryTaskIndex(self._find)
         self._tombstones: dict[str, float] = {}
         """When each expires, the first one first."""
 
@@ -75,6 +77,7 @@ class MemoryTaskLog(TaskLog):
                 raise DeletedTask(task.id)
             entry = _Entry(task, submitted.request, 0.0)
             self._entries[task.id] = entry
+            self.index.add(task)
             self._expire(entry, self._ttl)
             self._write(entry, submitted)
         return entry.task
@@ -147,9 +150,11 @@ class MemoryTaskLog(TaskLog):
         return Orphaned(entry.task)
 
     async def delete(self, task_id: str) -> None:
-        self._entry(task_id)
+        task = self._entry(task_id).task
         del self._entries[task_id]
+        self.index.remove(task_id)
         self._bury(task_id)
+        self._hub.notify(task.owner, task_id)
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         entry = self._entry(task_id)
@@ -165,6 +170,10 @@ class MemoryTaskLog(TaskLog):
 
     async def check(self) -> None:
         return None
+
+    def _find(self, task_id: str) -> Task | None:
+        entry = self._entries.get(task_id)
+        return None if entry is None or entry.expires <= self._elapsed() else entry.task
 
     def _entry(self, task_id: str) -> _Entry:
         entry = self._entries.get(task_id)
@@ -197,7 +206,10 @@ class MemoryTaskLog(TaskLog):
         message_id = change.task.message_id or entry.task.message_id
         entry.task = replace(change.task, message_id=message_id)
         self._heartbeat(entry)
+        if entry.task.status.terminal:
+            self.index.note_end(entry.task.id)
         self._add(entry, change.events)
+        self._hub.notify(entry.task.owner, entry.task.id)
         if entry.task.status.terminal and entry.task.ttl is not None:
             self._expire(entry, min(entry.task.ttl, self._ttl))
             self._bury(entry.task.id)
@@ -232,6 +244,7 @@ class MemoryTaskLog(TaskLog):
                 heapq.heappush(self._expiries, (entry.expires, task_id))
             else:
                 del self._entries[task_id]
+                self.index.remove(task_id)
         while self._tombstones and (first := next(iter(self._tombstones))):
             if self._tombstones[first] > now:
                 break

@@ -21,6 +21,15 @@ from application.ports.idempotency_keys import (
 from application.ports.language_model import Finished, LanguageModel, OfferedModel
 from application.ports.limits import HeldSlot, Limiter, WindowUsage
 from application.ports.log_pages import Batch, Page, page_of
+from application.ports.task_index import (
+    EXAMINED,
+    ChangeFeed,
+    EndedEntry,
+    Entry,
+    TaskIndex,
+    TaskPage,
+    Watcher,
+)
 from application.ports.task_log import (
     ORPHAN_TIMEOUT,
     PAGE_SIZE,
@@ -35,6 +44,7 @@ from application.ports.task_queue import Delivery, TaskQueue
 
 __all__ = [
     "ABANDONED_AFTER",
+    "EXAMINED",
     "IDEMPOTENCY_TTL",
     "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
@@ -43,10 +53,13 @@ __all__ = [
     "Batch",
     "Binding",
     "Busy",
+    "ChangeFeed",
     "Clock",
     "Delivery",
     "EndObservingTaskLog",
     "Ended",
+    "EndedEntry",
+    "Entry",
     "EventFeed",
     "FeedObserver",
     "Finished",
@@ -61,8 +74,11 @@ __all__ = [
     "Page",
     "Subscriber",
     "TaskIds",
+    "TaskIndex",
     "TaskLog",
+    "TaskPage",
     "TaskQueue",
+    "Watcher",
     "WindowUsage",
     "page_of",
 ]
