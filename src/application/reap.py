@@ -140,12 +140,31 @@ class FailOrphanedTasks:
     async def __call__(self, task: Task) -> Task:
         """Fail a task if it is orphaned; return its record. Raises UnknownTask or
         StoreUnavailable."""
-        if task.status.terminal or not self.suspects(task.updated_at):
+        if not self._is_suspected(task):
             return task
         outcome = await self._tasks.fail_orphaned(task.id, ORPHANED, self._clock.now())
         if isinstance(outcome, Orphaned):
             log.warning("task failed", task_id=task.id, code=ORPHANED.code, attempt=task.attempt)
         return outcome.task
+
+    async def each(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Fail those of the tasks that are orphaned; return the records of all that are still
+        there. Raises StoreUnavailable."""
+        if not any(map(self._is_suspected, tasks)):
+            return tasks
+        checked = await asyncio.gather(*map(self._unless_gone, tasks))
+        return [task for task in checked if task is not None]
+
+    async def _unless_gone(self, task: Task) -> Task | None:
+        try:
+            return await self(task)
+        except UnknownTask:
+            return None
+        except Unreadable:  # another version of this service has written it since
+            return task
+
+    def _is_suspected(self, task: Task) -> bool:
+        return not task.status.terminal and self.suspects(task.updated_at)
 
     def suspects(self, active_at: int) -> bool:
         """Whether a task that was last active at this time may be orphaned. This only saves calls

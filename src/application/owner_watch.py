@@ -1,0 +1,252 @@
+"""A watch: tells one client of the changes of all tasks of an owner.
+
+It subscribes, and then reads the index: first the tasks that have not ended, then those that have
+ended since its cursor, in the order of their cursors. From then on it reads the record of each task
+that it is noticed of. So a status may be skipped, but never the last one: if a notice was missed,
+the watch reads the index again, and a client that comes back gets what lies behind its cursor.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from application.errors import StoreUnavailable
+from application.ports import ChangeFeed, Clock, Entry, TaskIndex, Watcher
+from application.reader import STORE_PAUSE
+from application.reap import FailOrphanedTasks
+from domain.events import TaskStatus
+from domain.task import Task
+
+log = structlog.get_logger(__name__)
+
+PAGE = 100
+"""Tasks that are read at once."""
+NOTICES = 1_000
+"""Tasks that wait to be read for one watch. With more it reads the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A task as it is now."""
+
+    task: Task
+    cursor: int | None
+    """Where to go on behind it; None if the index has not noted that the task has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A task was deleted, or has expired."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """All that had ended up to this cursor was told."""
+
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Nothing was told for the ping interval."""
+
+
+Told = Changed | Gone | Reached | Ping
+
+
+@dataclass(frozen=True, slots=True)
+class WatchContext:
+    """What all watches in a process share."""
+
+    index: TaskIndex
+    feed: ChangeFeed
+    clock: Clock
+    orphans: FailOrphanedTasks
+    ping_interval: float
+    """Seconds without anything else after which a watch pings."""
+    on_close: Callable[[], None]
+
+
+_State = tuple[TaskStatus, int, int]
+
+
+class OwnerWatch(Watcher):
+    """One watch. `since` is the cursor at which it begins. It counts as one of the process's open
+    watches until it is closed."""
+
+    def __init__(self, owner: str | None, since: int, context: WatchContext) -> None:
+        self.since = since
+        self._owner = owner
+        self._context = context
+        self._cursor = since
+        self._closed = self._released = False
+        self._must_read = True
+        self._read_at = context.clock.now()
+        self._noticed: dict[str, None] = {}
+        self._woken = asyncio.Event()
+        self._told: dict[str, _State] = {}
+        """What was told of tasks whose cursors are not reached: most have not ended."""
+        self._awaited: set[str] = set()
+        """Those of them that have ended."""
+        self._passed: dict[str, _State] = {}
+        """The last NOTICES tasks whose cursors were reached, of which a notice may come late."""
+
+    def changed(self, task_id: str) -> None:
+        if len(self._noticed) < NOTICES:
+            self._noticed[task_id] = None
+        else:
+            self._must_read = True
+        self._woken.set()
+
+    def missed(self) -> None:
+        self._must_read = True
+        self._woken.set()
+
+    def closed(self) -> None:
+        self._closed = True
+        self._woken.set()
+
+    async def aclose(self) -> None:
+        """Stop. Safe to call twice."""
+        self.closed()
+        if not self._released:
+            self._released = True
+            self._context.feed.unwatch(self._owner, self)
+            self._context.on_close()
+
+    async def __aiter__(self) -> AsyncGenerator[Told, None]:
+        """Tell of everything until the watch is closed, or this process stops. A store that is
+        unavailable is waited for."""
+        now = asyncio.get_running_loop().time
+        told_at = now()
+        while not self._closed:
+            try:
+                async for each in self._next():
+                    yield each
+                    if self._closed:
+                        return
+                    told_at = now()
+            except StoreUnavailable as error:
+                log.warning("store unavailable: watch waits", error=str(error))
+                self._must_read = True
+                await asyncio.sleep(STORE_PAUSE)
+            if (quiet := now() - told_at) >= self._context.ping_interval:
+                yield Ping()
+                told_at = now()
+            elif not (self._must_read or self._noticed or self._closed):
+                await self._wait(self._context.ping_interval - quiet)
+
+    async def _wait(self, timeout: float) -> None:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _next(self) -> AsyncGenerator[Told, None]:
+        # Now and then the index is read for orphaned tasks, which nothing else tells of.
+        if self._must_read or self._context.orphans.suspects(self._read_at):
+            return self._read_index()
+        return self._read_noticed()
+
+    async def _read_noticed(self) -> AsyncGenerator[Told, None]:
+        for task_ids in _pages(self._noticed):
+            async for each in self._tell(task_ids):
+                yield each
+        if self._awaited:
+            async for each in self._read_ended():
+                yield each
+
+    async def _read_index(self) -> AsyncGenerator[Told, None]:
+        self._must_read = False
+        self._read_at = self._context.clock.now()
+        unseen = set(self._told)
+        after: Entry | None = None
+        while entries := await self._context.index.unfinished(self._owner, after, PAGE):
+            after = entries[-1]
+            listed = [entry.task_id for entry in entries]
+            unseen.difference_update(listed)
+            async for each in self._tell(listed):
+                yield each
+        async for each in self._read_ended():
+            yield each
+        for task_ids in _pages(unseen & self._told.keys()):
+            async for each in self._tell(task_ids):
+                yield each
+            for task_id in self._awaited.intersection(task_ids):
+                self._forget(task_id)  # its cursor was reached before
+
+    async def _read_ended(self) -> AsyncGenerator[Told, None]:
+        """Tell of what has ended behind the cursor."""
+        while True:
+            entries = await self._context.index.ended(self._owner, self._cursor, PAGE)
+            found = await self._records([each.task_id for each in entries])
+            reached = None
+            for entry in entries:
+                self._cursor = reached = entry.cursor
+                task = found.get(entry.task_id)
+                if task is not None and self._is_news(task):
+                    reached = None
+                    yield Changed(task, entry.cursor)
+                if task is None and entry.task_id in self._told:
+                    self._forget(entry.task_id)
+                    yield Gone(entry.task_id)
+                if task is not None and task.status.terminal:
+                    self._pass(task)
+            if reached is not None:
+                yield Reached(reached)
+            if len(entries) < PAGE:
+                return
+
+    async def _tell(self, task_ids: Sequence[str]) -> AsyncGenerator[Told, None]:
+        """Tell of these tasks what was not told yet."""
+        noticed = self._noticed.keys() & task_ids
+        for task_id in noticed:
+            del self._noticed[task_id]
+        try:
+            found = await self._records(task_ids)
+        except StoreUnavailable:
+            self._noticed.update(dict.fromkeys(noticed))
+            raise
+        for task_id in task_ids:
+            task = found.get(task_id)
+            if task is not None and self._is_news(task):
+                yield Changed(task, None)
+            if task is None and (task_id in noticed or task_id in self._told):
+                self._forget(task_id)
+                yield Gone(task_id)
+
+    async def _records(self, task_ids: Sequence[str]) -> dict[str, Task]:
+        tasks = await self._context.index.records(task_ids) if task_ids else ()
+        return {task.id: task for task in await self._context.orphans.each(tasks)}
+
+    def _is_news(self, task: Task) -> bool:
+        """Whether this state of the task was not told yet. From now on it was."""
+        state = task.status, task.attempt, task.updated_at
+        if state in (self._told.get(task.id), self._passed.get(task.id)):
+            return False
+        self._told[task.id] = state
+        if task.status.terminal:
+            self._awaited.add(task.id)
+        return True
+
+    def _pass(self, task: Task) -> None:
+        """Note that the cursor of a task that has ended was reached."""
+        self._forget(task.id)
+        self._passed[task.id] = task.status, task.attempt, task.updated_at
+        if len(self._passed) > NOTICES:
+            del self._passed[next(iter(self._passed))]
+
+    def _forget(self, task_id: str) -> None:
+        self._told.pop(task_id, None)
+        self._awaited.discard(task_id)
+
+
+def _pages(task_ids: Iterable[str]) -> Iterable[Sequence[str]]:
+    listed = tuple(task_ids)
+    return (listed[first : first + PAGE] for first in range(0, len(listed), PAGE))
