@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.chats import Chats
 from application.follow_task import FollowTask
 from application.list_models import ListModels
+from application.list_tasks import ListTasks
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import HandleExhaustedDeliveries
@@ -12,6 +13,7 @@ from application.retry_task import RetryTask
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.start_task import StartTask
+from application.watch_tasks import WatchTasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class UseCases:
     cancel_task: CancelTask
     delete_task: DeleteTask
     follow_task: FollowTask
+    list_tasks: ListTasks
+    watch_tasks: WatchTasks
     list_models: ListModels
     run_task: RunTask
     run_directly: RunDirectly

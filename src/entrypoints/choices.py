@@ -100,3 +100,9 @@ def held_streams(settings: Settings) -> int:
     """How many ended streams one process holds open: the setting, but at most a quarter of its
     connections, so that enough are left for live ones."""
     return min(settings.http.max_held_streams, max_connections(settings) // 4)
+
+
+def max_watchers(settings: Settings) -> int:
+    """How many watches of an owner's tasks one process holds open: at most a quarter of its
+    connections, so that enough are left for the streams of tasks."""
+    return min(settings.http.max_streams, max(1, max_connections(settings) // 4))

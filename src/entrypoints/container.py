@@ -3,32 +3,22 @@
 Read it as a table. Each Selector is a choice that the settings make; the use cases, and what HTTP
 needs beside them, are built from what is chosen. `server` is the only module that imports this one:
 it gives the settings and the addresses that are known once the sockets are bound, and takes `http`
-and `lifecycle`.
+and `lifecycle`. The store is chosen in `store_container`.
 """
 
-from typing import Any
-
-from dependency_injector import containers, providers
+from dependency_injector import providers
 from dependency_injector.providers import Dependency, Factory, List, Object, Selector, Singleton
 
 from adapters.demo import DemoModel
 from adapters.json_schema import JsonSchemaChecker
-from adapters.live import Hub
-from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
-from adapters.prometheus import MeasuredModel, MeasuredTaskLog, Metrics
+from adapters.prometheus import MeasuredModel, MeasuredTaskLog
 from adapters.qstash import QueueClock, QueueCredentials
-from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
-from adapters.sqlite import (
-    AwakeClock,
-    Housekeeping,
-    SqliteIdempotencyKeys,
-    SqliteLimiter,
-    SqliteTaskLog,
-)
+from adapters.sqlite import Housekeeping
 from application.accounts import Accounts
 from application.chats import Chats
 from application.follow_task import FollowTask
 from application.list_models import ListModels
+from application.list_tasks import ListTasks
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries, RequeueInterrupted
@@ -38,6 +28,7 @@ from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
 from application.start_task import StartTask
 from application.use_cases import UseCases
+from application.watch_tasks import WatchTasks
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.ai_sdk.views import UiView
@@ -55,27 +46,24 @@ from entrypoints.http.start_bodies import StartBodies
 from entrypoints.identity import RandomTaskIds, SystemClock
 from entrypoints.lifecycle import Lifecycle
 from entrypoints.providers import kept, on_demand, revealed, traced
-from entrypoints.settings import Settings
+from entrypoints.store_container import StoreContainer as Store
 
 
-class Container(containers.DeclarativeContainer):
+class Container(Store):
     # Given by the server
-    settings = Dependency(instance_of=Settings)
-    database: Dependency[Any] = Dependency(default=None)  # the data file, if one is used
     base_url = Dependency(instance_of=str)
     local_qstash_url = Dependency(instance_of=str, default="")
     queue_credentials = Dependency(instance_of=QueueCredentials)
-    given = settings.provided
+    settings, given = Store.settings, Store.given
 
     # What the settings choose
-    store_choice = given.store.kind  # memory | file | redis | rest
     queue_choice = providers.Callable(choices.queue_of, settings)  # local | qstash
     model_choice = providers.Callable(choices.model_of, settings)  # demo | openai
     traces_choice = providers.Callable(choices.traces_of, settings)  # off | otlp
     slots_choice = providers.Callable(choices.slots_of, settings)  # unlimited | limited
 
     # Observation, time, ids
-    metrics = Singleton(Metrics)
+    metrics = Store.metrics
     tracing = Selector(
         traces_choice,
         off=Object(None),
@@ -88,56 +76,24 @@ class Container(containers.DeclarativeContainer):
     clock = Singleton(SystemClock)
     ids = Singleton(RandomTaskIds)
 
-    # The store
-    connection = Selector(
-        store_choice,
-        memory=Object(None),
-        file=Object(None),  # the server opens the database and closes it
-        redis=Singleton(connections.redis_connection, settings),
-        rest=Singleton(connections.rest_connection, settings),
-    )
-    orphan_timeout = providers.Callable(choices.orphan_timeout, settings)
-    hub = Singleton(Hub)
-    feed = kept(
-        store_choice,
-        memory=hub,
-        file=hub,
-        redis=Singleton(Hub, Singleton(RedisBroker, connection, metrics)),
-    )
-    limiter = kept(
-        store_choice,
-        memory=Singleton(MemoryLimiter),
-        file=Singleton(SqliteLimiter, database),
-        redis=Singleton(RedisLimiter, connection),
-    )
-    idempotency_keys = kept(
-        store_choice,
-        memory=Singleton(MemoryIdempotencyKeys),
-        file=Singleton(SqliteIdempotencyKeys, database),
-        redis=Singleton(RedisIdempotencyKeys, connection),
-    )
-    lifetimes = (given.tasks.task_ttl, orphan_timeout)
-    awake = Singleton(AwakeClock)
-    file_tasks = Singleton(SqliteTaskLog, database, hub, *lifetimes, clock=awake)
-    kept_tasks = kept(
-        store_choice,
-        memory=Singleton(MemoryTaskLog, hub, *lifetimes),
-        file=file_tasks,
-        redis=Singleton(RedisTaskLog, connection, *lifetimes),
-    )
+    # The store, as observers decorate it
     accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
     releasing_tasks = Selector(
         slots_choice,
-        unlimited=kept_tasks,
-        limited=Singleton(SlotReleasingLog, kept_tasks, limiter, accounts),
+        unlimited=Store.kept_tasks,
+        limited=Singleton(SlotReleasingLog, Store.kept_tasks, Store.limiter, accounts),
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
     tasks = traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)
     housekeeping = kept(
-        store_choice,
+        Store.store_choice,
         memory=Object(None),
         file=Singleton(
-            Housekeeping, database, file_tasks, awake, Singleton(RequeueInterrupted, tasks, clock)
+            Housekeeping,
+            Store.database,
+            Store.file_tasks,
+            Store.awake,
+            Singleton(RequeueInterrupted, tasks, clock),
         ),
         redis=Object(None),
     )
@@ -175,13 +131,13 @@ class Container(containers.DeclarativeContainer):
     model = traced(traces_choice, tracing, "TracedModel", measured_model)
 
     # The use cases
-    fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, orphan_timeout)
-    quotas = Singleton(Quotas, limiter, tasks, fail_if_orphaned, accounts)
+    fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, Store.orphan_timeout)
+    quotas = Singleton(Quotas, Store.limiter, tasks, fail_if_orphaned, accounts)
     checker = Singleton(JsonSchemaChecker)
     run_task = Singleton(
         RunTask,
         tasks,
-        feed,
+        Store.feed,
         model,
         clock,
         quotas,
@@ -195,7 +151,7 @@ class Container(containers.DeclarativeContainer):
     start_task = Singleton(
         StartTask,
         tasks,
-        idempotency_keys,
+        Store.idempotency_keys,
         queue,
         clock,
         ids,
@@ -208,26 +164,36 @@ class Container(containers.DeclarativeContainer):
         UseCases,
         start_task=start_task,
         retry_task=Singleton(RetryTask, get_task, start_task),
-        chats=Singleton(Chats, idempotency_keys, get_task),
+        chats=Singleton(Chats, Store.idempotency_keys, get_task),
         get_task=get_task,
         cancel_task=cancel_task,
         delete_task=Singleton(DeleteTask, tasks, cancel_task),
         follow_task=Singleton(
             FollowTask,
             tasks,
-            feed,
+            Store.feed,
             clock,
             fail_if_orphaned,
             metrics,
             ping_interval=given.http.sse_ping_interval,
             max_streams=given.http.max_streams,
         ),
+        list_tasks=Singleton(ListTasks, Store.index, fail_if_orphaned),
+        watch_tasks=Singleton(
+            WatchTasks,
+            Store.index,
+            Store.feed,
+            clock,
+            fail_if_orphaned,
+            ping_interval=given.http.sse_ping_interval,
+            max_watchers=providers.Callable(choices.max_watchers, settings),
+        ),
         list_models=Singleton(ListModels, model, given.model.default_model),
         run_task=run_task,
         run_directly=Singleton(
             RunDirectly, tasks, clock, ids, quotas, run_task, bounds=request_bounds
         ),
-        handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, feed, queue, clock),
+        handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, Store.feed, queue, clock),
         quotas=quotas,
     )
 
@@ -287,12 +253,14 @@ class Container(containers.DeclarativeContainer):
     lifecycle = Singleton(
         Lifecycle,
         run_task=run_task,
-        feed=feed,
+        feed=Store.feed,
         held_streams=held_streams,
         open_streams=open_streams,
         valid_keys=valid_keys,
         quotas=quotas,
         signing_keys=signing_keys,
         metrics=metrics,
-        connections=List(open_streams, qstash, model_client, checker, feed, connection, tracing),
+        connections=List(
+            open_streams, qstash, model_client, checker, Store.feed, Store.connection, tracing
+        ),
     )
