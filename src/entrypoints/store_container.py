@@ -68,6 +68,6 @@ class StoreContainer(containers.DeclarativeContainer):
     index = kept(
         store_choice,
         memory=memory_tasks.provided.index,
-        file=Object(None),
+        file=file_tasks.provided.index,
         redis=Object(None),  # to come
     )

@@ -66,7 +66,7 @@ async def test_expired_rows_leave_in_small_steps_between_the_writes_of_others(
         )
         transaction.execute(
             "INSERT INTO tasks SELECT DISTINCT key >> 28, 'old' || (key >> 28), 1, 'failed', 1,"
-            " '{}', NULL, '1-e', 1 FROM batches"
+            " '{}', NULL, '1-e', 1, NULL, 1, key >> 28 FROM batches"
         )
         transaction.execute("INSERT INTO requests SELECT task, 1, '{}' FROM tasks WHERE expires=1")
         transaction.execute("INSERT INTO tombstones SELECT id, 1 FROM tasks WHERE expires = 1")
@@ -129,14 +129,14 @@ async def test_a_step_takes_no_longer_if_many_large_requests_wait(tmp_path: Path
         def fill(transaction: Transaction) -> None:
             for task in range(1, requests + 1):
                 transaction.execute(
-                    "INSERT INTO tasks VALUES (?, NULL, 1, 'failed', 1, '{}', NULL, '1-e', 0)",
+                    "INSERT INTO tasks VALUES"
+                    " (?, NULL, 1, 'failed', 1, '{}', NULL, '1-e', 0, NULL, 1, NULL)",
                     (task,),
                 )
                 transaction.execute("INSERT INTO requests VALUES (?, 1, zeroblob(?))", (task, MIB))
 
         with closing(sqlite3.connect(tmp_path / f"{requests}.db", isolation_level=None)) as file:
-            for statement in TASKS.migrations[0].split(";\n"):
-                file.execute(statement)
+            file.executescript("".join(TASKS.migrations))
             transaction = Transaction(file)
             file.execute("BEGIN")
             fill(transaction)

@@ -110,13 +110,15 @@ async def test_what_is_written_is_version_1(file: Opened) -> None:
     attempt = await file.tasks.append(attempt, events, LEASE)
     await file.tasks.note_message(attempt.task.id, "msg_1")
     task = attempt.task
-    ((row, *fields, epochs, expires),) = await file.rows("SELECT * FROM tasks")
+    ((row, *fields, epochs, expires, owner, created, ended),) = await file.rows(
+        "SELECT * FROM tasks"
+    )
     record = json.loads(fields.pop(4))
     assert fields == [task.id, 1, "running", 1, "msg_1"]
     assert (record["id"], record["status"], record["attempt"]) == (task.id, "running", 1)
     page = await file.tasks.read(task.id, 0, 10)
     assert epochs == " ".join(f"{each.first}-{each.end.epoch}" for each in page.batches)
-    assert expires is None
+    assert (expires, owner, created, ended) == (None, None, NOW, None)
     assert await file.rows("SELECT key, count, size, events FROM batches ORDER BY key") == [
         (row << 28 | 1, 1, 36, b'["s",%d,"pending",0,null]' % NOW),
         (row << 28 | 2, 1, 36, b'["s",%d,"running",1,null]' % NOW),

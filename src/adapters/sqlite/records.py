@@ -13,6 +13,7 @@ from adapters.sqlite.pages import find_with_page, page_of
 from adapters.sqlite.stored import (
     Connection,
     EncodedBatch,
+    End,
     Stored,
     discard,
     find,
@@ -53,7 +54,8 @@ class Records:
         self._live = live
         self._now = now
         self._running: dict[str, _Running] = {}
-        """Used by the writer thread only."""
+        """Used by the writer thread only, as is the next one."""
+        self._last_cursor: int | None = None
 
     def forget_written(self) -> None:
         """Called when writes do not count."""
@@ -63,11 +65,11 @@ class Records:
         return self._unless_expired(task_id, find(connection, task_id))
 
     def _unless_expired(self, task_id: str, stored: Stored | None) -> Stored | None:
-        if stored is None:
-            return None
-        if stored.expires is None:
-            return None if self._live.is_expired(task_id) else stored
-        return None if stored.expires <= self._now() else stored
+        return None if stored is None or self.is_over(task_id, stored.expires) else stored
+
+    def is_over(self, task_id: str, expires: int | None) -> bool:
+        """Whether a task has expired."""
+        return self._live.is_expired(task_id) if expires is None else expires <= self._now()
 
     def existing(self, connection: Connection, task_id: str) -> Stored:
         """Return a task. Raises UnknownTask."""
@@ -104,13 +106,13 @@ class Records:
         request: bytes | None = None,
     ) -> Written:
         """Write a transition."""
-        task, expires = change.task, None
+        task, end = change.task, None
         if task.status.terminal:
             ttl = self._ttl if task.ttl is None else min(task.ttl, self._ttl)
-            expires = self._now() + round(ttl * 1000)
+            end = End(self._now() + round(ttl * 1000), self._next_cursor(transaction))
             if task.ttl is not None:
                 self._bury(transaction, task.id)
-        batch = write_change(transaction, stored, change, expires)
+        batch = write_change(transaction, stored, change, end)
         if task.status is TaskStatus.RUNNING:
             epoch, length = batch.end
             self._running[task.id] = _Running(stored.row, task.attempt, epoch, length)
@@ -155,12 +157,15 @@ class Records:
         left = self._live.lease_left(task.id, task.attempt)
         return Busy(left) if task.status is TaskStatus.RUNNING and left > 0 else None
 
-    def delete(self, transaction: Transaction, task_id: str) -> None:
-        """Raises UnknownTask."""
-        self.existing(transaction, task_id)
+    def delete(self, transaction: Transaction, task_id: str) -> str | None:
+        """Delete a task; return its owner. Raises UnknownTask."""
+        stored = self.existing(transaction, task_id)
+        statement = "SELECT owner FROM tasks WHERE task = ?"
+        owner: str | None = transaction.execute(statement, (stored.row,)).fetchone()[0]
         self._running.pop(task_id, None)
         discard(transaction, task_id)
         self._bury(transaction, task_id)
+        return owner
 
     def expire(self, transaction: Transaction, task_ids: Iterable[str]) -> None:
         """Let unfinished tasks expire now, if they are still not changed."""
@@ -169,6 +174,14 @@ class Records:
             transaction.execute(statement, (task_id,))
             self._running.pop(task_id, None)
             self._live.forget(task_id)
+
+    def _next_cursor(self, transaction: Transaction) -> int:
+        """Return the cursor of a task that ends now, behind those of all others."""
+        if self._last_cursor is None:
+            statement = "SELECT coalesce(max(ended), 0) FROM tasks WHERE ended IS NOT NULL"
+            (self._last_cursor,) = transaction.execute(statement).fetchone()
+        self._last_cursor = max(self._last_cursor + 1, self._now())
+        return self._last_cursor
 
     def _raise_if_deleted(self, connection: Connection, task_id: str) -> None:
         statement = "SELECT 1 FROM tombstones WHERE id = ? AND expires > ?"

@@ -49,6 +49,32 @@ TASKS = Schema(
         CREATE INDEX tombstones_expire ON tombstones (expires);
         CREATE TABLE checks (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
         """,
+        # The index of each owner's tasks. What its columns say is in the record, too.
+        """
+        ALTER TABLE tasks ADD COLUMN owner TEXT;
+        ALTER TABLE tasks ADD COLUMN created INTEGER;   -- ms since 1970
+        ALTER TABLE tasks ADD COLUMN ended INTEGER;     -- EndedEntry.cursor
+        UPDATE tasks SET
+            owner = json_extract(CAST(state AS TEXT), '$.owner'),
+            created = json_extract(CAST(state AS TEXT), '$.created_at')
+        WHERE id IS NOT NULL AND json_valid(CAST(state AS TEXT));
+        UPDATE tasks SET created = 0 WHERE created IS NULL;
+        -- Each as soon as its task ended, but behind all that ended before.
+        UPDATE tasks SET ended = found.place + found.shift FROM (
+            SELECT task, place, max(finished - place) OVER (ORDER BY place) AS shift FROM (
+                SELECT task, finished, row_number() OVER (ORDER BY finished, task) AS place FROM (
+                    SELECT task, coalesce(
+                        CASE WHEN json_valid(CAST(state AS TEXT))
+                        THEN json_extract(CAST(state AS TEXT), '$.finished_at') END, created
+                    ) AS finished
+                    FROM tasks WHERE expires IS NOT NULL AND id IS NOT NULL
+                )
+            )
+        ) AS found WHERE tasks.task = found.task;
+        CREATE INDEX tasks_listed ON tasks (owner, created, id) WHERE id IS NOT NULL;
+        CREATE INDEX tasks_unfinished_of ON tasks (owner, created, id) WHERE expires IS NULL;
+        CREATE INDEX tasks_ended_of ON tasks (owner, ended, id) WHERE ended IS NOT NULL;
+        """,
     ),
 )
 

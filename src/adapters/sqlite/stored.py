@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from adapters.database import Transaction
 from adapters.event_codec import VERSION, encode_event, encode_events
@@ -82,8 +82,18 @@ def write_new(transaction: Transaction, submitted: Submitted) -> Batch:
     """Write a task that is not there; return its first batch."""
     task, epoch = submitted.task, _new_epoch()
     row = transaction.execute(
-        "INSERT INTO tasks (id, v, status, attempt, state, epochs) VALUES (?, ?, ?, ?, ?, ?)",
-        (task.id, VERSION, task.status.value, task.attempt, encode_task(task), f"1-{epoch}"),
+        "INSERT INTO tasks (id, v, status, attempt, state, epochs, owner, created)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            task.id,
+            VERSION,
+            task.status.value,
+            task.attempt,
+            encode_task(task),
+            f"1-{epoch}",
+            task.owner,
+            task.created_at,
+        ),
     ).lastrowid
     assert row is not None  # noqa: S101
     request = encode_request(submitted)
@@ -94,22 +104,29 @@ def write_new(transaction: Transaction, submitted: Submitted) -> Batch:
     return Batch(START, epoch, submitted.events)
 
 
+class End(NamedTuple):
+    """What the row of a task has once the task has ended."""
+
+    expires: int
+    cursor: int
+
+
 def write_change(
-    transaction: Transaction, stored: Stored, change: Change, expires: int | None
+    transaction: Transaction, stored: Stored, change: Change, end: End | None
 ) -> Batch:
     """Write a transition, which opens an epoch; return what it adds to the log."""
     task, epoch = change.task, _new_epoch()
     epochs = f"{stored.epochs} {stored.length + 1}-{epoch}"
     transaction.execute(
-        "UPDATE tasks SET v = ?, status = ?, attempt = ?, state = ?, epochs = ?, expires = ?"
-        " WHERE task = ?",
+        "UPDATE tasks SET v = ?, status = ?, attempt = ?, state = ?, epochs = ?, expires = ?,"
+        " ended = ? WHERE task = ?",
         (
             VERSION,
             task.status.value,
             task.attempt,
             encode_task(task),
             epochs,
-            expires,
+            *(end or (None, None)),
             stored.row,
         ),
     )
@@ -119,7 +136,9 @@ def write_change(
 
 def discard(transaction: Transaction, task_id: str) -> None:
     """Remove a task if there is one. Its rows are left to be swept."""
-    transaction.execute("UPDATE tasks SET id = NULL, expires = 0 WHERE id = ?", (task_id,))
+    transaction.execute(
+        "UPDATE tasks SET id = NULL, expires = 0, ended = NULL WHERE id = ?", (task_id,)
+    )
 
 
 EncodedBatch = tuple[int, bytes]

@@ -14,7 +14,7 @@ PAGES_AT_ONCE = 200
 # and on their requests, of each until there is a megabyte. Tasks with neither are removed
 # themselves. The first takes away their ids, so that none is ever there with a part of its log.
 _IDS = """
-UPDATE tasks SET id = NULL WHERE id IS NOT NULL AND task IN (
+UPDATE tasks SET id = NULL, ended = NULL WHERE id IS NOT NULL AND task IN (
     SELECT task FROM tasks WHERE expires <= ? ORDER BY expires, task LIMIT 100
 )
 """

@@ -22,6 +22,7 @@ from adapters.sqlite.records import Records, Written
 from adapters.sqlite.steady_clock import steady_clock
 from adapters.sqlite.stored import Connection, encoded, find_request
 from adapters.sqlite.sweeping import running_ids, sweep, unfinished
+from adapters.sqlite.task_index import SqliteTaskIndex
 from application.errors import LeaseLost
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -63,6 +64,7 @@ class SqliteTaskLog(TaskLog):
         """The last row that `_expire_unfinished` has looked at."""
         self._live = Liveness(ttl, orphan_timeout, clock)
         self._records = Records(ttl, self._live, self._now)
+        self.index = SqliteTaskIndex(database, self._records)
         database.on_rollback(self._records.forget_written)
 
     async def create(self, submitted: Submitted) -> Task:
@@ -182,10 +184,14 @@ class SqliteTaskLog(TaskLog):
         return decided if isinstance(decided, NotOrphaned) else Orphaned(decided)
 
     async def delete(self, task_id: str) -> None:
+        def deleted(owner: str | None) -> None:
+            self._live.forget(task_id)
+            self._hub.notify(owner, task_id)
+
         with translated_errors():
             await self._database.write(
                 lambda transaction: self._records.delete(transaction, task_id),
-                committed=lambda _: self._live.forget(task_id),
+                committed=deleted,
             )
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
@@ -250,6 +256,7 @@ class SqliteTaskLog(TaskLog):
             elif task.status is TaskStatus.PENDING:
                 self._live.release(task.id, task.attempt)
             self._hub.publish(task.id, written.batch)
+            self._hub.notify(task.owner, task.id)
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         with translated_errors():
