@@ -10,6 +10,7 @@ import pytest
 from adapters.database import open_database
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
+from adapters.memory.task_index import MemoryTaskIndex
 from adapters.redis import (
     Connection,
     RedisBroker,
@@ -28,7 +29,14 @@ from adapters.sqlite import (
     SqliteTaskLog,
 )
 from application.errors import LeaseLost
-from application.ports import EventFeed, IdempotencyKeys, Limiter, TaskLog
+from application.ports import (
+    ChangeFeed,
+    EventFeed,
+    IdempotencyKeys,
+    Limiter,
+    TaskIndex,
+    TaskLog,
+)
 from domain.answer import Answer
 from domain.events import ContentAdded, Event
 from domain.task import Attempt
@@ -42,58 +50,67 @@ ORPHAN_TIMEOUT = 0.3
 
 @dataclass
 class Store:
-    """A TaskLog and the EventFeed that is told of what it adds."""
+    """A TaskLog, its index, and the feeds that are told of what it adds and changes."""
 
     tasks: TaskLog
+    index: TaskIndex
     feed: EventFeed
+    changes: ChangeFeed
     limiter: Limiter
     keys: IdempotencyKeys
     close_feed: Callable[[], None]
 
 
+def _store(
+    tasks: TaskLog, index: TaskIndex, hub: Hub, limiter: Limiter, keys: IdempotencyKeys
+) -> Store:
+    return Store(tasks, index, hub, hub, limiter, keys, hub.close)
+
+
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    feed = Hub()
-    tasks = MemoryTaskLog(feed, ttl, ORPHAN_TIMEOUT)
-    yield Store(tasks, feed, MemoryLimiter(), MemoryIdempotencyKeys(), feed.close)
+    hub = Hub()
+    tasks = MemoryTaskLog(hub, ttl, ORPHAN_TIMEOUT)
+    yield _store(tasks, tasks.index, hub, MemoryLimiter(), MemoryIdempotencyKeys())
 
 
 @asynccontextmanager
 async def sqlite_store(ttl: float, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     file = request.getfixturevalue("tmp_path") / "longtask.db"
     database = open_database(file, [TASKS, LIMITS, KEYS])
-    feed = Hub()
-    tasks = SqliteTaskLog(database, feed, ttl, ORPHAN_TIMEOUT, clock=AwakeClock())
+    hub = Hub()
+    tasks = SqliteTaskLog(database, hub, ttl, ORPHAN_TIMEOUT, clock=AwakeClock())
     limiter, keys = SqliteLimiter(database), SqliteIdempotencyKeys(database)
     try:
-        yield Store(tasks, feed, limiter, keys, feed.close)
+        yield _store(tasks, tasks.index, hub, limiter, keys)
     finally:
         await database.aclose()
 
 
 @asynccontextmanager
-async def _store(connection: Connection, ttl: float) -> AsyncIterator[Store]:
-    feed = Hub(RedisBroker(connection, CountingObserver()))
+async def _on_redis(connection: Connection, ttl: float) -> AsyncIterator[Store]:
+    hub = Hub(RedisBroker(connection, CountingObserver()))
     try:
         tasks = RedisTaskLog(connection, ttl, ORPHAN_TIMEOUT)
         limiter, keys = RedisLimiter(connection), RedisIdempotencyKeys(connection)
-        yield Store(tasks, feed, limiter, keys, feed.close)
+        index = MemoryTaskIndex(lambda _: None)
+        yield _store(tasks, index, hub, limiter, keys)
     finally:
-        await feed.aclose()
+        await hub.aclose()
         await connection.aclose()
 
 
 def redis_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
-    return _store(to_redis(request.getfixturevalue("redis_url")), ttl)
+    return _on_redis(to_redis(request.getfixturevalue("redis_url")), ttl)
 
 
 def cluster_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
-    return _store(to_redis(request.getfixturevalue("redis_cluster")), ttl)
+    return _on_redis(to_redis(request.getfixturevalue("redis_cluster")), ttl)
 
 
 def rest_store(ttl: float, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Store]:
     url: str = request.getfixturevalue("rest_front").url
-    return _store(RestConnection(url, TOKEN, connections=10, timeout=5.0), ttl)
+    return _on_redis(RestConnection(url, TOKEN, connections=10, timeout=5.0), ttl)
 
 
 STORES: dict[str, Callable[[float, pytest.FixtureRequest], AbstractAsyncContextManager[Store]]] = {
