@@ -1,11 +1,12 @@
-"""Ends of the way of a token: a subscriber of a feed, and the sink of a reader."""
+"""Ends of the way of a token: a subscriber of a feed, and the sink of a reader. And a watcher of
+changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from application.follow_task import FollowTask
-from application.ports import Batch, EventFeed, FeedObserver, Subscriber
+from application.ports import Batch, EventFeed, FeedObserver, Subscriber, Watcher
 from application.reader import Reader, Sink
 from domain.events import START, Event, Position
 from tests.waiting import until, within
@@ -54,6 +55,30 @@ async def subscribed(feed: EventFeed, task_id: str) -> AsyncGenerator[RecordingS
         yield subscriber
     finally:
         feed.unsubscribe(task_id, subscriber)
+
+
+class RecordingWatcher(Watcher):
+    """Keeps the ids that it is noticed of until it is asked for them."""
+
+    def __init__(self) -> None:
+        self.noticed: list[str] = []
+        self.misses = 0
+        self.is_closed = False
+
+    def changed(self, task_id: str) -> None:
+        self.noticed.append(task_id)
+
+    def missed(self) -> None:
+        self.misses += 1
+
+    def closed(self) -> None:
+        self.is_closed = True
+
+    async def notices(self, count: int) -> list[str]:
+        """So many, and those that came meanwhile."""
+        await until(lambda: len(self.noticed) >= count)
+        noticed, self.noticed = self.noticed, []
+        return noticed
 
 
 class RecordingSink(Sink):

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from adapters.live import Broker, Hub
+from adapters.live import Broker, Hub, OwnerTopic, Topic
 from adapters.live.coalescing import JOINED_LIMIT
 from application.errors import StoreUnavailable
 from application.ports import Batch
 from domain.events import ContentAdded, Event, Position, StatusChanged, TaskStatus
-from tests.doubles.readers import RecordingSubscriber, events_of, subscribed
+from tests.doubles.readers import RecordingSubscriber, RecordingWatcher, events_of, subscribed
 from tests.waiting import until
 
 EPOCH = "e"
@@ -89,16 +89,16 @@ class RecordingBroker(Broker):
 
     def attach(self, hub: Hub) -> None: ...
 
-    def open(self, task_id: str) -> None:
-        self.told.append(f"open {task_id}")
+    def open(self, topic: Topic) -> None:
+        self.told.append(f"open {topic}")
 
-    async def opened(self, task_id: str) -> None:
+    async def opened(self, topic: Topic) -> None:
         await asyncio.sleep(0)
         if not self.confirms:
             raise StoreUnavailable("no confirmation")
 
-    def close(self, task_id: str) -> None:
-        self.told.append(f"close {task_id}")
+    def close(self, topic: Topic) -> None:
+        self.told.append(f"close {topic}")
 
     async def aclose(self) -> None: ...
 
@@ -147,3 +147,49 @@ async def test_a_subscriber_that_fails_to_be_told_does_not_keep_the_others_from_
     hub.close()
     assert sound.misses == 1
     assert sound.is_closed
+
+
+MINE = OwnerTopic("mine")
+
+
+async def test_a_broker_is_told_of_the_first_and_the_last_watcher_of_an_owner() -> None:
+    broker = RecordingBroker()
+    hub, first, second = Hub(broker), RecordingWatcher(), RecordingWatcher()
+    await hub.watch("mine", first)
+    await hub.watch("mine", second)
+    hub.unwatch("mine", first)
+    assert broker.told == [f"open {MINE}"]
+    for _ in range(2):
+        hub.unwatch("mine", second)
+    assert broker.told == [f"open {MINE}", f"close {MINE}"]
+    broker.confirms = False
+    with pytest.raises(StoreUnavailable):
+        await hub.watch("mine", first)
+    assert broker.told[2:] == [f"open {MINE}", f"close {MINE}"]
+    hub.notify("mine", "t")
+    assert first.noticed == []
+
+
+async def test_an_owner_has_a_channel_of_its_own_also_if_a_task_is_named_alike() -> None:
+    hub, watcher = Hub(), RecordingWatcher()
+    await hub.watch("mine", watcher)
+    async with subscribed(hub, "mine") as subscriber:
+        hub.missed("mine")
+        hub.close_channel("mine")
+        assert (subscriber.misses, watcher.misses) == (1, 0)
+        hub.missed(MINE)
+        hub.close_channel(MINE)
+    assert (subscriber.misses, watcher.misses) == (1, 1)
+    assert watcher.is_closed
+
+
+async def test_a_watcher_that_fails_does_not_keep_the_others_from_being_told() -> None:
+    class Broken(RecordingWatcher):
+        def changed(self, task_id: str) -> None:
+            raise ValueError
+
+    hub, sound = Hub(), RecordingWatcher()
+    await hub.watch(None, Broken())
+    await hub.watch(None, sound)
+    hub.notify(None, "t")
+    assert sound.noticed == ["t"]
