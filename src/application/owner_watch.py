@@ -185,7 +185,7 @@ class OwnerWatch(Watcher):
         """Tell of what has ended behind the cursor."""
         while True:
             entries = await self._context.index.ended(self._owner, self._cursor, PAGE)
-            found = await self._records([each.task_id for each in entries])
+            found, gone = await self._read([each.task_id for each in entries])
             reached = None
             for entry in entries:
                 self._cursor = reached = entry.cursor
@@ -193,7 +193,7 @@ class OwnerWatch(Watcher):
                 if task is not None and self._is_news(task):
                     reached = None
                     yield Changed(task, entry.cursor)
-                if task is None and entry.task_id in self._told:
+                if entry.task_id in gone:
                     self._forget(entry.task_id)
                     yield Gone(entry.task_id)
                 if task is not None and task.status.terminal:
@@ -205,25 +205,30 @@ class OwnerWatch(Watcher):
 
     async def _tell(self, task_ids: Sequence[str]) -> AsyncGenerator[Told, None]:
         """Tell of these tasks what was not told yet."""
-        noticed = self._noticed.keys() & task_ids
-        for task_id in noticed:
-            del self._noticed[task_id]
-        try:
-            found = await self._records(task_ids)
-        except StoreUnavailable:
-            self._noticed.update(dict.fromkeys(noticed))
-            raise
+        found, gone = await self._read(task_ids)
         for task_id in task_ids:
             task = found.get(task_id)
             if task is not None and self._is_news(task):
                 yield Changed(task, None)
-            if task is None and (task_id in noticed or task_id in self._told):
+            if task_id in gone:
                 self._forget(task_id)
                 yield Gone(task_id)
 
-    async def _records(self, task_ids: Sequence[str]) -> dict[str, Task]:
-        tasks = await self._context.index.records(task_ids) if task_ids else ()
-        return {task.id: task for task in await self._context.orphans.each(tasks)}
+    async def _read(self, task_ids: Sequence[str]) -> tuple[dict[str, Task], set[str]]:
+        """Return the records of these tasks, and which of them were told or noticed and are gone.
+        Their notices have had their effect then."""
+        noticed = self._noticed.keys() & task_ids
+        for task_id in noticed:
+            del self._noticed[task_id]
+        try:
+            tasks = await self._context.index.records(task_ids) if task_ids else ()
+            tasks = await self._context.orphans.each(tasks)
+        except StoreUnavailable:
+            self._noticed.update(dict.fromkeys(noticed))
+            raise
+        found = {task.id: task for task in tasks}
+        known = noticed | self._told.keys() & task_ids
+        return found, known - found.keys()
 
     def _is_news(self, task: Task) -> bool:
         """Whether this state of the task was not told yet. From now on it was."""
