@@ -41,7 +41,8 @@ class RestFront:
     def running(self) -> Iterator["RestFront"]:
         listener = listen("127.0.0.1", 0)
         self.url = url_of(listener)
-        app = Litestar([self._command(), self._subscribe()], openapi_config=None)
+        handlers = [self._command(), self._pipeline(), self._subscribe()]
+        app = Litestar(handlers, openapi_config=None)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
 
         async def serve() -> None:
@@ -78,6 +79,25 @@ class RestFront:
             return Response({"result": _as_json(answer, encoded)}, status_code=200)
 
         return command
+
+    def _pipeline(self) -> Any:
+        @post("/pipeline")
+        async def pipeline(request: Request[Any, Any, Any]) -> Response[Any]:
+            if request.headers.get("authorization") != f"Bearer {TOKEN}":
+                return Response({"error": "Unauthorized"}, status_code=401)
+            results: list[dict[str, Any]] = []
+            encoded = request.headers.get("upstash-encoding") == "base64"
+            async with self._redis() as (reader, writer):
+                parser = hiredis.Reader()
+                for command in await request.json():
+                    writer.write(_packed(*map(str, command)))
+                    answer = await _next(reader, parser)
+                    failed = isinstance(answer, hiredis.ReplyError)
+                    result = str(answer) if failed else _as_json(answer, encoded)
+                    results.append({"error" if failed else "result": result})
+            return Response(results, status_code=200)
+
+        return pipeline
 
     def _subscribe(self) -> Any:
         @post("/subscribe/{channel:str}")

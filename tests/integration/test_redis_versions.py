@@ -161,6 +161,8 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         "attempt": 0,
         "created_at": 1,
         "updated_at": 1,
+        "title": "Hi.",
+        "metadata": {},
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
         **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl", "retry_of")),
         **dict.fromkeys(("uncounted", "interruptions"), 0),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -30,12 +31,11 @@ def _says(server: LocalRedis, *words: str) -> str:
 
 
 class _PublishedMeanwhile(RedisTaskLog):
-    """Another process publishes the task right after its record was read."""
+    """Another process publishes the task right before its record is written."""
 
-    async def _record(self, task_id: str) -> Record:
-        read = await super()._record(task_id)
-        await self.note_message(task_id, "msg")
-        return read
+    async def _write(self, expected: Record, *args: Any, **kwargs: Any) -> tuple[int, bytes] | None:
+        await self.note_message(expected.task.id, "msg")
+        return await super()._write(expected, *args, **kwargs)
 
 
 async def test_a_task_that_is_published_meanwhile_is_not_failed(redis_url: str) -> None:

@@ -9,6 +9,7 @@ from adapters.redis.errors import MalformedUrl
 from adapters.redis.idempotency import RedisIdempotencyKeys
 from adapters.redis.limiter import RedisLimiter
 from adapters.redis.rest import RestConnection
+from adapters.redis.task_index import RedisTaskIndex
 from adapters.redis.task_log import RedisTaskLog
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "RedisBroker",
     "RedisIdempotencyKeys",
     "RedisLimiter",
+    "RedisTaskIndex",
     "RedisTaskLog",
     "RestConnection",
     "connect",

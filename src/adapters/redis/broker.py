@@ -1,12 +1,14 @@
-"""The hub's broker on Redis pub/sub. One subscribing connection per process serves all tasks.
+"""The hub's broker on Redis pub/sub. One subscribing connection per process serves all channels:
+those of tasks, and those of owners, which tell of the changes of all their tasks.
 
-The broker subscribes to a task's channel when the task gets its first subscriber in this process.
-It unsubscribes when the last one leaves. The loop that reads the connection waits for no reader,
+The broker subscribes to a channel when it gets its first subscriber or watcher in this process. It
+unsubscribes when the last one leaves. The loop that reads the connection waits for no reader,
 because Redis disconnects a client that does not read what it is sent.
 
 If the connection is lost, the broker opens another one, after a pause that grows, and subscribes to
 every channel again. What was published in between is lost. Therefore, when a channel is confirmed
-that was confirmed before, its readers are told that they missed events, and read the log.
+that was confirmed before, its readers are told that they missed events, and read the log. Watchers
+read the index.
 """
 
 import asyncio
@@ -17,10 +19,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from adapters.live import Broker, Hub
+from adapters.live import Broker, Hub, OwnerTopic, Topic
 from adapters.redis.codec import decode_batch
 from adapters.redis.connection import Confirmed, Connection, Listener, Published
-from adapters.redis.keys import keys_of
+from adapters.redis.keys import keys_of, owner_keys
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable, UnreadableEvent
 from application.ports import FeedObserver
@@ -33,7 +35,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 
 @dataclass(slots=True)
 class _Subscription:
-    task_id: str
+    topic: Topic
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -51,21 +53,21 @@ class RedisBroker(Broker):
     def attach(self, hub: Hub) -> None:
         self._hub = hub
 
-    def open(self, task_id: str) -> None:
-        name = keys_of(task_id).channel
-        self._subscriptions[name] = _Subscription(task_id)
+    def open(self, topic: Topic) -> None:
+        name = _channel_of(topic)
+        self._subscriptions[name] = _Subscription(topic)
         self._tell(name)
 
-    async def opened(self, task_id: str) -> None:
-        subscription = self._subscriptions[keys_of(task_id).channel]
+    async def opened(self, topic: Topic) -> None:
+        subscription = self._subscriptions[_channel_of(topic)]
         try:
             async with asyncio.timeout(CONFIRMATION_TIMEOUT):
                 await subscription.confirmed.wait()
         except TimeoutError:
             raise StoreUnavailable("Redis confirms no subscription") from None
 
-    def close(self, task_id: str) -> None:
-        name = keys_of(task_id).channel
+    def close(self, topic: Topic) -> None:
+        name = _channel_of(topic)
         del self._subscriptions[name]
         self._tell(name)
 
@@ -129,21 +131,31 @@ class RedisBroker(Broker):
         subscription = self._subscriptions.get(message.channel)
         if subscription is None:
             return
-        if isinstance(message, Published):
-            try:
-                batch = decode_batch(message.data)
-            except UnreadableEvent as error:  # another instance can read it
-                log.error(
-                    "stream ended: unreadable", task_id=subscription.task_id, error=str(error)
-                )
-                self._hub.close_channel(subscription.task_id)
-                return
-            self._observer.delivered(time.time() - batch.events[-1].at / 1000)
-            self._hub.publish(subscription.task_id, batch)
+        topic = subscription.topic
+        if isinstance(message, Confirmed):
+            if subscription.confirmed.is_set():
+                self._hub.missed(topic)
+            subscription.confirmed.set()
+        elif isinstance(topic, OwnerTopic):
+            self._hub.notify(topic.owner, message.data.decode(errors="replace"))
+        else:
+            self._publish(topic, message.data)
+
+    def _publish(self, task_id: str, data: bytes) -> None:
+        try:
+            batch = decode_batch(data)
+        except UnreadableEvent as error:  # another instance can read it
+            log.error("stream ended: unreadable", task_id=task_id, error=str(error))
+            self._hub.close_channel(task_id)
             return
-        if subscription.confirmed.is_set():
-            self._hub.missed(subscription.task_id)
-        subscription.confirmed.set()
+        self._observer.delivered(time.time() - batch.events[-1].at / 1000)
+        self._hub.publish(task_id, batch)
+
+
+def _channel_of(topic: Topic) -> str:
+    if isinstance(topic, OwnerTopic):
+        return owner_keys(topic.owner).channel
+    return keys_of(topic).channel
 
 
 async def _close(listener: Listener) -> None:

@@ -1,12 +1,15 @@
-"""The way to a Redis Cluster, through redis-py. Channels are sharded ones: each belongs to the slot
-of its task's keys.
+"""The way to a Redis Cluster, through redis-py.
+
+Channels of tasks are sharded ones: each belongs to the slot of its task's keys. Those of owners are
+published to from the slots of their tasks, so the nodes tell each other. They are subscribed to at
+the node of the owner's index, which tells of an end once more when it has noted it.
 
 A command is sent once, as in server.py; redis-py follows the redirections of a slot that moved.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -14,7 +17,8 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 
 from adapters.redis.connection import Confirmed, Connection, Listener, Published, Word
-from adapters.redis.redis_py import received, send, translated_errors
+from adapters.redis.keys import is_of_owner
+from adapters.redis.redis_py import received, send, translated_errors, whole
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
 
@@ -44,6 +48,15 @@ class ClusterConnection(Connection):
 
     call_batched = call
 
+    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        with translated_errors():
+            async with asyncio.timeout(self._timeout), self._free:
+                await self.client.initialize()
+                pipeline = self.client.pipeline()
+                for words in commands:
+                    pipeline.execute_command(*words)
+                return whole(await pipeline.execute(raise_on_error=False))
+
     async def listen(self) -> Listener:
         with translated_errors():
             await self.client.initialize()
@@ -72,12 +85,12 @@ class ClusterListener(Listener):
         for channel in channels:
             self._wanted.add(channel)
             # One command each: channels of different slots are refused in one.
-            await self._send("SSUBSCRIBE", channel)
+            await self._send("SUBSCRIBE", channel)
 
     async def unsubscribe(self, channels: Iterable[str]) -> None:
         for channel in channels:
             self._wanted.discard(channel)
-            await self._send("SUNSUBSCRIBE", channel)
+            await self._send("UNSUBSCRIBE", channel)
 
     async def messages(self) -> AsyncIterator[Confirmed | Published]:
         while True:
@@ -93,7 +106,8 @@ class ClusterListener(Listener):
     async def _send(self, command: str, channel: str) -> None:
         try:
             with translated_errors():
-                await send(await self._node_of(channel), command, channel)
+                sharded = "" if is_of_owner(channel) else "S"
+                await send(await self._node_of(channel), sharded + command, channel)
         except StoreUnavailable as error:
             self._received.put_nowait(error)
             raise
@@ -115,9 +129,9 @@ class ClusterListener(Listener):
         try:
             async for kind, name, data in received(pubsub):
                 channel = name.decode()
-                if kind == b"smessage":
+                if kind in (b"smessage", b"message"):
                     self._received.put_nowait(Published(channel, data))
-                elif kind == b"ssubscribe":
+                elif kind in (b"ssubscribe", b"subscribe"):
                     self._received.put_nowait(Confirmed(channel))
                 elif channel in self._wanted:
                     raise StoreUnavailable("A slot of the cluster moved")  # noqa: TRY301

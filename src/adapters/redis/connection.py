@@ -5,7 +5,7 @@ names), cluster.py, and rest.py (Upstash's HTTPS API). Each raises every fault a
 in words that say what to do and hold no secret.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,11 @@ class Connection(Protocol):
     async def call_batched(self, *words: Word) -> Any:
         """Do the same for a command whose response is short. Where that saves something, those
         called at the same time share one round trip."""
+        ...
+
+    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """Send independent commands in few round trips; return their responses. Raises
+        StoreUnavailable if one fails."""
         ...
 
     async def listen(self) -> Listener:

@@ -74,7 +74,11 @@ def decode_shared(task_id: str, task: bytes, message: bytes | None) -> Record:
     try:
         record = decode_json(task)
         request = request_from_plain(record["request"])
-        record["requested_model"] = request.model
+        record |= {
+            "requested_model": request.model,
+            "title": request.title,
+            "metadata": request.metadata,
+        }
         raw = bytes(_decode_raw_request(task).request)
         return Record(_task(record, message), record["request"]["v"], raw)
     except READING as error:

@@ -7,7 +7,7 @@ was published in between would be missed.
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from traceback import walk_tb
 from typing import Any
 
@@ -44,6 +44,14 @@ def translated_errors() -> Iterator[None]:
             raise error_response(f"{code} {error}") from error
         detail = str(error) or type(error).__name__
         raise StoreUnavailable("Redis cannot be reached", detail) from error
+
+
+def whole(responses: Sequence[Any]) -> list[Any]:
+    """Return the responses of a pipeline. Raises the first error among them."""
+    for each in responses:
+        if isinstance(each, Exception):
+            raise each
+    return list(responses)
 
 
 def _within_redis_py(error: Exception) -> bool:

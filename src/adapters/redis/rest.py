@@ -8,7 +8,8 @@ TypeScript).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any
 from urllib.parse import quote
@@ -50,10 +51,26 @@ class RestConnection(Connection):
         self._free = asyncio.Semaphore(connections)
 
     async def call(self, *words: Word) -> Any:
-        command = [word.decode() if isinstance(word, bytes) else word for word in words]
+        async with self._turn():
+            return _as_bytes(await self._redis.execute(_command(words)))
+
+    call_batched = call
+
+    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        if not commands:
+            return []
+        pipeline = self._redis.pipeline()
+        for words in commands:
+            pipeline.execute(_command(words))
+        async with self._turn():
+            return [_as_bytes(each) for each in await pipeline.exec()]
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
+        """Wait for a turn, limit the time, and translate what the SDK raises."""
         try:
             async with asyncio.timeout(self._timeout), self._free:
-                return _as_bytes(await self._redis.execute(command))
+                yield
         except UpstashError as error:
             if str(error).startswith("NOSCRIPT"):
                 raise UnknownScript from error
@@ -66,14 +83,16 @@ class RestConnection(Connection):
             # No JSON, or another: something else stands at this address, or in between.
             raise StoreUnavailable("What responds is not Redis's REST API") from error
 
-    call_batched = call
-
     async def listen(self) -> Listener:
         return RestListener(self, self._streams)
 
     async def aclose(self) -> None:
         await self._redis.close()
         await self._streams.aclose()
+
+
+def _command(words: Sequence[Word]) -> list[str | int]:
+    return [word.decode() if isinstance(word, bytes) else word for word in words]
 
 
 def _as_bytes(result: Any) -> Any:

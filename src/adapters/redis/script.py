@@ -13,17 +13,22 @@ from adapters.redis.errors import UnknownScript
 class Script:
     """A script, called by its hash, and sent whole where the server does not know it."""
 
-    def __init__(self, connection: Connection, name: str, *, long: bool = False) -> None:
-        """`long`: whether its response may be."""
+    def __init__(
+        self, connection: Connection, name: str, *, long: bool = False, behind: str = ""
+    ) -> None:
+        """`long`: whether its response may be. `behind`: what stands before it, beside
+        shared.lua."""
         folder = files("adapters.redis").joinpath("scripts")
-        parts = [folder.joinpath(f"{each}.lua").read_text() for each in ("shared", name)]
+        names = [each for each in ("shared", behind, name) if each]
+        parts = [folder.joinpath(f"{each}.lua").read_text() for each in names]
         constants = f"local PUBLISH, VERSION = '{connection.publish}', '{VERSION}'"
         self._source = "\n".join([constants, *parts])
         self._hash = hashlib.sha1(self._source.encode(), usedforsecurity=False).hexdigest()
         self._call = connection.call if long else connection.call_batched
 
-    async def __call__(self, keys: list[str], args: Iterable[Word] = ()) -> Any:
-        words = (len(keys), *keys, *args)
+    async def __call__(self, keys: Iterable[str], args: Iterable[Word] = ()) -> Any:
+        named = list(keys)
+        words = (len(named), *named, *args)
         try:
             return await self._call("EVALSHA", self._hash, *words)
         except UnknownScript:

@@ -12,7 +12,7 @@ from redis.asyncio.sentinel import Sentinel
 
 from adapters.batching import MicroBatcher
 from adapters.redis.connection import Confirmed, Connection, Listener, Published, Word
-from adapters.redis.redis_py import received, send, translated_errors
+from adapters.redis.redis_py import received, send, translated_errors, whole
 
 PIPELINES, PIPELINE_LIMIT = 4, 256
 """Pipelines under way at once, and commands in one."""
@@ -48,6 +48,10 @@ class ServerConnection(Connection):
             # wait at the same time.
             async with asyncio.timeout(self._timeout):
                 return await self._batched(words)
+
+    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        with translated_errors():
+            return whole(await self._pipeline(commands)) if commands else []
 
     async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
         if len(commands) == 1:  # within its caller's time

@@ -15,17 +15,12 @@ from adapters.event_codec import encode_event
 from adapters.record_codec import check_request_version, decode_request, encode_request, encode_task
 from adapters.redis.codec import decode_page
 from adapters.redis.connection import Connection, Word
-from adapters.redis.keys import CHECK_KEY, keys_of
-from adapters.redis.record import (
-    FIELDS,
-    Record,
-    decode_record,
-    decode_shared,
-    decode_shared_request,
-    shared,
-)
+from adapters.redis.index_writer import IndexWriter
+from adapters.redis.keys import CHECK_KEY, keys_of, owner_keys
+from adapters.redis.record import Record, decode_shared_request, shared
+from adapters.redis.records import Records
 from adapters.redis.script import Script
-from application.errors import DeletedTask, LeaseLost, UnknownTask
+from application.errors import LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
     PAGE_SIZE,
@@ -55,6 +50,8 @@ class RedisTaskLog(TaskLog):
         self._ttl = _milliseconds(ttl)
         self._tombstone_ttl = _milliseconds(max(ttl, TOMBSTONE_TTL))
         self._orphan_timeout = _milliseconds(orphan_timeout)
+        self._records = Records(connection)
+        self._index = IndexWriter(connection, self._ttl)
         self._create = Script(connection, "create")
         self._append = Script(connection, "append")
         self._renew = Script(connection, "renew")
@@ -68,6 +65,7 @@ class RedisTaskLog(TaskLog):
     async def create(self, submitted: Submitted) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)
         request = encode_request(submitted)
+        await self._index.add(task)
         values: list[Word] = [
             encode_task(task),
             request.data,
@@ -76,35 +74,49 @@ class RedisTaskLog(TaskLog):
             task.status.value,
             task.attempt,
             _new_epoch(),
+            self._ttl,
+            self._orphan_timeout,
+            keys.channel,
+            owner_keys(task.owner).channel,
+            task.id,
         ]
         events = map(encode_event, submitted.events)
         written = await self._create(
             [keys.record, keys.log, keys.heartbeat, keys.tombstone],
-            [*values, self._ttl, self._orphan_timeout, keys.channel, *events],
+            [*values, *events],
         )
-        return task if written else await self.get(task.id)
+        if written:
+            return task
+        try:
+            existing = await self.get(task.id)
+        except UnknownTask:
+            await self._index.remove(task)
+            raise
+        await self._index.put_instead(existing, task)
+        return existing
 
     async def note_message(self, task_id: str, message_id: str) -> None:
         keys = keys_of(task_id)
         if not await self._note([keys.record, keys.heartbeat], [message_id, self._orphan_timeout]):
-            raise await self._unknown(task_id)
+            raise await self._records.unknown(task_id)
 
     async def get(self, task_id: str) -> Task:
-        return (await self._record(task_id)).task
+        return (await self._records.get(task_id)).task
 
     async def request(self, task_id: str) -> TaskRequest | None:
         record = keys_of(task_id).record
         version, request = await self._call("HMGET", record, "v", "request")
         if version is None:
-            raise await self._unknown(task_id)
+            raise await self._records.unknown(task_id)
         if request is None:  # lost, or written by an instance of the version before
             return decode_shared_request(task_id, await self._call("HGET", record, "task"))
         return decode_request(task_id, request)
 
     async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
         while True:
-            record = await self._record(task_id)
+            record = await self._records.get(task_id)
             if record.task.status.terminal:
+                await self._index.note_end(record.task)  # it may have died before it did
                 return Ended(record.task)
             if busy := await self._busy(record.task):
                 return busy
@@ -129,8 +141,11 @@ class RedisTaskLog(TaskLog):
         keys = keys_of(attempt.task.id)
         times = (_milliseconds(lease), self._ttl, self._orphan_timeout)
         values = [attempt.number, *times, attempt.logged]
-        if not await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values):
+        renewed = await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values)
+        if not renewed:
             raise LeaseLost
+        if renewed > 1:
+            await self._index.touch(attempt.task)
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
         record = Record(attempt.task)
@@ -139,7 +154,7 @@ class RedisTaskLog(TaskLog):
 
     async def cancel(self, task_id: str, now: int) -> Task:
         while True:
-            record = await self._record(task_id)
+            record = await self._records.get(task_id)
             task = record.task
             # Raises IllegalTransition before anything is written. Reading the events first does the
             # same for an unreadable log.
@@ -159,7 +174,7 @@ class RedisTaskLog(TaskLog):
 
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
         while True:
-            record = await self._record(task_id)
+            record = await self._records.get(task_id)
             task = record.task
             change = task.fail(now, failure)
             if busy := await self._busy(task):
@@ -169,7 +184,7 @@ class RedisTaskLog(TaskLog):
 
     async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
         while True:
-            record = await self._record(task_id)
+            record = await self._records.get(task_id)
             task = record.task
             if not task.unqueued:
                 return None
@@ -180,7 +195,7 @@ class RedisTaskLog(TaskLog):
     async def fail_orphaned(
         self, task_id: str, failure: Failure, now: int
     ) -> Orphaned | NotOrphaned:
-        record, keys = await self._record(task_id), keys_of(task_id)
+        record, keys = await self._records.get(task_id), keys_of(task_id)
         task = record.task
         if task.status.terminal:
             return NotOrphaned(task)
@@ -192,16 +207,18 @@ class RedisTaskLog(TaskLog):
         return NotOrphaned(await self.get(task_id))
 
     async def delete(self, task_id: str) -> None:
-        keys = keys_of(task_id)
+        keys, task = keys_of(task_id), await self.get(task_id)
         names = [keys.record, keys.log, keys.lease, keys.heartbeat, keys.tombstone]
-        if not await self._delete(names, [self._tombstone_ttl]):
-            raise await self._unknown(task_id)
+        channel = owner_keys(task.owner).channel
+        if not await self._delete(names, [self._tombstone_ttl, channel, task_id]):
+            raise await self._records.unknown(task_id)
+        await self._index.remove(task)
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
         keys = keys_of(task_id)
         page = await self._read([keys.record, keys.log], [after, after + limit - 1, PAGE_SIZE])
         if page is None:
-            raise await self._unknown(task_id)
+            raise await self._records.unknown(task_id)
         version, epochs, length, events = page
         return decode_page(version, epochs, after, length, events)
 
@@ -223,24 +240,6 @@ class RedisTaskLog(TaskLog):
             return None
         left = await self._call("PTTL", keys_of(task.id).lease)
         return Busy(left / 1000) if left > 0 else None
-
-    async def _record(self, task_id: str) -> Record:
-        keys = keys_of(task_id)
-        fields = await self._call("HMGET", keys.record, *FIELDS)
-        if fields[0] is None:
-            raise await self._unknown(task_id)
-        record = decode_record(task_id, fields)
-        if record is not None:
-            return record
-        task, message = await self._call("HMGET", keys.record, "task", "message")
-        if task is None:
-            raise await self._unknown(task_id)
-        return decode_shared(task_id, task, message)
-
-    async def _unknown(self, task_id: str) -> UnknownTask:
-        """Return what to raise for a task without a record."""
-        deleted = await self._call("EXISTS", keys_of(task_id).tombstone)
-        return DeletedTask(task_id) if deleted else UnknownTask(task_id)
 
     async def _write(
         self,
@@ -279,13 +278,21 @@ class RedisTaskLog(TaskLog):
             0 if own_ttl is None else self._tombstone_ttl,
             keys.channel,
             _new_epoch(),
+            owner_keys(task.owner).channel,
+            task.id,
         ]
         commit = self._claim if lease else self._commit
-        length, request = await commit(
+        length, request, index_due = await commit(
             [keys.record, keys.log, keys.lease, keys.heartbeat, keys.tombstone, *absent_keys],
             [*preconditions, *state, *map(encode_event, change.events)],
         )
-        return (length, request) if length else None
+        if not length:
+            return None
+        if ended:
+            await self._index.note_end(task)
+        elif index_due:
+            await self._index.touch(task)
+        return length, request
 
 
 def _new_epoch() -> str:

@@ -3,31 +3,32 @@
 -- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
 --   hold at least, 1 if the record must have no message id, state, request if it was found in `task`
 --   ('' for none), status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan timeout in ms
---   (0 once the task has ended), that of a tombstone (0 for none), channel, epoch, event...
--- Returns the length of the log, or 0 if the record is another by now, or held; and the request if
--- there is a lease and the store has it, else ''.
+--   (0 once the task has ended), that of a tombstone (0 for none), channel, epoch, the owner's channel,
+--   task id, event...
+-- Returns the length of the log, or 0 if the record is another by now, or held; the request if there
+-- is a lease and the store has it, else ''; and 1 if the index is to be told that the task is there.
 local record, log, lease, heartbeat, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local first_absent = 6
 local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local without_message = ARGV[5] == '1'
 local state, older_request, status, attempt, writer = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local lease_ms, ttl_ms, orphan_ms, tombstone_ms = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
-local channel, epoch = ARGV[15], ARGV[16]
-local first_event = 17
+local channel, epoch, owner_channel, id = ARGV[15], ARGV[16], ARGV[17], ARGV[18]
+local first_event = 19
 
-local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs')
+local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs', 'indexed')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
   or (expected_writer ~= '' and found[3] ~= expected_writer)
   or (without_message and call('HEXISTS', record, 'message') == 1) then
-  return {0, ''}
+  return {0, '', 0}
 end
 local before = call('LLEN', log)
 if before < logged then
-  return {end_attempt(record, lease), ''}
+  return {end_attempt(record, lease), '', 0}
 end
 for index = first_absent, #KEYS do
   if call('EXISTS', KEYS[index]) == 1 then
-    return {0, ''}
+    return {0, '', 0}
   end
 end
 -- Epochs of which the log holds nothing any more are left out: its list may have been evicted.
@@ -63,4 +64,9 @@ local length = call('RPUSH', log, unpack(ARGV, first_event))
 call('PEXPIRE', record, ttl_ms)
 call('PEXPIRE', log, ttl_ms)
 publish_events(channel, last_epoch, epoch, before + 1, first_event)
-return {length, lease_ms ~= '0' and call('HGET', record, 'request') or ''}
+notify(owner_channel, id)
+return {
+  length,
+  lease_ms ~= '0' and call('HGET', record, 'request') or '',
+  orphan_ms ~= '0' and is_index_due(record, found[5], ttl_ms) or 0,
+}

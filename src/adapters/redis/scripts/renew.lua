@@ -2,11 +2,13 @@
 -- KEYS: record, log, lease, heartbeat.
 -- ARGV: attempt, lease in ms, ttl in ms, orphan timeout in ms, events that the log must hold at
 --   least.
--- Returns 1, or 0 if the attempt may no longer write.
+-- Returns 1, or 2 if the index is to be told that the task is there, or 0 if the attempt may no longer
+-- write.
 local record, log, lease, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local attempt, lease_ms, ttl_ms, orphan_ms, logged = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
-if call('HGET', record, 'writer') ~= attempt then
+local found = call('HMGET', record, 'writer', 'indexed')
+if found[1] ~= attempt then
   return 0
 end
 if call('LLEN', log) < logged then
@@ -16,4 +18,4 @@ call('SET', lease, attempt, 'PX', lease_ms)
 call('SET', heartbeat, '', 'PX', orphan_ms)
 call('PEXPIRE', record, ttl_ms)
 call('PEXPIRE', log, ttl_ms)
-return 1
+return 1 + is_index_due(record, found[2], ttl_ms)

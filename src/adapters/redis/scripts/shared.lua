@@ -15,6 +15,25 @@ local function publish_events(channel, before, epoch, first, index)
     .. ' [' .. table.concat(ARGV, ',', index) .. ']')
 end
 
+-- Tell an owner's watchers of a task. In a Cluster the channel is in another slot than the task: the
+-- nodes tell each other.
+local function notify(owner_channel, task_id)
+  call('PUBLISH', owner_channel, task_id)
+end
+
+-- Returns 1 if the entry in the owner's index is missing, since an instance of the version before
+-- created the task, or is to be put off, since it expires two ttl_ms after it was put off last. The
+-- caller does so.
+-- `indexed`: when it was told last, in ms.
+local function is_index_due(record, indexed, ttl_ms)
+  local time = now()
+  if indexed and time < indexed + ttl_ms / 4 then
+    return 0
+  end
+  call('HSET', record, 'indexed', time)
+  return 1
+end
+
 -- Returns the record as instances of the version before read it: with the request (record.py).
 local function with_request(state, request)
   return string.sub(state, 1, -2) .. ',"request":' .. request .. '}'

@@ -1,0 +1,74 @@
+"""Keeps the indexes of owners' tasks up to date. Each owner's lies in a slot of its own, so it is
+written apart from the records, in an order in which a crash loses nothing (task_index.py)."""
+
+import structlog
+
+from adapters.redis.connection import Connection, Word
+from adapters.redis.index_entry import beginning_of, entry_of
+from adapters.redis.keys import owner_keys
+from adapters.redis.script import Script
+from application.errors import StoreUnavailable
+from domain.task import Task
+
+log = structlog.get_logger(__name__)
+
+
+class IndexWriter:
+    def __init__(self, connection: Connection, ttl: int) -> None:
+        """`ttl`: milliseconds for which records are kept after their last change."""
+        self._ttl = ttl
+        self._add = Script(connection, "index_add", behind="index")
+        self._end = Script(connection, "index_end", behind="index")
+        self._remove = Script(connection, "index_remove", behind="index")
+
+    async def add(self, task: Task) -> None:
+        """Put a task that is about to be created. Raises StoreUnavailable."""
+        await self._put(task, created_anew=True)
+
+    async def touch(self, task: Task) -> None:
+        """Let the entry of an unfinished task expire later, and put it if it is missing. If that
+        fails, the next change of the task does it."""
+        try:
+            await self._put(task, created_anew=False)
+        except StoreUnavailable as error:
+            log.warning("task not put into the list", task_id=task.id, error=str(error))
+
+    async def note_end(self, task: Task) -> None:
+        """Note that a task has ended. If that fails, the task still counts as unfinished here, and
+        whoever reads the index reads its record."""
+        try:
+            await self.end(task, self._ttl if task.ttl is None else round(task.ttl * 1000))
+        except StoreUnavailable as error:
+            log.warning("end of the task not noted", task_id=task.id, error=str(error))
+
+    async def end(self, task: Task, ttl: int, cursor: int | None = None) -> None:
+        """Note that a task has ended, which is kept for `ttl` milliseconds more. `cursor`: the one
+        that it has in the store that it comes from. Raises StoreUnavailable."""
+        keys = owner_keys(task.owner)
+        expires_in, given = min(ttl, self._ttl), "" if cursor is None else cursor
+        entry = entry_of(task, ended=True)
+        words: list[Word] = [task.id, entry, expires_in, given, keys.channel]
+        await self._end(keys.index, words)
+
+    async def remove(self, task: Task) -> None:
+        """Remove a task, if the index has it as created at this time. If that fails, its entry
+        points to nothing, until it expires."""
+        try:
+            await self._remove(owner_keys(task.owner).index, [task.id, beginning_of(task)])
+        except StoreUnavailable as error:
+            log.warning("task not removed from the list", task_id=task.id, error=str(error))
+
+    async def put_instead(self, task: Task, added: Task) -> None:
+        """Put a task which kept the one that was added from being created."""
+        if (task.owner, task.created_at) != (added.owner, added.created_at):
+            await self.remove(added)
+        if task.status.terminal:
+            await self.note_end(task)
+        else:
+            await self.touch(task)
+
+    async def _put(self, task: Task, *, created_anew: bool) -> None:
+        # Twice the time for which its record lives on after a change: the entry must not go first,
+        # and is put off only now and then (commit.lua, renew.lua).
+        words: list[Word] = [task.id, entry_of(task, ended=False), 2 * self._ttl, int(created_anew)]
+        await self._add(owner_keys(task.owner).index, words)

@@ -1,0 +1,62 @@
+"""Reads records from Redis: one, which must be there, or many, as far as they are."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from adapters.redis.connection import Connection, Word
+from adapters.redis.keys import keys_of
+from adapters.redis.record import FIELDS, Record, decode_record, decode_shared
+from application.errors import DeletedTask, UnknownTask, UnreadableTask
+from domain.task import Task
+
+log = structlog.get_logger(__name__)
+
+
+class Records:
+    """Every method may raise StoreUnavailable."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._call = connection.call
+
+    async def get(self, task_id: str) -> Record:
+        """Return a record. Raises UnknownTask and Unreadable."""
+        fields = await self._call("HMGET", keys_of(task_id).record, *FIELDS)
+        if fields[0] is None:
+            raise await self.unknown(task_id)
+        return decode_record(task_id, fields) or await self._shared(task_id)
+
+    async def unknown(self, task_id: str) -> UnknownTask:
+        """Return what to raise for a task without a record."""
+        deleted = await self._call("EXISTS", keys_of(task_id).tombstone)
+        return DeletedTask(task_id) if deleted else UnknownTask(task_id)
+
+    async def all_of(self, task_ids: Sequence[str]) -> list[Task]:
+        """Return the records of these tasks, in this order, without those that are gone or that
+        another version of this service wrote."""
+        commands: list[Sequence[Word]] = [
+            ("HMGET", keys_of(task_id).record, *FIELDS) for task_id in task_ids
+        ]
+        tasks, unreadable = list[Task](), list[str]()
+        for task_id, fields in zip(
+            task_ids, await self._connection.pipeline(commands), strict=True
+        ):
+            if fields[0] is None:
+                continue
+            try:
+                record = decode_record(task_id, fields) or await self._shared(task_id)
+                tasks.append(record.task)
+            except UnknownTask:
+                continue
+            except UnreadableTask:
+                unreadable.append(task_id)
+        if unreadable:
+            log.error("tasks left out: unreadable", number=len(unreadable), task_id=unreadable[0])
+        return tasks
+
+    async def _shared(self, task_id: str) -> Record:
+        task, message = await self._call("HMGET", keys_of(task_id).record, "task", "message")
+        if task is None:
+            raise await self.unknown(task_id)
+        return decode_shared(task_id, task, message)
