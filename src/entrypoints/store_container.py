@@ -11,7 +11,13 @@ from dependency_injector.providers import Dependency, Object, Selector, Singleto
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from adapters.prometheus import Metrics
-from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisLimiter, RedisTaskLog
+from adapters.redis import (
+    RedisBroker,
+    RedisIdempotencyKeys,
+    RedisLimiter,
+    RedisTaskIndex,
+    RedisTaskLog,
+)
 from adapters.sqlite import AwakeClock, SqliteIdempotencyKeys, SqliteLimiter, SqliteTaskLog
 from entrypoints import choices, connections
 from entrypoints.providers import kept
@@ -69,5 +75,5 @@ class StoreContainer(containers.DeclarativeContainer):
         store_choice,
         memory=memory_tasks.provided.index,
         file=file_tasks.provided.index,
-        redis=Object(None),  # to come
+        redis=Singleton(RedisTaskIndex, connection, given.tasks.task_ttl),
     )

@@ -10,12 +10,12 @@ import pytest
 from adapters.database import open_database
 from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
-from adapters.memory.task_index import MemoryTaskIndex
 from adapters.redis import (
     Connection,
     RedisBroker,
     RedisIdempotencyKeys,
     RedisLimiter,
+    RedisTaskIndex,
     RedisTaskLog,
     RestConnection,
 )
@@ -93,7 +93,7 @@ async def _on_redis(connection: Connection, ttl: float) -> AsyncIterator[Store]:
     try:
         tasks = RedisTaskLog(connection, ttl, ORPHAN_TIMEOUT)
         limiter, keys = RedisLimiter(connection), RedisIdempotencyKeys(connection)
-        index = MemoryTaskIndex(lambda _: None)
+        index = RedisTaskIndex(connection, ttl)
         yield _store(tasks, index, hub, limiter, keys)
     finally:
         await hub.aclose()

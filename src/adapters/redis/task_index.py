@@ -33,6 +33,7 @@ class RedisTaskIndex(TaskIndex):
         self._records = Records(connection)
         self._writer = IndexWriter(connection, round(ttl * 1000))
         self._entries = Script(connection, "index_page", long=True)
+        self._ended = Script(connection, "index_ended", long=True)
 
     async def page(
         self, owner: str | None, wanted: TaskFilter, after: Entry | None, limit: int
@@ -72,8 +73,7 @@ class RedisTaskIndex(TaskIndex):
         return [read_member(member) for member in members]
 
     async def ended(self, owner: str | None, since: int, limit: int) -> Sequence[EndedEntry]:
-        words = (f"({since}", "+inf", "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
-        found = await self._call("ZRANGE", owner_keys(owner).ended, *words)
+        found = await self._ended([owner_keys(owner).ended], [since, limit])
         return [
             EndedEntry(int(float(cursor)), task_id.decode())
             for task_id, cursor in zip(found[::2], found[1::2], strict=True)
