@@ -23,6 +23,8 @@ class EndedTask:
     """Seconds for which the task is still kept."""
     tombstone_ttl: float | None
     """Seconds for which its tombstone is. None: it leaves none."""
+    cursor: int
+    """Of its end, in the index (EndedEntry)."""
 
 
 @dataclass(frozen=True, slots=True)

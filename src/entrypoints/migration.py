@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from adapters.redis import Adopted, Adoption
 from adapters.sqlite import HandingOver
-from application.errors import UnreadableEvent
+from application.errors import Unreadable
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Report:
     tombstones: Moved = field(default_factory=Moved)
     keys: Moved = field(default_factory=Moved)
     unreadable: list[str] = field(default_factory=list)
-    """Ids of tasks whose logs cannot be read. They were not copied."""
+    """Ids of tasks whose records or logs cannot be read. They were not copied."""
     running: list[str] = field(default_factory=list)
     """Ids of tasks that are running in Redis. They were not copied."""
 
@@ -65,7 +65,7 @@ async def migrate(
         task = await source.task(row)
         try:
             adopted = await target.task(task, source.log(row))
-        except UnreadableEvent:
+        except Unreadable:
             report.unreadable.append(task.id)
             return None
         if adopted is Adopted.RUNNING:

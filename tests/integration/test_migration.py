@@ -11,12 +11,19 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from adapters.database import Database, open_database
+from adapters.database import Database, Transaction, open_database
 from adapters.live import Hub
-from adapters.redis import Adoption, Connection, RedisIdempotencyKeys, RedisTaskLog, RestConnection
+from adapters.redis import (
+    Adoption,
+    Connection,
+    RedisIdempotencyKeys,
+    RedisTaskIndex,
+    RedisTaskLog,
+    RestConnection,
+)
 from adapters.redis.adoption import COMMAND_BYTES, COMMAND_EVENTS
 from adapters.redis.connection import Word
-from adapters.redis.keys import keys_of
+from adapters.redis.keys import keys_of, owner_keys
 from adapters.sqlite import AwakeClock, HandingOver, SqliteIdempotencyKeys, SqliteTaskLog
 from application.chats import chat_key
 from application.errors import DeletedTask, StoreUnavailable
@@ -25,6 +32,7 @@ from domain.answer import Answer
 from domain.events import ContentAdded, Event, Position, ReasoningAdded
 from domain.request import TaskRequest
 from domain.task import Failure
+from domain.task_filter import TaskFilter
 from entrypoints.data_file import SCHEMAS
 from entrypoints.migration import Report, UnfinishedTasks, migrate
 from tests.builders import LEASE, NOW, REQUEST, claim, submit, to_redis
@@ -182,6 +190,35 @@ async def test_redis_tells_what_the_file_told(filled: Filled, any_redis: Connect
         for name in (names.record, names.log):
             assert seconds - 50 < await redis.call("PTTL", name) / 1000 <= seconds
     assert await redis.call("EXISTS", keys_of(filled.ended[3]).tombstone)
+
+
+async def test_lists_and_cursors_move_along(filled: Filled, any_redis: Connection) -> None:
+    """Also if the move was interrupted between a task and its entry."""
+    redis, index = any_redis, RedisTaskIndex(any_redis, TTL)
+    ours = await filled.tasks.index.ended(None, 0, 100)
+    assert {each.task_id for each in ours} == set(filled.ended)
+    await filled.migrate(redis)
+    theirs = await index.ended(None, ours[0].cursor - 1, 100)
+    assert [each for each in theirs if each.task_id in filled.ended] == ours
+    page = await index.page(None, TaskFilter(metadata={"a": "b"}), None, 100)
+    assert filled.ended[3] in [task.id for task in page.tasks]
+    for name in owner_keys(None).index:
+        await redis.call("DEL", name)
+    report = await filled.migrate(redis)
+    assert report.tasks.there == len(filled.ended)
+    page = await index.page(None, TaskFilter(), None, 100)
+    assert {task.id for task in page.tasks} == set(filled.ended)
+    assert await index.unfinished(None, None, 100) == []
+
+
+async def test_a_record_that_cannot_be_read_is_not_moved(filled: Filled, redis: Connection) -> None:
+    def spoil(transaction: Transaction) -> None:
+        transaction.execute("UPDATE tasks SET v = 9 WHERE id = ?", (filled.ended[0],))
+
+    await filled.database.write(spoil)
+    report = await filled.migrate(redis)
+    assert report.unreadable == [filled.ended[0]]
+    assert report.tasks.copied == len(filled.ended) - 1
 
 
 async def test_a_move_that_failed_is_repeated(filled: Filled, redis: Connection) -> None:

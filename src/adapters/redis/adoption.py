@@ -1,5 +1,5 @@
 """Takes over from another store what a service that goes on with Redis needs: ended tasks, with
-their logs and positions as they are, tombstones, and idempotency keys.
+their logs, positions and cursors as they are, tombstones, and idempotency keys.
 
 What is there already is left as it is, so that a move which was interrupted can be repeated. Only a
 task that has not ended and is held by no attempt is replaced: a message that was left in the queue
@@ -7,15 +7,20 @@ has made it again. A task appears in one step. The first events of a log that is
 command wait in a list of their own until then.
 """
 
+import contextlib
 from collections.abc import AsyncIterable, Sequence
 from enum import Enum
 
 from adapters.handover import BoundKey, EndedTask, Tombstone
+from adapters.record_codec import decode_task
 from adapters.redis.connection import Connection, Word
-from adapters.redis.keys import TaskKeys, hashed_idempotency_key, keys_of
+from adapters.redis.index_writer import IndexWriter
+from adapters.redis.keys import TaskKeys, hashed_idempotency_key, keys_of, owner_keys
+from adapters.redis.records import Records
 from adapters.redis.script import Script
-from application.errors import StoreUnavailable
+from application.errors import StoreUnavailable, UnknownTask
 from domain.events import TaskStatus
+from domain.task import Task
 
 COMMAND_BYTES = 256 * 1024
 COMMAND_EVENTS = 1_000
@@ -43,9 +48,30 @@ class Adoption:
     def __init__(self, connection: Connection) -> None:
         self._call = connection.call
         self._adopt = Script(connection, "adopt", long=True)
+        self._records = Records(connection)
+        self._index = IndexWriter(connection)
 
     async def task(self, task: EndedTask, log: AsyncIterable[Sequence[bytes]]) -> Adopted:
-        """Write a task. `log`: all its events, as every store keeps them (adapters.event_codec)."""
+        """Write a task, and put it into its owner's index. `log`: all its events, as every store
+        keeps them (adapters.event_codec). Raises UnreadableTask, and what `log` raises."""
+        record = decode_task(task.id, task.version, task.record, task.message_id)
+        adopted = await self._task(task, record, log)
+        if adopted is Adopted.WRITTEN:
+            await self._index.end(record, _milliseconds(task.ttl), task.cursor)
+        if adopted is Adopted.THERE:
+            await self._note_end(task)
+        return adopted
+
+    async def _note_end(self, task: EndedTask) -> None:
+        """Note the end of a task that Redis had already. A move that was interrupted right then may
+        have written it."""
+        with contextlib.suppress(UnknownTask):
+            there = (await self._records.get(task.id)).task
+            await self._index.end(there, _milliseconds(task.ttl))
+
+    async def _task(
+        self, task: EndedTask, record: Task, log: AsyncIterable[Sequence[bytes]]
+    ) -> Adopted:
         keys = keys_of(task.id)
         staging = f"{keys.log}:adopted"
         staged, events, size = 0, list[Word](), 0
@@ -62,7 +88,8 @@ class Adoption:
                     events, size = [], 0
                 events.append(event)
                 size += len(event)
-        return await self._write(task, keys, staging, staged, events)
+        channels: list[Word] = [keys.channel, owner_keys(record.owner).channel]
+        return await self._write(task, keys, staging, staged, [*channels, task.id, *events])
 
     async def tombstone(self, tombstone: Tombstone) -> bool:
         """Note that a task was deleted. Return whether that was not known."""
@@ -82,7 +109,7 @@ class Adoption:
         return await self._call("HGET", keys.record, "status") not in (None, *_UNFINISHED)
 
     async def _write(
-        self, task: EndedTask, keys: TaskKeys, staging: str, staged: int, events: Sequence[Word]
+        self, task: EndedTask, keys: TaskKeys, staging: str, staged: int, rest: Sequence[Word]
     ) -> Adopted:
         values: list[Word] = [
             task.version,
@@ -97,10 +124,9 @@ class Adoption:
             _milliseconds(task.ttl),
             0 if task.tombstone_ttl is None else _milliseconds(task.tombstone_ttl),
             staged,
-            keys.channel,
         ]
         names = [keys.record, keys.log, keys.tombstone, staging, keys.lease, keys.heartbeat]
-        written = await self._adopt(names, [*values, *events])
+        written = await self._adopt(names, [*values, *rest])
         if written < 0:
             raise StoreUnavailable("Redis has lost events that it was just sent")
         return Adopted(written)

@@ -14,8 +14,9 @@ log = structlog.get_logger(__name__)
 
 
 class IndexWriter:
-    def __init__(self, connection: Connection, ttl: int) -> None:
-        """`ttl`: milliseconds for which records are kept after their last change."""
+    def __init__(self, connection: Connection, ttl: int = 0) -> None:
+        """`ttl`: milliseconds for which records are kept after their last change, if it is to tell
+        of those."""
         self._ttl = ttl
         self._add = Script(connection, "index_add", behind="index")
         self._end = Script(connection, "index_end", behind="index")
@@ -37,7 +38,8 @@ class IndexWriter:
         """Note that a task has ended. If that fails, the task still counts as unfinished here, and
         whoever reads the index reads its record."""
         try:
-            await self.end(task, self._ttl if task.ttl is None else round(task.ttl * 1000))
+            own = self._ttl if task.ttl is None else round(task.ttl * 1000)
+            await self.end(task, min(own, self._ttl))
         except StoreUnavailable as error:
             log.warning("end of the task not noted", task_id=task.id, error=str(error))
 
@@ -45,9 +47,8 @@ class IndexWriter:
         """Note that a task has ended, which is kept for `ttl` milliseconds more. `cursor`: the one
         that it has in the store that it comes from. Raises StoreUnavailable."""
         keys = owner_keys(task.owner)
-        expires_in, given = min(ttl, self._ttl), "" if cursor is None else cursor
-        entry = entry_of(task, ended=True)
-        words: list[Word] = [task.id, entry, expires_in, given, keys.channel]
+        entry, given = entry_of(task, ended=True), "" if cursor is None else cursor
+        words: list[Word] = [task.id, entry, ttl, given, keys.channel]
         await self._end(keys.index, words)
 
     async def remove(self, task: Task) -> None:

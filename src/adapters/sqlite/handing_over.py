@@ -23,7 +23,7 @@ _TASK = """
 SELECT id, v, status, attempt, state, message, epochs, expires,
     (SELECT v FROM requests WHERE requests.task = tasks.task),
     (SELECT request FROM requests WHERE requests.task = tasks.task),
-    (SELECT expires FROM tombstones WHERE tombstones.id = tasks.id)
+    (SELECT expires FROM tombstones WHERE tombstones.id = tasks.id), ended
 FROM tasks WHERE task = ?
 """
 _raw_events = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -60,7 +60,7 @@ class HandingOver:
         """Return one of them."""
         found = await self._read(lambda connection: connection.execute(_TASK, (row,)).fetchone())
         task_id, version, status, attempt, record, message_id = found[:6]
-        epochs, expires, request_version, request, tombstone = found[6:]
+        epochs, expires, request_version, request, tombstone, cursor = found[6:]
         opened = [each.partition("-") for each in epochs.split()]
         return EndedTask(
             task_id,
@@ -74,6 +74,7 @@ class HandingOver:
             [(int(first), epoch) for first, _, epoch in opened],
             self._left(expires),
             None if tombstone is None else self._left(tombstone),
+            cursor,
         )
 
     async def log(self, row: int) -> AsyncIterator[Sequence[bytes]]:

@@ -3,7 +3,7 @@
 -- KEYS: record, log, tombstone, first events of a long log (a list), lease, heartbeat.
 -- ARGV: version, state, request ('' for none), the request's version, status, attempt, epochs, last
 --   epoch, message id ('' for none), ttl in ms, that of a tombstone (0 for none), how many events the
---   list has, channel, event...
+--   list has, channel, the owner's channel, task id, event...
 -- Returns 1 if written, 0 if one has ended, or there is its tombstone, 2 if one is held, -1 if the
 -- list was lost.
 local record, log, tombstone, staged = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -11,8 +11,8 @@ local lease, heartbeat = KEYS[5], KEYS[6]
 local version, state, request, request_version = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local status, attempt, epochs, epoch, message = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local ttl_ms, tombstone_ms, staged_length = ARGV[10], ARGV[11], tonumber(ARGV[12])
-local channel = ARGV[13]
-local first_event = 14
+local channel, owner_channel, id = ARGV[13], ARGV[14], ARGV[15]
+local first_event = 16
 
 local there = call('HGET', record, 'status')
 local unfinished = there == 'pending' or there == 'running'
@@ -54,4 +54,5 @@ if unfinished and #ARGV >= first_event then
   -- begin anew.
   publish_events(channel, epoch, epoch, call('LLEN', log), #ARGV)
 end
+notify(owner_channel, id)
 return 1
