@@ -36,7 +36,8 @@ FROM tasks INDEXED BY tasks_unfinished_of
 WHERE owner IS ? AND expires IS NULL AND created > ? AND (created, id) < (?, ?)
 """
 _NEWEST_FIRST = "ORDER BY created DESC, id DESC"
-_RECORD = "json_array(id, v, message, expires, created, CAST(state AS TEXT))"
+_RECORD = "json_array(id, v, message, expires, created, hex(state))"
+"""A state need not be a text: another version may have written it."""
 _RECORDS = f"""
 SELECT json_group_array({_RECORD}) FROM (
     SELECT tasks.* FROM json_each(?) AS wanted CROSS JOIN tasks ON tasks.id = wanted.value
@@ -126,7 +127,7 @@ class SqliteTaskIndex(TaskIndex):
         if self._records.is_over(row.id, row.expires):
             return None
         try:
-            return decode_task(row.id, row.version, row.state.encode(), row.message)
+            return decode_task(row.id, row.version, bytes.fromhex(row.state), row.message)
         except UnreadableTask:
             return None
 
