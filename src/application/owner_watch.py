@@ -216,7 +216,8 @@ class OwnerWatch(Watcher):
 
     async def _read(self, task_ids: Sequence[str]) -> tuple[dict[str, Task], set[str]]:
         """Return the records of these tasks, and which of them were told or noticed and are gone.
-        Their notices have had their effect then."""
+        Their notices have had their effect then. The index may name a task of another owner whose
+        id this one has asked for."""
         noticed = self._noticed.keys() & task_ids
         for task_id in noticed:
             del self._noticed[task_id]
@@ -226,7 +227,7 @@ class OwnerWatch(Watcher):
         except StoreUnavailable:
             self._noticed.update(dict.fromkeys(noticed))
             raise
-        found = {task.id: task for task in tasks}
+        found = {task.id: task for task in tasks if task.owner == self._owner}
         known = noticed | self._told.keys() & task_ids
         return found, known - found.keys()
 
