@@ -42,7 +42,7 @@ async def created(
 async def completed(tasks: TaskLog, task_id: str, model: str = "m") -> None:
     attempt = await claim(tasks, task_id)
     done = attempt.task.complete(
-        NOW, answer=Answer("Done."), finish_reason="stop", model=model, usage=None
+        NOW, answer=Answer(""), finish_reason="stop", model=model, usage=None
     )
     await tasks.commit(attempt, done)
 
