@@ -1,8 +1,8 @@
 """The way to a Redis Cluster, through redis-py.
 
 Channels of tasks are sharded ones: each belongs to the slot of its task's keys. Those of owners are
-published to from the slots of their tasks, so the nodes tell each other. They are subscribed to at
-the node of the owner's index, which tells of an end once more when it has noted it.
+published to from the slots of their tasks, and the nodes forward that to each other. They are
+subscribed to at the node of the owner's index, which itself tells once more of ends and deletions.
 
 A command is sent once, as in server.py; redis-py follows the redirections of a slot that moved.
 """

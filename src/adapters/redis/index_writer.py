@@ -55,7 +55,8 @@ class IndexWriter:
         """Remove a task, if the index has it as created at this time. If that fails, its entry
         points to nothing, until it expires."""
         try:
-            await self._remove(owner_keys(task.owner).index, [task.id, beginning_of(task)])
+            keys = owner_keys(task.owner)
+            await self._remove(keys.index, [task.id, beginning_of(task), keys.channel])
         except StoreUnavailable as error:
             log.warning("task not removed from the list", task_id=task.id, error=str(error))
 

@@ -81,7 +81,8 @@ class Watcher(Protocol):
     __slots__ = ()
 
     def changed(self, task_id: str) -> None:
-        """Called when a task was created, has another status or attempt, or was deleted."""
+        """Called when a task was created, has another status or attempt, or was deleted, at least
+        once."""
         ...
 
     def missed(self) -> None:

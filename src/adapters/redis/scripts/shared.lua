@@ -15,8 +15,8 @@ local function publish_events(channel, before, epoch, first, index)
     .. ' [' .. table.concat(ARGV, ',', index) .. ']')
 end
 
--- Tell an owner's watchers of a task. In a Cluster the channel is in another slot than the task: the
--- nodes tell each other.
+-- Tell an owner's watchers of a task. In a Cluster the nodes tell each other, as far as they reach each
+-- other. So ends and deletions are told once more from the slot of the index, where watchers listen.
 local function notify(owner_channel, task_id)
   call('PUBLISH', owner_channel, task_id)
 end
