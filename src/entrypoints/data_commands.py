@@ -161,7 +161,7 @@ def _tell(report: Report, file: Path) -> None:
         there = f", {moved.there:,} there already" if moved.there else ""
         click.echo(f"{moved.copied:,} {one if moved.copied == 1 else many} copied{there}")
     for task_id in report.unreadable:
-        click.echo(f"not copied, since its log cannot be read: {task_id}", err=True)
+        click.echo(f"not copied, since its record or log cannot be read: {task_id}", err=True)
     for task_id in report.running:
         click.echo(f"not copied, since it is running in Redis: {task_id}", err=True)
     if report.running:
