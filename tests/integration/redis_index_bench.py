@@ -27,19 +27,19 @@ class Killed(BaseException):
 
 
 class Counted(Connection):
-    """Counts the commands, and is killed before one more than `left`."""
+    """Notes the commands, and is killed before one more than `left`."""
 
     publish = "PUBLISH"
 
     def __init__(self, inner: Connection) -> None:
         self._inner = inner
-        self.commands = 0
+        self.commands: list[str] = []
         self.left = 1_000_000
         self.fault: BaseException = Killed()
 
     async def call(self, *words: Word) -> Any:
-        self.commands += 1
-        if self.commands > self.left:
+        self.commands.append(str(words[0]))
+        if len(self.commands) > self.left:
             raise self.fault
         return await self._inner.call(*words)
 
@@ -98,9 +98,9 @@ class Bench:
 
     async def commands(self, call: Any) -> int:
         """How many commands a call takes."""
-        self.counted.commands = 0
+        self.counted.commands.clear()
         await call
-        return self.counted.commands
+        return len(self.counted.commands)
 
 
 @asynccontextmanager

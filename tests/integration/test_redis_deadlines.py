@@ -34,6 +34,7 @@ async def test_commands_that_wait_for_a_stuck_one_end_in_time(way: str) -> None:
                         _timed(connection.call_batched("GET", "x" * 50 + str(number)))
                         for number in range(2_000 if way == "server" else 40)
                     ]
+                    calls += [_timed(connection.pipeline([("GET", "y")] * size)) for size in (1, 3)]
                     assert max(await asyncio.gather(*calls)) < TIMEOUT + within(SLACK)
                 await connection.call("PING")
             finally:

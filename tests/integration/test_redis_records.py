@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from adapters.redis.connection import Connection, Listener, Word
 from adapters.redis.keys import keys_of
 from adapters.redis.record import SHARED_LIMIT
 from adapters.redis.task_log import RedisTaskLog
@@ -19,6 +18,7 @@ from domain.events import ContentAdded, TaskStatus, Usage, fold
 from domain.request import TaskRequest
 from domain.task import Attempt, Failure, Task
 from tests.builders import LEASE, NOW, REQUEST, begun, claim, submit, to_redis
+from tests.integration.redis_index_bench import Counted
 from tests.integration.redis_records import VERSIONS_BEFORE, Bench, OldRecord
 
 FAILURE = Failure("model_error", "It failed.", True)
@@ -153,32 +153,10 @@ async def test_the_record_that_changes_does_not_hold_the_request(bench: Bench, s
     assert attempt.request == request
 
 
-class Counting(Connection):
-    """Counts the round trips of commands."""
-
-    def __init__(self, inner: Connection) -> None:
-        self.publish = inner.publish
-        self.inner, self.commands = inner, list[str]()
-
-    async def call(self, *words: Word) -> Any:
-        self.commands.append(str(words[0]))
-        return await self.inner.call(*words)
-
-    async def call_batched(self, *words: Word) -> Any:
-        self.commands.append(str(words[0]))
-        return await self.inner.call_batched(*words)
-
-    async def listen(self) -> Listener:
-        return await self.inner.listen()
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
 async def test_a_claim_reads_the_request_in_the_step_that_claims(bench: Bench) -> None:
     await begun(bench.tasks)  # the server knows the scripts
     task_id = await submit(bench.tasks, WITH_OPTIONS)
-    counting = Counting(bench.connection)
+    counting = Counted(bench.connection)
     attempt = await RedisTaskLog(counting, 60.0).claim(task_id, LEASE, NOW)
     assert isinstance(attempt, Attempt)
     assert attempt.request == WITH_OPTIONS

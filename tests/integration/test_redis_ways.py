@@ -162,7 +162,8 @@ def _move(nodes: list[LocalRedis], slot: int) -> None:
 
 @pytest.mark.soak
 async def test_a_node_that_dies_and_comes_back() -> None:
-    options = ("--appendonly", "yes")
+    # Otherwise the last write waits for the disk, and a kill may lose it.
+    options = ("--appendonly", "yes", "--appendfsync", "always")
     with running_cluster(*options) as nodes:
         async with on_redis(to_redis(cluster_url(nodes))) as bench:
             attempts = [await begun(bench.tasks) for _ in range(6)]

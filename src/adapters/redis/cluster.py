@@ -9,7 +9,8 @@ A command is sent once, as in server.py; redis-py follows the redirections of a 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -35,6 +36,20 @@ class ClusterConnection(Connection):
         self._free = asyncio.Semaphore(connections)
 
     async def call(self, *words: Word) -> Any:
+        async with self._turn():
+            return await self.client.execute_command(*words)
+
+    call_batched = call
+
+    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        async with self._turn():
+            pipeline = self.client.pipeline()
+            for words in commands:
+                pipeline.execute_command(*words)
+            return whole(await pipeline.execute(raise_on_error=False))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
         with translated_errors():
             async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
@@ -42,20 +57,9 @@ class ClusterConnection(Connection):
                 # Before the first command, not by it: redis-py would take the first connections
                 # away from others that came at the same time.
                 await self.client.initialize()
-                return await self.client.execute_command(*words)
+                yield
             finally:
                 self._free.release()
-
-    call_batched = call
-
-    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
-        with translated_errors():
-            async with asyncio.timeout(self._timeout), self._free:
-                await self.client.initialize()
-                pipeline = self.client.pipeline()
-                for words in commands:
-                    pipeline.execute_command(*words)
-                return whole(await pipeline.execute(raise_on_error=False))
 
     async def listen(self) -> Listener:
         with translated_errors():

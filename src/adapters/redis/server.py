@@ -51,7 +51,8 @@ class ServerConnection(Connection):
 
     async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         with translated_errors():
-            return whole(await self._pipeline(commands)) if commands else []
+            async with asyncio.timeout(self._timeout):
+                return whole(await self._pipeline(commands)) if commands else []
 
     async def _pipeline(self, commands: Sequence[Sequence[Word]]) -> Sequence[Any]:
         if len(commands) == 1:  # within its caller's time
