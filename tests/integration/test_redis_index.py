@@ -1,20 +1,39 @@
 """The index of owners' tasks on Redis, which lies apart from them: what a crash between two steps
 leaves, and what heals it."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
+from adapters.live import Hub
+from adapters.redis import RedisBroker, RedisTaskLog
 from adapters.redis.keys import keys_of, owner_keys
-from application.errors import DeletedTask, StoreUnavailable
-from application.ports import Entry
+from application.errors import DeletedTask, LeaseLost, StoreUnavailable
+from application.ports import ORPHAN_TIMEOUT, Entry
+from application.reap import FailOrphanedTasks
+from application.watch_tasks import WatchTasks
 from domain.events import TaskStatus as Status
 from domain.task import Task
 from domain.task_filter import TaskFilter
+from entrypoints.identity import SystemClock
 from tests.builders import LEASE, NOW, REQUEST, claim, to_redis
-from tests.integration.redis_index_bench import Bench, Killed, completed, completing, indexed
+from tests.contract.test_owner_watch import Client
+from tests.doubles.readers import CountingObserver
+from tests.integration.redis_index_bench import (
+    TTL,
+    Bench,
+    Counted,
+    Killed,
+    completed,
+    completing,
+    indexed,
+)
 from tests.integration.redis_records import VERSIONS_BEFORE, OldRecord
 from tests.integration.redis_records import Bench as Records
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -145,3 +164,51 @@ async def test_records_of_the_next_version_are_left_out_with_one_log_line(
     lines = [each.getMessage() for each in caplog.records if "left out" in each.getMessage()]
     assert len(lines) == 1
     assert "number=2" in lines[0]
+
+
+async def test_a_watch_knows_the_last_status_though_writers_are_killed_at_any_step(
+    bench: Bench,
+) -> None:
+    hub = Hub(RedisBroker(bench.connection, CountingObserver()))
+    clock, chance, ids = SystemClock(), random.Random(5), list[str]()
+    orphans = FailOrphanedTasks(bench.tasks, clock, ORPHAN_TIMEOUT)
+    watch_tasks = WatchTasks(bench.index, hub, clock, orphans, ping_interval=1.0, max_watchers=2)
+    client, stopped = Client(), asyncio.Event()
+
+    async def write() -> None:
+        while not stopped.is_set():
+            killed = Counted(bench.connection)
+            killed.left = chance.randrange(1, 9)
+            tasks, task = RedisTaskLog(killed, TTL), bench.task()
+            ids.append(task.id)
+            with suppress(Killed, LeaseLost):
+                await tasks.create(Task.submit(task.id, REQUEST, NOW, bench.owner))
+                attempt = await claim(tasks, task.id)
+                if chance.random() < 0.3:
+                    await tasks.commit(attempt, attempt.task.requeue(NOW, "x"))
+                    attempt = await claim(tasks, task.id)
+                if chance.random() < 0.3:
+                    await tasks.cancel(task.id, NOW)
+                await tasks.commit(*completing(attempt))
+            await asyncio.sleep(chance.random() / 50)
+
+    writers = [asyncio.create_task(write()) for _ in range(2)]
+    for _ in range(10):
+        watch = await watch_tasks(bench.owner, client.cursor)
+        following = asyncio.create_task(client.follow(watch))
+        await asyncio.sleep(chance.random() / 10)
+        await watch.aclose()
+        await following
+    stopped.set()
+    await asyncio.gather(*writers)
+    there = {task.id: task for task in await bench.index.records(ids)}
+    unnoted = [each for each in await bench.unfinished() if each in there]
+    assert [each for each in unnoted if there[each].status.terminal]
+    assert len(there) < len(ids)
+    known = {task.id: (task.status, task.attempt) for task in there.values()}
+    watch = await watch_tasks(bench.owner, client.cursor)
+    following = asyncio.create_task(client.follow(watch))
+    await until(lambda: client.known == known)
+    await watch.aclose()
+    await following
+    await hub.aclose()
