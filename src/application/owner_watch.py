@@ -25,6 +25,8 @@ PAGE = 100
 """Tasks that are read at once."""
 NOTICES = 1_000
 """Tasks that wait to be read for one watch. With more it reads the index."""
+PAUSE = 0.05
+"""Seconds between two reads of one watch: notices that come meanwhile are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class OwnerWatch(Watcher):
         self._closed = self._released = False
         self._must_read = True
         self._read_at = context.clock.now()
+        self._may_read_at = 0.0
         self._noticed: dict[str, None] = {}
         self._woken = asyncio.Event()
         self._told: dict[str, _State] = {}
@@ -155,6 +158,11 @@ class OwnerWatch(Watcher):
         return self._read_noticed()
 
     async def _read_noticed(self) -> AsyncGenerator[Told, None]:
+        if not self._noticed:
+            return
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(self._may_read_at - now())
+        self._may_read_at = now() + PAUSE
         for task_ids in _pages(self._noticed):
             async for each in self._tell(task_ids):
                 yield each

@@ -31,6 +31,7 @@ class FailingIndex(TaskIndex):
     def __init__(self, inner: TaskIndex) -> None:
         self._inner = inner
         self.fails = False
+        self.reads = 0
         self.foreign: list[Entry] = []
         """Of other owners, named in place of what has not ended."""
         self.before_records: Callable[[], Coroutine[Any, Any, object]] | None = None
@@ -43,6 +44,7 @@ class FailingIndex(TaskIndex):
     async def records(self, task_ids: Sequence[str]) -> Sequence[Task]:
         if self.fails:
             raise StoreUnavailable("gone")
+        self.reads += 1
         before, self.before_records = self.before_records, None
         if before is not None:
             await before()
@@ -240,6 +242,17 @@ async def test_more_notices_than_may_wait_are_replaced_by_the_index() -> None:
         ids[-1]: TaskStatus.PENDING,
     }
     assert len(told) == len(ids), "each was told once"
+
+
+async def test_changes_that_follow_each_other_fast_are_read_together() -> None:
+    bench = Bench()
+    watching = await bench.watch()
+    for at in range(500):
+        last = await bench.create(NOW + at)
+        await asyncio.sleep(0)  # the watch could read meanwhile
+    await until(lambda: (last, "pending") in said(watching.told))
+    assert len(watching.told) == 500
+    assert bench.index.reads < 60
 
 
 async def test_a_store_that_is_unavailable_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,9 @@ class TaskIndex(Protocol):
 
     async def ended(self, owner: str | None, since: int, limit: int) -> Sequence[EndedEntry]:
         """Return at most `limit` tasks that have ended, in the order of their cursors, of those
-        whose cursor is greater than `since`; fewer only if there are no more. A task that is missing both here and in an
-        `unfinished` that was read before has a cursor of at most `since`, or is gone."""
+        whose cursor is greater than `since`; fewer only if there are no more. A task that is
+        missing both here and in an `unfinished` that was read before has a cursor of at most
+        `since`, or is gone."""
         ...
 
 
