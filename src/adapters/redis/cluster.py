@@ -137,7 +137,7 @@ class ClusterListener(Listener):
                     self._received.put_nowait(Published(channel, data))
                 elif kind in (b"ssubscribe", b"subscribe"):
                     self._received.put_nowait(Confirmed(channel))
-                elif channel in self._wanted:
+                elif kind == b"sunsubscribe" and channel in self._wanted:
                     raise StoreUnavailable("A slot of the cluster moved")  # noqa: TRY301
         except Exception as error:
             self._received.put_nowait(error)
