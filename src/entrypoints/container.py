@@ -236,7 +236,7 @@ class Container(Store):
         response_views=Singleton(Views, get_task, ResponseView),
         ui_views=Singleton(Views, get_task, UiView),
         rejects_in_running_chats=given.tasks.rejects_in_running_chats,
-        has_chats=given.has_chats,
+        trusts_callers=given.trusts_callers,
         ping_interval=given.http.sse_ping_interval,
         clock=clock,
         metrics=metrics,

@@ -70,6 +70,7 @@ class Lifecycle:
         grace."""
         self.run_task.stop()
         self.feed.close()
+        self.open_streams.end_all()  # also those whose clients are waited for
         self.held_streams.close()
 
     async def drained(self) -> None:

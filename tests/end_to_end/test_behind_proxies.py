@@ -143,6 +143,25 @@ def test_a_stream_comes_piece_by_piece(
     assert link.partition("token=")[2] not in written, "the proxy's log holds a link"
 
 
+def test_changes_come_one_by_one(behind: tuple[str, Running, Path], upstream: Upstream) -> None:
+    url, _, _ = behind
+    gate = Gate()
+    upstream.then(Script([piece("one"), gate, finish(), DONE]))
+    headers = {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "gzip"}
+    with (
+        httpx.Client(base_url=url, headers=headers) as client,
+        client.stream("GET", "/api/tasks/events") as stream,
+    ):
+        assert "content-encoding" not in stream.headers
+        lines = stream.iter_lines()
+        assert any('"type":"connected"' in line for line in lines)
+        client.post("/api/tasks/start", json={"prompt": "Hi."})
+        assert any('"status":"running"' in line for line in lines)
+        assert any(line == ": keep-alive" for line in lines)
+        gate.open()
+        assert any('"status":"completed"' in line for line in lines)
+
+
 def openai_request(url: str, **fields: Any) -> dict[str, Any]:
     """What httpx needs to start a response."""
     headers = {"Authorization": f"Bearer {KEY}", "Accept-Encoding": "gzip"}

@@ -32,6 +32,8 @@ def test_every_route_is_described(shared_service: Running) -> None:
     assert routes == {
         ("post", "/api/tasks/start"),
         ("get", "/api/tasks/start"),
+        ("get", "/api/tasks"),
+        ("get", "/api/tasks/events"),
         ("get", "/api/tasks/stream"),
         ("get", "/api/tasks/{taskId}"),
         ("delete", "/api/tasks/{taskId}"),
@@ -45,7 +47,9 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
-    assert list(schema["paths"])[:6] == [
+    assert list(schema["paths"])[:8] == [
+        "/api/tasks",
+        "/api/tasks/events",
         "/api/tasks/start",
         "/api/tasks/stream",
         "/api/tasks/{taskId}",
@@ -59,7 +63,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
     }
     assert operations == {
         *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
-        *("deleteTask", "retryTask", "awaitTask"),
+        *("deleteTask", "retryTask", "awaitTask", "listTasks", "watchTasks"),
         *("getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),
     }
@@ -77,6 +81,13 @@ def test_every_route_is_described(shared_service: Running) -> None:
     assert bounds.items() <= wait["schema"].items()
     names = {each["name"] for each in schema["paths"]["/api/tasks/stream"]["get"]["parameters"]}
     assert names == {"taskId", "lastEventId", "Last-Event-ID"}
+    names = {each["name"] for each in schema["paths"]["/api/tasks/events"]["get"]["parameters"]}
+    assert names == {"lastEventId", "Last-Event-ID"}
+    listing = {each["name"]: each for each in schema["paths"]["/api/tasks"]["get"]["parameters"]}
+    assert set(listing) == {
+        *("status", "model", "metadata", "createdAfter", "createdBefore", "limit", "after")
+    }
+    assert (listing["metadata"]["style"], listing["metadata"]["explode"]) == ("deepObject", True)
 
 
 def test_the_events_of_a_stream_are_described_as_they_are(

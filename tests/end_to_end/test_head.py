@@ -25,6 +25,8 @@ OF_ONE_RESPONSE = (*OF_A_BODY, "date", "x-request-id", "last-modified")
         "/api/tasks/{task}",
         "/api/tasks/{task}/result",
         "/api/tasks/stream?taskId={task}",
+        "/api/tasks",
+        "/api/tasks?status=completed&limit=1",
         "/api/tasks/start",  # 400
         "/api/tasks/{task}/result?wait=301",  # 400
         "/api/tasks/task_1_nobody",  # 404

@@ -75,7 +75,7 @@ def test_what_depends_on_keys_depends_on_the_file_not_on_what_is_in_it(file: Pat
     settings = load_settings(env_file=None, **given)
     assert settings.access.requires_keys
     assert valid_keys(settings).required
-    assert settings.has_chats
+    assert settings.trusts_callers
     assert settings.refuses_development_keys
     with pytest.raises(SettingsError, match="LONGTASK_OLDER_MESSAGES_OWNER is not a name"):
         load_settings(env_file=None, older_messages_owner="alice", **given)

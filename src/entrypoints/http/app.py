@@ -20,6 +20,7 @@ from entrypoints.http.faults import problem_details_plugin
 from entrypoints.http.head_requests import HeadRequests
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.native.description import TAGS, describe
+from entrypoints.http.native.list_routes import TaskListController
 from entrypoints.http.native.routes import TaskController
 from entrypoints.http.native.start_routes import StartController
 from entrypoints.http.openai.chat_routes import ChatController
@@ -50,7 +51,12 @@ def create_app(
         route_handlers=[
             Router(
                 "/",
-                route_handlers=[StartController, TaskController, UiChatController],
+                route_handlers=[
+                    StartController,
+                    TaskListController,
+                    TaskController,
+                    UiChatController,
+                ],
                 guards=[parts.access.guard],
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),

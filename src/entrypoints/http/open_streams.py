@@ -1,15 +1,22 @@
 """The open streams of this process: each is counted, and holds its caller's slot. Those of an owner
-whose keys were all withdrawn end."""
+whose keys were all withdrawn end, and all end when the process stops."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
 from contextvars import Context
-from typing import Any
+from typing import Any, Protocol
 
 from application.quotas import Quotas, StreamSlot
-from application.reader import Reader
 from entrypoints.http.request_counts import RequestCounts
 from entrypoints.valid_keys import ValidKeys
+
+
+class OpenStream(Protocol):
+    """What writes a stream: a reader of a task, or a watcher of an owner's tasks."""
+
+    def close(self) -> None:
+        """End the stream, as if this process stopped. Safe to call twice."""
+        ...
 
 
 class OpenStreams:
@@ -17,35 +24,37 @@ class OpenStreams:
         self._quotas = quotas
         self._request_counts = request_counts
         self._keys = keys
-        self._readers: dict[str, dict[str, Reader]] = {}
+        self._open: dict[str | None, dict[str, OpenStream]] = {}
         """Of each owner, by the holder of the slot."""
         self._leaving: set[asyncio.Task[None]] = set()
 
-    def open(self, slot: StreamSlot, reader: Reader, *, resumed: bool) -> None:
+    def open(self, slot: StreamSlot, stream: OpenStream, *, resumed: bool) -> None:
         """Count a stream that begins, and keep its slot until it is closed. To be called before its
-        reader starts."""
+        stream starts."""
         self._request_counts.stream_opened(resumed=resumed)
         self._quotas.enter(slot)
-        if slot.owner is None:
-            return
-        self._readers.setdefault(slot.owner, {})[slot.holder] = reader
-        if slot.owner not in self._keys.names:  # withdrawn since the request began
-            reader.close()
+        self._open.setdefault(slot.owner, {})[slot.holder] = stream
+        if slot.owner is not None and slot.owner not in self._keys.names:
+            stream.close()  # withdrawn since the request began
 
     def close(self, slot: StreamSlot) -> None:
         """Count a stream that has ended, and release its slot, soon."""
         self._request_counts.stream_closed()
-        if slot.owner is not None and (readers := self._readers.get(slot.owner)) is not None:
-            readers.pop(slot.holder, None)
-            if not readers:
-                del self._readers[slot.owner]
+        if (streams := self._open.get(slot.owner)) is not None:
+            streams.pop(slot.holder, None)
+            if not streams:
+                del self._open[slot.owner]
         self.finish_soon(self._quotas.leave(slot))
 
-    def end_of(self, owners: Iterable[str]) -> None:
+    def end_all(self) -> None:
+        """End all streams and held responses: this process stops."""
+        self.end_of(tuple(self._open))
+
+    def end_of(self, owners: Iterable[str | None]) -> None:
         """End the streams and held responses of these owners, as if this process stopped."""
         for owner in owners:
-            for reader in list(self._readers.get(owner, {}).values()):
-                reader.close()
+            for stream in list(self._open.get(owner, {}).values()):
+                stream.close()
 
     def finish_soon(self, work: Coroutine[Any, Any, None]) -> None:
         """Do what is left to do for a stream that was closed."""

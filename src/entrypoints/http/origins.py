@@ -6,8 +6,8 @@ against requests that can be read in two ways.
   origin that the settings name, or from a client that is no browser. A browser says where a request
   comes from in Sec-Fetch-Site (W3C Fetch Metadata), or at least in Origin (RFC 6454), and no page
   can change either.
-- *Repeated parameters*: no parameter of the query is a list, so a repeated one is an error.
-  Otherwise two readers of the query could each use another of the values.
+- *Repeated parameters*: a parameter that is repeated is an error, unless it is a list. Otherwise
+  two readers of the query could each use another of the values.
 """
 
 from collections import Counter
@@ -26,6 +26,8 @@ CHANGES = "changes_something"
 ANY_HOST = "any_host"
 """Mark of a route that is served under any name, and without one: HAProxy's health check sends no
 Host."""
+NAMES_REPEATED = "names_repeated_parameters"
+"""Mark of a route that refuses repeated parameters by itself, since some of its own are lists."""
 HOSTS_KEPT = 64
 """Host headers that are remembered once they passed. There are few, but any address may be one."""
 NAMED = 10
@@ -62,7 +64,7 @@ class Origins:
                 "This service is not known by this name. "
                 "LONGTASK_ALLOWED_HOSTS or BASE_URL can add it.",
             )
-        if connection.scope["query_string"]:
+        if connection.scope["query_string"] and not handler.opt.get(NAMES_REPEATED):
             _refuse_repeated(connection)
         method = connection.scope.get("method", "GET")
         hidden, keyed = bool(handler.opt.get(CHANGES)), "authorization" in headers

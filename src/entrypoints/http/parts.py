@@ -48,8 +48,9 @@ class HttpParts:
     ui_views: Views[UiView]
     rejects_in_running_chats: bool
     """Whether a new message is refused in a chat whose task still runs, which else is cancelled."""
-    has_chats: bool
-    """Whether pages may choose the ids of chats."""
+    trusts_callers: bool
+    """Whether callers may use what no unguessable id protects: chats, the list of tasks, and the
+    stream of their changes."""
     ping_interval: float
     """Seconds after which a response that is held says something."""
     clock: Clock

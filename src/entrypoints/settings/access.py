@@ -118,10 +118,11 @@ class AccessSettings(Group):
     trust_all_callers: bool = setting(
         "LONGTASK_TRUST_ALL_CALLERS",
         False,
-        "`true` lets every caller of a service without API keys use every chat (`/api/chat`), also "
-        "where the service can be reached from other machines. Pages choose the ids of chats, and "
-        "others can guess them. Without it, such a service has no chats unless it listens on "
-        "loopback, `BASE_URL` is loopback or not set, and no `LONGTASK_TRUSTED_PROXIES` are set.",
+        "`true` lets every caller of a service without API keys see all tasks (`GET /api/tasks`, "
+        "`/api/tasks/events`) and use every chat (`/api/chat`), also where the service can be "
+        "reached from other machines. Neither needs an id that others cannot guess. Without it, "
+        "such a service has neither unless it listens on loopback, `BASE_URL` is loopback or not "
+        "set, and no `LONGTASK_TRUSTED_PROXIES` are set.",
     )
     limits: Annotated[Limits, parsed(parse_limits)] = setting(
         "LONGTASK_LIMITS",

@@ -64,9 +64,10 @@ class Settings:
         return others and not self.queue.allow_development_keys
 
     @property
-    def has_chats(self) -> bool:
-        """Whether pages may choose the ids of chats: others can guess them, so callers must be
-        known by their keys, be on this machine, or be trusted."""
+    def trusts_callers(self) -> bool:
+        """Whether callers may use what no unguessable id protects (chats, whose ids pages choose,
+        the list of tasks, and the stream of their changes): they are known by their keys, are on
+        this machine, or are trusted because a setting says so."""
         return self.access.requires_keys or self._on_loopback or self.access.trust_all_callers
 
     @property

@@ -17,7 +17,7 @@ def check_chat(chat_id: str, request: Request[Caller, Any, Any], parts: HttpPart
     can guess, and 403 for the token of another chat."""
     if fault := chat_id_fault(chat_id):
         raise bad_field("id", fault)
-    if not parts.has_chats:
+    if not parts.trusts_callers:
         raise problem(
             403,
             "chats-closed",

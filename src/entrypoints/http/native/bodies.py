@@ -16,6 +16,7 @@ from domain.request import (
     TEMPERATURE_LIMIT,
     TaskRequest,
 )
+from domain.task import Failure
 from entrypoints.http.request_defaults import RequestDefaults
 
 _OWN = "the service's, if it has one, else the model's own"
@@ -203,8 +204,12 @@ def usage_body(usage: Usage | None) -> UsageBody | None:
     return None if usage is None else UsageBody(**asdict(usage))
 
 
+def failure_body(failure: Failure | None) -> FailureBody | None:
+    return None if failure is None else FailureBody(**asdict(failure))
+
+
 def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
-    task, answer, failure = found.task, found.answer, found.task.failure
+    task, answer = found.task, found.answer
     return TaskBody(
         task_id=task.id,
         status=task.status,
@@ -219,9 +224,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         model=task.model,
         finish_reason=task.finish_reason,
         usage=usage_body(task.usage),
-        error=None
-        if failure is None
-        else FailureBody(failure.code, failure.message, failure.retryable),
+        error=failure_body(task.failure),
         stream_url=stream_url,
         valid=task.valid,
         tool_calls=[ToolCallBody(**asdict(call)) for call in answer.tool_calls],

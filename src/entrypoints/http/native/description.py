@@ -53,6 +53,10 @@ TAGS = [
 """The groups of routes, those for users first."""
 
 
+_EVENTS = {"followTask": "StreamEvent", "watchTasks": "TaskChange"}
+"""The name of the events of each stream, by the id of its operation."""
+
+
 def describe(api: OpenAPI, request_bounds: RequestBounds) -> None:
     """Complete the API's description."""
     order = [each.name for each in TAGS]
@@ -67,18 +71,20 @@ def describe(api: OpenAPI, request_bounds: RequestBounds) -> None:
     api.paths = {path: paths[path] for path in sorted(paths, key=place)}
     schemas = api.components.schemas or {}
     _describe_bounds(schemas, request_bounds)
-    for item in api.paths.values():
-        for response in ((item.get and item.get.responses) or {}).values():
+    for operation in (item.get for item in api.paths.values() if item.get is not None):
+        for response in (operation.responses or {}).values():
             content = getattr(response, "content", None) or {}
             if (stream := content.get("text/event-stream")) is not None:
-                stream.schema = _described_events(stream.schema, schemas)
+                name = _EVENTS[operation.operation_id or ""]
+                stream.schema = _described_events(stream.schema, name, schemas)
 
 
-def _described_events(data: Schema | Reference, schemas: dict[str, Schema]) -> Schema:
-    """The fields of each event, as OpenAPI 3.2 describes them, by the schema of its data."""
+def _described_events(data: Schema | Reference, name: str, schemas: dict[str, Schema]) -> Schema:
+    """The fields of each event, as OpenAPI 3.2 describes them, by the schema of its data, which
+    gets this name."""
     if isinstance(data, Schema):
         data.discriminator = Discriminator("type")
-        schemas["StreamEvent"] = data
+        schemas[name] = data
     return Schema(
         type=OpenAPIType.OBJECT,
         description="An event of the stream.",
@@ -88,7 +94,7 @@ def _described_events(data: Schema | Reference, schemas: dict[str, Schema]) -> S
             "data": Schema(
                 type=OpenAPIType.STRING,
                 content_media_type="application/json",
-                content_schema=Reference("#/components/schemas/StreamEvent"),
+                content_schema=Reference(f"#/components/schemas/{name}"),
             ),
         },
     )

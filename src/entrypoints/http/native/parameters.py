@@ -3,13 +3,16 @@
 import re
 from typing import Annotated
 
+from litestar.datastructures import MultiDict
 from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
-from domain.errors import MalformedEventId, MalformedTaskId
+from domain.errors import Fault, MalformedEventId, MalformedTaskId
 from domain.events import POSITION_PATTERN, START, Position
 from domain.task import TASK_ID_PATTERN, check_task_id
+from entrypoints.http.fields import raise_for
 from entrypoints.http.idempotency_key import IDEMPOTENCY_KEY_LIMIT
+from entrypoints.http.native.list_query import query_faults
 from entrypoints.http.problems import FieldFault, invalid
 
 MAX_WAIT, DEFAULT_WAIT = 300, 30
@@ -32,6 +35,20 @@ LastEventQuery = Annotated[
     str,
     QueryParameter(
         name="lastEventId", description="The same, in the query.", schema_extra=_EVENT_ID
+    ),
+]
+_CURSOR = r"[0-9]{1,15}"
+_LAST_CURSOR = {"any_of": [Schema(max_length=0), Schema(pattern=f"^{_CURSOR}$")]}
+LastCursorHeader = Annotated[
+    str,
+    HeaderParameter(
+        name="Last-Event-ID", description="Go on behind it.", schema_extra=_LAST_CURSOR
+    ),
+]
+LastCursorQuery = Annotated[
+    str,
+    QueryParameter(
+        name="lastEventId", description="The same, in the query.", schema_extra=_LAST_CURSOR
     ),
 ]
 Wait = Annotated[
@@ -84,6 +101,19 @@ def position_of(task_id: str, header: str, query: str) -> Position:
     if faults:
         raise invalid(faults)
     return position
+
+
+def cursor_of(query: MultiDict[str], header: str, in_query: str) -> int | None:
+    """The cursor behind which a stream of changes goes on. None: the client has seen none. The
+    header wins, as it does in `position_of`. Raises a problem (400) that names each parameter at
+    fault."""
+    faults = query_faults(query, ("lastEventId",))
+    text = header or in_query
+    if text and not re.fullmatch(_CURSOR, text):
+        field = "Last-Event-ID" if header else "lastEventId"
+        faults.append(Fault(field, "must be the id of an event of this stream: digits"))
+    raise_for(faults)
+    return int(text) if text else None
 
 
 def seconds_of(task_id: str, wait: str) -> float:
