@@ -113,6 +113,7 @@ def test_it_is_a_stream_like_the_others(service: Running, held: Gate) -> None:
     [
         ("lastEventId=x", "", ["lastEventId"]),
         ("lastEventId=1", "a-1", ["Last-Event-ID"]),
+        ("lastEventId=x", "1", ["lastEventId"]),
         ("lastEventId=1" + "0" * 15, "", ["lastEventId"]),
         ("lastEventId=-1&status=running", "", ["status", "lastEventId"]),
         ("lastEventId=1&lastEventId=1&token=a", "", ["lastEventId", "token"]),

@@ -92,12 +92,11 @@ def position_of(task_id: str, header: str, query: str) -> Position:
     sends by itself when it reconnects, so it is the newer one. Raises a problem (400) that names
     each parameter at fault."""
     position, faults = START, task_id_faults(task_id)
-    try:
-        if text := header or query:
-            position = Position.parse(text)
-    except MalformedEventId as error:
-        field = "Last-Event-ID" if header else "lastEventId"
-        faults.append({"field": field, "message": str(error)})
+    for field, text in (("lastEventId", query), ("Last-Event-ID", header)):
+        try:
+            position = Position.parse(text) if text else position
+        except MalformedEventId as error:
+            faults.append({"field": field, "message": str(error)})
     if faults:
         raise invalid(faults)
     return position
@@ -108,11 +107,11 @@ def cursor_of(query: MultiDict[str], header: str, in_query: str) -> int | None:
     header wins, as it does in `position_of`. Raises a problem (400) that names each parameter at
     fault."""
     faults = query_faults(query, ("lastEventId",))
-    text = header or in_query
-    if text and not re.fullmatch(_CURSOR, text):
-        field = "Last-Event-ID" if header else "lastEventId"
-        faults.append(Fault(field, "must be the id of an event of this stream: digits"))
+    for field, text in (("lastEventId", in_query), ("Last-Event-ID", header)):
+        if text and not re.fullmatch(_CURSOR, text):
+            faults.append(Fault(field, "must be the id of an event of this stream: digits"))
     raise_for(faults)
+    text = header or in_query
     return int(text) if text else None
 
 
