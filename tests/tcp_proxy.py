@@ -4,7 +4,7 @@ and breaks them on demand."""
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.waiting import within
@@ -20,6 +20,8 @@ class TcpProxy:
         """Seconds that every chunk is held back."""
         self.refusing = False
         """While set, a connection is closed as soon as it comes."""
+        self.before: Callable[[bytes], None] = lambda _: None
+        """Is called with each chunk of a client's before that is passed on."""
         self._loop: asyncio.AbstractEventLoop
         self._turn = 0
         self._open: set[asyncio.StreamWriter] = set()
@@ -82,7 +84,8 @@ class TcpProxy:
                 self._open.add(far_writer)
                 try:
                     await asyncio.gather(
-                        self._pass(reader, far_writer), self._pass(far_reader, writer)
+                        self._pass(reader, far_writer, asks=True),
+                        self._pass(far_reader, writer),
                     )
                 finally:
                     self._open.discard(far_writer)
@@ -99,7 +102,9 @@ class TcpProxy:
                 return await asyncio.open_connection("127.0.0.1", port, limit=2**20)
         return None
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool = False
+    ) -> None:
         """Until either end has no more to say. A reset is passed on as one: who waits for an answer
         must not wait for ever."""
         try:
@@ -107,6 +112,8 @@ class TcpProxy:
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 await self._may_pass.wait()
+                if asks:
+                    self.before(data)
                 writer.write(data)
                 await writer.drain()
             if writer.can_write_eof():

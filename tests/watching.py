@@ -48,17 +48,17 @@ class Watch:
 
     def wait_for_id(self, task_id: str) -> str:
         """Wait until the id to resume with lies behind the end of a task, and return it."""
-        finished = eventually(lambda: self._finished(task_id))
-        eventually(lambda: int(self.last_id or 0) >= finished)
+        eventually(lambda: self.has_passed(task_id))
         return self.last_id
 
-    def _finished(self, task_id: str) -> int:
-        found = [
+    def has_passed(self, task_id: str) -> bool:
+        """Whether the id to resume with lies behind the end of a task."""
+        finished = [
             each.data["task"]["finishedAt"]
             for each in list(self.events)
             if each.type == "task" and each.data["taskId"] == task_id
         ]
-        return int((found or [0])[-1] or 0)
+        return bool(finished and finished[-1]) and int(self.last_id) >= finished[-1]
 
     @contextmanager
     def connected(self, **query: str) -> Iterator["Watch"]:
