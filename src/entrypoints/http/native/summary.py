@@ -77,7 +77,7 @@ class TaskChanged(_TaskChange, tag="task", kw_only=True):
 
 
 class TaskDeleted(_TaskChange, tag="deleted", kw_only=True):
-    """The task is gone: it was deleted, or its time is over."""
+    """The task is gone: it was deleted, or the store has lost it."""
 
     task_id: str
 
