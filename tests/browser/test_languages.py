@@ -30,12 +30,12 @@ def test_both_languages(open_page: OpenPage) -> None:
 
 def test_every_sentence_is_there_in_both_languages(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
-    texts = Path("src/entrypoints/web/texts.js").read_text()
-    english, chinese = texts.split("  zh: {")
-    names = [re.findall(r"^    (\w+): \"", part, re.M) for part in (english, chinese)]
+    web = Path("src/entrypoints/web")
+    texts = [(web / name).read_text() for name in ("english.js", "chinese.js")]
+    names = [re.findall(r"^  (\w+): \"", each, re.M) for each in texts]
     assert names[0] == names[1]
     sources = "".join(
-        file.read_text() for file in Path("src/entrypoints/web").iterdir() if file.suffix != ".svg"
+        file.read_text() for file in web.iterdir() if file.suffix != ".svg"
     )
     used = set(re.findall(r"\btext\(\"(\w+)\"", sources))
     used |= set(re.findall(r"data-(?:text|label|placeholder)=\"(\w+)\"", sources))
