@@ -1,5 +1,6 @@
 """The page in a real browser: how it is opened and watched, and what a person does with it."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from playwright.sync_api import (
     expect,
 )
 
+from tests.running import Running
 from tests.waiting import within
 
 OpenPage = Callable[..., Page]
@@ -110,3 +112,25 @@ def status(page: Page, wanted: str) -> None:
 
 def text(page: Page) -> str:
     return str(page.locator("#raw").text_content())
+
+
+_HIDE = """(hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def hide(page: Page) -> None:
+    """As if another tab was shown: Playwright lets every tab be visible."""
+    page.evaluate(_HIDE, True)
+
+
+def show(page: Page) -> None:
+    page.evaluate(_HIDE, False)
+
+
+def open_streams(service: Running) -> int:
+    metrics = service.client.http.get("/metrics").text
+    found = re.search(r"^longtask_open_streams (\d+)\.0$", metrics, re.MULTILINE)
+    assert found is not None
+    return int(found[1])

@@ -12,7 +12,6 @@ const FIRST_PAUSE = 500; // milliseconds, as all below
 const LONGEST_PAUSE = 8_000;
 const LONGEST_ORDERED_PAUSE = 3_600_000; // Retry-After may ask for more than a timer can hold
 const SILENCE = 60_000; // the service sends a comment every 15 s, so this connection is dead
-const HIDDEN_LIMIT = 60_000;
 const TICK = 2_000;
 const REFUSALS = 8; // in a row, after which also those are final that another try could have mended
 
@@ -76,8 +75,8 @@ function withCall(calls, { index, id = "", name = "", arguments: more }) {
  * @property {(state: "open" | "lost", cause?: Error) => void} [onConnection] A lost one is replaced by itself.
  * @property {() => string | Promise<string>} [renew] returns a fresh `streamUrl` when the last one has
  *   run out: from your own server, if the page has no key. The default asks the service.
- * @property {boolean} [pauseHidden] close the connection while the page is hidden for more than a
- *   minute, since a browser has only six for each host.
+ * @property {boolean} [pauseHidden] close the connection while the page is hidden, since a browser has
+ *   only six for each host. What was missed comes as soon as the page is shown again.
  * @property {string} [service] the address of the service, if this module is not loaded from there.
  * @property {AbortSignal} [signal] stops following.
  */
@@ -97,40 +96,46 @@ function withCall(calls, { index, id = "", name = "", arguments: more }) {
  *   usage: object | null, model: string | null}>}
  */
 export async function follow(task, options = {}) {
-  const { onText, onAnswer, onStatus, onEvent, onConnection, pauseHidden = false, signal } = options;
-  const way = wayTo(task, options);
-  let last = ""; // the id of the last event
-  let answer = EMPTY;
-  let shown = EMPTY; // what the callbacks were given
-  let ended = null;
-  let tries = 0; // since the connection was last open
-  let refusals = 0;
-  let hiddenSince = Infinity; // as it was noted by `hiddenForLong`
+  const { onText, onAnswer, onStatus, onEvent } = options;
+  let [answer, shown, ended] = [EMPTY, EMPTY, null]; // `shown`: what the callbacks were given
 
   function take(event, id) {
-    if (event.type === "connected") {
-      tries = refusals = 0;
-      onConnection?.("open");
-    } else {
-      last = id;
-    }
     answer = added(answer, event);
     if (event.type === "end" || event.type === "error") ended = event;
     if (event.type === "status") onStatus?.(event.data, event);
-    onEvent?.(event, event.type === "connected" ? "" : id);
+    onEvent?.(event, id);
+    return ended !== null;
   }
 
-  /** Read one connection until it or the task ends. */
+  function taken() {
+    if (answer.text !== shown.text) onText?.(answer.text);
+    if (answer !== shown) onAnswer?.(answer);
+    shown = answer;
+  }
+
+  await receive(wayTo(task, options), { ...options, take, taken });
+  if (ended.type === "error") throw new LongtaskError(ended.data, ended);
+  return { valid: null, ...answer, ...ended };
+}
+
+/** Receive a stream of events, through every loss of the connection, until `take`, which is given each
+ * event and its id, returns true. `taken` is called after each read. What `onConnection` returns is
+ * awaited before the events of a connection. Throws as `follow` does. */
+export async function receive(way, { take, taken, onConnection, pauseHidden = false, signal }) {
+  let [last, over] = ["", false]; // `last`: the id of the last event
+  let [tries, refusals] = [0, 0]; // since the connection was last open
+  const isHidden = () => pauseHidden && globalThis.document?.hidden;
+
+  /** Read one connection until it or the stream ends. */
   async function read() {
     const connection = new AbortController();
     const abort = () => connection.abort();
     let lastReceived = Date.now();
-    const watching = setInterval(() => {
-      if (Date.now() - lastReceived > SILENCE || hiddenForLong()) abort();
-    }, TICK);
+    const watching = setInterval(() => Date.now() - lastReceived > SILENCE && abort(), TICK);
     const once = { signal: connection.signal }; // what ends the connection ends the listeners
     signal?.addEventListener("abort", abort, once);
     globalThis.addEventListener?.("online", abort, once); // the old one went through a network that is gone
+    globalThis.document?.addEventListener("visibilitychange", () => isHidden() && abort(), once);
     try {
       const response = await send(way.stream(last), way.headers, connection.signal);
       if (response.status !== 200 || !response.headers.get("content-type")?.startsWith("text/event-stream")) {
@@ -138,22 +143,24 @@ export async function follow(task, options = {}) {
       }
       const reader = response.body.getReader();
       const parse = parser();
-      while (ended === null) {
+      while (!over) {
         const { done, value } = await orLost(reader.read());
         signal?.throwIfAborted();
-        if (done) throw new Lost("the stream ended before the task");
+        if (done) throw new Lost("the stream ended before its last event");
         lastReceived = Date.now();
         for (const [event, id] of parse(value)) {
-          take(event, id);
-          if (ended !== null || signal?.aborted) break;
+          if (event?.type === "connected") {
+            await onConnection?.("open");
+            tries = refusals = 0;
+          }
+          last = id || last;
+          over = event !== null && take(event, id) === true;
+          if (over || signal?.aborted) break;
         }
-        if (answer.text !== shown.text) onText?.(answer.text);
-        if (answer !== shown) onAnswer?.(answer);
-        shown = answer;
+        taken?.();
       }
     } catch (error) {
-      // Closed by us to open another at once.
-      if (!(error instanceof Lost && connection.signal.aborted)) throw error;
+      if (!(error instanceof Lost && connection.signal.aborted)) throw error; // else we closed it, to open another
     } finally {
       clearInterval(watching);
       abort();
@@ -175,20 +182,14 @@ export async function follow(task, options = {}) {
         lost = error;
       }
     }
-    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** tries);
-    tries += 1;
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** tries++);
     // At random, so that the clients of a service that was restarted do not come all at once.
     await wait(Math.max(lost.pause, pause * (0.5 + Math.random() / 2)), signal, lost.pause > 0 ? [] : ["online"]);
   }
 
-  function hiddenForLong() {
-    hiddenSince = globalThis.document?.hidden ? Math.min(hiddenSince, Date.now()) : Infinity;
-    return pauseHidden && Date.now() - hiddenSince >= HIDDEN_LIMIT;
-  }
-
-  for (;;) {
+  while (!over) {
     signal?.throwIfAborted();
-    while (hiddenForLong()) await wait(2 ** 31 - 1, signal, ["visibilitychange"]);
+    while (isHidden()) await wait(2 ** 31 - 1, signal, ["visibilitychange"]);
     try {
       await read();
     } catch (error) {
@@ -196,8 +197,6 @@ export async function follow(task, options = {}) {
       if (!(error instanceof Lost)) throw error;
       await afterLoss(error);
     }
-    if (ended?.type === "error") throw new LongtaskError(ended.data, ended);
-    if (ended !== null) return { valid: null, ...answer, ...ended };
   }
 }
 
@@ -233,7 +232,7 @@ function wayTo(task, { key = "", service = HOME, renew }) {
 }
 
 /** Make one GET. Throws Lost where another try may help, and LongtaskError where the service says no. */
-async function send(url, headers, signal) {
+export async function send(url, headers, signal) {
   const response = await orLost(fetch(url, { headers, signal, cache: "no-store" }));
   if (response.ok) return response;
   const { status } = response;
@@ -257,8 +256,8 @@ const orLost = (promise) => promise.catch((cause) => {
   throw cause instanceof LongtaskError ? cause : new Lost(String(cause), { cause });
 });
 
-/** Return a function that turns the next bytes of a stream into pairs of an event and its id. An event
- * that a lost connection cut is never whole, so it is never returned. */
+/** Return a function that turns the next bytes of a stream into pairs of an event and its id, of which
+ * either may be missing. An event that a lost connection cut is never whole, so it is never returned. */
 function parser() {
   const decoder = new TextDecoder();
   let [rest, id, data] = ["", "", ""];
@@ -270,10 +269,10 @@ function parser() {
       const line = each.endsWith("\r") ? each.slice(0, -1) : each;
       if (line.startsWith("id: ")) id = line.slice(4);
       else if (line.startsWith("data: ")) data = line.slice(6);
-      if (line !== "" || data === "") continue;
-      let event;
+      if (line !== "") continue;
+      let event = null; // a comment, or an id alone
       try {
-        event = JSON.parse(data);
+        if (data !== "") event = JSON.parse(data);
       } catch (cause) {
         throw new Lost("an event that is no JSON", { cause });
       }
