@@ -114,9 +114,14 @@ def text(page: Page) -> str:
     return str(page.locator("#raw").text_content())
 
 
+def row(task_id: str, action: str) -> str:
+    """The selector of a button in the list of tasks."""
+    return f'#list [data-task="{task_id}"][data-action="{action}"]'
+
+
 _HIDE = """(hidden) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
-    document.dispatchEvent(new Event("visibilitychange"));
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
 }"""
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from entrypoints.api_keys import new_key
-from tests.browser.page import OpenPage, start, status
+from tests.browser.page import OpenPage, row, start, status
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
@@ -34,11 +34,14 @@ def guarded(upstream: Upstream) -> Iterator[Running]:
 def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     guarded: Running, open_page: OpenPage
 ) -> None:
+    of_alice = guarded.client.start("From elsewhere.")
     page = open_page(guarded.url)
-    expect(page.locator("#key-form")).to_be_hidden()
+    # The list needs a key. Who is writing a prompt meanwhile is not interrupted.
+    page.focus("#prompt")
+    expect(page.locator("#key-form")).to_be_visible()
+    expect(page.locator("#prompt")).to_be_focused()
     page.fill("#prompt", "Hi.")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("#key-form")).to_be_visible()
     expect(page.locator("#key")).to_be_focused()
     expect(page.locator("#prompt")).to_have_value("Hi.")
     expect(page.locator("#start-error")).to_be_hidden()
@@ -49,8 +52,18 @@ def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     page.keyboard.press("Enter")
     status(page, "completed")
     expect(page.locator("#key-form")).to_be_hidden()
+    expect(page.locator(row(of_alice, "open"))).to_be_visible()
     page.reload()
     status(page, "completed")
+    expect(page.locator(row(of_alice, "open"))).to_be_visible()
+    # A key that is wrong shows nothing of hers, and what this browser remembers stays.
+    other = open_page(guarded.url, page.context)
+    expect(other.locator("#list li")).to_have_count(2)
+    page.evaluate("localStorage.setItem('longtask.key', 'lt_wrong')")
+    expect(other.locator("#key-hint")).to_have_text("The service does not know this API key.")
+    expect(other.locator("#list li")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#list li")).to_have_count(1)
     assert KEY not in page.content()
     assert KEY not in page.url
 

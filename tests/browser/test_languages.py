@@ -34,9 +34,7 @@ def test_every_sentence_is_there_in_both_languages(service: Running, open_page: 
     texts = [(web / name).read_text() for name in ("english.js", "chinese.js")]
     names = [re.findall(r"^  (\w+): \"", each, re.M) for each in texts]
     assert names[0] == names[1]
-    sources = "".join(
-        file.read_text() for file in web.iterdir() if file.suffix != ".svg"
-    )
+    sources = "".join(file.read_text() for file in web.iterdir() if file.suffix != ".svg")
     used = set(re.findall(r"\btext\(\"(\w+)\"", sources))
     used |= set(re.findall(r"data-(?:text|label|placeholder)=\"(\w+)\"", sources))
     assert used <= set(names[0])

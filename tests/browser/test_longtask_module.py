@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.breaking_proxy import BreakingProxy, Cut, Status
 from tests.browser.following import begin_to_follow, followed
-from tests.browser.page import OpenPage
+from tests.browser.page import OpenPage, open_streams
 from tests.doubles.native import (
     TASK,
     Event,
@@ -269,5 +269,5 @@ def test_a_signal_stops_it(service: Running, upstream: Upstream, open_page: Open
         {"taskId": service.client.start()},
     )
     assert name == "AbortError"
-    eventually(lambda: "longtask_open_streams 0.0" in service.client.http.get("/metrics").text)
+    eventually(lambda: open_streams(service) == 1)  # that of the page's own list
     gate.open()

@@ -81,6 +81,9 @@ def test_it_is_accessible_and_fits(
     start(page, "Fail.")
     status(page, "failed")
     look("failed")
+    page.click("#list [data-action=remove]")
+    look("deleting")
+    page.keyboard.press("Escape")
     ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert (ground == "rgb(18, 20, 27)") is (scheme == "dark")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.page import OpenPage, start, status, text
+from tests.browser.page import OpenPage, row, start, status, text
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.end_to_end.test_behind_proxies import nginx
 from tests.end_to_end.test_path_prefix import under_a_path
@@ -17,12 +17,14 @@ def test_it_starts_follows_and_shows_again(
 ) -> None:
     gate = Gate()
     upstream.then(Script([piece("One "), gate, piece("two."), finish(), DONE]))
-    with under_a_path(nginx, tmp_path, openai_base_url=upstream.url) as (url, _):
+    settings = {"openai_base_url": upstream.url, "trust_all_callers": True}
+    with under_a_path(nginx, tmp_path, **settings) as (url, _):
         page = open_page(f"{url}/")
         task_id = start(page, "Count.")
         expect(page.locator("#answer")).to_have_text("One")
         page.reload()
         expect(page.locator("#answer")).to_have_text("One")
+        expect(page.locator(row(task_id, "remove"))).to_have_attribute("title", "Delete")
         gate.open()
         status(page, "completed")
         assert text(page) == "One two."

@@ -58,6 +58,11 @@ export const status = (taskId) => call(`/api/tasks/start?taskId=${encodeURICompo
 
 export const cancel = (taskId) => call(`/api/tasks/${encodeURIComponent(taskId)}/cancel`, { method: "POST" });
 
+export const remove = (taskId) => call(`/api/tasks/${encodeURIComponent(taskId)}`, { method: "DELETE" });
+
+/** Return the record of a task once it has ended, or after five minutes as it then stands. */
+export const result = (taskId, signal) => call(`/api/tasks/${encodeURIComponent(taskId)}/result?wait=300`, { signal });
+
 /** Make a call that is safe to repeat, and repeat it once if the service could not be reached. */
 export async function twice(call) {
   try {

@@ -223,23 +223,23 @@ function wayTo(task, { key = "", service = HOME, renew }) {
         link = await orLost(Promise.resolve().then(renew));
         if (!link) throw new LongtaskError("The link to the stream has run out.", { status: 401 });
       } else {
-        const record = new URL(`api/tasks/${encodeURIComponent(taskId)}`, root);
-        const response = await send(record, headers, signal);
-        link = (await orLost(response.json())).streamUrl;
+        link = (await getJson(new URL(`api/tasks/${encodeURIComponent(taskId)}`, root), headers, signal)).streamUrl;
       }
     },
   };
 }
 
+/** Return the JSON at an address. Throws as `send` does. */
+export const getJson = async (url, headers, signal) => orLost((await send(url, headers, signal)).json());
+
 /** Make one GET. Throws Lost where another try may help, and LongtaskError where the service says no. */
-export async function send(url, headers, signal) {
+async function send(url, headers, signal) {
   const response = await orLost(fetch(url, { headers, signal, cache: "no-store" }));
   if (response.ok) return response;
   const { status } = response;
   const ours = response.headers.get("content-type")?.startsWith("application/problem+json");
   const problem = ours ? await orLost(response.json()) : {};
-  const message = problem.error ?? `${status} ${response.statusText}`;
-  const code = problem.type?.split(":").at(-1);
+  const [message, code] = [problem.error ?? `${status} ${response.statusText}`, problem.type?.split(":").at(-1)];
   // What is not ours is a proxy's, which answers even 404 while the service is away.
   if (ours && status < 500 && ![401, 408, 429].includes(status)) throw new LongtaskError(message, { status, code });
   throw new Lost(message, { status, code, pause: retryAfter(response) });

@@ -12,7 +12,9 @@ import { showTheme } from "./theme.js";
 import { otherLanguage, text, translate } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
-const list = new List($("list"), { open: go, cancel, retry, remove });
+const list = new List($("list"), {
+  open: go, cancel, retry, remove, deleted: task.deleted, keyRefused: () => askForKey(remembered.apiKey() !== "", false),
+});
 const showList = () => list.show(task.shown()?.id);
 
 // Starting
@@ -49,12 +51,11 @@ $("start").addEventListener("submit", async (event) => {
 
 let waitsForKey = false; // whether a start was refused since it had no valid key
 
-function askForKey(given) {
+/** `given`: whether a key was sent and refused. `now`: whether what the user has just done needs it. */
+function askForKey(given, now = true) {
   $("key-hint").textContent = text(given ? "keyRefused" : "keyWanted");
-  if ($("key-form").hidden) {
-    $("key-form").hidden = false;
-    $("key").focus();
-  }
+  $("key-form").hidden = false;
+  if (now) $("key").focus();
 }
 api.onKeyRefused(askForKey);
 task.onKeyNeeded(askForKey);
@@ -62,10 +63,16 @@ $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   remembered.keepApiKey($("key").value.trim());
   $("key").value = "";
-  $("key-form").hidden = true;
+  useKey();
   if (waitsForKey) $("start").requestSubmit();
-  else if (task.shown() !== null) open(task.shown().id);
 });
+
+/** Use the API key that is stored now. */
+function useKey() {
+  $("key-form").hidden = true;
+  list.follow();
+  if (!waitsForKey && task.shown()?.connection === "locked") open(task.shown().id);
+}
 
 // Actions on a task
 
@@ -85,8 +92,15 @@ async function cancel(id) {
     remembered.note(id, status);
   } catch (error) {
     if (error instanceof api.Away) showProblem(text("away"));
-    else if (error.status === 404) remembered.note(id, "unknown");
+    else if (error.status === 404) forgotten(id);
   }
+  showList();
+}
+
+/** Note that the service does not know a task. */
+function forgotten(id) {
+  remembered.note(id, "unknown");
+  list.gone(id);
   showList();
 }
 
@@ -101,10 +115,35 @@ async function retry(id) {
   return start(request);
 }
 
-function remove(id) {
+async function remove(id) {
+  if (list.isServed) {
+    if (!(await askToDelete(list.find(id)))) return;
+    try {
+      await api.twice(() => api.remove(id));
+    } catch (error) {
+      if (error instanceof api.Away) return showProblem(text("away"));
+      if (error.status !== 404) return showProblem(text("refused", { detail: error.message }));
+    }
+    list.gone(id);
+    task.deleted(id);
+  }
   remembered.forget(id);
   showList();
 }
+
+/** Ask whether to delete a task, and return whether to. */
+function askToDelete({ id, title, status }) {
+  const dialog = $("deleting");
+  $("deleting-what").textContent = text("deleteWhat", { prompt: (title || id).slice(0, 120) });
+  $("deleting-means").textContent = text(ACTIVE.has(status) ? "deleteRunning" : "deleteEnded");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "delete"), { once: true });
+  });
+}
+$("keep").addEventListener("click", () => $("deleting").close());
+$("delete").addEventListener("click", () => $("deleting").close("delete"));
 
 $("cancel").addEventListener("click", () => cancel(task.shown().id));
 $("retry").addEventListener("click", () => retry(task.shown().id));
@@ -167,9 +206,12 @@ function openWhatIsNamed() {
   if (unfinished !== undefined) go(unfinished.id);
 }
 addEventListener("hashchange", openWhatIsNamed);
-remembered.onChange(showList);
+remembered.onChange(showList, useKey);
 task.onChange(showList);
+task.onGone(forgotten);
+$("list-older").addEventListener("click", () => list.older().catch(() => showProblem(text("away"))));
 
 $("prompt").value = remembered.draft();
 showAll();
 openWhatIsNamed();
+list.follow();

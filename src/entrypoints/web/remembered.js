@@ -1,5 +1,7 @@
 // What this browser stores: tasks, the draft, and the API key, which is sent only to the service.
 
+import { ACTIVE } from "./state.js";
+
 const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
 const KEY = "longtask.key";
@@ -50,6 +52,14 @@ export function note(id, status) {
   return true;
 }
 
+/** Note the statuses of the tasks that have not ended, as `statusOf` returns them for their ids. */
+export function noteAll(statusOf) {
+  const all = tasks();
+  const stale = all.filter(({ id, status }) => ACTIVE.has(status) && (statusOf(id) ?? status) !== status);
+  for (const task of stale) task.status = statusOf(task.id);
+  if (stale.length > 0) save(all);
+}
+
 export function forget(id) {
   save(tasks().filter((each) => each.id !== id));
 }
@@ -69,9 +79,10 @@ export function keepDraft(prompt) {
   }
 }
 
-/** Call a function when another tab has changed the list. */
-export function onChange(changed) {
-  addEventListener("storage", (event) => {
-    if (event.key === TASKS || event.key === null) changed();
+/** Call a function when another tab has changed the list, and one when it has changed the API key. */
+export function onChange(changed, keyChanged) {
+  addEventListener("storage", ({ key }) => {
+    if (key === TASKS || key === null) changed();
+    if (key === KEY || key === null) keyChanged();
   });
 }

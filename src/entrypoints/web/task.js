@@ -19,14 +19,16 @@ const said = new Said(() => {
 let current = null; // {id, request, state, connection, stop, rates}
 let changed = () => {};
 let needsKey = () => {};
+let gone = () => {};
 
 /** Return the task that is shown, or null. */
 export const shown = () => current;
 
-/** Set the function to call when the status of the task that is shown has changed, and the one when an
- * API key is required or refused. */
+/** Set the function to call when the status of the task that is shown has changed, the one when an API
+ * key is required or refused, and the one when the service does not know the task. */
 export const onChange = (callback) => (changed = callback);
 export const onKeyNeeded = (callback) => (needsKey = callback);
+export const onGone = (callback) => (gone = callback);
 
 export function open(id) {
   current?.stop();
@@ -89,6 +91,7 @@ export function listen() {
     if (!(error instanceof LongtaskError)) throw error;
     if (error.status === 0) return; // the task failed, which one of its events has told
     if (error.status === 401) needsKey(key !== "");
+    if (error.status === 404) gone(mine.id);
     connected(error.status === 401 ? "locked" : "gone");
   });
   show();
@@ -97,6 +100,14 @@ export function listen() {
 export function stopListening() {
   current.stop();
   current.connection = "stopped";
+  show();
+}
+
+/** Say that the task was deleted, if it is the one that is shown. What it said stays in view. */
+export function deleted(id) {
+  if (current?.id !== id) return;
+  current.stop();
+  current.connection = "deleted";
   show();
 }
 
@@ -121,10 +132,10 @@ function take(event, id) {
 export function show() {
   if (current === null) return;
   const { state, connection, id, request } = current;
-  const gone = connection === "gone" || connection === "locked";
+  const gone = ["gone", "locked", "deleted"].includes(connection);
   const active = ACTIVE.has(state.status) && !gone;
   const running = state.status === "running" && state.lost === null;
-  $("status").textContent = text(gone ? "unknown" : state.status);
+  $("status").textContent = text(connection === "deleted" ? "wasDeleted" : gone ? "unknown" : state.status);
   $("status").dataset.status = gone ? "failed" : state.status;
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
   $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
@@ -136,7 +147,7 @@ export function show() {
   $("listen").hidden = !active;
   $("listen").textContent = text(connection === "stopped" ? "listen" : "stopListening");
   $("retry").hidden = active || gone;
-  $("go-on").hidden = state.end?.type !== "end";
+  $("go-on").hidden = gone || state.end?.type !== "end";
   for (const each of ["copy", "download", "raw-toggle"]) $(each).disabled = !state.answer.text;
   $("notice").hidden = state.lost === null && !gone;
   $("notice").textContent = gone ? text(connection) : text("lost", state.lost ?? {});
@@ -148,7 +159,7 @@ export function show() {
     $("failure-what").textContent = state.end.data;
     $("failure-do").textContent = advice(state.end.code, state.end.retryable);
   }
-  const sentence = state.end?.type === "end" ? ending(state.end) : "";
+  const sentence = !gone && state.end?.type === "end" ? ending(state.end) : "";
   $("ended").textContent = sentence;
   $("ended").hidden = !sentence;
   document.title = `${active ? "● " : ""}${((request && promptOf(request)) || id).slice(0, 60)} · Longtask`;
