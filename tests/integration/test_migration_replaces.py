@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.database import Database
+from adapters.database import Database, Transaction
 from adapters.live import Hub
 from adapters.redis import Connection, RedisBroker, RedisTaskLog
 from adapters.redis.adoption import COMMAND_EVENTS
@@ -79,3 +79,21 @@ async def test_an_unfinished_copy_is_replaced_and_its_readers_begin_anew(
         assert sink.complete
     finally:
         await hub.aclose()
+
+
+async def test_a_record_that_cannot_be_read_is_named_and_stays_behind(
+    database: Database, tmp_path: Path, own_redis: LocalRedis, redis: Connection
+) -> None:
+    ours = SqliteTaskLog(database, Hub(), TTL, clock=AwakeClock())
+    spoilt, other = await failed(ours), await failed(ours)
+
+    def spoil(transaction: Transaction) -> None:
+        transaction.execute("UPDATE tasks SET v = 9 WHERE id = ?", (spoilt,))
+
+    await database.write(spoil)
+    await database.aclose()
+    moving = {"LONGTASK_DATA": "longtask.db", "REDIS_URL": own_redis.url}
+    moved = await asyncio.to_thread(invoke, tmp_path, "migrate", **moving)
+    assert moved.stdout.startswith("1 task copied\n")
+    assert moved.stderr == f"not copied, since its record or log cannot be read: {spoilt}\n"
+    assert (await RedisTaskLog(redis, TTL).get(other)).status.value == "failed"

@@ -38,6 +38,8 @@ class RedisTaskIndex(TaskIndex):
     async def page(
         self, owner: str | None, wanted: TaskFilter, after: Entry | None, limit: int
     ) -> TaskPage:
+        # Where nothing is ruled out, a page needs as many entries as it has tasks. Only if some of
+        # them are gone it needs more.
         keys, sieve, tasks = owner_keys(owner), Sieve(wanted), list[Task]()
         left, count = EXAMINED, FIRST_ENTRIES if sieve.selects else limit
         while True:

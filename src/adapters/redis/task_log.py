@@ -81,11 +81,8 @@ class RedisTaskLog(TaskLog):
             task.id,
         ]
         events = map(encode_event, submitted.events)
-        written = await self._create(
-            [keys.record, keys.log, keys.heartbeat, keys.tombstone],
-            [*values, *events],
-        )
-        if written:
+        names = [keys.record, keys.log, keys.heartbeat, keys.tombstone]
+        if await self._create(names, [*values, *events]):
             return task
         try:
             existing = await self.get(task.id)
