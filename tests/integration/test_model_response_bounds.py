@@ -6,7 +6,7 @@ import itertools
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import cache
 
 import httpx2
@@ -14,11 +14,12 @@ import pytest
 
 from adapters.openai import OpenAIModel, bounded_body
 from adapters.openai.bounded_body import STEP, bound_body
+from adapters.openai.model import READ_SIZE
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from tests.builders import REQUEST
 from tests.doubles.model import text_of as text_of_items
-from tests.doubles.upstream import Script, Upstream, answer
+from tests.doubles.upstream import Gate, Script, Upstream, answer, finish, piece
 from tests.waiting import within
 
 MIB = 1024 * 1024
@@ -169,6 +170,21 @@ async def test_a_packet_of_a_stream_unpacks_in_small_steps_with_turns_between() 
     assert sum(sizes) == 256 * MIB
     assert max(sizes) <= STEP
     assert turns >= len(sizes) - 1
+
+
+async def test_what_has_arrived_is_read_in_one_step(upstream: Upstream) -> None:
+    """Each step becomes an append, which may cost as much as the parsing of a hundred tokens."""
+    before, behind, word = Gate(), Gate(), piece(" token")
+    many = 3 * READ_SIZE // 4 // len(word)
+    upstream.then(Script([piece("One"), before, word * many, behind, finish()]))
+    async with model_at(upstream.url) as model, aclosing(model.stream(REQUEST)) as stream:
+        assert text_of_items([await anext(stream)]) == "One"
+        before.open()
+        assert await asyncio.to_thread(behind.reached.wait, 5)
+        for _ in range(3):
+            await asyncio.sleep(0)  # what is in the socket comes into the client's buffer
+        assert text_of_items([await anext(stream)]) == " token" * many
+        behind.open()
 
 
 async def test_no_cookie_is_kept(upstream: Upstream) -> None:

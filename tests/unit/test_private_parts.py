@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adapters.openai import client_internals
 from adapters.qstash import sdk_internals
 from entrypoints.http import litestar_internals
 from entrypoints.http.protocol import uvicorn_internals
@@ -22,7 +23,7 @@ PARTS: list[tuple[type[Any], str]] = [
     for kind, names in parts.items()
     for name in names
 ]
-WORDS = {**litestar_internals.WORDS, **sdk_internals.WORDS}
+WORDS = {**litestar_internals.WORDS, **sdk_internals.WORDS, **client_internals.WORDS}
 
 
 def _has(kind: type[Any], name: str) -> bool:

@@ -18,6 +18,7 @@ import structlog
 
 from adapters.openai.bounded_body import bound_body
 from adapters.openai.chunks import ChunkStream
+from adapters.openai.client_internals import read_at_once
 from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.model_list import MODELS_TIMEOUT, read_models
 from adapters.openai.oddities import NAMES_LIMIT
@@ -32,8 +33,10 @@ CONNECT_TIMEOUT = 10.0
 """Seconds."""
 IDLE_LIMIT = 16 * 1024 * 1024
 """Bytes without a piece of the answer after which the stream counts as unreadable."""
-YIELD_LIMIT = 64 * 1024
-"""Bytes without a piece after which other asyncio tasks run between two reads."""
+READ_SIZE = 64 * 1024
+"""Bytes that are read in one step at most, of those that have arrived: what is read in one step is
+appended in one. Also the bytes without a piece after which other asyncio tasks run between two
+reads."""
 LINGER = 2.0
 """Seconds for what follows the reason why the model stopped. The answer is whole without it."""
 MODELS_REMEMBERED = 1_000
@@ -59,6 +62,7 @@ class OpenAIModel(LanguageModel):
     def __init__(self, api_key: str, base_url: str | None, read_timeout: float) -> None:
         """`api_key`: empty for a server that needs none. `read_timeout`: seconds for each read from
         the connection."""
+        read_at_once(READ_SIZE)
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",  # the client requires one
             base_url=base_url,
@@ -104,7 +108,7 @@ class OpenAIModel(LanguageModel):
                         if pieces or chunks.worked:
                             idle, said = 0, True
                             yield pieces
-                        elif (idle := idle + len(data)) > YIELD_LIMIT:
+                        elif (idle := idle + len(data)) >= READ_SIZE:
                             if idle > IDLE_LIMIT:
                                 raise unreadable()
                             await asyncio.sleep(0)
