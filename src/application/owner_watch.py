@@ -53,11 +53,17 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Notices were lost. The statuses follow, but not which of the tasks that had ended before are
+    deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Nothing was told for the ping interval."""
 
 
-Told = Changed | Gone | Reached | Ping
+Told = Changed | Gone | Reached | Missed | Ping
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class OwnerWatch(Watcher):
         self._cursor = since
         self._closed = self._released = False
         self._must_read = True
+        self._missed = False
         self._read_at = context.clock.now()
         self._may_read_at = 0.0
         self._noticed: dict[str, None] = {}
@@ -102,11 +109,11 @@ class OwnerWatch(Watcher):
         if len(self._noticed) < NOTICES:
             self._noticed[task_id] = None
         else:
-            self._must_read = True
+            self._must_read = self._missed = True
         self._woken.set()
 
     def missed(self) -> None:
-        self._must_read = True
+        self._must_read = self._missed = True
         self._woken.set()
 
     def closed(self) -> None:
@@ -171,6 +178,9 @@ class OwnerWatch(Watcher):
                 yield each
 
     async def _read_index(self) -> AsyncGenerator[Told, None]:
+        if self._missed:
+            self._missed = False
+            yield Missed()
         self._must_read = False
         self._read_at = self._context.clock.now()
         unseen = set(self._told)

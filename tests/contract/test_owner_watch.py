@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from adapters.live import Hub, OwnerTopic
 from application.errors import LeaseLost, UnknownTask
-from application.owner_watch import Changed, Gone, OwnerWatch, Ping
+from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping
 from application.ports import ORPHAN_TIMEOUT
 from application.reap import FailOrphanedTasks
 from application.watch_tasks import WatchTasks
@@ -36,7 +36,7 @@ class Client:
                 self.known[told.task.id] = told.task.status, told.task.attempt
             elif isinstance(told, Gone):
                 self.known.pop(told.task_id, None)
-            if not isinstance(told, Gone | Ping) and told.cursor is not None:
+            if not isinstance(told, Gone | Missed | Ping) and told.cursor is not None:
                 assert told.cursor > (self.cursor or 0), "cursors grow"
                 self.cursor = told.cursor
 

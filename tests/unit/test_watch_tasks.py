@@ -10,7 +10,7 @@ from adapters.live import Hub, OwnerTopic
 from adapters.memory import MemoryTaskLog
 from application import owner_watch
 from application.errors import StoreUnavailable, TooManyStreams
-from application.owner_watch import NOTICES, Changed, Gone, OwnerWatch, Ping, Reached, Told
+from application.owner_watch import NOTICES, Changed, Gone, Missed, OwnerWatch, Ping, Reached, Told
 from application.ports import ORPHAN_TIMEOUT, Clock, EndedEntry, Entry, TaskIndex, TaskPage
 from application.reap import FailOrphanedTasks
 from application.watch_tasks import BEGINNING, OVERLAP, WatchTasks
@@ -218,14 +218,15 @@ async def test_what_was_missed_is_read_from_the_index() -> None:
     await bench.tasks.delete(passing)
     await bench.hub.watch(OWNER, watching.watch)
     bench.hub.missed(OwnerTopic(OWNER))
-    told = await watching.next(4)
+    missed, *told = await watching.next(5)
+    assert missed == Missed()
     assert sorted(said(told)) == sorted(
         [(new, "pending"), (ids[0], "running"), (ids[1], "completed"), (ids[2], "Gone")]
     )
     assert len(cursors(told)) == 1
     bench.hub.missed(OwnerTopic(OWNER))
     last = await bench.create()
-    assert said(await watching.next(1)) == [(last, "pending")]
+    assert said(await watching.next(2)) == [("", "Missed"), (last, "pending")]
 
 
 async def test_more_notices_than_may_wait_are_replaced_by_the_index() -> None:

@@ -17,7 +17,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
 from application.errors import StoreUnavailable
-from application.owner_watch import Changed, Gone, OwnerWatch, Ping, Reached
+from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping, Reached
 from application.ports import Clock
 from application.quotas import StreamSlot
 from entrypoints.http.native.summary import (
@@ -147,7 +147,7 @@ class _Writing:
         self._writer.finish()
         self.release()
 
-    def _frame_of(self, change: Changed | Gone | Reached) -> bytes:
+    def _frame_of(self, change: Changed | Gone | Reached | Missed) -> bytes:
         now = self._changes.clock.now()
         match change:
             case Changed(task, cursor):
@@ -155,6 +155,8 @@ class _Writing:
                 return _frame(told, cursor)
             case Gone(task_id):
                 return _frame(TaskDeleted(timestamp=now, task_id=task_id))
+            case Missed():
+                return _frame(WatchConnected(timestamp=now))
             case Reached(cursor):
                 return _frame(WatchReached(timestamp=now), cursor)
 

@@ -66,7 +66,8 @@ class _TaskChange(msgspec.Struct, rename="camel", tag_field="type", kw_only=True
 
 
 class WatchConnected(_TaskChange, tag="connected", kw_only=True):
-    """Comes first on every connection. Its id is where the stream begins."""
+    """Comes first on every connection: its id is where the stream begins. Comes again, without an
+    id, after notices were lost: deletions may have been missed."""
 
 
 class TaskChanged(_TaskChange, tag="task", kw_only=True):
