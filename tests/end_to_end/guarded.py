@@ -41,6 +41,8 @@ def as_bearer(key: str) -> dict[str, str]:
 
 CALLS = {
     "start": ("POST", "/api/tasks/start"),
+    "list": ("GET", "/api/tasks"),
+    "watch": ("GET", "/api/tasks/events"),
     "status": ("GET", "/api/tasks/start?taskId={task}"),
     "record": ("GET", "/api/tasks/{task}"),
     "stream": ("GET", "/api/tasks/stream?taskId={task}"),

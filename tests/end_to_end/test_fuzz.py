@@ -176,6 +176,36 @@ def test_any_event_id_gives_the_log_or_a_refusal(fuzzed: Running, examples: int)
     given_the_log_or_refused()
 
 
+NAMES = st.sampled_from(
+    [
+        "status",
+        "model",
+        "metadata",
+        "metadata[a]",
+        "createdAfter",
+        "createdBefore",
+        "limit",
+        "after",
+    ]
+) | st.text(max_size=9)
+VALUES = st.text(max_size=40) | st.sampled_from(
+    ["running", "completed,failed", "1", "100", "1.a", "2026-11-29T17:46:54+01:00", "9" * 15]
+)
+
+
+@EXAMPLES
+def test_any_query_lists_tasks_or_is_refused(fuzzed: Running, examples: int) -> None:
+    @settings(max_examples=5 * examples, deadline=None)
+    @given(query=st.lists(st.tuples(NAMES, VALUES), max_size=5))
+    def listed_or_refused(query: list[tuple[str, str]]) -> None:
+        answer = fuzzed.client.http.get("/api/tasks", params=tuple(query))
+        assert answer.status_code in (200, 400), answer.text
+        if answer.status_code == 400:
+            assert answer.json()["errors"]
+
+    listed_or_refused()
+
+
 PARTS = st.binary(max_size=60) | st.sampled_from(
     [
         b"GET / HTTP/1.1\r\n",
