@@ -11,6 +11,7 @@ import msgspec
 from domain.answer import Answer, JsonObject, ToolCall, is_deep
 from domain.events import StatusChanged, TaskEnded
 from entrypoints.http.answer_parts import CUT, url_citation
+from entrypoints.http.sse.frame_json import frame_json
 
 Chunk = dict[str, Any]
 
@@ -27,18 +28,16 @@ _UNNAMED = "unnamed"
 """
 _FINISH_REASONS = {"stop": "stop", "tool_calls": "tool-calls"}
 
-encode = msgspec.json.Encoder().encode
-
 
 def frame(chunk: Chunk) -> bytes:
-    return b"data: %b\n\n" % encode(chunk)
+    return b"data: %b\n\n" % frame_json(chunk)
 
 
 @lru_cache(maxsize=1024)
 def delta_head(kind: str, id_: str) -> bytes:
     """Return what stands before the text in the frame of a delta. `kind`: text or reasoning.
     DELTA_TAIL stands behind the text."""
-    return b'data: {"type":"%b-delta","id":%b,"delta":' % (kind.encode(), encode(id_))
+    return b'data: {"type":"%b-delta","id":%b,"delta":' % (kind.encode(), frame_json(id_))
 
 
 def metadata(status: StatusChanged, **further: Any) -> Chunk:

@@ -25,7 +25,6 @@ from entrypoints.http.ai_sdk.chunks import (
     DONE,
     Chunk,
     delta_head,
-    encode,
     finish_reason,
     frame,
     metadata,
@@ -38,6 +37,7 @@ from entrypoints.http.ai_sdk.replay import NOTHING_EARLIER, Earlier
 from entrypoints.http.ai_sdk.ui_state import Call, Calls, StreamContext, UiState
 from entrypoints.http.answer_parts import is_cut
 from entrypoints.http.native.bodies import usage_body
+from entrypoints.http.sse.frame_json import frame_json
 
 Told = tuple[UiState, list[Chunk]]
 """A state, and the chunks that lead to it."""
@@ -62,7 +62,7 @@ class UiProjection:
                 if event.text:  # the usual case, made short
                     count += 1
                     if frames is not None:
-                        frames.append(head + encode(event.text) + DELTA_TAIL)
+                        frames.append(head + frame_json(event.text) + DELTA_TAIL)
             elif not state.finished:
                 opening = [] if count else self._open(event)
                 state, chunks = self._tell(event, number, state)

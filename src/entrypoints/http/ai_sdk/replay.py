@@ -7,9 +7,11 @@ would lose the steps before the answer.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from domain.answer import JsonObject
 from domain.messages import objects_in
-from entrypoints.http.ai_sdk.chunks import Chunk, encode, frame, named_tool
+from entrypoints.http.ai_sdk.chunks import Chunk, frame, named_tool
 
 
 class Earlier(NamedTuple):
@@ -83,7 +85,7 @@ def _tool(part: JsonObject, name: Any, dynamic: bool, sdk: int) -> list[Chunk]:
         return [start, {**error, "input": part.get("rawInput"), **failed}]
     chunks = [start]
     if part.get("input") is not None:
-        written = encode(part["input"]).decode()
+        written = msgspec.json.encode(part["input"]).decode()
         chunks.append(
             {"type": "tool-input-delta", "toolCallId": call_id, "inputTextDelta": written}
         )

@@ -10,7 +10,6 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import structlog
 from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
@@ -31,13 +30,10 @@ from entrypoints.http.native.summary import (
 from entrypoints.http.open_streams import OpenStreams
 from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
 from entrypoints.http.sse.encoder import PING, RETRY
+from entrypoints.http.sse.frame_json import frame_json
 from entrypoints.http.sse.response import EVENT_STREAM, HEADERS
 
 log = structlog.get_logger(__name__)
-
-_encode = msgspec.json.Encoder().encode
-_LINE_ENDS = {each.encode(): rb"\u%04x" % ord(each) for each in "\u2028\u2029\u0085"}
-"""What some clients take for the end of a line, and how JSON may write it instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +158,5 @@ class _Writing:
 
 
 def _frame(change: TaskChange, cursor: int | None = None) -> bytes:
-    data = _encode(change)
-    for end, escaped in _LINE_ENDS.items():
-        data = data.replace(end, escaped)
+    data = frame_json(change)
     return b"data: %b\n\n" % data if cursor is None else b"id: %d\ndata: %b\n\n" % (cursor, data)

@@ -7,8 +7,6 @@ are told, and cannot take anything back.
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-import msgspec
-
 from application.ports import Batch
 from domain.events import (
     START,
@@ -33,6 +31,7 @@ from entrypoints.http.openai.chat_object import (
 )
 from entrypoints.http.openai.errors import error_object, task_error
 from entrypoints.http.openai.ids import chat_id
+from entrypoints.http.sse.frame_json import frame_json
 
 DONE = b"data: [DONE]\n\n"
 _LOST = error_object(
@@ -40,8 +39,6 @@ _LOST = error_object(
     "server_error",
     "attempt_lost",
 )
-
-_encode = msgspec.json.Encoder().encode
 
 
 class ChatState(NamedTuple):
@@ -85,7 +82,7 @@ class ChatProjection:
                     if not state.said:
                         state = self._open(state, frames)._replace(said=True)
                     head = self._refusal if event.refusal else self._content
-                frames.append(head + _encode(event.text) + tail)
+                frames.append(head + frame_json(event.text) + tail)
             else:
                 state = self._apply(state, event, frames)
                 if state.over:
@@ -140,7 +137,7 @@ class ChatProjection:
 
 
 def _frame(data: Json) -> bytes:
-    return b"data: %b\n\n" % _encode(data)
+    return b"data: %b\n\n" % frame_json(data)
 
 
 def _error(error: Json) -> bytes:

@@ -12,17 +12,14 @@ import zlib
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-
 from entrypoints.http.openai.response_state import ResponseState
+from entrypoints.http.sse.frame_json import frame_json
 
 _RULES = b"1"
 """The version of the rules by which a log becomes a stream. It is part of the byte: numbers of
 other rules are not recognized."""
 _BYTES = 255
 """Values of the byte. One above it is the number of an event that tells of a lost attempt."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class FrameWriter:
@@ -54,12 +51,12 @@ class FrameWriter:
         if self._frames is not None:
             before, behind = head
             number = 256 * self._fold.count + self._byte
-            self._frames.append(b"%b%b%b%d}\n\n" % (before, _encode(text), behind, number))
+            self._frames.append(b"%b%b%b%d}\n\n" % (before, frame_json(text), behind, number))
         self._fold.count += 1
 
     @staticmethod
     def _write(frames: list[bytes], kind: str, number: int, fields: dict[str, Any]) -> None:
-        data = _encode({"type": kind, "sequence_number": number, **fields})
+        data = frame_json({"type": kind, "sequence_number": number, **fields})
         frames.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), data))
 
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import msgspec
-
 from application.ports import Batch
 from application.reader import Reader
 from domain.events import (
@@ -22,6 +20,7 @@ from domain.events import (
     ToolCallAdded,
 )
 from entrypoints.http.native.bodies import usage_body
+from entrypoints.http.sse.frame_json import frame_json
 
 PING = b": keep-alive\n"
 """A comment without an empty line: after an event with an id, some parsers (httpx-sse for one) make
@@ -29,8 +28,6 @@ an event without data of a block that holds nothing but a comment."""
 RETRY = b"retry: 1000\n"
 """Milliseconds after which a browser connects again. Stands in the first event's own block: some
 parsers make an event without data of a block of its own."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 class SseEncoder:
@@ -64,14 +61,14 @@ def connected_frame(reader: Reader, now: int) -> bytes:
         "status": reader.status.value,
         "attempt": reader.attempt,
     }
-    return b"%bdata: %b\n\n" % (RETRY, _encode(data))
+    return b"%bdata: %b\n\n" % (RETRY, frame_json(data))
 
 
 def _encoded(task_id: str, batch: Batch) -> bytes:
     epoch = batch.end.epoch.encode()
     return b"".join(
         [
-            b"id: %b-%d\ndata: %b\n\n" % (epoch, offset, _encode(_data(task_id, event)))
+            b"id: %b-%d\ndata: %b\n\n" % (epoch, offset, frame_json(_data(task_id, event)))
             for offset, event in enumerate(batch.events, batch.first)
         ]
     )
