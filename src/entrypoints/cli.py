@@ -1,47 +1,50 @@
-"""The command line: `longtask serve | ask | doctor | config | local-qstash`, `key`
-(key_commands.py), `backup` and `migrate` (data_commands.py), and what manages tasks
-(task_commands/)."""
+"""The command line. A command is imported once it is called: those that only call a service do not
+wait for the modules of the service."""
 
-import asyncio
-import sys
-from pathlib import Path
+from importlib import import_module
 
 import click
-import structlog
 
-from adapters.database import DatabaseError
-from adapters.qstash import DEVELOPMENT
 from entrypoints import __version__
-from entrypoints.ask import ask_command
-from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.ctrl_c import raise_at_ctrl_c
-from entrypoints.data_commands import backup_command, migrate_command
-from entrypoints.data_file import DataFileError
-from entrypoints.doctor import examine
-from entrypoints.doctor.findings import warn
-from entrypoints.host_names import host_of
-from entrypoints.key_commands import key_group
-from entrypoints.log_output import configure_logs
 from entrypoints.outgoing_proxies import bypass_proxies
-from entrypoints.queue_server import serve_local_qstash
-from entrypoints.server import serve
-from entrypoints.settings import (
-    ENV_FILE,
-    settings_in_file,
-    unknown_settings,
-)
-from entrypoints.settings.reference import describe
-from entrypoints.sockets import AddressTaken
-from entrypoints.task_commands import TASK_COMMANDS
-from entrypoints.terminal import one_line
-from entrypoints.workers import serve_workers
-
-log = structlog.get_logger(__name__)
 
 SERVERS = ("serve", "local-qstash")
+COMMANDS = {
+    "ask": "ask.command:ask_command",
+    "backup": "data_commands:backup_command",
+    "cancel": "task_commands.manage:cancel_command",
+    "config": "service_commands:config_command",
+    "delete": "task_commands.manage:delete_command",
+    "doctor": "service_commands:doctor_command",
+    "follow": "task_commands.follow:follow_command",
+    "key": "key_commands:key_group",
+    "local-qstash": "service_commands:local_qstash_command",
+    "login": "task_commands.login:login_command",
+    "logout": "task_commands.login:logout_command",
+    "migrate": "data_commands:migrate_command",
+    "retry": "task_commands.manage:retry_command",
+    "serve": "service_commands:serve_command",
+    "show": "task_commands.manage:show_command",
+}
+"""The module in this package, and the name in it, of each command."""
 
 
-@click.group()
+class LazyGroup(click.Group):
+    """The commands in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"entrypoints.{module}"), name)
+        return command
+
+
+@click.group(cls=LazyGroup)
 @click.version_option(__version__)
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -49,108 +52,6 @@ def main(context: click.Context) -> None:
     if context.invoked_subcommand not in SERVERS:
         raise_at_ctrl_c()
     bypass_proxies()
-
-
-@main.command("serve")
-@click.option("--host", help="Address to listen on (LONGTASK_HOST).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port (LONGTASK_PORT).")
-@click.option("--workers", type=int, help="Processes (LONGTASK_WORKERS). More than one need Redis.")
-def serve_command(host: str | None, port: int | None, workers: int | None) -> None:
-    """Run the service."""
-    settings = settings_or_exit(host=host, port=port, workers=workers)
-    configure_logs(
-        settings.observability.log_level,
-        settings.console_logs,
-        traced=settings.observability.otlp_endpoint is not None,
-    )
-    if named := settings_in_file():
-        log.info("settings read from a file", file=str(ENV_FILE.resolve()), names=named)
-    for each in unknown_settings():
-        log.warning("unknown setting", reason=each)
-    try:
-        if settings.service.workers == 1:
-            serve(settings)
-        else:
-            serve_workers(settings)
-    except (DataFileError, AddressTaken) as error:
-        raise click.ClickException(str(error)) from error
-
-
-@main.command("local-qstash")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
-@click.option(
-    "--allowed-host",
-    "allowed_hosts",
-    multiple=True,
-    metavar="NAME",
-    help="A host name to accept requests at, besides localhost, IP addresses and --host. "
-    "Repeatable.",
-)
-@click.option(
-    "--data",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Keep messages in this file, which is made if it is not there. At its next start the "
-    "queue goes on with what it holds. Otherwise they are in memory.",
-)
-@click.option("--json-logs", is_flag=True, help="Write log lines as JSON.")
-def local_qstash_command(
-    host: str, port: int, allowed_hosts: tuple[str, ...], data: Path | None, json_logs: bool
-) -> None:
-    """Run a QStash for development.
-
-    It has the public token and keys of Upstash's development server."""
-    names = [host_of(name) for name in allowed_hosts]
-    if None in names:
-        raise click.BadParameter("not a host name", param_hint="--allowed-host")
-    configure_logs("INFO", console=not json_logs)
-    try:
-        accepted = {name for name in (*names, host_of(host)) if name}
-        serve_local_qstash(host, port, accepted, data, _tell_of_local_qstash)
-    except (AddressTaken, DatabaseError, DataFileError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _tell_of_local_qstash(url: str) -> None:
-    """The settings of a service that uses it."""
-    click.echo(f"QSTASH_URL={url}", err=True)
-    click.echo(f"QSTASH_TOKEN={DEVELOPMENT.token}", err=True)
-    click.echo(f"QSTASH_CURRENT_SIGNING_KEY={DEVELOPMENT.current_key}", err=True)
-    click.echo(f"QSTASH_NEXT_SIGNING_KEY={DEVELOPMENT.next_key}", err=True)
-
-
-@main.command("doctor")
-def doctor_command() -> None:
-    """Check the real store, queue and model.
-
-    Says what to do about what it finds. Run it while the service runs, with the same settings. Exit
-    status 1 if something cannot work."""
-    found = [warn("settings", each, "correct its name") for each in unknown_settings()]
-    found += asyncio.run(examine(settings_or_exit()))
-    for each in found:
-        click.echo(f"{each.level:5}{each.part}: {one_line(each.what)}")
-        if each.advice:
-            click.echo(f"     -> {each.advice}")
-    sys.exit(1 if any(each.level == "fail" for each in found) else 0)
-
-
-@main.command("config")
-def config_command() -> None:
-    """Show every setting in force.
-
-    Also shows which store, queue and model they select. Secrets are not shown."""
-    settings = settings_or_exit()
-    tell_of_unknown()
-    for part, chosen in settings.chosen_parts().items():
-        click.echo(f"# {part}: {chosen}")
-    for variable, value, meaning in describe(settings):
-        click.echo(f"{variable}={value}")
-        click.echo(f"#   {meaning}")
-
-
-for _command in (ask_command, *TASK_COMMANDS, key_group, backup_command, migrate_command):
-    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from entrypoints.cli import COMMANDS, main
 from tests.processes import process_of
 from tests.waiting import eventually, within
 
@@ -53,3 +55,24 @@ def test_it_runs_a_command() -> None:
         check=True,
     )
     assert "version" in said.stdout
+
+
+def test_each_command_is_where_it_is_imported_from() -> None:
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+
+
+@pytest.mark.parametrize("command", ["ask", "show", "tasks"])
+def test_a_client_does_not_wait_for_the_modules_of_the_service(command: str) -> None:
+    program = (
+        "import sys; from entrypoints.cli import main; "
+        f"main(['{command}', '--help'], standalone_mode=False); "
+        "print({'litestar', 'redis', 'openai', 'pydantic'} & set(sys.modules))"
+    )
+    said = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines()[-1] == "set()"

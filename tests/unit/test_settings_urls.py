@@ -2,8 +2,8 @@
 
 import pytest
 
+from entrypoints.outside_text import without_password
 from entrypoints.settings import SettingsError, load_settings
-from entrypoints.settings.group import without_password
 from entrypoints.settings.reference import describe
 
 

@@ -1,19 +1,14 @@
 """The command `longtask ask`: its words, and which service it asks."""
 
 import sys
-from dataclasses import replace
 
 import click
 
 from domain.request import MAX_TOKENS_LIMIT, REQUEST_LIMIT
-from entrypoints.ask.following import Asked, ask_embedded, ask_server, start_at
+from entrypoints.ask.following import Asked, ask_server, start_at
 from entrypoints.ask.request import check_size, messages_of, options_of, prompt_of
 from entrypoints.client.printing import Printer, Show, print_as_json, print_started
 from entrypoints.client.server import Server, local_server, with_server
-from entrypoints.command_settings import settings_or_exit, tell_of_unknown
-from entrypoints.log_output import configure_logs
-from entrypoints.settings import ENV_FILE, settings_in_file
-from entrypoints.settings.store import IN_MEMORY
 
 
 @click.command("ask")
@@ -128,12 +123,7 @@ def ask_command(
     asked = Asked(body, printer)
     if server is not None:
         sys.exit(ask_server(server, asked))
-    # A service for this prompt only, which no other machine can reach.
-    if named := settings_in_file():
-        click.echo(f"settings of {ENV_FILE.resolve()}: {', '.join(named)}", err=True)
-    settings = settings_or_exit(host="127.0.0.1", port=0, data=IN_MEMORY)
-    tell_of_unknown()
-    no_keys = {"api_keys": (), "api_keys_file": None}
-    settings = replace(settings, access=settings.access.model_copy(update=no_keys))
-    configure_logs("ERROR", settings.console_logs)
-    sys.exit(ask_embedded(settings, asked))
+    # Imported here, since it imports the whole service.
+    from entrypoints.ask.embedded import ask_embedded  # noqa: PLC0415
+
+    sys.exit(ask_embedded(asked))

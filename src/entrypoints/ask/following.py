@@ -1,8 +1,8 @@
 """Start a task at a service, and follow it to its end through every loss of the connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,6 @@ from entrypoints.client.api import Api, ServiceError
 from entrypoints.client.printing import CANCELLED, FAILED, Show, exit_status, say
 from entrypoints.client.reader import ends_first, interrupts, read_events, stop
 from entrypoints.client.server import Server
-from entrypoints.server import Service
-from entrypoints.settings import Settings
-from entrypoints.sockets import AddressTaken
 
 CANCEL_TIMEOUT = 10.0
 """Seconds within which the end of a cancelled task must arrive."""
@@ -28,7 +25,7 @@ class Asked:
 
 def ask_server(server: Server, asked: Asked) -> int:
     """Ask a running service; return the exit status. Raises `ServiceError`."""
-    return asyncio.run(_ask(server, asked))
+    return asyncio.run(ask(server, asked))
 
 
 def start_at(server: Server, body: dict[str, Any]) -> dict[str, Any]:
@@ -42,37 +39,9 @@ def start_at(server: Server, body: dict[str, Any]) -> dict[str, Any]:
     return asyncio.run(run())
 
 
-def ask_embedded(settings: Settings, asked: Asked) -> int:
-    """Ask a service that runs for this prompt only; return the exit status. Raises
-    `ServiceError`."""
-
-    async def run() -> int:
-        try:
-            service = Service(settings, signals=False)
-        except AddressTaken as error:
-            say(str(error))
-            return FAILED
-        async with _running(service):
-            return await _ask(Server(service.url), asked)
-
-    return asyncio.run(run())
-
-
-@asynccontextmanager
-async def _running(service: Service) -> AsyncIterator[None]:
-    ready = asyncio.Event()
-    serving = asyncio.create_task(service.run(ready.set))
-    waiting = asyncio.create_task(ready.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    try:
-        yield
-    finally:
-        service.stop()
-        await serving
-
-
-async def _ask(server: Server, asked: Asked) -> int:
+async def ask(server: Server, asked: Asked) -> int:
+    """Start a task and follow it to its end, or cancel it after Ctrl-C; return the exit status.
+    Raises `ServiceError`."""
     interrupted = interrupts()
     async with Api(server) as api:
         task_id = (await api.start(asked.body))["taskId"]

@@ -18,9 +18,7 @@ from click.core import ParameterSource
 
 from entrypoints.client.login import kept_login
 from entrypoints.host_names import host_of, is_loopback, local_url
-from entrypoints.settings import ENV_FILE, load_group
-from entrypoints.settings.group import is_http_url, secret_word, without_password
-from entrypoints.settings.service import ServiceSettings
+from entrypoints.outside_text import header_word, is_http_url, without_password
 from entrypoints.terminal import one_line
 
 
@@ -75,6 +73,10 @@ def with_server(command: Callable[..., None]) -> Callable[..., None]:
 def local_server() -> Server:
     """Return the service that this folder's settings start. Raises `click.ClickException` if they
     start none that this machine alone can reach, or do not say where."""
+    # Imported here, since no other command that names its service needs the settings.
+    from entrypoints.settings import ENV_FILE, load_group  # noqa: PLC0415
+    from entrypoints.settings.service import ServiceSettings  # noqa: PLC0415
+
     settings, faults = load_group(ServiceSettings, ENV_FILE, {})
     if faults:
         raise click.ClickException("\n".join(["correct these settings first:", *faults]))
@@ -109,10 +111,9 @@ def checked_key(key: str) -> str | None:
     """Return an API key without the white space around it, None if nothing else is there. Raises
     `click.ClickException` if it cannot be one."""
     try:
-        secret = secret_word(key)
+        return header_word(key) or None
     except ValueError as error:
         raise click.ClickException(f"the API key {error}") from None
-    return None if secret is None else secret.get_secret_value()
 
 
 def with_scheme(address: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
-from entrypoints.settings.group import without_password
+from entrypoints.outside_text import without_password
 from entrypoints.settings.model import ModelSettings
 
 if TYPE_CHECKING:

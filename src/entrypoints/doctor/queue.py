@@ -6,8 +6,8 @@ from adapters.qstash import OFF, QStashQueue, QueueClock, is_development_key
 from application.errors import QueueRefused, QueueUnavailable
 from entrypoints.doctor.data_file import check_file
 from entrypoints.doctor.findings import Finding, Findings, fail, ok, warn
+from entrypoints.outside_text import without_password
 from entrypoints.settings import Settings
-from entrypoints.settings.group import without_password
 
 
 async def check_queue(settings: Settings, queue: QStashQueue, clock: QueueClock) -> Findings:

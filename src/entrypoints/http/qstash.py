@@ -33,7 +33,7 @@ from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.problems import documented, problem, retry_after_header
 from entrypoints.http.request_counts import COUNTED_AS, Counted
-from entrypoints.settings.group import without_password
+from entrypoints.outside_text import without_password
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,8 @@ from application.accounts import Limits
 from entrypoints.api_keys import ApiKey, parse_keys
 from entrypoints.host_names import host_of
 from entrypoints.keys_file import KeysFile, read_keys_file
-from entrypoints.settings.group import Group, is_http_url, parsed, setting, words, words_of
+from entrypoints.outside_text import is_http_url
+from entrypoints.settings.group import Group, parsed, setting, words, words_of
 
 Network = IPv4Network | IPv6Network
 

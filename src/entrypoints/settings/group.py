@@ -7,12 +7,13 @@ A parser takes the text and raises ValueError with what is wrong, without repeat
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, PlainValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from entrypoints.outside_text import header_word, is_http_url
 
 T = TypeVar("T")
 
@@ -102,13 +103,8 @@ def words_of(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
 
 
 def secret_word(text: str) -> SecretStr | None:
-    """Return a key or token without the white space around it, such as the line's end of the file
-    that it was read from. None if nothing else is there."""
-    word = text.strip()
-    if not (word.isascii() and word.isprintable()):
-        raise ValueError(
-            "must be ASCII without line breaks and control characters, so that a header can hold it"
-        )
+    """Return a key or token, None if there is nothing but white space."""
+    word = header_word(text)
     return SecretStr(word) if word else None
 
 
@@ -118,20 +114,3 @@ def http_url(text: str) -> str:
     if not is_http_url(text):
         raise ValueError("must be an http:// or https:// URL with no query and no white space")
     return text.rstrip("/")
-
-
-def without_password(text: str) -> str:
-    """Return a URL as it may be shown: `***` in the place of its user and password."""
-    return re.sub(r"(?<=://)[^/]*@", "***@", text)
-
-
-def is_http_url(text: str) -> bool:
-    # An empty query is one too, and `urlsplit` passes over control characters.
-    if not text.isprintable() or set(text) & set(" ?#"):
-        return False
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from application.accounts import Limits
+from entrypoints.outside_text import without_password
 from entrypoints.settings.access import limits_as_text
-from entrypoints.settings.group import Group, without_password
+from entrypoints.settings.group import Group
 from entrypoints.settings.loading import groups
 from entrypoints.settings.settings import Settings
 

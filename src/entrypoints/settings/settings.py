@@ -6,8 +6,8 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from entrypoints.host_names import is_loopback
+from entrypoints.outside_text import without_password
 from entrypoints.settings.access import AccessSettings
-from entrypoints.settings.group import without_password
 from entrypoints.settings.http import HttpSettings
 from entrypoints.settings.model import ModelSettings
 from entrypoints.settings.observability import ObservabilitySettings
