@@ -5,7 +5,9 @@ got."""
 import asyncio
 import contextlib
 import json
+import math
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +33,8 @@ class Follower:
     """Id and data of each event of the log, in the order in which they came."""
     connections: int = 0
     done: bool = False
+    ended_at: float = math.inf
+    """When it saw the end of the task, by the monotonic clock."""
     faults: list[str] = field(default_factory=list)
 
     async def follow(self) -> None:
@@ -72,6 +76,7 @@ class Follower:
                     continue
                 self.events.append((event.id, data))
                 if _closes(data):
+                    self.ended_at = min(self.ended_at, time.monotonic())
                     self.done = self.rng.random() < 0.5  # the others ask again, and get 204
                     return
                 received += 1
@@ -99,7 +104,12 @@ class User:
         self.plan = Plan(name, pieces, pace, tuple(calls), mixed=self.rng.random() < 0.5)
         self.system = "x" * MESSAGE_LIMIT if self.rng.random() < 0.3 else None
         """Too long for a message of the queue, for some."""
+        self.kind = "mixed" if self.plan.mixed else "plain"
+        """What its metadata says, so that lists can ask for it."""
         self.task_id = ""
+        self.accepted_at = self.delete_began_at = self.deleted_at = math.inf
+        """When the service had accepted the start, was asked to delete the task, and had said that
+        it did, by the monotonic clock."""
         self.cancelled = False
         """Whether a cancellation was accepted."""
         self.tried_to_cancel = False
@@ -108,9 +118,15 @@ class User:
         self.followers: list[Follower] = []
         self.faults: list[str] = []
 
+    @property
+    def ended_at(self) -> float:
+        """When the first of its followers had seen the end of the task."""
+        return min((each.ended_at for each in self.followers), default=math.inf)
+
     async def use(self) -> None:
         async with httpx.AsyncClient(base_url=self.world.front.url, timeout=within(4.0)) as client:
             self.task_id = await self._start(client)
+            self.accepted_at = time.monotonic()
             following = []
             for _ in range(self.rng.randrange(1, 4)):
                 kind = self.rng.choice(self.followers_of)
@@ -123,7 +139,7 @@ class User:
                     await self._start_again(client)
                 if self.rng.random() < 0.15:
                     await self._cancel(client)
-                if self.rng.random() < 0.1:
+                if self.rng.random() < 0.2:
                     await self._delete(client)
                 await asyncio.gather(*following)
             finally:
@@ -157,7 +173,11 @@ class User:
     async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(
             "/api/tasks/start",
-            json={"prompt": self.plan.prompt(), "system": self.system},
+            json={
+                "prompt": self.plan.prompt(),
+                "system": self.system,
+                "metadata": {"kind": self.kind},
+            },
             headers={"Idempotency-Key": self.plan.name},
         )
 
@@ -179,11 +199,13 @@ class User:
         await asyncio.sleep(self.rng.uniform(0.0, 3.0))
         self.tried_to_cancel = True  # a task that has not ended is cancelled first
         self.world.deleted.add(self.task_id)
+        self.delete_began_at = time.monotonic()
         while not self.deleted:
             with contextlib.suppress(httpx.HTTPError):
                 answer = await client.delete(f"/api/tasks/{self.task_id}")
                 if answer.status_code in (204, 404):  # 404 after a response that was lost
                     self.deleted = answer.status_code == 204 or not self.world.lost_data
+                    self.deleted_at = time.monotonic()
                     return
                 if answer.status_code != 503:
                     self.faults.append(f"delete: {answer.status_code} {answer.text}")

@@ -27,6 +27,7 @@ from tests.faults.chaos import Chaos
 from tests.faults.clients import Follower, User
 from tests.faults.file_chaos import FileChaos
 from tests.faults.file_world import FileWorld
+from tests.faults.observers import Observers
 from tests.faults.redis_chaos import RedisChaos
 from tests.faults.redis_world import RedisWorld
 from tests.faults.response_clients import ResponseFollower, whole_stream
@@ -53,6 +54,9 @@ class Totals:
     connections: int = 0
     events: int = 0
     attempts: int = 0
+    walks: int = 0
+    watches: int = 0
+    told: int = 0
     violations: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -61,6 +65,8 @@ class Totals:
         return [
             f"{self.rounds} rounds, {self.tasks.total()} tasks ({ends}), {self.attempts} attempts",
             f"{self.followers} followers in {self.connections} connections, {self.events} events",
+            f"{self.walks} walks through lists, {self.told} changes told to watchers in "
+            f"{self.watches} connections",
             f"{self.faults.total()} faults",
             *kinds,
             f"{len(self.violations)} violations",
@@ -99,7 +105,9 @@ async def _round(folder: Path, store: str, seed: int, seconds: float, totals: To
     users: list[User] = []
     chaos = STORES[store](folder, seed, users)
     world = chaos.world
+    observers = Observers(world, users)
     with world.running():
+        observers.start()
         reigning = asyncio.create_task(chaos.reign(seconds))
         using = await _use(world, users, seconds)
         await reigning
@@ -111,17 +119,25 @@ async def _round(folder: Path, store: str, seed: int, seconds: float, totals: To
             if each.done() and not each.cancelled() and each.exception() is not None:
                 totals.violations.append(f"seed {seed}: a client broke: {each.exception()!r}")
         world.given_up |= await asyncio.to_thread(world.ask_given_up)
-        found = chaos.faults + await asyncio.to_thread(_judge, world, users, totals)
+        records: dict[str, dict[str, Any]] = {}
+        found = chaos.faults + await asyncio.to_thread(_judge, world, users, totals, records)
+        found += await observers.judged(records)
         for program in world.instances:
             if (status := await asyncio.to_thread(program.stop)) != 0:
                 found.append(f"{program.name} stopped with {status}")
         found += world.complaints()
     totals.rounds += 1
+    totals.walks += observers.walks
+    totals.watches += observers.connections
+    totals.told += observers.told
     totals.faults += chaos.counts
     totals.violations += [f"seed {seed}: {fault}" for fault in found]
 
 
-def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
+def _judge(
+    world: World, users: list[User], totals: Totals, records: dict[str, dict[str, Any]]
+) -> list[str]:
+    """Return what is wrong with the task of each user, and add what is there to the records."""
     until = time.monotonic() + QUIET
     found = []
     with Client(world.front.url) as client:
@@ -130,6 +146,8 @@ def _judge(world: World, users: list[User], totals: Totals) -> list[str]:
                 found.append(f"{user.plan.name}: never accepted; {user.faults}")
                 continue
             record, late = read(client, user.task_id, max(0.0, until - time.monotonic()))
+            if record is not None:
+                records[user.task_id] = record
             ended = late.logged and record is not None
             response = whole_stream(client, user.task_id) if ended else None
             found += violations(world, user, record, late, response)
