@@ -21,6 +21,11 @@ def test_control_characters_are_shown_and_not_sent() -> None:
     assert printable("Grüße, 世界 🌍 ‎") == "Grüße, 世界 🌍 ‎"
 
 
+def test_what_turns_the_direction_of_a_line_is_shown() -> None:
+    assert one_line("a\u202eb\u2066c\u2028") == r"a\u202eb\u2066c\u2028"
+    assert printable("\ud83d|\U0001f30d") == one_line("\ud83d|\U0001f30d") == "\\ud83d|\U0001f30d"
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
