@@ -102,6 +102,13 @@ class Terminal:
             read += more
         return read.decode()
 
+    def until(self, text: str) -> str:
+        """Wait for this text; return what came up to it."""
+        read = b""
+        while text.encode() not in read and (more := self._more(1024)):
+            read += more
+        return read.decode().replace("\r\n", "\n")
+
     def rest(self) -> str:
         """Wait until the command has closed it."""
         return b"".join(iter(lambda: self._more(1024), b"")).decode().replace("\r\n", "\n")

@@ -26,6 +26,7 @@ COMMANDS = {
     "retry": "task_commands.manage:retry_command",
     "serve": "service_commands:serve_command",
     "show": "task_commands.manage:show_command",
+    "tasks": "task_commands.tasks:tasks_command",
 }
 """The module in this package, and the name in it, of each command."""
 

@@ -1,5 +1,6 @@
 """The calls of the native API, as commands make them: each fault is one sentence."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self
 
@@ -13,10 +14,12 @@ from entrypoints.client.server import Server
 from entrypoints.terminal import printable
 
 Body = dict[str, Any]
+Query = Sequence[tuple[str, str]]
 
 _TIMEOUT = httpx.Timeout(10.0, read=45.0)
 """Seconds. The service sends a comment at every ping interval (15 s by default), so a connection
 without a byte for three of them is dead."""
+UNREACHABLE = "unreachable"
 _RESERVED = {"start", "stream", "events"}
 
 
@@ -29,6 +32,11 @@ class ServiceError(click.ClickException):
         super().__init__(printable(message))
         self.status = status
         self.kind = kind
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.kind == UNREACHABLE or self.status >= 500
 
 
 class Api:
@@ -68,6 +76,21 @@ class Api:
         if response.status_code != 204:
             raise self.refusal(response)
 
+    async def page(self, query: Query) -> Body:
+        """Return a page of the list: `tasks`, of which each has a `taskId` and `status` at least,
+        and `next`, the cursor of the next page or None."""
+        response = await self._call("GET", "/api/tasks", query=query)
+        body = self._json(response)
+        if not _is_page(body):
+            raise self.refusal(response)
+        return dict(body)
+
+    def changes(self, after: str) -> AbstractAsyncContextManager[httpx_sse.EventSource]:
+        """Watch the caller's tasks, those that changed since `after` first, which is the id of an
+        event; without one, those of the last hour. All else is in the response."""
+        headers = {"Last-Event-ID": after} if after else {}
+        return httpx_sse.aconnect_sse(self._http, "GET", "/api/tasks/events", headers=headers)
+
     def stream(
         self, task_id: str, after: str
     ) -> AbstractAsyncContextManager[httpx_sse.EventSource]:
@@ -82,7 +105,8 @@ class Api:
     def unreachable(self, error: Exception) -> ServiceError:
         """Return what is said of a service to which a call failed."""
         server, name = self._server, type(error).__name__
-        return ServiceError(f"cannot reach {server.shown} ({name}): {server.about_address}")
+        sentence = f"cannot reach {server.shown} ({name}): {server.about_address}"
+        return ServiceError(sentence, kind=UNREACHABLE)
 
     def refusal(self, response: httpx.Response) -> ServiceError:
         """Return what is said of a response, which has been read, that is not the wanted one."""
@@ -97,9 +121,11 @@ class Api:
             doubt = "" if known else ", but not as Longtask does: is --server right?"
             return ServiceError(f"the server responded with {status}{doubt}", status)
 
-    async def _call(self, method: str, path: str, body: Body | None = None) -> httpx.Response:
+    async def _call(
+        self, method: str, path: str, body: Body | None = None, query: Query = ()
+    ) -> httpx.Response:
         try:
-            response = await self._http.request(method, path, json=body)
+            response = await self._http.request(method, path, json=body, params=list(query) or None)
         except httpx.HTTPError as error:
             raise self.unreachable(error) from error
         if not response.is_success:
@@ -113,14 +139,34 @@ class Api:
         return record
 
     def _body(self, response: httpx.Response, *statuses: int) -> Body:
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
+        body = self._json(response)
         named = isinstance(body, dict) and isinstance(body.get("taskId"), str)
         if response.status_code not in statuses or not named:
             raise self.refusal(response)
         return dict(body)
+
+    @staticmethod
+    def _json(response: httpx.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError:
+            return None
+
+
+def is_summary(value: Any) -> bool:
+    """Whether the service may have sent this of a task."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), str) for name in ("taskId", "status")
+    )
+
+
+def _is_page(body: Any) -> bool:
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("tasks"), list)
+        and all(is_summary(each) for each in body["tasks"])
+        and isinstance(body.get("next"), str | None)
+    )
 
 
 def _path(task_id: str) -> str:

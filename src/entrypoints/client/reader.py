@@ -1,10 +1,16 @@
-"""Reads the stream of a task to its end, through every loss of the connection."""
+"""Reads streams through every loss of the connection: that of a task to its end, and that of all
+tasks."""
 
 import asyncio
 import json
 import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
 
 import httpx
+import httpx_sse
 
 from entrypoints.client.api import Api, ServiceError
 from entrypoints.client.printing import Event, Show, say
@@ -21,13 +27,39 @@ async def read_events(
     """Show the events of a task behind the one with the id `after`; return the last one, None if
     there is nothing behind it. `reached`: whether the service is known to be there, so that the
     first connection is tried again too. Raises `ServiceError`."""
+    last: Event | None = None
+
+    async def take(event_id: str, event: Event) -> bool:
+        nonlocal last
+        show(event_id, event)
+        if event["type"] in ("end", "error"):
+            last = event
+        return last is not None
+
+    await receive(api, partial(api.stream, task_id), take, after, reached=reached)
+    return last
+
+
+async def receive(
+    api: Api,
+    connect: Callable[[str], AbstractAsyncContextManager[httpx_sse.EventSource]],
+    take: Callable[[str, Event], Awaitable[bool]],
+    after: str = "",
+    *,
+    reached: bool,
+    tell: Callable[[str], None] = say,
+) -> None:
+    """Hand the events of a stream to `take`, each with its id, until that returns True or the
+    service has nothing to send. `connect` opens the stream behind an id. What `take` raises of a
+    call that may succeed later counts as a lost connection; `tell` is told of each. `reached`: as
+    above. Raises `ServiceError`."""
     failures = 0
     while True:
         try:
-            async with api.stream(task_id, after) as source:
+            async with connect(after) as source:
                 status = source.response.status_code
                 if status == 204:
-                    return None
+                    return
                 streams = source.response.headers.get("content-type", "").startswith(_EVENT_STREAM)
                 there = reached or (status == 200 and streams)
                 if not there or (status != 200 and status < 500):
@@ -36,20 +68,18 @@ async def read_events(
                 source.response.raise_for_status()  # such as a proxy whose server is down
                 failures, reached = 0, True
                 async for each in source.aiter_sse():
-                    if not each.data:
-                        continue
                     after = each.id or after
-                    event = _event(each.data)
-                    show(each.id, event)
-                    if event["type"] in ("end", "error"):
-                        return event
-        except httpx.HTTPError as error:
+                    if each.data and await take(each.id, _event(each.data)):
+                        return
+        except (httpx.HTTPError, ServiceError) as error:
+            if isinstance(error, ServiceError) and not (reached and error.passing):
+                raise
             if not reached:
                 raise api.unreachable(error) from error
             failures += 1
             if failures > RECONNECT_LIMIT:
                 raise ServiceError("the server did not come back") from error
-            say(f"connection lost ({type(error).__name__}), resuming after the last event")
+            tell(f"connection lost ({type(error).__name__}), resuming after the last event")
         await asyncio.sleep(RECONNECT_PAUSE)
 
 
@@ -62,7 +92,7 @@ def interrupts() -> asyncio.Queue[None]:
 
 
 async def ends_first(
-    reading: asyncio.Task[Event | None], interrupted: asyncio.Queue[None], timeout: float | None
+    reading: asyncio.Task[Any], interrupted: asyncio.Queue[None], timeout: float | None
 ) -> bool:
     """Wait for the end of the reading, an interrupt or the timeout. Return whether it was the
     end."""
@@ -72,7 +102,7 @@ async def ends_first(
     return reading.done()
 
 
-async def stop(reading: asyncio.Task[Event | None]) -> None:
+async def stop(reading: asyncio.Task[Any]) -> None:
     """End a reading that has not ended."""
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

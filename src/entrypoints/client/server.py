@@ -93,6 +93,12 @@ def local_server() -> Server:
     )
 
 
+def server_in_completion(context: click.Context) -> Server:
+    """Return the service of a command line that is not finished. Raises `click.ClickException`."""
+    given = context.params
+    return _named(given.get("server"), given.get("key"), by_option=False) or local_server()
+
+
 def checked_url(address: str) -> str:
     """Return the URL of a server, without a slash at its end. Raises `click.ClickException`."""
     url = with_scheme(address).rstrip("/")

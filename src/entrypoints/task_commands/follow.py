@@ -20,13 +20,14 @@ from entrypoints.client.printing import (
 )
 from entrypoints.client.reader import ends_first, interrupts, read_events, stop
 from entrypoints.client.server import Server, local_server, with_server
+from entrypoints.task_commands.completion import task_ids
 from entrypoints.terminal import one_line
 
 INTERRUPTED = 130
 
 
 @click.command("follow")
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids())
 @click.option(
     "--after",
     metavar="EVENT_ID",

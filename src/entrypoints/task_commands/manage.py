@@ -9,6 +9,7 @@ import click
 from entrypoints.client.api import Api, Body, ServiceError
 from entrypoints.client.printing import FAILED, print_json, print_started
 from entrypoints.client.server import Server, local_server, with_server
+from entrypoints.task_commands.completion import task_ids
 from entrypoints.task_commands.record_text import record_text
 from entrypoints.terminal import one_line
 
@@ -19,7 +20,7 @@ _ABOUT_ONE_TASK = (400, 404, 409)
 
 
 @click.command("show")
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids())
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record, a line of JSON.")
 @with_server
 def show_command(task_id: str, as_json: bool, server: Server | None) -> None:
@@ -39,7 +40,13 @@ def show_command(task_id: str, as_json: bool, server: Server | None) -> None:
 
 
 @click.command("cancel")
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument(
+    "task_ids",
+    metavar="ID...",
+    nargs=-1,
+    required=True,
+    shell_complete=task_ids("pending", "running"),
+)
 @_as_json
 @with_server
 def cancel_command(task_ids: tuple[str, ...], as_json: bool, server: Server | None) -> None:
@@ -55,7 +62,7 @@ def cancel_command(task_ids: tuple[str, ...], as_json: bool, server: Server | No
 
 
 @click.command("delete")
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True, shell_complete=task_ids())
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_as_json
 @with_server
@@ -79,7 +86,7 @@ def delete_command(
 
 
 @click.command("retry")
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids("failed", "cancelled"))
 @click.option("--json", "as_json", is_flag=True, help="Print what the service says of the start.")
 @with_server
 def retry_command(task_id: str, as_json: bool, server: Server | None) -> None:
