@@ -5,7 +5,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 
 from tests.faults.clients import Follower
@@ -37,7 +37,7 @@ class ResponseFollower(Follower):
                 except openai.APIStatusError as error:
                     if error.status_code != 503:
                         self.faults.append(f"the stream answered {error.status_code}")
-                except (openai.APIError, httpx.HTTPError, OSError):
+                except (openai.APIError, httpx2.HTTPError, OSError):
                     pass  # the connection broke
                 await asyncio.sleep(self.rng.uniform(0.0, 0.2))
 
