@@ -73,6 +73,8 @@ def untold(watcher: TaskWatcher, records: Mapping[str, dict[str, Any]]) -> list[
     tasks had ended an hour before it first connected, so all are promised."""
     found = []
     for task_id, record in records.items():
+        if watcher.world.lost_data and watcher.last.get(task_id, "") is None:
+            continue  # it was told that the task was deleted, which the store then lost
         last = watcher.last.get(task_id)
         state = (record["status"], record["attempt"], record["finishReason"])
         if last is None or (last[0], last[1], last[3]) != state:
