@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 PAGE = 100
 """Tasks that are read at once."""
 NOTICES = 1_000
-"""Tasks that wait to be read for one watch. With more it reads the index."""
+"""Tasks that wait to be read for one watch. With more it reads the index instead."""
 PAUSE = 0.05
 """Seconds between two reads of one watch: notices that come meanwhile are read together."""
 
@@ -106,10 +106,10 @@ class OwnerWatch(Watcher):
         """The last NOTICES tasks whose cursors were reached, of which a notice may come late."""
 
     def changed(self, task_id: str) -> None:
-        if len(self._noticed) < NOTICES:
-            self._noticed[task_id] = None
-        else:
+        if len(self._noticed) >= NOTICES:
+            self._noticed.clear()  # the index has what they tell of, and new ones find room
             self._must_read = self._missed = True
+        self._noticed[task_id] = None
         self._woken.set()
 
     def missed(self) -> None:

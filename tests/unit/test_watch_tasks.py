@@ -1,136 +1,20 @@
 """A watch of an owner's tasks: what it tells at first, of changes, and after what it missed."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
 
 import pytest
 
-from adapters.live import Hub, OwnerTopic
-from adapters.memory import MemoryTaskLog
+from adapters.live import OwnerTopic
 from application import owner_watch
 from application.errors import StoreUnavailable, TooManyStreams
-from application.owner_watch import NOTICES, Changed, Gone, Missed, OwnerWatch, Ping, Reached, Told
-from application.ports import ORPHAN_TIMEOUT, Clock, EndedEntry, Entry, TaskIndex, TaskPage
-from application.reap import FailOrphanedTasks
-from application.watch_tasks import BEGINNING, OVERLAP, WatchTasks
+from application.owner_watch import NOTICES, Changed, Missed, Ping
+from application.ports import ORPHAN_TIMEOUT, Entry
+from application.watch_tasks import BEGINNING, OVERLAP
 from domain.events import TaskStatus
-from domain.task import Task
-from domain.task_filter import TaskFilter
-from entrypoints.identity import SystemClock
 from tests.builders import NOW, claim
 from tests.contract.test_task_index import FAILURE, completed, created
+from tests.unit.watch_bench import OWNER, Bench, cursors, said
 from tests.waiting import until
-
-OWNER = "me"
-
-
-class FailingIndex(TaskIndex):
-    """An index that can be told to fail, and to do something before it reads records."""
-
-    def __init__(self, inner: TaskIndex) -> None:
-        self._inner = inner
-        self.fails = False
-        self.reads = 0
-        self.foreign: list[Entry] = []
-        """Of other owners, named in place of what has not ended."""
-        self.before_records: Callable[[], Coroutine[Any, Any, object]] | None = None
-
-    async def page(
-        self, owner: str | None, wanted: TaskFilter, after: Entry | None, limit: int
-    ) -> TaskPage:
-        raise NotImplementedError
-
-    async def records(self, task_ids: Sequence[str]) -> Sequence[Task]:
-        if self.fails:
-            raise StoreUnavailable("gone")
-        self.reads += 1
-        before, self.before_records = self.before_records, None
-        if before is not None:
-            await before()
-        return await self._inner.records(task_ids)
-
-    async def unfinished(
-        self, owner: str | None, after: Entry | None, limit: int
-    ) -> Sequence[Entry]:
-        foreign, self.foreign = self.foreign, []
-        return foreign or await self._inner.unfinished(owner, after, limit)
-
-    async def ended(self, owner: str | None, since: int, limit: int) -> Sequence[EndedEntry]:
-        if self.fails:
-            raise StoreUnavailable("gone")
-        return await self._inner.ended(owner, since, limit)
-
-
-class LateClock(Clock):
-    """The system's, and what a test adds to it."""
-
-    def __init__(self) -> None:
-        self.ahead = 0
-
-    def now(self) -> int:
-        return SystemClock().now() + self.ahead
-
-
-class Bench:
-    def __init__(self, *, ping_interval: float = 60.0) -> None:
-        self.hub, self.clock = Hub(), LateClock()
-        self.tasks = MemoryTaskLog(
-            self.hub, 1e6, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.now() / 1000
-        )
-        self.index = FailingIndex(self.tasks.index)
-        self.watch_tasks = WatchTasks(
-            self.index,
-            self.hub,
-            self.clock,
-            FailOrphanedTasks(self.tasks, self.clock, ORPHAN_TIMEOUT),
-            ping_interval=ping_interval,
-            max_watchers=2,
-        )
-
-    async def create(self, at: int = NOW) -> str:
-        return await created(self.tasks, OWNER, at)
-
-    async def watch(self, since: int | None = None) -> "Watching":
-        return Watching(await self.watch_tasks(OWNER, since))
-
-
-class Watching:
-    """A watch, and what it has told."""
-
-    def __init__(self, watch: OwnerWatch) -> None:
-        self.watch = watch
-        self.told: list[Told] = []
-        self.ended = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        async for each in self.watch:
-            self.told.append(each)
-
-    async def next(self, count: int) -> list[Told]:
-        """So many that were told, and no more than these."""
-        await until(lambda: len(self.told) >= count)
-        await asyncio.sleep(0)
-        told, self.told = self.told, []
-        return told
-
-
-def said(told: Sequence[Told]) -> list[tuple[str, str]]:
-    """The ids and statuses of tasks."""
-    return [
-        (each.task.id, each.task.status.value)
-        if isinstance(each, Changed)
-        else (each.task_id if isinstance(each, Gone) else "", type(each).__name__)
-        for each in told
-    ]
-
-
-def cursors(told: Sequence[Told]) -> list[int]:
-    return [
-        each.cursor
-        for each in told
-        if isinstance(each, Changed | Reached) and each.cursor is not None
-    ]
 
 
 async def test_first_come_the_unfinished_and_then_what_has_ended_in_the_order_of_its_end() -> None:
@@ -235,7 +119,7 @@ async def test_more_notices_than_may_wait_are_replaced_by_the_index() -> None:
     ids = [await bench.create(NOW + at) for at in range(NOTICES + 50)]
     for task_id in ids[:-1]:
         await bench.tasks.cancel(task_id, NOW)
-    assert len(watching.watch._noticed) == NOTICES
+    assert len(watching.watch._noticed) <= NOTICES
     await until(lambda: len(watching.told) >= len(ids))
     told = [each for each in watching.told if isinstance(each, Changed)]
     assert {each.task.id: each.task.status for each in told} == {
@@ -243,6 +127,24 @@ async def test_more_notices_than_may_wait_are_replaced_by_the_index() -> None:
         ids[-1]: TaskStatus.PENDING,
     }
     assert len(told) == len(ids), "each was told once"
+
+
+async def test_notices_that_come_after_too_many_are_read_as_usual() -> None:
+    bench = Bench()
+    watching = await bench.watch()
+    await bench.create()
+    for number in range(NOTICES + 1):
+        bench.hub.notify(OWNER, f"gone_{number}")
+
+    late = [f"late_{number}" for number in range(10)]
+
+    async def meanwhile() -> None:
+        for each in late:
+            bench.hub.notify(OWNER, each)
+
+    bench.index.before_records = meanwhile
+    await until(lambda: {(each, "Gone") for each in late} <= {*said(watching.told)})
+    assert said(watching.told).count(("", "Missed")) == 1
 
 
 async def test_changes_that_follow_each_other_fast_are_read_together() -> None:
