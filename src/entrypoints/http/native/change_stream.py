@@ -15,7 +15,6 @@ from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from application.errors import StoreUnavailable
 from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping, Reached
 from application.ports import Clock
 from application.quotas import StreamSlot
@@ -49,8 +48,8 @@ class Changes:
 
 
 class ChangeStream(Response[None]):
-    """Ends when this process stops, when the caller's keys are withdrawn, and when the store fails:
-    the client connects again and goes on behind the last id."""
+    """Ends when this process stops, and when the caller's keys are withdrawn. A client that
+    connects again goes on behind the last id."""
 
     def __init__(self, changes: Changes) -> None:
         super().__init__(None, media_type=EVENT_STREAM, headers=HEADERS)
@@ -134,8 +133,6 @@ class _Writing:
                 frame = self._frame_of(each)
                 while not (self._closed or self._writer.push(frame)):
                     await self._writer.drain()
-        except StoreUnavailable as error:
-            log.error("store unavailable: stream of changes ended", error=str(error))
         except Exception:
             log.exception("stream of changes failed")
 
