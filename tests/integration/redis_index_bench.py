@@ -18,8 +18,6 @@ from domain.task_filter import TaskFilter
 from tests.builders import LEASE, NOW, REQUEST, claim
 
 TTL = 60.0
-SHORT = 0.3
-"""Seconds for which records are kept that a test waits for."""
 
 
 class Killed(BaseException):

@@ -153,8 +153,8 @@ class Hub(EventFeed, ChangeFeed):
     def missed(self, topic: Topic) -> None:
         """Tell a channel's subscribers to read the log, or its watchers to read the index, since
         they may have missed something."""
-        if (channel := self._channels.get(topic) if isinstance(topic, str) else None) is not None:
-            channel.published.clear()
+        if isinstance(topic, str) and topic in self._channels:
+            self._channels[topic].published.clear()
         for each in self._told(topic):
             _tell(each.missed)
 

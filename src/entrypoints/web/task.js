@@ -132,11 +132,11 @@ function take(event, id) {
 export function show() {
   if (current === null) return;
   const { state, connection, id, request } = current;
-  const gone = ["gone", "locked", "deleted"].includes(connection);
-  const active = ACTIVE.has(state.status) && !gone;
+  const isGone = ["gone", "locked", "deleted"].includes(connection);
+  const active = ACTIVE.has(state.status) && !isGone;
   const running = state.status === "running" && state.lost === null;
-  $("status").textContent = text(connection === "deleted" ? "wasDeleted" : gone ? "unknown" : state.status);
-  $("status").dataset.status = gone ? "failed" : state.status;
+  $("status").textContent = text(connection === "deleted" ? "wasDeleted" : isGone ? "unknown" : state.status);
+  $("status").dataset.status = isGone ? "failed" : state.status;
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
   $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
   $("attempt").textContent = state.attempt > 0 ? text("attempt", state) : "";
@@ -146,11 +146,11 @@ export function show() {
   $("cancel").hidden = !active;
   $("listen").hidden = !active;
   $("listen").textContent = text(connection === "stopped" ? "listen" : "stopListening");
-  $("retry").hidden = active || gone;
-  $("go-on").hidden = gone || state.end?.type !== "end";
+  $("retry").hidden = active || isGone;
+  $("go-on").hidden = isGone || state.end?.type !== "end";
   for (const each of ["copy", "download", "raw-toggle"]) $(each).disabled = !state.answer.text;
-  $("notice").hidden = state.lost === null && !gone;
-  $("notice").textContent = gone ? text(connection) : text("lost", state.lost ?? {});
+  $("notice").hidden = state.lost === null && !isGone;
+  $("notice").textContent = isGone ? text(connection) : text("lost", state.lost ?? {});
   $("waiting").hidden = !(active && (!running || !saysSomething(state.answer)));
   $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : "waitQueued");
   const failed = state.end?.type === "error";
@@ -159,7 +159,7 @@ export function show() {
     $("failure-what").textContent = state.end.data;
     $("failure-do").textContent = advice(state.end.code, state.end.retryable);
   }
-  const sentence = !gone && state.end?.type === "end" ? ending(state.end) : "";
+  const sentence = !isGone && state.end?.type === "end" ? ending(state.end) : "";
   $("ended").textContent = sentence;
   $("ended").hidden = !sentence;
   document.title = `${active ? "● " : ""}${((request && promptOf(request)) || id).slice(0, 60)} · Longtask`;
