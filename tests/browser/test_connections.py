@@ -103,7 +103,7 @@ def test_a_tab_that_is_opened_in_the_background_holds_nothing(
 
 @pytest.fixture
 def closed_list(upstream: Upstream) -> Iterator[Running]:
-    """A service that others can reach, and that has no API keys: it shows nobody a list."""
+    """A service that others can reach, and that has no API keys: it shows no list."""
     settings = settings_for(
         openai_base_url=upstream.url,
         host="0.0.0.0",  # noqa: S104

@@ -1,4 +1,4 @@
-"""The list of tasks, where the service shows it: whoever started them, and live."""
+"""The list of tasks where the service shows it: live, also of tasks that other clients started."""
 
 import re
 

@@ -170,7 +170,7 @@ async def test_a_notice_goes_out_for_each_change(store: Store) -> None:
 
 
 async def test_a_notice_comes_once_the_record_can_be_read(store: Store) -> None:
-    """Whoever is told and reads then, reads the change."""
+    """A watcher that reads the record when it is told finds the change."""
     owner = new_owner()
 
     class Reading(RecordingWatcher):
@@ -200,11 +200,11 @@ async def test_a_notice_comes_once_the_record_can_be_read(store: Store) -> None:
 
 
 async def test_notices_are_for_the_owner_alone(store: Store) -> None:
-    mine, theirs, nobody = RecordingWatcher(), RecordingWatcher(), RecordingWatcher()
+    mine, theirs, keyless = RecordingWatcher(), RecordingWatcher(), RecordingWatcher()
     owner, other = new_owner(), new_owner()
     await store.changes.watch(owner, mine)
     await store.changes.watch(other, theirs)
-    await store.changes.watch(None, nobody)
+    await store.changes.watch(None, keyless)
     second = RecordingWatcher()
     await store.changes.watch(owner, second)
     task_id = await created(store.tasks, owner)
@@ -212,8 +212,8 @@ async def test_notices_are_for_the_owner_alone(store: Store) -> None:
     await created(store.tasks, other)
     assert await mine.notices(1) == await second.notices(1) == [task_id]
     await theirs.notices(1)
-    await until(lambda: free in nobody.noticed)
-    assert task_id not in nobody.noticed
+    await until(lambda: free in keyless.noticed)
+    assert task_id not in keyless.noticed
     assert (mine.noticed, theirs.noticed) == ([], [])
 
 

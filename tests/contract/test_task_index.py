@@ -171,11 +171,11 @@ async def test_the_tasks_of_others_are_in_no_page(store: Store) -> None:
     first, second = new_owner(), new_owner()
     mine = await created(store.tasks, first)
     theirs = await created(store.tasks, second)
-    nobodys = await created(store.tasks, None, NOW + 10**9)
+    keyless = await created(store.tasks, None, NOW + 10**9)
     assert await listed(store, first) == [mine]
     assert await listed(store, second) == [theirs]
     newest = await store.index.page(None, TaskFilter(created_after=NOW + 10**9 - 1), None, 100)
-    assert nobodys in [task.id for task in newest.tasks]
+    assert keyless in [task.id for task in newest.tasks]
     assert not {mine, theirs} & {task.id for task in newest.tasks}
     assert await listed(store, new_owner()) == []
     assert await listed(store, "") == []

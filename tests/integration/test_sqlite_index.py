@@ -67,8 +67,8 @@ async def test_the_tasks_of_a_file_of_the_version_before_are_listed(tmp_path: Pa
         assert len(ended) == count - count // 10 - 3 - 1  # without owner, and the one unreadable
         assert [each.task_id for each in ended[-2:]] == ["task_2", "task_3"]  # which ended last
         assert len({each.cursor for each in ended}) == len(ended)
-        nobodys = await index.page(None, TaskFilter(), None, 100)
-        assert {task.id for task in nobodys.tasks} == {"task_1", "task_1001", "task_2001"}
+        keyless = await index.page(None, TaskFilter(), None, 100)
+        assert {task.id for task in keyless.tasks} == {"task_1", "task_1001", "task_2001"}
         await completed(file.tasks, unfinished[0])
         (last,) = await index.ended("me", ended[-1].cursor, 10)
         assert last.task_id == unfinished[0]

@@ -35,8 +35,8 @@ class IndexWriter:
             log.warning("task not put into the list", task_id=task.id, error=str(error))
 
     async def note_end(self, task: Task) -> None:
-        """Note that a task has ended. If that fails, the task still counts as unfinished here, and
-        whoever reads the index reads its record."""
+        """Note that a task has ended. If that fails, the task still counts as unfinished here,
+        and readers of the index read its record."""
         try:
             own = self._ttl if task.ttl is None else round(task.ttl * 1000)
             await self.end(task, min(own, self._ttl))
