@@ -9,7 +9,8 @@ from playwright.sync_api import Page, Request, expect
 
 from tests.browser.page import OpenPage, hide, open_streams, row, show, start, status
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
-from tests.running import Running, running_service, settings_for
+from tests.end_to_end.guarded import exposed
+from tests.running import Running, running_service
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.soak
@@ -104,12 +105,7 @@ def test_a_tab_that_is_opened_in_the_background_holds_nothing(
 @pytest.fixture
 def closed_list(upstream: Upstream) -> Iterator[Running]:
     """A service that others can reach, and that has no API keys: it shows no list."""
-    settings = settings_for(
-        openai_base_url=upstream.url,
-        host="0.0.0.0",  # noqa: S104
-        allow_anonymous=True,
-    )
-    with running_service(settings) as running:
+    with running_service(exposed(upstream, trusted=False)) as running:
         yield running
 
 

@@ -1,4 +1,5 @@
-"""A service that wants API keys, and callers of it: Alice, who has two, and Bob."""
+"""A service that wants API keys, and callers of it: Alice, who has two, and Bob. And a service that
+others can reach without keys."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,17 @@ def alices(upstream: Upstream, **overrides: Any) -> Iterator[Running]:
     with running_service(guarded(upstream, **overrides)) as running:
         running.client.http.headers["Authorization"] = f"Bearer {ALICE}"
         yield running
+
+
+def exposed(upstream: Upstream, *, trusted: bool) -> Settings:
+    """Those of a service without API keys that other machines can reach. `trusted`: whether all
+    callers are."""
+    return settings_for(
+        openai_base_url=upstream.url,
+        host="0.0.0.0",  # noqa: S104
+        allow_anonymous=True,
+        trust_all_callers=trusted,
+    )
 
 
 def as_bearer(key: str) -> dict[str, str]:

@@ -9,9 +9,9 @@ import jwt
 import pytest
 
 from tests.doubles.upstream import Gate, Script, Upstream, piece
-from tests.end_to_end.guarded import ALICE, BOB, SECRET, alices, as_bearer
+from tests.end_to_end.guarded import ALICE, BOB, SECRET, alices, as_bearer, exposed
 from tests.end_to_end.ui_client import asking, follow, posted, send
-from tests.running import Running, running_service, settings_for
+from tests.running import Running, running_service
 
 
 @pytest.fixture(scope="module")
@@ -169,13 +169,7 @@ def test_a_running_task_makes_room_for_the_next_of_its_chat(upstream: Upstream) 
 def test_without_keys_chats_exist_where_all_callers_are_trusted(
     upstream: Upstream, *, trusted: bool
 ) -> None:
-    settings = settings_for(
-        openai_base_url=upstream.url,
-        host="0.0.0.0",  # noqa: S104
-        allow_anonymous=True,
-        trust_all_callers=trusted,
-    )
-    with running_service(settings) as service:
+    with running_service(exposed(upstream, trusted=trusted)) as service:
         expected = 200 if trusted else 403
         got = [
             status_of(service, "POST", "/api/chat", {}, json=asking("c")),

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece, refusal
-from tests.end_to_end.guarded import ALICE, BOB, alices, as_bearer
+from tests.end_to_end.guarded import ALICE, BOB, alices, as_bearer, exposed
 from tests.running import Running, running_service, settings_for
 
 PATH = "/api/tasks"
@@ -184,13 +184,7 @@ def test_only_a_key_lists_and_only_its_own(
 def test_without_keys_the_list_exists_where_all_callers_are_trusted(
     upstream: Upstream, *, trusted: bool
 ) -> None:
-    settings = settings_for(
-        openai_base_url=upstream.url,
-        host="0.0.0.0",  # noqa: S104
-        allow_anonymous=True,
-        trust_all_callers=trusted,
-    )
-    with running_service(settings) as service:
+    with running_service(exposed(upstream, trusted=trusted)) as service:
         for path in (PATH, f"{PATH}?limit=x", f"{PATH}/events?lastEventId=x"):
             response = service.client.http.get(path)
             if not trusted:
