@@ -11,14 +11,22 @@ from redis.asyncio import Redis
 
 from adapters.live import Hub
 from adapters.redis import RedisBroker, RedisIdempotencyKeys, RedisTaskLog
-from adapters.redis.keys import keys_of
+from adapters.redis.connection import PROBE
+from adapters.redis.keys import keys_of, owner_keys
 from adapters.redis.server import ServerConnection
 from application.errors import StoreUnavailable
 from domain.answer import Answer
 from domain.events import ContentAdded, Event
 from domain.task import Task
 from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
-from tests.doubles.readers import CountingObserver, events_of, read_to_end, started, subscribed
+from tests.doubles.readers import (
+    CountingObserver,
+    RecordingWatcher,
+    events_of,
+    read_to_end,
+    started,
+    subscribed,
+)
 from tests.waiting import within
 
 
@@ -75,6 +83,22 @@ async def test_delivery_goes_on_after_a_lost_connection_which_is_told(bench: Ben
         await subscriber.miss()
         await bench.tasks.append(attempt, [ContentAdded(1, "after")], LEASE)
         assert events_of(await subscriber.receive(1)) == [ContentAdded(1, "after")]
+
+
+async def test_a_probe_of_an_instance_that_uses_rest_is_neither_an_event_nor_a_notice(
+    bench: Bench,
+) -> None:
+    attempt, watcher = await begun(bench.tasks), RecordingWatcher()
+    task = attempt.task
+    await bench.feed.watch(task.owner, watcher)
+    async with subscribed(bench.feed, task.id) as subscriber:
+        for channel in (keys_of(task.id).channel, owner_keys(task.owner).channel):
+            assert await bench.client.publish(channel, PROBE) == 1
+        await bench.tasks.append(attempt, [ContentAdded(1, "x")], LEASE)
+        await subscriber.receive(1)
+        assert not subscriber.is_closed
+        await bench.tasks.cancel(task.id, 1)
+        assert set(await watcher.notices(1)) == {task.id}
 
 
 async def test_log_lines_of_the_hub_are_those_of_no_request(

@@ -21,7 +21,7 @@ import structlog
 
 from adapters.live import Broker, Hub, OwnerTopic, Topic
 from adapters.redis.codec import decode_batch
-from adapters.redis.connection import Confirmed, Connection, Listener, Published
+from adapters.redis.connection import PROBE, Confirmed, Connection, Listener, Published
 from adapters.redis.keys import keys_of, owner_keys
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable, UnreadableEvent
@@ -136,6 +136,8 @@ class RedisBroker(Broker):
             if subscription.confirmed.is_set():
                 self._hub.missed(topic)
             subscription.confirmed.set()
+        elif message.data == PROBE:
+            return
         elif isinstance(topic, OwnerTopic):
             self._hub.notify(topic.owner, message.data.decode(errors="replace"))
         else:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Word = str | bytes | int
+PROBE = b""
+"""What a connection may publish on a channel to see whether it arrives (rest.py). It reaches every
+process that listens to the channel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from httpx_sse import SSEError, aconnect_sse
 from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
-from adapters.redis.connection import Confirmed, Connection, Listener, Published, Word
+from adapters.redis.connection import PROBE, Confirmed, Connection, Listener, Published, Word
 from adapters.redis.errors import UnknownScript, error_response
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
@@ -31,7 +31,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 PROBE_INTERVAL = 5.0
 """Seconds without a message on a stream after which one is published to see whether it arrives. A
 stream that died without a word is noticed after three times as many."""
-PROBE = b""
 
 
 class RestConnection(Connection):
@@ -164,7 +163,7 @@ class RestListener(Listener):
         self._streams[channel].received_at = asyncio.get_running_loop().time()
         if kind == "subscribe":
             self._received.put_nowait(Confirmed(channel))
-        elif kind == "message" and text.encode() != PROBE:
+        elif kind == "message":
             self._received.put_nowait(Published(channel, text.encode()))
 
     async def _probe(self) -> None:
