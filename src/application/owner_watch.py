@@ -7,7 +7,7 @@ the watch reads the index again, and a client that comes back gets what lies beh
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -104,6 +104,12 @@ class OwnerWatch(Watcher):
         """Those of them that have ended."""
         self._passed: dict[str, _State] = {}
         """The last NOTICES tasks whose cursors were reached, of which a notice may come late."""
+        self._taken: Callable[[], Awaitable[None]] = _at_once
+
+    def pace(self, taken: Callable[[], Awaitable[None]]) -> None:
+        """Have `taken` awaited at the end of each page that was told, before anything else is read:
+        meanwhile no records are held."""
+        self._taken = taken
 
     def changed(self, task_id: str) -> None:
         if len(self._noticed) >= NOTICES:
@@ -137,6 +143,7 @@ class OwnerWatch(Watcher):
             try:
                 async for each in self._next():
                     yield each
+                    del each
                     if self._closed:
                         return
                     told_at = now()
@@ -204,10 +211,10 @@ class OwnerWatch(Watcher):
         while True:
             entries = await self._context.index.ended(self._owner, self._cursor, PAGE)
             found, gone = await self._read([each.task_id for each in entries])
-            reached = None
+            reached, task = None, None
             for entry in entries:
                 self._cursor = reached = entry.cursor
-                task = found.get(entry.task_id)
+                task = found.pop(entry.task_id, None)
                 if task is not None and self._is_news(task):
                     reached = None
                     yield Changed(task, entry.cursor)
@@ -218,19 +225,24 @@ class OwnerWatch(Watcher):
                     self._pass(task)
             if reached is not None:
                 yield Reached(reached)
+            del task
+            await self._taken()
             if len(entries) < PAGE:
                 return
 
     async def _tell(self, task_ids: Sequence[str]) -> AsyncGenerator[Told, None]:
         """Tell of these tasks what was not told yet."""
         found, gone = await self._read(task_ids)
+        task = None
         for task_id in task_ids:
-            task = found.get(task_id)
+            task = found.pop(task_id, None)
             if task is not None and self._is_news(task):
                 yield Changed(task, None)
             if task_id in gone:
                 self._forget(task_id)
                 yield Gone(task_id)
+        del task
+        await self._taken()
 
     async def _read(self, task_ids: Sequence[str]) -> tuple[dict[str, Task], set[str]]:
         """Return the records of these tasks, and which of them were told or noticed and are gone.
@@ -269,6 +281,9 @@ class OwnerWatch(Watcher):
     def _forget(self, task_id: str) -> None:
         self._told.pop(task_id, None)
         self._awaited.discard(task_id)
+
+
+async def _at_once() -> None: ...
 
 
 def _pages(task_ids: Iterable[str]) -> Iterable[Sequence[str]]:

@@ -1,8 +1,9 @@
 """The response of `GET /api/tasks/events`: the changes of an owner's tasks, as Server-Sent Events.
 
-A watch is asked for its next change only once the client has taken what was written before. Until
-then the watch remembers which tasks have changed, and nothing of them, so a slow client costs
-little: it gets the newest state of each.
+A watch goes on only once the client has taken most of what was written before. Until then the watch
+remembers which tasks have changed, and nothing of them. What a slow client has not taken lies in
+its transport, where it is counted (`unsent`), and nowhere else: at most a page of changes, which is
+written as one piece. When it reads on, it gets the newest state of each task.
 """
 
 import asyncio
@@ -102,6 +103,8 @@ class _Writing:
         self._writer = writer
         self._closed = False
         self._task: asyncio.Task[None] | None = None
+        self._frames: list[bytes] = []
+        changes.watch.pace(self._flush)
 
     def start(self) -> None:
         # The context of the request would be kept for as long as the stream lasts.
@@ -130,11 +133,18 @@ class _Writing:
                 if isinstance(each, Ping):
                     self._writer.push(PING)  # a slow client needs none
                     continue
-                frame = self._frame_of(each)
-                while not (self._closed or self._writer.push(frame)):
-                    await self._writer.drain()
+                self._frames.append(self._frame_of(each))
+                del each
         except Exception:
             log.exception("stream of changes failed")
+
+    async def _flush(self) -> None:
+        """Write the frames of a page, and return once the client has taken most of them."""
+        if self._frames:
+            await self._writer.drain()
+            self._writer.push(b"".join(self._frames))
+            self._frames.clear()
+            await self._writer.drain()
 
     def _finish(self, _: "asyncio.Task[None]") -> None:
         self._writer.finish()
