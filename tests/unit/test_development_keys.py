@@ -26,6 +26,7 @@ EXPOSED = [
     # Behind a proxy or a tunnel on the same machine.
     {"base_url": "https://longtask.example.org"},
     {"trusted_proxies": "127.0.0.1"},
+    {"allowed_hosts": "longtask.example.org"},
 ]
 
 
@@ -95,12 +96,14 @@ def test_a_development_stack_may_use_them(given: dict[str, Any]) -> None:
 def test_other_keys_are_taken_anywhere(given: dict[str, Any]) -> None:
     settings = _settings(OWN, **given)
     assert settings.refuses_development_keys, "should the queue turn out to sign with public ones"
+    assert settings.trusts_callers == settings.access.requires_keys
     assert settings.queue.credentials() == OWN
 
 
 def test_on_ones_own_machine_they_are_taken() -> None:
     assert _settings(DEVELOPMENT).queue.credentials() == DEVELOPMENT
     assert _settings(DEVELOPMENT, base_url="http://localhost:1").queue.credentials() == DEVELOPMENT
+    assert _settings(DEVELOPMENT, allowed_hosts="localhost").queue.credentials() == DEVELOPMENT
 
 
 @pytest.mark.parametrize("given", [{}, OWNERS])

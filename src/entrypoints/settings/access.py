@@ -123,7 +123,7 @@ class AccessSettings(Group):
         "`/api/tasks/events`) and use every chat (`/api/chat`), also where the service can be "
         "reached from other machines. Neither needs an id that others cannot guess. Without it, "
         "such a service has neither unless it listens on loopback, `BASE_URL` is loopback or not "
-        "set, and no `LONGTASK_TRUSTED_PROXIES` are set.",
+        "set, and neither `LONGTASK_ALLOWED_HOSTS` nor `LONGTASK_TRUSTED_PROXIES` are set.",
     )
     limits: Annotated[Limits, parsed(parse_limits)] = setting(
         "LONGTASK_LIMITS",

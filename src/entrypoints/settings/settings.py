@@ -77,6 +77,7 @@ class Settings:
         return (
             is_loopback(self.service.host)
             and (base_host is None or is_loopback(base_host))
+            and all(map(is_loopback, self.access.allowed_hosts))
             and not self.access.trusted_proxies
         )
 
