@@ -8,11 +8,12 @@ the watch reads the index again, and a client that comes back gets what lies beh
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from application.errors import StoreUnavailable
+from application.joined_calls import JoinedCalls
 from application.ports import ChangeFeed, Clock, Entry, TaskIndex, Watcher
 from application.reader import STORE_PAUSE
 from application.reap import FailOrphanedTasks
@@ -77,6 +78,8 @@ class WatchContext:
     ping_interval: float
     """Seconds without anything else after which a watch pings."""
     on_close: Callable[[], None]
+    joined: JoinedCalls = field(default_factory=JoinedCalls)
+    """Reads of the index: the watches of an owner are noticed together, and read the same."""
 
 
 _State = tuple[TaskStatus, int, int]
@@ -192,7 +195,8 @@ class OwnerWatch(Watcher):
         self._read_at = self._context.clock.now()
         unseen = set(self._told)
         after: Entry | None = None
-        while entries := await self._context.index.unfinished(self._owner, after, PAGE):
+        index, joined = self._context.index, self._context.joined
+        while entries := await joined(index.unfinished, self._owner, after, PAGE):
             after = entries[-1]
             listed = [entry.task_id for entry in entries]
             unseen.difference_update(listed)
@@ -209,7 +213,8 @@ class OwnerWatch(Watcher):
     async def _read_ended(self) -> AsyncGenerator[Told, None]:
         """Tell of what has ended behind the cursor."""
         while True:
-            entries = await self._context.index.ended(self._owner, self._cursor, PAGE)
+            ended = self._context.index.ended
+            entries = await self._context.joined(ended, self._owner, self._cursor, PAGE)
             found, gone = await self._read([each.task_id for each in entries])
             reached, task = None, None
             for entry in entries:
@@ -252,7 +257,8 @@ class OwnerWatch(Watcher):
         for task_id in noticed:
             del self._noticed[task_id]
         try:
-            tasks = await self._context.index.records(task_ids) if task_ids else ()
+            records, ids = self._context.index.records, tuple(task_ids)
+            tasks = await self._context.joined(records, ids) if ids else ()
             tasks = await self._context.orphans.each(tasks)
         except StoreUnavailable:
             self._noticed.update(dict.fromkeys(noticed))
