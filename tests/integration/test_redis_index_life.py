@@ -91,7 +91,7 @@ async def test_no_cursor_is_given_twice(bench: Bench) -> None:
 
 
 async def test_the_entry_of_a_long_task_outlives_its_record(bench: Bench) -> None:
-    """It is put off at a renewal, once a quarter of the time to live has passed."""
+    """A renewal writes it again, once a quarter of the time to live has passed."""
     task_id = await bench.created()
     attempt = await claim(bench.counting, task_id)
     before = await bench.expires(task_id)

@@ -28,7 +28,7 @@ class IndexWriter:
 
     async def touch(self, task: Task) -> None:
         """Let the entry of an unfinished task expire later, and put it if it is missing. If that
-        fails, the next change of the task does it."""
+        fails, it is done at the end of the task, or a quarter of the time to live later."""
         try:
             await self._put(task, created_anew=False)
         except StoreUnavailable as error:

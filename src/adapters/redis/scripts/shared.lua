@@ -21,10 +21,10 @@ local function notify(owner_channel, task_id)
   call('PUBLISH', owner_channel, task_id)
 end
 
--- Returns 1 if the entry in the owner's index is missing, since an instance of the version before
--- created the task, or is to be put off, since it expires two ttl_ms after it was put off last. The
--- caller does so.
--- `indexed`: when it was told last, in ms.
+-- Returns 1 if the caller is to write the entry in the owner's index again, and notes that it does. The
+-- entry is missing if an instance of the version before created the task. Else it expires two ttl_ms
+-- after it was last written, and so before the record of a task that goes on changing.
+-- `indexed`: when the entry was last written, in ms.
 local function is_index_due(record, indexed, ttl_ms)
   local time = now()
   if indexed and time < indexed + ttl_ms / 4 then
