@@ -7,7 +7,7 @@ import pytest
 from application.errors import StoreUnavailable
 from application.joined_calls import JoinedCalls
 from tests.builders import claim
-from tests.unit.test_watch_tasks import Bench, said
+from tests.unit.watch_bench import Bench, said
 from tests.waiting import until
 
 
