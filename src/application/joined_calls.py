@@ -1,4 +1,8 @@
-"""Joins calls that are made at the same moment with the same arguments: each is made once."""
+"""Joins calls that are made at the same moment with the same arguments: each is made once.
+
+Those who wait for it go on one after the other, each in an iteration of the event loop of its own.
+So hundreds of them, each of which has something to do with the result, hold up nobody else.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,6 +17,7 @@ class JoinedCalls:
     def __init__(self) -> None:
         self._next: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
         """The calls that are about to be made."""
+        self._turn = asyncio.Lock()
 
     async def __call__(self, call: Callable[P, Awaitable[R]], *args: P.args, **_: P.kwargs) -> R:
         """Return the result of a call that began after this one, or raise its exception. The
@@ -24,6 +29,8 @@ class JoinedCalls:
             joined.add_done_callback(_look_at)
             self._next[key] = joined
         result: R = await asyncio.shield(joined)
+        async with self._turn:
+            await asyncio.sleep(0)
         return result
 
     async def _make(self, key: tuple[Any, ...]) -> Any:

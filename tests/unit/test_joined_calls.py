@@ -36,6 +36,25 @@ async def test_equal_calls_of_a_moment_are_made_once_and_later_ones_anew() -> No
     assert await asyncio.gather(*first[1:], later) == [1, 2, 1, 3]
 
 
+async def test_those_who_wait_go_on_one_after_the_other() -> None:
+    """Whatever else is ready to run gets its turn in between."""
+    joined, call, resumed = JoinedCalls(), Counted(), 0
+    call.may_end.set()
+
+    async def wait() -> None:
+        nonlocal resumed
+        await joined(call, "a")
+        resumed += 1
+
+    waiting = [asyncio.create_task(wait()) for _ in range(5)]
+    seen = {resumed}
+    while resumed < len(waiting):
+        await asyncio.sleep(0)
+        seen.add(resumed)
+    assert seen == set(range(len(waiting) + 1))
+    assert call.calls == ["a"]
+
+
 async def test_all_get_the_exception() -> None:
     joined, call = JoinedCalls(), Counted()
     call.may_end.set()
