@@ -1,7 +1,7 @@
 """Joins calls that are made at the same moment with the same arguments: each is made once.
 
 Those who wait for it go on one after the other, each in an iteration of the event loop of its own.
-So hundreds of them, each of which has something to do with the result, hold up nobody else.
+So hundreds of them that all have something to do with the result do not hold up the event loop.
 """
 
 import asyncio
