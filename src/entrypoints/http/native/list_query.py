@@ -93,10 +93,14 @@ def _given(
         given.setdefault(name, []).append(value)
     for name, values in given.items():
         if name not in known and not ("metadata" in known and _METADATA.fullmatch(name)):
-            faults.append(Fault(shown(name), "is not known"))
+            faults.append(Fault(shown(name), f"is not known; known are {_names(known)}"))
         elif len(values) > 1 and name != REPEATABLE:
             faults.append(Fault(shown(name), "is given twice"))
     return given
+
+
+def _names(known: Sequence[str]) -> str:
+    return ", ".join("metadata[key]" if name == "metadata" else name for name in known)
 
 
 def _statuses(values: Sequence[str], faults: list[Fault]) -> frozenset[TaskStatus]:
@@ -171,7 +175,7 @@ def _cursor(single: Mapping[str, str], faults: list[Fault]) -> Entry | None:
         return None
     found = _CURSOR.fullmatch(text)
     if found is None:
-        faults.append(Fault("after", "must be the next of a list"))
+        faults.append(Fault("after", "must be the value of next in the page before"))
         return None
     return Entry(int(found[1]), found[2])
 
