@@ -30,6 +30,12 @@ from entrypoints.http.start_bodies import StartBodies
 if TYPE_CHECKING:
     from adapters.opentelemetry import Tracing
 
+REACHED_BY_NO_OTHER = (
+    "the settings (LONGTASK_HOST, BASE_URL, LONGTASK_ALLOWED_HOSTS, LONGTASK_TRUSTED_PROXIES) let "
+    "no other machine reach the service"
+)
+"""What lets a service without API keys trust its callers, for messages."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:

@@ -7,7 +7,7 @@ from litestar import Request
 from application.accounts import Caller
 from application.errors import UnknownTask
 from entrypoints.http.ai_sdk.ids import chat_id_fault
-from entrypoints.http.parts import HttpParts
+from entrypoints.http.parts import REACHED_BY_NO_OTHER, HttpParts
 from entrypoints.http.problems import bad_field, problem
 
 
@@ -22,7 +22,7 @@ def check_chat(chat_id: str, request: Request[Caller, Any, Any], parts: HttpPart
             403,
             "chats-closed",
             "Without API keys, every caller could read and stop every chat. So chats exist only "
-            "while the service listens on loopback: set LONGTASK_API_KEYS, or "
+            f"while {REACHED_BY_NO_OTHER}: set LONGTASK_API_KEYS, or "
             "LONGTASK_TRUST_ALL_CALLERS=true.",
         )
     if request.auth is not None and request.auth != chat_id:

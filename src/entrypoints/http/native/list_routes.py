@@ -15,7 +15,7 @@ from entrypoints.http.native.list_query import DescribedQuery, cursor_text, read
 from entrypoints.http.native.parameters import LastCursorHeader, LastCursorQuery, cursor_of
 from entrypoints.http.native.summary import TaskChange, TaskListBody, summary_of
 from entrypoints.http.origins import NAMES_REPEATED
-from entrypoints.http.parts import HttpParts, Parts
+from entrypoints.http.parts import REACHED_BY_NO_OTHER, HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH
 from entrypoints.http.problems import documented, problem
 from entrypoints.http.sse.response import EVENT_STREAM, HEADERS
@@ -105,6 +105,6 @@ def _check_trusted(parts: HttpParts) -> None:
             403,
             "list-closed",
             "Without API keys, every caller could see all tasks. So they are listed and watched "
-            "only while the service listens on loopback: set LONGTASK_API_KEYS, or "
+            f"only while {REACHED_BY_NO_OTHER}: set LONGTASK_API_KEYS, or "
             "LONGTASK_TRUST_ALL_CALLERS=true.",
         )
