@@ -24,8 +24,8 @@ _STYLES = {
     "cancelled": "dim",
 }
 _LEAST_WIDTHS = {"title": 64, "age": 70, "duration": 90, "tokens": 100, "model": 120}
-"""Columns of a terminal without which one of the table is left out. Ids are never shortened: they
-are what other commands take."""
+"""Columns of a terminal without which one of the table is left out. Ids are not shortened where a
+line can hold them: they are what other commands take."""
 _MODEL_WIDTH = 24
 
 
@@ -60,7 +60,7 @@ def table_of(tasks: Iterable[Body], width: int) -> Table:
         if width >= _LEAST_WIDTHS.get(name, 0)
     ]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.expand = True
+    table.expand = "title" in shown
     for name in shown:
         table.add_column(
             name.upper(),
