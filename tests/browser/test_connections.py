@@ -121,6 +121,7 @@ def test_where_the_list_is_closed_the_browser_remembers_its_own(
     page.clock.install()
     page.reload()
     expect(page.locator("#list-empty")).to_contain_text("remembered in this browser")
+    expect(page.locator("#list-away")).to_be_hidden()
     asked: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url))
 

@@ -39,6 +39,7 @@ def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     # The list needs a key. Who is writing a prompt meanwhile is not interrupted.
     page.focus("#prompt")
     expect(page.locator("#key-form")).to_be_visible()
+    expect(page.locator("#list-empty")).to_contain_text("once you have given the API key")
     expect(page.locator("#prompt")).to_be_focused()
     page.fill("#prompt", "Hi.")
     page.keyboard.press("Control+Enter")

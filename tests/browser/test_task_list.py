@@ -134,6 +134,7 @@ def test_what_happened_while_there_was_no_connection_shows_afterwards(
         has_status(page, gone, "completed")
         proxy.refusing = True
         proxy.cut()
+        expect(page.locator("#list-away")).to_be_visible()
         service.client.http.delete(f"/api/tasks/{gone}")
         gate.open()
         new = service.client.start("Comes.")
@@ -142,6 +143,7 @@ def test_what_happened_while_there_was_no_connection_shows_afterwards(
         has_status(page, running, "completed")
         has_status(page, new, "completed")
         expect(page.locator(row(gone, "open"))).to_have_count(0)
+        expect(page.locator("#list-away")).to_be_hidden()
         # The same for a page that was hidden meanwhile.
         hide(page)
         service.client.http.delete(f"/api/tasks/{running}")

@@ -14,6 +14,7 @@ export class List {
   #actions;
   #open = null;
   #served = null;
+  #needsKey = false;
   #following = new AbortController();
   #scheduled = false;
   #rows = new Map(); // by id: {shows, row}
@@ -41,14 +42,16 @@ export class List {
     this.#following = new AbortController();
     const { signal } = this.#following;
     this.#served = new ServedTasks(() => this.#later(), this.#actions.deleted);
+    this.#needsKey = false;
     try {
       await this.#served.watch(signal);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof LongtaskError)) throw error;
       this.#served = null;
+      this.#needsKey = error.status === 401;
       this.show(this.#open);
-      if (error.status === 401) this.#actions.keyRefused();
+      if (this.#needsKey) this.#actions.keyRefused();
       else await keepRight({ shown: () => this.#open, changed: () => this.#later(), signal });
     }
   }
@@ -73,8 +76,9 @@ export class List {
     const all = this.#tasks();
     const empty = $("list-empty");
     empty.hidden = all.length > 0;
-    empty.dataset.text = this.isServed ? "noTasks" : "noneRemembered";
+    empty.dataset.text = this.isServed ? "noTasks" : this.#needsKey ? "listNeedsKey" : "noneRemembered";
     empty.textContent = text(empty.dataset.text);
+    $("list-away").hidden = !this.#served?.isAway;
     $("list-older").hidden = !(this.isServed && this.#served.hasOlder);
     const focused = this.#node.contains(document.activeElement) ? document.activeElement : null;
     const place = [...this.#node.children].indexOf(focused?.closest("li"));

@@ -19,6 +19,7 @@ export class ServedTasks {
   #changed;
   #deleted;
   isRead = false;
+  isAway = false; // whether the stream of changes is lost, and is being opened anew
 
   /** `changed` is called when the list has changed, `deleted` with the id of a task that was deleted. */
   constructor(changed, deleted) {
@@ -55,7 +56,11 @@ export class ServedTasks {
     await receive(way, {
       // What was deleted while there was no connection is not told. So the page is read again, and read
       // before the changes that come meanwhile.
-      onConnection: (state) => (state === "open" ? this.#read(signal) : undefined),
+      onConnection: async (state, cause) => {
+        this.isAway = state === "lost" && !(cause.status >= 400 && cause.status < 500); // that is a refusal
+        if (state === "open") await this.#read(signal);
+        else this.#changed();
+      },
       take: (event) => this.#take(event),
       taken: this.#changed,
       pauseHidden: true,
