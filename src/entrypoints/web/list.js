@@ -75,7 +75,8 @@ export class List {
     if (this.isServed) remembered.noteAll((id) => this.#served.find(id)?.status);
     const all = this.#tasks();
     const empty = $("list-empty");
-    empty.hidden = all.length > 0;
+    const isBeingRead = this.#served !== null && !this.isServed;
+    empty.hidden = all.length > 0 || isBeingRead;
     empty.dataset.text = this.isServed ? "noTasks" : this.#needsKey ? "listNeedsKey" : "noneRemembered";
     empty.textContent = text(empty.dataset.text);
     $("list-away").hidden = !this.#served?.isAway;
