@@ -108,6 +108,8 @@ def test_a_list_that_is_closed_or_elsewhere_is_told(
     settings = settings_for(openai_base_url=upstream.url, base_url="https://tasks.example.org")
     with running_service(settings) as closed:
         done = invoke(tmp_path, *words, "--server", closed.url)
+        no_tls = invoke(tmp_path, *words, "--server", closed.url.replace("http:", "https:"))
+    assert "(ConnectError, [SSL: WRONG_VERSION_NUMBER]" in no_tls.stderr
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: 403: ")
     assert done.stderr.count("\n") == 1

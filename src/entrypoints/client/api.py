@@ -104,8 +104,10 @@ class Api:
 
     def unreachable(self, error: Exception) -> ServiceError:
         """Return what is said of a service to which a call failed."""
-        server, name = self._server, type(error).__name__
-        sentence = f"cannot reach {server.shown} ({name}): {server.about_address}"
+        server, what = self._server, type(error).__name__
+        if "SSL" in str(error):  # a certificate that is not trusted, or a server that speaks no TLS
+            what = f"{what}, {error}"
+        sentence = f"cannot reach {server.shown} ({what}): {server.about_address}"
         return ServiceError(sentence, kind=UNREACHABLE)
 
     def refusal(self, response: httpx.Response) -> ServiceError:
