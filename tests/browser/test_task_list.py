@@ -135,6 +135,10 @@ def test_what_happened_while_there_was_no_connection_shows_afterwards(
         proxy.refusing = True
         proxy.cut()
         expect(page.locator("#list-away")).to_be_visible()
+        page.click(row(gone, "open"))  # nothing is said of its status, which no event has told
+        expect(page.locator("#connection")).to_be_visible()
+        expect(page.locator("#status")).to_be_hidden()
+        expect(page.locator("#waiting")).to_be_hidden()
         service.client.http.delete(f"/api/tasks/{gone}")
         gate.open()
         new = service.client.start("Comes.")

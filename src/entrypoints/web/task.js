@@ -135,6 +135,8 @@ export function show() {
   const isGone = ["gone", "locked", "deleted"].includes(connection);
   const active = ACTIVE.has(state.status) && !isGone;
   const running = state.status === "running" && state.lost === null;
+  const isNew = state.createdAt === null; // none of its events has come
+  $("status").hidden = isNew && connection === "lost";
   $("status").textContent = text(connection === "deleted" ? "wasDeleted" : isGone ? "unknown" : state.status);
   $("status").dataset.status = isGone ? "failed" : state.status;
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
@@ -151,7 +153,7 @@ export function show() {
   for (const each of ["copy", "download", "raw-toggle"]) $(each).disabled = !state.answer.text;
   $("notice").hidden = state.lost === null && !isGone;
   $("notice").textContent = isGone ? text(connection) : text("lost", state.lost ?? {});
-  $("waiting").hidden = !(active && (!running || !saysSomething(state.answer)));
+  $("waiting").hidden = $("status").hidden || !(active && (!running || !saysSomething(state.answer)));
   $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : "waitQueued");
   const failed = state.end?.type === "error";
   $("failure").hidden = !failed;
