@@ -16,7 +16,7 @@ from domain.errors import InvalidRequest, MalformedTaskId
 from domain.events import TaskEnded, TaskStatus
 from domain.messages import MESSAGES_LIMIT, Message, answer_message, tool_faults
 from domain.request import FAULTS_LIMIT, RequestBounds, TaskRequest
-from domain.task import check_task_id
+from domain.task_id import check_task_id
 
 LONG_AT_ONCE = 8
 """Starts of a process that may hold a long conversation at the same time."""

@@ -7,12 +7,11 @@ lifecycle does not allow raises `IllegalTransition`.
 Times are integer milliseconds since the Unix epoch.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from domain.answer import Answer
-from domain.errors import IllegalTransition, MalformedTaskId
+from domain.errors import IllegalTransition
 from domain.events import (
     Event,
     StatusChanged,
@@ -22,12 +21,11 @@ from domain.events import (
     Usage,
 )
 from domain.request import TaskRequest
+from domain.task_id import check_task_id
 
 MAX_INTERRUPTIONS = 10
 """Attempts in a row that a stop or a restart of the service may end. One more fails the task, which
 may be what ends the process each time."""
-TASK_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
-_TASK_ID = re.compile(TASK_ID_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,14 +269,3 @@ class Attempt:
     def number(self) -> int:
         """The attempt's number, which is the fencing number of its writes."""
         return self.task.attempt
-
-
-def check_task_id(task_id: str) -> str:
-    """Return `task_id` if it is a valid task id, else raise `MalformedTaskId`.
-
-    More is valid than the ids that `TaskIds` makes: ids of the older system, and ids that a
-    developer chooses. All are safe in a key, a URL and a log line.
-    """
-    if not _TASK_ID.fullmatch(task_id):
-        raise MalformedTaskId("a task id is 1 to 128 letters, digits, '-' or '_'")
-    return task_id

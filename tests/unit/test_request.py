@@ -7,7 +7,7 @@ import pytest
 from domain.errors import InvalidRequest, MalformedTaskId
 from domain.messages import MESSAGES_LIMIT
 from domain.request import MAX_TOKENS_LIMIT, NUMBER_LIMIT, TTL_LIMIT, TaskRequest
-from domain.task import check_task_id
+from domain.task_id import check_task_id
 
 
 def user(text: str) -> dict[str, str]:

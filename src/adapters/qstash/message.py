@@ -23,7 +23,8 @@ from adapters.request_codec import check_version, request_from_plain, request_to
 from application.ports import Delivery
 from domain.errors import DomainError
 from domain.request import TaskRequest
-from domain.task import Task, check_task_id
+from domain.task import Task
+from domain.task_id import check_task_id
 
 VERSION = 2
 MESSAGE_LIMIT = 512 * 1024

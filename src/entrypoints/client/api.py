@@ -9,7 +9,7 @@ import httpx
 import httpx_sse
 
 from domain.errors import MalformedTaskId
-from domain.task import check_task_id
+from domain.task_id import check_task_id
 from entrypoints.client.server import Server
 from entrypoints.terminal import printable
 

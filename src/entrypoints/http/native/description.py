@@ -15,7 +15,7 @@ from domain.request import (
     TEMPERATURE_LIMIT,
     RequestBounds,
 )
-from domain.task import TASK_ID_PATTERN
+from domain.task_id import TASK_ID_PATTERN
 from entrypoints.http.native.message_schema import SOMETHING, message_schemas, options_schema
 
 _NULL = Schema(type=OpenAPIType.NULL)

@@ -23,8 +23,8 @@ from domain.request import (
     METADATA_VALUE_LIMIT,
     MODEL_NAME_LIMIT,
 )
-from domain.task import TASK_ID_PATTERN
 from domain.task_filter import TaskFilter
+from domain.task_id import TASK_ID_PATTERN
 from entrypoints.http.fields import raise_for
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20

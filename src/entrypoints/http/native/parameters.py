@@ -9,7 +9,7 @@ from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from domain.errors import Fault, MalformedEventId, MalformedTaskId
 from domain.events import POSITION_PATTERN, START, Position
-from domain.task import TASK_ID_PATTERN, check_task_id
+from domain.task_id import TASK_ID_PATTERN, check_task_id
 from entrypoints.http.fields import raise_for
 from entrypoints.http.idempotency_key import IDEMPOTENCY_KEY_LIMIT
 from entrypoints.http.native.list_query import query_faults

@@ -11,7 +11,7 @@ from application.accounts import Caller
 from application.follow_task import NothingLeft
 from domain.errors import IllegalTransition
 from domain.events import START, TaskStatus
-from domain.task import check_task_id
+from domain.task_id import check_task_id
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.cors import READABLE_BY_ALL
 from entrypoints.http.head_requests import headers_only, is_head

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 
 from application.accounts import Caller
 from application.start_task import Started
-from domain.task import check_task_id
+from domain.task_id import check_task_id
 from entrypoints.http.cors import READABLE_BY_ALL
 from entrypoints.http.idempotency_key import key_faults
 from entrypoints.http.native.bodies import StartBody, StartedBody, StatusBody

@@ -3,7 +3,7 @@ needed."""
 
 import re
 
-from domain.task import TASK_ID_PATTERN
+from domain.task_id import TASK_ID_PATTERN
 
 _RESPONSE = re.compile(f"resp_({TASK_ID_PATTERN})")
 _ITEM = re.compile(f"(msg|rs|fc)_({TASK_ID_PATTERN})_(0|[1-9][0-9]{{0,8}})")
