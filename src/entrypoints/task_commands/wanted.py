@@ -1,6 +1,5 @@
 """Which tasks `longtask tasks` is to show: its filters, as the user writes them."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,11 +9,10 @@ import click
 
 from domain.events import TaskStatus
 from entrypoints.client.api import Body
+from entrypoints.times import duration_of
 
 PAGE_LIMIT = 100
 """Tasks that the service returns at once, at most."""
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,7 @@ def _moment(context: click.Context, option: Any, given: str | None) -> int | Non
     if given is None:
         return None
     try:
-        if span := _SPAN.fullmatch(given):
-            seconds = int(span[1]) * _UNITS[span[2]]
+        if (seconds := duration_of(given)) is not None:
             moment = datetime.now().astimezone() - timedelta(seconds=seconds)
         else:
             moment = datetime.fromisoformat(given)

@@ -19,6 +19,9 @@ from domain.request import (
 from domain.task import Failure
 from entrypoints.http.request_defaults import RequestDefaults
 
+MALFORMED_TIME = (
+    "must be milliseconds since 1970, or a time with its zone such as 2026-11-29T17:46:54Z"
+)
 _OWN = "the service's, if it has one, else the model's own"
 
 

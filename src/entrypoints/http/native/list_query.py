@@ -8,7 +8,6 @@ So this module reads the query, and describes it for the API's description.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from litestar.datastructures import MultiDict
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Operation, Parameter, Schema
@@ -26,6 +25,8 @@ from domain.request import (
 from domain.task_filter import TaskFilter
 from domain.task_id import TASK_ID_PATTERN
 from entrypoints.http.fields import raise_for
+from entrypoints.http.native.bodies import MALFORMED_TIME
+from entrypoints.times import milliseconds_of
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20
 """Tasks of one list."""
@@ -36,7 +37,6 @@ _CURSOR_PATTERN = rf"([0-9]{{1,15}})\.({TASK_ID_PATTERN})"
 _CURSOR = re.compile(_CURSOR_PATTERN)
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")
 _LIMIT = re.compile(r"[0-9]{1,3}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNESCAPED_PLUS = re.compile(r" (?=\d\d:?\d\d$)")
 """Of a zone such as +01:00: in a query, a plus that is not escaped is a space."""
 
@@ -145,20 +145,10 @@ def _time(name: str, single: Mapping[str, str], faults: list[Fault]) -> int | No
         return None
     if _MILLISECONDS.fullmatch(text):
         return int(text)
-    try:
-        time = datetime.fromisoformat(_UNESCAPED_PLUS.sub("+", text).upper())
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        faults.append(
-            Fault(
-                name,
-                "must be milliseconds since 1970, or a time with its zone such as "
-                "2026-11-29T17:46:54Z",
-            )
-        )
-        return None
-    return (time - _EPOCH) // timedelta(milliseconds=1)
+    time = milliseconds_of(_UNESCAPED_PLUS.sub("+", text))
+    if time is None:
+        faults.append(Fault(name, MALFORMED_TIME))
+    return time
 
 
 def _limit(single: Mapping[str, str], faults: list[Fault]) -> int:
