@@ -12,7 +12,8 @@ instances of an older version run what they can:
 
 1. has a limit of tokens and a temperature,
 2. may have neither,
-3. may have options, a history, an echo, a time to live, and messages of any role and form.
+3. may have options, a history, an echo, a time to live, and messages of any role and form,
+4. may have a delay, or a time not to begin before.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -24,7 +25,7 @@ import msgspec
 
 from domain.request import TaskRequest
 
-VERSION = 3
+VERSION = 4
 LAST_FLAT_VERSION = 2
 """The last one in which a request is a text or messages of texts. The version before reads no
 other."""
@@ -58,9 +59,11 @@ def _version(request: TaskRequest) -> int:
         and isinstance(message["content"], str)
         for message in request.messages
     )
+    if request.delay is not None or request.not_before is not None:
+        return 4
     rest = request.options, request.echo, request.previous_task_id, request.history, request.ttl
     if not simple or any(rest):
-        return VERSION
+        return 3
     return 1 if request.max_tokens is not None and request.temperature is not None else 2
 
 

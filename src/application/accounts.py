@@ -24,11 +24,17 @@ class Limits:
     starts: int | None = None
     """Starts in a minute."""
     running: int | None = None
-    """Tasks that have not ended."""
+    """Tasks that have not ended; and as many again that were delayed."""
     streams: int | None = None
     """Open streams."""
     tokens: int | None = None
     """Tokens in a day."""
+
+
+def slots_of(delayed: bool) -> str:
+    """Return what the slot of a task that has not ended is one of. Those of tasks that were delayed
+    are counted apart, so that what is planned for later keeps nothing from starting now."""
+    return "delayed" if delayed else "running"
 
 
 @dataclass(frozen=True, slots=True)

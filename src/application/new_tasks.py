@@ -67,23 +67,25 @@ class NewTasks:
         """Admit a task and create its record. Yields the record, the request with the conversation
         that it continues, which is held while the context is open, and what the caller has left of
         its limits."""
-        limit_statuses = await self._quotas.start(caller, task_id)
+        now = self._clock.now()
+        delayed = request.begins_at(now) is not None
+        limit_statuses = await self._quotas.start(caller, task_id, delayed=delayed)
         async with AsyncExitStack() as held:
             continued = self._previous.continued(request, caller.owner)
             try:
                 whole = await held.enter_async_context(continued)
-                now, origin = self._clock.now(), self._quotas.origin(caller)
+                origin = self._quotas.origin(caller)
                 submitted = Task.submit(task_id, whole, now, caller.owner, origin, retry_of)
                 created = await self._tasks.create(submitted)
             except BaseException:
                 # If the record was written after all, nothing publishes it.
-                await self.release(caller, task_id)
+                await self._quotas.release(caller, task_id, delayed=delayed)
                 raise
             yield created, whole, limit_statuses
 
     async def release(self, caller: Caller, task_id: str) -> None:
-        """Release the slots of a task whose start died, or is frozen, before it created the
-        record."""
+        """Release the slots of a task, which was not delayed, whose start died, or is frozen,
+        before it created the record."""
         await self._quotas.release(caller, task_id)
 
     @asynccontextmanager

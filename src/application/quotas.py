@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from application.accounts import Account, Accounts, Caller
+from application.accounts import Account, Accounts, Caller, slots_of
 from application.errors import (
     DeletedTask,
     LimitStatus,
@@ -64,9 +64,12 @@ class Quotas:
         self._accounts = accounts
         self._streams: dict[str, set[str]] = {}
 
-    async def start(self, caller: Caller, task_id: str) -> Sequence[LimitStatus]:
-        """Admit a new task; return what the caller then has left of its limits. Raises OverLimit
-        or StoreUnavailable, and then no slot is held."""
+    async def start(
+        self, caller: Caller, task_id: str, *, delayed: bool = False
+    ) -> Sequence[LimitStatus]:
+        """Admit a new task; return what the caller then has left of its limits. `delayed`: whether
+        it is not to begin yet (`slots_of`). Raises OverLimit or StoreUnavailable, and then no slot
+        is held."""
         limit_statuses: list[LimitStatus] = []
         acquired: list[str] = []
         try:
@@ -74,8 +77,8 @@ class Quotas:
                 if (limit := account.limits.tokens) is not None:
                     limit_statuses.append(await self._consume(account, "tokens", 0, limit, DAY))
                 if (limit := account.limits.running) is not None:
-                    await self._acquire_running(account, task_id, limit)
-                    acquired.append(account.of("running"))
+                    await self._acquire_running(account, task_id, limit, slots_of(delayed))
+                    acquired.append(account.of(slots_of(delayed)))
                 if (limit := account.limits.starts) is not None:
                     limit_statuses.append(await self._consume(account, "starts", 1, limit, MINUTE))
         except BaseException:
@@ -85,12 +88,12 @@ class Quotas:
             raise
         return limit_statuses
 
-    async def release(self, caller: Caller, task_id: str) -> None:
+    async def release(self, caller: Caller, task_id: str, *, delayed: bool = False) -> None:
         """Release the slots of a task that was admitted and is not created after all."""
         for account in self._accounts.of(caller.owner, caller.address):
             if account.limits.running is not None:
                 with suppress(StoreUnavailable):  # a later start finds and releases it
-                    await self._limiter.release(account.of("running"), task_id)
+                    await self._limiter.release(account.of(slots_of(delayed)), task_id)
 
     def origin(self, caller: Caller) -> str | None:
         """Return the caller's address if its record needs it, to charge tokens to it and to release
@@ -167,11 +170,13 @@ class Quotas:
             raise OverLimit(status)
         return status
 
-    async def _acquire_running(self, account: Account, task_id: str, limit: int) -> None:
-        name = account.of("running")
+    async def _acquire_running(
+        self, account: Account, task_id: str, limit: int, slots: str
+    ) -> None:
+        name = account.of(slots)
         while not await self._limiter.acquire(name, task_id, limit, RUNNING_TTL):
             if not await self._release_ended(name):
-                raise OverLimit(LimitStatus(account.policy("running"), limit, 0, SLOT_RETRY_AFTER))
+                raise OverLimit(LimitStatus(account.policy(slots), limit, 0, SLOT_RETRY_AFTER))
 
     async def _release_ended(self, name: str) -> bool:
         """Check a few slots and release those whose tasks have ended; return whether any has. The

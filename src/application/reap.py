@@ -32,7 +32,8 @@ EXHAUSTED = Failure(
 INPUT_LOST = Failure("input_lost", "The store has lost the request of the task.", True)
 ORPHANED = Failure("forgotten", "The queue lost the task before it was finished.", True)
 QUEUEING_LIMIT = 24 * 3600
-"""Seconds after its creation during which a task is enqueued again."""
+"""Seconds after its creation, or after the time before which it was not to begin, during which a
+task is enqueued again."""
 
 
 class HandleExhaustedDeliveries:
@@ -99,7 +100,7 @@ class HandleExhaustedDeliveries:
         return request if delivery.matches(request) else None
 
     def _may_enqueue_again(self, task: Task, delivery: Delivery) -> bool:
-        age = self._clock.now() - delivery.created_at
+        age = self._clock.now() - max(delivery.created_at, delivery.not_before or 0)
         return task.counted_attempts < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
 
 
@@ -164,7 +165,7 @@ class FailOrphanedTasks:
             return task
 
     def _is_suspected(self, task: Task) -> bool:
-        return not task.status.terminal and self.suspects(task.updated_at)
+        return not task.status.terminal and self.suspects(task.due_at)
 
     def suspects(self, active_at: int) -> bool:
         """Whether a task that was last active at this time may be orphaned. This only saves calls

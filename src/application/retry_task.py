@@ -24,7 +24,8 @@ class RetryTask:
 
     async def __call__(self, task_id: str, caller: Caller, key: str | None = None) -> Started:
         """Queue a new task with the request of this one, which the new one names (`retry_of`). It
-        counts as any start. Few long requests are held at once; other retries wait for their turn.
+        begins at once, also where this one was delayed, and counts as any start. Few long requests
+        are held at once; other retries wait for their turn.
 
         With an idempotency key, the same retry within 24 hours returns the same task, as a start
         does.
@@ -41,7 +42,7 @@ class RetryTask:
                 raise NotRetryable("input_lost", "The store has lost the request of the task.")
             if request.size() <= SHORT:
                 await held.aclose()
-            return await self._start_task(request, caller, key, task.id)
+            return await self._start_task(request.at_once(), caller, key, task.id)
 
 
 def _check(task: Task) -> None:

@@ -89,6 +89,7 @@ class RunDirectly:
             origin=task.origin,
             ttl=task.ttl,
             retry_of=task.retry_of,
+            not_before=task.not_before,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)

@@ -7,7 +7,7 @@ EndObservingTaskLog watches.
 
 import structlog
 
-from application.accounts import Accounts
+from application.accounts import Accounts, slots_of
 from application.errors import StoreUnavailable
 from application.ports import EndObservingTaskLog, Limiter, TaskLog
 from domain.task import Task
@@ -25,10 +25,11 @@ class SlotReleasingLog(EndObservingTaskLog):
         self._accounts = accounts
 
     async def _ended(self, task: Task) -> None:
+        slots = slots_of(task.not_before is not None)
         for account in self._accounts.of(task.owner, task.origin):
             if account.limits.running is None:
                 continue
             try:
-                await self._limiter.release(account.of("running"), task.id)
+                await self._limiter.release(account.of(slots), task.id)
             except StoreUnavailable as error:
                 log.warning("slot not released", task_id=task.id, error=str(error))

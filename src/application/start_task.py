@@ -83,7 +83,7 @@ class StartTask:
         ChatBusy (only with a Turn), StartUncertain, QueueUnavailable (never with a key, a Try or a
         Turn), QueueRefused or StoreUnavailable.
         """
-        request.check(self._bounds)
+        request.check(self._bounds, self._clock.now())
         if isinstance(key, Try):
             return await self._by_sdk(request, caller, key)
         if isinstance(key, Turn):

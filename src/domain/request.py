@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,8 @@ REQUEST_LIMIT = 8 * 1024 * 1024
 """Bytes of a request, as the JSON of its fields, unless the settings say otherwise."""
 TTL_LIMIT = 86_400
 """Seconds for which an ended task may ask to be kept, unless the settings say otherwise."""
+DELAY_LIMIT = 7 * 86_400
+"""Seconds by which a task may be delayed, unless the settings say otherwise."""
 MAX_TOKENS_LIMIT = 10_000_000
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
@@ -49,6 +51,8 @@ class RequestBounds:
     """Whether images and files may have http URLs. The model's server fetches them."""
     max_ttl: int = TTL_LIMIT
     """Seconds for which the service keeps a task."""
+    max_delay: int = DELAY_LIMIT
+    """Seconds by which a task may be delayed."""
 
 
 DEFAULT_BOUNDS = RequestBounds()
@@ -73,6 +77,10 @@ class TaskRequest:
     ttl: int | None = None
     """Seconds for which the task is kept after its end. None: as long as the service keeps tasks.
     """
+    delay: int | None = None
+    """Seconds from its acceptance on for which the task does not begin."""
+    not_before: int | None = None
+    """When it may begin, in milliseconds since the Unix epoch."""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """What a client's own protocol says of a request and returns with it. The model is not sent
     it."""
@@ -99,24 +107,38 @@ class TaskRequest:
         begin = "".join(texts[:1])[: 10 * TITLE_LIMIT]
         return " ".join(begin.split())[:TITLE_LIMIT].rstrip()
 
-    def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> list[Fault]:
+    def begins_at(self, now: int) -> int | None:
+        """Return the time before which a task that is accepted now does not begin. None: it begins
+        at once."""
+        at = self.not_before if self.delay is None else now + 1000 * self.delay
+        return None if at is None or at <= now else at
+
+    def at_once(self) -> "TaskRequest":
+        """Return the request without its delay."""
+        if self.delay is self.not_before is None:
+            return self
+        return replace(self, delay=None, not_before=None)
+
+    def faults(self, bounds: RequestBounds = DEFAULT_BOUNDS, now: int | None = None) -> list[Fault]:
         """Return what is out of bounds, at most `FAULTS_LIMIT` of it. What needs the previous task
-        is not checked, and neither is the size: only `size` tells it."""
+        is not checked, and neither is the size: only `size` tells it. `now`: when it is accepted;
+        None: how far away `not_before` is does not matter."""
         faults = chain(
             self._text_faults(),
             message_faults(self.messages, http_media=bounds.http_media),
             # With a previous task, a result may belong to a call of that one.
             tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(bounds),
+            self._delay_faults(bounds, now),
             option_faults(self.options, bounds.refused_options),
             self._value_faults(),
             self._metadata_faults(),
         )
         return list(islice(faults, FAULTS_LIMIT))
 
-    def check(self, bounds: RequestBounds = DEFAULT_BOUNDS) -> None:
-        """Raise `InvalidRequest` unless the request is within all bounds but that of its size."""
-        if faults := self.faults(bounds):
+    def check(self, bounds: RequestBounds = DEFAULT_BOUNDS, now: int | None = None) -> None:
+        """Raise `InvalidRequest` unless `faults` finds none."""
+        if faults := self.faults(bounds, now):
             raise InvalidRequest(faults)
 
     def given(self) -> tuple[Message, ...]:
@@ -176,6 +198,15 @@ class TaskRequest:
             yield Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}")
         if self.ttl is not None and not 1 <= self.ttl <= bounds.max_ttl:
             yield Fault("ttl", f"must be from 1 to {bounds.max_ttl}")
+
+    def _delay_faults(self, bounds: RequestBounds, now: int | None) -> Iterator[Fault]:
+        limit = bounds.max_delay
+        if self.delay is not None and not 0 <= self.delay <= limit:
+            yield Fault("delay", f"must be from 0 to {limit}")
+        if self.delay is not None and self.not_before is not None:
+            yield Fault("not_before", "must not be given together with a delay")
+        elif now is not None and (self.not_before or 0) - now > 1000 * limit:
+            yield Fault("not_before", f"must be at most {limit} seconds from now")
 
     def _value_faults(self) -> Iterator[Fault]:
         parts = {"messages": self.messages, "options": self.options, "echo": self.echo}

@@ -85,6 +85,8 @@ class Task:
     ttl: int | None = None
     """Seconds for which it is kept after its end, as its request asks. None: as long as the service
     keeps tasks."""
+    not_before: int | None = None
+    """The time before which the queue does not deliver it, if its request puts it off."""
     retry_of: str | None = None
     """The task whose request it starts anew, if it is a retry."""
     title: str | None = None
@@ -119,6 +121,22 @@ class Task:
         no message id."""
         return self.status is TaskStatus.PENDING and self.attempt == 0 and self.message_id is None
 
+    @property
+    def leaves_tombstone(self) -> bool:
+        """Whether a delivery may come when its record has expired after its end."""
+        return self.ttl is not None or self.not_before is not None
+
+    @property
+    def due_at(self) -> int:
+        """From when on the queue should deliver it, if it waits for a delivery."""
+        return max(self.updated_at, self.not_before or 0)
+
+    def delay_left(self, now: int) -> float:
+        """Return the seconds for which the queue still holds it back: 0 unless it waits for its
+        time."""
+        waits = self.status is TaskStatus.PENDING and self.attempt == 0
+        return max(0, (self.not_before or 0) - now) / 1000 if waits else 0.0
+
     @staticmethod
     def submit(
         task_id: str,
@@ -130,7 +148,15 @@ class Task:
     ) -> Submitted:
         """Create a task that waits for its first delivery. Raises MalformedTaskId."""
         return Task.restore(
-            task_id, request, request.model, now, owner, origin, request.ttl, retry_of
+            task_id,
+            request,
+            request.model,
+            now,
+            owner,
+            origin,
+            request.ttl,
+            retry_of,
+            request.begins_at(now),
         )
 
     @staticmethod
@@ -143,6 +169,7 @@ class Task:
         origin: str | None,
         ttl: int | None = None,
         retry_of: str | None = None,
+        not_before: int | None = None,
     ) -> Submitted:
         """Return a task as it was submitted, for a store that has lost it. `request`: None if it is
         lost too. Raises MalformedTaskId."""
@@ -157,6 +184,7 @@ class Task:
             origin=origin,
             ttl=ttl,
             retry_of=retry_of,
+            not_before=not_before,
             title=None if request is None else request.title,
             metadata={} if request is None else dict(request.metadata),
         )

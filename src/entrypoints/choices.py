@@ -59,6 +59,7 @@ def request_bounds(settings: Settings) -> RequestBounds:
         refused_options=settings.model.refused_options,
         http_media=settings.model.allow_http_media,
         max_ttl=settings.tasks.max_ttl,
+        max_delay=settings.tasks.max_delay,
     )
 
 

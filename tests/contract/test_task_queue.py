@@ -3,11 +3,15 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+from qstash import AsyncQStash
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
+from adapters.qstash.sdk_internals import http_client_of
 from application.errors import QueueRefused, QueueUnavailable
 from domain.task import Task
 from tests.builders import REQUEST
@@ -45,6 +49,20 @@ async def test_a_task_enqueued_twice_is_one_message(queue: QStashQueue) -> None:
     first = await queue.enqueue(_task("task_1_a"), REQUEST)
     assert await queue.enqueue(_task("task_1_a"), REQUEST) == first
     assert await queue.enqueue(_task("task_1_b"), REQUEST) != first
+
+
+async def test_a_delayed_task_is_a_delayed_message() -> None:
+    with running_local_qstash() as url:
+        queue, now = _queue(url), time.time_ns() // 1_000_000
+        client = AsyncQStash(DEVELOPMENT.token, base_url=url)
+        async with contextlib.aclosing(queue), http_client_of(client):
+            for delay in (3_600_000, 3_600_400):
+                request = replace(REQUEST, not_before=now + delay)
+                task = Task.submit(f"task_1_{delay}", request, now - 60_000).task
+                sent = await client.message.get(await queue.enqueue(task, request))
+                assert sent.not_before is not None
+                assert sent.not_before >= now + delay
+                assert sent.not_before - sent.created_at <= delay + 1000, "QStash counts in seconds"
 
 
 async def test_tasks_enqueued_at_once_are_each_a_message(queue: QStashQueue) -> None:

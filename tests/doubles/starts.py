@@ -48,7 +48,9 @@ class Admits:
         self.admitted: list[str] = []
         self.released: list[str] = []
 
-    async def start(self, caller: Caller, task_id: str) -> Sequence[LimitStatus]:
+    async def start(
+        self, caller: Caller, task_id: str, *, delayed: bool = False
+    ) -> Sequence[LimitStatus]:
         await asyncio.sleep(0)
         if self.left == 0:
             raise OverLimit(LimitStatus("starts-per-key", 1, 0, 60.0))
@@ -56,7 +58,7 @@ class Admits:
         self.admitted.append(task_id)
         return ()
 
-    async def release(self, caller: Caller, task_id: str) -> None:
+    async def release(self, caller: Caller, task_id: str, *, delayed: bool = False) -> None:
         self.released.append(task_id)
 
     def origin(self, caller: Caller) -> str | None:

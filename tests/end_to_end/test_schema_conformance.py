@@ -35,9 +35,11 @@ import re
 
 import schemathesis
 
+LONG_AGO = {str: "2001-09-09T01:46:40Z", int: 10**12, float: 1e12}
 
-# No schema can say that a tool's result follows its call, that a task has completed, and that one
-# time is before another.
+
+# No schema can say that a tool's result follows its call, that a task has completed, that one time
+# is before another, and that one is at most a week away.
 @schemathesis.hook
 def before_call(context, case, kwargs):
     valid = case.meta is not None and case.meta.generation.mode.is_positive
@@ -45,6 +47,9 @@ def before_call(context, case, kwargs):
         case.query.pop("createdBefore", None)
     if not isinstance(case.body, dict):
         return
+    later = case.body.get("notBefore")
+    if valid and later is not None:
+        case.body["notBefore"] = min(later, LONG_AGO[type(later)])
     previous, messages = case.body.get("previousTaskId"), case.body.get("messages")
     if isinstance(previous, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,127}", previous):
         case.body["previousTaskId"] = None

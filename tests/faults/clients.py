@@ -106,6 +106,7 @@ class User:
         """Too long for a message of the queue, for some."""
         self.kind = "mixed" if self.plan.mixed else "plain"
         """What its metadata says, so that lists can ask for it."""
+        self.delay = 2 if self.rng.random() < 0.15 else None
         self.task_id = ""
         self.accepted_at = self.delete_began_at = self.deleted_at = math.inf
         """When the service had accepted the start, was asked to delete the task, and had said that
@@ -177,6 +178,7 @@ class User:
                 "prompt": self.plan.prompt(),
                 "system": self.system,
                 "metadata": {"kind": self.kind},
+                "delay": self.delay,
             },
             headers={"Idempotency-Key": self.plan.name},
         )

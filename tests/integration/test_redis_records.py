@@ -83,12 +83,12 @@ async def test_what_this_version_then_writes_is_read_by_the_version_before(
 
 
 async def test_a_plain_task_is_written_for_the_version_before_too(bench: Bench) -> None:
-    """With every field that it needs. It may do without `requested_model`, `ttl`, `title`,
-    `metadata`, `valid`, `uncounted` and `interruptions`."""
+    """With every field that it needs. It may do without `requested_model`, `ttl`, `not_before`,
+    `title`, `metadata`, `valid`, `uncounted` and `interruptions`."""
     task_id = await submit(bench.tasks)
     written = (
         '{"id":"ID","requested_model":"m","status":"pending","attempt":0,"created_at":NOW,'
-        '"updated_at":NOW,"owner":null,"origin":null,"ttl":null,"retry_of":null,'
+        '"updated_at":NOW,"owner":null,"origin":null,"ttl":null,"not_before":null,"retry_of":null,'
         '"title":"Hi.","metadata":{},"started_at":null,'
         '"finished_at":null,"message_id":null,"model":null,"finish_reason":null,"usage":null,"valid":null,'
         '"failure":null,"uncounted":0,"interruptions":0,"request":{"v":1,"model":"m","max_tokens":10,"temperature":0.5,'
@@ -166,8 +166,8 @@ async def test_a_claim_reads_the_request_in_the_step_that_claims(bench: Bench) -
 async def test_a_task_whose_request_has_the_next_version_is_not_claimed(bench: Bench) -> None:
     """Its attempts are left to instances that can run it."""
     task_id = await submit(bench.tasks, WITH_OPTIONS)
-    await bench.set_field(task_id, "request", '{"v":4,"model":"m","prompt":["Hi."]}')
-    await bench.set_field(task_id, "request_v", "4")
+    await bench.set_field(task_id, "request", '{"v":5,"model":"m","prompt":["Hi."]}')
+    await bench.set_field(task_id, "request_v", "5")
     before = await bench.connection.call("HGETALL", keys_of(task_id).record)
     for call in (bench.tasks.claim(task_id, LEASE, 1), bench.tasks.request(task_id)):
         with pytest.raises(UnreadableTask, match=task_id):
@@ -179,7 +179,7 @@ async def test_a_task_whose_request_has_the_next_version_is_not_claimed(bench: B
 @pytest.mark.parametrize(
     "change",
     [
-        {"request": {"v": 4, "prompt": ["Hi."]}},
+        {"request": {"v": 5, "prompt": ["Hi."]}},
         {"request": {"v": 1, "model": "m", "max_tokens": "0", "temperature": 0.5, "prompt": "."}},
         {"request": None},
         {"status": "paused"},

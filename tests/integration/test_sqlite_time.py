@@ -100,6 +100,22 @@ async def test_while_the_process_works_time_passes(tmp_path: Path, time: Time) -
         await until(lambda: _count(file, "tasks", 0))
 
 
+async def test_a_restart_does_not_forget_that_a_task_is_delayed(tmp_path: Path, time: Time) -> None:
+    """Its times count from the end of the delay. While the machine sleeps, they stand still."""
+    delay = round(TTL + 3 * HOUR)
+    async with _opened(tmp_path, time) as file:
+        delayed = await submit(file.tasks, replace(REQUEST, delay=delay))
+        await file.tasks.note_message(delayed, "msg_1")
+        time.work(2 * HOUR)
+    async with _opened(tmp_path, time) as file:
+        time.work(TTL + HOUR + ORPHAN_TIMEOUT - 3)
+        time.sleep(HOUR)
+        outcome = await file.tasks.fail_orphaned(delayed, FAILURE, NOW)
+        assert isinstance(outcome, NotOrphaned)
+        time.work(3)
+        assert isinstance(await file.tasks.fail_orphaned(delayed, FAILURE, NOW), Orphaned)
+
+
 async def _count(file: Opened, table: str, rows: int) -> bool:
     ((found,),) = await file.rows(f"SELECT count(*) FROM {table}")  # noqa: S608
     return bool(found == rows)

@@ -76,7 +76,7 @@ async def test_a_record_that_cannot_be_read_is_refused(
 
 async def test_a_request_of_the_next_version_is_not_run(file: Opened) -> None:
     task_id = await submit(file.tasks)
-    await file.change("UPDATE requests SET v = 4, request = ?", b'{"v":4,"model":"m"}')
+    await file.change("UPDATE requests SET v = 5, request = ?", b'{"v":5,"model":"m"}')
     assert (await file.tasks.get(task_id)).status is TaskStatus.PENDING
     for call in (file.tasks.request(task_id), file.tasks.claim(task_id, LEASE, NOW)):
         with pytest.raises(UnreadableTask):

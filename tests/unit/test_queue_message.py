@@ -30,6 +30,10 @@ AS_WRITTEN = {
             "task_1_a", TaskRequest(model="m", prompt="Hi.", options={"seed": 1}, ttl=60), 7
         ),
     ),
+    "request of version 4": (
+        AROUND + b'{"v":4,"model":"m","prompt":"Hi.","delay":60},"notBefore":60007}',
+        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi.", delay=60), 7),
+    ),
     "retry": (
         AROUND + b'{"v":2,"model":"m","prompt":"Hi."},"retryOf":"task_1_old"}',
         Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, retry_of="task_1_old"),
@@ -57,15 +61,16 @@ LONG = TaskRequest(model="m", prompt="Hi." * 400, options={"seed": 1}, ttl=60)
 
 def test_a_message_that_would_be_too_long_names_its_request() -> None:
     """An instance of the version before refuses version 2."""
-    task = Task.submit("task_1_a", LONG, 7, "alice", "192.0.2.7", "task_1_b").task
-    whole = encode(task, LONG, max_retries=2)
-    written = encode(task, LONG, 2, len(whole) - 1)
+    delayed = replace(LONG, not_before=90)
+    task = Task.submit("task_1_a", delayed, 7, "alice", "192.0.2.7", "task_1_b").task
+    whole = encode(task, delayed, max_retries=2)
+    written = encode(task, delayed, 2, len(whole) - 1)
     expected = (
         b'{"v":2,"taskId":"task_1_a","createdAt":7,"maxRetries":2,"model":"m","requestSize":%d,'
         b'"requestDigest":"%b","owner":"alice","origin":"192.0.2.7","ttl":60,'
-        b'"retryOf":"task_1_b"}'
+        b'"retryOf":"task_1_b","notBefore":90}'
     )
-    assert written == expected % (len(whole), LONG.digest().encode())
+    assert written == expected % (len(whole), delayed.digest().encode())
     delivery = decode(written, now=9)
     assert delivery == Delivery(
         "task_1_a",
@@ -74,15 +79,16 @@ def test_a_message_that_would_be_too_long_names_its_request() -> None:
         max_attempts=3,
         requested_model="m",
         request_size=len(whole),
-        request_digest=LONG.digest(),
+        request_digest=delayed.digest(),
         owner="alice",
         origin="192.0.2.7",
         ttl=60,
         retry_of="task_1_b",
+        not_before=90,
     )
     assert delivery.submitted().task == replace(task, title=None)  # lost with the request
     assert delivery.submitted().request is None
-    assert delivery.matches(LONG)
+    assert delivery.matches(delayed)
     assert not delivery.matches(REQUEST)
     assert not delivery.matches(None)
 

@@ -2,6 +2,7 @@
 for."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -164,6 +165,16 @@ async def test_one_that_is_too_old_is_failed() -> None:
     bench.clock.seconds = QUEUEING_LIMIT + 1
     assert (await bench.ran_out(max_attempts=4)).status is TaskStatus.FAILED
     assert bench.queue.messages == []
+
+
+async def test_its_age_counts_from_the_end_of_its_delay() -> None:
+    bench = Bench()
+    week = 7 * 86_400
+    delivery = replace(delivery_of(TASK_ID, created_at=NOW), not_before=NOW + week * 1000)
+    bench.clock.seconds = week + QUEUEING_LIMIT - 1
+    assert (await bench.exhausted(delivery, "msg_0")).status is TaskStatus.PENDING  # type: ignore[union-attr]
+    bench.clock.seconds += 2
+    assert (await bench.exhausted(delivery, "msg_0")).status is TaskStatus.FAILED  # type: ignore[union-attr]
 
 
 async def test_a_queue_that_is_away_is_told_so_that_the_callback_comes_again() -> None:

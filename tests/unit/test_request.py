@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from domain.answer import Answer
 from domain.errors import InvalidRequest, MalformedTaskId
 from domain.messages import MESSAGES_LIMIT
-from domain.request import MAX_TOKENS_LIMIT, NUMBER_LIMIT, TTL_LIMIT, TaskRequest
+from domain.request import DELAY_LIMIT, MAX_TOKENS_LIMIT, NUMBER_LIMIT, TTL_LIMIT, TaskRequest
+from domain.task import Task
 from domain.task_id import check_task_id
+from tests.builders import NOW
 
 
 def user(text: str) -> dict[str, str]:
@@ -28,6 +31,10 @@ GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "pro
         {"temperature": 2},
         {"ttl": 1},
         {"ttl": TTL_LIMIT},
+        {"delay": 0},
+        {"delay": DELAY_LIMIT},
+        {"not_before": 0},
+        {"not_before": NOW + DELAY_LIMIT * 1000},
         {"metadata": {"k" * 64: "v" * 512}},
         {"metadata": {str(number): "" for number in range(16)}},
         {"prompt": None, "messages": (user("x"),) * MESSAGES_LIMIT},
@@ -35,7 +42,7 @@ GOOD: dict[str, Any] = {"model": "m", "max_tokens": 10, "temperature": 0.5, "pro
     ],
 )
 def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
-    TaskRequest(**{**GOOD, **changes}).check()
+    TaskRequest(**{**GOOD, **changes}).check(now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,10 @@ def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
         ({"temperature": -0.01}, ["temperature"]),
         ({"temperature": 2.01}, ["temperature"]),
         ({"ttl": 0}, ["ttl"]),
+        ({"delay": -1}, ["delay"]),
+        ({"delay": DELAY_LIMIT + 1}, ["delay"]),
+        ({"not_before": NOW + DELAY_LIMIT * 1000 + 1}, ["not_before"]),
+        ({"delay": 1, "not_before": NOW}, ["not_before"]),
         ({"ttl": TTL_LIMIT + 1}, ["ttl"]),
         ({"temperature": float("nan")}, ["temperature"]),
         ({"model": "x" * 201}, ["model"]),
@@ -62,7 +73,7 @@ def test_the_edge_is_inside(changes: dict[str, Any]) -> None:
 )
 def test_beyond_it_every_fault_is_named(changes: dict[str, Any], fields: list[str]) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        TaskRequest(**{**GOOD, **changes}).check()
+        TaskRequest(**{**GOOD, **changes}).check(now=NOW)
     assert [fault.field for fault in refused.value.faults] == fields
 
 
@@ -92,3 +103,26 @@ def test_task_ids(good: str) -> None:
 def test_malformed_task_ids(bad: str) -> None:
     with pytest.raises(MalformedTaskId):
         check_task_id(bad)
+
+
+def test_a_time_that_has_come_is_no_delay() -> None:
+    cases: list[tuple[dict[str, Any], int | None]] = [
+        ({}, None),
+        ({"delay": 0}, None),
+        ({"delay": 1}, NOW + 1000),
+        ({"not_before": NOW}, None),
+        ({"not_before": NOW + 1}, NOW + 1),
+    ]
+    for given, begins_at in cases:
+        request = TaskRequest(**GOOD, **given)
+        assert request.begins_at(NOW) == begins_at
+        assert request.at_once() == TaskRequest(**GOOD)
+
+
+def test_a_task_is_held_back_until_its_time_or_its_first_attempt() -> None:
+    task = Task.submit("task_1_a", TaskRequest(**GOOD, delay=9), NOW).task
+    assert (task.delay_left(NOW + 500), task.due_at) == (8.5, NOW + 9000)
+    assert task.delay_left(NOW + 9000) == task.delay_left(NOW + 10**6) == 0
+    begun = task.begin(NOW + 1).task
+    assert begun.delay_left(NOW + 2) == begun.requeue(NOW + 2, "x").task.delay_left(NOW + 3) == 0
+    assert task.cancel(NOW, Answer("")).task.delay_left(NOW) == 0

@@ -52,6 +52,8 @@ def test_the_form_of_each_version() -> None:
         "options",
         "metadata",
         "ttl",
+        "delay",
+        "not_before",
         "echo",
         "previous_task_id",
         "history",
@@ -87,7 +89,7 @@ def test_a_request_is_written_in_the_lowest_version_that_says_all_of_it() -> Non
     for fields in NOT_PLAIN:
         request = TaskRequest(model="m", **fields)
         plain = request_to_plain(request)
-        assert plain["v"] == VERSION == LAST_FLAT_VERSION + 1
+        assert plain["v"] == LAST_FLAT_VERSION + 1
         assert request_from_plain(msgspec.json.decode(msgspec.json.encode(plain))) == request
 
 
@@ -116,9 +118,20 @@ def test_a_request_is_read_back(request_: TaskRequest) -> None:
     assert request_from_plain(request_to_plain(request_)) == request_
 
 
+@pytest.mark.parametrize("field", ["delay", "not_before"])
+def test_a_request_that_is_put_off_is_for_no_older_instance(field: str) -> None:
+    """It would drop the field, and find another digest than that of the message."""
+    for value in (0, 7):
+        fields: dict[str, Any] = {field: value}
+        request = TaskRequest(model="m", prompt="Hi.", **fields)
+        plain = request_to_plain(request)
+        assert plain["v"] == VERSION == 4
+        assert request_from_plain(plain) == request
+
+
 def test_the_next_version_is_refused_as_such() -> None:
-    with pytest.raises(UnknownVersion, match="the request has version 4, this instance reads 3"):
-        request_from_plain({"v": 4, "prompt": ["Hi."]})
+    with pytest.raises(UnknownVersion, match="the request has version 5, this instance reads 4"):
+        request_from_plain({"v": 5, "prompt": ["Hi."]})
 
 
 def test_what_was_accepted_once_is_read_though_its_bounds_have_changed(

@@ -1,6 +1,7 @@
 """RetryTask: what is started anew, and what is not."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,6 +82,14 @@ async def test_the_whole_request_is_started_anew_though_the_task_before_is_gone(
     assert new.message_id == f"msg_{new.id}"
     await bench.tasks.cancel(new.id, NOW)
     assert (await bench.retry(new.id)).retry_of == new.id, "a retry of a cancelled retry"
+
+
+@pytest.mark.parametrize("delay", [{"delay": 60}, {"not_before": 9 * NOW}])
+async def test_one_that_was_delayed_is_started_anew_at_once(delay: dict[str, Any]) -> None:
+    bench = Bench()
+    new = await bench.retry(await bench.failed(replace(WHOLE, **delay)))
+    assert new.not_before is None
+    assert bench.queue.requests == [WHOLE]
 
 
 async def test_what_has_not_ended_or_has_completed_is_not() -> None:

@@ -1,6 +1,7 @@
 """The slots of running tasks: released by what ends a task, else found in turn."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -121,6 +122,26 @@ async def test_what_does_not_end_a_task_keeps_its_slots() -> None:
     await bench.tasks.fail_orphaned(TASK_ID, FAILURE, 1)
     await bench.tasks.commit(attempt, attempt.task.requeue(1, "model_error"))
     assert await bench.held() == {TASK_ID}
+
+
+async def test_tasks_that_are_delayed_have_slots_of_their_own() -> None:
+    bench = Bench()
+    request, now = replace(REQUEST, delay=60), bench.now()
+    delayed = [each.replace("running", "delayed") for each in ACCOUNTS]
+    await bench.start("task_1_now")
+    for task_id in ("task_1_a", "task_1_b"):
+        await bench.quotas.start(ALICE, task_id, delayed=True)
+        origin = bench.quotas.origin(ALICE)
+        await bench.tasks.create(Task.submit(task_id, request, now, "alice", origin))
+        with pytest.raises(OverLimit) as refused:
+            await bench.quotas.start(ALICE, "task_1_c", delayed=True)
+        assert refused.value.status.policy == "delayed-per-key"
+        await bench.tasks.cancel(task_id, now)
+        assert bench.limiter.released[-2:] == [(each, task_id) for each in delayed]
+    await bench.quotas.start(ALICE, "task_1_d", delayed=True)
+    await bench.quotas.release(ALICE, "task_1_d", delayed=True)
+    await bench.quotas.start(ALICE, "task_1_e", delayed=True)
+    assert await bench.held() == {"task_1_now"}
 
 
 async def test_without_limits_nothing_is_released() -> None:

@@ -1,6 +1,7 @@
 """The table of `longtask tasks`, and the view of `--watch`, without a service."""
 
 import io
+import time
 from typing import Any
 
 import pytest
@@ -56,6 +57,19 @@ def test_durations_are_short(seconds: float, text: str) -> None:
     out.print(table_of([task], out.width))
     assert isinstance(out.file, io.StringIO)
     assert text in out.file.getvalue().split()
+
+
+def test_a_task_that_is_delayed_says_for_how_long() -> None:
+    now = round(time.time() * 1_000)
+    for status, due, said in (
+        ("pending", now + 7_530_000, True),
+        ("pending", now - 1, False),
+        ("cancelled", now + 7_530_000, False),
+    ):
+        out = console()
+        out.print(table_of([summary(0, status, notBefore=due)], out.width))
+        assert isinstance(out.file, io.StringIO)
+        assert ("in 2h05m" in out.file.getvalue()) == said
 
 
 def test_a_narrow_terminal_has_the_whole_id() -> None:

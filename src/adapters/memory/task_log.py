@@ -54,14 +54,16 @@ class MemoryTaskLog(TaskLog):
         ttl: float,
         orphan_timeout: float = ORPHAN_TIMEOUT,
         elapsed: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`ttl`: seconds for which a log is kept after its last change, at most. `orphan_timeout`:
         seconds without a heartbeat after which a task is orphaned. `elapsed`: a monotonic clock for
-        both, in seconds."""
+        both, in seconds. `wall`: gives seconds since 1970, for tasks that are delayed."""
         self._hub = hub
         self._ttl = ttl
         self._orphan_timeout = orphan_timeout
         self._elapsed = elapsed
+        self._wall = wall
         self._entries: dict[str, _Entry] = {}
         self._expiries: list[tuple[float, str]] = []
         self.index = MemoryTaskIndex(self._find)
@@ -199,7 +201,11 @@ class MemoryTaskLog(TaskLog):
         return Busy(left) if running and left > 0 else None
 
     def _heartbeat(self, entry: _Entry) -> None:
-        entry.heartbeat_until = self._elapsed() + self._orphan_timeout
+        entry.heartbeat_until = self._due(entry) + self._orphan_timeout
+
+    def _due(self, entry: _Entry) -> float:
+        """Return from when on its times count: now, or when its delay is over."""
+        return self._elapsed() + entry.task.delay_left(round(self._wall() * 1000))
 
     def _write(self, entry: _Entry, change: Change) -> None:
         # `note_message` may have added the message id since the attempt read the record.
@@ -210,8 +216,9 @@ class MemoryTaskLog(TaskLog):
             self.index.note_end(entry.task.id)
         self._add(entry, change.events)
         self._hub.notify(entry.task.owner, entry.task.id)
-        if entry.task.status.terminal and entry.task.ttl is not None:
-            self._expire(entry, min(entry.task.ttl, self._ttl))
+        if entry.task.status.terminal and entry.task.leaves_tombstone:
+            own_ttl = entry.task.ttl
+            self._expire(entry, self._ttl if own_ttl is None else min(own_ttl, self._ttl))
             self._bury(entry.task.id)
 
     def _expire(self, entry: _Entry, ttl: float) -> None:
@@ -224,7 +231,7 @@ class MemoryTaskLog(TaskLog):
         self._tombstones[task_id] = self._elapsed() + max(self._ttl, TOMBSTONE_TTL)
 
     def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:
-        entry.expires = self._elapsed() + self._ttl
+        entry.expires = self._due(entry) + self._ttl
         if not events:
             return
         batch = Batch(entry.position(len(entry.events)), entry.epoch, events)

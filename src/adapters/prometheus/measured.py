@@ -33,7 +33,8 @@ class MeasuredTaskLog(EndObservingTaskLog):
         if isinstance(claimed, Attempt):
             self._metrics.attempts.inc()
             if claimed.number == 1:
-                waited = (now - claimed.task.created_at) / 1000
+                task = claimed.task
+                waited = (now - max(task.created_at, task.not_before or 0)) / 1000
                 self._metrics.queue_seconds.observe(max(0.0, waited))
         return claimed
 

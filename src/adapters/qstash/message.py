@@ -44,7 +44,8 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     owner: str | None = None
     origin: str | None = None
     retry_of: str | None = None
-    """An instance that does not know these two makes the record without them. So they need no new
+    not_before: int | None = None
+    """An instance that does not know these three makes the record without them. So they need no new
     version."""
 
 
@@ -62,6 +63,7 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     origin: str | None = None
     ttl: int | None = None
     retry_of: str | None = None
+    not_before: int | None = None
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -89,14 +91,15 @@ def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESS
     """Return a message. It holds the request if it then has at most `limit` bytes."""
     facts = (task.id, task.created_at, max_retries)
     plain = request_to_plain(request)
-    whole = msgspec.json.encode(_Message(1, *facts, plain, task.owner, task.origin, task.retry_of))
+    rest = (task.retry_of, task.not_before)
+    whole = msgspec.json.encode(_Message(1, *facts, plain, task.owner, task.origin, *rest))
     size = len(whole)
     if size <= limit:
         return whole
     del whole
     named = (request.model, size, request.digest())
     known = (task.owner, task.origin, task.ttl)
-    return msgspec.json.encode(_Reference(2, *facts, *named, *known, task.retry_of))
+    return msgspec.json.encode(_Reference(2, *facts, *named, *known, *rest))
 
 
 def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None) -> Delivery:
@@ -126,6 +129,7 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         origin=message.origin,
         ttl=request.ttl,
         retry_of=message.retry_of,
+        not_before=message.not_before,
     )
 
 
@@ -143,6 +147,7 @@ def _decode_reference(plain: dict[str, Any]) -> Delivery:
         origin=message.origin,
         ttl=message.ttl,
         retry_of=message.retry_of,
+        not_before=message.not_before,
     )
 
 

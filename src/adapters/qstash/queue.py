@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -124,6 +125,9 @@ class QStashQueue(TaskQueue):
             label="longtask",
             **self._redacted,
         )
+        # Not as a time of day: the clock of QStash may be another.
+        if (delay := math.ceil(task.delay_left(time.time_ns() // 1_000_000))) > 0:
+            message["delay"] = delay
         if self._delivery_timeout is not None:
             message["timeout"] = self._delivery_timeout
         deadline = asyncio.get_running_loop().time() + self._timeout

@@ -72,5 +72,6 @@ class IndexWriter:
     async def _put(self, task: Task, *, created_anew: bool) -> None:
         # Twice the time for which its record lives on after a change: the entry must not go first,
         # and is put off only now and then (commit.lua, renew.lua).
-        words: list[Word] = [task.id, entry_of(task, ended=False), 2 * self._ttl, int(created_anew)]
+        entry, not_before = entry_of(task, ended=False), task.not_before or 0
+        words: list[Word] = [task.id, entry, 2 * self._ttl, int(created_anew), not_before]
         await self._add(owner_keys(task.owner).index, words)

@@ -8,6 +8,8 @@ from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import keys_of
 from adapters.redis.record import FIELDS, Record, decode_record, decode_shared
 from application.errors import DeletedTask, UnknownTask, UnreadableTask
+from application.ports import Busy
+from domain.events import TaskStatus
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,13 @@ class Records:
         """Return what to raise for a task without a record."""
         deleted = await self._call("EXISTS", keys_of(task_id).tombstone)
         return DeletedTask(task_id) if deleted else UnknownTask(task_id)
+
+    async def busy(self, task: Task) -> Busy | None:
+        """Return how long the attempt of a running task still has the lease, if it has."""
+        if task.status is not TaskStatus.RUNNING:
+            return None
+        left = await self._call("PTTL", keys_of(task.id).lease)
+        return Busy(left / 1000) if left > 0 else None
 
     async def all_of(self, task_ids: Sequence[str]) -> list[Task]:
         """Return the records of these tasks, in this order, without those that are gone or that

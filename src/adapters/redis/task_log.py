@@ -79,6 +79,7 @@ class RedisTaskLog(TaskLog):
             keys.channel,
             owner_keys(task.owner).channel,
             task.id,
+            task.not_before or 0,
         ]
         events = map(encode_event, submitted.events)
         names = [keys.record, keys.log, keys.heartbeat, keys.tombstone]
@@ -115,7 +116,7 @@ class RedisTaskLog(TaskLog):
             if record.task.status.terminal:
                 await self._index.note_end(record.task)  # it may have died before it did
                 return Ended(record.task)
-            if busy := await self._busy(record.task):
+            if busy := await self._records.busy(record.task):
                 return busy
             check_request_version(task_id, record.request_version)
             change = record.task.claim(now)
@@ -174,7 +175,7 @@ class RedisTaskLog(TaskLog):
             record = await self._records.get(task_id)
             task = record.task
             change = task.fail(now, failure)
-            if busy := await self._busy(task):
+            if busy := await self._records.busy(task):
                 return busy
             if await self._write(record, change, [keys_of(task_id).lease]):
                 return change.task
@@ -232,12 +233,6 @@ class RedisTaskLog(TaskLog):
             if len(events) >= page.length:
                 return events
 
-    async def _busy(self, task: Task) -> Busy | None:
-        if task.status is not TaskStatus.RUNNING:
-            return None
-        left = await self._call("PTTL", keys_of(task.id).lease)
-        return Busy(left / 1000) if left > 0 else None
-
     async def _write(
         self,
         expected: Record,
@@ -272,7 +267,7 @@ class RedisTaskLog(TaskLog):
             _milliseconds(lease),
             self._ttl if own_ttl is None else min(own_ttl, self._ttl),
             0 if ended else self._orphan_timeout,
-            0 if own_ttl is None else self._tombstone_ttl,
+            self._tombstone_ttl if ended and task.leaves_tombstone else 0,
             keys.channel,
             _new_epoch(),
             owner_keys(task.owner).channel,

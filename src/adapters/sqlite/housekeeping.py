@@ -6,8 +6,8 @@
         ...  # serve, then close the database
 
 At its beginning, tasks that the file says are running are requeued: the process that ran them is
-gone. Then what is over is removed, in small steps with pauses between them, and the clock is read,
-which has to be read often (`AwakeClock`).
+gone. Those that are delayed are noted (`Liveness`). Then what is over is removed, in small steps
+with pauses between them, and the clock is read, which has to be read often (`AwakeClock`).
 """
 
 import asyncio
@@ -59,6 +59,7 @@ class Housekeeping:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         try:
+            await self._tasks.note_delays()
             await self._requeue(await self._tasks.interrupted())
         except StoreUnavailable as error:
             # What runs no more is requeued when it is claimed.

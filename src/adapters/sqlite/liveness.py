@@ -2,8 +2,8 @@
 each was last changed.
 
 Nothing of it is in the file. Only one process holds the file, so after a restart no attempt can
-have a lease, and every unfinished task begins with a fresh heartbeat. All times are those of the
-awake clock.
+have a lease, and every unfinished task begins with a fresh heartbeat; those of delayed tasks are
+noted once more. All times are those of the awake clock.
 
 The writer thread and the event loop both use it. A lease belongs to the number of an attempt, so
 one that was noted by a write that did not count means nothing.
@@ -30,10 +30,11 @@ class Liveness:
         self._opened = clock()
         self._signs: dict[str, _Signs] = {}
 
-    def beat(self, task_id: str) -> None:
-        """Note a heartbeat, which is a change too."""
-        signs, now = self._of(task_id), self._clock()
-        signs.heartbeat = signs.changed = now
+    def beat(self, task_id: str, delay: float = 0.0) -> None:
+        """Note a heartbeat, which is a change too. `delay`: seconds for which the queue holds the
+        task back. Its times count from their end on, whatever is noted until then."""
+        signs, now = self._of(task_id), self._clock() + delay
+        signs.heartbeat, signs.changed = max(signs.heartbeat, now), max(signs.changed, now)
 
     def lease(self, task_id: str, attempt: int, seconds: float) -> None:
         """Lease the task to an attempt that begins."""

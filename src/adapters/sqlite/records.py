@@ -95,7 +95,7 @@ class Records:
         self._raise_if_deleted(transaction, task.id)
         discard(transaction, task.id)  # one that has expired
         self._running.pop(task.id, None)
-        self._live.beat(task.id)
+        self._live.beat(task.id, task.delay_left(self._now()))
         return Written(task, write_new(transaction, submitted))
 
     def change(
@@ -110,7 +110,7 @@ class Records:
         if task.status.terminal:
             ttl = self._ttl if task.ttl is None else min(task.ttl, self._ttl)
             end = End(self._now() + round(ttl * 1000), self._next_cursor(transaction))
-            if task.ttl is not None:
+            if task.leaves_tombstone:
                 self._bury(transaction, task.id)
         batch = write_change(transaction, stored, change, end)
         if task.status is TaskStatus.RUNNING:

@@ -71,6 +71,18 @@ def running_ids(connection: Connection) -> list[str]:
     return [task_id for (task_id,) in connection.execute(statement).fetchall()]
 
 
+def delayed(connection: Connection, now: int) -> list[tuple[str, int]]:
+    """Return the tasks that wait for their time, and when it is, in ms since 1970."""
+    statement = """
+    SELECT id, at FROM (
+        SELECT id, CASE WHEN json_valid(CAST(state AS TEXT))
+            THEN json_extract(CAST(state AS TEXT), '$.not_before') END AS at
+        FROM tasks WHERE expires IS NULL AND status = 'pending' AND attempt = 0 AND id IS NOT NULL
+    ) WHERE at > ?
+    """
+    return connection.execute(statement, (now,)).fetchall()
+
+
 def unfinished(connection: Connection, after: int) -> list[tuple[int, str]]:
     """Return the row and id of a number of unfinished tasks, in rows behind that one."""
     statement = (

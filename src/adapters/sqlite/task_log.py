@@ -21,7 +21,7 @@ from adapters.sqlite.pages import read_events, read_last_attempt
 from adapters.sqlite.records import Records, Written
 from adapters.sqlite.steady_clock import steady_clock
 from adapters.sqlite.stored import Connection, encoded, find_request
-from adapters.sqlite.sweeping import running_ids, sweep, unfinished
+from adapters.sqlite.sweeping import delayed, running_ids, sweep, unfinished
 from adapters.sqlite.task_index import SqliteTaskIndex
 from application.errors import LeaseLost
 from application.ports import (
@@ -210,6 +210,13 @@ class SqliteTaskLog(TaskLog):
         """Return the ids of the tasks that are running. At the beginning no attempt of theirs can
         be alive. Raises StoreUnavailable."""
         return await self._read(running_ids)
+
+    async def note_delays(self) -> None:
+        """Note which tasks are delayed, and for how long yet: as long as the process did that began
+        them, this one counts their times from the end of their delay. Raises StoreUnavailable."""
+        now = self._now()
+        for task_id, not_before in await self._read(lambda connection: delayed(connection, now)):
+            self._live.beat(task_id, (not_before - now) / 1000)
 
     async def sweep(self) -> bool:
         """Remove some of what is over; return whether there may be more. Raises

@@ -28,6 +28,8 @@ class Delivery:
     """That of the request."""
     retry_of: str | None = None
     """The task whose request this one starts anew, if it is a retry."""
+    not_before: int | None = None
+    """That of the task."""
 
     def submitted(self) -> Submitted:
         """Return the task as it was before its first attempt, for a store that has lost it."""
@@ -40,6 +42,7 @@ class Delivery:
             self.origin,
             self.ttl,
             self.retry_of,
+            self.not_before,
         )
 
     def matches(self, request: TaskRequest | None) -> bool:
@@ -51,9 +54,10 @@ class Delivery:
 
 class TaskQueue(Protocol):
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
-        """Have the task delivered to the webhook at least once; return the message id. Enqueued
-        again, the same task is the same message, unless `occasion` (letters, digits, '-', '_')
-        differs. Raises QueueUnavailable or QueueRefused."""
+        """Have the task delivered to the webhook at least once, and not before its time
+        (`Task.not_before`); return the message id. Enqueued again, the same task is the same
+        message, unless `occasion` (letters, digits, '-', '_') differs. Raises QueueUnavailable or
+        QueueRefused."""
         ...
 
     async def withdraw(self, message_id: str) -> bool:

@@ -6,7 +6,13 @@ import click
 
 from domain.request import MAX_TOKENS_LIMIT, REQUEST_LIMIT
 from entrypoints.ask.following import Asked, ask_server, start_at
-from entrypoints.ask.request import check_size, messages_of, options_of, prompt_of
+from entrypoints.ask.request import (
+    check_size,
+    messages_of,
+    options_of,
+    prompt_of,
+    read_delay,
+)
 from entrypoints.client.printing import Printer, Show, print_as_json, print_started
 from entrypoints.client.server import Server, local_server, with_server
 
@@ -54,6 +60,12 @@ from entrypoints.client.server import Server, local_server, with_server
     metavar="FILE",
     help="Ask for JSON that fits this JSON Schema, whose name is that of the file.",
 )
+@click.option(
+    "--delay",
+    metavar="TIME",
+    callback=read_delay,
+    help="Let the task begin later: after 90s, 10m, 2h or 7d.",
+)
 @click.option("--reasoning", is_flag=True, help="Show the model's reasoning on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 @click.option("--detach", is_flag=True, help="Start the task, print its id, and leave it to run.")
@@ -78,6 +90,7 @@ def ask_command(
     temperature: float | None,
     options: tuple[str, ...],
     schema: str | None,
+    delay: int | None,
     reasoning: bool,
     as_json: bool,
     detach: bool,
@@ -107,6 +120,7 @@ def ask_command(
         "temperature": temperature,
         "options": chosen,
         "previousTaskId": previous,
+        "delay": delay,
     }
     body = {name: value for name, value in body.items() if value is not None}
     check_size(body, max_request_bytes)

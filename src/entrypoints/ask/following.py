@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from entrypoints.client.api import Api, ServiceError
-from entrypoints.client.printing import CANCELLED, FAILED, Show, exit_status, say
+from entrypoints.client.printing import CANCELLED, FAILED, Show, exit_status, say, say_when
 from entrypoints.client.reader import ends_first, interrupts, read_events, stop
 from entrypoints.client.server import Server
 
@@ -44,8 +44,10 @@ async def ask(server: Server, asked: Asked) -> int:
     Raises `ServiceError`."""
     interrupted = interrupts()
     async with Api(server) as api:
-        task_id = (await api.start(asked.body))["taskId"]
+        started = await api.start(asked.body)
+        task_id = started["taskId"]
         say(f"task {task_id}")
+        say_when(started)
         reading = asyncio.create_task(read_events(api, task_id, asked.printer(), reached=True))
         if not await ends_first(reading, interrupted, timeout=None):
             say("cancelling")

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from entrypoints.ask.attachments import Part, file_part, image_part, mebibytes, text_part
+from entrypoints.times import duration_of
 
 STDIN_NOTICE = 1.0
 """Seconds after which it is said that standard input is waited for."""
@@ -97,6 +98,14 @@ def _response_format(where: str) -> dict[str, Any]:
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(where).name.partition(".")[0])
     name = name[:SCHEMA_NAME_LIMIT] or "answer"
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
+
+
+def read_delay(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    """Return the seconds of a duration. Raises `click.BadParameter`."""
+    seconds = None if text is None else duration_of(text)
+    if text is not None and seconds is None:
+        raise click.BadParameter(f"{text} is no time such as 90s, 10m, 2h or 7d")
+    return seconds
 
 
 def check_size(body: dict[str, Any], limit: int) -> None:

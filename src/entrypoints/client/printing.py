@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from shlex import quote
 from typing import Any, TextIO
 
@@ -61,7 +62,21 @@ def print_started(started: dict[str, Any], words: str, *, as_json: bool) -> None
         return
     sys.stdout.write(f"{one_line(task_id)}\n")
     sys.stdout.flush()
+    say_when(started)
     say(f"follow it with: longtask follow {quote(task_id)}{words}")
+
+
+def say_when(started: dict[str, Any]) -> None:
+    """Say when a task begins that was delayed, as a start returned it."""
+    if time := shown_time(started.get("notBefore")):
+        say(f"delayed until {time}")
+
+
+def shown_time(milliseconds: Any) -> str:
+    """Return a time of a record as the user's clock has it, nothing for none."""
+    if not isinstance(milliseconds, int):
+        return ""
+    return str(datetime.fromtimestamp(milliseconds // 1000).astimezone())
 
 
 class Printer:

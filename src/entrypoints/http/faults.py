@@ -51,6 +51,7 @@ def _invalid_request(error: InvalidRequest) -> ProblemDetailsException:
 _LIMITED = {
     "starts": "Too many tasks were started within a minute.",
     "running": "Too many tasks are waiting or running.",
+    "delayed": "Too many tasks that were delayed are waiting or running.",
     "streams": "Too many streams are open.",
     "tokens": "Too many tokens were used within a day.",
 }

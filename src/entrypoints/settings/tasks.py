@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from domain.request import REQUEST_LIMIT
+from domain.request import DELAY_LIMIT, REQUEST_LIMIT
 from entrypoints.settings.group import Group, setting
 
 
@@ -46,6 +46,15 @@ class TaskSettings(Group):
         otherwise="the timeouts of all deliveries and the pauses between them, plus one hour, "
         "plus a day where the local queue lives as long as the tasks",
         gt=0,
+    )
+    max_delay: int = setting(
+        "LONGTASK_MAX_DELAY",
+        DELAY_LIMIT,
+        "How long a start may put its task off (`delay`, `notBefore`). QStash's free plan delays a "
+        "message for 7 days at most.",
+        unit="seconds",
+        ge=0,
+        le=DELAY_LIMIT,
     )
     max_request_bytes: int = setting(
         "LONGTASK_MAX_REQUEST_BYTES",

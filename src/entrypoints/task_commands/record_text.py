@@ -1,11 +1,10 @@
 """The record of a task as text for people. `--json` has all of it."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from entrypoints.client.api import Body
-from entrypoints.client.printing import source_lines
+from entrypoints.client.printing import shown_time, source_lines
 from entrypoints.terminal import one_line, printable
 
 PROMPT_SHOWN = 200
@@ -25,8 +24,10 @@ def _facts(record: Body) -> Iterator[tuple[str, Any]]:
     yield "task", record["taskId"]
     yield "status", _status(record)
     yield "model", record.get("model")
-    for name in ("created", "started", "finished"):
-        yield name, _time(record.get(f"{name}At"))
+    yield "created", shown_time(record.get("createdAt"))
+    yield "due", shown_time(record.get("notBefore"))
+    for name in ("started", "finished"):
+        yield name, shown_time(record.get(f"{name}At"))
     yield "retry of", record.get("retryOf")
     yield "usage", _usage(record.get("usage") or {})
     request = record.get("request") or {}
@@ -48,13 +49,6 @@ def _status(record: Body) -> str:
     reason, attempt = record.get("finishReason"), record.get("attempt")
     ended = f" ({reason})" if reason and reason != record["status"] else ""
     return f"{record['status']}{ended}" + (f", attempt {attempt}" if attempt else "")
-
-
-def _time(milliseconds: Any) -> str:
-    """Return a time of a record as the user's clock has it."""
-    if not isinstance(milliseconds, int):
-        return ""
-    return str(datetime.fromtimestamp(milliseconds // 1000).astimezone())
 
 
 def _usage(usage: Body) -> str:

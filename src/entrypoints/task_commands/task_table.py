@@ -84,7 +84,7 @@ def _cells(task: Body, now: float) -> dict[str, Text]:
         "title": _text(task.get("title")),
         "model": _text(task.get("model")),
         "age": "" if created is None else _span(now - created / 1_000, parts=1),
-        "duration": "" if seconds is None else _span(seconds, parts=2),
+        "duration": _delay(task, now) if seconds is None else _span(seconds, parts=2),
         "tokens": _tokens(task),
     }
     status = task["status"]
@@ -103,6 +103,14 @@ def _seconds(task: Body, now: float | None) -> float | None:
         return max(0.0, (finished - started) / 1_000)
     running = now is not None and task["status"] == "running"
     return max(0.0, now - started / 1_000) if running and now is not None else None
+
+
+def _delay(task: Body, now: float) -> str:
+    """Return after which time a task may begin that is delayed."""
+    due = _number(task.get("notBefore"))
+    if due is None or task["status"] != "pending" or due <= now * 1_000:
+        return ""
+    return f"in {_span(due / 1_000 - now, parts=2)}"
 
 
 def _span(seconds: float, parts: int) -> str:

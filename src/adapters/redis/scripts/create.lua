@@ -2,13 +2,14 @@
 -- KEYS: record, log, heartbeat, tombstone.
 -- ARGV: state, request ('' for none), the request's version, 1 if instances of the version before are
 --   to find it (record.py), status, attempt, epoch, ttl in ms, orphan timeout in ms, channel, the owner's
---   channel, task id, event...
+--   channel, task id, when the task may begin (ms since 1970, 0 for at once), event...
 -- Returns 1 if written, 0 if there was one, or there is its tombstone.
 local record, log, heartbeat, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local state, request, request_version, shared = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local status, attempt, epoch = ARGV[5], ARGV[6], ARGV[7]
 local ttl_ms, orphan_ms, channel, owner_channel, id = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
-local first_event = 13
+local delay_ms = math.max(0, ARGV[13] - now())
+local first_event = 14
 
 if call('EXISTS', record, tombstone) > 0 then
   return 0
@@ -19,11 +20,11 @@ call('HSET', record, 'v', VERSION, 'state', state, 'status', status, 'attempt', 
 if request ~= '' then
   call('HSET', record, 'request', request, 'request_v', request_version)
 end
-call('PEXPIRE', record, ttl_ms)
+call('PEXPIRE', record, ttl_ms + delay_ms)
 call('DEL', log)
 call('RPUSH', log, unpack(ARGV, first_event))
-call('PEXPIRE', log, ttl_ms)
-call('SET', heartbeat, '', 'PX', orphan_ms)
+call('PEXPIRE', log, ttl_ms + delay_ms)
+call('SET', heartbeat, '', 'PX', orphan_ms + delay_ms)
 publish_events(channel, '-', epoch, 1, first_event)
 notify(owner_channel, id)
 return 1

@@ -18,7 +18,10 @@ from domain.request import (
 )
 from domain.task import Failure
 from entrypoints.http.request_defaults import RequestDefaults
+from entrypoints.times import milliseconds_of
 
+WHOLE_NUMBERS = ("max_tokens", "ttl", "delay", "not_before")
+"""The fields of a start that may not have fractions."""
 MALFORMED_TIME = (
     "must be milliseconds since 1970, or a time with its zone such as 2026-11-29T17:46:54Z"
 )
@@ -90,13 +93,30 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         ),
     ] = None
 
+    delay: Annotated[
+        int | float | None,
+        msgspec.Meta(description="Seconds from now on for which the task is not to begin."),
+    ] = None
+    not_before: Annotated[
+        int | float | str | None,
+        msgspec.Meta(
+            description=(
+                "When the task may begin, instead of a delay: milliseconds since 1970, or a time "
+                "of ISO 8601 with its zone. At once if that is in the past."
+            ),
+            examples=["2026-11-29T17:46:54Z"],
+        ),
+    ] = None
+
     def request(self, defaults: RequestDefaults) -> TaskRequest:
         """The request as it was meant. The use case checks it."""
         # By name, so that a field that is declared is passed on.
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         if self.messages is not None:
             given["messages"] = tuple(self.messages)
-        for name in ("max_tokens", "ttl"):
+        if isinstance(self.not_before, str):
+            given["not_before"] = milliseconds_of(self.not_before)
+        for name in WHOLE_NUMBERS:
             if given[name] is not None:
                 given[name] = int(given[name])  # 10.0 is a whole number in JSON
         return defaults.request(**given)
@@ -121,6 +141,8 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
             previous_task_id=request.previous_task_id,
             metadata=dict(request.metadata),
             ttl=request.ttl,
+            delay=request.delay,
+            not_before=request.not_before,
             history=_plain(request.history),
         )
 
@@ -138,6 +160,8 @@ class StartedBody(msgspec.Struct, rename="camel", omit_defaults=True):
     stream_url: str
     retry_of: str | None = None
     """The task that was retried. Only in the response to a retry."""
+    not_before: int | None = None
+    """When a task that is delayed may begin, in milliseconds since the Unix epoch."""
 
 
 class StatusBody(msgspec.Struct, rename="camel"):
@@ -181,6 +205,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     retry_of: str | None
     """The task whose request this one starts anew, if it is a retry."""
     created_at: int
+    not_before: int | None
+    """Until when the start of the task puts it off. Null: it may begin at once."""
     updated_at: int
     started_at: int | None
     finished_at: int | None
@@ -220,6 +246,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         request=None if found.request is None else RequestBody.of(found.request),
         retry_of=task.retry_of,
         created_at=task.created_at,
+        not_before=task.not_before,
         updated_at=task.updated_at,
         started_at=task.started_at,
         finished_at=task.finished_at,

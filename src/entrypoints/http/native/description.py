@@ -3,7 +3,15 @@ request, made from those that the domain checks."""
 
 from typing import Any
 
-from litestar.openapi.spec import Discriminator, OpenAPI, OpenAPIType, Reference, Schema, Tag
+from litestar.openapi.spec import (
+    Discriminator,
+    OpenAPI,
+    OpenAPIFormat,
+    OpenAPIType,
+    Reference,
+    Schema,
+    Tag,
+)
 
 from domain.messages import MESSAGES_LIMIT
 from domain.request import (
@@ -17,8 +25,10 @@ from domain.request import (
 )
 from domain.task_id import TASK_ID_PATTERN
 from entrypoints.http.native.message_schema import SOMETHING, message_schemas, options_schema
+from entrypoints.times import EARLIEST_MILLISECONDS
 
 _NULL = Schema(type=OpenAPIType.NULL)
+_ISO_TIME = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME)
 _WHOLE_OR_NULL = [Schema(type=OpenAPIType.INTEGER), _NULL]
 _MESSAGE = Reference("#/components/schemas/Message")
 _MESSAGES_OR_NULL = [
@@ -107,14 +117,22 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
     start = schemas["StartBody"]
     options = options_schema(bounds.refused_options)
     ttl = {"one_of": _WHOLE_OR_NULL, "minimum": 1, "maximum": bounds.max_ttl}
-    _complete(start, {**_START_BOUNDS, "options": options, "ttl": ttl})
+    delay = {"one_of": _WHOLE_OR_NULL, "minimum": 0, "maximum": bounds.max_delay}
+    _complete(start, {**_START_BOUNDS, "options": options, "ttl": ttl, "delay": delay})
+    time = Schema(type=OpenAPIType.INTEGER, minimum=EARLIEST_MILLISECONDS)
+    _complete(start, {"notBefore": {"one_of": [time, _ISO_TIME, _NULL]}})
     start.additional_properties = False
     messages = {"one_of": _MESSAGES_OR_NULL}
     whole = {"one_of": _WHOLE_OR_NULL}
     _complete(
         schemas["RequestBody"],
-        {"maxTokens": whole, "ttl": whole, "messages": messages, "history": messages},
+        {
+            **dict.fromkeys(("maxTokens", "ttl", "delay", "notBefore"), whole),
+            **dict.fromkeys(("messages", "history"), messages),
+        },
     )
+    # One of the two at most.
+    start.any_of = [Schema(properties={name: _NULL}) for name in ("delay", "notBefore")]
     nothing = Schema(type=[OpenAPIType.ARRAY, OpenAPIType.NULL], max_items=0)
     start.one_of = [
         Schema(

@@ -10,15 +10,18 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from domain.request import FAULTS_LIMIT, RequestBounds
 from entrypoints.http.idempotency_key import key_faults
 from entrypoints.http.json_body import BadBody, decoded, read_content
-from entrypoints.http.native.bodies import StartBody
+from entrypoints.http.native.bodies import MALFORMED_TIME, WHOLE_NUMBERS, StartBody
 from entrypoints.http.native.shape import shape_faults
 from entrypoints.http.problems import FieldFault, camel, invalid
 from entrypoints.http.request_defaults import RequestDefaults
+from entrypoints.identity import SystemClock
+from entrypoints.times import EARLIEST_MILLISECONDS, milliseconds_of
 
 _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode
+SECONDS_GIVEN = "must be milliseconds since 1970, not seconds"
 _FIELDS = {each.encode_name for each in msgspec.structs.fields(StartBody)}
-_WHOLE = ("maxTokens", "ttl")
+_WHOLE = tuple(camel(name) for name in WHOLE_NUMBERS)
 
 
 class StartRequest(Request[Any, Any, Any]):
@@ -34,7 +37,7 @@ class StartRequest(Request[Any, Any, Any]):
             raise _refusal([*faults, bad.fault]) from None
         except msgspec.ValidationError as error:
             raise _refusal(faults + _body_faults(content, error, bounds)) from None
-        faults += _fraction_faults({"maxTokens": body.max_tokens, "ttl": body.ttl})
+        faults += _number_faults({camel(name): getattr(body, name) for name in WHOLE_NUMBERS})
         if faults:
             raise _refusal(faults + _bound_faults(_decode_plain(content), faults, bounds))
         return body
@@ -59,7 +62,7 @@ def _body_faults(
         return [_unreadable(error)]
     if not isinstance(plain, dict):
         return faults
-    faults += _fraction_faults(plain)
+    faults += _number_faults(plain)
     return faults + _bound_faults(plain, faults, bounds)
 
 
@@ -85,15 +88,31 @@ def _bound_faults(
     unsure = request.prompt is None and bool(wrong & {"prompt", "messages"})
     return [
         {"field": camel(fault.field), "message": fault.message}
-        for fault in request.faults(bounds)
+        for fault in request.faults(bounds, SystemClock().now())
         if not (unsure and fault.field == "prompt")
     ]
 
 
-def _fraction_faults(plain: dict[str, Any]) -> list[FieldFault]:
+def _number_faults(plain: dict[str, Any]) -> list[FieldFault]:
+    """What is wrong with the fields that are whole numbers, apart from their types: fractions, and
+    a time that is none, or in seconds."""
     numbers = {name: plain.get(name) for name in _WHOLE}
-    return [
-        {"field": name, "message": "must be a whole number"}
+    fractions = [
+        name
         for name, number in numbers.items()
         if isinstance(number, float) and not number.is_integer()
     ]
+    faults: list[FieldFault] = [
+        {"field": name, "message": "must be a whole number"} for name in fractions
+    ]
+    if "notBefore" not in fractions and (wrong := _time_fault(numbers["notBefore"])) is not None:
+        faults.append({"field": "notBefore", "message": wrong})
+    return faults
+
+
+def _time_fault(time: object) -> str | None:
+    if isinstance(time, str):
+        return MALFORMED_TIME if milliseconds_of(time) is None else None
+    if isinstance(time, int | float) and not isinstance(time, bool):
+        return SECONDS_GIVEN if time < EARLIEST_MILLISECONDS else None
+    return None

@@ -114,6 +114,7 @@ def _started(started: Started, caller: Caller, parts: HttpParts) -> Response[Sta
         task.status.value,
         parts.access.stream_url(task.id, caller.owner),
         task.retry_of,
+        task.not_before,
     )
     location = {"Location": f"{parts.prefix}{TASKS_PATH}/{task.id}"}
     headers = {**location, **rate_limit_headers(started.limit_statuses)}

@@ -19,6 +19,8 @@ class TaskSummary(msgspec.Struct, rename="camel", kw_only=True):
     """The one that answered, and until then the one that was requested."""
     requested_model: str
     created_at: int
+    not_before: int | None
+    """Until when its start puts it off. Null: it may begin at once."""
     updated_at: int
     started_at: int | None
     finished_at: int | None
@@ -48,6 +50,7 @@ def summary_of(task: Task) -> TaskSummary:
         model=task.model or task.requested_model,
         requested_model=task.requested_model,
         created_at=task.created_at,
+        not_before=task.not_before,
         updated_at=task.updated_at,
         started_at=task.started_at,
         finished_at=task.finished_at,
