@@ -8,10 +8,11 @@ import structlog
 from application.accounts import Caller
 from application.errors import DeletedTask, StoreUnavailable, UnknownTask
 from application.manage_task import owned
+from application.outcome import Outcome, Overloaded, Retry
 from application.ports import Clock, Delivery, TaskIds, TaskLog
 from application.previous_task import PreviousTasks
 from application.quotas import Quotas
-from application.run_task import Outcome, Overloaded, Retry, RunTask
+from application.run_task import RunTask
 from domain.errors import IllegalTransition
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from domain.task import Failure, Task

@@ -9,9 +9,10 @@ from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
+from application.outcome import Outcome
 from application.ports import Finished
 from application.quotas import Quotas
-from application.run_task import REQUESTS_ROOM, Outcome, RunTask
+from application.run_task import REQUESTS_ROOM, RunTask
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from domain.task import Attempt

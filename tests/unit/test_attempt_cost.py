@@ -9,10 +9,10 @@ from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
 from application.accounts import Accounts, Limits
 from application.errors import ModelRefused, ModelUnavailable
+from application.outcome import Outcome
 from application.ports import ORPHAN_TIMEOUT, Finished
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
-from application.run_task import Outcome
 from domain.events import Usage
 from domain.request import TaskRequest
 from entrypoints.identity import SystemClock

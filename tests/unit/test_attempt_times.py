@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from application.run_task import Ack, Reject, Retry
+from application.outcome import Ack, Reject, Retry
 from domain.events import StatusChanged
 from domain.task import Failure
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench

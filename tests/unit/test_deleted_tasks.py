@@ -11,11 +11,11 @@ from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
 from application.accounts import Accounts, Caller, Limits
 from application.errors import DeletedTask, QueueUnavailable, StartUncertain, UnknownTask
 from application.manage_task import CancelTask, DeleteTask
+from application.outcome import Ack
 from application.ports import ORPHAN_TIMEOUT, TaskLog
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from application.run_directly import RunDirectly
-from application.run_task import Ack
 from application.running_slots import SlotReleasingLog
 from domain.events import TaskStatus
 from domain.request import TaskRequest

@@ -6,7 +6,8 @@ import asyncio
 import pytest
 
 from application.errors import ModelUnavailable, UnreadableTask
-from application.run_task import OVERLOADED_RETRY_AFTER, Ack, Overloaded, Reject, Retry
+from application.outcome import Ack, Overloaded, Reject, Retry
+from application.run_task import OVERLOADED_RETRY_AFTER
 from application.transcript import EVENT_LIMIT
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.task import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Attempt, Failure, Task

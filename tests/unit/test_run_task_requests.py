@@ -3,9 +3,10 @@ and how many bytes of them a process works on."""
 
 import asyncio
 
+from application.outcome import Ack, Outcome, Overloaded, Reject
 from application.ports import Delivery
 from application.reap import INPUT_LOST
-from application.run_task import OVERLOADED_RETRY_AFTER, Ack, Outcome, Overloaded, Reject
+from application.run_task import OVERLOADED_RETRY_AFTER
 from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Attempt, Task

@@ -21,8 +21,8 @@ from litestar.params import QueryParameter
 
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.accounts import Caller
+from application.outcome import Ack, Outcome, Overloaded, Reject, Retry
 from application.ports import Delivery
-from application.run_task import Ack, Outcome, Overloaded, Reject, Retry
 from entrypoints.http.access import Access
 from entrypoints.http.checks import is_check
 from entrypoints.http.delivery_bodies import NoRoom
