@@ -16,8 +16,9 @@ from application.errors import LimitStatus, QueueRefused, StoreUnavailable, Unkn
 from application.new_tasks import NewTasks, Started, needs_publishing
 from application.ports import IDEMPOTENCY_TTL, Binding, Clock, IdempotencyKeys, TaskLog
 from application.shared_key import KeyLost
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 
 log = structlog.get_logger(__name__)
 

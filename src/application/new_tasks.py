@@ -24,8 +24,9 @@ from application.errors import (
 from application.ports import Clock, IdempotencyKeys, TaskLog, TaskQueue
 from application.previous_task import PreviousTasks
 from application.quotas import Quotas
+from domain.failure import Failure
 from domain.request import RequestBounds, TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 
 log = structlog.get_logger(__name__)
 

@@ -21,8 +21,9 @@ from application.errors import DeletedTask, LeaseLost, StoreUnavailable, Unknown
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Failure, Task
+from domain.task import Attempt, Task
 
 log = structlog.get_logger(__name__)
 

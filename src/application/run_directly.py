@@ -14,8 +14,9 @@ from application.previous_task import PreviousTasks
 from application.quotas import Quotas
 from application.run_task import RunTask
 from domain.errors import IllegalTransition
+from domain.failure import Failure
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 
 INTERRUPTED = Failure(
     "interrupted", "The task was interrupted, and no queue will deliver it again.", True

@@ -37,8 +37,9 @@ from application.reap import INPUT_LOST
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch, watching
 from domain.events import Usage
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure
+from domain.task import Attempt, Change
 
 log = structlog.get_logger(__name__)
 

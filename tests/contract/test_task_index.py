@@ -10,8 +10,9 @@ from application.errors import UnknownTask
 from application.ports import EXAMINED, Entry, TaskLog
 from domain.answer import Answer
 from domain.events import TaskStatus
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 from domain.task_filter import TaskFilter
 from tests.builders import NOW, REQUEST, claim
 from tests.contract.stores import Store

@@ -14,8 +14,9 @@ from domain.events import (
     Usage,
     fold,
 )
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 from tests.builders import LEASE, NOW, REQUEST, claim, submit
 from tests.contract.stores import Store, assert_shut_out, events_of
 from tests.waiting import until

@@ -10,7 +10,8 @@ import pytest
 
 from application.errors import DeletedTask, UnknownTask
 from application.ports import Orphaned
-from domain.task import Failure, Submitted, Task
+from domain.failure import Failure
+from domain.task import Submitted, Task
 from domain.task_filter import TaskFilter
 from tests.builders import REQUEST, claim
 from tests.contract.stores import ORPHAN_TIMEOUT, Store

@@ -13,7 +13,8 @@ from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import Ended, Orphaned, TaskLog
 from domain.answer import Answer
 from domain.events import ContentAdded, TaskEnded, TaskStatus
-from domain.task import Failure, Task
+from domain.failure import Failure
+from domain.task import Task
 from tests.builders import LEASE, NOW, REQUEST, begun, claim, follow_task, submit
 from tests.contract.stores import Store, events_of
 from tests.doubles.readers import events_of as events_in

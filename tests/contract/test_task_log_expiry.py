@@ -11,7 +11,8 @@ from domain.events import (
     TaskStatus,
     fold,
 )
-from domain.task import Failure, Task
+from domain.failure import Failure
+from domain.task import Task
 from tests.builders import NOW, REQUEST, claim, submit
 from tests.contract.stores import ORPHAN_TIMEOUT, Store, epoch_of, events_of
 from tests.waiting import until

@@ -10,7 +10,8 @@ from domain.events import (
     TaskStatus,
     fold,
 )
-from domain.task import Attempt, Failure
+from domain.failure import Failure
+from domain.task import Attempt
 from tests.builders import LEASE, NOW, claim, submit
 from tests.contract.stores import Store, assert_shut_out, events_of
 from tests.waiting import until

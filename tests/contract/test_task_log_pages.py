@@ -10,7 +10,7 @@ from domain.events import (
     Position,
     text_size,
 )
-from domain.task import Failure
+from domain.failure import Failure
 from tests.builders import LEASE, NOW, claim, submit
 from tests.contract.stores import Store, epoch_of
 

@@ -5,8 +5,9 @@ import pytest
 
 from adapters.redis.record import SHARED_LIMIT
 from application.errors import UnknownTask
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 from tests.builders import NOW, OTHER_REQUEST, REQUEST, claim, submit
 from tests.contract.stores import Store
 from tests.waiting import until

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from domain.events import fold
-from domain.task import MAX_INTERRUPTIONS
+from domain.failure import MAX_INTERRUPTIONS
 from tests.doubles.upstream import Gate, Script, answer, piece, refusal
 from tests.end_to_end.openai_client import openai_client
 from tests.end_to_end.restarting import Home, Model, Reader, lost, refused_for_now, statuses

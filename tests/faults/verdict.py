@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.errors import IllegalLog
 from domain.events import TaskStatus, fold
-from domain.task import MAX_INTERRUPTIONS
+from domain.failure import MAX_INTERRUPTIONS
 from tests.faults.clients import Follower, User
 from tests.faults.planned import REFUSED
 from tests.faults.response_clients import ResponseFollower

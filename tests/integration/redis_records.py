@@ -9,8 +9,9 @@ import pytest
 from adapters.redis import Connection, RedisTaskLog
 from adapters.redis.keys import keys_of
 from application.errors import UnreadableTask
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 from tests.builders import LEASE, REQUEST
 
 FAILURE = Failure("model_error", "It failed.", True)

@@ -15,7 +15,8 @@ from application.follow_task import FollowTask, NothingLeft
 from application.ports import Batch
 from domain.answer import Answer
 from domain.events import START, ContentAdded, Position, StatusChanged, TaskErrored, TaskStatus
-from domain.task import Attempt, Failure, Task
+from domain.failure import Failure
+from domain.task import Attempt, Task
 from tests.builders import LEASE, begun, follow_task, to_redis
 from tests.doubles.readers import (
     CountingObserver,

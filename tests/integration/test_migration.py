@@ -30,8 +30,8 @@ from application.errors import DeletedTask, StoreUnavailable
 from application.ports import IDEMPOTENCY_TTL, Page, TaskLog
 from domain.answer import Answer
 from domain.events import ContentAdded, Event, Position, ReasoningAdded
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure
 from domain.task_filter import TaskFilter
 from entrypoints.data_file import SCHEMAS
 from entrypoints.migration import Report, UnfinishedTasks, migrate

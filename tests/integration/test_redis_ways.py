@@ -13,7 +13,8 @@ from adapters.redis.keys import keys_of
 from adapters.redis.record import Record
 from application.errors import LeaseLost, StoreUnavailable
 from domain.events import ContentAdded, TaskStatus, fold
-from domain.task import Attempt, Failure, Task
+from domain.failure import Failure
+from domain.task import Attempt, Task
 from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
 from tests.doubles.readers import (
     events_of,

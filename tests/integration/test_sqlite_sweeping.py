@@ -14,8 +14,8 @@ from adapters.sqlite import TASKS
 from adapters.sqlite.sweeping import sweep
 from application.errors import UnknownTask
 from domain.events import ContentAdded
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure
 from tests.builders import LEASE, NOW, begun, submit
 from tests.contract.stores import events_of
 from tests.integration.sqlite_bench import Opened, opened

@@ -17,7 +17,7 @@ from adapters.sqlite import AwakeClock
 from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Busy, NotOrphaned, Orphaned
 from domain.events import ContentAdded
-from domain.task import Failure
+from domain.failure import Failure
 from tests.builders import LEASE, NOW, REQUEST, begun, submit
 from tests.integration.sqlite_bench import Opened, opened
 from tests.waiting import until
@@ -175,7 +175,7 @@ import asyncio, sys, time
 from pathlib import Path
 import adapters.sqlite.clock
 from application.errors import LeaseLost
-from domain.task import Failure
+from domain.failure import Failure
 from tests.builders import claim, submit
 from tests.integration.sqlite_bench import opened
 

@@ -10,7 +10,8 @@ import pytest
 
 from application.errors import UnknownTask, Unreadable, UnreadableEvent, UnreadableTask
 from domain.events import ContentAdded, TaskStatus
-from domain.task import Failure, Task
+from domain.failure import Failure
+from domain.task import Task
 from tests.builders import LEASE, NOW, REQUEST, begun, submit
 from tests.integration.sqlite_bench import Opened, opened
 

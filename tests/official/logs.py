@@ -21,8 +21,9 @@ from domain.events import (
     add_piece,
     fold,
 )
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Failure, Submitted, Task
+from domain.task import Submitted, Task
 from tests.builders import NOW
 from tests.running import Running
 

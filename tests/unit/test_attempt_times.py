@@ -6,7 +6,7 @@ import pytest
 
 from application.outcome import Ack, Reject, Retry
 from domain.events import StatusChanged
-from domain.task import Failure
+from domain.failure import Failure
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
 from tests.waiting import within
 

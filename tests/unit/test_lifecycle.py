@@ -25,7 +25,8 @@ from domain.events import (
     fold,
     is_last,
 )
-from domain.task import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Change, Failure, Task
+from domain.failure import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
+from domain.task import Change, Task
 from tests.builders import REQUEST
 
 WORDS = st.text(min_size=1, max_size=5)

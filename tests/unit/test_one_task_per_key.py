@@ -11,7 +11,7 @@ from application.errors import IdempotencyConflict, OverLimit, StartUncertain, S
 from application.ports import ABANDONED_AFTER, IDEMPOTENCY_TTL
 from application.start_task import Started
 from domain.events import TaskStatus
-from domain.task import Failure
+from domain.failure import Failure
 from tests.builders import OTHER_REQUEST, REQUEST
 from tests.doubles.starts import CALLER, Bench
 

@@ -22,9 +22,10 @@ from application.reap import FailOrphanedTasks
 from domain.answer import Answer, ToolCall
 from domain.errors import InvalidRequest
 from domain.events import ContentAdded
+from domain.failure import Failure
 from domain.messages import MESSAGES_LIMIT, text_message
 from domain.request import RequestBounds, TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.builders import LEASE, NOW, claim
 from tests.doubles.queue import RecordingQueue

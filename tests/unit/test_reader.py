@@ -14,7 +14,8 @@ from application.ports import PAGE_SIZE, Batch
 from application.reader import Reader
 from domain.answer import Answer
 from domain.events import START, ContentAdded, Event, Position, TaskErrored
-from domain.task import Failure, Task
+from domain.failure import Failure
+from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, begun, claim, follow_task
 from tests.doubles.readers import (

@@ -19,8 +19,9 @@ from application.reap import (
 )
 from domain.answer import Answer
 from domain.events import ContentAdded, TaskErrored, TaskStatus
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Failure, Task
+from domain.task import Attempt, Task
 from tests.builders import OTHER_REQUEST, REQUEST, delivery_of, naming_delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within

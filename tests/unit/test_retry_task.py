@@ -21,8 +21,9 @@ from application.retry_task import RetryTask
 from domain.answer import Answer
 from domain.errors import InvalidRequest
 from domain.events import TaskStatus
+from domain.failure import Failure
 from domain.request import RequestBounds, TaskRequest
-from domain.task import Failure, Task
+from domain.task import Task
 from tests.builders import NOW, REQUEST, claim, submit, unlimited
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import get_task, start_task

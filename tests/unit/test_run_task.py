@@ -10,7 +10,8 @@ from application.outcome import Ack, Overloaded, Reject, Retry
 from application.run_task import OVERLOADED_RETRY_AFTER
 from application.transcript import EVENT_LIMIT
 from domain.events import StatusChanged, TaskStatus, fold
-from domain.task import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Attempt, Failure, Task
+from domain.failure import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
+from domain.task import Attempt, Task
 from tests.builders import REQUEST
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
 from tests.waiting import within

@@ -18,8 +18,8 @@ from application.start_in_chat import JOINED_AFTER, OUTLIVES, REGENERATE
 from application.start_task import Started, Turn
 from domain.answer import Answer
 from domain.events import TaskStatus
+from domain.failure import Failure
 from domain.request import DEFAULT_BOUNDS, TaskRequest
-from domain.task import Failure
 from entrypoints.identity import SystemClock
 from tests.builders import OTHER_REQUEST, REQUEST, claim
 from tests.doubles.starts import CALLER, Bench

@@ -28,8 +28,9 @@ from application.ports import (
     page_of,
 )
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure, Submitted, Task
+from domain.task import Attempt, Change, Submitted, Task
 
 
 @dataclass(slots=True)

@@ -34,8 +34,9 @@ from application.ports import (
 )
 from domain.answer import Answer
 from domain.events import Event, TaskStatus, answer_of
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure, Submitted, Task
+from domain.task import Attempt, Change, Submitted, Task
 
 TEXT_PAGE = 5_000
 

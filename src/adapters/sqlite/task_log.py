@@ -36,8 +36,9 @@ from application.ports import (
 )
 from domain.answer import Answer
 from domain.events import Event, TaskStatus, answer_of
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure, Submitted, Task
+from domain.task import Attempt, Change, Submitted, Task
 
 T = TypeVar("T")
 

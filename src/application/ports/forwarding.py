@@ -7,8 +7,9 @@ from typing import Any
 from application.ports.log_pages import Page
 from application.ports.task_log import Busy, Ended, NotOrphaned, Orphaned, TaskLog
 from domain.events import Event
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure, Submitted, Task
+from domain.task import Attempt, Change, Submitted, Task
 
 
 class ForwardingTaskLog(TaskLog):

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from application.ports.log_pages import Page
 from domain.events import Event
+from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Failure, Submitted, Task
+from domain.task import Attempt, Change, Submitted, Task
 
 ORPHAN_TIMEOUT = 3600.0
 """Seconds without a heartbeat after which a task counts as orphaned: the queue has lost it. Longer

@@ -9,6 +9,7 @@ import msgspec
 
 from application.manage_task import TaskWithAnswer
 from domain.events import Usage
+from domain.failure import Failure
 from domain.messages import Message
 from domain.request import (
     MAX_TOKENS_LIMIT,
@@ -16,7 +17,6 @@ from domain.request import (
     TEMPERATURE_LIMIT,
     TaskRequest,
 )
-from domain.task import Failure
 from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.times import milliseconds_of
 
