@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import jwt
 
-from adapters.qstash.message import encode
+from adapters.qstash.message import OlderMessages, decode, encode
+from application.ports import Delivery
 from domain.request import TaskRequest
 from domain.task import Task
 
@@ -29,6 +30,15 @@ def message(task_id: str, prompt: str = "Hi.", **changed: Any) -> bytes:
     return json.dumps({**whole, "request": request, **changed}).encode()
 
 
+def delivered_task(
+    body: bytes | bytearray, now: int = 9, older: OlderMessages | None = None
+) -> Delivery:
+    """The task that a message delivers."""
+    delivery = decode(body, now, older)
+    assert isinstance(delivery, Delivery)
+    return delivery
+
+
 def failure_callback(body: bytes) -> bytes:
     """What the queue sends once the deliveries of this message have run out."""
     source = base64.b64encode(body).decode()
@@ -42,7 +52,7 @@ def naming_message(task_id: str, request: TaskRequest) -> bytes:
 
 
 OF_THE_NEXT_VERSION = [
-    message("task_1_next", v=3, request={"hash": "0" * 64}),
+    message("task_1_next", v=4, request={"hash": "0" * 64}),
     message("task_1_next", request={"v": 5, "prompt": ["Hi."]}),
 ]
 """What only an instance of the next version can read, told by `v`."""

@@ -13,7 +13,7 @@ instances of an older version run what they can:
 1. has a limit of tokens and a temperature,
 2. may have neither,
 3. may have options, a history, an echo, a time to live, and messages of any role and form,
-4. may have a delay, or a time not to begin before.
+4. may have a delay, a time not to begin before, or a deadline.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -59,7 +59,8 @@ def _version(request: TaskRequest) -> int:
         and isinstance(message["content"], str)
         for message in request.messages
     )
-    if request.delay is not None or request.not_before is not None:
+    times = request.delay, request.not_before, request.deadline
+    if any(time is not None for time in times):
         return 4
     rest = request.options, request.echo, request.previous_task_id, request.history, request.ttl
     if not simple or any(rest):

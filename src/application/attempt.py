@@ -18,6 +18,7 @@ from functools import partial
 from typing import NoReturn
 
 from application.errors import (
+    DeadlineOver,
     FeedClosed,
     LeaseLost,
     ModelRefused,
@@ -32,6 +33,9 @@ from domain.answer import Answer, Piece
 from domain.events import PieceAdded, Usage
 from domain.request import TaskRequest
 from domain.task import Attempt
+
+CLOCK_READ_EVERY = 1.0
+"""Seconds between two looks at the time of day of an attempt that has a deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,8 @@ class RunningAttempt:
         self, watch: TaskWatch, stopping: asyncio.Event, at_once: asyncio.Event
     ) -> Answered:
         """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
-        ModelUnavailable, ModelRefused, StoreUnavailable, or ShuttingDown: a grace period after
-        `stopping` was set, or when `at_once` is set too."""
+        ModelUnavailable, ModelRefused, StoreUnavailable, DeadlineOver, or ShuttingDown: a grace
+        period after `stopping` was set, or when `at_once` is set too."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         cancellations = task.cancelling()
@@ -118,6 +122,7 @@ class RunningAttempt:
                     group.create_task(self._renew()),
                     group.create_task(self._watch_task(watch)),
                     group.create_task(self._watch_model()),
+                    group.create_task(self._watch_deadline(self._attempt.task.deadline)),
                     group.create_task(self._watch_stop(stopping, at_once)),
                 ]
                 answer = await self._write(self._attempt)
@@ -221,6 +226,13 @@ class RunningAttempt:
                 raise ModelUnavailable("model_timeout", message)
             await asyncio.sleep(min(end, since + read_timeout) - now)
             now = time.monotonic()
+
+    async def _watch_deadline(self, deadline: int | None) -> None:
+        """Raise once the deadline is over. It is a time of day, which may be set meanwhile."""
+        while deadline is not None:
+            if (left := (deadline - self._clock.now()) / 1000) <= 0:
+                raise DeadlineOver
+            await asyncio.sleep(min(left, CLOCK_READ_EVERY))
 
     async def _watch_stop(self, stopping: asyncio.Event, at_once: asyncio.Event) -> NoReturn:
         await stopping.wait()

@@ -46,6 +46,10 @@ class LeaseLost(ApplicationError):
     """Raised when an attempt may no longer write: another one has begun, or the task has ended."""
 
 
+class DeadlineOver(Exception):
+    """Raised in an attempt when the deadline of its task is over."""
+
+
 class ShuttingDown(ApplicationError):
     """Raised when an attempt is still running a grace period after this process began to stop."""
 

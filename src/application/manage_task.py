@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from application.deadlines import withdraw_guard
 from application.errors import QueueUnavailable, UnknownTask
 from application.ports import Batch, Clock, TaskLog, TaskQueue
 from application.reap import FailOrphanedTasks
@@ -173,6 +174,7 @@ class CancelTask:
                     await self._queue.withdraw(task.message_id)
                 except QueueUnavailable as error:
                     log.warning("message not withdrawn", error=str(error))
+            await withdraw_guard(self._queue, task, self._clock.now())
             return task
 
 

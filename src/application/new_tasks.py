@@ -1,8 +1,9 @@
 """The steps that every start goes through, whatever tells it apart from other starts.
 
 1. The quotas admit the caller.
-2. The record is created, so that a delivery or a client with the task id always finds it.
-3. The queue publishes the message. If it does not take it, the task fails: no task stays pending
+2. If the task has a deadline, the queue takes its guard. The start is refused if it does not.
+3. The record is created, so that a delivery or a client with the task id always finds it.
+4. The queue publishes the message. If it does not take it, the task fails: no task stays pending
    that nothing will run. Only a task that other starts find by a key stays pending while the queue
    cannot be reached: the same request again resumes it.
 """
@@ -26,7 +27,7 @@ from application.previous_task import PreviousTasks
 from application.quotas import Quotas
 from domain.failure import Failure
 from domain.request import RequestBounds, TaskRequest
-from domain.task import Task
+from domain.task import Submitted, Task
 
 log = structlog.get_logger(__name__)
 
@@ -77,12 +78,21 @@ class NewTasks:
                 whole = await held.enter_async_context(continued)
                 origin = self._quotas.origin(caller)
                 submitted = Task.submit(task_id, whole, now, caller.owner, origin, retry_of)
-                created = await self._tasks.create(submitted)
+                created = await self._tasks.create(await self._guarded(submitted))
             except BaseException:
                 # If the record was written after all, nothing publishes it.
                 await self._quotas.release(caller, task_id, delayed=delayed)
                 raise
             yield created, whole, limit_statuses
+
+    async def _guarded(self, submitted: Submitted) -> Submitted:
+        """Return a task with the id of its guard, if it has a deadline. It is published first, so
+        that the record names it from the beginning. One whose task is not created after all finds
+        none. Raises QueueUnavailable or QueueRefused."""
+        if submitted.task.deadline is None:
+            return submitted
+        guard_id = await self._queue.enqueue_guard(submitted.task)
+        return replace(submitted, task=replace(submitted.task, guard_id=guard_id))
 
     async def release(self, caller: Caller, task_id: str) -> None:
         """Release the slots of a task, which was not delayed, whose start died, or is frozen,

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+UNREADABLE_RETRY_AFTER = 30.0
+"""Seconds after which what this instance cannot read is to be delivered again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ack:

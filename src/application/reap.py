@@ -6,7 +6,8 @@
 - A process was ended during attempts, and the next one that opens its store knows that they cannot
   be alive (RequeueInterrupted). The tasks wait for another delivery, or fail after too many such.
 - The queue has lost the message, or a process died before it published (FailOrphanedTasks). The
-  task fails when it is next read, once it had no heartbeat for the orphan timeout.
+  task fails when it is next read, once it had no heartbeat for the orphan timeout. A task whose
+  deadline is over fails in the same way (deadlines.py).
 """
 
 import asyncio
@@ -17,11 +18,12 @@ from dataclasses import replace
 
 import structlog
 
+from application.deadlines import fail_overdue
 from application.errors import DeletedTask, LeaseLost, StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from domain.errors import IllegalTransition
-from domain.failure import Failure
+from domain.failure import DEADLINE_EXCEEDED, Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Task
 
@@ -75,6 +77,8 @@ class HandleExhaustedDeliveries:
                         await self._tasks.note_message(task.id, queued)
                     return replace(task, message_id=queued)
                 failure = INPUT_LOST if request is None else EXHAUSTED
+                if task.overdue(self._clock.now()):
+                    failure = DEADLINE_EXCEEDED
                 try:
                     failed = await self._tasks.fail(task.id, failure, self._clock.now())
                 except (IllegalTransition, UnknownTask):
@@ -101,8 +105,10 @@ class HandleExhaustedDeliveries:
         return request if delivery.matches(request) else None
 
     def _may_enqueue_again(self, task: Task, delivery: Delivery) -> bool:
-        age = self._clock.now() - max(delivery.created_at, delivery.not_before or 0)
-        return task.counted_attempts < delivery.max_attempts and age < QUEUEING_LIMIT * 1000
+        now = self._clock.now()
+        age = now - max(delivery.created_at, delivery.not_before or 0)
+        recent = age < QUEUEING_LIMIT * 1000 and not task.overdue(now)
+        return recent and task.counted_attempts < delivery.max_attempts
 
 
 class RequeueInterrupted:
@@ -140,8 +146,11 @@ class FailOrphanedTasks:
         self._orphan_timeout = orphan_timeout
 
     async def __call__(self, task: Task) -> Task:
-        """Fail a task if it is orphaned; return its record. Raises UnknownTask or
-        StoreUnavailable."""
+        """Fail a task if it is orphaned or its deadline is over; return its record. Raises
+        UnknownTask or StoreUnavailable."""
+        if task.overdue(now := self._clock.now()):
+            failed = await fail_overdue(self._tasks, task.id, now)
+            return task if isinstance(failed, Busy) else failed
         if not self._is_suspected(task):
             return task
         outcome = await self._tasks.fail_orphaned(task.id, ORPHANED, self._clock.now())
@@ -150,8 +159,8 @@ class FailOrphanedTasks:
         return outcome.task
 
     async def each(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """Fail those of the tasks that are orphaned; return the records of all that are still
-        there. Raises StoreUnavailable."""
+        """Fail those of the tasks that are orphaned or overdue; return the records of all that are
+        still there. Raises StoreUnavailable."""
         if not any(map(self._is_suspected, tasks)):
             return tasks
         checked = await asyncio.gather(*map(self._unless_gone, tasks))
@@ -166,7 +175,8 @@ class FailOrphanedTasks:
             return task
 
     def _is_suspected(self, task: Task) -> bool:
-        return not task.status.terminal and self.suspects(task.due_at)
+        lost = not task.status.terminal and self.suspects(task.due_at)
+        return lost or task.overdue(self._clock.now())
 
     def suspects(self, active_at: int) -> bool:
         """Whether a task that was last active at this time may be orphaned. This only saves calls

@@ -92,6 +92,7 @@ class RunDirectly:
             ttl=task.ttl,
             retry_of=task.retry_of,
             not_before=task.not_before,
+            deadline=task.deadline,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import structlog
 
 from application.attempt import Answered, AttemptBounds, RunningAttempt
+from application.deadlines import fail_overdue, withdraw_guard
 from application.errors import (
+    DeadlineOver,
     DeletedTask,
     FeedClosed,
     LeaseLost,
@@ -21,7 +23,14 @@ from application.errors import (
     UnknownTask,
     Unreadable,
 )
-from application.outcome import Ack, Outcome, Overloaded, Reject, Retry
+from application.outcome import (
+    UNREADABLE_RETRY_AFTER,
+    Ack,
+    Outcome,
+    Overloaded,
+    Reject,
+    Retry,
+)
 from application.ports import (
     AnswerChecker,
     Busy,
@@ -31,13 +40,14 @@ from application.ports import (
     EventFeed,
     LanguageModel,
     TaskLog,
+    TaskQueue,
 )
 from application.quotas import Quotas
 from application.reap import INPUT_LOST
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch, watching
 from domain.events import Usage
-from domain.failure import Failure
+from domain.failure import DEADLINE_EXCEEDED, Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Change
 
@@ -48,8 +58,6 @@ OVERLOADED_RETRY_AFTER = 5.0
 REQUESTS_ROOM = 256 * 1024 * 1024
 """Bytes of the requests that one process works on at the same time, unless the settings say
 otherwise. A single request may be larger."""
-UNREADABLE_RETRY_AFTER = 30.0
-"""Seconds after which a task that this instance cannot read is to be delivered again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class RunTask:
         model: LanguageModel,
         clock: Clock,
         quotas: Quotas,
+        queue: TaskQueue,
         *,
         bounds: AttemptBounds,
         max_concurrent_deliveries: int,
@@ -78,6 +87,7 @@ class RunTask:
         self._model = model
         self._clock = clock
         self._quotas = quotas
+        self._queue = queue
         self._bounds = bounds
         self._max_concurrent_deliveries = max_concurrent_deliveries
         self._requests_room = requests_room
@@ -134,6 +144,8 @@ class RunTask:
                     self._retries.works()
                     with structlog.contextvars.bound_contextvars(attempt=claimed.number):
                         outcome = await self._run(claimed, watch, delivery)
+                    if isinstance(outcome, Ack | Reject):
+                        await withdraw_guard(self._queue, claimed.task, self._clock.now())
                     if not isinstance(outcome, Superseded):
                         return outcome
                 return Retry()
@@ -156,13 +168,22 @@ class RunTask:
 
     async def _claim(self, delivery: Delivery) -> Attempt | Busy | Ended:
         try:
-            return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
+            return await self._claim_in_time(delivery)
         except DeletedTask:
             raise
         except UnknownTask:
             log.info("record not found: created from the delivery")
             await self._tasks.create(delivery.submitted())
-            return await self._tasks.claim(delivery.task_id, self._bounds.lease, self._clock.now())
+            return await self._claim_in_time(delivery)
+
+    async def _claim_in_time(self, delivery: Delivery) -> Attempt | Busy | Ended:
+        """Claim the task, or fail it if its deadline is over: another attempt would only hide what
+        the last one has said."""
+        now = self._clock.now()
+        if delivery.deadline is None or now < delivery.deadline:
+            return await self._tasks.claim(delivery.task_id, self._bounds.lease, now)
+        failed = await fail_overdue(self._tasks, delivery.task_id, now)
+        return failed if isinstance(failed, Busy) else Ended(failed)
 
     async def _run(
         self, attempt: Attempt, watch: TaskWatch, delivery: Delivery
@@ -208,6 +229,9 @@ class RunTask:
             if attempt.task.counted_attempts >= delivery.max_attempts:
                 return await self._fail(attempt, Failure(error.code, error.message, True))
             return await self._requeue(attempt, error.code, error.retry_after)
+        except DeadlineOver:
+            failed = await self._fail(attempt, DEADLINE_EXCEEDED)
+            return failed if isinstance(failed, Superseded) else Ack()
         except ShuttingDown:
             return await self._requeue(attempt, "shutting_down", counted=False)
         except StoreUnavailable:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from application.chats import Chats
+from application.deadlines import EndOverdueTask
 from application.follow_task import FollowTask
 from application.list_models import ListModels
 from application.list_tasks import ListTasks
@@ -31,5 +32,6 @@ class UseCases:
     run_task: RunTask
     run_directly: RunDirectly
     handle_exhausted: HandleExhaustedDeliveries
+    end_overdue: EndOverdueTask
     quotas: Quotas
     """Admits streams and holds their slots."""

@@ -24,3 +24,6 @@ RESTARTED_TOO_OFTEN = Failure(
     f"The service was stopped or restarted during {MAX_INTERRUPTIONS + 1} attempts in a row.",
     True,
 )
+DEADLINE_EXCEEDED = Failure(
+    "deadline_exceeded", "The task did not finish before its deadline.", True
+)

@@ -26,6 +26,9 @@ TTL_LIMIT = 86_400
 """Seconds for which an ended task may ask to be kept, unless the settings say otherwise."""
 DELAY_LIMIT = 7 * 86_400
 """Seconds by which a task may be delayed, unless the settings say otherwise."""
+DEADLINE_LIMIT = 7 * 86_400
+"""Seconds from its acceptance on within which a task may have a deadline. QStash's free plan delays
+no message for longer, and the guard of a deadline is one."""
 MAX_TOKENS_LIMIT = 10_000_000
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
@@ -81,6 +84,8 @@ class TaskRequest:
     """Seconds from its acceptance on for which the task does not begin."""
     not_before: int | None = None
     """When it may begin, in milliseconds since the Unix epoch."""
+    deadline: int | None = None
+    """Seconds from its acceptance on after which the task fails, whatever it is doing."""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """What a client's own protocol says of a request and returns with it. The model is not sent
     it."""
@@ -112,6 +117,10 @@ class TaskRequest:
         at once."""
         at = self.not_before if self.delay is None else now + 1000 * self.delay
         return None if at is None or at <= now else at
+
+    def ends_at(self, now: int) -> int | None:
+        """Return the deadline of a task that is accepted now, if it has one."""
+        return None if self.deadline is None else now + 1000 * self.deadline
 
     def at_once(self) -> "TaskRequest":
         """Return the request without its delay."""
@@ -207,6 +216,19 @@ class TaskRequest:
             yield Fault("not_before", "must not be given together with a delay")
         elif now is not None and (self.not_before or 0) - now > 1000 * limit:
             yield Fault("not_before", f"must be at most {limit} seconds from now")
+        yield from self._deadline_faults(now)
+
+    def _deadline_faults(self, now: int | None) -> Iterator[Fault]:
+        if self.deadline is None:
+            return
+        if not 1 <= self.deadline <= DEADLINE_LIMIT:
+            yield Fault("deadline", f"must be from 1 to {DEADLINE_LIMIT}")
+            return
+        begins = 1000 * (self.delay or 0)
+        if self.not_before is not None and now is not None:
+            begins = self.not_before - now
+        if begins >= 1000 * self.deadline:
+            yield Fault("deadline", "must be later than the time at which the task may begin")
 
     def _value_faults(self) -> Iterator[Fault]:
         parts = {"messages": self.messages, "options": self.options, "echo": self.echo}

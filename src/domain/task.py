@@ -65,6 +65,10 @@ class Task:
     keeps tasks."""
     not_before: int | None = None
     """The time before which the queue does not deliver it, if its request puts it off."""
+    deadline: int | None = None
+    """The time at which it fails unless it has ended, if its request sets one."""
+    guard_id: str | None = None
+    """The id of its guard's message, if it has a deadline."""
     retry_of: str | None = None
     """The task whose request it starts anew, if it is a retry."""
     title: str | None = None
@@ -109,6 +113,10 @@ class Task:
         """From when on the queue should deliver it, if it waits for a delivery."""
         return max(self.updated_at, self.not_before or 0)
 
+    def overdue(self, now: int) -> bool:
+        """Whether it has not ended though its deadline is over."""
+        return self.deadline is not None and now >= self.deadline and not self.status.terminal
+
     def delay_left(self, now: int) -> float:
         """Return the seconds for which the queue still holds it back: 0 unless it waits for its
         time."""
@@ -135,6 +143,7 @@ class Task:
             request.ttl,
             retry_of,
             request.begins_at(now),
+            request.ends_at(now),
         )
 
     @staticmethod
@@ -148,6 +157,8 @@ class Task:
         ttl: int | None = None,
         retry_of: str | None = None,
         not_before: int | None = None,
+        deadline: int | None = None,
+        guard_id: str | None = None,
     ) -> Submitted:
         """Return a task as it was submitted, for a store that has lost it. `request`: None if it is
         lost too. Raises MalformedTaskId."""
@@ -163,6 +174,8 @@ class Task:
             ttl=ttl,
             retry_of=retry_of,
             not_before=not_before,
+            deadline=deadline,
+            guard_id=guard_id,
             title=None if request is None else request.title,
             metadata={} if request is None else dict(request.metadata),
         )

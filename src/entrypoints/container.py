@@ -16,6 +16,7 @@ from adapters.qstash import QueueClock, QueueCredentials
 from adapters.sqlite import Housekeeping
 from application.accounts import Accounts
 from application.chats import Chats
+from application.deadlines import EndOverdueTask
 from application.follow_task import FollowTask
 from application.list_models import ListModels
 from application.list_tasks import ListTasks
@@ -141,6 +142,7 @@ class Container(Store):
         model,
         clock,
         quotas,
+        queue,
         bounds=Singleton(choices.attempt_bounds, settings),
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
         checker=checker,
@@ -193,6 +195,7 @@ class Container(Store):
         run_directly=Singleton(
             RunDirectly, tasks, clock, ids, quotas, run_task, bounds=request_bounds
         ),
+        end_overdue=Singleton(EndOverdueTask, tasks, Store.feed, clock),
         handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, Store.feed, queue, clock),
         quotas=quotas,
     )

@@ -65,6 +65,24 @@ async def test_a_delayed_task_is_a_delayed_message() -> None:
                 assert sent.not_before - sent.created_at <= delay + 1000, "QStash counts in seconds"
 
 
+async def test_a_guard_is_one_message_delayed_until_the_deadline() -> None:
+    with running_local_qstash() as url:
+        queue, now = _queue(url), time.time_ns() // 1_000_000
+        client = AsyncQStash(DEVELOPMENT.token, base_url=url)
+        task = Task.submit("task_1_a", replace(REQUEST, deadline=3600), now).task
+        guard_id = await queue.enqueue_guard(task)
+        assert await queue.enqueue_guard(task) == guard_id
+        assert await queue.enqueue(task, REQUEST) != guard_id
+        sent = await client.message.get(guard_id)
+        assert sent.not_before is not None
+        assert task.deadline is not None
+        assert 0 <= sent.not_before - task.deadline <= 2000, "QStash counts in seconds"
+        assert sent.failure_callback is None
+        assert await queue.withdraw(guard_id) is True
+        await http_client_of(client).aclose()
+        await queue.aclose()
+
+
 async def test_tasks_enqueued_at_once_are_each_a_message(queue: QStashQueue) -> None:
     tasks = [_task(f"task_1_{number}") for number in range(50)]
     messages = await asyncio.gather(*(queue.enqueue(task, REQUEST) for task in tasks))

@@ -14,6 +14,8 @@ class RecordingQueue:
         """The task and the occasion of each message, in order."""
         self.requests: list[TaskRequest] = []
         """The request of each message."""
+        self.guards: list[str] = []
+        """The tasks whose guards were taken, in order."""
         self.withdrawn: list[str] = []
         """The ids of the messages that were withdrawn, in order."""
         self.error: Exception | None = None
@@ -29,6 +31,13 @@ class RecordingQueue:
         if self.error is not None:
             raise self.error
         return f"msg_{task.id}"
+
+    async def enqueue_guard(self, task: Task) -> str:
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        self.guards.append(task.id)
+        return f"guard_{task.id}"
 
     async def before_answer(self, task: Task) -> None:
         """What happens between the message and its answer."""

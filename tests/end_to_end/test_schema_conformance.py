@@ -58,6 +58,8 @@ def before_call(context, case, kwargs):
         calls = [{"id": each} for each in ids if isinstance(each, str)]
         if calls:
             messages.insert(0, {"role": "assistant", "tool_calls": calls})
+    if valid and case.body.get("deadline") is not None:
+        case.body["delay"] = case.body["notBefore"] = None
 """
 SEED = "7"
 

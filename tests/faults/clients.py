@@ -107,6 +107,7 @@ class User:
         self.kind = "mixed" if self.plan.mixed else "plain"
         """What its metadata says, so that lists can ask for it."""
         self.delay = 2 if self.rng.random() < 0.15 else None
+        self.deadline = self.rng.choice([3, 5, 10]) if self.rng.random() < 0.2 else None
         self.task_id = ""
         self.accepted_at = self.delete_began_at = self.deleted_at = math.inf
         """When the service had accepted the start, was asked to delete the task, and had said that
@@ -179,6 +180,7 @@ class User:
                 "system": self.system,
                 "metadata": {"kind": self.kind},
                 "delay": self.delay,
+                "deadline": self.deadline,
             },
             headers={"Idempotency-Key": self.plan.name},
         )

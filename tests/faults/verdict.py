@@ -105,7 +105,11 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
     if user.cancelled and folded.status is not TaskStatus.CANCELLED and not world.lost_data:
         faults.append(f"its cancellation was accepted, but it is {folded.status}")
     if folded.status is TaskStatus.FAILED:
-        faults += _failure_faults(world, user, late.logged[-1].data["code"], folded.attempt)
+        code = late.logged[-1].data["code"]
+        if code != "deadline_exceeded":
+            faults += _failure_faults(world, user, code, folded.attempt)
+        elif user.deadline is None or record["finishedAt"] < record["deadline"]:
+            faults.append(f"{code} before its deadline")
     return faults
 
 

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
-from adapters.qstash.message import decode
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.doubles.destination import Answer, Destination
 from tests.leaks import PROMPT
 from tests.running import running_local_qstash
+from tests.signing import delivered_task
 from tests.waiting import eventually
 
 FIELDS = ("upstash-redact-fields", "upstash-failure-callback-redact-fields")
@@ -92,12 +92,12 @@ async def test_what_is_shown_is_redacted_and_what_is_delivered_is_not(stub: Dest
         async with _queue(url, True, stub.url) as queue:
             message_id = await queue.enqueue(_task(0), REQUEST)
         delivered = await asyncio.to_thread(eventually, lambda: stub.at("/webhook"))
-        assert decode(delivered[0].body, now=9).request == REQUEST
+        assert delivered_task(delivered[0].body).request == REQUEST
         shown = [await api.get(f"/v2/messages/{message_id}")]
         gates[0].set()
         called = await asyncio.to_thread(eventually, lambda: stub.at("/failure"))
         source = base64.b64decode(json.loads(called[0].body)["sourceBody"])
-        assert decode(source, now=9).request == REQUEST
+        assert delivered_task(source).request == REQUEST
         callback_id = called[0].headers["upstash-message-id"]
         shown.append(await api.get(f"/v2/messages/{callback_id}"))
         shown.append(await api.get("/v2/dlq"))

@@ -19,6 +19,7 @@ from domain.task import Attempt
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, delivery_of, unlimited
 from tests.doubles.model import DrivenModel
+from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
 
 FINISHED = Finished("stop", "m-1", None)
@@ -62,6 +63,7 @@ class Bench:
         self.feed = Hub()
         self.tasks = SlowLog(self.feed)
         self.model = DrivenModel()
+        self.queue = RecordingQueue()
         self._process = partial(
             RunTask,
             self.tasks,
@@ -69,6 +71,7 @@ class Bench:
             self.model,
             SystemClock(),
             quotas or unlimited(self.tasks),
+            self.queue,
             bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
             max_concurrent_deliveries=max_concurrent_deliveries,
             requests_room=requests_room,

@@ -13,6 +13,7 @@ from application.ports import Delivery
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.builders import REQUEST
+from tests.signing import delivered_task
 
 AROUND = b'{"v":1,"taskId":"task_1_a","createdAt":7,"maxRetries":2,"request":'
 AS_WRITTEN = {
@@ -34,6 +35,10 @@ AS_WRITTEN = {
         AROUND + b'{"v":4,"model":"m","prompt":"Hi.","delay":60},"notBefore":60007}',
         Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi.", delay=60), 7),
     ),
+    "deadline": (
+        AROUND + b'{"v":4,"model":"m","prompt":"Hi.","deadline":60},"deadline":60007}',
+        Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi.", deadline=60), 7),
+    ),
     "retry": (
         AROUND + b'{"v":2,"model":"m","prompt":"Hi."},"retryOf":"task_1_old"}',
         Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi."), 7, retry_of="task_1_old"),
@@ -51,7 +56,7 @@ def test_a_message_is_read_as_each_version_wrote_it(
     assert request is not None
     assert encode(task, request, max_retries=2) == written
     monkeypatch.setattr("domain.request.MAX_TOKENS_LIMIT", 1)
-    delivery = decode(written, now=9)
+    delivery = delivered_task(written)
     assert delivery.submitted() == submitted
     assert delivery.max_attempts == 3
 
@@ -71,7 +76,7 @@ def test_a_message_that_would_be_too_long_names_its_request() -> None:
         b'"retryOf":"task_1_b","notBefore":90}'
     )
     assert written == expected % (len(whole), delayed.digest().encode())
-    delivery = decode(written, now=9)
+    delivery = delivered_task(written)
     assert delivery == Delivery(
         "task_1_a",
         None,
@@ -97,7 +102,7 @@ def test_the_bound_is_that_of_the_whole_message() -> None:
     task = Task.submit("task_1_a", LONG, 7).task
     whole = encode(task, LONG, max_retries=2)
     assert encode(task, LONG, 2, len(whole)) == whole
-    assert decode(whole, 9).request == LONG
+    assert delivered_task(whole).request == LONG
     largest = TaskRequest(model="m", prompt="x" * (MESSAGE_LIMIT - 100))
     assert MESSAGE_LIMIT - 100 < len(encode(task, largest, max_retries=2)) <= MESSAGE_LIMIT
     beyond = TaskRequest(model="m", prompt="x" * MESSAGE_LIMIT)
@@ -115,8 +120,8 @@ def test_what_names_no_request_is_no_message(changed: dict[str, Any]) -> None:
 
 
 def test_the_next_version_is_refused_as_such() -> None:
-    with pytest.raises(UnknownVersion, match="the message has version 3, this instance reads 2"):
-        decode(b'{"v":3,"request":"elsewhere"}', 9)
+    with pytest.raises(UnknownVersion, match="the message has version 4, this instance reads 3"):
+        decode(b'{"v":4,"request":"elsewhere"}', 9)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ def test_a_message_of_the_older_system_is_read(
     fields: dict[str, Any], request_: TaskRequest
 ) -> None:
     body = json.dumps({"taskId": "task_1_abc", "prompt": "Hi.", **fields}).encode()
-    delivery = decode(body, 9, OlderMessages("alice", "default"))
+    delivery = delivered_task(body, 9, OlderMessages("alice", "default"))
     assert delivery.submitted() == Task.submit("task_1_abc", request_, 9, "alice")
     with pytest.raises(ValueError, match="no version"):
         decode(body, 9)
@@ -160,6 +165,6 @@ def test_depth_makes_no_message(depth: int) -> None:
     for fields in (b'"prompt":"Hi."', b'"v":1'):
         body = b'{"taskId":"task_1_abc",%b,"x":%b}' % (fields, deep)
         with contextlib.suppress(ValueError):
-            request = decode(body, 9, OlderMessages("alice", "default")).request
+            request = delivered_task(body, 9, OlderMessages("alice", "default")).request
             assert request is not None
             assert request.prompt == "Hi."

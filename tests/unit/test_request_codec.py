@@ -54,6 +54,7 @@ def test_the_form_of_each_version() -> None:
         "ttl",
         "delay",
         "not_before",
+        "deadline",
         "echo",
         "previous_task_id",
         "history",

@@ -1,6 +1,7 @@
 """StartTask when the queue does not respond as it should."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -137,3 +138,30 @@ async def test_a_crash_between_record_and_publish_is_mended_by_the_next_request(
     task = await bench.start(REQUEST, "key")
     assert bench.queue.taken == [task.id, task.id]
     assert task.message_id is not None
+
+
+LIMITED = replace(REQUEST, deadline=60)
+
+
+async def test_a_task_with_a_deadline_has_its_guard_in_the_queue_before_its_record() -> None:
+    bench = Bench()
+    task = await bench.start(LIMITED, "key")
+    assert bench.queue.guards == [task.id]
+    assert task.guard_id == f"guard_{task.id}"
+    assert task.deadline == task.created_at + 60_000
+    assert (await bench.start(LIMITED, "key")).id == task.id
+    assert bench.queue.guards == [task.id]
+    await bench.start(REQUEST)
+    assert bench.queue.guards == [task.id]
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_a_start_whose_guard_the_queue_does_not_take_is_refused(key: str | None) -> None:
+    bench = Bench()
+    bench.queue.error = QueueUnavailable("away")
+    with pytest.raises(QueueUnavailable):
+        await bench.start(LIMITED, key)
+    assert not bench.queue.taken
+    bench.queue.error = None
+    task = await bench.start(LIMITED, key)
+    assert bench.queue.taken == [task.id]

@@ -37,6 +37,9 @@ class TracedQueue(TaskQueue):
             span.set_attribute("messaging.message.id", message_id)
             return message_id
 
+    async def enqueue_guard(self, task: Task) -> str:
+        return await self._inner.enqueue_guard(task)
+
     async def withdraw(self, message_id: str) -> bool:
         return await self._inner.withdraw(message_id)
 

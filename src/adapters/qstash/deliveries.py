@@ -23,7 +23,7 @@ from adapters.qstash.clock import QueueClock
 from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.message import OlderMessages, decode
 from adapters.request_codec import UnknownVersion
-from application.ports import Delivery
+from application.ports import Delivery, Guard
 
 CLOCK_TOLERANCE = 5.0
 """Seconds by which a signature may be early or late: the precision to which QStash's clock is
@@ -103,7 +103,7 @@ class DeliveryVerifier:
         """Verify the signature of a failure callback. Raises as `signed_task` does."""
         return await self._signed(signature, self.failure_url)
 
-    def task(self, signed: Signed, body: bytes | bytearray) -> Delivery:
+    def task(self, signed: Signed, body: bytes | bytearray) -> Delivery | Guard:
         """Decode a delivery. Raises ForgedDelivery if this is not the body that was signed,
         MalformedDelivery if it holds no task of this service, and UnreadableDelivery if another
         version of this service published it."""
@@ -120,6 +120,8 @@ class DeliveryVerifier:
         except (msgspec.DecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise MalformedDelivery(f"not a failure callback: {error}") from error
         delivery = _delivery(source, self._clock.now(), self._older)
+        if isinstance(delivery, Guard):
+            raise MalformedDelivery("a guard has no failure callback")
         return delivery, callback.source_message_id
 
     async def _signed(self, signature: str | None, url: str) -> Signed:
@@ -217,7 +219,7 @@ def _address(url: object) -> str:
         return "no URL"
 
 
-def _delivery(body: bytes | bytearray, now: float, older: OlderMessages | None) -> Delivery:
+def _delivery(body: bytes | bytearray, now: float, older: OlderMessages | None) -> Delivery | Guard:
     try:
         return decode(body, int(now * 1000), older)
     except UnknownVersion as error:

@@ -7,7 +7,8 @@ with every change that an instance of the version before would misread. A messag
 lowest version that says all of it:
 
 1. has the request,
-2. has the digest, the size and the model of the request.
+2. has the digest, the size and the model of the request,
+3. is the guard of a task.
 
 The service that this one replaced published `{taskId, prompt, model, maxTokens, temperature}`, at
 the same address and signed in the same way. Such a message is run too, so that nothing that was
@@ -20,13 +21,13 @@ from typing import Any
 import msgspec
 
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
-from application.ports import Delivery
+from application.ports import Delivery, Guard
 from domain.errors import DomainError
 from domain.request import TaskRequest
 from domain.task import Task
 from domain.task_id import check_task_id
 
-VERSION = 2
+VERSION = 3
 MESSAGE_LIMIT = 512 * 1024
 """Bytes of a message with its request, unless the settings say otherwise. QStash's smallest plan
 accepts 1 MB, and a failure callback holds the message in base64, a third longer."""
@@ -45,7 +46,9 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     origin: str | None = None
     retry_of: str | None = None
     not_before: int | None = None
-    """An instance that does not know these three makes the record without them. So they need no new
+    deadline: int | None = None
+    guard_id: str | None = None
+    """An instance that does not know these makes the record without them. So they need no new
     version."""
 
 
@@ -64,6 +67,13 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     ttl: int | None = None
     retry_of: str | None = None
     not_before: int | None = None
+    deadline: int | None = None
+    guard_id: str | None = None
+
+
+class _Guard(msgspec.Struct, rename="camel"):
+    v: int
+    task_id: str
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -90,19 +100,31 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESSAGE_LIMIT) -> bytes:
     """Return a message. It holds the request if it then has at most `limit` bytes."""
     facts = (task.id, task.created_at, max_retries)
-    plain = request_to_plain(request)
-    rest = (task.retry_of, task.not_before)
-    whole = msgspec.json.encode(_Message(1, *facts, plain, task.owner, task.origin, *rest))
+    known: dict[str, Any] = {
+        "owner": task.owner,
+        "origin": task.origin,
+        "retry_of": task.retry_of,
+        "not_before": task.not_before,
+        "deadline": task.deadline,
+        "guard_id": task.guard_id,
+    }
+    whole = msgspec.json.encode(_Message(1, *facts, request_to_plain(request), **known))
     size = len(whole)
     if size <= limit:
         return whole
     del whole
     named = (request.model, size, request.digest())
-    known = (task.owner, task.origin, task.ttl)
-    return msgspec.json.encode(_Reference(2, *facts, *named, *known, *rest))
+    return msgspec.json.encode(_Reference(2, *facts, *named, ttl=task.ttl, **known))
 
 
-def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None) -> Delivery:
+def encode_guard(task_id: str) -> bytes:
+    """Return the message of a task's guard."""
+    return msgspec.json.encode(_Guard(3, task_id))
+
+
+def decode(
+    body: bytes | bytearray, now: int, older: OlderMessages | None = None
+) -> Delivery | Guard:
     """Return what a message delivers. Without `older`, messages of the older system are refused;
     `now` is when their tasks were created, since they do not say. Raises UnknownVersion for a
     message of another version, and ValueError for anything else that is no message."""
@@ -111,7 +133,9 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         if older is not None and "v" not in plain and "prompt" in plain:
             return _decode_older(plain, now, older)
         check_version("the message", plain.get("v"), VERSION, first=1)
-        if plain["v"] > 1:
+        if plain["v"] == 3:
+            return Guard(check_task_id(msgspec.convert(plain, _Guard).task_id))
+        if plain["v"] == 2:
             return _decode_reference(plain)
         message = msgspec.convert(plain, _Message)
         request = request_from_plain(message.request)
@@ -130,6 +154,8 @@ def decode(body: bytes | bytearray, now: int, older: OlderMessages | None = None
         ttl=request.ttl,
         retry_of=message.retry_of,
         not_before=message.not_before,
+        deadline=message.deadline,
+        guard_id=message.guard_id,
     )
 
 
@@ -148,6 +174,8 @@ def _decode_reference(plain: dict[str, Any]) -> Delivery:
         ttl=message.ttl,
         retry_of=message.retry_of,
         not_before=message.not_before,
+        deadline=message.deadline,
+        guard_id=message.guard_id,
     )
 
 

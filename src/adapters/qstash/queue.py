@@ -21,7 +21,7 @@ from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
 from adapters.batching import MicroBatcher
 from adapters.qstash.clock import QueueClock
-from adapters.qstash.message import MESSAGE_LIMIT, encode
+from adapters.qstash.message import MESSAGE_LIMIT, encode, encode_guard
 from adapters.qstash.responses import UnreadableResponse, watch_responses
 from adapters.qstash.sdk_internals import http_client_of, is_server_fault
 from application.errors import QueueRefused, QueueUnavailable
@@ -42,6 +42,9 @@ PAUSE = 0.005
 to a call, so a busy process makes few calls and no caller notices the pause."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. The reset header is a time by QStash's clock."""
+GUARD_RETRIES = 3
+"""Deliveries of a guard after the first one. Each plan of QStash has as many; with its own pauses
+they last for half an hour."""
 REDACTED: _Message = {
     "redact": {"body": True},
     "failure_callback_headers": {"Redact-Fields": "body"},
@@ -112,26 +115,46 @@ class QStashQueue(TaskQueue):
         await self._http.aclose()
 
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
-        body = encode(task, request, self._retries, self._max_message_bytes).decode()
-        message = _Message(
-            url=self._webhook_url,
-            body=body,
-            content_type="application/json",
-            headers=self._forwarded(),  # the SDK marks them as to be forwarded
+        retrying = _Message(
             retries=self._retries,
             retry_delay=self._retry_delay,
             failure_callback=self._failure_url,
-            deduplication_id=f"{task.id}-{occasion}" if occasion else task.id,
-            label="longtask",
             **self._redacted,
         )
+        body = encode(task, request, self._retries, self._max_message_bytes)
+        name = f"{task.id}-{occasion}" if occasion else task.id
         # Not as a time of day: the clock of QStash may be another.
-        if (delay := math.ceil(task.delay_left(time.time_ns() // 1_000_000))) > 0:
-            message["delay"] = delay
+        return await self._enqueue(task.id, body, name, task.delay_left(_now()), retrying)
+
+    async def enqueue_guard(self, task: Task) -> str:
+        # Without a failure callback, which nobody needs. So the queue inside the service counts the
+        # guard as no delivery of a task: it waits for none of them to end.
+        left = ((task.deadline or 0) - _now()) / 1000
+        retrying = _Message(retries=GUARD_RETRIES)
+        return await self._enqueue(
+            task.id, encode_guard(task.id), f"guard-{task.id}", left, retrying
+        )
+
+    async def _enqueue(
+        self, task_id: str, body: bytes, name: str, delay: float, retrying: _Message
+    ) -> str:
+        """Publish a message about a task once. `name`: tells it from others. `delay`: seconds
+        before which it is not to be delivered. `retrying`: what becomes of it if that fails."""
+        message = _Message(
+            url=self._webhook_url,
+            body=body.decode(),
+            content_type="application/json",
+            headers=self._forwarded(),  # the SDK marks them as to be forwarded
+            deduplication_id=name,
+            label="longtask",
+            **retrying,
+        )
+        if delay > 0:
+            message["delay"] = math.ceil(delay)
         if self._delivery_timeout is not None:
             message["timeout"] = self._delivery_timeout
         deadline = asyncio.get_running_loop().time() + self._timeout
-        wanted = _Wanted(task.id, message, deadline)
+        wanted = _Wanted(task_id, message, deadline)
         try:
             async with asyncio.timeout_at(deadline):
                 if len(body) > BATCHED_SIZE:
@@ -213,6 +236,10 @@ class QStashQueue(TaskQueue):
             raise UnreadableResponse(reason) from error
         except RuntimeError as error:  # httpx: the client was closed, this process is stopping
             raise QueueUnavailable(f"no call to the queue: {error}") from error
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _message_id(response: object, kind: type[PublishResponse | BatchResponse]) -> str:

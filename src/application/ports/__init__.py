@@ -40,7 +40,7 @@ from application.ports.task_log import (
     Orphaned,
     TaskLog,
 )
-from application.ports.task_queue import Delivery, TaskQueue
+from application.ports.task_queue import Delivery, Guard, TaskQueue
 
 __all__ = [
     "ABANDONED_AFTER",
@@ -64,6 +64,7 @@ __all__ = [
     "FeedObserver",
     "Finished",
     "ForwardingTaskLog",
+    "Guard",
     "HeldSlot",
     "IdempotencyKeys",
     "LanguageModel",

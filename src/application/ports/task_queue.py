@@ -29,7 +29,9 @@ class Delivery:
     retry_of: str | None = None
     """The task whose request this one starts anew, if it is a retry."""
     not_before: int | None = None
-    """That of the task."""
+    deadline: int | None = None
+    guard_id: str | None = None
+    """Those of the task."""
 
     def submitted(self) -> Submitted:
         """Return the task as it was before its first attempt, for a store that has lost it."""
@@ -43,6 +45,8 @@ class Delivery:
             self.ttl,
             self.retry_of,
             self.not_before,
+            self.deadline,
+            self.guard_id,
         )
 
     def matches(self, request: TaskRequest | None) -> bool:
@@ -52,12 +56,26 @@ class Delivery:
         return self.request_digest is None or self.request_digest == request.digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A delivery that comes when the deadline of a task is over, so that the task ends though
+    nobody reads it."""
+
+    task_id: str
+
+
 class TaskQueue(Protocol):
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
         """Have the task delivered to the webhook at least once, and not before its time
         (`Task.not_before`); return the message id. Enqueued again, the same task is the same
         message, unless `occasion` (letters, digits, '-', '_') differs. Raises QueueUnavailable or
         QueueRefused."""
+        ...
+
+    async def enqueue_guard(self, task: Task) -> str:
+        """Have the guard of a task delivered to the webhook once its deadline is over, at least
+        once; return the message id. Enqueued again, it is the same message. Raises QueueUnavailable
+        or QueueRefused."""
         ...
 
     async def withdraw(self, message_id: str) -> bool:

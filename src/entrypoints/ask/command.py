@@ -11,7 +11,7 @@ from entrypoints.ask.request import (
     messages_of,
     options_of,
     prompt_of,
-    read_delay,
+    read_duration,
 )
 from entrypoints.client.printing import Printer, Show, print_as_json, print_started
 from entrypoints.client.server import Server, local_server, with_server
@@ -63,8 +63,14 @@ from entrypoints.client.server import Server, local_server, with_server
 @click.option(
     "--delay",
     metavar="TIME",
-    callback=read_delay,
+    callback=read_duration,
     help="Let the task begin later: after 90s, 10m, 2h or 7d.",
+)
+@click.option(
+    "--deadline",
+    metavar="TIME",
+    callback=read_duration,
+    help="Let the task fail if it has not ended after this time.",
 )
 @click.option("--reasoning", is_flag=True, help="Show the model's reasoning on standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
@@ -91,6 +97,7 @@ def ask_command(
     options: tuple[str, ...],
     schema: str | None,
     delay: int | None,
+    deadline: int | None,
     reasoning: bool,
     as_json: bool,
     detach: bool,
@@ -121,6 +128,7 @@ def ask_command(
         "options": chosen,
         "previousTaskId": previous,
         "delay": delay,
+        "deadline": deadline,
     }
     body = {name: value for name, value in body.items() if value is not None}
     check_size(body, max_request_bytes)

@@ -100,7 +100,7 @@ def _response_format(where: str) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
 
 
-def read_delay(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+def read_duration(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
     """Return the seconds of a duration. Raises `click.BadParameter`."""
     seconds = None if text is None else duration_of(text)
     if text is not None and seconds is None:

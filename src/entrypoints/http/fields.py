@@ -18,9 +18,11 @@ _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 
 UNSUPPORTED = {
     **dict.fromkeys(
-        ("deadline", "flowControl", "webhook"), "is not accepted: this service does not have it yet"
+        ("flowControl", "webhook"), "is not accepted: this service does not have it yet"
     ),
-    **dict.fromkeys(("delay", "notBefore"), "is not accepted here: use /api/tasks/start"),
+    **dict.fromkeys(
+        ("deadline", "delay", "notBefore"), "is not accepted here: use /api/tasks/start"
+    ),
 }
 """Extensions that a server of models would ignore. Passed on, they would seem to be in force."""
 

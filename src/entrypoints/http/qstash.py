@@ -22,7 +22,7 @@ from litestar.params import QueryParameter
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.accounts import Caller
 from application.outcome import Ack, Outcome, Overloaded, Reject, Retry
-from application.ports import Delivery
+from application.ports import Delivery, Guard
 from entrypoints.http.access import Access
 from entrypoints.http.checks import is_check
 from entrypoints.http.delivery_bodies import NoRoom
@@ -63,6 +63,8 @@ class QStashController(Controller):
         with _refusals(request.headers, parts.deliveries.webhook_url):
             delivery = await _read_delivery(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
+        if isinstance(delivery, Guard):
+            return _respond(delivery.task_id, await parts.use_cases.end_overdue(delivery))
         with parts.request_counts.open_delivery():
             outcome = await parts.use_cases.run_task(delivery)
         return _respond(delivery.task_id, outcome)
@@ -135,7 +137,7 @@ def qstash_router(development: bool, access: Access) -> Router:
 # Functions of their own: the body is gone once they return, and the attempt may last for an hour.
 
 
-async def _read_delivery(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery:
+async def _read_delivery(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery | Guard:
     deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
     async with bodies.body(request, bodies.task_limit) as body:

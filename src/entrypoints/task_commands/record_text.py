@@ -26,6 +26,7 @@ def _facts(record: Body) -> Iterator[tuple[str, Any]]:
     yield "model", record.get("model")
     yield "created", shown_time(record.get("createdAt"))
     yield "due", shown_time(record.get("notBefore"))
+    yield "deadline", shown_time(record.get("deadline"))
     for name in ("started", "finished"):
         yield name, shown_time(record.get(f"{name}At"))
     yield "retry of", record.get("retryOf")

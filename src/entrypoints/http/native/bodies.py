@@ -20,7 +20,7 @@ from domain.request import (
 from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.times import milliseconds_of
 
-WHOLE_NUMBERS = ("max_tokens", "ttl", "delay", "not_before")
+WHOLE_NUMBERS = ("max_tokens", "ttl", "delay", "not_before", "deadline")
 """The fields of a start that may not have fractions."""
 MALFORMED_TIME = (
     "must be milliseconds since 1970, or a time with its zone such as 2026-11-29T17:46:54Z"
@@ -108,6 +108,16 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         ),
     ] = None
 
+    deadline: Annotated[
+        int | float | None,
+        msgspec.Meta(
+            description=(
+                "Seconds from now on after which the task fails as `deadline_exceeded` unless it "
+                "has ended, whatever it is doing."
+            )
+        ),
+    ] = None
+
     def request(self, defaults: RequestDefaults) -> TaskRequest:
         """The request as it was meant. The use case checks it."""
         # By name, so that a field that is declared is passed on.
@@ -143,6 +153,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
             ttl=request.ttl,
             delay=request.delay,
             not_before=request.not_before,
+            deadline=request.deadline,
             history=_plain(request.history),
         )
 
@@ -162,6 +173,8 @@ class StartedBody(msgspec.Struct, rename="camel", omit_defaults=True):
     """The task that was retried. Only in the response to a retry."""
     not_before: int | None = None
     """When a task that is delayed may begin, in milliseconds since the Unix epoch."""
+    deadline: int | None = None
+    """When it fails unless it has ended, in the same way. Only if the start says."""
 
 
 class StatusBody(msgspec.Struct, rename="camel"):
@@ -207,6 +220,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     created_at: int
     not_before: int | None
     """Until when the start of the task puts it off. Null: it may begin at once."""
+    deadline: int | None
+    """When the task fails unless it has ended. Null: it has no deadline."""
     updated_at: int
     started_at: int | None
     finished_at: int | None
@@ -247,6 +262,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         retry_of=task.retry_of,
         created_at=task.created_at,
         not_before=task.not_before,
+        deadline=task.deadline,
         updated_at=task.updated_at,
         started_at=task.started_at,
         finished_at=task.finished_at,

@@ -15,6 +15,7 @@ from litestar.openapi.spec import (
 
 from domain.messages import MESSAGES_LIMIT
 from domain.request import (
+    DEADLINE_LIMIT,
     MAX_TOKENS_LIMIT,
     METADATA_KEY_LIMIT,
     METADATA_PAIRS_LIMIT,
@@ -45,6 +46,7 @@ _START_BOUNDS: dict[str, dict[str, Any]] = {
         "minimum": 1,
         "maximum": MAX_TOKENS_LIMIT,
     },
+    "deadline": {"one_of": _WHOLE_OR_NULL, "minimum": 1, "maximum": DEADLINE_LIMIT},
     "temperature": {"minimum": 0, "maximum": TEMPERATURE_LIMIT},
     "previousTaskId": {"pattern": f"^{TASK_ID_PATTERN}$"},
     "metadata": {
@@ -127,7 +129,7 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
     _complete(
         schemas["RequestBody"],
         {
-            **dict.fromkeys(("maxTokens", "ttl", "delay", "notBefore"), whole),
+            **dict.fromkeys(("maxTokens", "ttl", "delay", "notBefore", "deadline"), whole),
             **dict.fromkeys(("messages", "history"), messages),
         },
     )

@@ -115,6 +115,7 @@ def _started(started: Started, caller: Caller, parts: HttpParts) -> Response[Sta
         parts.access.stream_url(task.id, caller.owner),
         task.retry_of,
         task.not_before,
+        task.deadline,
     )
     location = {"Location": f"{parts.prefix}{TASKS_PATH}/{task.id}"}
     headers = {**location, **rate_limit_headers(started.limit_statuses)}

@@ -21,6 +21,8 @@ class TaskSummary(msgspec.Struct, rename="camel", kw_only=True):
     created_at: int
     not_before: int | None
     """Until when its start puts it off. Null: it may begin at once."""
+    deadline: int | None
+    """When it fails unless it has ended. Null: it has no deadline."""
     updated_at: int
     started_at: int | None
     finished_at: int | None
@@ -51,6 +53,7 @@ def summary_of(task: Task) -> TaskSummary:
         requested_model=task.requested_model,
         created_at=task.created_at,
         not_before=task.not_before,
+        deadline=task.deadline,
         updated_at=task.updated_at,
         started_at=task.started_at,
         finished_at=task.finished_at,
