@@ -15,7 +15,7 @@ START = "/api/tasks/start"
 IMAGE = {"type": "image_url", "image_url": {"url": "http://example.org/cat.png"}}
 
 
-def _fields(reply: httpx.Response, status: int = 400) -> set[str]:
+def fields_at_fault(reply: httpx.Response, status: int = 400) -> set[str]:
     assert reply.status_code == status, reply.text
     assert reply.headers["content-type"] == "application/problem+json"
     body = reply.json()
@@ -122,7 +122,7 @@ def nothing_started(service: Running) -> Iterator[None]:
     ],
 )
 def test_a_bad_request_names_its_fields(service: Running, body: Any, fields: set[str]) -> None:
-    assert _fields(service.client.http.post(START, json=body)) == fields
+    assert fields_at_fault(service.client.http.post(START, json=body)) == fields
 
 
 @pytest.mark.usefixtures("nothing_started")
@@ -170,7 +170,9 @@ def test_the_faults_that_are_named_are_bounded(service: Running) -> None:
 def test_a_number_that_nobody_can_read_is_named(service: Running, field: str, number: str) -> None:
     content = f'{{"prompt": "x", "{field}": {number}}}'
     headers = {"Content-Type": "application/json"}
-    assert _fields(service.client.http.post(START, content=content, headers=headers)) == {field}
+    assert fields_at_fault(service.client.http.post(START, content=content, headers=headers)) == {
+        field
+    }
 
 
 @pytest.mark.usefixtures("nothing_started")
@@ -190,7 +192,7 @@ def test_a_number_that_nobody_can_read_is_named(service: Running, field: str, nu
 )
 def test_strange_json_is_a_client_error_too(service: Running, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    assert _fields(service.client.http.post(START, content=content, headers=headers))
+    assert fields_at_fault(service.client.http.post(START, content=content, headers=headers))
 
 
 @pytest.mark.usefixtures("nothing_started")
@@ -200,7 +202,9 @@ def test_strange_json_is_a_client_error_too(service: Running, content: bytes) ->
 )
 def test_broken_json_is_a_client_error(service: Running, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    assert _fields(service.client.http.post(START, content=content, headers=headers)) == {"body"}
+    assert fields_at_fault(service.client.http.post(START, content=content, headers=headers)) == {
+        "body"
+    }
 
 
 @pytest.mark.usefixtures("nothing_started")
@@ -208,7 +212,7 @@ def test_broken_json_is_a_client_error(service: Running, content: bytes) -> None
 def test_another_content_type_is_refused(service: Running, kind: str) -> None:
     headers = {"Content-Type": kind} if kind else {}
     reply = service.client.http.post(START, content=b'{"prompt": "x"}', headers=headers)
-    assert _fields(reply, 415) == {"Content-Type"}
+    assert fields_at_fault(reply, 415) == {"Content-Type"}
 
 
 def test_a_content_type_with_a_charset_is_fine(service: Running) -> None:
@@ -222,7 +226,9 @@ def test_a_content_type_with_a_charset_is_fine(service: Running) -> None:
 def test_a_body_above_the_limit_is_refused_as_soon_as_it_passes_it(service: Running) -> None:
     headers = {"Content-Type": "application/json"}
     large = b'{"prompt": "' + b"x" * REQUEST_LIMIT + b'"}'
-    assert _fields(service.client.http.post(START, content=large, headers=headers), 413) == {"body"}
+    assert fields_at_fault(
+        service.client.http.post(START, content=large, headers=headers), 413
+    ) == {"body"}
     handed = 0
 
     def chunks() -> Iterator[bytes]:
@@ -233,27 +239,27 @@ def test_a_body_above_the_limit_is_refused_as_soon_as_it_passes_it(service: Runn
 
     with contextlib.suppress(httpx.WriteError):
         reply = service.client.http.post(START, content=chunks(), headers=headers)
-        assert _fields(reply, 413) == {"body"}
+        assert fields_at_fault(reply, 413) == {"body"}
     assert handed < 2 * REQUEST_LIMIT
 
 
 @pytest.mark.parametrize("bad", ["bad id", "a/b", "é", "x" * 129, "-x", "a\x00"])
 def test_a_malformed_task_id_is_named(service: Running, bad: str) -> None:
     http = service.client.http
-    assert _fields(http.get(START, params={"taskId": bad})) == {"taskId"}
-    assert _fields(http.get("/api/tasks/stream", params={"taskId": bad})) == {"taskId"}
+    assert fields_at_fault(http.get(START, params={"taskId": bad})) == {"taskId"}
+    assert fields_at_fault(http.get("/api/tasks/stream", params={"taskId": bad})) == {"taskId"}
     query = {"taskId": bad, "prompt": "x"}
-    assert _fields(http.get("/api/qstash/webhook", params=query)) == {"taskId"}
+    assert fields_at_fault(http.get("/api/qstash/webhook", params=query)) == {"taskId"}
 
 
 def test_a_malformed_task_id_in_the_path_is_named(service: Running) -> None:
-    assert _fields(service.client.http.get("/api/tasks/bad%20id")) == {"taskId"}
-    assert _fields(service.client.http.post("/api/tasks/bad%20id/cancel")) == {"taskId"}
+    assert fields_at_fault(service.client.http.get("/api/tasks/bad%20id")) == {"taskId"}
+    assert fields_at_fault(service.client.http.post("/api/tasks/bad%20id/cancel")) == {"taskId"}
 
 
 def test_a_missing_task_id_is_named(service: Running) -> None:
-    assert _fields(service.client.http.get(START)) == {"taskId"}
-    assert _fields(service.client.http.get("/api/tasks/stream")) == {"taskId"}
+    assert fields_at_fault(service.client.http.get(START)) == {"taskId"}
+    assert fields_at_fault(service.client.http.get("/api/tasks/stream")) == {"taskId"}
 
 
 def test_an_unknown_task_is_not_found(service: Running) -> None:
@@ -264,7 +270,7 @@ def test_an_unknown_task_is_not_found(service: Running) -> None:
         http.get("/api/tasks/stream", params={"taskId": "task_1_none"}),
         http.post("/api/tasks/task_1_none/cancel"),
     ):
-        _fields(reply, 404)
+        fields_at_fault(reply, 404)
         assert reply.json()["type"] == "urn:longtask:problem:unknown-task"
 
 
@@ -277,35 +283,17 @@ def test_a_malformed_event_id_is_named(service: Running, bad: str) -> None:
     query = {"taskId": task_id}
     headers = {"Last-Event-ID": bad}
     reply = http.get("/api/tasks/stream", params=query, headers=headers)
-    assert _fields(reply) == {"Last-Event-ID"}
+    assert fields_at_fault(reply) == {"Last-Event-ID"}
     reply = http.get("/api/tasks/stream", params={**query, "lastEventId": bad})
-    assert _fields(reply) == {"lastEventId"}
+    assert fields_at_fault(reply) == {"lastEventId"}
 
 
 def test_a_task_id_and_an_event_id_are_named_together(service: Running) -> None:
     query = {"taskId": "bad id", "lastEventId": "bad"}
     answer = service.client.http.get("/api/tasks/stream", params=query)
-    assert _fields(answer) == {"taskId", "lastEventId"}
+    assert fields_at_fault(answer) == {"taskId", "lastEventId"}
 
 
 def test_addresses_and_methods_that_are_not_there(service: Running) -> None:
-    _fields(service.client.http.get("/nothing"), 404)
-    _fields(service.client.http.delete("/api/tasks/start"), 405)
-
-
-def test_an_idempotency_key_makes_one_task_of_two_requests(service: Running) -> None:
-    http, headers = service.client.http, {"Idempotency-Key": "order-7"}
-    first = http.post(START, json={"prompt": "Hi."}, headers=headers)
-    second = http.post(START, json={"prompt": "Hi."}, headers=headers)
-    assert first.status_code == second.status_code == 202
-    assert first.json()["taskId"] == second.json()["taskId"]
-    assert first.json()["messageId"] == second.json()["messageId"]
-    other = http.post(START, json={"prompt": "Ho."}, headers=headers)
-    assert _fields(other, 422) == {"Idempotency-Key"}
-    long = http.post(START, json={"prompt": "Hi."}, headers={"Idempotency-Key": "x" * 256})
-    assert _fields(long) == {"Idempotency-Key"}
-    wrong = {"prompt": "", "model": 7, "maxTokens": 1.5}
-    both = http.post(START, json=wrong, headers={"Idempotency-Key": "x" * 256})
-    assert _fields(both) == {"Idempotency-Key", "prompt", "model", "maxTokens"}
-    both = http.post(START, json={"prompt": ""}, headers={"Idempotency-Key": "x" * 256})
-    assert _fields(both) == {"Idempotency-Key", "prompt"}
+    fields_at_fault(service.client.http.get("/nothing"), 404)
+    fields_at_fault(service.client.http.delete("/api/tasks/start"), 405)

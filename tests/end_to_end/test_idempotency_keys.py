@@ -9,6 +9,7 @@ from redis import Redis
 
 from application.ports import ABANDONED_AFTER
 from tests.doubles.upstream import Upstream
+from tests.end_to_end.test_bad_input import fields_at_fault
 from tests.redis_server import LocalRedis
 from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually, within
@@ -119,3 +120,25 @@ def _grow_older(redis: Redis) -> None:
     fingerprint, task_id, since = value.decode().split()
     earlier = int(since) - int(ABANDONED_AFTER * 1000) - 1_000
     redis.set(name, f"{fingerprint} {task_id} {earlier}", keepttl=True)
+
+
+def test_an_idempotency_key_makes_one_task_of_two_requests(service: Running) -> None:
+    http, headers = service.client.http, {"Idempotency-Key": "order-7"}
+    first = http.post("/api/tasks/start", json={"prompt": "Hi."}, headers=headers)
+    second = http.post("/api/tasks/start", json={"prompt": "Hi."}, headers=headers)
+    assert first.status_code == second.status_code == 202
+    assert first.json()["taskId"] == second.json()["taskId"]
+    assert first.json()["messageId"] == second.json()["messageId"]
+    other = http.post("/api/tasks/start", json={"prompt": "Ho."}, headers=headers)
+    assert fields_at_fault(other, 422) == {"Idempotency-Key"}
+    long = http.post(
+        "/api/tasks/start", json={"prompt": "Hi."}, headers={"Idempotency-Key": "x" * 256}
+    )
+    assert fields_at_fault(long) == {"Idempotency-Key"}
+    wrong = {"prompt": "", "model": 7, "maxTokens": 1.5}
+    both = http.post("/api/tasks/start", json=wrong, headers={"Idempotency-Key": "x" * 256})
+    assert fields_at_fault(both) == {"Idempotency-Key", "prompt", "model", "maxTokens"}
+    both = http.post(
+        "/api/tasks/start", json={"prompt": ""}, headers={"Idempotency-Key": "x" * 256}
+    )
+    assert fields_at_fault(both) == {"Idempotency-Key", "prompt"}
