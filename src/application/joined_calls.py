@@ -12,11 +12,23 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
+CALLS = 10
+"""Calls that are made, or whose results wait to be taken, at once: a result may have megabytes."""
+
+
+class _Call:
+    __slots__ = ("task", "waiting")
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self.task = task
+        self.waiting = 0
+
 
 class JoinedCalls:
     def __init__(self) -> None:
-        self._next: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
+        self._next: dict[tuple[Any, ...], _Call] = {}
         """The calls that are about to be made."""
+        self._free = asyncio.Semaphore(CALLS)
         self._turn = asyncio.Lock()
 
     async def __call__(self, call: Callable[P, Awaitable[R]], *args: P.args, **_: P.kwargs) -> R:
@@ -25,19 +37,30 @@ class JoinedCalls:
         key = call, *args
         joined = self._next.get(key)
         if joined is None:
-            joined = asyncio.create_task(self._make(key), context=Context())
-            joined.add_done_callback(_look_at)
-            self._next[key] = joined
-        result: R = await asyncio.shield(joined)
-        async with self._turn:
-            await asyncio.sleep(0)
-        return result
+            task = asyncio.create_task(self._make(key), context=Context())
+            joined = self._next[key] = _Call(task)
+            task.add_done_callback(_look_at)
+        joined.waiting += 1
+        try:
+            result: R = await asyncio.shield(joined.task)
+            async with self._turn:
+                await asyncio.sleep(0)
+            return result
+        finally:
+            joined.waiting -= 1
+            if joined.waiting == 0 and joined.task.done():
+                self._free.release()
 
     async def _make(self, key: tuple[Any, ...]) -> Any:
+        await self._free.acquire()
         await asyncio.sleep(0)  # those who were woken together make their calls meanwhile
-        del self._next[key]
+        joined = self._next.pop(key)
         call, *arguments = key
-        return await call(*arguments)
+        try:
+            return await call(*arguments)
+        finally:
+            if joined.waiting == 0:  # all who waited have gone
+                self._free.release()
 
 
 def _look_at(call: "asyncio.Task[Any]") -> None:

@@ -113,4 +113,4 @@ def at_once(number: int, attack: Callable[[int], T]) -> list[T]:
 def held(used: Used, memory: int) -> None:
     assert used.unanswered == []
     assert used.lag < within(LAG_LIMIT)
-    assert used.memory < memory * MIB
+    assert used.memory < memory * MIB, used.memory // MIB

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from application.errors import StoreUnavailable
-from application.joined_calls import JoinedCalls
+from application.joined_calls import CALLS, JoinedCalls
 from tests.builders import claim
 from tests.unit.watch_bench import Bench, said
-from tests.waiting import until
+from tests.waiting import until, within
 
 
 class Counted:
@@ -53,6 +53,23 @@ async def test_those_who_wait_go_on_one_after_the_other() -> None:
         seen.add(resumed)
     assert seen == set(range(len(waiting) + 1))
     assert call.calls == ["a"]
+
+
+async def test_few_calls_are_made_at_once() -> None:
+    """Of callers that wait, and of some that are gone before or while their call is made."""
+    joined, call = JoinedCalls(), Counted()
+    callers = [asyncio.create_task(joined(call, str(each))) for each in range(5 * CALLS)]
+    await until(lambda: len(call.calls) == CALLS)
+    for gone in (callers[0], callers[CALLS]):
+        gone.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(call.calls) == CALLS
+    call.may_end.set()
+    results = await asyncio.gather(*callers, return_exceptions=True)
+    assert len([each for each in results if isinstance(each, int)]) == 5 * CALLS - 2
+    again = [asyncio.create_task(joined(call, f"again {each}")) for each in range(CALLS)]
+    await asyncio.wait_for(asyncio.gather(*again), within(5))
 
 
 async def test_all_get_the_exception() -> None:
