@@ -16,6 +16,10 @@ ApplicationError
 ├── ModelError
 │   ├── ModelUnavailable     a fault that may be temporary
 │   └── ModelRefused         a fault that a retry cannot fix
+├── WebhookError
+│   ├── WebhookRefused       the target is none that this service may call
+│   ├── WebhookUnreachable   the receiver did not respond
+│   └── TooManyWebhooks      this process sends its maximum at once
 ├── PreviousUnusable         the task that a request continues cannot be continued
 ├── NotRetryable             the task cannot be started anew
 ├── OverLimit                the caller has used up one of its limits
@@ -134,6 +138,28 @@ class ModelUnavailable(ModelError):
 
 class ModelRefused(ModelError):
     """Raised for a fault that a retry cannot fix: a wrong key, an unknown model, a quota."""
+
+
+class WebhookError(ApplicationError):
+    """The base of what sending a webhook raises. `reason` is one sentence part without an address,
+    a secret or anything of the message."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class WebhookRefused(WebhookError):
+    """Raised when this service may not call the target. Its name may resolve to another address
+    later."""
+
+
+class WebhookUnreachable(WebhookError):
+    """Raised when the receiver did not respond. It may or may not have the message."""
+
+
+class TooManyWebhooks(WebhookError):
+    """Raised when this process sends its maximum of webhooks at once. Nothing was sent."""
 
 
 class PreviousUnusable(ApplicationError):

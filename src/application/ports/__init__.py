@@ -41,6 +41,7 @@ from application.ports.task_log import (
     TaskLog,
 )
 from application.ports.task_queue import Delivery, Guard, TaskQueue
+from application.ports.webhook_sender import WebhookMessage, WebhookSecret, WebhookSender
 
 __all__ = [
     "ABANDONED_AFTER",
@@ -80,6 +81,9 @@ __all__ = [
     "TaskPage",
     "TaskQueue",
     "Watcher",
+    "WebhookMessage",
+    "WebhookSecret",
+    "WebhookSender",
     "WindowUsage",
     "page_of",
 ]
