@@ -37,6 +37,11 @@ class ApiKey:
         return f"{self.name}:sha256:{self.digest.hex()}"
 
 
+def is_name(text: str) -> bool:
+    """Whether an API key may have this name."""
+    return re.fullmatch(_NAME, text) is not None
+
+
 def setting_lines(settings: dict[str, str], secret_is_set: bool) -> list[str]:
     """The lines of these settings, and of a secret for stream links if there is none yet. They
     begin with an empty one, since the file that they are added to may not end with a line's end."""

@@ -14,6 +14,7 @@ from adapters.json_schema import JsonSchemaChecker
 from adapters.prometheus import MeasuredModel, MeasuredTaskLog
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.sqlite import Housekeeping
+from adapters.webhooks import HttpWebhookSender
 from application.accounts import Accounts
 from application.chats import Chats
 from application.deadlines import EndOverdueTask
@@ -130,6 +131,13 @@ class Container(Store):
     )
     measured_model = Singleton(MeasuredModel, model_client, metrics)
     model = traced(traces_choice, tracing, "TracedModel", measured_model)
+
+    # Webhooks
+    webhook_sender = Singleton(
+        HttpWebhookSender,
+        f"Longtask/{__version__}",
+        allow_private=given.webhooks.allow_private,
+    )
 
     # The use cases
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, Store.orphan_timeout)
@@ -264,6 +272,13 @@ class Container(Store):
         signing_keys=signing_keys,
         metrics=metrics,
         connections=List(
-            open_streams, qstash, model_client, checker, Store.feed, Store.connection, tracing
+            open_streams,
+            qstash,
+            model_client,
+            webhook_sender,
+            checker,
+            Store.feed,
+            Store.connection,
+            tracing,
         ),
     )

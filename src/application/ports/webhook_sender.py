@@ -29,8 +29,8 @@ class WebhookSender(Protocol):
     async def send(
         self, url: str, message: WebhookMessage, secrets: Sequence[WebhookSecret]
     ) -> int:
-        """Post the message, signed with each of the secrets, and return the status of the response:
-        200 to 599. No redirect is followed, and the body of the response is not looked at.
+        """Post the message, signed with each of the secrets, and return the status of the response.
+        No redirect is followed, and the body of the response is not looked at.
 
         Raises WebhookRefused if the target is none that this service may call (it is looked at
         anew with each sending, since a name may resolve to another address later);

@@ -7,6 +7,7 @@ value ends with UnknownValue (malformed.py), and the caller skips the rest of it
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
+from domain.webhook_url import url_fault
 from entrypoints.host_names import is_loopback
 from entrypoints.settings.malformed import UnknownValue
 from entrypoints.settings.queue import UPSTASH_URL
@@ -109,6 +110,29 @@ def _development_keys(settings: Settings) -> Iterator[str]:
         )
 
 
+def _webhook_secrets(settings: Settings) -> Iterator[str]:
+    secrets = settings.webhooks.secrets
+    if settings.webhooks.url is not None and None not in secrets:
+        yield (
+            "LONGTASK_WEBHOOK_URL needs a secret of the service in LONGTASK_WEBHOOK_SECRETS, an "
+            "entry without a name: make one with `longtask webhook secret`"
+        )
+    if not settings.access.requires_keys and any(name is not None for name in secrets):
+        yield (
+            "LONGTASK_WEBHOOK_SECRETS names an API key, but there are none: leave the name out, or "
+            "set LONGTASK_API_KEYS"
+        )
+
+
+def _webhook_url(settings: Settings) -> Iterator[str]:
+    url, private_allowed = settings.webhooks.url, settings.webhooks.allow_private
+    if url is not None and url_fault(str(url), http_allowed=private_allowed) is not None:
+        yield (
+            "LONGTASK_WEBHOOK_URL must be an https:// URL, unless "
+            "LONGTASK_WEBHOOK_ALLOW_PRIVATE=true"
+        )
+
+
 def _traces(settings: Settings) -> Iterator[str]:
     if settings.observability.otlp_endpoint is not None and find_spec("opentelemetry") is None:
         yield (
@@ -129,5 +153,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _stream_secret,
     _anonymous,
     _development_keys,
+    _webhook_secrets,
+    _webhook_url,
     _traces,
 )

@@ -105,6 +105,8 @@ def _shown(value: object) -> str:
             return str(value).lower()
         case float():
             return f"{value:.12g}"
+        case dict():  # of secrets, which are never shown
+            return ""
         case tuple():
             return ",".join(map(str, value))
         case Limits():

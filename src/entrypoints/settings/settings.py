@@ -15,6 +15,7 @@ from entrypoints.settings.queue import QueueSettings
 from entrypoints.settings.service import ServiceSettings
 from entrypoints.settings.store import StoreSettings
 from entrypoints.settings.tasks import TaskSettings
+from entrypoints.settings.webhooks import WebhookSettings
 
 _PATH = "/%-._~!$&()*+,;=:@"
 """What stands in a path as it is."""
@@ -26,6 +27,7 @@ class Settings:
     access: AccessSettings
     http: HttpSettings
     tasks: TaskSettings
+    webhooks: WebhookSettings
     store: StoreSettings
     queue: QueueSettings
     model: ModelSettings
