@@ -12,17 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from domain.answer import Answer
 from domain.errors import IllegalTransition
-from domain.events import (
-    Event,
-    StatusChanged,
-    TaskEnded,
-    TaskErrored,
-    TaskStatus,
-    Usage,
-)
+from domain.events import Event, StatusChanged, TaskEnded, TaskErrored, TaskStatus, Usage
 from domain.failure import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
 from domain.request import TaskRequest
 from domain.task_id import check_task_id
+from domain.webhook import Note, Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +62,9 @@ class Task:
     deadline: int | None = None
     """The time at which it fails unless it has ended, if its request sets one."""
     guard_id: str | None = None
-    """The id of its guard's message, if it has a deadline."""
+    """The id of its guard's message, if it has a deadline or a webhook."""
+    webhooks: tuple[Webhook, ...] = ()
+    """Those that are called once it has ended."""
     retry_of: str | None = None
     """The task whose request it starts anew, if it is a retry."""
     title: str | None = None
@@ -131,6 +127,7 @@ class Task:
         owner: str | None = None,
         origin: str | None = None,
         retry_of: str | None = None,
+        webhooks: tuple[Webhook, ...] = (),
     ) -> Submitted:
         """Create a task that waits for its first delivery. Raises MalformedTaskId."""
         return Task.restore(
@@ -144,6 +141,7 @@ class Task:
             retry_of,
             request.begins_at(now),
             request.ends_at(now),
+            webhooks=webhooks,
         )
 
     @staticmethod
@@ -159,6 +157,7 @@ class Task:
         not_before: int | None = None,
         deadline: int | None = None,
         guard_id: str | None = None,
+        webhooks: tuple[Webhook, ...] = (),
     ) -> Submitted:
         """Return a task as it was submitted, for a store that has lost it. `request`: None if it is
         lost too. Raises MalformedTaskId."""
@@ -176,10 +175,17 @@ class Task:
             not_before=not_before,
             deadline=deadline,
             guard_id=guard_id,
+            webhooks=webhooks,
             title=None if request is None else request.title,
             metadata={} if request is None else dict(request.metadata),
         )
         return Submitted(task, (StatusChanged(created_at, TaskStatus.PENDING, 0),), request)
+
+    def with_note(self, number: int, note: Note) -> "Task":
+        """Return the record of an ended task with that note of one of its webhooks."""
+        webhooks = list(self.webhooks)
+        webhooks[number : number + 1] = [each.noted(note) for each in webhooks[number : number + 1]]
+        return replace(self, webhooks=tuple(webhooks))
 
     def begin(self, now: int) -> Change:
         """Begin the next attempt. What earlier attempts said no longer counts."""

@@ -166,6 +166,7 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
         **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl", "retry_of")),
         **dict.fromkeys(("not_before", "deadline", "guard_id")),
+        "webhooks": [],
         **dict.fromkeys(("uncounted", "interruptions"), 0),
     }
     for written, event in EVENTS.items():

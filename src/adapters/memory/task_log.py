@@ -31,6 +31,7 @@ from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Submitted, Task
+from domain.webhook import Note
 
 
 @dataclass(slots=True)
@@ -151,6 +152,11 @@ class MemoryTaskLog(TaskLog):
             return NotOrphaned(entry.task)
         self._write(entry, entry.task.fail(now, failure))
         return Orphaned(entry.task)
+
+    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
+        entry = self._entry(task_id)
+        if entry.task.status.terminal:
+            entry.task = entry.task.with_note(number, note)
 
     async def delete(self, task_id: str) -> None:
         task = self._entry(task_id).task

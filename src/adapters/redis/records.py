@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import structlog
 
+from adapters.record_codec import encode_task
 from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import keys_of
 from adapters.redis.record import FIELDS, Record, decode_record, decode_shared
+from adapters.redis.script import Script
 from application.errors import DeletedTask, UnknownTask, UnreadableTask
 from application.ports import Busy
 from domain.events import TaskStatus
 from domain.task import Task
+from domain.webhook import Note
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +24,7 @@ class Records:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._call = connection.call
+        self._amend = Script(connection, "amend")
 
     async def get(self, task_id: str) -> Record:
         """Return a record. Raises UnknownTask and Unreadable."""
@@ -63,6 +67,21 @@ class Records:
         if unreadable:
             log.error("tasks left out: unreadable", number=len(unreadable), task_id=unreadable[0])
         return tasks
+
+    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
+        """Rewrite the record of an ended task. Raises UnknownTask and Unreadable."""
+        key = keys_of(task_id).record
+        while True:
+            fields = await self._call("HMGET", key, *FIELDS)
+            if fields[0] is None:
+                raise await self.unknown(task_id)
+            record = decode_record(task_id, fields)
+            # What an instance of the version before has written since knows no webhooks.
+            if record is None or not record.task.status.terminal:
+                return
+            state = encode_task(record.task.with_note(number, note))
+            if await self._amend([key], [fields[FIELDS.index("state")], state]):
+                return
 
     async def _shared(self, task_id: str) -> Record:
         task, message = await self._call("HMGET", keys_of(task_id).record, "task", "message")

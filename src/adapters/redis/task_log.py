@@ -37,6 +37,7 @@ from domain.events import Event, TaskStatus, answer_of
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Submitted, Task
+from domain.webhook import Note
 
 TEXT_PAGE = 5_000
 
@@ -184,10 +185,9 @@ class RedisTaskLog(TaskLog):
     async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
         while True:
             record = await self._records.get(task_id)
-            task = record.task
-            if not task.unqueued:
+            if not record.task.unqueued:
                 return None
-            change = task.fail(now, failure)
+            change = record.task.fail(now, failure)
             if await self._write(record, change, without_message=True):
                 return change.task
 
@@ -204,6 +204,9 @@ class RedisTaskLog(TaskLog):
         if await self._write(record, change, [keys.lease, keys.heartbeat]):
             return Orphaned(change.task)
         return NotOrphaned(await self.get(task_id))
+
+    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
+        await self._records.note_webhook(task_id, number, note)
 
     async def delete(self, task_id: str) -> None:
         keys, task = keys_of(task_id), await self.get(task_id)

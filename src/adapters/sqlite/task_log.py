@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from adapters.database import Database, Transaction
 from adapters.live import Hub
-from adapters.record_codec import check_request_version, decode_request
+from adapters.record_codec import check_request_version, decode_request, encode_task
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.liveness import Liveness
 from adapters.sqlite.pages import read_events, read_last_attempt
@@ -39,6 +39,7 @@ from domain.events import Event, TaskStatus, answer_of
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Submitted, Task
+from domain.webhook import Note
 
 T = TypeVar("T")
 
@@ -183,6 +184,16 @@ class SqliteTaskLog(TaskLog):
 
         decided = await self._decide(task_id, decide)
         return decided if isinstance(decided, NotOrphaned) else Orphaned(decided)
+
+    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
+        def work(transaction: Transaction) -> None:
+            stored = self._records.existing(transaction, task_id)
+            task = stored.task()
+            if task.status.terminal:
+                values = (encode_task(task.with_note(number, note)), stored.row)
+                transaction.execute("UPDATE tasks SET state = ? WHERE task = ?", values)
+
+        await self._write(work)
 
     async def delete(self, task_id: str) -> None:
         def deleted(owner: str | None) -> None:

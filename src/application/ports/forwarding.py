@@ -10,6 +10,7 @@ from domain.events import Event
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Submitted, Task
+from domain.webhook import Note
 
 
 class ForwardingTaskLog(TaskLog):
@@ -62,6 +63,9 @@ class ForwardingTaskLog(TaskLog):
         self, task_id: str, failure: Failure, now: int
     ) -> Coroutine[Any, Any, Orphaned | NotOrphaned]:
         return self._inner.fail_orphaned(task_id, failure, now)
+
+    def note_webhook(self, task_id: str, number: int, note: Note) -> Coroutine[Any, Any, None]:
+        return self._inner.note_webhook(task_id, number, note)
 
     def delete(self, task_id: str) -> Coroutine[Any, Any, None]:
         return self._inner.delete(task_id)

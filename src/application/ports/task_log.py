@@ -9,6 +9,7 @@ from domain.events import Event
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Attempt, Change, Submitted, Task
+from domain.webhook import Note
 
 ORPHAN_TIMEOUT = 3600.0
 """Seconds without a heartbeat after which a task counts as orphaned: the queue has lost it. Longer
@@ -127,6 +128,12 @@ class TaskLog(Protocol):
         """Fail the task if it is orphaned: no attempt has the lease, and the task had no heartbeat
         (it was not created, enqueued, claimed, renewed or requeued) for the log's orphan timeout,
         by the store's own clock. Raises UnknownTask."""
+        ...
+
+    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
+        """Change what the record of an ended task says of a webhook: its number in
+        `Task.webhooks`. A task that has not ended, or has no such webhook, is left as it is. It
+        changes nothing else, and tells no reader. Raises UnknownTask."""
         ...
 
     async def delete(self, task_id: str) -> None:
