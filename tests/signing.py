@@ -52,7 +52,7 @@ def naming_message(task_id: str, request: TaskRequest) -> bytes:
 
 
 OF_THE_NEXT_VERSION = [
-    message("task_1_next", v=4, request={"hash": "0" * 64}),
+    message("task_1_next", v=5, request={"hash": "0" * 64}),
     message("task_1_next", request={"v": 5, "prompt": ["Hi."]}),
 ]
 """What only an instance of the next version can read, told by `v`."""

@@ -13,7 +13,7 @@ instances of an older version run what they can:
 1. has a limit of tokens and a temperature,
 2. may have neither,
 3. may have options, a history, an echo, a time to live, and messages of any role and form,
-4. may have a delay, a time not to begin before, or a deadline.
+4. may have a delay, a time not to begin before, a deadline, or a webhook.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -59,8 +59,8 @@ def _version(request: TaskRequest) -> int:
         and isinstance(message["content"], str)
         for message in request.messages
     )
-    times = request.delay, request.not_before, request.deadline
-    if any(time is not None for time in times):
+    newest = request.delay, request.not_before, request.deadline, request.webhook_url
+    if any(each is not None for each in newest):
         return 4
     rest = request.options, request.echo, request.previous_task_id, request.history, request.ttl
     if not simple or any(rest):

@@ -7,28 +7,48 @@
   delayed until the deadline: its guard. EndOverdueTask handles it. A task that ends earlier
   withdraws it; one that comes nevertheless finds that the task has ended.
 
+A task with a webhook has a guard too. Without a deadline, it comes when the task may be orphaned
+and fails it if it is, else is followed by another one. A guard that finds that a task has ended
+publishes its webhooks, so they go out though nobody reads the task.
+
 While an attempt has the lease, only that attempt ends the task. If its worker is frozen or gone,
 the lease lapses.
 """
+
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from application.errors import (
     FeedClosed,
+    QueueRefused,
     QueueUnavailable,
     StoreUnavailable,
     UnknownTask,
     Unreadable,
 )
 from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Retry
-from application.ports import Busy, Clock, EventFeed, Guard, TaskLog, TaskQueue
+from application.ports import (
+    ORPHAN_TIMEOUT,
+    Busy,
+    Clock,
+    EventFeed,
+    Guard,
+    TaskLog,
+    TaskQueue,
+)
 from application.task_watch import watching
+from application.webhooks import publish_webhooks
 from domain.errors import IllegalTransition
 from domain.failure import DEADLINE_EXCEEDED
+from domain.request import DEADLINE_LIMIT
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
 
+GUARD_MARGIN = 60.0
+"""Seconds behind the orphan timeout at which a guard comes, so that it need not come again because
+the queue took the task after the guard."""
 EARLY = 10.0
 """Seconds by which a guard may be early and wait for the deadline here."""
 
@@ -48,7 +68,7 @@ async def fail_overdue(tasks: TaskLog, task_id: str, now: int) -> Task | Busy:
 async def withdraw_guard(queue: TaskQueue, task: Task, now: int) -> None:
     """Withdraw the guard of a task that has ended. If the queue cannot be reached, or the deadline
     is over, it will find that the task has ended."""
-    if task.guard_id is None or now >= (task.deadline or 0):
+    if task.guard_id is None or (task.deadline is not None and now >= task.deadline):
         return
     try:
         await queue.withdraw(task.guard_id)
@@ -56,21 +76,52 @@ async def withdraw_guard(queue: TaskQueue, task: Task, now: int) -> None:
         log.warning("guard not withdrawn", task_id=task.id, error=str(error))
 
 
+def guard_delay(task: Task, orphan_timeout: float, now: int) -> float | None:
+    """Return the seconds after which the guard of a new task is to come, or None if it needs
+    none. No queue holds a message back for longer than for DEADLINE_LIMIT: a guard that comes early
+    is followed by another one."""
+    if task.deadline is not None:
+        return (task.deadline - now) / 1000
+    if not task.webhooks:
+        return None
+    orphaned = (task.due_at - now) / 1000 + orphan_timeout + GUARD_MARGIN
+    return min(orphaned, DEADLINE_LIMIT)
+
+
 class EndOverdueTask:
-    def __init__(self, tasks: TaskLog, feed: EventFeed, clock: Clock) -> None:
+    def __init__(
+        self,
+        tasks: TaskLog,
+        feed: EventFeed,
+        queue: TaskQueue,
+        clock: Clock,
+        fail_if_orphaned: Callable[[Task], Awaitable[Task]],
+        orphan_timeout: float = ORPHAN_TIMEOUT,
+    ) -> None:
         self._tasks = tasks
         self._feed = feed
+        self._queue = queue
         self._clock = clock
+        self._fail_if_orphaned = fail_if_orphaned
+        self._orphan_timeout = orphan_timeout
 
     async def __call__(self, guard: Guard) -> Ack | Retry:
-        """Fail the task of a guard whose deadline is over. While an attempt has the lease, wait for
-        its end. A task that was deleted, or that the store has lost, is not created again: if its
-        message is still in the queue, the delivery ends it."""
+        """Fail the task of a guard whose deadline is over, or that is orphaned, and publish the
+        webhooks of one that has ended. While an attempt has the lease, wait for its end. A task
+        that was deleted, or that the store has lost, is not created again: if its message is still
+        in the queue, the delivery ends it."""
         try:
             async with watching(self._feed, guard.task_id) as watch:
                 while True:
                     task, now = await self._tasks.get(guard.task_id), self._clock.now()
-                    if task.status.terminal or task.deadline is None:
+                    if task.status.terminal:
+                        published = await publish_webhooks(self._tasks, self._queue, task)
+                        return Ack() if published else Retry()
+                    if task.deadline is None:
+                        if (await self._fail_if_orphaned(task)).status.terminal:
+                            continue
+                        after = self._orphan_timeout + GUARD_MARGIN
+                        await self._queue.enqueue_guard(guard.again(), after)
                         return Ack()
                     if (early := (task.deadline - now) / 1000) > EARLY:
                         return Retry(early)
@@ -78,13 +129,15 @@ class EndOverdueTask:
                         await watch.change(early)
                         continue
                     failed = await fail_overdue(self._tasks, task.id, now)
-                    if not isinstance(failed, Busy):
-                        return Ack()
-                    await watch.change(failed.lease_left)
+                    if isinstance(failed, Busy):
+                        await watch.change(failed.lease_left)
         except UnknownTask:
             log.info("guard of a task that is gone")
             return Ack()
         except FeedClosed:
+            return Retry()
+        except (QueueUnavailable, QueueRefused) as error:
+            log.error("guard not published", error=str(error))
             return Retry()
         except StoreUnavailable as error:
             log.error("store unavailable", error=str(error))

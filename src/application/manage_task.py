@@ -12,6 +12,7 @@ from application.errors import QueueUnavailable, UnknownTask
 from application.ports import Batch, Clock, TaskLog, TaskQueue
 from application.reap import FailOrphanedTasks
 from application.resume import next_page
+from application.webhooks import publish_webhooks
 from domain.answer import Answer, AnswerBuilder
 from domain.errors import IllegalTransition
 from domain.events import (
@@ -163,12 +164,15 @@ class CancelTask:
 
         The feed tells a running attempt, which closes its connection to the model. The message is
         withdrawn from the queue; if the queue cannot be reached, the delivery will find that the
-        task has ended. Raises UnknownTask, IllegalTransition or StoreUnavailable.
+        task has ended. That delivery also publishes the webhooks of the task, if the queue takes
+        none now. Raises UnknownTask, IllegalTransition or StoreUnavailable.
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             owned(await self._tasks.get(task_id), owner)
             task = await self._tasks.cancel(task_id, self._clock.now())
             log.info("task cancelled", attempt=task.attempt)
+            if not await publish_webhooks(self._tasks, self._queue, task):
+                return task
             if task.message_id is not None:
                 try:
                     await self._queue.withdraw(task.message_id)

@@ -1,7 +1,8 @@
 """The steps that every start goes through, whatever tells it apart from other starts.
 
 1. The quotas admit the caller.
-2. If the task has a deadline, the queue takes its guard. The start is refused if it does not.
+2. If the task has a deadline or a webhook, the queue takes its guard. The start is refused if it
+   does not.
 3. The record is created, so that a delivery or a client with the task id always finds it.
 4. The queue publishes the message. If it does not take it, the task fails: no task stays pending
    that nothing will run. Only a task that other starts find by a key stays pending while the queue
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from application.accounts import Caller
+from application.deadlines import guard_delay
 from application.errors import (
     LimitStatus,
     QueueRefused,
@@ -22,9 +24,10 @@ from application.errors import (
     StartUncertain,
     UnknownTask,
 )
-from application.ports import Clock, IdempotencyKeys, TaskLog, TaskQueue
+from application.ports import Clock, Guard, IdempotencyKeys, TaskLog, TaskQueue
 from application.previous_task import PreviousTasks
 from application.quotas import Quotas
+from application.webhooks import WebhookRules
 from domain.failure import Failure
 from domain.request import RequestBounds, TaskRequest
 from domain.task import Submitted, Task
@@ -53,13 +56,18 @@ class NewTasks:
         clock: Clock,
         quotas: Quotas,
         bounds: RequestBounds,
+        webhooks: WebhookRules,
+        orphan_timeout: float,
     ) -> None:
-        """`bounds`: of a request together with the conversation that it continues."""
+        """`bounds`: of a request together with the conversation that it continues.
+        `orphan_timeout`: that of the log, in seconds."""
         self._tasks = tasks
         self._keys = keys
         self._queue = queue
         self._clock = clock
         self._quotas = quotas
+        self._webhooks = webhooks
+        self._orphan_timeout = orphan_timeout
         self._previous = PreviousTasks(tasks, bounds)
 
     @asynccontextmanager
@@ -77,7 +85,10 @@ class NewTasks:
             try:
                 whole = await held.enter_async_context(continued)
                 origin = self._quotas.origin(caller)
-                submitted = Task.submit(task_id, whole, now, caller.owner, origin, retry_of)
+                webhooks = self._webhooks.of(request)
+                submitted = Task.submit(
+                    task_id, whole, now, caller.owner, origin, retry_of, webhooks
+                )
                 created = await self._tasks.create(await self._guarded(submitted))
             except BaseException:
                 # If the record was written after all, nothing publishes it.
@@ -86,13 +97,15 @@ class NewTasks:
             yield created, whole, limit_statuses
 
     async def _guarded(self, submitted: Submitted) -> Submitted:
-        """Return a task with the id of its guard, if it has a deadline. It is published first, so
-        that the record names it from the beginning. One whose task is not created after all finds
-        none. Raises QueueUnavailable or QueueRefused."""
-        if submitted.task.deadline is None:
+        """Return a task with the id of its guard, if it needs one. It is published first, so that
+        the record names it from the beginning. One whose task is not created after all finds none.
+        Raises QueueUnavailable or QueueRefused."""
+        task = submitted.task
+        delay = guard_delay(task, self._orphan_timeout, self._clock.now())
+        if delay is None:
             return submitted
-        guard_id = await self._queue.enqueue_guard(submitted.task)
-        return replace(submitted, task=replace(submitted.task, guard_id=guard_id))
+        guard_id = await self._queue.enqueue_guard(Guard(task.id), delay)
+        return replace(submitted, task=replace(task, guard_id=guard_id))
 
     async def release(self, caller: Caller, task_id: str) -> None:
         """Release the slots of a task, which was not delayed, whose start died, or is frozen,

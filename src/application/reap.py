@@ -19,9 +19,17 @@ from dataclasses import replace
 import structlog
 
 from application.deadlines import fail_overdue
-from application.errors import DeletedTask, LeaseLost, StoreUnavailable, UnknownTask, Unreadable
+from application.errors import (
+    DeletedTask,
+    LeaseLost,
+    QueueUnavailable,
+    StoreUnavailable,
+    UnknownTask,
+    Unreadable,
+)
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
+from application.webhooks import LateWebhooks, publish_webhooks
 from domain.errors import IllegalTransition
 from domain.failure import DEADLINE_EXCEEDED, Failure
 from domain.request import TaskRequest
@@ -63,7 +71,7 @@ class HandleExhaustedDeliveries:
                     log.info("task was deleted: failure callback acknowledged")
                     return None
                 if task.status.terminal:
-                    return task
+                    return await self._with_webhooks(task)
                 try:
                     request = await self._request(delivery)
                 except UnknownTask:
@@ -85,8 +93,14 @@ class HandleExhaustedDeliveries:
                     continue
                 if not isinstance(failed, Busy):
                     log.warning("task failed", code=failure.code, attempt=failed.attempt)
-                    return failed
+                    return await self._with_webhooks(failed)
                 await watch.change(failed.lease_left)
+
+    async def _with_webhooks(self, task: Task) -> Task:
+        """Return the record of an ended task once its webhooks are published."""
+        if not await publish_webhooks(self._tasks, self._queue, task):
+            raise QueueUnavailable("the queue did not take the webhook")
+        return task
 
     async def _task(self, delivery: Delivery) -> Task:
         """Return the record; create it if the store has lost it. Raises DeletedTask."""
@@ -138,16 +152,31 @@ class RequeueInterrupted:
 
 
 class FailOrphanedTasks:
-    def __init__(self, tasks: TaskLog, clock: Clock, orphan_timeout: float) -> None:
-        """`orphan_timeout`: that of the log, in seconds."""
+    def __init__(
+        self,
+        tasks: TaskLog,
+        clock: Clock,
+        orphan_timeout: float,
+        late_webhooks: LateWebhooks | None = None,
+    ) -> None:
+        """`orphan_timeout`: that of the log, in seconds. `late_webhooks`: publishes the webhooks
+        that a read finds unpublished."""
         self._checks: set[asyncio.Task[None]] = set()
         self._tasks = tasks
         self._clock = clock
         self._orphan_timeout = orphan_timeout
+        self._late_webhooks = late_webhooks
 
     async def __call__(self, task: Task) -> Task:
-        """Fail a task if it is orphaned or its deadline is over; return its record. Raises
-        UnknownTask or StoreUnavailable."""
+        """Fail a task if it is orphaned or its deadline is over; return its record. Of a task that
+        has ended, publish the webhooks that are not published. Raises UnknownTask or
+        StoreUnavailable."""
+        checked = await self._checked(task)
+        if self._late_webhooks is not None and checked.status.terminal:
+            self._late_webhooks.publish(checked)
+        return checked
+
+    async def _checked(self, task: Task) -> Task:
         if task.overdue(now := self._clock.now()):
             failed = await fail_overdue(self._tasks, task.id, now)
             return task if isinstance(failed, Busy) else failed
@@ -161,7 +190,7 @@ class FailOrphanedTasks:
     async def each(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """Fail those of the tasks that are orphaned or overdue; return the records of all that are
         still there. Raises StoreUnavailable."""
-        if not any(map(self._is_suspected, tasks)):
+        if not any(map(self._needs_a_check, tasks)):
             return tasks
         checked = await asyncio.gather(*map(self._unless_gone, tasks))
         return [task for task in checked if task is not None]
@@ -173,6 +202,10 @@ class FailOrphanedTasks:
             return None
         except Unreadable:  # another version of this service has written it since
             return task
+
+    def _needs_a_check(self, task: Task) -> bool:
+        late = task.status.terminal and not all(each.published for each in task.webhooks)
+        return late or self._is_suspected(task)
 
     def _is_suspected(self, task: Task) -> bool:
         lost = not task.status.terminal and self.suspects(task.due_at)

@@ -93,6 +93,7 @@ class RunDirectly:
             retry_of=task.retry_of,
             not_before=task.not_before,
             deadline=task.deadline,
+            webhooks=task.webhooks,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)

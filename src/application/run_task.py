@@ -23,14 +23,7 @@ from application.errors import (
     UnknownTask,
     Unreadable,
 )
-from application.outcome import (
-    UNREADABLE_RETRY_AFTER,
-    Ack,
-    Outcome,
-    Overloaded,
-    Reject,
-    Retry,
-)
+from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Outcome, Overloaded, Reject, Retry
 from application.ports import (
     AnswerChecker,
     Busy,
@@ -46,10 +39,11 @@ from application.quotas import Quotas
 from application.reap import INPUT_LOST
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch, watching
+from application.webhooks import publish_webhooks_of
 from domain.events import Usage
 from domain.failure import DEADLINE_EXCEEDED, Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change
+from domain.task import Attempt, Change, Task
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +130,7 @@ class RunTask:
                     claimed = await self._claim(delivery)
                     if isinstance(claimed, Ended):
                         log.info("task already ended", status=claimed.task.status)
-                        return Ack()
+                        return await self._end(claimed.task, Ack())
                     if isinstance(claimed, Busy):
                         log.info("waiting for the active attempt", lease_left=claimed.lease_left)
                         await watch.change(claimed.lease_left)
@@ -145,7 +139,7 @@ class RunTask:
                     with structlog.contextvars.bound_contextvars(attempt=claimed.number):
                         outcome = await self._run(claimed, watch, delivery)
                     if isinstance(outcome, Ack | Reject):
-                        await withdraw_guard(self._queue, claimed.task, self._clock.now())
+                        return await self._end(claimed.task, outcome)
                     if not isinstance(outcome, Superseded):
                         return outcome
                 return Retry()
@@ -165,6 +159,14 @@ class RunTask:
             self._held -= size
             if self._running == 0:
                 self._idle.set()
+
+    async def _end(self, task: Task, outcome: Ack | Reject) -> Outcome:
+        """Return the outcome of a delivery whose task has ended, once its webhooks are published
+        and its guard is withdrawn. `task`: a record of it. Raises StoreUnavailable."""
+        if not await publish_webhooks_of(self._tasks, self._queue, task):
+            return Retry()
+        await withdraw_guard(self._queue, task, self._clock.now())
+        return outcome
 
     async def _claim(self, delivery: Delivery) -> Attempt | Busy | Ended:
         try:

@@ -8,12 +8,20 @@ requests (start_by_sdk), or the turn of a chat (start_in_chat); without any it i
 from application.accounts import Caller
 from application.manage_task import CancelTask, GetTask
 from application.new_tasks import NewTasks, Started
-from application.ports import Clock, IdempotencyKeys, TaskIds, TaskLog, TaskQueue
+from application.ports import (
+    ORPHAN_TIMEOUT,
+    Clock,
+    IdempotencyKeys,
+    TaskIds,
+    TaskLog,
+    TaskQueue,
+)
 from application.quotas import Quotas
 from application.shared_key import WAIT
 from application.start_by_sdk import StartBySdk, Try
 from application.start_in_chat import StartInChat, Turn
 from application.start_with_key import StartWithKey
+from application.webhooks import NO_WEBHOOKS, WebhookRules
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from domain.task import Task
 
@@ -34,13 +42,17 @@ class StartTask:
         *,
         bounds: RequestBounds = DEFAULT_BOUNDS,
         wait: float = WAIT,
+        webhooks: WebhookRules = NO_WEBHOOKS,
+        orphan_timeout: float = ORPHAN_TIMEOUT,
     ) -> None:
         """`bounds`: of the requests that are accepted. `wait`: seconds for which a start waits for
-        another one with the same key, or in the same chat."""
+        another one with the same key, or in the same chat. `orphan_timeout`: that of the log, in
+        seconds."""
         self._clock = clock
         self._ids = ids
         self._bounds = bounds
-        self._new = NewTasks(tasks, keys, queue, clock, quotas, bounds)
+        self._webhooks = webhooks
+        self._new = NewTasks(tasks, keys, queue, clock, quotas, bounds, webhooks, orphan_timeout)
         self._with_key = StartWithKey(tasks, keys, clock, ids, self._new, wait)
         self._by_sdk = StartBySdk(tasks, keys, clock, ids, self._new, wait)
         self._in_chat = StartInChat(
@@ -84,6 +96,7 @@ class StartTask:
         Turn), QueueRefused or StoreUnavailable.
         """
         request.check(self._bounds, self._clock.now())
+        self._webhooks.check(request, caller.owner)
         if isinstance(key, Try):
             return await self._by_sdk(request, caller, key)
         if isinstance(key, Turn):

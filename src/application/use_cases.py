@@ -13,6 +13,7 @@ from application.reap import HandleExhaustedDeliveries
 from application.retry_task import RetryTask
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
+from application.send_webhook import SendWebhook
 from application.start_task import StartTask
 from application.watch_tasks import WatchTasks
 
@@ -33,5 +34,6 @@ class UseCases:
     run_directly: RunDirectly
     handle_exhausted: HandleExhaustedDeliveries
     end_overdue: EndOverdueTask
+    send_webhook: SendWebhook
     quotas: Quotas
     """Admits streams and holds their slots."""

@@ -8,6 +8,13 @@ JsonObject: TypeAlias = Mapping[str, Any]
 """A JSON object of a client or a model, kept and passed on as it is. Nothing changes it."""
 DEPTH_LIMIT = 100
 """How deep arrays and objects may lie in each other in what is kept of a client or a model."""
+CUT = {
+    "length": "max_output_tokens",
+    "max_tokens": "max_output_tokens",
+    "model_length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+"""By the reason why a model stopped, if its answer is not whole: how OpenAI says it."""
 
 
 def is_deep(value: object) -> bool:

@@ -19,6 +19,7 @@ from domain.messages import (
     tool_faults,
 )
 from domain.options import REFUSED_OPTIONS, option_faults
+from domain.webhook_url import url_fault
 
 REQUEST_LIMIT = 8 * 1024 * 1024
 """Bytes of a request, as the JSON of its fields, unless the settings say otherwise."""
@@ -56,6 +57,8 @@ class RequestBounds:
     """Seconds for which the service keeps a task."""
     max_delay: int = DELAY_LIMIT
     """Seconds by which a task may be delayed."""
+    http_webhooks: bool = False
+    """Whether webhooks may have http URLs."""
 
 
 DEFAULT_BOUNDS = RequestBounds()
@@ -86,6 +89,8 @@ class TaskRequest:
     """When it may begin, in milliseconds since the Unix epoch."""
     deadline: int | None = None
     """Seconds from its acceptance on after which the task fails, whatever it is doing."""
+    webhook_url: str | None = None
+    """Whom the service tells that the task has ended."""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """What a client's own protocol says of a request and returns with it. The model is not sent
     it."""
@@ -139,6 +144,7 @@ class TaskRequest:
             tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(bounds),
             self._delay_faults(bounds, now),
+            self._webhook_faults(bounds),
             option_faults(self.options, bounds.refused_options),
             self._value_faults(),
             self._metadata_faults(),
@@ -229,6 +235,13 @@ class TaskRequest:
             begins = self.not_before - now
         if begins >= 1000 * self.deadline:
             yield Fault("deadline", "must be later than the time at which the task may begin")
+
+    def _webhook_faults(self, bounds: RequestBounds) -> Iterator[Fault]:
+        if self.webhook_url is None:
+            return
+        fault = url_fault(self.webhook_url, http_allowed=bounds.http_webhooks)
+        if fault is not None:
+            yield Fault("webhook.url", fault)
 
     def _value_faults(self) -> Iterator[Fault]:
         parts = {"messages": self.messages, "options": self.options, "echo": self.echo}

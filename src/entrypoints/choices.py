@@ -6,6 +6,7 @@ from typing import Literal
 from application.attempt import AttemptBounds
 from application.ports import ORPHAN_TIMEOUT
 from application.reap import QUEUEING_LIMIT
+from application.webhooks import WebhookRules
 from domain.request import RequestBounds
 from entrypoints.descriptors import max_connections
 from entrypoints.http.origins import Origins
@@ -60,7 +61,12 @@ def request_bounds(settings: Settings) -> RequestBounds:
         http_media=settings.model.allow_http_media,
         max_ttl=settings.tasks.max_ttl,
         max_delay=settings.tasks.max_delay,
+        http_webhooks=settings.webhooks.allow_private,
     )
+
+
+def webhook_rules(settings: Settings) -> WebhookRules:
+    return WebhookRules(settings.webhooks.secrets, settings.webhooks.url)
 
 
 def request_defaults(settings: Settings) -> RequestDefaults:

@@ -11,7 +11,7 @@ from dependency_injector.providers import Dependency, Factory, List, Object, Sel
 
 from adapters.demo import DemoModel
 from adapters.json_schema import JsonSchemaChecker
-from adapters.prometheus import MeasuredModel, MeasuredTaskLog
+from adapters.prometheus import MeasuredModel, MeasuredSender, MeasuredTaskLog
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.sqlite import Housekeeping
 from adapters.webhooks import HttpWebhookSender
@@ -28,9 +28,11 @@ from application.retry_task import RetryTask
 from application.run_directly import RunDirectly
 from application.run_task import RunTask
 from application.running_slots import SlotReleasingLog
+from application.send_webhook import SendWebhook
 from application.start_task import StartTask
 from application.use_cases import UseCases
 from application.watch_tasks import WatchTasks
+from application.webhooks import LateWebhooks
 from entrypoints import __version__, choices, connections
 from entrypoints.http.access import Access
 from entrypoints.http.ai_sdk.views import UiView
@@ -138,9 +140,16 @@ class Container(Store):
         f"Longtask/{__version__}",
         allow_private=given.webhooks.allow_private,
     )
+    measured_sender = Singleton(MeasuredSender, webhook_sender, metrics)
 
     # The use cases
-    fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, Store.orphan_timeout)
+    fail_if_orphaned = Singleton(
+        FailOrphanedTasks,
+        tasks,
+        clock,
+        Store.orphan_timeout,
+        Singleton(LateWebhooks, tasks, queue),
+    )
     quotas = Singleton(Quotas, Store.limiter, tasks, fail_if_orphaned, accounts)
     checker = Singleton(JsonSchemaChecker)
     run_task = Singleton(
@@ -155,6 +164,7 @@ class Container(Store):
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
         checker=checker,
     )
+    webhook_rules = Singleton(choices.webhook_rules, settings)
     request_bounds = Singleton(choices.request_bounds, settings)
     get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
     cancel_task = Singleton(CancelTask, tasks, queue, clock)
@@ -169,6 +179,8 @@ class Container(Store):
         get_task,
         cancel_task,
         bounds=request_bounds,
+        webhooks=webhook_rules,
+        orphan_timeout=Store.orphan_timeout,
     )
     use_cases = Singleton(
         UseCases,
@@ -203,7 +215,10 @@ class Container(Store):
         run_directly=Singleton(
             RunDirectly, tasks, clock, ids, quotas, run_task, bounds=request_bounds
         ),
-        end_overdue=Singleton(EndOverdueTask, tasks, Store.feed, clock),
+        end_overdue=Singleton(
+            EndOverdueTask, tasks, Store.feed, queue, clock, fail_if_orphaned, Store.orphan_timeout
+        ),
+        send_webhook=Singleton(SendWebhook, tasks, queue, measured_sender, clock, webhook_rules),
         handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, Store.feed, queue, clock),
         quotas=quotas,
     )

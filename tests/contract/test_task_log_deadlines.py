@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from application.deadlines import EndOverdueTask, fail_overdue
 from application.outcome import Ack
-from application.ports import Busy, Guard
+from application.ports import ORPHAN_TIMEOUT, Busy, Guard
+from application.reap import FailOrphanedTasks
 from domain.answer import Answer
 from domain.events import ContentAdded, TaskErrored, TaskStatus, fold
 from domain.failure import DEADLINE_EXCEEDED
@@ -14,6 +15,7 @@ from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.builders import LEASE, NOW, REQUEST, claim
 from tests.contract.stores import Store, events_of
+from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
 
 GUARD_ID = "msg_guard"
@@ -63,7 +65,9 @@ async def test_a_task_that_waits_fails_with_all_that_was_said(store: Store) -> N
 async def test_the_guard_waits_for_a_worker_and_ends_what_a_frozen_one_has_left(
     store: Store,
 ) -> None:
-    guard = EndOverdueTask(store.tasks, store.feed, SystemClock())
+    clock = SystemClock()
+    orphans = FailOrphanedTasks(store.tasks, clock, ORPHAN_TIMEOUT)
+    guard = EndOverdueTask(store.tasks, store.feed, RecordingQueue(), clock, orphans)
     task = await limited(store)
     attempt = await claim(store.tasks, task.id)
     guarding = asyncio.create_task(guard(Guard(task.id)))

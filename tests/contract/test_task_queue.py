@@ -13,6 +13,7 @@ from qstash import AsyncQStash
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from adapters.qstash.sdk_internals import http_client_of
 from application.errors import QueueRefused, QueueUnavailable
+from application.ports import Guard
 from domain.task import Task
 from tests.builders import REQUEST
 from tests.running import running_local_qstash
@@ -70,8 +71,10 @@ async def test_a_guard_is_one_message_delayed_until_the_deadline() -> None:
         queue, now = _queue(url), time.time_ns() // 1_000_000
         client = AsyncQStash(DEVELOPMENT.token, base_url=url)
         task = Task.submit("task_1_a", replace(REQUEST, deadline=3600), now).task
-        guard_id = await queue.enqueue_guard(task)
-        assert await queue.enqueue_guard(task) == guard_id
+        guard = Guard(task.id)
+        guard_id = await queue.enqueue_guard(guard, 3600)
+        assert await queue.enqueue_guard(guard, 3600) == guard_id
+        assert await queue.enqueue_guard(guard.again(), 3600) != guard_id
         assert await queue.enqueue(task, REQUEST) != guard_id
         sent = await client.message.get(guard_id)
         assert sent.not_before is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from application.ports import Announcement, Guard
 from domain.request import TaskRequest
 from domain.task import Task
 
@@ -16,6 +17,10 @@ class RecordingQueue:
         """The request of each message."""
         self.guards: list[str] = []
         """The tasks whose guards were taken, in order."""
+        self.delays: list[float] = []
+        """After how many seconds each of them is to come."""
+        self.announcements: list[tuple[Announcement, float]] = []
+        """The announcements that were taken, each with its delay."""
         self.withdrawn: list[str] = []
         """The ids of the messages that were withdrawn, in order."""
         self.error: Exception | None = None
@@ -32,12 +37,20 @@ class RecordingQueue:
             raise self.error
         return f"msg_{task.id}"
 
-    async def enqueue_guard(self, task: Task) -> str:
+    async def enqueue_guard(self, guard: Guard, delay: float) -> str:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-        self.guards.append(task.id)
-        return f"guard_{task.id}"
+        self.guards.append(guard.task_id)
+        self.delays.append(delay)
+        return f"guard_{guard.task_id}"
+
+    async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        self.announcements.append((announcement, delay))
+        return f"webhook_{announcement.task_id}_{announcement.number}_{announcement.round}"
 
     async def before_answer(self, task: Task) -> None:
         """What happens between the message and its answer."""

@@ -134,7 +134,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         tools=[],
         messages=[{**HI, "role": "robot"}, {**HI, "parts": [{"type": "text", "text": " "}]}],
     ) == {
-        "webhook": "is not accepted: this service does not have it yet",
+        "webhook": "is not accepted here: use /api/tasks/start",
         "prompt": "is not accepted: use messages",
         "id": "must be a string",
         "trigger": 'must be one of "submit-message", "regenerate-message"',

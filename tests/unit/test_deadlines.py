@@ -11,7 +11,7 @@ from application.deadlines import EARLY, EndOverdueTask
 from application.errors import StoreUnavailable
 from application.manage_task import CancelTask
 from application.outcome import Ack, Retry
-from application.ports import Guard
+from application.ports import ORPHAN_TIMEOUT, Guard
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from domain.events import ContentAdded, TaskStatus, fold
 from domain.failure import DEADLINE_EXCEEDED
@@ -59,7 +59,8 @@ class Bench:
         self.feed = Hub()
         self.queue = RecordingQueue()
         self.tasks = MemoryTaskLog(self.feed, 1e6, elapsed=lambda: self.clock.seconds)
-        self.end_overdue = EndOverdueTask(self.tasks, self.feed, self.clock)
+        orphans = FailOrphanedTasks(self.tasks, self.clock, ORPHAN_TIMEOUT)
+        self.end_overdue = EndOverdueTask(self.tasks, self.feed, self.queue, self.clock, orphans)
 
     async def submit(self) -> None:
         submitted = Task.submit(TASK_ID, LIMITED, NOW)

@@ -23,7 +23,7 @@ def test_the_id_of_a_guard_is_in_the_message_that_a_lost_task_is_created_from() 
 def test_the_guard_of_a_task_is_a_message_of_its_own() -> None:
     """An instance of the version before refuses version 3 until one that knows it gets it."""
     written = b'{"v":3,"taskId":"task_1_a"}'
-    assert encode_guard("task_1_a") == written
+    assert encode_guard(Guard("task_1_a")) == written
     assert decode(written, now=9) == Guard("task_1_a")
     for wrong in (b'{"v":3}', b'{"v":3,"taskId":"bad id"}', b'{"v":3,"taskId":7}'):
         with pytest.raises(ValueError, match=r"."):

@@ -120,8 +120,8 @@ def test_what_names_no_request_is_no_message(changed: dict[str, Any]) -> None:
 
 
 def test_the_next_version_is_refused_as_such() -> None:
-    with pytest.raises(UnknownVersion, match="the message has version 4, this instance reads 3"):
-        decode(b'{"v":4,"request":"elsewhere"}', 9)
+    with pytest.raises(UnknownVersion, match="the message has version 5, this instance reads 4"):
+        decode(b'{"v":5,"request":"elsewhere"}', 9)
 
 
 @pytest.mark.parametrize(

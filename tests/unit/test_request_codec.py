@@ -55,6 +55,7 @@ def test_the_form_of_each_version() -> None:
         "delay",
         "not_before",
         "deadline",
+        "webhook_url",
         "echo",
         "previous_task_id",
         "history",

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import NAME_LIMIT
-from entrypoints.http.native.bodies import StartBody
 from entrypoints.http.native.shape import shape_faults
+from entrypoints.http.native.start_body import StartBody
 
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3)
 values = st.recursive(

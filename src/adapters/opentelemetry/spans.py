@@ -7,10 +7,12 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import (
+    Announcement,
     Busy,
     Ended,
     Finished,
     ForwardingTaskLog,
+    Guard,
     LanguageModel,
     OfferedModel,
     TaskLog,
@@ -37,8 +39,18 @@ class TracedQueue(TaskQueue):
             span.set_attribute("messaging.message.id", message_id)
             return message_id
 
-    async def enqueue_guard(self, task: Task) -> str:
-        return await self._inner.enqueue_guard(task)
+    async def enqueue_guard(self, guard: Guard, delay: float) -> str:
+        return await self._inner.enqueue_guard(guard, delay)
+
+    async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
+        with self._tracer.start_as_current_span(
+            "queue publish",
+            kind=SpanKind.PRODUCER,
+            attributes={"longtask.task": announcement.task_id},
+        ) as span:
+            message_id = await self._inner.enqueue_announcement(announcement, delay)
+            span.set_attribute("messaging.message.id", message_id)
+            return message_id
 
     async def withdraw(self, message_id: str) -> bool:
         return await self._inner.withdraw(message_id)

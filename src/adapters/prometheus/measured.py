@@ -1,11 +1,17 @@
-"""A TaskLog and a LanguageModel that measure the ones inside them."""
+"""A TaskLog, a LanguageModel and a WebhookSender that measure the ones inside them."""
 
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from adapters.prometheus.metrics import Metrics
-from application.errors import ModelRefused, ModelUnavailable
+from application.errors import (
+    ModelRefused,
+    ModelUnavailable,
+    TooManyWebhooks,
+    WebhookError,
+    WebhookRefused,
+)
 from application.ports import (
     Busy,
     Ended,
@@ -14,6 +20,9 @@ from application.ports import (
     LanguageModel,
     OfferedModel,
     TaskLog,
+    WebhookMessage,
+    WebhookSecret,
+    WebhookSender,
 )
 from domain.answer import Piece
 from domain.events import Event, StatusChanged
@@ -85,3 +94,26 @@ class MeasuredModel(LanguageModel):
     def _finished(self, finished: Finished, seconds: float) -> None:
         if finished.usage is not None and seconds > 0 and finished.usage.completion_tokens > 1:
             self._metrics.tokens_per_second.observe(finished.usage.completion_tokens / seconds)
+
+
+class MeasuredSender(WebhookSender):
+    """Counts what came of each call of a receiver: `delivered`, `refused` (by the receiver),
+    `unreachable` or `not_allowed`."""
+
+    def __init__(self, inner: WebhookSender, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    async def send(
+        self, url: str, message: WebhookMessage, secrets: Sequence[WebhookSecret]
+    ) -> int:
+        try:
+            status = await self._inner.send(url, message, secrets)
+        except TooManyWebhooks:
+            raise
+        except WebhookError as error:
+            refused = isinstance(error, WebhookRefused)
+            self._metrics.webhooks.labels("not_allowed" if refused else "unreachable").inc()
+            raise
+        self._metrics.webhooks.labels("delivered" if 200 <= status < 300 else "refused").inc()
+        return status

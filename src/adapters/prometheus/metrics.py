@@ -64,6 +64,9 @@ class Metrics(FeedObserver):
         self.model_errors = self._counter(
             "model_errors", "Calls of the model that failed, by error code.", "code"
         )
+        self.webhooks = self._counter(
+            "webhooks", "Calls of the receivers of webhooks, by what came of them.", "outcome"
+        )
         self.streams = self._gauge("open_streams", "Event streams that are open now.")
         self.held_streams = self._gauge(
             "held_streams", "Streams of EventSources that are held open behind their last event."

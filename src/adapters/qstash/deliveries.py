@@ -23,7 +23,7 @@ from adapters.qstash.clock import QueueClock
 from adapters.qstash.keys import KeysUnknown, SigningKeys
 from adapters.qstash.message import OlderMessages, decode
 from adapters.request_codec import UnknownVersion
-from application.ports import Delivery, Guard
+from application.ports import Announcement, Delivery, Guard
 
 CLOCK_TOLERANCE = 5.0
 """Seconds by which a signature may be early or late: the precision to which QStash's clock is
@@ -103,14 +103,16 @@ class DeliveryVerifier:
         """Verify the signature of a failure callback. Raises as `signed_task` does."""
         return await self._signed(signature, self.failure_url)
 
-    def task(self, signed: Signed, body: bytes | bytearray) -> Delivery | Guard:
+    def task(self, signed: Signed, body: bytes | bytearray) -> Delivery | Guard | Announcement:
         """Decode a delivery. Raises ForgedDelivery if this is not the body that was signed,
         MalformedDelivery if it holds no task of this service, and UnreadableDelivery if another
         version of this service published it."""
         signed.check(body)
         return _delivery(body, self._clock.now(), self._older)
 
-    def failure(self, signed: Signed, body: bytes | bytearray) -> tuple[Delivery, str]:
+    def failure(
+        self, signed: Signed, body: bytes | bytearray
+    ) -> tuple[Delivery | Announcement, str]:
         """Decode a failure callback: the delivery that failed, and the id of its message. Raises as
         `task` does."""
         signed.check(body)
@@ -219,7 +221,9 @@ def _address(url: object) -> str:
         return "no URL"
 
 
-def _delivery(body: bytes | bytearray, now: float, older: OlderMessages | None) -> Delivery | Guard:
+def _delivery(
+    body: bytes | bytearray, now: float, older: OlderMessages | None
+) -> Delivery | Guard | Announcement:
     try:
         return decode(body, int(now * 1000), older)
     except UnknownVersion as error:

@@ -8,31 +8,41 @@ lowest version that says all of it:
 
 1. has the request,
 2. has the digest, the size and the model of the request,
-3. is the guard of a task.
+3. is the guard of a task,
+4. is the announcement of a webhook.
 
 The service that this one replaced published `{taskId, prompt, model, maxTokens, temperature}`, at
 the same address and signed in the same way. Such a message is run too, so that nothing that was
 queued at the switch-over is lost.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
-from application.ports import Delivery, Guard
+from application.ports import Announcement, Delivery, Guard
 from domain.errors import DomainError
 from domain.request import TaskRequest
 from domain.task import Task
 from domain.task_id import check_task_id
+from domain.webhook import Webhook
 
-VERSION = 3
+VERSION = 4
 MESSAGE_LIMIT = 512 * 1024
 """Bytes of a message with its request, unless the settings say otherwise. QStash's smallest plan
 accepts 1 MB, and a failure callback holds the message in base64, a third longer."""
 OLDER_MAX_ATTEMPTS = 4
 """The older system left the number of retries to QStash, whose default is 3."""
+
+
+class _Target(msgspec.Struct, omit_defaults=True):
+    """A webhook of a task that has not ended."""
+
+    url: str
+    service: bool = False
 
 
 class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -48,6 +58,7 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     not_before: int | None = None
     deadline: int | None = None
     guard_id: str | None = None
+    webhooks: tuple[_Target, ...] = ()
     """An instance that does not know these makes the record without them. So they need no new
     version."""
 
@@ -69,11 +80,26 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     not_before: int | None = None
     deadline: int | None = None
     guard_id: str | None = None
+    webhooks: tuple[_Target, ...] = ()
 
 
-class _Guard(msgspec.Struct, rename="camel"):
+class _Guard(msgspec.Struct, rename="camel", omit_defaults=True):
     v: int
     task_id: str
+    round: int = 0
+
+
+class _Announcement(msgspec.Struct, rename="camel", omit_defaults=True):
+    v: int
+    task_id: str
+    number: int
+    url: str
+    finished_at: int
+    event: dict[str, Any]
+    service: bool = False
+    owner: str | None = None
+    ttl: int | None = None
+    round: int = 0
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -107,6 +133,7 @@ def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESS
         "not_before": task.not_before,
         "deadline": task.deadline,
         "guard_id": task.guard_id,
+        "webhooks": tuple(_Target(each.url, each.service) for each in task.webhooks),
     }
     whole = msgspec.json.encode(_Message(1, *facts, request_to_plain(request), **known))
     size = len(whole)
@@ -117,14 +144,20 @@ def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESS
     return msgspec.json.encode(_Reference(2, *facts, *named, ttl=task.ttl, **known))
 
 
-def encode_guard(task_id: str) -> bytes:
-    """Return the message of a task's guard."""
-    return msgspec.json.encode(_Guard(3, task_id))
+def encode_guard(guard: Guard) -> bytes:
+    return msgspec.json.encode(_Guard(3, guard.task_id, guard.round))
+
+
+def encode_announcement(announcement: Announcement) -> bytes:
+    fields = {
+        each.name: getattr(announcement, each.name) for each in dataclasses.fields(announcement)
+    }
+    return msgspec.json.encode(_Announcement(4, **fields))
 
 
 def decode(
     body: bytes | bytearray, now: int, older: OlderMessages | None = None
-) -> Delivery | Guard:
+) -> Delivery | Guard | Announcement:
     """Return what a message delivers. Without `older`, messages of the older system are refused;
     `now` is when their tasks were created, since they do not say. Raises UnknownVersion for a
     message of another version, and ValueError for anything else that is no message."""
@@ -133,8 +166,11 @@ def decode(
         if older is not None and "v" not in plain and "prompt" in plain:
             return _decode_older(plain, now, older)
         check_version("the message", plain.get("v"), VERSION, first=1)
+        if plain["v"] == 4:
+            return _decode_announcement(plain)
         if plain["v"] == 3:
-            return Guard(check_task_id(msgspec.convert(plain, _Guard).task_id))
+            guard = msgspec.convert(plain, _Guard)
+            return Guard(check_task_id(guard.task_id), guard.round)
         if plain["v"] == 2:
             return _decode_reference(plain)
         message = msgspec.convert(plain, _Message)
@@ -156,7 +192,19 @@ def decode(
         not_before=message.not_before,
         deadline=message.deadline,
         guard_id=message.guard_id,
+        webhooks=_webhooks(message.webhooks),
     )
+
+
+def _webhooks(targets: tuple[_Target, ...]) -> tuple[Webhook, ...]:
+    return tuple(Webhook(each.url, each.service) for each in targets)
+
+
+def _decode_announcement(plain: dict[str, Any]) -> Announcement:
+    fields = msgspec.structs.asdict(msgspec.convert(plain, _Announcement))
+    del fields["v"]
+    check_task_id(fields["task_id"])
+    return Announcement(**fields)
 
 
 def _decode_reference(plain: dict[str, Any]) -> Delivery:
@@ -176,6 +224,7 @@ def _decode_reference(plain: dict[str, Any]) -> Delivery:
         not_before=message.not_before,
         deadline=message.deadline,
         guard_id=message.guard_id,
+        webhooks=_webhooks(message.webhooks),
     )
 
 

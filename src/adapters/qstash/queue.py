@@ -21,11 +21,11 @@ from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
 from adapters.batching import MicroBatcher
 from adapters.qstash.clock import QueueClock
-from adapters.qstash.message import MESSAGE_LIMIT, encode, encode_guard
+from adapters.qstash.message import MESSAGE_LIMIT, encode, encode_announcement, encode_guard
 from adapters.qstash.responses import UnreadableResponse, watch_responses
 from adapters.qstash.sdk_internals import http_client_of, is_server_fault
 from application.errors import QueueRefused, QueueUnavailable
-from application.ports import TaskQueue
+from application.ports import Announcement, Guard, TaskQueue
 from domain.request import TaskRequest
 from domain.task import Task
 
@@ -51,6 +51,8 @@ REDACTED: _Message = {
 }
 """The failure callback is a message of its own, whose body contains that of the failed one.
 Upstash's Workflow SDK redacts it with the same header."""
+ANNOUNCEMENT_LABEL = "longtask-webhook"
+"""The label of an announcement. By it the queue inside the service tells what works on no task."""
 ERROR_LIMIT = 300
 """Characters of an error that are kept: the SDK puts the whole body into its message."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,500}")
@@ -115,24 +117,32 @@ class QStashQueue(TaskQueue):
         await self._http.aclose()
 
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
-        retrying = _Message(
+        body = encode(task, request, self._retries, self._max_message_bytes)
+        name = f"{task.id}-{occasion}" if occasion else task.id
+        # Not as a time of day: the clock of QStash may be another.
+        return await self._enqueue(task.id, body, name, task.delay_left(_now()), self._retrying())
+
+    async def enqueue_guard(self, guard: Guard, delay: float) -> str:
+        # Without a failure callback, which nobody needs. So the queue inside the service counts the
+        # guard as no delivery of a task: it waits for none of them to end.
+        retrying = _Message(retries=GUARD_RETRIES)
+        name = f"guard-{guard.task_id}" + (f"-{guard.round}" if guard.round else "")
+        return await self._enqueue(guard.task_id, encode_guard(guard), name, delay, retrying)
+
+    async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
+        retrying = self._retrying() | _Message(label=ANNOUNCEMENT_LABEL)
+        name = f"webhook-{announcement.task_id}-{announcement.number}-{announcement.round}"
+        return await self._enqueue(
+            announcement.task_id, encode_announcement(announcement), name, delay, retrying
+        )
+
+    def _retrying(self) -> _Message:
+        """What becomes of a message that this service, as a whole, fails to handle."""
+        return _Message(
             retries=self._retries,
             retry_delay=self._retry_delay,
             failure_callback=self._failure_url,
             **self._redacted,
-        )
-        body = encode(task, request, self._retries, self._max_message_bytes)
-        name = f"{task.id}-{occasion}" if occasion else task.id
-        # Not as a time of day: the clock of QStash may be another.
-        return await self._enqueue(task.id, body, name, task.delay_left(_now()), retrying)
-
-    async def enqueue_guard(self, task: Task) -> str:
-        # Without a failure callback, which nobody needs. So the queue inside the service counts the
-        # guard as no delivery of a task: it waits for none of them to end.
-        left = ((task.deadline or 0) - _now()) / 1000
-        retrying = _Message(retries=GUARD_RETRIES)
-        return await self._enqueue(
-            task.id, encode_guard(task.id), f"guard-{task.id}", left, retrying
         )
 
     async def _enqueue(
@@ -146,8 +156,7 @@ class QStashQueue(TaskQueue):
             content_type="application/json",
             headers=self._forwarded(),  # the SDK marks them as to be forwarded
             deduplication_id=name,
-            label="longtask",
-            **retrying,
+            **(_Message(label="longtask") | retrying),
         )
         if delay > 0:
             message["delay"] = math.ceil(delay)

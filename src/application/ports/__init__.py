@@ -40,7 +40,7 @@ from application.ports.task_log import (
     Orphaned,
     TaskLog,
 )
-from application.ports.task_queue import Delivery, Guard, TaskQueue
+from application.ports.task_queue import Announcement, Delivery, Guard, TaskQueue
 from application.ports.webhook_sender import WebhookMessage, WebhookSecret, WebhookSender
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
     "TOMBSTONE_TTL",
+    "Announcement",
     "AnswerChecker",
     "Batch",
     "Binding",

@@ -1,10 +1,12 @@
 """The port of the queue that delivers tasks to workers."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from domain.request import TaskRequest
 from domain.task import Submitted, Task
+from domain.webhook import Webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Delivery:
     not_before: int | None = None
     deadline: int | None = None
     guard_id: str | None = None
+    webhooks: tuple[Webhook, ...] = ()
     """Those of the task."""
 
     def submitted(self) -> Submitted:
@@ -47,6 +50,7 @@ class Delivery:
             self.not_before,
             self.deadline,
             self.guard_id,
+            self.webhooks,
         )
 
     def matches(self, request: TaskRequest | None) -> bool:
@@ -58,10 +62,41 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A delivery that comes when the deadline of a task is over, so that the task ends though
-    nobody reads it."""
+    """A delivery that comes when the deadline of a task is over, or else when the task may be
+    orphaned, so that it ends though nobody reads it."""
 
     task_id: str
+    round: int = 0
+    """How many guards of the task have found it alive."""
+
+    def again(self) -> "Guard":
+        """Return the next one."""
+        return replace(self, round=self.round + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A delivery that has a webhook of an ended task called. It holds all that the receiver is
+    told, so it may outlive the record."""
+
+    task_id: str
+    number: int
+    """That of the webhook in `Task.webhooks`."""
+    url: str
+    service: bool
+    """Whether the webhook is the service's."""
+    owner: str | None
+    finished_at: int
+    ttl: int | None
+    """Those of the task."""
+    event: Mapping[str, Any]
+    """What the receiver is told, as JSON."""
+    round: int = 0
+    """How many announcements of the same have called the receiver in vain."""
+
+    def again(self) -> "Announcement":
+        """Return the next one."""
+        return replace(self, round=self.round + 1)
 
 
 class TaskQueue(Protocol):
@@ -72,10 +107,15 @@ class TaskQueue(Protocol):
         QueueRefused."""
         ...
 
-    async def enqueue_guard(self, task: Task) -> str:
-        """Have the guard of a task delivered to the webhook once its deadline is over, at least
-        once; return the message id. Enqueued again, it is the same message. Raises QueueUnavailable
-        or QueueRefused."""
+    async def enqueue_guard(self, guard: Guard, delay: float) -> str:
+        """Have the guard of a task delivered to the webhook after `delay` seconds, at least once;
+        return the message id. Enqueued again, it is the same message. Raises QueueUnavailable or
+        QueueRefused."""
+        ...
+
+    async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
+        """Have an announcement delivered to the webhook in the same way. If its deliveries are
+        exhausted, the queue reports that, as it does for a task."""
         ...
 
     async def withdraw(self, message_id: str) -> bool:

@@ -2,16 +2,8 @@
 
 from typing import Any
 
-from domain.answer import JsonObject
+from domain.answer import CUT, JsonObject
 from domain.events import TaskEnded, TaskErrored
-
-CUT = {
-    "length": "max_output_tokens",
-    "max_tokens": "max_output_tokens",
-    "model_length": "max_output_tokens",
-    "content_filter": "content_filter",
-}
-"""By the reason why a model stopped, if its answer is not whole: how OpenAI says it."""
 
 
 def is_cut(end: TaskEnded | TaskErrored | None) -> bool:

@@ -17,11 +17,9 @@ _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 
 
 UNSUPPORTED = {
+    "flowControl": "is not accepted: this service does not have it yet",
     **dict.fromkeys(
-        ("flowControl", "webhook"), "is not accepted: this service does not have it yet"
-    ),
-    **dict.fromkeys(
-        ("deadline", "delay", "notBefore"), "is not accepted here: use /api/tasks/start"
+        ("deadline", "delay", "notBefore", "webhook"), "is not accepted here: use /api/tasks/start"
     ),
 }
 """Extensions that a server of models would ignore. Passed on, they would seem to be in force."""

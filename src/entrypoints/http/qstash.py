@@ -22,12 +22,12 @@ from litestar.params import QueryParameter
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.accounts import Caller
 from application.outcome import Ack, Outcome, Overloaded, Reject, Retry
-from application.ports import Delivery, Guard
+from application.ports import Announcement, Delivery, Guard
 from entrypoints.http.access import Access
 from entrypoints.http.checks import is_check
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.head_requests import is_head
-from entrypoints.http.native.bodies import StartBody
+from entrypoints.http.native.start_body import StartBody
 from entrypoints.http.origins import CHANGES
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
@@ -65,6 +65,8 @@ class QStashController(Controller):
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=message_id)
         if isinstance(delivery, Guard):
             return _respond(delivery.task_id, await parts.use_cases.end_overdue(delivery))
+        if isinstance(delivery, Announcement):
+            return _respond(delivery.task_id, await parts.use_cases.send_webhook(delivery))
         with parts.request_counts.open_delivery():
             outcome = await parts.use_cases.run_task(delivery)
         return _respond(delivery.task_id, outcome)
@@ -86,6 +88,9 @@ class QStashController(Controller):
         with _refusals(request.headers, parts.deliveries.failure_url):
             delivery, source = await _read_failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
+        if isinstance(delivery, Announcement):
+            await parts.use_cases.send_webhook.exhausted(delivery)
+            return {"success": True, "taskId": delivery.task_id}
         task = await parts.use_cases.handle_exhausted(delivery, source)
         status = "deleted" if task is None else task.status.value
         return {"success": True, "taskId": delivery.task_id, "status": status}
@@ -137,14 +142,18 @@ def qstash_router(development: bool, access: Access) -> Router:
 # Functions of their own: the body is gone once they return, and the attempt may last for an hour.
 
 
-async def _read_delivery(request: Request[Any, Any, Any], parts: HttpParts) -> Delivery | Guard:
+async def _read_delivery(
+    request: Request[Any, Any, Any], parts: HttpParts
+) -> Delivery | Guard | Announcement:
     deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
     async with bodies.body(request, bodies.task_limit) as body:
         return deliveries.task(signed, body)
 
 
-async def _read_failure(request: Request[Any, Any, Any], parts: HttpParts) -> tuple[Delivery, str]:
+async def _read_failure(
+    request: Request[Any, Any, Any], parts: HttpParts
+) -> tuple[Delivery | Announcement, str]:
     deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_failure(request.headers.get("upstash-signature"))
     async with bodies.body(request, bodies.failure_limit) as body:

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from domain.answer import Answer, JsonObject, ToolCall, is_deep
+from domain.answer import CUT, Answer, JsonObject, ToolCall, is_deep
 from domain.events import StatusChanged, TaskEnded
-from entrypoints.http.answer_parts import CUT, url_citation
+from entrypoints.http.answer_parts import url_citation
 from entrypoints.http.sse.frame_json import frame_json
 
 Chunk = dict[str, Any]

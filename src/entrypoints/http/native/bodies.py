@@ -1,165 +1,16 @@
-"""What the routes take and return: JSON in camelCase. These are shapes only; what they hold is
-checked by the domain."""
+"""What the routes return: JSON in camelCase. What they take is in start_body.py."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from application.manage_task import TaskWithAnswer
 from domain.events import Usage
 from domain.failure import Failure
-from domain.messages import Message
-from domain.request import (
-    MAX_TOKENS_LIMIT,
-    METADATA_PAIRS_LIMIT,
-    TEMPERATURE_LIMIT,
-    TaskRequest,
-)
-from entrypoints.http.request_defaults import RequestDefaults
-from entrypoints.times import milliseconds_of
-
-WHOLE_NUMBERS = ("max_tokens", "ttl", "delay", "not_before", "deadline")
-"""The fields of a start that may not have fractions."""
-MALFORMED_TIME = (
-    "must be milliseconds since 1970, or a time with its zone such as 2026-11-29T17:46:54Z"
-)
-_OWN = "the service's, if it has one, else the model's own"
-
-
-class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """Exactly one of `prompt` and `messages`."""
-
-    prompt: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="The message of a user.",
-            examples=["Write a short story about a lighthouse."],
-        ),
-    ] = None
-    messages: Annotated[
-        list[Any] | None,  # the domain names what is wrong with each
-        msgspec.Meta(
-            description=(
-                "A conversation, in the form of OpenAI's chat completions: roles system, "
-                "developer, user, assistant and tool; content a text or a list of parts."
-            ),
-            examples=[[{"role": "user", "content": "Write a short story."}]],
-        ),
-    ] = None
-    system: Annotated[
-        str | None, msgspec.Meta(description="Put before the prompt or the messages.")
-    ] = None
-    model: Annotated[
-        str | None, msgspec.Meta(description="Default: the service's.", examples=["gpt-4o-mini"])
-    ] = None
-    max_tokens: Annotated[
-        int | float | None,
-        msgspec.Meta(description=f"1 to {MAX_TOKENS_LIMIT:,}. Default: {_OWN}."),
-    ] = None
-    temperature: Annotated[
-        float | None,
-        msgspec.Meta(description=f"0 to {TEMPERATURE_LIMIT:g}. Default: {_OWN}."),
-    ] = None
-    options: Annotated[
-        dict[str, Any] | None,
-        msgspec.Meta(
-            description=(
-                "Other parameters of chat completions in OpenAI's spelling, put into the request "
-                "to the model's server as they are: tools, response_format, reasoning_effort, "
-                "and so on."
-            ),
-            examples=[{"reasoning_effort": "low"}],
-        ),
-    ] = None
-    previous_task_id: Annotated[
-        str | None,
-        msgspec.Meta(
-            description="A task that has completed or was cancelled, whose conversation goes on.",
-        ),
-    ] = None
-    metadata: Annotated[
-        dict[str, str] | None,
-        msgspec.Meta(description=f"At most {METADATA_PAIRS_LIMIT} pairs, returned untouched."),
-    ] = None
-    ttl: Annotated[
-        int | float | None,
-        msgspec.Meta(
-            description=(
-                "Seconds for which the task is kept after its end. Default, and at most: for as "
-                "long as the service keeps tasks."
-            )
-        ),
-    ] = None
-
-    delay: Annotated[
-        int | float | None,
-        msgspec.Meta(description="Seconds from now on for which the task is not to begin."),
-    ] = None
-    not_before: Annotated[
-        int | float | str | None,
-        msgspec.Meta(
-            description=(
-                "When the task may begin, instead of a delay: milliseconds since 1970, or a time "
-                "of ISO 8601 with its zone. At once if that is in the past."
-            ),
-            examples=["2026-11-29T17:46:54Z"],
-        ),
-    ] = None
-
-    deadline: Annotated[
-        int | float | None,
-        msgspec.Meta(
-            description=(
-                "Seconds from now on after which the task fails as `deadline_exceeded` unless it "
-                "has ended, whatever it is doing."
-            )
-        ),
-    ] = None
-
-    def request(self, defaults: RequestDefaults) -> TaskRequest:
-        """The request as it was meant. The use case checks it."""
-        # By name, so that a field that is declared is passed on.
-        given = {name: getattr(self, name) for name in self.__struct_fields__}
-        if self.messages is not None:
-            given["messages"] = tuple(self.messages)
-        if isinstance(self.not_before, str):
-            given["not_before"] = milliseconds_of(self.not_before)
-        for name in WHOLE_NUMBERS:
-            if given[name] is not None:
-                given[name] = int(given[name])  # 10.0 is a whole number in JSON
-        return defaults.request(**given)
-
-
-class RequestBody(StartBody, rename="camel", kw_only=True):
-    """The body that a task was started with, the defaults of the settings filled in."""
-
-    history: list[dict[str, Any]] | None = None
-    """The conversation of the task before, its answer included."""
-
-    @staticmethod
-    def of(request: TaskRequest) -> "RequestBody":
-        return RequestBody(
-            prompt=request.prompt,
-            messages=_plain(request.messages),
-            system=request.system,
-            model=request.model,
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            options=dict(request.options) or None,
-            previous_task_id=request.previous_task_id,
-            metadata=dict(request.metadata),
-            ttl=request.ttl,
-            delay=request.delay,
-            not_before=request.not_before,
-            deadline=request.deadline,
-            history=_plain(request.history),
-        )
-
-
-def _plain(messages: Sequence[Message]) -> list[dict[str, Any]] | None:
-    return [dict(each) for each in messages] or None
+from domain.webhook import Webhook
+from entrypoints.http.native.start_body import RequestBody
 
 
 class StartedBody(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -201,6 +52,16 @@ class ToolCallBody(msgspec.Struct):
     """JSON, as the model wrote it."""
 
 
+class WebhookBody(msgspec.Struct, rename="camel"):
+    url: str
+    status: str
+    """`pending`, `delivered` or `failed`: no call got a 2xx within 72 hours."""
+    attempts: int
+    """How often it was called."""
+    last_status: int | None
+    """The HTTP status of the last response. Null: the last call got none."""
+
+
 class FailureBody(msgspec.Struct):
     code: str
     message: str
@@ -230,6 +91,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     finish_reason: str | None
     usage: UsageBody | None
     error: FailureBody | None
+    webhook: WebhookBody | None
+    """What has become of the webhook that the start named. Null: it named none."""
     stream_url: str
     """Path and query of the stream. Where API keys are needed, it holds a token in place of one."""
     valid: bool | None
@@ -252,6 +115,14 @@ def failure_body(failure: Failure | None) -> FailureBody | None:
     return None if failure is None else FailureBody(**asdict(failure))
 
 
+def webhook_body(webhooks: Sequence[Webhook]) -> WebhookBody | None:
+    """Return the task's own; the service's is none of its client's business."""
+    for each in webhooks:
+        if not each.service:
+            return WebhookBody(each.url, each.status, each.attempts, each.last_status)
+    return None
+
+
 def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
     task, answer = found.task, found.answer
     return TaskBody(
@@ -271,6 +142,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         finish_reason=task.finish_reason,
         usage=usage_body(task.usage),
         error=failure_body(task.failure),
+        webhook=webhook_body(task.webhooks),
         stream_url=stream_url,
         valid=task.valid,
         tool_calls=[ToolCallBody(**asdict(call)) for call in answer.tool_calls],

@@ -25,7 +25,7 @@ from domain.request import (
 from domain.task_filter import TaskFilter
 from domain.task_id import TASK_ID_PATTERN
 from entrypoints.http.fields import raise_for
-from entrypoints.http.native.bodies import MALFORMED_TIME
+from entrypoints.http.native.start_body import MALFORMED_TIME
 from entrypoints.times import milliseconds_of
 
 MAX_LIMIT, DEFAULT_LIMIT = 100, 20

@@ -10,8 +10,8 @@ from litestar.plugins.problem_details import ProblemDetailsException
 from domain.request import FAULTS_LIMIT, RequestBounds
 from entrypoints.http.idempotency_key import key_faults
 from entrypoints.http.json_body import BadBody, decoded, read_content
-from entrypoints.http.native.bodies import MALFORMED_TIME, WHOLE_NUMBERS, StartBody
 from entrypoints.http.native.shape import shape_faults
+from entrypoints.http.native.start_body import MALFORMED_TIME, WHOLE_NUMBERS, StartBody
 from entrypoints.http.problems import FieldFault, camel, invalid
 from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.identity import SystemClock

@@ -11,13 +11,14 @@ from application.start_task import Started
 from domain.task_id import check_task_id
 from entrypoints.http.cors import READABLE_BY_ALL
 from entrypoints.http.idempotency_key import key_faults
-from entrypoints.http.native.bodies import StartBody, StartedBody, StatusBody
+from entrypoints.http.native.bodies import StartedBody, StatusBody
 from entrypoints.http.native.parameters import (
     IdempotencyKey,
     TaskIdPath,
     TaskIdQuery,
     task_id_faults,
 )
+from entrypoints.http.native.start_body import StartBody
 from entrypoints.http.native.start_request import StartRequest
 from entrypoints.http.parts import HttpParts, Parts
 from entrypoints.http.paths import TASKS_PATH

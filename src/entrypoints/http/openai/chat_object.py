@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Mapping
 from typing import Any
 
 from application.ports import Batch
-from domain.answer import Answer
+from domain.answer import CUT, Answer
 from domain.events import (
     ContentAdded,
     StatusChanged,
@@ -16,7 +16,7 @@ from domain.events import (
 )
 from domain.messages import tool_call, usable_calls
 from domain.task import Task
-from entrypoints.http.answer_parts import CUT, url_citation
+from entrypoints.http.answer_parts import url_citation
 from entrypoints.http.openai.errors import error_object
 from entrypoints.http.openai.ids import chat_id
 from entrypoints.http.problems import problem

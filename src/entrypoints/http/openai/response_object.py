@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from domain.answer import CUT
 from domain.events import TaskEnded, TaskErrored, TaskStatus, Usage
-from entrypoints.http.answer_parts import CUT, is_cut
+from entrypoints.http.answer_parts import is_cut
 from entrypoints.http.openai.errors import error_object, task_error
 from entrypoints.http.openai.output_items import OutputItems
 from entrypoints.http.openai.response_state import ResponseState

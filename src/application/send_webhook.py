@@ -1,0 +1,129 @@
+"""SendWebhook: handle one delivery of an announcement, call the receiver, and note what came of it.
+
+A receiver that fails is called again after the pauses of PAUSES, until GIVING_UP seconds after the
+end of the task. Each call is an announcement of its own, which the queue delays: so each costs one
+message of QStash, however many deliveries its plan allows. QStash's own retries are for faults of
+this service; once they are spent, its failure callback goes on in the same way.
+
+The receiver gets the same id each time. After a 2xx that was noted it is not called again.
+"""
+
+import json
+
+import structlog
+
+from application.errors import (
+    DeletedTask,
+    QueueRefused,
+    QueueUnavailable,
+    StoreUnavailable,
+    TooManyWebhooks,
+    UnknownTask,
+    Unreadable,
+    WebhookError,
+)
+from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Overloaded, Retry
+from application.ports import Announcement, Clock, TaskLog, TaskQueue, WebhookMessage, WebhookSender
+from application.webhooks import WebhookRules
+from domain.webhook import GivenUp, Note, Tried, Webhook, WebhookStatus
+
+log = structlog.get_logger(__name__)
+
+PAUSES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000)
+"""Seconds before each further call of a receiver; the last one again and again."""
+GIVING_UP = 72 * 3600
+"""Seconds after the end of its task for which a receiver is called."""
+BUSY_RETRY_AFTER = 5.0
+"""Seconds after which a process that sends its maximum at once takes another one, perhaps."""
+
+
+class SendWebhook:
+    def __init__(
+        self,
+        tasks: TaskLog,
+        queue: TaskQueue,
+        sender: WebhookSender,
+        clock: Clock,
+        rules: WebhookRules,
+    ) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._sender = sender
+        self._clock = clock
+        self._rules = rules
+
+    async def __call__(self, announcement: Announcement) -> Ack | Retry | Overloaded:
+        """Call the receiver, unless that is settled or the task was deleted. A fault of the
+        receiver, the store or the queue does not raise: it is part of the outcome."""
+        try:
+            if not await self._is_due(announcement):
+                return Ack()
+            tried = Tried(await self._send(announcement))
+            await self._note(announcement, tried)
+            if not tried.delivered:
+                await self._call_again(announcement)
+            return Ack()
+        except TooManyWebhooks:
+            return Overloaded(BUSY_RETRY_AFTER)
+        except (StoreUnavailable, QueueUnavailable, QueueRefused) as error:
+            log.error("webhook not settled", error=str(error))
+            return Retry()
+        except Unreadable as error:
+            log.error("task unreadable", error=str(error))
+            return Retry(UNREADABLE_RETRY_AFTER)
+
+    async def exhausted(self, announcement: Announcement) -> None:
+        """Go on behind an announcement that no delivery has settled. Idempotent. Raises
+        StoreUnavailable, Unreadable, QueueUnavailable or QueueRefused."""
+        if await self._is_due(announcement):
+            await self._call_again(announcement)
+
+    async def _is_due(self, announcement: Announcement) -> bool:
+        """Whether the receiver is still to be called. It is if the task has only expired: then the
+        announcement goes on by itself. (What is left of a task that had a time to live of its own
+        tells not whether it was deleted or has expired: the time does.)"""
+        try:
+            task = await self._tasks.get(announcement.task_id)
+        except DeletedTask:
+            ttl = announcement.ttl
+            return ttl is not None and self._clock.now() >= announcement.finished_at + 1000 * ttl
+        except UnknownTask:
+            return True
+        webhooks: tuple[Webhook, ...] = task.webhooks[announcement.number : announcement.number + 1]
+        return all(each.status is WebhookStatus.PENDING for each in webhooks)
+
+    async def _send(self, announcement: Announcement) -> int | None:
+        """Return the status of the response, or None if there was none. Raises TooManyWebhooks."""
+        kept = {"task_id": announcement.task_id, "round": announcement.round}
+        if not (secrets := self._rules.secrets_for(announcement)):
+            log.error("webhook not sent: its secret is not set any more", **kept)
+            return None
+        body = json.dumps(announcement.event, separators=(",", ":")).encode()
+        message = WebhookMessage(announcement.event["id"], self._clock.now() // 1000, body)
+        try:
+            status = await self._sender.send(announcement.url, message, secrets)
+        except TooManyWebhooks:
+            raise
+        except WebhookError as error:
+            log.warning("webhook failed", reason=error.reason, **kept)
+            return None
+        log.info("webhook sent", status=status, **kept)
+        return status
+
+    async def _note(self, announcement: Announcement, note: Note) -> None:
+        try:
+            await self._tasks.note_webhook(announcement.task_id, announcement.number, note)
+        except UnknownTask:  # expired, or deleted meanwhile
+            return
+
+    async def _call_again(self, announcement: Announcement) -> None:
+        """Queue the next announcement, or give up."""
+        left = announcement.finished_at / 1000 + GIVING_UP - self._clock.now() / 1000
+        if left <= 0:
+            log.warning(
+                "webhook given up", task_id=announcement.task_id, rounds=announcement.round + 1
+            )
+            await self._note(announcement, GivenUp())
+            return
+        pause = PAUSES[min(announcement.round, len(PAUSES) - 1)]
+        await self._queue.enqueue_announcement(announcement.again(), min(pause, left))

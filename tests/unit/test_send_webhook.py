@@ -1,0 +1,157 @@
+"""One announcement of a webhook: the calls of its receiver, and what is left to the queue."""
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapters.live import Hub
+from adapters.memory import MemoryTaskLog
+from application.errors import (
+    QueueUnavailable,
+    StoreUnavailable,
+    TooManyWebhooks,
+    WebhookRefused,
+    WebhookUnreachable,
+)
+from application.outcome import Ack, Overloaded, Retry
+from application.send_webhook import GIVING_UP, PAUSES, SendWebhook
+from application.webhooks import announcement_of, publish_webhooks
+from domain.webhook import Published, WebhookStatus
+from tests.builders import NOW
+from tests.unit.webhook_bench import (
+    RULES,
+    TASK_ID,
+    Bench,
+    Died,
+    Mortal,
+)
+
+
+async def test_a_receiver_that_fails_is_called_for_72_hours_with_one_id() -> None:
+    bench = Bench()
+    await publish_webhooks(bench.tasks, bench.queue, await bench.ended())
+    answers: list[int | Exception] = [500, 302, WebhookUnreachable("no response"), 410]
+    answers.append(WebhookRefused("a private address"))
+    calls: list[float] = []
+    while bench.queue.announcements:
+        ((announcement, delay),) = bench.queue.announcements
+        bench.queue.announcements.clear()
+        bench.clock.seconds += delay
+        calls.append(bench.clock.seconds)
+        bench.receiver.answer = answers[announcement.round % len(answers)]
+        assert await bench.send(announcement) == Ack()
+        webhook = await bench.webhook()
+        assert webhook.attempts == len(calls)
+        assert webhook.last_status == {0: 500, 1: 302, 3: 410}.get(
+            announcement.round % len(answers)
+        )
+        ended = not bench.queue.announcements
+        assert webhook.status is (WebhookStatus.FAILED if ended else WebhookStatus.PENDING)
+    assert [round(b - a) for a, b in itertools.pairwise(calls)][:8] == list(PAUSES)
+    assert calls[-1] == GIVING_UP
+    assert len(calls) == 11, "each is a message of QStash"
+    assert {each.id for each in bench.receiver.messages} == {"evt_task_1_a"}
+    stamps = [each.timestamp for each in bench.receiver.messages]
+    assert stamps == [NOW // 1000 + int(seconds) for seconds in calls], "signed anew each time"
+    assert await bench.send(announcement) == Ack()
+    assert len(bench.receiver.messages) == 11
+
+
+async def test_one_that_has_answered_is_not_called_again() -> None:
+    bench = Bench()
+    announcement = announcement_of(await bench.ended(), 0)
+    bench.receiver.answer = 500
+    assert await bench.send(announcement) == Ack()
+    bench.receiver.answer = 200
+    assert await bench.send(announcement.again()) == Ack()
+    for late in (announcement, announcement.again(), announcement.again().again()):
+        assert await bench.send(late) == Ack()
+        await bench.send.exhausted(late)
+    assert len(bench.receiver.messages) == 2
+    assert len(bench.queue.announcements) == 1
+    webhook = await bench.webhook()
+    assert (webhook.status, webhook.attempts) == (WebhookStatus.DELIVERED, 2)
+
+
+async def test_what_this_service_fails_to_do_is_left_to_the_queue() -> None:
+    bench = Bench()
+    announcement = announcement_of(await bench.ended(), 0)
+    bench.receiver.answer = TooManyWebhooks("full")
+    assert isinstance(await bench.send(announcement), Overloaded)
+    bench.receiver.answer, bench.queue.error = 500, QueueUnavailable("away")
+    assert await bench.send(announcement) == Retry()
+    with pytest.raises(QueueUnavailable):
+        await bench.send.exhausted(announcement)
+    bench.queue.error = None
+    await bench.send.exhausted(announcement)
+    assert bench.queue.announcements == [(announcement.again(), PAUSES[0])]
+
+
+async def test_a_secret_that_is_gone_is_a_failed_call() -> None:
+    bench = Bench()
+    announcement = replace(announcement_of(await bench.ended(), 0), owner="bob")
+    assert await bench.send(announcement) == Ack()
+    assert bench.receiver.messages == []
+    assert (await bench.webhook()).attempts == 1
+    assert bench.queue.announcements == [(announcement.again(), PAUSES[0])]
+
+
+async def test_a_deleted_task_is_told_of_no_more_but_one_that_has_expired_is() -> None:
+    bench = Bench()
+    deleted = announcement_of(await bench.ended(), 0)
+    await bench.tasks.delete(TASK_ID)
+    assert await bench.send(deleted) == Ack()
+    await bench.send.exhausted(deleted)
+    assert (bench.receiver.messages, bench.queue.announcements) == ([], [])
+    for ttl in (60, None):
+        bench = Bench()
+        expired = announcement_of(await bench.ended(ttl=ttl), 0)
+        bench.clock.seconds = (ttl or 1e6) + 1
+        assert await bench.send(expired) == Ack()
+        assert len(bench.receiver.messages) == 1
+
+
+async def test_wherever_a_process_that_sends_dies_the_id_is_the_same() -> None:
+    for dies_at in range(12):
+        bench, steps = Bench(), list[str]()
+        ended = await bench.ended()
+        await bench.tasks.note_webhook(TASK_ID, 0, Published())
+        announcements = [announcement_of(ended, 0)]
+        bench.receiver.answer = 500
+        tasks, queue, sender = (
+            Mortal(each, steps, dies_at) for each in (bench.tasks, bench.queue, bench.receiver)
+        )
+        dying = SendWebhook(tasks, queue, sender, bench.clock, RULES)
+        try:
+            await dying(announcements[0])
+        except Died:
+            await bench.send(announcements[0])  # the queue delivers it again
+        bench.receiver.answer = 204
+        assert bench.queue.announcements
+        for announcement, _ in bench.queue.announcements:
+            await bench.send(announcement)
+        assert {each.id for each in bench.receiver.messages} == {"evt_task_1_a"}
+        assert (await bench.webhook()).status is WebhookStatus.DELIVERED
+        if len(steps) < dies_at:
+            return
+    raise AssertionError("not every step was tried")
+
+
+async def test_a_store_that_is_away_does_not_lose_a_delivered_webhook() -> None:
+    """It may be told twice, with one id."""
+    bench = Bench()
+    announcement = announcement_of(await bench.ended(), 0)
+
+    class Away(MemoryTaskLog):
+        async def note_webhook(self, *_: Any) -> None:
+            raise StoreUnavailable("away")
+
+    away = Away(Hub(), 1e6)
+    away._entries = bench.tasks._entries
+    away._elapsed = bench.tasks._elapsed
+    sending = SendWebhook(away, bench.queue, bench.receiver, bench.clock, RULES)
+    assert await sending(announcement) == Retry()
+    assert await bench.send(announcement) == Ack()
+    assert [each.id for each in bench.receiver.messages] == ["evt_task_1_a"] * 2
