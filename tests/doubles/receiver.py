@@ -1,0 +1,82 @@
+"""A real local server that receives webhooks. It records what comes, and responds as a test says,
+also in ways that no HTTP server does."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Respond: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Received:
+    head: str
+    """The request line."""
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Receiver:
+    port: int = 0
+    connections: int = 0
+    received: list[Received] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook?of=longtask"
+
+
+def responding(text: str) -> Respond:
+    """Respond with these bytes, and nothing else."""
+
+    async def respond(writer: asyncio.StreamWriter) -> None:
+        writer.write(text.encode())
+        await writer.drain()
+
+    return respond
+
+
+OK = responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+@asynccontextmanager
+async def receiving(
+    respond: Respond = OK, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Receiver, None]:
+    receiver = Receiver()
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        receiver.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        under_way.add(task)
+        # asyncio reports a cancelled one as an error of its own.
+        broken = (asyncio.CancelledError, asyncio.IncompleteReadError, OSError)
+        with contextlib.suppress(*broken):
+            text = (await reader.readuntil(b"\r\n\r\n")).decode()
+            head, *lines = text.rstrip().split("\r\n")
+            pairs = (line.split(": ", 1) for line in lines)
+            headers = {name.lower(): value for name, value in pairs}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            receiver.received.append(Received(head, headers, body))
+            await respond(writer)
+        writer.close()
+        with contextlib.suppress(*broken):
+            await writer.wait_closed()
+        under_way.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
