@@ -1,6 +1,7 @@
 """WebhookSender over HTTP: which addresses may be called, how a message is signed, and the call."""
 
-from adapters.webhooks.resolver import LookUp
+from adapters.webhooks.addresses import is_global
+from adapters.webhooks.resolver import LookUp, look_up
 from adapters.webhooks.sender import HttpWebhookSender
 from adapters.webhooks.signing import (
     MalformedSecret,
@@ -14,6 +15,8 @@ __all__ = [
     "HttpWebhookSender",
     "LookUp",
     "MalformedSecret",
+    "is_global",
+    "look_up",
     "new_secret",
     "parse_secret",
     "secret_text",

@@ -1,4 +1,5 @@
-"""`longtask doctor`: check the settings against the store, queue, address and model that they name.
+"""`longtask doctor`: check the settings against the store, queue, address, model and receiver of
+webhooks that they name.
 
 Each check calls the real thing and says what to do about what it finds. Nothing is started, changed
 or paid for, and no secret is shown.
@@ -11,6 +12,7 @@ from entrypoints.doctor.model import check_model
 from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.store import check_store
+from entrypoints.doctor.webhooks import check_webhooks
 from entrypoints.host_names import local_url
 from entrypoints.http.paths import WEBHOOK_PATH
 from entrypoints.lifecycle import close_all
@@ -35,6 +37,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_queue(settings, queue, clock),
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_model(settings.model),
+        check_webhooks(settings),
     )
     try:
         return [finding for check in checks async for finding in check]

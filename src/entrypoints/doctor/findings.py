@@ -12,7 +12,7 @@ TIMEOUT = 10.0
 class Finding:
     level: Literal["ok", "warn", "fail"]
     part: str
-    """What was checked: access, store, queue, address or model."""
+    """What was checked: access, store, queue, address, model or webhooks."""
     what: str
     advice: str = ""
     """What to do about it."""

@@ -1,0 +1,70 @@
+"""Can webhooks be signed, and is the service's own receiver one that may be called?"""
+
+import asyncio
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from adapters.webhooks import LookUp, is_global, look_up
+from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
+from entrypoints.settings import Settings
+
+PRIVATE = "LONGTASK_WEBHOOK_ALLOW_PRIVATE"
+
+
+async def check_webhooks(settings: Settings, look_up: LookUp = look_up) -> Findings:
+    """Nothing is sent. `look_up`: which addresses a name has."""
+    webhooks = settings.webhooks
+    if not webhooks.secrets:
+        return
+    names = {name for name in webhooks.secrets if name is not None}
+    known = {key.name for key in settings.access.keys_at_start}
+    if unknown := names - known:
+        yield warn(
+            "webhooks",
+            f"LONGTASK_WEBHOOK_SECRETS has secrets of {', '.join(sorted(unknown))}, without an API "
+            "key of that name",
+            "is the name misspelt? Tasks of other names cannot ask for a webhook",
+        )
+    signed = [*sorted(names & known), *(["the service"] if None in webhooks.secrets else [])]
+    if signed:
+        yield ok("webhooks", f"secrets of {', '.join(signed)}")
+    if webhooks.allow_private and not settings.development:
+        yield warn(
+            "webhooks",
+            "whoever may start a task can have any service called that this machine reaches",
+            f"unset {PRIVATE}, unless every caller may do that",
+        )
+    if webhooks.url is not None:
+        async for finding in _check_target(webhooks.url, webhooks.allow_private, look_up):
+            yield finding
+
+
+async def _check_target(url: str, private_allowed: bool, look_up: LookUp) -> Findings:
+    host = urlsplit(url).hostname or ""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            addresses = await asyncio.to_thread(_addresses, host, look_up)
+    except (OSError, TimeoutError):
+        yield fail(
+            "webhooks",
+            f"the name {host} does not resolve",
+            "correct LONGTASK_WEBHOOK_URL, or the DNS of this machine",
+        )
+        return
+    others = [each for each in addresses if not is_global(each)]
+    if others and not private_allowed:
+        yield fail(
+            "webhooks",
+            f"{host} is at {', '.join(others)}, which is not on the internet: it is not called",
+            f"correct LONGTASK_WEBHOOK_URL, or set {PRIVATE}=true if every caller may have the "
+            "services of your network called",
+        )
+    else:
+        yield ok("webhooks", f"{host} resolves, and may be called")
+
+
+def _addresses(host: str, look_up: LookUp) -> list[str]:
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        return look_up(host)
