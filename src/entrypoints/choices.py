@@ -61,12 +61,12 @@ def request_bounds(settings: Settings) -> RequestBounds:
         http_media=settings.model.allow_http_media,
         max_ttl=settings.tasks.max_ttl,
         max_delay=settings.tasks.max_delay,
-        http_webhooks=settings.webhooks.allow_private,
+        http_webhooks=settings.webhooks.private_webhooks,
     )
 
 
 def webhook_rules(settings: Settings) -> WebhookRules:
-    return WebhookRules(settings.webhooks.secrets, settings.webhooks.url)
+    return WebhookRules(settings.webhooks.webhook_secrets, settings.webhooks.webhook_url)
 
 
 def request_defaults(settings: Settings) -> RequestDefaults:

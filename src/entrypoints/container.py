@@ -138,7 +138,7 @@ class Container(Store):
     webhook_sender = Singleton(
         HttpWebhookSender,
         f"Longtask/{__version__}",
-        allow_private=given.webhooks.allow_private,
+        allow_private=given.webhooks.private_webhooks,
     )
     measured_sender = Singleton(MeasuredSender, webhook_sender, metrics)
 

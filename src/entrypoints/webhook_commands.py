@@ -35,4 +35,6 @@ def secret_command(name: str | None) -> None:
     click.echo(f"The webhook secret {whose}, for the receiver:", err=True)
     click.echo(secret, err=True)
     # The file that this is added to may not end with a line's end.
-    click.echo(f"\nLONGTASK_WEBHOOK_SECRETS={','.join([*entries_of(webhooks.secrets), entry])}")
+    click.echo(
+        f"\nLONGTASK_WEBHOOK_SECRETS={','.join([*entries_of(webhooks.webhook_secrets), entry])}"
+    )

@@ -15,7 +15,11 @@ async def found(
     """The level of each finding."""
     secrets = f"{new_secret()},alice:{new_secret()},bob:{new_secret()}"
     settings = settings_for(
-        api_keys=KEY, stream_secret="s" * 32, secrets=secrets, url=url, allow_private=private
+        api_keys=KEY,
+        stream_secret="s" * 32,
+        webhook_secrets=secrets,
+        webhook_url=url,
+        private_webhooks=private,
     )
 
     def look_up(name: str) -> list[str]:

@@ -60,7 +60,7 @@ def test_what_must_hold_between_the_settings(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("LONGTASK_WEBHOOK_SECRETS", TEXT)
     monkeypatch.setenv("LONGTASK_WEBHOOK_ALLOW_PRIVATE", "true")
     settings = load_settings(None)
-    assert settings.webhooks.url == "http://example.org/"
+    assert settings.webhooks.webhook_url == "http://example.org/"
     assert TEXT[6:] not in repr(settings)
     shown = {name: value for name, value, _ in describe(settings)}
     assert shown["LONGTASK_WEBHOOK_SECRETS"] == "(set)"
@@ -92,7 +92,7 @@ def test_the_command_adds_to_the_secrets_that_are_set(
     monkeypatch.setenv("LONGTASK_API_KEYS", "alice:lt_" + "a" * 20)
     monkeypatch.setenv("LONGTASK_STREAM_SECRET", "s" * 32)
     own, first, second = map(parse_secret, given)
-    secrets = load_settings(file).webhooks.secrets
+    secrets = load_settings(file).webhooks.webhook_secrets
     assert secrets == {None: (own,), "alice": (first, second)}
 
 

@@ -13,10 +13,10 @@ PRIVATE = "LONGTASK_WEBHOOK_ALLOW_PRIVATE"
 
 async def check_webhooks(settings: Settings, look_up: LookUp = look_up) -> Findings:
     """Nothing is sent. `look_up`: which addresses a name has."""
-    webhooks = settings.webhooks
-    if not webhooks.secrets:
+    webhooks, secrets = settings.webhooks, settings.webhooks.webhook_secrets
+    if not secrets:
         return
-    names = {name for name in webhooks.secrets if name is not None}
+    names = {name for name in secrets if name is not None}
     known = {key.name for key in settings.access.keys_at_start}
     if unknown := names - known:
         yield warn(
@@ -25,17 +25,22 @@ async def check_webhooks(settings: Settings, look_up: LookUp = look_up) -> Findi
             "key of that name",
             "is the name misspelt? Tasks of other names cannot ask for a webhook",
         )
-    signed = [*sorted(names & known), *(["the service"] if None in webhooks.secrets else [])]
+    signed = [
+        *sorted(names & known),
+        *(["the service"] if None in secrets else []),
+    ]
     if signed:
         yield ok("webhooks", f"secrets of {', '.join(signed)}")
-    if webhooks.allow_private and not settings.development:
+    if webhooks.private_webhooks and not settings.development:
         yield warn(
             "webhooks",
             "whoever may start a task can have any service called that this machine reaches",
             f"unset {PRIVATE}, unless every caller may do that",
         )
-    if webhooks.url is not None:
-        async for finding in _check_target(webhooks.url, webhooks.allow_private, look_up):
+    if webhooks.webhook_url is not None:
+        async for finding in _check_target(
+            webhooks.webhook_url, webhooks.private_webhooks, look_up
+        ):
             yield finding
 
 

@@ -111,8 +111,8 @@ def _development_keys(settings: Settings) -> Iterator[str]:
 
 
 def _webhook_secrets(settings: Settings) -> Iterator[str]:
-    secrets = settings.webhooks.secrets
-    if settings.webhooks.url is not None and None not in secrets:
+    secrets = settings.webhooks.webhook_secrets
+    if settings.webhooks.webhook_url is not None and None not in secrets:
         yield (
             "LONGTASK_WEBHOOK_URL needs a secret of the service in LONGTASK_WEBHOOK_SECRETS, an "
             "entry without a name: make one with `longtask webhook secret`"
@@ -125,7 +125,7 @@ def _webhook_secrets(settings: Settings) -> Iterator[str]:
 
 
 def _webhook_url(settings: Settings) -> Iterator[str]:
-    url, private_allowed = settings.webhooks.url, settings.webhooks.allow_private
+    url, private_allowed = settings.webhooks.webhook_url, settings.webhooks.private_webhooks
     if url is not None and url_fault(str(url), http_allowed=private_allowed) is not None:
         yield (
             "LONGTASK_WEBHOOK_URL must be an https:// URL, unless "

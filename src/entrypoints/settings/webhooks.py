@@ -54,7 +54,7 @@ def _target(text: str) -> str:
 class WebhookSettings(Group):
     title: ClassVar[str] = "Webhooks"
 
-    secrets: Annotated[Secrets, parsed(parse_secrets)] = setting(
+    webhook_secrets: Annotated[Secrets, parsed(parse_secrets)] = setting(
         "LONGTASK_WEBHOOK_SECRETS",
         {},
         "The secrets that sign webhooks ([webhooks.md](webhooks.md)), as `name:whsec_<base64>`, "
@@ -65,13 +65,13 @@ class WebhookSettings(Group):
         "caller.",
         secret=True,
     )
-    url: Annotated[str | None, parsed(_target)] = setting(
+    webhook_url: Annotated[str | None, parsed(_target)] = setting(
         "LONGTASK_WEBHOOK_URL",
         None,
         "The service's own receiver, which is told of the end of every task, besides the one that "
         "a task names. Needs a secret without a name.",
     )
-    allow_private: bool = setting(
+    private_webhooks: bool = setting(
         "LONGTASK_WEBHOOK_ALLOW_PRIVATE",
         False,
         "`true` allows webhooks to http URLs and to addresses that are not on the internet, such "
