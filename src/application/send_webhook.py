@@ -125,5 +125,7 @@ class SendWebhook:
             )
             await self._note(announcement, GivenUp())
             return
-        pause = PAUSES[min(announcement.round, len(PAUSES) - 1)]
-        await self._queue.enqueue_announcement(announcement.again(), min(pause, left))
+        pause = min(PAUSES[min(announcement.round, len(PAUSES) - 1)], left)
+        told = {"task_id": announcement.task_id, "round": announcement.round}
+        log.info("webhook queued again", pause=pause, **told)
+        await self._queue.enqueue_announcement(announcement.again(), pause)

@@ -108,6 +108,7 @@ class User:
         """What its metadata says, so that lists can ask for it."""
         self.delay = 2 if self.rng.random() < 0.15 else None
         self.deadline = self.rng.choice([3, 5, 10]) if self.rng.random() < 0.2 else None
+        self.wants_webhook = self.rng.random() < 0.4
         self.task_id = ""
         self.accepted_at = self.delete_began_at = self.deleted_at = math.inf
         """When the service had accepted the start, was asked to delete the task, and had said that
@@ -181,6 +182,7 @@ class User:
                 "metadata": {"kind": self.kind},
                 "delay": self.delay,
                 "deadline": self.deadline,
+                "webhook": {"url": self.world.receiver.url} if self.wants_webhook else None,
             },
             headers={"Idempotency-Key": self.plan.name},
         )

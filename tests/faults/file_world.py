@@ -51,6 +51,7 @@ class FileWorld(World):
         with ExitStack() as stack:
             stack.enter_context(self.disk.running())
             stack.enter_context(self.model.running())
+            stack.enter_context(self.receiver.running())
             model_port = urlsplit(self.model.url).port
             assert model_port is not None
             self.to_model = stack.enter_context(TcpProxy(model_port).running())
@@ -58,6 +59,7 @@ class FileWorld(World):
             self.back = stack.enter_context(TcpProxy(port).running())
             settings = {
                 **SETTINGS,
+                **self.webhook_settings,
                 "LONGTASK_DATA": str(self.disk.file),
                 "LONGTASK_LOCAL_QSTASH_PORT": str(self._qstash_port),
                 "LONGTASK_MAX_CONCURRENT_DELIVERIES": "15",

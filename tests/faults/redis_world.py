@@ -51,6 +51,7 @@ class RedisWorld(World):
         with ExitStack() as stack:
             stack.enter_context(self.redis.running())
             stack.enter_context(self.model.running())
+            stack.enter_context(self.receiver.running())
             model_port = urlsplit(self.model.url).port
             assert model_port is not None
             self.to_model = stack.enter_context(TcpProxy(model_port).running())
@@ -63,6 +64,7 @@ class RedisWorld(World):
             )
             settings = {
                 **SETTINGS,
+                **self.webhook_settings,
                 "LONGTASK_MAX_CONCURRENT_DELIVERIES": "6",
                 "LONGTASK_REDIS_TIMEOUT": "1",
                 "LONGTASK_REDIS_CONNECT_TIMEOUT": "1",

@@ -32,6 +32,7 @@ from tests.faults.redis_chaos import RedisChaos
 from tests.faults.redis_world import RedisWorld
 from tests.faults.response_clients import ResponseFollower, whole_stream
 from tests.faults.verdict import TERMINAL, read, violations
+from tests.faults.webhooks import webhook_faults
 from tests.faults.world import ORPHAN_TIMEOUT, World
 from tests.running import Client, Seen
 
@@ -57,6 +58,7 @@ class Totals:
     walks: int = 0
     watches: int = 0
     told: int = 0
+    webhooks: int = 0
     violations: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -67,6 +69,7 @@ class Totals:
             f"{self.followers} followers in {self.connections} connections, {self.events} events",
             f"{self.walks} walks through lists, {self.told} changes told to watchers in "
             f"{self.watches} connections",
+            f"{self.webhooks} webhooks received",
             f"{self.faults.total()} faults",
             *kinds,
             f"{len(self.violations)} violations",
@@ -125,8 +128,9 @@ async def _round(folder: Path, store: str, seed: int, seconds: float, totals: To
         for program in world.instances:
             if (status := await asyncio.to_thread(program.stop)) != 0:
                 found.append(f"{program.name} stopped with {status}")
-        found += world.complaints()
+        found += world.receiver.faults + world.complaints()
     totals.rounds += 1
+    totals.webhooks += sum(map(len, world.receiver.told.values()))
     totals.walks += observers.walks
     totals.watches += observers.connections
     totals.told += observers.told
@@ -151,6 +155,8 @@ def _judge(
             ended = late.logged and record is not None
             response = whole_stream(client, user.task_id) if ended else None
             found += violations(world, user, record, late, response)
+            told = webhook_faults(client, world, user, record, until)
+            found += [f"{user.task_id} ({user.plan.name}): {fault}" for fault in told]
             deleted = record is None and user.task_id in world.deleted
             totals.tasks["deleted" if deleted else _end(record, late)] += 1
             totals.attempts += 0 if record is None else record["attempt"]

@@ -15,6 +15,7 @@ import httpx
 
 from tests.faults.planned import PlannedModel
 from tests.faults.programs import Program
+from tests.faults.receiver import Receiver
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 
@@ -54,6 +55,7 @@ class World:
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.rng = rng
         self.model = PlannedModel()
+        self.receiver = Receiver()
         self._folder = folder
         self.lost_data = False
         """Whether the store lost anything."""
@@ -72,6 +74,14 @@ class World:
     @property
     def programs(self) -> list[Program]:
         return self.instances
+
+    @property
+    def webhook_settings(self) -> dict[str, str]:
+        """Those by which an instance tells the receiver."""
+        return {
+            "LONGTASK_WEBHOOK_SECRETS": self.receiver.secret,
+            "LONGTASK_WEBHOOK_ALLOW_PRIVATE": "true",
+        }
 
     @property
     def qstash_port(self) -> int:

@@ -78,7 +78,7 @@ async def test_other_algorithms_keys_forms_and_bodies_are_refused() -> None:
         f"{head}.{payload}.",
         f"{head}.{payload}.{signature[:-4]}AAAA",
         f"{deep}.{payload}.{signature}",
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode(claims, CURRENT * 2, algorithm="HS512"),
         sign(URL, BODY, "sig_of_another_account_0123456789abcdef"),
         sign(URL + "/", BODY, CURRENT),
