@@ -89,6 +89,8 @@ def test_the_record_tells_all(service: Running) -> None:
         "ttl": None,
         "delay": None,
         "notBefore": None,
+        "deadline": None,
+        "webhook": None,
     }
     tokens = {"promptTokens": 3, "completionTokens": 5, "totalTokens": 8}
     details = {"reasoningTokens": None, "cachedTokens": None, "estimated": False}
