@@ -131,6 +131,7 @@ def test_a_retry_of_it_has_as_much_time_again(patient: Running, scripted: Upstre
     patient.client.wait_for(retried["taskId"], "completed")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("how", ["killed", "stopped", "frozen"])
 def test_the_deadline_comes_while_no_process_of_the_service_works(
     tmp_path: Path, upstream: Upstream, how: str

@@ -118,6 +118,7 @@ def model() -> Iterator[Model]:
         yield model
 
 
+@pytest.mark.soak
 def test_a_task_that_waits_outlives_the_process(tmp_path: Path, model: Model) -> None:
     home = Home(tmp_path, model)
     model.then_to("Later.", Script(answer("Now.")))

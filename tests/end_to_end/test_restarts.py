@@ -219,6 +219,7 @@ def test_a_second_ctrl_c_stops_at_once_and_in_order(tmp_path: Path, model: Model
         assert "pending shutting_down" in statuses(reader.whole())
 
 
+@pytest.mark.soak
 def test_a_task_whose_process_dies_each_time_fails(tmp_path: Path, model: Model) -> None:
     home = Home(tmp_path, model)
     model.always = lost()
@@ -236,6 +237,7 @@ def test_a_task_whose_process_dies_each_time_fails(tmp_path: Path, model: Model)
         assert 'longtask_tasks_total{status="failed"} 1.0' in client.http.get("/metrics").text
 
 
+@pytest.mark.soak
 def test_a_process_that_was_frozen_for_long_loses_no_task(tmp_path: Path, model: Model) -> None:
     gate = Gate()
     home = Home(tmp_path, model, LONGTASK_LEASE="1", LONGTASK_ORPHAN_TIMEOUT="5")
