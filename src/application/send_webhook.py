@@ -45,12 +45,15 @@ class SendWebhook:
         sender: WebhookSender,
         clock: Clock,
         rules: WebhookRules,
+        task_ttl: float,
     ) -> None:
+        """`task_ttl`: seconds for which the log keeps a task that has ended, at most."""
         self._tasks = tasks
         self._queue = queue
         self._sender = sender
         self._clock = clock
         self._rules = rules
+        self._task_ttl = task_ttl
 
     async def __call__(self, announcement: Announcement) -> Ack | Retry | Overloaded:
         """Call the receiver, unless that is settled or the task was deleted. A fault of the
@@ -80,17 +83,24 @@ class SendWebhook:
 
     async def _is_due(self, announcement: Announcement) -> bool:
         """Whether the receiver is still to be called. It is if the task has only expired: then the
-        announcement goes on by itself. (What is left of a task that had a time to live of its own
-        tells not whether it was deleted or has expired: the time does.)"""
+        announcement goes on by itself."""
         try:
             task = await self._tasks.get(announcement.task_id)
         except DeletedTask:
-            ttl = announcement.ttl
-            return ttl is not None and self._clock.now() >= announcement.finished_at + 1000 * ttl
+            return self._has_expired(announcement)
         except UnknownTask:
             return True
         webhooks: tuple[Webhook, ...] = task.webhooks[announcement.number : announcement.number + 1]
         return all(each.status is WebhookStatus.PENDING for each in webhooks)
+
+    def _has_expired(self, announcement: Announcement) -> bool:
+        """Whether the task of which a tombstone is left has expired. The tombstone does not tell
+        that from a deletion: the time does."""
+        if not announcement.leaves_tombstone:
+            return False
+        own_ttl, ttl = announcement.ttl, self._task_ttl
+        kept = ttl if own_ttl is None else min(own_ttl, ttl)
+        return self._clock.now() >= announcement.finished_at + 1000 * kept
 
     async def _send(self, announcement: Announcement) -> int | None:
         """Return the status of the response, or None if there was none. Raises TooManyWebhooks."""

@@ -131,6 +131,7 @@ def announcement_of(task: Task, number: int) -> Announcement:
         finished_at,
         task.ttl,
         _event_of(task, webhook.service, finished_at),
+        task.leaves_tombstone,
     )
 
 

@@ -143,12 +143,9 @@ class Container(Store):
     measured_sender = Singleton(MeasuredSender, webhook_sender, metrics)
 
     # The use cases
+    late_webhooks = Singleton(LateWebhooks, tasks, queue)
     fail_if_orphaned = Singleton(
-        FailOrphanedTasks,
-        tasks,
-        clock,
-        Store.orphan_timeout,
-        Singleton(LateWebhooks, tasks, queue),
+        FailOrphanedTasks, tasks, clock, Store.orphan_timeout, late_webhooks
     )
     quotas = Singleton(Quotas, Store.limiter, tasks, fail_if_orphaned, accounts)
     checker = Singleton(JsonSchemaChecker)
@@ -218,7 +215,9 @@ class Container(Store):
         end_overdue=Singleton(
             EndOverdueTask, tasks, Store.feed, queue, clock, fail_if_orphaned, Store.orphan_timeout
         ),
-        send_webhook=Singleton(SendWebhook, tasks, queue, measured_sender, clock, webhook_rules),
+        send_webhook=Singleton(
+            SendWebhook, tasks, queue, measured_sender, clock, webhook_rules, given.tasks.task_ttl
+        ),
         handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, Store.feed, queue, clock),
         quotas=quotas,
     )

@@ -12,6 +12,7 @@ from application.errors import (
     QueueUnavailable,
     StoreUnavailable,
     TooManyWebhooks,
+    UnknownTask,
     WebhookRefused,
     WebhookUnreachable,
 )
@@ -23,6 +24,7 @@ from tests.builders import NOW
 from tests.unit.webhook_bench import (
     RULES,
     TASK_ID,
+    TASK_TTL,
     Bench,
     Died,
     Mortal,
@@ -105,10 +107,13 @@ async def test_a_deleted_task_is_told_of_no_more_but_one_that_has_expired_is() -
     assert await bench.send(deleted) == Ack()
     await bench.send.exhausted(deleted)
     assert (bench.receiver.messages, bench.queue.announcements) == ([], [])
-    for ttl in (60, None):
-        bench = Bench()
-        expired = announcement_of(await bench.ended(ttl=ttl), 0)
-        bench.clock.seconds = (ttl or 1e6) + 1
+    a_day = 86_400
+    for ttl, delay in itertools.product((60, None), repeat=2):
+        bench = Bench(a_day)
+        expired = announcement_of(await bench.ended(ttl=ttl, delay=delay), 0)
+        bench.clock.seconds = (ttl or a_day) + 1
+        with pytest.raises(UnknownTask):
+            await bench.tasks.get(TASK_ID)
         assert await bench.send(expired) == Ack()
         assert len(bench.receiver.messages) == 1
 
@@ -123,7 +128,7 @@ async def test_wherever_a_process_that_sends_dies_the_id_is_the_same() -> None:
         tasks, queue, sender = (
             Mortal(each, steps, dies_at) for each in (bench.tasks, bench.queue, bench.receiver)
         )
-        dying = SendWebhook(tasks, queue, sender, bench.clock, RULES)
+        dying = SendWebhook(tasks, queue, sender, bench.clock, RULES, TASK_TTL)
         try:
             await dying(announcements[0])
         except Died:
@@ -151,7 +156,7 @@ async def test_a_store_that_is_away_does_not_lose_a_delivered_webhook() -> None:
     away = Away(Hub(), 1e6)
     away._entries = bench.tasks._entries
     away._elapsed = bench.tasks._elapsed
-    sending = SendWebhook(away, bench.queue, bench.receiver, bench.clock, RULES)
+    sending = SendWebhook(away, bench.queue, bench.receiver, bench.clock, RULES, TASK_TTL)
     assert await sending(announcement) == Retry()
     assert await bench.send(announcement) == Ack()
     assert [each.id for each in bench.receiver.messages] == ["evt_task_1_a"] * 2

@@ -20,6 +20,7 @@ WEBHOOKS = (Webhook(URL), Webhook("https://example.com/all", service=True))
 ALICES, SERVICES = WebhookSecret(b"alice"), WebhookSecret(b"service")
 RULES = WebhookRules({"alice": [ALICES], None: [SERVICES]}, WEBHOOKS[1].url)
 ORPHAN_TIMEOUT = 100.0
+TASK_TTL = 1e6
 
 
 class Clock:
@@ -49,12 +50,14 @@ class Receiver:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, task_ttl: float = TASK_TTL) -> None:
         self.clock = Clock()
         self.queue = RecordingQueue()
         self.receiver = Receiver()
-        self.tasks = MemoryTaskLog(Hub(), 1e6, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds)
-        self.send = SendWebhook(self.tasks, self.queue, self.receiver, self.clock, RULES)
+        self.tasks = MemoryTaskLog(
+            Hub(), task_ttl, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds
+        )
+        self.send = SendWebhook(self.tasks, self.queue, self.receiver, self.clock, RULES, task_ttl)
 
     async def submit(self, webhooks: tuple[Webhook, ...] = WEBHOOKS[:1], **asked: Any) -> Task:
         request = replace(REQUEST, **asked)

@@ -99,6 +99,7 @@ class _Announcement(msgspec.Struct, rename="camel", omit_defaults=True):
     service: bool = False
     owner: str | None = None
     ttl: int | None = None
+    leaves_tombstone: bool = False
     round: int = 0
 
 

@@ -91,6 +91,8 @@ class Announcement:
     """Those of the task."""
     event: Mapping[str, Any]
     """What the receiver is told, as JSON."""
+    leaves_tombstone: bool = False
+    """Whether its task leaves a tombstone when it expires (`Task.leaves_tombstone`)."""
     round: int = 0
     """How many announcements of the same have called the receiver in vain."""
 
