@@ -212,6 +212,8 @@ class MemoryTaskLog(TaskLog):
 
     def _due(self, entry: _Entry) -> float:
         """Return from when on its times count: now, or when its delay is over."""
+        if entry.task.not_before is None or entry.task.status is not TaskStatus.PENDING:
+            return self._elapsed()
         return self._elapsed() + entry.task.delay_left(round(self._wall() * 1000))
 
     def _write(self, entry: _Entry, change: Change) -> None:
