@@ -95,7 +95,7 @@ async def test_an_answer_that_was_cut_off_is_incomplete(reason: str, kind: str) 
     }
 
 
-async def test_a_notice_and_the_webhooks_of_a_task_are_in_the_messages_of_the_queue() -> None:
+async def test_the_queue_holds_announcements_and_the_webhooks_of_a_task() -> None:
     task = await Bench().ended(WEBHOOKS, ttl=60)
     for number in (0, 1):
         announcement = announcement_of(task, number).again()
