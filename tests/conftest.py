@@ -142,8 +142,9 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def own_redis() -> Iterator[LocalRedis]:
-    """One for a single test, that may be stopped and started. It keeps its data on disk."""
-    with LocalRedis("--appendonly", "yes").running() as server:
+    """One for a single test, that may be killed and started. It keeps its data on disk, and no
+    write waits until an earlier one is flushed."""
+    with LocalRedis("--appendonly", "yes", "--appendfsync", "no").running() as server:
         yield server
 
 

@@ -67,9 +67,12 @@ async def receiving(
             receiver.received.append(Received(head, headers, body))
             await respond(writer)
         writer.close()
-        with contextlib.suppress(*broken):
-            await writer.wait_closed()
-        under_way.discard(task)
+        try:
+            with contextlib.suppress(*broken):
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()  # what the other side has not read would keep it open
+            under_way.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
@@ -80,3 +83,4 @@ async def receiving(
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.sleep(0)  # an aborted transport closes its socket in the next iteration

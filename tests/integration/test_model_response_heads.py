@@ -2,6 +2,7 @@
 be: each is a fault of the model, told by its status where it has one."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,10 +20,14 @@ EMPTY = b"content-length: 0\r\n\r\n"
 
 @asynccontextmanager
 async def model_of_a_server_that_sends(answer: bytes) -> AsyncIterator[OpenAIModel]:
+    serving: set[asyncio.Task[None] | None] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        await reader.read()  # until the client hangs up
+        with contextlib.suppress(ConnectionError):
+            await reader.read()  # until the client hangs up
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -34,6 +39,7 @@ async def model_of_a_server_that_sends(answer: bytes) -> AsyncIterator[OpenAIMod
     finally:
         await model.aclose()
         server.close()
+        await asyncio.wait_for(asyncio.gather(*filter(None, serving)), within(20))
 
 
 async def fault_for(answer: bytes) -> ModelRefused | ModelUnavailable:
