@@ -168,6 +168,13 @@ async def test_no_spelling_leads_to_this_machine(host: str) -> None:
         assert receiver.connections == 0
 
 
+@pytest.mark.parametrize("host", ["xn--", "xn--a", "[::1]a", "[::1]]"])
+async def test_a_host_that_only_python_takes_for_one_is_refused(host: str) -> None:
+    async with sending() as send:
+        with pytest.raises(WebhookRefused, match="URL is not valid"):
+            await send(f"https://{host}/")
+
+
 async def test_a_name_is_judged_by_what_it_resolves_to_at_that_moment() -> None:
     """A name server that answers a check with one address and the connection with another."""
     answers = [["192.0.2.1"], ["127.0.0.1"], ["10.0.0.1", "127.0.0.1"], ["::ffff:127.0.0.1"]]

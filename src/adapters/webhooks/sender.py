@@ -73,9 +73,9 @@ class HttpWebhookSender(WebhookSender):
         self, url: str, message: WebhookMessage, secrets: Sequence[WebhookSecret]
     ) -> int:
         """Ends within TIMEOUT and LINGER. See the port."""
-        target = URL(url, encoded=True)
+        target, host = _target(url)
         headers = {**self._headers, **signed_headers(message, secrets)}
-        with self._turn(target.host or ""), self._translated():
+        with self._turn(host), self._translated():
             async with self._opened().post(
                 target, data=message.body, headers=headers, allow_redirects=False
             ) as response:
@@ -150,3 +150,13 @@ class HttpWebhookSender(WebhookSender):
             raise WebhookRefused("the URL is not valid") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise WebhookUnreachable("no response in HTTP") from error
+
+
+def _target(url: str) -> tuple[URL, str]:
+    """Return the URL and its host. Raises WebhookRefused for one that has passed `url_fault`, and
+    that aiohttp cannot read, such as https://xn--/."""
+    try:
+        target = URL(url, encoded=True)
+        return target, target.host or ""
+    except ValueError:
+        raise WebhookRefused("the URL is not valid") from None
