@@ -3,7 +3,6 @@
 import asyncio
 import json
 import ssl
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -244,30 +243,3 @@ async def test_receivers_that_hang_leave_room_for_others() -> None:
         await until(lambda: len(hanging.received) == 9)
         waiting[0].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def test_name_servers_that_hang_hold_up_no_other_look_ups() -> None:
-    released = threading.Event()
-
-    def look_up(_: str) -> list[str]:
-        released.wait()
-        raise OSError
-
-    async with sending(look_up=look_up, timeout=0.3) as send:
-        try:
-            urls = [f"https://hangs-{number}.example/" for number in range(40)]
-            found = await asyncio.gather(*map(send, urls), return_exceptions=True)
-            assert {type(each) for each in found} == {WebhookUnreachable}
-            async with asyncio.timeout(within(5)):
-                await asyncio.get_running_loop().getaddrinfo("localhost", 80)
-        finally:
-            released.set()
-
-
-async def test_a_name_that_does_not_exist() -> None:
-    def look_up(_: str) -> list[str]:
-        raise OSError
-
-    async with sending(look_up=look_up) as send:
-        with pytest.raises(WebhookUnreachable, match="does not resolve"):
-            await send("https://nowhere.example/")

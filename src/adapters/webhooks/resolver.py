@@ -2,7 +2,8 @@
 
 The event loop resolves all names in a few threads that it shares with the files and the other names
 of the process. Anyone may name a receiver whose name server does not respond, and a look-up cannot
-be given up: here it holds up other webhooks only.
+be given up: it outlasts the call that asked for it. So a name is looked up once at a time, however
+many calls ask for it, and a call that finds no thread free is to come again.
 """
 
 import asyncio
@@ -13,8 +14,10 @@ from typing import TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-THREADS = 8
-"""Look-ups at a time."""
+from application.errors import TooManyWebhooks
+
+THREADS = 64
+"""Names that are looked up at a time."""
 
 LookUp: TypeAlias = Callable[[str], list[str]]
 """Returns the addresses of a name. Raises OSError."""
@@ -33,11 +36,12 @@ class ThreadsResolver(AbstractResolver):
     def __init__(self, look_up: LookUp) -> None:
         self._look_up = look_up
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook-names")
+        self._under_way: dict[str, asyncio.Future[list[str]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
+        """Raises TooManyWebhooks while THREADS other names are being looked up."""
         return [
             ResolveResult(
                 hostname=host,
@@ -47,8 +51,25 @@ class ThreadsResolver(AbstractResolver):
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in await loop.run_in_executor(self._threads, self._look_up, host)
+            for address in await asyncio.shield(self._looked_up(host))
         ]
+
+    def _looked_up(self, host: str) -> asyncio.Future[list[str]]:
+        if (under_way := self._under_way.get(host)) is not None:
+            return under_way
+        if len(self._under_way) >= THREADS:
+            raise TooManyWebhooks("as many names as allowed are being looked up")
+        loop = asyncio.get_running_loop()
+        found = loop.run_in_executor(self._threads, self._look_up, host)
+        self._under_way[host] = found
+
+        def ended(found: asyncio.Future[list[str]]) -> None:
+            del self._under_way[host]
+            if not found.cancelled():
+                found.exception()  # perhaps nobody waits for it any more
+
+        found.add_done_callback(ended)
+        return found
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -157,6 +157,7 @@ def _target(url: str) -> tuple[URL, str]:
     that aiohttp cannot read, such as https://xn--/."""
     try:
         target = URL(url, encoded=True)
-        return target, target.host or ""
+        host = target.host or ""
     except ValueError:
         raise WebhookRefused("the URL is not valid") from None
+    return target, host
