@@ -9,6 +9,7 @@ The receiver gets the same id each time. After a 2xx that was noted it is not ca
 """
 
 import json
+from random import SystemRandom
 
 import structlog
 
@@ -33,8 +34,10 @@ PAUSES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000)
 """Seconds before each further call of a receiver; the last one again and again."""
 GIVING_UP = 72 * 3600
 """Seconds after the end of its task for which a receiver is called."""
-BUSY_RETRY_AFTER = 5.0
-"""Seconds after which a process that sends its maximum at once takes another one, perhaps."""
+BUSY_RETRY_AFTER = 5.0, 60.0
+"""Seconds, from and to, after which a process that sends its maximum at once takes another one,
+perhaps. By chance, since many tasks may end together: those that come again together find room for
+a few again, and use up their deliveries."""
 
 
 class SendWebhook:
@@ -67,7 +70,7 @@ class SendWebhook:
                 await self._call_again(announcement)
             return Ack()
         except TooManyWebhooks:
-            return Overloaded(BUSY_RETRY_AFTER)
+            return Overloaded(SystemRandom().uniform(*BUSY_RETRY_AFTER))
         except (StoreUnavailable, QueueUnavailable, QueueRefused) as error:
             log.error("webhook not settled", error=str(error))
             return Retry()

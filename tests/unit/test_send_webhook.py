@@ -91,6 +91,19 @@ async def test_what_this_service_fails_to_do_is_left_to_the_queue() -> None:
     assert bench.queue.announcements == [(announcement.again(), PAUSES[0])]
 
 
+async def test_those_that_find_no_room_do_not_come_again_all_at_once() -> None:
+    bench = Bench()
+    announcement = announcement_of(await bench.ended(), 0)
+    bench.receiver.answer = TooManyWebhooks("full")
+    pauses = list[float]()
+    for _ in range(200):
+        outcome = await bench.send(announcement)
+        assert isinstance(outcome, Overloaded)
+        pauses.append(outcome.retry_after)
+    assert 5 <= min(pauses) < 15
+    assert 50 < max(pauses) <= 60
+
+
 async def test_a_secret_that_is_gone_is_a_failed_call() -> None:
     bench = Bench()
     announcement = replace(announcement_of(await bench.ended(), 0), owner="bob")
