@@ -3,13 +3,13 @@
 - A running attempt watches the deadline, and ends itself (attempt.py).
 - A task that waits is failed by whatever meets it: a delivery, the report of exhausted deliveries,
   and each read of its record (reap.py).
-- So that it fails though nobody reads it, a message of its own is in the queue since its start,
+- So that it fails without being read, a message of its own is in the queue since its start,
   delayed until the deadline: its guard. EndOverdueTask handles it. A task that ends earlier
   withdraws it; one that comes nevertheless finds that the task has ended.
 
 A task with a webhook has a guard too. Without a deadline, it comes when the task may be orphaned
 and fails it if it is, else is followed by another one. A guard that finds that a task has ended
-publishes its webhooks, so they go out though nobody reads the task.
+publishes its webhooks, so they go out without the task being read.
 
 While an attempt has the lease, only that attempt ends the task. If its worker is frozen or gone,
 the lease lapses.

@@ -1,4 +1,4 @@
-"""Deadlines of tasks: what ends those that wait, those that run, and those that nobody reads."""
+"""Deadlines of tasks: what ends those that wait, those that run, and those that are not read."""
 
 import asyncio
 from dataclasses import replace

@@ -123,8 +123,8 @@ class QStashQueue(TaskQueue):
         return await self._enqueue(task.id, body, name, task.delay_left(_now()), self._retrying())
 
     async def enqueue_guard(self, guard: Guard, delay: float) -> str:
-        # Without a failure callback, which nobody needs. So the queue inside the service counts the
-        # guard as no delivery of a task: it waits for none of them to end.
+        # Without a failure callback, which it does not need. So the queue inside the service counts
+        # the guard as no delivery of a task: it waits for none of them to end.
         retrying = _Message(retries=GUARD_RETRIES)
         name = f"guard-{guard.task_id}" + (f"-{guard.round}" if guard.round else "")
         return await self._enqueue(guard.task_id, encode_guard(guard), name, delay, retrying)

@@ -66,7 +66,7 @@ class ThreadsResolver(AbstractResolver):
         def ended(found: asyncio.Future[list[str]]) -> None:
             del self._under_way[host]
             if not found.cancelled():
-                found.exception()  # perhaps nobody waits for it any more
+                found.exception()  # perhaps no caller waits for it any more
 
         found.add_done_callback(ended)
         return found

@@ -1,6 +1,6 @@
 """WebhookSender through aiohttp.
 
-Whoever may start a task names a URL that this service then calls from inside its network. So the
+Callers that start tasks name URLs that this service then calls from inside its network. So the
 address is judged at the one place where all ways lead to a socket: a name that resolves to another
 address in the next moment, one that is an address itself, each of several. Redirects are not
 followed, the proxies of the environment are not used, and a receiver can hold up little: the time,

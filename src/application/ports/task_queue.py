@@ -63,7 +63,7 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class Guard:
     """A delivery that comes when the deadline of a task is over, or else when the task may be
-    orphaned, so that it ends though nobody reads it."""
+    orphaned, so that it ends without being read."""
 
     task_id: str
     round: int = 0

@@ -34,7 +34,7 @@ async def check_webhooks(settings: Settings, look_up: LookUp = look_up) -> Findi
     if webhooks.private_webhooks and not settings.development:
         yield warn(
             "webhooks",
-            "whoever may start a task can have any service called that this machine reaches",
+            "each caller that may start a task can have any service called that this host reaches",
             f"unset {PRIVATE}, unless every caller may do that",
         )
     if webhooks.webhook_url is not None:
