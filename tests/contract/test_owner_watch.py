@@ -5,6 +5,8 @@ import asyncio
 import random
 from contextlib import suppress
 
+import pytest
+
 from adapters.live import Hub, OwnerTopic
 from application.errors import LeaseLost, UnknownTask
 from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping
@@ -41,6 +43,7 @@ class Client:
                 self.cursor = told.cursor
 
 
+@pytest.mark.soak
 async def test_a_client_knows_the_last_status_of_each_task_whatever_is_cut(store: Store) -> None:
     owner, chance = new_owner(), random.Random(11)
     clock = SystemClock()

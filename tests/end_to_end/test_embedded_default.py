@@ -24,6 +24,7 @@ def stopped(process: Any) -> bool:
     return bool(process.wait(within(15)) == 0)
 
 
+@pytest.mark.soak
 def test_what_was_there_is_there_again(tmp_path: Path) -> None:
     folder = tmp_path / ".longtask"
     with process_of(tmp_path, "serve", "--port", "0", **DEFAULT) as (process, log):

@@ -31,6 +31,7 @@ def killed_at_the_end(tmp_path: Path) -> Iterator[Sdk]:
         sdk.close()
 
 
+@pytest.mark.soak
 def test_a_queue_that_was_killed_goes_on(tmp_path: Path, destination: Destination) -> None:
     url, gate = destination.url, threading.Event()
     with killed_at_the_end(tmp_path) as sdk:
