@@ -112,7 +112,8 @@ def test_to_delete_a_task_is_asked_and_explained(
     assert service.client.http.get(f"/api/tasks/{task}").status_code == 404
     gate.open()
     ended = service.client.start("Ended.")
-    service.client.wait_for(ended, "completed")
+    badge = page.locator(f'#list li:has([data-task="{ended}"]) .badge')
+    expect(badge).to_have_text("done")
     page.click(row(ended, "remove"))
     expect(page.locator("#deleting-means")).to_contain_text("Links to it no longer work.")
     page.click("#delete")
