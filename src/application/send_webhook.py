@@ -35,9 +35,9 @@ PAUSES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000)
 GIVING_UP = 72 * 3600
 """Seconds after the end of its task for which a receiver is called."""
 BUSY_RETRY_AFTER = 5.0, 60.0
-"""Seconds, from and to, after which a process that sends its maximum at once takes another one,
-perhaps. By chance, since many tasks may end together: those that come again together find room for
-a few again, and use up their deliveries."""
+"""Seconds, at least and at most, until an announcement that found this process full comes again.
+The time is random. Many tasks may end together: if their announcements came again together, only a
+few would find room, and the others would use up their deliveries."""
 
 
 class SendWebhook:
