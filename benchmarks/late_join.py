@@ -15,9 +15,10 @@ from adapters.redis import RedisTaskLog, connect, parse_address
 from application.ports import TaskLog
 from benchmarks.rig import join, measured, medians, ours, peer, used
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import ContentAdded
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 
 CROWD = 100
 _REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")

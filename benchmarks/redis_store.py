@@ -13,9 +13,10 @@ from typing import Any
 
 from adapters.redis import RedisTaskLog, connect, parse_address
 from benchmarks.rig import SERVER, measured, pin
+from domain.attempt import Attempt
 from domain.events import ContentAdded
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 LEASE = 30.0

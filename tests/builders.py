@@ -11,8 +11,9 @@ from application.follow_task import PAGE, FollowTask
 from application.ports import ORPHAN_TIMEOUT, Delivery, EventFeed, FeedObserver, TaskLog
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
+from domain.attempt import Attempt
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.doubles.readers import CountingObserver
 

@@ -25,14 +25,14 @@ from application.errors import (
     ModelUnavailable,
     ShuttingDown,
 )
-from application.ports import AnswerChecker, Clock, Finished, LanguageModel, TaskLog
+from application.ports import AnswerChecker, Clock, Finished, Kept, LanguageModel, Numbered, TaskLog
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch
 from application.transcript import Transcript
 from domain.answer import Answer, Piece
+from domain.attempt import Attempt
 from domain.events import PieceAdded, Usage
 from domain.request import TaskRequest
-from domain.task import Attempt
 
 CLOCK_READ_EVERY = 1.0
 """Seconds between two looks at the time of day of an attempt that has a deadline."""
@@ -150,10 +150,16 @@ class RunningAttempt:
                         finished = item
                         self.cost.usage = item.usage
                         continue
-                    if item:
-                        events = self._events(item)
+                    if isinstance(item, Kept):
+                        attempt = await self._tasks.note_response(attempt, item.response_id)
+                        continue
+                    pieces, cursor = (
+                        (item.pieces, item.cursor) if isinstance(item, Numbered) else (item, None)
+                    )
+                    if pieces:
+                        events = self._events(pieces)
                         self._waiting_since = None
-                        attempt = await self._add(attempt, events)
+                        attempt = await self._add(attempt, events, cursor)
                     self._waiting_since = time.monotonic()
         except (ModelUnavailable, ModelRefused) as fault:
             self.cost.incurred = works or not fault.unbilled
@@ -179,9 +185,11 @@ class RunningAttempt:
         finally:
             self.cost.characters = self._asked + self._transcript.characters
 
-    async def _add(self, attempt: Attempt, events: Sequence[PieceAdded]) -> Attempt:
+    async def _add(
+        self, attempt: Attempt, events: Sequence[PieceAdded], cursor: int | None
+    ) -> Attempt:
         lease = self._bounds.lease
-        append = partial(self._tasks.append, attempt, events, lease)
+        append = partial(self._tasks.append, attempt, events, lease, cursor)
         return await self._retries.while_leased(append, lease)
 
     async def _renew(self) -> NoReturn:

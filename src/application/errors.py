@@ -140,6 +140,10 @@ class ModelRefused(ModelError):
     """Raised for a fault that a retry cannot fix: a wrong key, an unknown model, a quota."""
 
 
+class ContinuationLost(ModelError):
+    """Raised when an upstream does not have the answer with which an attempt was to go on."""
+
+
 class WebhookError(ApplicationError):
     """The base of what sending a webhook raises. `reason` is one sentence part without an address,
     a secret or anything of the message."""

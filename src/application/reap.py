@@ -30,10 +30,11 @@ from application.errors import (
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
 from application.webhooks import LateWebhooks, publish_webhooks
+from domain.attempt import Attempt
 from domain.errors import IllegalTransition
 from domain.failure import DEADLINE_EXCEEDED, Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 
 log = structlog.get_logger(__name__)
 

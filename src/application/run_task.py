@@ -40,10 +40,11 @@ from application.reap import INPUT_LOST
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch, watching
 from application.webhooks import publish_webhooks_of
+from domain.attempt import Attempt
 from domain.events import Usage
 from domain.failure import DEADLINE_EXCEEDED, Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Task
+from domain.task import Change, Task
 
 log = structlog.get_logger(__name__)
 

@@ -88,8 +88,7 @@ class StatusChanged:
     reason: str | None = None
     """A code that says why the attempt was lost or the task failed."""
     resumed: bool = False
-    """Whether the attempt that begins goes on with what the last one said. Nothing writes this
-    yet; every reader honours it."""
+    """Whether the attempt that begins goes on with what the last one said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Failure:
     """Whether the same request may succeed as a new task."""
 
 
+CONTINUATION_LOST = "continuation_lost"
+"""Why an attempt that was to go on with an answer begins anew: its upstream has forgotten it."""
 RESTARTED_TOO_OFTEN = Failure(
     "restarted_too_often",
     f"The service was stopped or restarted during {MAX_INTERRUPTIONS + 1} attempts in a row.",

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from domain.answer import Answer
+from domain.continuation import ANEW, Continuation, Opening
 from domain.errors import IllegalTransition
 from domain.events import Event, StatusChanged, TaskEnded, TaskErrored, TaskStatus, Usage
-from domain.failure import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
+from domain.failure import CONTINUATION_LOST, MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
 from domain.request import TaskRequest
 from domain.task_id import check_task_id
 from domain.webhook import Note, Webhook
@@ -83,10 +84,12 @@ class Task:
     """Whether the text fits the schema of the request, as `TaskEnded` tells it."""
     failure: Failure | None = None
     uncounted: int = 0
-    """How many attempts were ended by a stop or a restart of the service. They do not count towards
-    the maximum of attempts."""
+    """How many attempts were ended by a stop or a restart of the service, or added something that
+    the next one kept. They do not count towards the maximum of attempts."""
     interruptions: int = 0
-    """How many of them came in a row, up to the last lost attempt."""
+    """How many attempts in a row a stop or a restart has ended, up to the last lost one."""
+    continuation: Continuation | None = None
+    """The answer that an upstream keeps, if one does."""
 
     @property
     def counted_attempts(self) -> int:
@@ -130,18 +133,9 @@ class Task:
         webhooks: tuple[Webhook, ...] = (),
     ) -> Submitted:
         """Create a task that waits for its first delivery. Raises MalformedTaskId."""
+        rest = request.ttl, retry_of, request.begins_at(now), request.ends_at(now)
         return Task.restore(
-            task_id,
-            request,
-            request.model,
-            now,
-            owner,
-            origin,
-            request.ttl,
-            retry_of,
-            request.begins_at(now),
-            request.ends_at(now),
-            webhooks=webhooks,
+            task_id, request, request.model, now, owner, origin, *rest, webhooks=webhooks
         )
 
     @staticmethod
@@ -187,39 +181,59 @@ class Task:
         webhooks[number : number + 1] = [each.noted(note) for each in webhooks[number : number + 1]]
         return replace(self, webhooks=tuple(webhooks))
 
-    def begin(self, now: int) -> Change:
-        """Begin the next attempt. What earlier attempts said no longer counts."""
+    def begin(self, now: int, opening: Opening = ANEW) -> Change:
+        """Begin the next attempt. Unless it is resumed, what earlier attempts said no longer
+        counts."""
+        attempt, continuation = self.attempt + 1, self.continuation
+        if not opening.resumed:
+            keeper = opening.keeper
+            continuation = None if keeper is None else Continuation(attempt, keeper)
         return self._move(
             TaskStatus.RUNNING,
             now,
-            attempt=self.attempt + 1,
+            resumed=opening.resumed,
+            attempt=attempt,
+            continuation=continuation,
             started_at=now if self.started_at is None else self.started_at,
         )
 
-    def claim(self, now: int) -> Change:
+    def claim(self, now: int, opening: Opening = ANEW) -> Change:
         """Begin the next attempt for a worker that has the lease. If the record still says that
         another attempt is running, that attempt has lost its lease: the task is requeued first, so
         that the log tells of it."""
         if self.status is not TaskStatus.RUNNING:
-            return self.begin(now)
-        lost = self.requeue(now, "lease_lapsed")
-        begun = lost.task.begin(now)
+            return self.begin(now, opening)
+        lost = self.requeue(now, "lease_lapsed", added=opening.added)
+        begun = lost.task.begin(now, opening)
         return Change(begun.task, (*lost.events, *begun.events))
 
-    def requeue(self, now: int, reason: str, *, counted: bool = True) -> Change:
-        """Let the task wait for another delivery, since its attempt is lost. `counted`: whether the
-        attempt counts towards the maximum; False if a stop or a restart of the service ended it.
-        After MAX_INTERRUPTIONS such in a row the task fails instead."""
-        if counted:
-            return self._move(TaskStatus.PENDING, now, reason=reason, interruptions=0)
-        if self.interruptions >= MAX_INTERRUPTIONS:
-            return self.fail(now, RESTARTED_TOO_OFTEN)
+    def restart(self, now: int, keeper: str | None) -> Change:
+        """Begin anew in the same delivery, since the upstream has forgotten the answer that this
+        attempt was to go on with. That costs no attempt."""
+        lost = self._move(
+            TaskStatus.PENDING, now, reason=CONTINUATION_LOST, uncounted=self.uncounted + 1
+        )
+        begun = lost.task.begin(now, Opening(keeper=keeper))
+        return Change(begun.task, (*lost.events, *begun.events))
+
+    def requeue(
+        self, now: int, reason: str, *, counted: bool = True, added: bool = False
+    ) -> Change:
+        """Let the task wait for another delivery, since its attempt is lost. `counted`: False if a
+        stop or a restart of the service ended it. After MAX_INTERRUPTIONS such in a row the task
+        fails instead. `added`: whether it has added something that the next attempt keeps. In
+        either case it does not count towards the maximum."""
+        interruptions = 0
+        if not counted and not added:
+            interruptions = self.interruptions + 1
+            if interruptions > MAX_INTERRUPTIONS:
+                return self.fail(now, RESTARTED_TOO_OFTEN)
         return self._move(
             TaskStatus.PENDING,
             now,
             reason=reason,
-            uncounted=self.uncounted + 1,
-            interruptions=self.interruptions + 1,
+            uncounted=self.uncounted + (added or not counted),
+            interruptions=interruptions,
         )
 
     def complete(
@@ -271,26 +285,15 @@ class Task:
         return Change(change.task, (*change.events, end))
 
     def _move(
-        self, status: TaskStatus, now: int, *, reason: str | None = None, **changes: object
+        self,
+        status: TaskStatus,
+        now: int,
+        *,
+        reason: str | None = None,
+        resumed: bool = False,
+        **changes: object,
     ) -> Change:
         if not self.status.may_become(status):
             raise IllegalTransition(self.id, self.status, status)
         task = replace(self, status=status, updated_at=now, **changes)  # type: ignore[arg-type]
-        return Change(task, (StatusChanged(now, status, task.attempt, reason),))
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run of a task by one worker."""
-
-    task: Task
-    """The record as it was when the attempt began."""
-    logged: int
-    """The number of events in the log when the attempt last wrote to it."""
-    request: TaskRequest | None
-    """None: the store has lost it."""
-
-    @property
-    def number(self) -> int:
-        """The attempt's number, which is the fencing number of its writes."""
-        return self.task.attempt
+        return Change(task, (StatusChanged(now, status, task.attempt, reason, resumed),))

@@ -38,8 +38,8 @@ from application.ports import (
     TaskLog,
 )
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import ContentAdded, Event
-from domain.task import Attempt
 from tests.builders import LEASE, NOW, to_redis
 from tests.doubles.readers import CountingObserver
 from tests.doubles.rest_front import TOKEN

@@ -5,8 +5,8 @@ import secrets
 
 import pytest
 
+from domain.attempt import Attempt
 from domain.events import START, ContentAdded, StatusChanged, TaskStatus
-from domain.task import Attempt
 from tests.builders import LEASE, NOW, claim, follow_task, submit
 from tests.contract.stores import Store
 from tests.doubles.readers import events_of, started, subscribed

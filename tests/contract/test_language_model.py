@@ -97,7 +97,7 @@ async def test_reasoning_text_and_calls_are_told_apart(
     *items, end = [item async for item in model.stream(EVERYTHING)]
     assert isinstance(end, Finished)
     assert (end.reason, end.whole) == ("tool_calls", False)
-    pieces = [each for item in items if not isinstance(item, Finished) for each in item]
+    pieces = [each for item in items if isinstance(item, tuple) for each in item]
     kinds = [type(each) for each in pieces]
     assert list(dict.fromkeys(kinds)) == [Reasoning, Text, ToolCallDelta]
     assert kinds == sorted(kinds, key=[Reasoning, Text, ToolCallDelta].index)
@@ -159,7 +159,7 @@ async def test_every_kind_of_delta_is_a_piece(upstream: Upstream, kind: str) -> 
     ]
     transcript, together = Transcript("T", 1_000), Transcript("T", 1_000)
     async for item in model.stream(_request()):
-        if not isinstance(item, Finished):
+        if isinstance(item, tuple):
             transcript.events(item, 1)
     together.events(pieces, 1)
     assert transcript.answer() == together.answer()

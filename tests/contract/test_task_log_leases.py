@@ -3,6 +3,7 @@
 import asyncio
 
 from application.ports import Busy, Ended
+from domain.attempt import Attempt
 from domain.events import (
     ContentAdded,
     StatusChanged,
@@ -11,7 +12,6 @@ from domain.events import (
     fold,
 )
 from domain.failure import Failure
-from domain.task import Attempt
 from tests.builders import LEASE, NOW, claim, submit
 from tests.contract.stores import Store, assert_shut_out, events_of
 from tests.waiting import until

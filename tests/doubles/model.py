@@ -3,21 +3,27 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from application.ports import Finished, OfferedModel
-from domain.answer import Piece, Text
+from application.ports import (
+    Finished,
+    Item,
+    LanguageModel,
+    OfferedModel,
+    Resumption,
+)
+from domain.answer import Text
 from domain.request import TaskRequest
 
 
-def text_of(items: Sequence[tuple[Piece, ...] | Finished]) -> str:
+def text_of(items: Sequence[Item]) -> str:
     """The text that a model's items hold."""
-    pieces = [each for item in items if not isinstance(item, Finished) for each in item]
+    pieces = [each for item in items if isinstance(item, tuple) for each in item]
     return "".join(each.text for each in pieces if isinstance(each, Text))
 
 
-Word = str | tuple[Piece, ...] | Finished | Exception
+Word = str | Item | Exception
 
 
-class DrivenModel:
+class DrivenModel(LanguageModel):
     """Says what the test puts into `words`: texts, or pieces of any kind. An exception there is
     raised. An empty text is work without a piece."""
 
@@ -32,8 +38,8 @@ class DrivenModel:
             self.words.put_nowait(word)
 
     async def stream(
-        self, request: TaskRequest
-    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
+        self, request: TaskRequest, resumption: Resumption | None = None
+    ) -> AsyncGenerator[Item, None]:
         self.asked += 1
         try:
             while True:

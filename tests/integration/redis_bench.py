@@ -14,8 +14,8 @@ from adapters.redis import (
 )
 from application.errors import StoreUnavailable
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import ContentAdded, Event
-from domain.task import Attempt
 from tests.builders import LEASE, follow_task
 from tests.doubles.readers import (
     CountingObserver,

@@ -11,9 +11,10 @@ from adapters.redis import Connection, RedisTaskIndex, RedisTaskLog
 from adapters.redis.connection import Listener, Word
 from adapters.redis.keys import owner_keys
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import ContentAdded
 from domain.events import TaskStatus as Status
-from domain.task import Attempt, Task
+from domain.task import Task
 from domain.task_filter import TaskFilter
 from tests.builders import LEASE, NOW, REQUEST, claim
 

@@ -14,9 +14,10 @@ from application.errors import LeaseLost
 from application.follow_task import FollowTask, NothingLeft
 from application.ports import Batch
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import START, ContentAdded, Position, StatusChanged, TaskErrored, TaskStatus
 from domain.failure import Failure
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import LEASE, begun, follow_task, to_redis
 from tests.doubles.readers import (
     CountingObserver,

@@ -14,10 +14,11 @@ from adapters.request_codec import request_to_plain
 from application.errors import UnreadableTask
 from application.ports import Ended
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, Usage, fold
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import LEASE, NOW, REQUEST, begun, claim, submit, to_redis
 from tests.integration.redis_index_bench import Counted
 from tests.integration.redis_records import VERSIONS_BEFORE, Bench, OldRecord

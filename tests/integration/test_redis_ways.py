@@ -12,9 +12,10 @@ from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
 from adapters.redis.record import Record
 from application.errors import LeaseLost, StoreUnavailable
+from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, fold
 from domain.failure import Failure
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
 from tests.doubles.readers import (
     events_of,

@@ -9,8 +9,8 @@ from adapters.prometheus import MeasuredTaskLog, Metrics
 from application.errors import LeaseLost
 from application.ports import Busy
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import START, ContentAdded, StatusChanged, TaskErrored, TaskStatus, fold
-from domain.task import Attempt
 from tests.builders import LEASE, NOW, begun, claim, follow_task, submit
 from tests.contract.stores import events_of
 from tests.doubles.readers import events_of as events_in

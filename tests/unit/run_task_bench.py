@@ -13,9 +13,9 @@ from application.outcome import Outcome
 from application.ports import Finished
 from application.quotas import Quotas
 from application.run_task import REQUESTS_ROOM, RunTask
+from domain.attempt import Attempt
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
-from domain.task import Attempt
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, delivery_of, unlimited
 from tests.doubles.model import DrivenModel
@@ -38,13 +38,15 @@ class SlowLog(MemoryTaskLog):
         self.away = False
         self.refused = asyncio.Event()
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+    async def append(
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
+    ) -> Attempt:
         self.appending.set()
         await self.open.wait()
         if self.away:
             self.refused.set()
             raise StoreUnavailable("away")
-        return await super().append(attempt, events, lease)
+        return await super().append(attempt, events, lease, cursor)
 
 
 class Bench:

@@ -13,10 +13,11 @@ from application.manage_task import CancelTask
 from application.outcome import Ack, Retry
 from application.ports import ORPHAN_TIMEOUT, Guard
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
+from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, fold
 from domain.failure import DEADLINE_EXCEEDED
 from domain.request import DEADLINE_LIMIT, DEFAULT_BOUNDS
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import NOW, REQUEST, delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within

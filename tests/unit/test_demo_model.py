@@ -26,7 +26,7 @@ async def _said(request: TaskRequest) -> tuple[Answer, Finished, list[Piece]]:
     end = items.pop()
     assert isinstance(end, Finished)
     assert end.model == MODEL_NAME
-    pieces = [piece for each in items if not isinstance(each, Finished) for piece in each]
+    pieces = [piece for each in items if isinstance(each, tuple) for piece in each]
     transcript = Transcript("T", 1_000_000)
     transcript.events(pieces, 1)
     return transcript.answer(), end, pieces

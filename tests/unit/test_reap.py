@@ -18,10 +18,11 @@ from application.reap import (
     HandleExhaustedDeliveries,
 )
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import OTHER_REQUEST, REQUEST, delivery_of, naming_delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within

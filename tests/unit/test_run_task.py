@@ -9,9 +9,10 @@ from application.errors import ModelUnavailable, UnreadableTask
 from application.outcome import Ack, Overloaded, Reject, Retry
 from application.run_task import OVERLOADED_RETRY_AFTER
 from application.transcript import EVENT_LIMIT
+from domain.attempt import Attempt
 from domain.events import StatusChanged, TaskStatus, fold
 from domain.failure import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import REQUEST
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
 from tests.waiting import within

@@ -7,9 +7,10 @@ from application.outcome import Ack, Outcome, Overloaded, Reject
 from application.ports import Delivery
 from application.reap import INPUT_LOST
 from application.run_task import OVERLOADED_RETRY_AFTER
+from domain.attempt import Attempt
 from domain.events import TaskStatus
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import OTHER_REQUEST, REQUEST, naming_delivery_of
 from tests.unit.run_task_bench import FINISHED, TASK_ID, Bench
 

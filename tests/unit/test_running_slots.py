@@ -14,8 +14,9 @@ from application.quotas import SLOTS_CHECKED, START_TIMEOUT, Quotas
 from application.reap import FailOrphanedTasks
 from application.running_slots import SlotReleasingLog
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.failure import Failure
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import REQUEST
 
 TASK_ID = "task_1_a"

@@ -10,8 +10,8 @@ from application.errors import OverLimit, QueueRefused, QueueUnavailable, StartU
 from application.start_by_sdk import REMEMBERED, STAND_IN_AFTER
 from application.start_task import Try
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.failure import Failure
-from domain.task import Attempt
 from tests.builders import LEASE, OTHER_REQUEST, REQUEST
 from tests.doubles.starts import CALLER, Bench
 

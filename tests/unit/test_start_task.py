@@ -10,9 +10,10 @@ from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
 from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
 from application.start_task import Started
+from domain.attempt import Attempt
 from domain.events import TaskStatus
 from domain.request import TaskRequest
-from domain.task import Attempt, Task
+from domain.task import Task
 from tests.builders import OTHER_REQUEST, REQUEST, unlimited
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import start_task

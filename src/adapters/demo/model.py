@@ -13,7 +13,13 @@ from typing import Any
 
 from adapters.demo import speech
 from adapters.demo.samples import sample
-from application.ports import Finished, LanguageModel, OfferedModel
+from application.ports import (
+    Finished,
+    Item,
+    LanguageModel,
+    OfferedModel,
+    Resumption,
+)
 from domain.answer import Piece, Reasoning, Text, ToolCallDelta
 from domain.events import Usage
 from domain.messages import objects_in
@@ -28,8 +34,8 @@ class DemoModel(LanguageModel):
         self._pause = 1.0 / tokens_per_second if tokens_per_second > 0 else 0.0
 
     async def stream(
-        self, request: TaskRequest
-    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
+        self, request: TaskRequest, resumption: Resumption | None = None
+    ) -> AsyncGenerator[Item, None]:
         answer = list(_answer(request))
         spoken = answer[: request.max_tokens]
         for piece in spoken:

@@ -22,15 +22,18 @@ from application.ports import (
     Busy,
     Ended,
     NotOrphaned,
+    Openings,
     Orphaned,
     Page,
     TaskLog,
+    anew,
     page_of,
 )
+from domain.attempt import Attempt
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 from domain.webhook import Note
 
 
@@ -97,22 +100,42 @@ class MemoryTaskLog(TaskLog):
     async def request(self, task_id: str) -> TaskRequest | None:
         return self._entry(task_id).request
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
+    async def claim(
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
+    ) -> Attempt | Busy | Ended:
         entry = self._entry(task_id)
         if entry.task.status.terminal:
             return Ended(entry.task)
         if busy := self._busy(entry):
             return busy
-        self._write(entry, entry.task.claim(now))
+        self._write(entry, entry.task.claim(now, opening(entry.task)))
         entry.lease_until = self._elapsed() + lease
         return Attempt(entry.task, len(entry.events), entry.request)
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+    async def append(
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
+    ) -> Attempt:
         entry = self._held(attempt)
         entry.lease_until = self._elapsed() + lease
         if len(entry.events) == attempt.logged:
             self._add(entry, tuple(events))
-        return Attempt(attempt.task, len(entry.events), attempt.request)
+            continuation = entry.task.continuation
+            if cursor is not None and continuation is not None:
+                advanced = continuation.advanced(cursor, len(entry.events), attempt.number)
+                entry.task = replace(entry.task, continuation=advanced)
+        return Attempt(attempt.task, len(entry.events), attempt.request, cursor)
+
+    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
+        entry = self._held(attempt)
+        if (continuation := entry.task.continuation) is not None:
+            entry.task = replace(entry.task, continuation=continuation.noted(response_id))
+        return replace(attempt, task=entry.task)
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        entry = self._held(attempt)
+        self._write(entry, change)
+        entry.lease_until = self._elapsed() + lease
+        return Attempt(entry.task, len(entry.events), entry.request)
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         entry = self._held(attempt)
@@ -157,6 +180,12 @@ class MemoryTaskLog(TaskLog):
         entry = self._entry(task_id)
         if entry.task.status.terminal:
             entry.task = entry.task.with_note(number, note)
+
+    async def note_released(self, task_id: str) -> None:
+        entry = self._entry(task_id)
+        continuation = entry.task.continuation
+        if entry.task.status.terminal and continuation is not None:
+            entry.task = replace(entry.task, continuation=replace(continuation, released=True))
 
     async def delete(self, task_id: str) -> None:
         task = self._entry(task_id).task
@@ -219,7 +248,11 @@ class MemoryTaskLog(TaskLog):
     def _write(self, entry: _Entry, change: Change) -> None:
         # `note_message` may have added the message id since the attempt read the record.
         message_id = change.task.message_id or entry.task.message_id
-        entry.task = replace(change.task, message_id=message_id)
+        # What was noted of a continuation holds, unless the change begins another one.
+        continuation, noted = change.task.continuation, entry.task.continuation
+        if continuation and noted and continuation.begun == noted.begun:
+            continuation = noted
+        entry.task = replace(change.task, message_id=message_id, continuation=continuation)
         self._heartbeat(entry)
         if entry.task.status.terminal:
             self.index.note_end(entry.task.id)

@@ -23,7 +23,12 @@ from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.model_list import MODELS_TIMEOUT, read_models
 from adapters.openai.oddities import NAMES_LIMIT
 from adapters.openai.reports import read_report
-from application.ports import Finished, LanguageModel, OfferedModel
+from application.ports import (
+    Item,
+    LanguageModel,
+    OfferedModel,
+    Resumption,
+)
 from domain.answer import Piece
 from domain.request import TaskRequest
 
@@ -87,8 +92,8 @@ class OpenAIModel(LanguageModel):
         await self._client.close()
 
     async def stream(
-        self, request: TaskRequest
-    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
+        self, request: TaskRequest, resumption: Resumption | None = None
+    ) -> AsyncGenerator[Item, None]:
         while True:
             refused = self._refused.get(request.model, frozenset())
             try:

@@ -13,14 +13,21 @@ from application.ports import (
     Finished,
     ForwardingTaskLog,
     Guard,
+    Item,
+    Kept,
     LanguageModel,
     OfferedModel,
+    Openings,
+    Resumption,
     TaskLog,
     TaskQueue,
+    anew,
 )
-from domain.answer import Piece
+from domain.answer import Answer
+from domain.attempt import Attempt
+from domain.continuation import Continuation
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 
 
 class TracedQueue(TaskQueue):
@@ -66,9 +73,15 @@ class TracedModel(LanguageModel):
         self._inner = inner
         self._tracer = tracer
 
+    def keeper(self, model: str) -> str | None:
+        return self._inner.keeper(model)
+
+    def goes_on(self, request: TaskRequest, said: Answer) -> bool:
+        return self._inner.goes_on(request, said)
+
     async def stream(
-        self, request: TaskRequest
-    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
+        self, request: TaskRequest, resumption: Resumption | None = None
+    ) -> AsyncGenerator[Item, None]:
         asked: dict[str, str | int] = {"gen_ai.request.model": request.model}
         if request.max_tokens is not None:
             asked["gen_ai.request.max_tokens"] = request.max_tokens
@@ -76,9 +89,9 @@ class TracedModel(LanguageModel):
         span = self._tracer.start_span("model stream", kind=SpanKind.CLIENT, attributes=asked)
         begun = False
         try:
-            async with aclosing(self._inner.stream(request)) as items:
+            async with aclosing(self._inner.stream(request, resumption)) as items:
                 async for item in items:
-                    if not begun and item:  # an empty item holds no piece
+                    if not begun and item and not isinstance(item, Kept):
                         begun = True
                         span.add_event("first token")
                     if isinstance(item, Finished):
@@ -96,6 +109,10 @@ class TracedModel(LanguageModel):
             raise
         finally:
             span.end()
+
+    async def release(self, continuation: Continuation, *, completed: bool) -> None:
+        with self._tracer.start_as_current_span("model release", kind=SpanKind.CLIENT):
+            await self._inner.release(continuation, completed=completed)
 
     async def models(self) -> Sequence[OfferedModel]:
         with self._tracer.start_as_current_span("model list", kind=SpanKind.CLIENT):
@@ -116,11 +133,13 @@ class TracedTaskLog(ForwardingTaskLog):
         ):
             return await self._inner.create(submitted)
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
+    async def claim(
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
+    ) -> Attempt | Busy | Ended:
         with self._tracer.start_as_current_span(
             "log claim", attributes={"longtask.task": task_id}
         ) as span:
-            claimed = await self._inner.claim(task_id, lease, now)
+            claimed = await self._inner.claim(task_id, lease, now, opening)
             span.set_attribute("longtask.claimed", type(claimed).__name__)
             return claimed
 

@@ -17,17 +17,24 @@ from application.ports import (
     Ended,
     EndObservingTaskLog,
     Finished,
+    Item,
+    Kept,
     LanguageModel,
     OfferedModel,
+    Openings,
+    Resumption,
     TaskLog,
     WebhookMessage,
     WebhookSecret,
     WebhookSender,
+    anew,
 )
-from domain.answer import Piece
+from domain.answer import Answer
+from domain.attempt import Attempt
+from domain.continuation import Continuation
 from domain.events import Event, StatusChanged
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Task
+from domain.task import Change, Task
 
 
 class MeasuredTaskLog(EndObservingTaskLog):
@@ -37,8 +44,10 @@ class MeasuredTaskLog(EndObservingTaskLog):
         super().__init__(inner)
         self._metrics = metrics
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
-        claimed = await self._inner.claim(task_id, lease, now)
+    async def claim(
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
+    ) -> Attempt | Busy | Ended:
+        claimed = await self._inner.claim(task_id, lease, now, opening)
         if isinstance(claimed, Attempt):
             self._metrics.attempts.inc()
             if claimed.number == 1:
@@ -47,9 +56,11 @@ class MeasuredTaskLog(EndObservingTaskLog):
                 self._metrics.queue_seconds.observe(max(0.0, waited))
         return claimed
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+    async def append(
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
+    ) -> Attempt:
         began = time.perf_counter()
-        appended = await self._inner.append(attempt, events, lease)
+        appended = await self._inner.append(attempt, events, lease, cursor)
         self._metrics.append_seconds.observe(time.perf_counter() - began)
         return appended
 
@@ -70,15 +81,21 @@ class MeasuredModel(LanguageModel):
         self._inner = inner
         self._metrics = metrics
 
+    def keeper(self, model: str) -> str | None:
+        return self._inner.keeper(model)
+
+    def goes_on(self, request: TaskRequest, said: Answer) -> bool:
+        return self._inner.goes_on(request, said)
+
     async def stream(
-        self, request: TaskRequest
-    ) -> AsyncGenerator[tuple[Piece, ...] | Finished, None]:
+        self, request: TaskRequest, resumption: Resumption | None = None
+    ) -> AsyncGenerator[Item, None]:
         began = time.perf_counter()
         first = 0.0
         try:
-            async with aclosing(self._inner.stream(request)) as items:
+            async with aclosing(self._inner.stream(request, resumption)) as items:
                 async for item in items:
-                    if not first and item:  # an empty item holds no piece
+                    if not first and item and not isinstance(item, Kept):
                         first = time.perf_counter()
                         self._metrics.first_token_seconds.observe(first - began)
                     if isinstance(item, Finished):
@@ -87,6 +104,9 @@ class MeasuredModel(LanguageModel):
         except (ModelUnavailable, ModelRefused) as error:
             self._metrics.model_errors.labels(error.code).inc()
             raise
+
+    async def release(self, continuation: Continuation, *, completed: bool) -> None:
+        await self._inner.release(continuation, completed=completed)
 
     async def models(self) -> Sequence[OfferedModel]:
         return await self._inner.models()

@@ -28,15 +28,18 @@ from application.ports import (
     Busy,
     Ended,
     NotOrphaned,
+    Openings,
     Orphaned,
     Page,
     TaskLog,
+    anew,
 )
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import Event, TaskStatus, answer_of
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 from domain.webhook import Note
 
 TEXT_PAGE = 5_000
@@ -112,7 +115,9 @@ class RedisTaskLog(TaskLog):
             return decode_shared_request(task_id, await self._call("HGET", record, "task"))
         return decode_request(task_id, request)
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
+    async def claim(
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
+    ) -> Attempt | Busy | Ended:
         while True:
             record = await self._records.get(task_id)
             if record.task.status.terminal:
@@ -126,7 +131,9 @@ class RedisTaskLog(TaskLog):
                 logged, request = written
                 return Attempt(change.task, logged, decode_request(task_id, request))
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+    async def append(
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
+    ) -> Attempt:
         keys = keys_of(attempt.task.id)
         times = (_milliseconds(lease), self._ttl)
         values: list[Word] = [attempt.number, attempt.logged, *times, keys.channel]
@@ -207,6 +214,15 @@ class RedisTaskLog(TaskLog):
 
     async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
         await self._records.note_webhook(task_id, number, note)
+
+    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
+        raise NotImplementedError
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        raise NotImplementedError
+
+    async def note_released(self, task_id: str) -> None:
+        raise NotImplementedError
 
     async def delete(self, task_id: str) -> None:
         keys, task = keys_of(task_id), await self.get(task_id)

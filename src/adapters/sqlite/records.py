@@ -23,8 +23,9 @@ from adapters.sqlite.stored import (
 )
 from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Batch, Busy, Page
+from domain.attempt import Attempt
 from domain.events import Event, Position, TaskStatus
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,15 +30,18 @@ from application.ports import (
     Busy,
     Ended,
     NotOrphaned,
+    Openings,
     Orphaned,
     Page,
     TaskLog,
+    anew,
 )
 from domain.answer import Answer
+from domain.attempt import Attempt
 from domain.events import Event, TaskStatus, answer_of
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 from domain.webhook import Note
 
 T = TypeVar("T")
@@ -97,7 +100,9 @@ class SqliteTaskLog(TaskLog):
 
         return await self._read(work)
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
+    async def claim(
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
+    ) -> Attempt | Busy | Ended:
         def work(transaction: Transaction) -> Busy | Ended | Written:
             stored = self._records.existing(transaction, task_id)
             task = stored.task()
@@ -117,7 +122,9 @@ class SqliteTaskLog(TaskLog):
         request = decode_request(task_id, claimed.request)
         return Attempt(claimed.task, claimed.batch.end.offset, request)
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+    async def append(
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
+    ) -> Attempt:
         rows, added = encoded(events), tuple(events)
 
         def work(transaction: Transaction) -> tuple[int, Batch | None]:
@@ -194,6 +201,15 @@ class SqliteTaskLog(TaskLog):
                 transaction.execute("UPDATE tasks SET state = ? WHERE task = ?", values)
 
         await self._write(work)
+
+    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
+        raise NotImplementedError
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        raise NotImplementedError
+
+    async def note_released(self, task_id: str) -> None:
+        raise NotImplementedError
 
     async def delete(self, task_id: str) -> None:
         def deleted(owner: str | None) -> None:

@@ -18,7 +18,15 @@ from application.ports.idempotency_keys import (
     Binding,
     IdempotencyKeys,
 )
-from application.ports.language_model import Finished, LanguageModel, OfferedModel
+from application.ports.language_model import (
+    Finished,
+    Item,
+    Kept,
+    LanguageModel,
+    Numbered,
+    OfferedModel,
+    Resumption,
+)
 from application.ports.limits import HeldSlot, Limiter, WindowUsage
 from application.ports.log_pages import Batch, Page, page_of
 from application.ports.task_index import (
@@ -37,8 +45,10 @@ from application.ports.task_log import (
     Busy,
     Ended,
     NotOrphaned,
+    Openings,
     Orphaned,
     TaskLog,
+    anew,
 )
 from application.ports.task_queue import Announcement, Delivery, Guard, TaskQueue
 from application.ports.webhook_sender import WebhookMessage, WebhookSecret, WebhookSender
@@ -69,12 +79,17 @@ __all__ = [
     "Guard",
     "HeldSlot",
     "IdempotencyKeys",
+    "Item",
+    "Kept",
     "LanguageModel",
     "Limiter",
     "NotOrphaned",
+    "Numbered",
     "OfferedModel",
+    "Openings",
     "Orphaned",
     "Page",
+    "Resumption",
     "Subscriber",
     "TaskIds",
     "TaskIndex",
@@ -86,5 +101,6 @@ __all__ = [
     "WebhookSecret",
     "WebhookSender",
     "WindowUsage",
+    "anew",
     "page_of",
 ]

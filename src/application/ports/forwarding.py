@@ -5,11 +5,20 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from application.ports.log_pages import Page
-from application.ports.task_log import Busy, Ended, NotOrphaned, Orphaned, TaskLog
+from application.ports.task_log import (
+    Busy,
+    Ended,
+    NotOrphaned,
+    Openings,
+    Orphaned,
+    TaskLog,
+    anew,
+)
+from domain.attempt import Attempt
 from domain.events import Event
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 from domain.webhook import Note
 
 
@@ -33,14 +42,22 @@ class ForwardingTaskLog(TaskLog):
         return self._inner.request(task_id)
 
     def claim(
-        self, task_id: str, lease: float, now: int
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
     ) -> Coroutine[Any, Any, Attempt | Busy | Ended]:
-        return self._inner.claim(task_id, lease, now)
+        return self._inner.claim(task_id, lease, now, opening)
 
     def append(
-        self, attempt: Attempt, events: Sequence[Event], lease: float
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
     ) -> Coroutine[Any, Any, Attempt]:
-        return self._inner.append(attempt, events, lease)
+        return self._inner.append(attempt, events, lease, cursor)
+
+    def note_response(self, attempt: Attempt, response_id: str) -> Coroutine[Any, Any, Attempt]:
+        return self._inner.note_response(attempt, response_id)
+
+    def restart(
+        self, attempt: Attempt, change: Change, lease: float
+    ) -> Coroutine[Any, Any, Attempt]:
+        return self._inner.restart(attempt, change, lease)
 
     def renew(self, attempt: Attempt, lease: float) -> Coroutine[Any, Any, None]:
         return self._inner.renew(attempt, lease)
@@ -66,6 +83,9 @@ class ForwardingTaskLog(TaskLog):
 
     def note_webhook(self, task_id: str, number: int, note: Note) -> Coroutine[Any, Any, None]:
         return self._inner.note_webhook(task_id, number, note)
+
+    def note_released(self, task_id: str) -> Coroutine[Any, Any, None]:
+        return self._inner.note_released(task_id)
 
     def delete(self, task_id: str) -> Coroutine[Any, Any, None]:
         return self._inner.delete(task_id)

@@ -1,14 +1,16 @@
 """The port of the store: the records and event logs of tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from application.ports.log_pages import Page
+from domain.attempt import Attempt
+from domain.continuation import ANEW, Opening
 from domain.events import Event
 from domain.failure import Failure
 from domain.request import TaskRequest
-from domain.task import Attempt, Change, Submitted, Task
+from domain.task import Change, Submitted, Task
 from domain.webhook import Note
 
 ORPHAN_TIMEOUT = 3600.0
@@ -51,6 +53,16 @@ class NotOrphaned:
     task: Task
 
 
+Openings = Callable[[Task], Opening]
+"""Says how the next attempt of a task begins, by its record. It is pure: the step that claims the
+task may call it more than once."""
+
+
+def anew(_task: Task) -> Opening:
+    """The opening of attempts that never go on with an earlier one."""
+    return ANEW
+
+
 class TaskLog(Protocol):
     """Keeps a record, a request and an event log per task, for the log's time to live after their
     last change; after its end, for the task's own (`Task.ttl`) if that is shorter. The request lies
@@ -64,6 +76,9 @@ class TaskLog(Protocol):
     publication to the EventFeed, or nothing. Every method may raise StoreUnavailable, and
     Unreadable for data that another version of this service wrote. A store that can lose the end
     of a log begins a new epoch with every change of the record.
+
+    What was noted of a continuation (its response id, its cursor) holds for as long as the record
+    has a continuation with the same `begun`, whatever the records say that later changes write.
     """
 
     async def create(self, submitted: Submitted) -> Task:
@@ -84,17 +99,33 @@ class TaskLog(Protocol):
         Raises UnknownTask."""
         ...
 
-    async def claim(self, task_id: str, lease: float, now: int) -> Attempt | Busy | Ended:
+    async def claim(
+        self, task_id: str, lease: float, now: int, opening: Openings = anew
+    ) -> Attempt | Busy | Ended:
         """Begin the next attempt, with a lease of `lease` seconds by the store's own clock, unless
         another attempt has the lease or the task has ended. If the lease of a running attempt has
         lapsed, the task is requeued first, so that the log tells of it. Raises UnknownTask."""
         ...
 
-    async def append(self, attempt: Attempt, events: Sequence[Event], lease: float) -> Attempt:
+    async def append(
+        self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
+    ) -> Attempt:
         """Add events behind the last one that the attempt has logged, renew the lease, and return
-        the attempt with its new `logged`. Idempotent: repeated because its result was lost, the
-        same call adds nothing. Raises LeaseLost, and adds nothing, if another attempt has begun,
-        the task was requeued or has ended, or the store has lost the end of the log."""
+        the attempt with its new `logged`. With a `cursor`, write it into the continuation of the
+        record in the same step (`Continuation.advanced`). Idempotent: repeated because its result
+        was lost, the same call adds nothing. Raises LeaseLost, and adds nothing, if another attempt
+        has begun, the task was requeued or has ended, or the store has lost the end of the log."""
+        ...
+
+    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
+        """Write into the continuation of the record how the upstream calls its answer, and return
+        the attempt with that record. Idempotent. Raises LeaseLost as `append` does."""
+        ...
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        """Write a change that ends this attempt and begins the next one (`Task.restart`), with a
+        lease of `lease` seconds; return the next one. Raises LeaseLost as `append` does, and if the
+        call is repeated."""
         ...
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
@@ -134,6 +165,12 @@ class TaskLog(Protocol):
         """Change what the record of an ended task says of a webhook: its number in
         `Task.webhooks`. A task that has not ended, or has no such webhook, is left as it is. It
         changes nothing else, and tells no reader. Raises UnknownTask."""
+        ...
+
+    async def note_released(self, task_id: str) -> None:
+        """Write into the continuation of a task that has ended that its upstream was told
+        (`Continuation.released`). A task that has not ended, or has no continuation, is left as it
+        is. It changes nothing else, and tells no reader. Raises UnknownTask."""
         ...
 
     async def delete(self, task_id: str) -> None:

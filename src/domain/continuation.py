@@ -1,0 +1,54 @@
+"""How the next attempt of a task goes on with what the last one said.
+
+Some upstreams keep an answer and give it again from any event on (OpenAI's background responses,
+another instance of this service). Others can be asked to go on from a text (prefill). For all
+others an attempt begins anew.
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What is known of an answer that an upstream keeps."""
+
+    begun: int
+    """The number of the attempt that asked for the answer first. Each later attempt asks with the
+    same idempotency key until the upstream's id of the answer is noted."""
+    upstream: str
+    """The name of the server that keeps it (`LanguageModel.keeper`)."""
+    response_id: str | None = None
+    """How the upstream calls it. None: not noted, so it may not have been asked for at all."""
+    cursor: int | None = None
+    """The last of the upstream's events of which everything is in the log. None: there is none."""
+    logged: int = 0
+    """The number of events in the log when the cursor was written. A log that is shorter has lost
+    its end."""
+    advanced_by: int = 0
+    """The number of the last attempt that wrote a cursor. 0: none did."""
+    released: bool = False
+    """Whether the upstream was told that the task has ended."""
+
+    def noted(self, response_id: str) -> "Continuation":
+        return replace(self, response_id=response_id)
+
+    def advanced(self, cursor: int, logged: int, attempt: int) -> "Continuation":
+        return replace(self, cursor=cursor, logged=logged, advanced_by=attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How the next attempt begins."""
+
+    resumed: bool = False
+    """Whether it goes on with what the pieces that count add up to. Otherwise they no longer
+    count."""
+    keeper: str | None = None
+    """The upstream that keeps the answer for which it asks, if it begins anew. None: it keeps
+    none."""
+    added: bool = False
+    """Whether the attempt before it has added something that this one keeps. Only asked if the
+    lease of that attempt has lapsed: the lost attempt then does not count."""
+
+
+ANEW = Opening()
