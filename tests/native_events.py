@@ -6,6 +6,7 @@ from domain.answer import Answer, ToolCall
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -29,6 +30,8 @@ def event_of(data: dict[str, Any]) -> Event:
             return ToolCallAdded(
                 at, said["index"], said["arguments"], said.get("id"), said.get("name")
             )
+        case "item":
+            return ItemAdded(at, said)
         case "status":
             status, resumed = TaskStatus(said), data.get("resumed", False)
             return StatusChanged(at, status, data["attempt"], data.get("reason"), resumed)
@@ -49,6 +52,7 @@ def answer_of(data: dict[str, Any], text: str) -> Answer:
         data.get("reasoning", ""),
         tuple(ToolCall(**each) for each in data.get("toolCalls", ())),
         tuple(data.get("annotations", ())),
+        tuple(data.get("items", ())),
     )
 
 

@@ -20,6 +20,7 @@ from domain.events import (
     START,
     ContentAdded,
     Event,
+    ItemAdded,
     Position,
     ReasoningAdded,
     StatusChanged,
@@ -76,6 +77,11 @@ class _ToolCall(msgspec.Struct, array_like=True, tag="t"):
     name: str | None
 
 
+class _Item(msgspec.Struct, array_like=True, tag="i"):
+    at: int
+    data: JsonObject
+
+
 class _End(msgspec.Struct, array_like=True, tag="e"):
     """The end of an answer that is its text and nothing else."""
 
@@ -98,6 +104,11 @@ class _WholeEnd(msgspec.Struct, array_like=True, tag="w"):
     valid: bool | None
 
 
+class _EndWithItems(_WholeEnd, array_like=True, tag="j"):
+    """The end of an answer that has output items, which an instance that does not know them would
+    leave out."""
+
+
 class _Error(msgspec.Struct, array_like=True, tag="x"):
     at: int
     message: str
@@ -106,7 +117,17 @@ class _Error(msgspec.Struct, array_like=True, tag="x"):
 
 
 _Stored = (
-    _Status | _Resumed | _Content | _Noted | _Reasoning | _ToolCall | _End | _WholeEnd | _Error
+    _Status
+    | _Resumed
+    | _Content
+    | _Noted
+    | _Reasoning
+    | _ToolCall
+    | _Item
+    | _End
+    | _WholeEnd
+    | _EndWithItems
+    | _Error
 )
 
 _encode = msgspec.json.Encoder(enc_hook=dict).encode  # any mapping is a JSON object
@@ -134,12 +155,15 @@ def _stored(event: Event) -> _Stored | tuple[str, int, str]:
             return _Reasoning(at, text)
         case ToolCallAdded(at, index, arguments, id_, name):
             return _ToolCall(at, index, arguments, id_, name)
+        case ItemAdded(at, data):
+            return _Item(at, data)
         case StatusChanged(at, status, attempt, reason, resumed):
             return _Resumed(at, attempt) if resumed else _Status(at, status, attempt, reason)
         case TaskEnded(at, answer, finish_reason, model, usage, valid):
             if valid is None and answer == Answer(answer.text):
                 return _End(at, answer.text, finish_reason, model, usage)
-            return _WholeEnd(at, answer, finish_reason, model, usage, valid)
+            kind = _EndWithItems if answer.items else _WholeEnd
+            return kind(at, answer, finish_reason, model, usage, valid)
         case TaskErrored(at, message, code, retryable):
             return _Error(at, message, code, retryable)
 
@@ -188,6 +212,8 @@ def _event(stored: _Stored) -> Event:
             return ReasoningAdded(stored.at, stored.text)
         case _ToolCall():
             return ToolCallAdded(stored.at, stored.index, stored.arguments, stored.id, stored.name)
+        case _Item():
+            return ItemAdded(stored.at, stored.data)
         case _Status():
             return StatusChanged(stored.at, stored.status, stored.attempt, stored.reason)
         case _Resumed():

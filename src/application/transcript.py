@@ -4,16 +4,32 @@ import json
 from collections.abc import Iterator, Sequence
 
 from application.errors import ModelRefused
-from domain.answer import Answer, AnswerBuilder, Piece, Reasoning, Text, ToolCallDelta
-from domain.events import ContentAdded, PieceAdded, ReasoningAdded, ToolCallAdded, add_piece
+from domain.answer import (
+    Answer,
+    AnswerBuilder,
+    OutputItem,
+    Piece,
+    Reasoning,
+    Text,
+    ToolCallDelta,
+    characters_in,
+)
+from domain.events import (
+    ContentAdded,
+    ItemAdded,
+    PieceAdded,
+    ReasoningAdded,
+    ToolCallAdded,
+    add_piece,
+)
 
 EVENT_LIMIT = 32 * 1024
-"""Characters of one event. A longer piece becomes several events."""
+"""Characters of one event. A longer piece becomes several events, but for an output item."""
 
 
 class Transcript:
     def __init__(self, task_id: str, max_chars: int) -> None:
-        """`max_chars`: of text, reasoning and calls of tools together."""
+        """`max_chars`: of text, reasoning, calls of tools and output items together."""
         self.characters = 0
         """Of all pieces so far."""
         self._task_id = task_id
@@ -36,6 +52,9 @@ class Transcript:
             elif type(piece) is Reasoning:
                 self._count(len(piece.text))
                 events.extend(ReasoningAdded(now, part) for part in _parts(piece.text))
+            elif type(piece) is OutputItem:
+                self._count(characters_in(piece.data))
+                events.append(ItemAdded(now, piece.data))
             else:
                 assert isinstance(piece, ToolCallDelta)  # noqa: S101
                 events.extend(self._call(piece, now))

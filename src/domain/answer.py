@@ -32,6 +32,24 @@ def is_deep(value: object) -> bool:
     return True
 
 
+def characters_in(value: object) -> int:
+    """Return how long a JSON value is, roughly: the characters of its texts and names, and one for
+    every other value."""
+    size, rest = 0, [value]
+    while rest:
+        match rest.pop():
+            case str(text):
+                size += len(text)
+            case list(values) | tuple(values):
+                rest += values
+            case dict(fields):
+                size += sum(map(len, fields))
+                rest += fields.values()
+            case _:
+                size += 1
+    return size
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """The next piece of the text."""
@@ -64,7 +82,16 @@ class ToolCallDelta:
     """The next piece of the tool's name: all of it in the first piece, as a rule."""
 
 
-Piece = Text | Reasoning | ToolCallDelta
+@dataclass(frozen=True, slots=True)
+class OutputItem:
+    """An output item of the upstream's Responses API that no other piece holds, when it is whole:
+    what a hosted tool did (`web_search_call`, `image_generation_call`), for example."""
+
+    data: JsonObject
+    """As the upstream gives it. It has a `type`, and is not deep (`is_deep`)."""
+
+
+Piece = Text | Reasoning | ToolCallDelta | OutputItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +117,8 @@ class Answer:
     tool_calls: tuple[ToolCall, ...] = ()
     """By their indices, in ascending order."""
     annotations: tuple[JsonObject, ...] = ()
+    items: tuple[JsonObject, ...] = ()
+    """The data of each `OutputItem`, in their order."""
 
     @property
     def size(self) -> int:
@@ -108,7 +137,7 @@ class _Call:
 class AnswerBuilder:
     """Adds up the pieces of an answer. The first piece of each call must have its id."""
 
-    __slots__ = ("_annotations", "_calls", "_reasoning", "_refusal", "_text")
+    __slots__ = ("_annotations", "_calls", "_items", "_reasoning", "_refusal", "_text")
 
     def __init__(self) -> None:
         self.clear()
@@ -120,6 +149,7 @@ class AnswerBuilder:
         self._reasoning: list[str] = []
         self._calls: dict[int, _Call] = {}
         self._annotations: list[JsonObject] = []
+        self._items: list[JsonObject] = []
 
     def add_text(
         self, text: str, refusal: bool = False, annotations: tuple[JsonObject, ...] = ()
@@ -141,6 +171,9 @@ class AnswerBuilder:
             call.names.append(name)
         call.arguments.append(arguments)
 
+    def add_item(self, data: JsonObject) -> None:
+        self._items.append(data)
+
     def answer(self) -> Answer:
         """Return what the pieces add up to."""
         calls = sorted(self._calls.items())
@@ -153,4 +186,5 @@ class AnswerBuilder:
                 for index, call in calls
             ),
             tuple(self._annotations),
+            tuple(self._items),
         )

@@ -4,7 +4,8 @@ An event log is a sequence of events, numbered from 1. Clients may rely on its r
 
 1. It begins with `pending` and ends with exactly one `TaskEnded` or `TaskErrored`.
 2. `running` opens an attempt. Unless it is `resumed`, the pieces before it (text, reasoning, calls
-   of tools) no longer count. The answer of `TaskEnded` is what the pieces that count add up to.
+   of tools, output items) no longer count. The answer of `TaskEnded` is what the pieces that count
+   add up to.
 3. Pieces come only while the task is running; nothing comes after the end.
 
 `fold` reads a log by these rules and raises `IllegalLog` where the log breaks one.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from domain.answer import Answer, AnswerBuilder, JsonObject
+from domain.answer import Answer, AnswerBuilder, JsonObject, characters_in
 from domain.errors import IllegalLog, MalformedEventId
 
 
@@ -123,6 +124,14 @@ class ToolCallAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemAdded:
+    """An output item of the upstream's Responses API (`domain.answer.OutputItem`)."""
+
+    at: int
+    data: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class TaskEnded:
     """The last event of a task that completed or was cancelled."""
 
@@ -146,7 +155,7 @@ class TaskErrored:
     retryable: bool
 
 
-PieceAdded = ContentAdded | ReasoningAdded | ToolCallAdded
+PieceAdded = ContentAdded | ReasoningAdded | ToolCallAdded | ItemAdded
 """The events with pieces of the answer."""
 Event = StatusChanged | PieceAdded | TaskEnded | TaskErrored
 
@@ -157,14 +166,17 @@ def is_last(event: Event) -> bool:
 
 
 def text_size(event: Event) -> int:
-    """Return the number of characters of the model in an event: text, reasoning and arguments."""
+    """Return the number of characters of the model in an event: text, reasoning, arguments and
+    output items."""
     match event:
         case ContentAdded() | ReasoningAdded():
             return len(event.text)
         case ToolCallAdded():
             return len(event.arguments)
+        case ItemAdded():
+            return characters_in(event.data)
         case TaskEnded():
-            return event.answer.size
+            return event.answer.size + sum(map(characters_in, event.answer.items))
     return 0
 
 
@@ -186,6 +198,8 @@ def add_piece(answer: AnswerBuilder, event: Event) -> None:
             answer.add_reasoning(text)
         case ToolCallAdded(_, index, arguments, id_, name):
             answer.add_call(index, arguments, id_, name)
+        case ItemAdded(_, data):
+            answer.add_item(data)
         case StatusChanged() if begins_anew(event):
             answer.clear()
 
@@ -261,7 +275,7 @@ def fold(events: Iterable[Event]) -> Folded:
                     raise IllegalLog(f"{event!r} cannot follow {status} of attempt {attempt}")
                 status, attempt = event.status, event.attempt
                 add_piece(answer, event)
-            case ContentAdded() | ReasoningAdded() | ToolCallAdded():
+            case ContentAdded() | ReasoningAdded() | ToolCallAdded() | ItemAdded():
                 if status is not TaskStatus.RUNNING:
                     raise IllegalLog(f"a piece of the answer while {status}")
                 add_piece(answer, event)

@@ -6,6 +6,7 @@ from domain.answer import AnswerBuilder, JsonObject
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     PieceAdded,
     ReasoningAdded,
     StatusChanged,
@@ -45,13 +46,15 @@ def piece_lists(draw: st.DrawFn) -> list[PieceAdded]:
     """The pieces of one attempt. The first of each call has the id."""
     pieces: list[PieceAdded] = []
     begun: set[int] = set()
-    for kind in draw(st.lists(st.sampled_from("cgt"), max_size=8)):
+    for kind in draw(st.lists(st.sampled_from("cgti"), max_size=8)):
         at = draw(TIMES)
         if kind == "c":
             annotations = tuple(draw(st.lists(OBJECTS, max_size=2)))
             pieces.append(ContentAdded(at, draw(TEXTS), draw(st.booleans()), annotations))
         elif kind == "g":
             pieces.append(ReasoningAdded(at, draw(TEXTS)))
+        elif kind == "i":
+            pieces.append(ItemAdded(at, draw(OBJECTS)))
         else:
             index = draw(st.integers(0, 3))
             first = index not in begun

@@ -8,6 +8,7 @@ from domain.answer import Answer, ToolCall
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     PieceAdded,
     ReasoningAdded,
     StatusChanged,
@@ -23,16 +24,19 @@ from tests.contract.legal_logs import USAGES, piece_lists
 from tests.contract.stores import Store, events_of
 
 CITATION = {"type": "url_citation", "url_citation": {"url": "https://é.example", "n": [1, 2.5]}}
+SEARCH = {"type": "web_search_call", "id": "ws_é\u2028", "action": {"queries": ["a"], "n": None}}
 PIECES: list[Event] = [
     ReasoningAdded(NOW, "Hm\u2028,"),
     ContentAdded(NOW, "I look é."),
     ContentAdded(NOW, "", annotations=(CITATION,)),
+    ItemAdded(NOW, SEARCH),
     ToolCallAdded(NOW, 0, "", "call_a", "search"),
     ToolCallAdded(NOW, 1, '{"q":', "call_b", "find"),
     ToolCallAdded(NOW, 0, '{"q": "\\u00e9"}'),
     ToolCallAdded(NOW, 1, " 1}"),
     ContentAdded(NOW, "Sorry.", refusal=True),
     ReasoningAdded(NOW, " well"),
+    ItemAdded(NOW, {}),
 ]
 ANSWER = Answer(
     "I look é.Sorry.",
@@ -43,6 +47,7 @@ ANSWER = Answer(
         ToolCall(1, "call_b", "find", '{"q": 1}'),
     ),
     (CITATION,),
+    (SEARCH, {}),
 )
 
 

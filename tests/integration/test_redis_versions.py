@@ -17,6 +17,7 @@ from domain.answer import Answer, ToolCall
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -128,18 +129,24 @@ EVENTS: dict[bytes, Event] = {
     b'["g",1,"a"]': ReasoningAdded(1, "a"),
     b'["t",1,0,"{}","c","n"]': ToolCallAdded(1, 0, "{}", "c", "n"),
     b'["t",1,0,"{}",null,null]': ToolCallAdded(1, 0, "{}"),
-    b'["w",1,{"text":"a","refusal":"","reasoning":"","tool_calls":[],"annotations":[]},"stop","m",'
-    b"null,false]": TaskEnded(1, Answer("a"), "stop", "m", None, False),
+    b'["w",1,{"text":"a","refusal":"","reasoning":"","tool_calls":[],"annotations":[],"items":[]},'
+    b'"stop","m",null,false]': TaskEnded(1, Answer("a"), "stop", "m", None, False),
     b'["w",1,{"text":"a","refusal":"a","reasoning":"r","tool_calls":[{"index":0,"id":"c",'
-    b'"name":"n","arguments":"{}"}],"annotations":[{"k":1}]},"stop","m",null,null]': TaskEnded(
+    b'"name":"n","arguments":"{}"}],"annotations":[{"k":1}],"items":[]},'
+    b'"stop","m",null,null]': TaskEnded(
         1, Answer("a", "a", "r", (CALL,), ({"k": 1},)), "stop", "m"
     ),
+    b'["i",1,{"type":"t"}]': ItemAdded(1, {"type": "t"}),
+    b'["j",1,{"text":"","refusal":"","reasoning":"","tool_calls":[],"annotations":[],"items":[{}]},'
+    b'"stop","m",null,null]': TaskEnded(1, Answer(items=({},)), "stop", "m"),
 }
 OF_THE_VERSION_BEFORE: dict[bytes, Event] = {
     b'["s",1,"pending",1,"lease_lapsed"]': StatusChanged(1, Status.PENDING, 1, "lease_lapsed"),
     b'["e",1,"a","stop","m",{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,'
     b'"reasoning_tokens":null}]': TaskEnded(1, Answer("a"), "stop", "m", Usage(1, 2, 3)),
     b'["e",1,"a","cancelled","m",null]': TaskEnded(1, Answer("a"), "cancelled", "m", None),
+    b'["w",1,{"text":"a","refusal":"","reasoning":"r","tool_calls":[],"annotations":[]},"stop","m",'
+    b"null,null]": TaskEnded(1, Answer("a", reasoning="r"), "stop", "m"),
 }
 
 

@@ -14,6 +14,7 @@ from domain.errors import IllegalLog, IllegalTransition, MalformedEventId
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     Position,
     ReasoningAdded,
     StatusChanged,
@@ -59,11 +60,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.text = self.refusal = self.reasoning = ""
         self.calls: dict[int, ToolCall] = {}
         self.annotations: tuple[dict[str, str], ...] = ()
+        self.items: tuple[dict[str, int], ...] = ()
 
     @property
     def answer(self) -> Answer:
         calls = tuple(self.calls[index] for index in sorted(self.calls))
-        return Answer(self.text, self.refusal, self.reasoning, calls, self.annotations)
+        return Answer(self.text, self.refusal, self.reasoning, calls, self.annotations, self.items)
 
     def _try(self, wanted: TaskStatus, change: Change | None) -> None:
         legal = (self.task.status.value, wanted.value) in ALLOWED
@@ -128,6 +130,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.reasoning += text
 
     @precondition(lambda self: self.task.status is TaskStatus.RUNNING)
+    @rule(n=st.integers(0, 3))
+    def item(self, n: int) -> None:
+        self.log.append(ItemAdded(self.now, {"n": n}))
+        self.items += ({"n": n},)
+
+    @precondition(lambda self: self.task.status is TaskStatus.RUNNING)
     @rule(index=st.integers(0, 3), arguments=WORDS)
     def tool_call(self, index: int, arguments: str) -> None:
         known = self.calls.get(index)
@@ -182,6 +190,7 @@ END = TaskEnded(3, Answer(), "stop", "m")
         [PENDING, StatusChanged(2, TaskStatus.RUNNING, 2)],
         [PENDING, StatusChanged(2, TaskStatus.RUNNING, 1, resumed=True)],
         [PENDING, ReasoningAdded(1, "early")],
+        [PENDING, ItemAdded(1, {})],
         [PENDING, ToolCallAdded(1, 0, "{}", "call_1", "look_up")],
         [PENDING, RUNNING, ReasoningAdded(2, "x"), COMPLETED, END],
         [PENDING, RUNNING, ToolCallAdded(2, 0, "{}", "call_1", "f"), COMPLETED, END],

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from application.errors import ModelRefused
 from application.transcript import EVENT_LIMIT, Transcript
-from domain.answer import Answer, Piece, Reasoning, Text, ToolCall, ToolCallDelta
-from domain.events import ContentAdded, ReasoningAdded, ToolCallAdded, answer_of
+from domain.answer import Answer, OutputItem, Piece, Reasoning, Text, ToolCall, ToolCallDelta
+from domain.events import ContentAdded, ItemAdded, ReasoningAdded, ToolCallAdded, answer_of
 
 TASK_ID = "task_1_a"
 
@@ -26,6 +26,7 @@ def test_each_kind_of_piece_is_an_event_of_its_kind() -> None:
             Text("", annotations=(note,)),
             ToolCallDelta(1, "{", "call_x", "look_up"),
             ToolCallDelta(1, "}"),
+            OutputItem({"type": "web_search_call"}),
         ],
         7,
     )
@@ -36,6 +37,7 @@ def test_each_kind_of_piece_is_an_event_of_its_kind() -> None:
         ContentAdded(7, "", False, (note,)),
         ToolCallAdded(7, 1, "{", "call_x", "look_up"),
         ToolCallAdded(7, 1, "}"),
+        ItemAdded(7, {"type": "web_search_call"}),
     ]
 
 
@@ -83,6 +85,7 @@ def test_each_call_has_an_id_of_its_own() -> None:
         ToolCallDelta(0, "", "i", "1234"),
         ToolCallDelta(0, "1234", "i"),
         ToolCallDelta(0, "", "12345"),
+        OutputItem({"a": ["b", {"c": None}, 1]}),
     ],
 )
 def test_everything_that_the_model_says_counts_towards_the_limit(piece: Piece) -> None:
@@ -95,6 +98,7 @@ def test_everything_that_the_model_says_counts_towards_the_limit(piece: Piece) -
 PIECES = st.one_of(
     st.builds(Text, st.text(), st.booleans(), st.sampled_from([(), ({"a": 1},)])),
     st.builds(Reasoning, st.text()),
+    st.builds(OutputItem, st.sampled_from([{}, {"type": "t"}])),
     st.builds(
         ToolCallDelta,
         st.integers(0, 3),

@@ -13,6 +13,7 @@ from application.ports import Batch
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -92,6 +93,8 @@ class UiProjection:
                 return _begin_part(event, number, state) if event.text else (state, [])
             case ToolCallAdded():
                 return self._tell_call(event, number, state)
+            case ItemAdded():
+                return state, []
             case StatusChanged():
                 return self._change_status(event, number, state)
             case TaskEnded():

@@ -103,6 +103,9 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     """The part of the text with which the model refuses."""
     annotations: list[dict[str, Any]]
     """What the model's server notes about the text, in its own form."""
+    items: list[dict[str, Any]]
+    """Output items of the server's Responses API that stand in no other field, such as what its
+    hosted tools did."""
     reasoning: str
     text: str
 
@@ -148,6 +151,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         tool_calls=[ToolCallBody(**asdict(call)) for call in answer.tool_calls],
         refusal=answer.refusal,
         annotations=[dict(each) for each in answer.annotations],
+        items=[dict(each) for each in answer.items],
         reasoning=answer.reasoning,
         text=answer.text,
     )

@@ -67,6 +67,13 @@ class ToolCallEvent(_Event, tag="tool_call", kw_only=True):
     data: ToolCallPiece
 
 
+class ItemEvent(_Event, tag="item", kw_only=True):
+    """The model's server did something that no other event tells: a hosted tool ran, for example.
+    `data` is the output item as the server's Responses API gives it."""
+
+    data: dict[str, Any]
+
+
 class EndEvent(_Event, tag="end", kw_only=True):
     """The task completed or was cancelled. `data` is the whole text. From `reasoning` on, what an
     answer does not have is left out."""
@@ -79,6 +86,8 @@ class EndEvent(_Event, tag="end", kw_only=True):
     tool_calls: list[ToolCallBody] | UnsetType = UNSET
     refusal: str | UnsetType = UNSET
     annotations: list[dict[str, Any]] | UnsetType = UNSET
+    items: list[dict[str, Any]] | UnsetType = UNSET
+    """The `data` of each `item`."""
     valid: bool | UnsetType = UNSET
     """Whether the text parses and fits the schema that the request gave."""
 
@@ -97,6 +106,7 @@ StreamEvent = (
     | ContentEvent
     | ReasoningEvent
     | ToolCallEvent
+    | ItemEvent
     | EndEvent
     | ErrorEvent
 )

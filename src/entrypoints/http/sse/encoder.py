@@ -13,6 +13,7 @@ from application.reader import Reader
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -93,6 +94,8 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
                 "timestamp": at,
                 "data": {key: value for key, value in piece.items() if value is not None},
             }
+        case ItemAdded(at, item):
+            return {"type": "item", "taskId": task_id, "timestamp": at, "data": item}
         case StatusChanged(at, status, attempt, reason, resumed):
             data = {
                 "type": "status",
@@ -126,6 +129,7 @@ def _end(task_id: str, end: TaskEnded) -> dict[str, Any]:
         "toolCalls": answer.tool_calls,
         "refusal": answer.refusal,
         "annotations": answer.annotations,
+        "items": answer.items,
     }
     data = {
         "type": "end",
