@@ -54,7 +54,7 @@ def piece_lists(draw: st.DrawFn) -> list[PieceAdded]:
         elif kind == "g":
             pieces.append(ReasoningAdded(at, draw(TEXTS)))
         elif kind == "i":
-            pieces.append(ItemAdded(at, draw(OBJECTS)))
+            pieces.append(ItemAdded(at, {**draw(OBJECTS), "type": draw(TEXTS)}))
         else:
             index = draw(st.integers(0, 3))
             first = index not in begun

@@ -10,6 +10,7 @@ from domain.answer import AnswerBuilder
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     PieceAdded,
     ReasoningAdded,
     StatusChanged,
@@ -49,6 +50,43 @@ def call(index: int, arguments: str, id_: str | None = None) -> ToolCallAdded:
     return ToolCallAdded(NOW, index, arguments, id_, None if id_ is None else "look_up")
 
 
+def item(kind: str, id_: str, **fields: Any) -> ItemAdded:
+    """What a hosted tool of OpenAI did."""
+    return ItemAdded(NOW, {"id": id_, "type": kind, **fields})
+
+
+SEARCH = item(
+    "web_search_call",
+    "ws_1",
+    status="completed",
+    action={"type": "search", "query": "Oslo", "queries": ["Oslo"]},
+)
+RUN = item(
+    "code_interpreter_call",
+    "ci_1",
+    status="completed",
+    code="print(6 * 7)",
+    container_id="cntr_1",
+    outputs=[{"type": "logs", "logs": "42"}],
+)
+PICTURE = item("image_generation_call", "ig_1", status="completed", result="iVBORw0KGgo=")
+FILES = item("file_search_call", "fs_1", status="completed", queries=["Oslo"], results=None)
+TOOLS = item(
+    "mcp_list_tools",
+    "mcpl_1",
+    server_label="maps",
+    tools=[{"name": "find", "input_schema": {"type": "object"}, "description": "Finds."}],
+)
+MCP = item(
+    "mcp_call",
+    "mcp_1",
+    server_label="maps",
+    name="find",
+    arguments='{"city": "Oslo"}',
+    output="59.9, 10.7",
+    error=None,
+    status="completed",
+)
 A, B = call(0, '{"city": ', "call_a"), call(1, '{"city": ', "call_b")
 CITED = ContentAdded(
     NOW,
@@ -67,6 +105,12 @@ KINDS: Mapping[str, tuple[PieceAdded | str, ...]] = {
     "refusal": (no("I will "), no("not."), "stop"),
     "refusal behind text": (text("Well, "), no("no."), "stop"),
     "citation": (CITED, text(" it is."), "stop"),
+    "a search": (SEARCH, think("Hm."), FILES, CITED, "stop"),
+    "every hosted tool": (think("Hm."), TOOLS, MCP, text("Hel"), RUN, PICTURE, text("lo."), "stop"),
+    "a picture alone": (PICTURE, "stop"),
+    "a search, then a call": (SEARCH, A, call(0, '"Oslo"}'), "tool_calls"),
+    "lost behind a search": (SEARCH, "lost", SEARCH, text("Hello."), "stop"),
+    "resumed behind a search": (SEARCH, "resumed", text("Hello."), "stop"),
     "one call": (A, call(0, '"Oslo"}'), "tool_calls"),
     "calls interleaved": (think("Two."), A, B, call(0, '"Oslo"}'), call(1, '"Rome"}'), "stop"),
     "text and calls": (text("Wait."), A, call(0, '"Oslo"}'), call(1, "", "call_b"), "tool_calls"),

@@ -15,6 +15,8 @@ JOINED = {
     "response.reasoning_text.delta": ("content", "content_index"),
     "response.reasoning_summary_text.delta": ("summary", "summary_index"),
     "response.function_call_arguments.delta": ("arguments", ""),
+    "response.mcp_call_arguments.delta": ("arguments", ""),
+    "response.code_interpreter_call_code.delta": ("code", ""),
 }
 """Where the pieces of a text belong in their item: the list, and what numbers its parts."""
 
@@ -74,7 +76,7 @@ def _add_up(events: list[Json], index: int, item: Json) -> None:
             parts, number = JOINED[each["type"]]
             place = parts, each.get(number, 0)
             pieces[place] = pieces.get(place, "") + each["delta"]
-    texts = {("arguments", 0): item.get("arguments")}
+    texts = {(name, 0): item.get(name) for name in ("arguments", "code")}
     for parts in ("content", "summary"):
         for place_in, part in enumerate(item.get(parts) or ()):
             texts[parts, place_in] = part.get("text", part.get("refusal"))

@@ -6,7 +6,11 @@ import re
 from domain.task_id import TASK_ID_PATTERN
 
 _RESPONSE = re.compile(f"resp_({TASK_ID_PATTERN})")
-_ITEM = re.compile(f"(msg|rs|fc)_({TASK_ID_PATTERN})_(0|[1-9][0-9]{{0,8}})")
+OWN_PREFIXES = ("msg", "rs", "fc")
+"""Of the ids of messages, reasoning and calls of functions."""
+ITEM_PREFIX = "[a-z]{2,16}"
+"""Of the id of any output item: one of the upstream keeps its own."""
+_ITEM = re.compile(f"({ITEM_PREFIX})_({TASK_ID_PATTERN})_(0|[1-9][0-9]{{0,8}})")
 
 
 def response_id(task_id: str) -> str:
@@ -24,7 +28,7 @@ def task_of_response(response: str) -> str | None:
 
 
 def item_id(kind: str, task_id: str, index: int) -> str:
-    """Return the id of an output item: `kind` is `msg`, `rs` or `fc`, `index` its output index."""
+    """Return the id of an output item: `kind` is its prefix, `index` its output index."""
     return f"{kind}_{task_id}_{index}"
 
 

@@ -2,8 +2,9 @@
 
 A message of the assistant and the calls of functions beside it become one message, as the model has
 said them. Reasoning is left out, since most servers refuse to be sent it, and so is a message of
-the assistant that says nothing. A reference stands for the message that it was resolved to, or for
-nothing.
+the assistant that says nothing. What hosted tools did has no place in messages, and is left out:
+what the model said of it goes on. A reference stands for the message that it was resolved to, or
+for nothing.
 """
 
 import re
@@ -18,6 +19,15 @@ from entrypoints.http.openai.content_parts import chat_content
 
 _ROLES = ("user", "assistant", "system", "developer")
 _KINDS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+HOSTED = (
+    "web_search_call",
+    "file_search_call",
+    "code_interpreter_call",
+    "image_generation_call",
+    "mcp_list_tools",
+    "mcp_call",
+)
+"""The output items of tools that the upstream runs. Clients send them back as they came."""
 _RESERVED = ("tool_calls", "tool_call_id", "function_call", "refusal", "audio")
 """What a message of chat completions has in other places than an item."""
 _CALL = re.compile(r"\.tool_calls\[(\d+)\]")
@@ -104,6 +114,8 @@ def read_items(
             case "item_reference":
                 _read_reference(fields, path, resolved, read)
             case "reasoning":
+                pass
+            case str(kind) if kind in HOSTED:
                 pass
             case None:
                 fields.refuse("type", "is required")

@@ -1,12 +1,15 @@
-"""The output items of a response as JSON: reasoning, a message, calls of functions."""
+"""The output items of a response as JSON: reasoning, a message, calls of functions, and what hosted
+tools did."""
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.answer import JsonObject
-from entrypoints.http.openai.ids import item_id
+from entrypoints.http.openai.ids import ITEM_PREFIX, OWN_PREFIXES, item_id
 from entrypoints.http.openai.response_state import (
     CallItem,
+    HostedItem,
     MessageItem,
     ReasoningItem,
     ResponseState,
@@ -15,6 +18,8 @@ from entrypoints.http.openai.response_state import (
 )
 
 Item = dict[str, Any]
+
+_PREFIX = re.compile(f"({ITEM_PREFIX})_")
 
 
 class OutputItems:
@@ -74,6 +79,21 @@ class OutputItems:
             "status": status,
         }
 
+    def hosted(self, item: HostedItem) -> Item:
+        """Return an item of the upstream as it is, but for its id: that names its task and index,
+        as those of all items do."""
+        return {**item.data, "id": self.id(_prefix_of(item.data), item.index)}
+
+    def begun(self, hosted: Item) -> Item:
+        """Return what is told of it when it begins: texts that are told in pieces, and a picture,
+        come later."""
+        begun = {**hosted, "status": "in_progress"} if "status" in hosted else {**hosted}
+        if (told := text_told_of(hosted)) is not None:
+            begun[told.field] = ""
+        if hosted.get("type") == "image_generation_call":
+            begun["result"] = None
+        return begun
+
     def output(self, fold: ResponseState) -> list[Item]:
         """Return the items of the attempt."""
         items: list[tuple[int, Item]] = []
@@ -84,7 +104,35 @@ class OutputItems:
             shape = self.message(message, fold.message_status, message_content(fold))
             items.append((message.index, shape))
         items += ((each.index, self.call(each, "completed", each.arguments)) for each in fold.calls)
+        items += ((each.index, self.hosted(each)) for each in all_to(fold.hosted))
         return [item for _, item in sorted(items, key=lambda each: each[0])]
+
+
+class HostedText(NamedTuple):
+    """A text of a hosted item which clients are told in pieces."""
+
+    field: str
+    kind: str
+    """Of the events."""
+    text: str
+
+
+_TEXTS = {
+    "code_interpreter_call": ("code", "response.code_interpreter_call_code"),
+    "mcp_call": ("arguments", "response.mcp_call_arguments"),
+}
+
+
+def text_told_of(hosted: Item) -> HostedText | None:
+    field, kind = _TEXTS.get(str(hosted.get("type")), ("", ""))
+    text = hosted.get(field)
+    return HostedText(field, kind, text) if isinstance(text, str) else None
+
+
+def _prefix_of(data: JsonObject) -> str:
+    """Return the prefix of an item's id: the upstream's, unless it is one of ours."""
+    found = _PREFIX.match(str(data.get("id")))
+    return found[1] if found and found[1] not in OWN_PREFIXES else "item"
 
 
 def message_content(fold: ResponseState) -> list[Item]:

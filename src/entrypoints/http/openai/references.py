@@ -18,11 +18,11 @@ from entrypoints.http.sse.checkpoints import Views
 async def resolve_references(
     ids: Iterable[str], views: Views[ResponseView], owner: str | None, max_bytes: int
 ) -> dict[str, Message | None]:
-    """Return the message that each item stands for: None for reasoning, which models are not sent
-    again, and for items of lost attempts, which clients keep. `ids`: each as often as the input
-    names it. Raises a problem for an item that was never told (404), and for items that take more
-    than `max_bytes` (413): a reference of a hundred bytes may stand for megabytes. Raises
-    Unreadable or StoreUnavailable."""
+    """Return the message that each item stands for: None for reasoning and for what hosted tools
+    did, which models are not sent again, and for items of lost attempts, which clients keep.
+    `ids`: each as often as the input names it. Raises a problem for an item that was never told
+    (404), and for items that take more than `max_bytes` (413): a reference of a hundred bytes may
+    stand for megabytes. Raises Unreadable or StoreUnavailable."""
     named = Counter(ids)
     parsed = {id_: parse_item_id(id_) for id_ in named}
     found: dict[str, Message | None] = {}

@@ -48,7 +48,18 @@ class MessageItem:
     """The last one."""
 
 
-Linked = TypeVar("Linked", ReasoningItem, Note, TextPart)
+@dataclass(frozen=True, slots=True)
+class HostedItem:
+    """An output item of the upstream, such as what a hosted tool did."""
+
+    index: int
+    data: JsonObject
+    size: int
+    """Characters of this one and those before it."""
+    before: "HostedItem | None" = None
+
+
+Linked = TypeVar("Linked", ReasoningItem, Note, TextPart, HostedItem)
 
 
 def all_to(last: Linked | None) -> list[Linked]:
@@ -77,6 +88,7 @@ class ResponseState:
         "calls",
         "count",
         "end",
+        "hosted",
         "message",
         "message_status",
         "next_index",
@@ -113,6 +125,8 @@ class ResponseState:
         self.message_status = self.reasoning_status = "in_progress"
         """Of the message, and of the item of reasoning that is open."""
         self.calls: tuple[CallItem, ...] = ()
+        self.hosted: HostedItem | None = None
+        """The last one."""
 
     def copy(self) -> Self:
         other = type(self).__new__(type(self))
@@ -129,6 +143,11 @@ class ResponseState:
     def open_reasoning(self) -> ReasoningItem | None:
         last = self.reasoning
         return last if last is not None and last.end is None else None
+
+    @property
+    def hosted_size(self) -> int:
+        """Characters of the output items of the upstream."""
+        return self.hosted.size if self.hosted else 0
 
     def reasoning_text(self, item: ReasoningItem) -> str:
         end = self.reasoning_size if item.end is None else item.end

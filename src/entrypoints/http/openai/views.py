@@ -39,7 +39,8 @@ class ResponseView:
     @property
     def characters(self) -> int:
         """How many of the answer it holds."""
-        return self._checkpoints.latest.text_size + self._checkpoints.latest.reasoning_size
+        latest = self._checkpoints.latest
+        return latest.text_size + latest.reasoning_size + latest.hosted_size
 
     async def now(self) -> ResponseState:
         """Return the state at the end of the log as it is now. Raises UnknownTask, Unreadable or
