@@ -6,15 +6,26 @@ import secrets
 from adapters.memory import MemoryLimiter
 from adapters.redis import Connection, connect, parse_address
 from application.accounts import Accounts, Limits
+from application.after_end import AfterEnd
 from application.backlog import WAITING_BATCHES
 from application.follow_task import PAGE, FollowTask
-from application.ports import ORPHAN_TIMEOUT, Delivery, EventFeed, FeedObserver, TaskLog
+from application.ports import (
+    ORPHAN_TIMEOUT,
+    Clock,
+    Delivery,
+    EventFeed,
+    FeedObserver,
+    LanguageModel,
+    TaskLog,
+    TaskQueue,
+)
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from domain.attempt import Attempt
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import SystemClock
+from tests.doubles.model import DrivenModel
 from tests.doubles.readers import CountingObserver
 
 NOW = 1_700_000_000_000
@@ -92,6 +103,15 @@ def follow_task(
         page=page,
         waiting_batches=waiting_batches,
     )
+
+
+def after_end(
+    tasks: TaskLog,
+    queue: TaskQueue,
+    clock: Clock | None = None,
+    model: LanguageModel | None = None,
+) -> AfterEnd:
+    return AfterEnd(tasks, queue, model or DrivenModel(), clock or SystemClock())
 
 
 def unlimited(tasks: TaskLog) -> Quotas:

@@ -9,7 +9,7 @@
 
 A task with a webhook has a guard too. Without a deadline, it comes when the task may be orphaned
 and fails it if it is, else is followed by another one. A guard that finds that a task has ended
-publishes its webhooks, so they go out without the task being read.
+does what is missing (after_end.py), so its webhooks go out without the task being read.
 
 While an attempt has the lease, only that attempt ends the task. If its worker is frozen or gone,
 the lease lapses.
@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from application.after_end import AfterEnd
 from application.errors import (
     FeedClosed,
     QueueRefused,
@@ -38,7 +39,6 @@ from application.ports import (
     TaskQueue,
 )
 from application.task_watch import watching
-from application.webhooks import publish_webhooks
 from domain.errors import IllegalTransition
 from domain.failure import DEADLINE_EXCEEDED
 from domain.request import DEADLINE_LIMIT
@@ -65,17 +65,6 @@ async def fail_overdue(tasks: TaskLog, task_id: str, now: int) -> Task | Busy:
     return failed
 
 
-async def withdraw_guard(queue: TaskQueue, task: Task, now: int) -> None:
-    """Withdraw the guard of a task that has ended. If the queue cannot be reached, or the deadline
-    is over, it will find that the task has ended."""
-    if task.guard_id is None or (task.deadline is not None and now >= task.deadline):
-        return
-    try:
-        await queue.withdraw(task.guard_id)
-    except QueueUnavailable as error:
-        log.warning("guard not withdrawn", task_id=task.id, error=str(error))
-
-
 def guard_delay(task: Task, orphan_timeout: float, now: int) -> float | None:
     """Return the seconds after which the guard of a new task is to come, or None if it needs
     none. No queue holds a message back for longer than for DEADLINE_LIMIT: a guard that comes early
@@ -96,6 +85,7 @@ class EndOverdueTask:
         queue: TaskQueue,
         clock: Clock,
         fail_if_orphaned: Callable[[Task], Awaitable[Task]],
+        after_end: AfterEnd,
         orphan_timeout: float = ORPHAN_TIMEOUT,
     ) -> None:
         self._tasks = tasks
@@ -103,20 +93,21 @@ class EndOverdueTask:
         self._queue = queue
         self._clock = clock
         self._fail_if_orphaned = fail_if_orphaned
+        self._after_end = after_end
         self._orphan_timeout = orphan_timeout
 
     async def __call__(self, guard: Guard) -> Ack | Retry:
-        """Fail the task of a guard whose deadline is over, or that is orphaned, and publish the
-        webhooks of one that has ended. While an attempt has the lease, wait for its end. A task
-        that was deleted, or that the store has lost, is not created again: if its message is still
-        in the queue, the delivery ends it."""
+        """Fail the task of a guard whose deadline is over, or that is orphaned, and do what
+        is missing after the end of one that has ended. While an attempt has the lease, wait for its
+        end. A task that was deleted, or that the store has lost, is not created again: if its
+        message is still in the queue, the delivery ends it."""
         try:
             async with watching(self._feed, guard.task_id) as watch:
                 while True:
                     task, now = await self._tasks.get(guard.task_id), self._clock.now()
                     if task.status.terminal:
-                        published = await publish_webhooks(self._tasks, self._queue, task)
-                        return Ack() if published else Retry()
+                        done = await self._after_end(task, guarded=False)
+                        return Ack() if done else Retry()
                     if task.deadline is None:
                         if (await self._fail_if_orphaned(task)).status.terminal:
                             continue

@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
 
-from application.deadlines import withdraw_guard
+from application.after_end import AfterEnd
 from application.errors import QueueUnavailable, UnknownTask
 from application.ports import Batch, Clock, TaskLog, TaskQueue
 from application.reap import FailOrphanedTasks
 from application.resume import next_page
-from application.webhooks import publish_webhooks
 from domain.answer import Answer, AnswerBuilder
 from domain.errors import IllegalTransition
 from domain.events import (
@@ -154,44 +152,48 @@ def _is_paged(event: Event) -> bool:
 
 
 class CancelTask:
-    def __init__(self, tasks: TaskLog, queue: TaskQueue, clock: Clock) -> None:
+    def __init__(self, tasks: TaskLog, queue: TaskQueue, clock: Clock, after_end: AfterEnd) -> None:
         self._tasks = tasks
         self._queue = queue
         self._clock = clock
+        self._after_end = after_end
 
     async def __call__(self, task_id: str, owner: str | None = None) -> Task:
         """Cancel a task and return its record.
 
         The feed tells a running attempt, which closes its connection to the model. The message is
         withdrawn from the queue; if the queue cannot be reached, the delivery will find that the
-        task has ended. That delivery also publishes the webhooks of the task, if the queue takes
-        none now. Raises UnknownTask, IllegalTransition or StoreUnavailable.
+        task has ended. That delivery also does what cannot be done after the end now (AfterEnd), if
+        the queue or the upstream does not respond. Raises UnknownTask, IllegalTransition or
+        StoreUnavailable.
         """
         with structlog.contextvars.bound_contextvars(task_id=task_id):
             owned(await self._tasks.get(task_id), owner)
             task = await self._tasks.cancel(task_id, self._clock.now())
             log.info("task cancelled", attempt=task.attempt)
-            if not await publish_webhooks(self._tasks, self._queue, task):
-                return task
-            if task.message_id is not None:
+            done = await self._after_end(task)
+            if done and task.message_id is not None:
                 try:
                     await self._queue.withdraw(task.message_id)
                 except QueueUnavailable as error:
                     log.warning("message not withdrawn", error=str(error))
-            await withdraw_guard(self._queue, task, self._clock.now())
             return task
 
 
 class DeleteTask:
-    def __init__(self, tasks: TaskLog, cancel: CancelTask) -> None:
+    def __init__(self, tasks: TaskLog, cancel: CancelTask, after_end: AfterEnd) -> None:
         self._tasks = tasks
         self._cancel = cancel
+        self._after_end = after_end
 
     async def __call__(self, task_id: str, owner: str | None = None) -> None:
         """Delete a task with all that it said. One that has not ended is cancelled first, so that
         its readers get the end and a running attempt stops. The tombstone keeps deliveries from
-        creating it again. Raises UnknownTask or StoreUnavailable."""
-        with suppress(IllegalTransition):
+        creating it again. What is missing after its end is tried once more. Raises UnknownTask or
+        StoreUnavailable."""
+        try:
             await self._cancel(task_id, owner)
+        except IllegalTransition:
+            await self._after_end(await self._tasks.get(task_id))
         await self._tasks.delete(task_id)
         log.info("task deleted", task_id=task_id)

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import structlog
 
+from application.after_end import AfterEnd
 from application.deadlines import fail_overdue
 from application.errors import (
     DeletedTask,
@@ -29,7 +30,6 @@ from application.errors import (
 )
 from application.ports import Busy, Clock, Delivery, EventFeed, Orphaned, TaskLog, TaskQueue
 from application.task_watch import watching
-from application.webhooks import LateWebhooks, publish_webhooks
 from domain.attempt import Attempt
 from domain.errors import IllegalTransition
 from domain.failure import DEADLINE_EXCEEDED, Failure
@@ -49,11 +49,19 @@ task is enqueued again."""
 
 
 class HandleExhaustedDeliveries:
-    def __init__(self, tasks: TaskLog, feed: EventFeed, queue: TaskQueue, clock: Clock) -> None:
+    def __init__(
+        self,
+        tasks: TaskLog,
+        feed: EventFeed,
+        queue: TaskQueue,
+        clock: Clock,
+        after_end: AfterEnd,
+    ) -> None:
         self._tasks = tasks
         self._feed = feed
         self._queue = queue
         self._clock = clock
+        self._after_end = after_end
 
     async def __call__(self, delivery: Delivery, message_id: str) -> Task | None:
         """Enqueue or fail a task whose deliveries of this message are exhausted; return its record,
@@ -72,7 +80,7 @@ class HandleExhaustedDeliveries:
                     log.info("task was deleted: failure callback acknowledged")
                     return None
                 if task.status.terminal:
-                    return await self._with_webhooks(task)
+                    return await self._followed_up(task)
                 try:
                     request = await self._request(delivery)
                 except UnknownTask:
@@ -94,13 +102,13 @@ class HandleExhaustedDeliveries:
                     continue
                 if not isinstance(failed, Busy):
                     log.warning("task failed", code=failure.code, attempt=failed.attempt)
-                    return await self._with_webhooks(failed)
+                    return await self._followed_up(failed)
                 await watch.change(failed.lease_left)
 
-    async def _with_webhooks(self, task: Task) -> Task:
-        """Return the record of an ended task once its webhooks are published."""
-        if not await publish_webhooks(self._tasks, self._queue, task):
-            raise QueueUnavailable("the queue did not take the webhook")
+    async def _followed_up(self, task: Task) -> Task:
+        """Return the record of an ended task once nothing is missing after its end."""
+        if not await self._after_end(task):
+            raise QueueUnavailable("what remains after the end of the task could not be done")
         return task
 
     async def _task(self, delivery: Delivery) -> Task:
@@ -158,23 +166,22 @@ class FailOrphanedTasks:
         tasks: TaskLog,
         clock: Clock,
         orphan_timeout: float,
-        late_webhooks: LateWebhooks | None = None,
+        after_end: AfterEnd | None = None,
     ) -> None:
-        """`orphan_timeout`: that of the log, in seconds. `late_webhooks`: publishes the webhooks
-        that a read finds unpublished."""
+        """`orphan_timeout`: that of the log, in seconds. `after_end`: does what a read finds
+        missing."""
         self._checks: set[asyncio.Task[None]] = set()
         self._tasks = tasks
         self._clock = clock
         self._orphan_timeout = orphan_timeout
-        self._late_webhooks = late_webhooks
+        self._after_end = after_end
 
     async def __call__(self, task: Task) -> Task:
         """Fail a task if it is orphaned or its deadline is over; return its record. Of a task that
-        has ended, publish the webhooks that are not published. Raises UnknownTask or
-        StoreUnavailable."""
+        has ended, do in the background what is missing. Raises UnknownTask or StoreUnavailable."""
         checked = await self._checked(task)
-        if self._late_webhooks is not None and checked.status.terminal:
-            self._late_webhooks.publish(checked)
+        if self._after_end is not None and checked.status.terminal:
+            self._after_end.later(checked)
         return checked
 
     async def _checked(self, task: Task) -> Task:
@@ -205,8 +212,9 @@ class FailOrphanedTasks:
             return task
 
     def _needs_a_check(self, task: Task) -> bool:
-        late = task.status.terminal and not all(each.published for each in task.webhooks)
-        return late or self._is_suspected(task)
+        if self._after_end is not None and task.status.terminal:
+            return self._after_end.is_missed(task)
+        return self._is_suspected(task)
 
     def _is_suspected(self, task: Task) -> bool:
         lost = not task.status.terminal and self.suspects(task.due_at)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from application.after_end import AfterEnd
 from application.attempt import Answered, AttemptBounds, RunningAttempt
-from application.deadlines import fail_overdue, withdraw_guard
+from application.deadlines import fail_overdue
 from application.errors import (
     DeadlineOver,
     DeletedTask,
@@ -33,13 +34,11 @@ from application.ports import (
     EventFeed,
     LanguageModel,
     TaskLog,
-    TaskQueue,
 )
 from application.quotas import Quotas
 from application.reap import INPUT_LOST
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch, watching
-from application.webhooks import publish_webhooks_of
 from domain.attempt import Attempt
 from domain.events import Usage
 from domain.failure import DEADLINE_EXCEEDED, Failure
@@ -68,7 +67,7 @@ class RunTask:
         model: LanguageModel,
         clock: Clock,
         quotas: Quotas,
-        queue: TaskQueue,
+        after_end: AfterEnd,
         *,
         bounds: AttemptBounds,
         max_concurrent_deliveries: int,
@@ -82,7 +81,7 @@ class RunTask:
         self._model = model
         self._clock = clock
         self._quotas = quotas
-        self._queue = queue
+        self._after_end = after_end
         self._bounds = bounds
         self._max_concurrent_deliveries = max_concurrent_deliveries
         self._requests_room = requests_room
@@ -162,12 +161,9 @@ class RunTask:
                 self._idle.set()
 
     async def _end(self, task: Task, outcome: Ack | Reject) -> Outcome:
-        """Return the outcome of a delivery whose task has ended, once its webhooks are published
-        and its guard is withdrawn. `task`: a record of it. Raises StoreUnavailable."""
-        if not await publish_webhooks_of(self._tasks, self._queue, task):
-            return Retry()
-        await withdraw_guard(self._queue, task, self._clock.now())
-        return outcome
+        """Return the outcome of a delivery whose task has ended, once nothing is missing after the
+        end. `task`: a record of it. Raises StoreUnavailable."""
+        return outcome if await self._after_end.of(task) else Retry()
 
     async def _claim(self, delivery: Delivery) -> Attempt | Busy | Ended:
         try:

@@ -3,13 +3,11 @@
 The message of a webhook, its announcement, is published once the task has ended and before the
 delivery that ended it is acknowledged, or the message of a cancelled task withdrawn. A process that
 dies in between leaves a task that has ended with a webhook that is not published. Each later
-delivery, failure callback, guard and read of the task publishes it; published twice, it is one
-message. What becomes of an announcement is told in send_webhook.py.
+delivery, failure callback, guard and read of the task publishes it (after_end.py); published twice,
+it is one message. What becomes of an announcement is told in send_webhook.py.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +16,7 @@ import structlog
 from application.errors import (
     QueueRefused,
     QueueUnavailable,
-    StoreUnavailable,
     UnknownTask,
-    Unreadable,
 )
 from application.ports import Announcement, TaskLog, TaskQueue, WebhookSecret
 from domain.answer import CUT
@@ -81,41 +77,6 @@ async def publish_webhooks(tasks: TaskLog, queue: TaskQueue, task: Task) -> bool
             continue
         log.info("webhook published", task_id=task.id, message_id=message_id)
     return True
-
-
-async def publish_webhooks_of(tasks: TaskLog, queue: TaskQueue, task: Task) -> bool:
-    """Do the same for a task of which an older record is known. One that is gone has nothing to
-    publish."""
-    if not task.webhooks:
-        return True
-    try:
-        ended = await tasks.get(task.id)
-    except UnknownTask:
-        return True
-    return await publish_webhooks(tasks, queue, ended)
-
-
-class LateWebhooks:
-    """Publishes, in the background, webhooks that a read finds unpublished."""
-
-    def __init__(self, tasks: TaskLog, queue: TaskQueue) -> None:
-        self._tasks = tasks
-        self._queue = queue
-        self._publishing: dict[str, asyncio.Task[None]] = {}
-
-    def publish(self, task: Task) -> None:
-        """Publish what is not published of an ended task, unless that is under way."""
-        if all(each.published for each in task.webhooks) or task.id in self._publishing:
-            return
-        publishing = asyncio.create_task(self._publish(task), context=Context())
-        self._publishing[task.id] = publishing
-        publishing.add_done_callback(lambda _: self._publishing.pop(task.id))
-
-    async def _publish(self, task: Task) -> None:
-        try:
-            await publish_webhooks(self._tasks, self._queue, task)
-        except (StoreUnavailable, Unreadable) as error:  # the next read tries again
-            log.warning("webhook not published", task_id=task.id, error=str(error))
 
 
 def announcement_of(task: Task, number: int) -> Announcement:

@@ -13,7 +13,7 @@ from domain.events import ContentAdded, TaskErrored, TaskStatus, fold
 from domain.failure import DEADLINE_EXCEEDED
 from domain.task import Task
 from entrypoints.identity import SystemClock
-from tests.builders import LEASE, NOW, REQUEST, claim
+from tests.builders import LEASE, NOW, REQUEST, after_end, claim
 from tests.contract.stores import Store, events_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
@@ -67,7 +67,9 @@ async def test_the_guard_waits_for_a_worker_and_ends_what_a_frozen_one_has_left(
 ) -> None:
     clock = SystemClock()
     orphans = FailOrphanedTasks(store.tasks, clock, ORPHAN_TIMEOUT)
-    guard = EndOverdueTask(store.tasks, store.feed, RecordingQueue(), clock, orphans)
+    queue = RecordingQueue()
+    end = after_end(store.tasks, queue, clock)
+    guard = EndOverdueTask(store.tasks, store.feed, queue, clock, orphans, end)
     task = await limited(store)
     attempt = await claim(store.tasks, task.id)
     guarding = asyncio.create_task(guard(Guard(task.id)))

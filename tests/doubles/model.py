@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from application.errors import ModelError
 from application.ports import (
     Finished,
     Item,
@@ -11,6 +12,7 @@ from application.ports import (
     Resumption,
 )
 from domain.answer import Text
+from domain.continuation import Continuation
 from domain.request import TaskRequest
 
 
@@ -25,9 +27,14 @@ Word = str | Item | Exception
 
 class DrivenModel(LanguageModel):
     """Says what the test puts into `words`: texts, or pieces of any kind. An exception there is
-    raised. An empty text is work without a piece."""
+    raised. An empty text is work without a piece. With a `kept_by`, an upstream of that name keeps
+    the answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_by: str | None = None) -> None:
+        self.kept_by = kept_by
+        self.released: list[tuple[str | None, bool]] = []
+        """The response ids, and whether they were completed."""
+        self.release_error: ModelError | None = None
         self.words: asyncio.Queue[Word] = asyncio.Queue()
         self.asked = 0
         self.taken = 0
@@ -36,6 +43,14 @@ class DrivenModel(LanguageModel):
     def say(self, *words: Word) -> None:
         for word in words:
             self.words.put_nowait(word)
+
+    def keeper(self, model: str) -> str | None:
+        return self.kept_by
+
+    async def release(self, continuation: Continuation, *, completed: bool) -> None:
+        if self.release_error is not None:
+            raise self.release_error
+        self.released.append((continuation.response_id, completed))
 
     async def stream(
         self, request: TaskRequest, resumption: Resumption | None = None

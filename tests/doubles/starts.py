@@ -18,7 +18,7 @@ from application.start_task import Started, StartTask, Try, Turn
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
-from tests.builders import REQUEST
+from tests.builders import REQUEST, after_end
 from tests.doubles.queue import RecordingQueue
 
 CALLER = Caller("alice", "192.0.2.1")
@@ -34,7 +34,7 @@ def start_task(
 ) -> StartTask:
     """As the container makes it. `options`: StartTask's own."""
     clock = SystemClock()
-    cancel = CancelTask(tasks, queue, clock)
+    cancel = CancelTask(tasks, queue, clock, after_end(tasks, queue))
     return StartTask(
         tasks, keys, queue, clock, RandomTaskIds(), quotas, get_task(tasks), cancel, **options
     )

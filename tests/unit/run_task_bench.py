@@ -17,7 +17,7 @@ from domain.attempt import Attempt
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, delivery_of, unlimited
+from tests.builders import REQUEST, after_end, delivery_of, unlimited
 from tests.doubles.model import DrivenModel
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
@@ -66,6 +66,7 @@ class Bench:
         self.tasks = SlowLog(self.feed)
         self.model = DrivenModel()
         self.queue = RecordingQueue()
+        self.after_end = after_end(self.tasks, self.queue, model=self.model)
         self._process = partial(
             RunTask,
             self.tasks,
@@ -73,7 +74,7 @@ class Bench:
             self.model,
             SystemClock(),
             quotas or unlimited(self.tasks),
-            self.queue,
+            self.after_end,
             bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
             max_concurrent_deliveries=max_concurrent_deliveries,
             requests_room=requests_room,

@@ -18,7 +18,7 @@ from domain.events import ContentAdded, TaskStatus, fold
 from domain.failure import DEADLINE_EXCEEDED
 from domain.request import DEADLINE_LIMIT, DEFAULT_BOUNDS
 from domain.task import Task
-from tests.builders import NOW, REQUEST, delivery_of
+from tests.builders import NOW, REQUEST, after_end, delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
 
@@ -61,7 +61,10 @@ class Bench:
         self.queue = RecordingQueue()
         self.tasks = MemoryTaskLog(self.feed, 1e6, elapsed=lambda: self.clock.seconds)
         orphans = FailOrphanedTasks(self.tasks, self.clock, ORPHAN_TIMEOUT)
-        self.end_overdue = EndOverdueTask(self.tasks, self.feed, self.queue, self.clock, orphans)
+        self.after_end = after_end(self.tasks, self.queue, self.clock)
+        self.end_overdue = EndOverdueTask(
+            self.tasks, self.feed, self.queue, self.clock, orphans, self.after_end
+        )
 
     async def submit(self) -> None:
         submitted = Task.submit(TASK_ID, LIMITED, NOW)
@@ -199,7 +202,9 @@ async def test_a_task_is_not_enqueued_again_when_its_deadline_is_over() -> None:
     bench = Bench()
     await bench.between_attempts()
     bench.clock.seconds = 60
-    ran_out = HandleExhaustedDeliveries(bench.tasks, bench.feed, bench.queue, bench.clock)
+    ran_out = HandleExhaustedDeliveries(
+        bench.tasks, bench.feed, bench.queue, bench.clock, bench.after_end
+    )
     failed = await ran_out(delivery_of(TASK_ID, LIMITED, created_at=NOW), "msg_0")
     assert failed is not None
     assert failed.failure == DEADLINE_EXCEEDED
@@ -213,5 +218,5 @@ async def test_a_task_that_is_cancelled_withdraws_its_message_and_its_guard() ->
     bench = Bench()
     await bench.submit()
     await bench.tasks.note_message(TASK_ID, "msg_1")
-    await CancelTask(bench.tasks, bench.queue, bench.clock)(TASK_ID)
-    assert bench.queue.withdrawn == ["msg_1", "guard_1"]
+    await CancelTask(bench.tasks, bench.queue, bench.clock, bench.after_end)(TASK_ID)
+    assert sorted(bench.queue.withdrawn) == ["guard_1", "msg_1"]

@@ -21,7 +21,7 @@ from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
-from tests.builders import NOW, REQUEST, naming_delivery_of, submit, unlimited
+from tests.builders import NOW, REQUEST, after_end, naming_delivery_of, submit, unlimited
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import start_task
 from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
@@ -43,7 +43,9 @@ class Withdrawing(RecordingQueue):
 
 
 def _delete_task(tasks: TaskLog, queue: RecordingQueue | None = None) -> DeleteTask:
-    return DeleteTask(tasks, CancelTask(tasks, queue or Withdrawing(), SystemClock()))
+    queue = queue or Withdrawing()
+    end = after_end(tasks, queue)
+    return DeleteTask(tasks, CancelTask(tasks, queue, SystemClock(), end), end)
 
 
 # Deleting

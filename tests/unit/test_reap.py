@@ -23,7 +23,7 @@ from domain.events import ContentAdded, TaskErrored, TaskStatus
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Task
-from tests.builders import OTHER_REQUEST, REQUEST, delivery_of, naming_delivery_of
+from tests.builders import OTHER_REQUEST, REQUEST, after_end, delivery_of, naming_delivery_of
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
 
@@ -48,7 +48,9 @@ class Bench:
         self.tasks = MemoryTaskLog(
             self.feed, 1e6, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds
         )
-        self.exhausted = HandleExhaustedDeliveries(self.tasks, self.feed, self.queue, self.clock)
+        self.exhausted = HandleExhaustedDeliveries(
+            self.tasks, self.feed, self.queue, self.clock, after_end(self.tasks, self.queue)
+        )
         self.orphans = FailOrphanedTasks(self.tasks, self.clock, ORPHAN_TIMEOUT)
 
     async def submit(self) -> Task:

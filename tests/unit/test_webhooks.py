@@ -20,12 +20,12 @@ from application.outcome import Ack, Retry
 from application.ports import Announcement, Finished, Guard
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from application.run_task import RunTask
-from application.webhooks import LateWebhooks, WebhookRules, announcement_of, publish_webhooks
+from application.webhooks import WebhookRules, announcement_of, publish_webhooks
 from domain.answer import Answer
 from domain.errors import InvalidRequest
 from domain.events import TaskStatus
 from domain.failure import Failure
-from tests.builders import NOW, REQUEST, delivery_of, unlimited
+from tests.builders import NOW, REQUEST, after_end, delivery_of, unlimited
 from tests.doubles.model import DrivenModel
 from tests.signing import delivered_task
 from tests.unit.webhook_bench import (
@@ -116,9 +116,11 @@ def test_a_caller_without_a_name_has_the_secret_of_the_service() -> None:
 
 async def test_the_guard_of_a_task_with_a_webhook_goes_on_until_it_has_ended() -> None:
     bench = Bench()
-    late = LateWebhooks(bench.tasks, bench.queue)
-    orphans = FailOrphanedTasks(bench.tasks, bench.clock, ORPHAN_TIMEOUT, late)
-    guard = EndOverdueTask(bench.tasks, Hub(), bench.queue, bench.clock, orphans, ORPHAN_TIMEOUT)
+    end = after_end(bench.tasks, bench.queue, bench.clock)
+    orphans = FailOrphanedTasks(bench.tasks, bench.clock, ORPHAN_TIMEOUT, end)
+    guard = EndOverdueTask(
+        bench.tasks, Hub(), bench.queue, bench.clock, orphans, end, ORPHAN_TIMEOUT
+    )
     await bench.submit()
     bench.clock.seconds = ORPHAN_TIMEOUT - 1
     assert await guard(Guard(TASK_ID)) == Ack()
@@ -135,8 +137,8 @@ async def test_the_guard_of_a_task_with_a_webhook_goes_on_until_it_has_ended() -
 
 async def test_a_read_publishes_what_a_process_that_died_has_not() -> None:
     bench = Bench()
-    late = LateWebhooks(bench.tasks, bench.queue)
-    orphans = FailOrphanedTasks(bench.tasks, bench.clock, ORPHAN_TIMEOUT, late)
+    end = after_end(bench.tasks, bench.queue, bench.clock)
+    orphans = FailOrphanedTasks(bench.tasks, bench.clock, ORPHAN_TIMEOUT, end)
     ended = await bench.ended()
     for _ in range(3):
         await orphans(ended)
@@ -152,7 +154,7 @@ async def test_a_read_publishes_what_a_process_that_died_has_not() -> None:
 
 
 async def _cancels(tasks: Any, queue: Any, clock: Clock) -> object:
-    return await CancelTask(tasks, queue, clock)(TASK_ID, "alice")
+    return await CancelTask(tasks, queue, clock, after_end(tasks, queue, clock))(TASK_ID, "alice")
 
 
 async def _runs(tasks: Any, queue: Any, clock: Clock) -> object:
@@ -160,21 +162,24 @@ async def _runs(tasks: Any, queue: Any, clock: Clock) -> object:
     model.say("Said", Finished("stop", "m", None))
     bounds = AttemptBounds(30.0, 60.0, 60.0, 1_000, 0.0)
     quotas = unlimited(MemoryTaskLog(Hub(), 60.0))
+    end = after_end(tasks, queue, clock)
     run = RunTask(
-        tasks, Hub(), model, clock, quotas, queue, bounds=bounds, max_concurrent_deliveries=1
+        tasks, Hub(), model, clock, quotas, end, bounds=bounds, max_concurrent_deliveries=1
     )
     return await run(delivery_of(TASK_ID, created_at=NOW, owner="alice"))
 
 
 async def _exhausts(tasks: Any, queue: Any, clock: Clock) -> object:
     delivery = delivery_of(TASK_ID, created_at=NOW, max_attempts=0)
-    return await HandleExhaustedDeliveries(tasks, Hub(), queue, clock)(delivery, "msg_0")
+    end = after_end(tasks, queue, clock)
+    return await HandleExhaustedDeliveries(tasks, Hub(), queue, clock, end)(delivery, "msg_0")
 
 
 async def _guards(tasks: Any, queue: Any, clock: Clock) -> object:
     clock.seconds = ORPHAN_TIMEOUT + 1
     orphans = FailOrphanedTasks(tasks, clock, ORPHAN_TIMEOUT)
-    return await EndOverdueTask(tasks, Hub(), queue, clock, orphans)(Guard(TASK_ID))
+    end = after_end(tasks, queue, clock)
+    return await EndOverdueTask(tasks, Hub(), queue, clock, orphans, end)(Guard(TASK_ID))
 
 
 @pytest.mark.parametrize("ends", [_runs, _cancels, _exhausts, _guards])

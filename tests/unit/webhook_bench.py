@@ -54,8 +54,9 @@ class Bench:
         self.clock = Clock()
         self.queue = RecordingQueue()
         self.receiver = Receiver()
+        self.feed = Hub()
         self.tasks = MemoryTaskLog(
-            Hub(), task_ttl, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds
+            self.feed, task_ttl, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds
         )
         self.send = SendWebhook(self.tasks, self.queue, self.receiver, self.clock, RULES, task_ttl)
 
