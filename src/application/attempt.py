@@ -29,7 +29,7 @@ from application.ports import AnswerChecker, Clock, Finished, Kept, LanguageMode
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch
 from application.transcript import Transcript
-from domain.answer import Answer, Piece
+from domain.answer import Answer
 from domain.attempt import Attempt
 from domain.events import PieceAdded, Usage
 from domain.request import TaskRequest
@@ -65,20 +65,9 @@ class AttemptBounds:
     """Seconds for which the attempt may continue once the process begins to stop."""
 
 
-@dataclass(slots=True)
-class Cost:
-    """What an attempt has used of the model."""
-
-    characters: int
-    """Of the request, and of the answer so far."""
-    usage: Usage | None = None
-    """As the model reported it at the end of its answer."""
-    incurred: bool = False
-    """Whether the request was sent and may have been billed."""
-
-
 class RunningAttempt:
-    """`cost` is up to date while the attempt runs and after it has ended, however it did."""
+    """`billed` and `usage` are up to date while the attempt runs and after it has ended, however it
+    did."""
 
     def __init__(
         self,
@@ -92,8 +81,9 @@ class RunningAttempt:
         checker: AnswerChecker | None = None,
     ) -> None:
         """`checker`: says whether answers fit the schemas of requests."""
-        self.cost = Cost(request.characters())
-        self._asked = self.cost.characters
+        self.billed = False
+        """Whether the request was sent and may have been billed."""
+        self._reported: Usage | None = None
         self._attempt = attempt
         self._request = request
         self._transcript = Transcript(attempt.task.id, bounds.max_output_chars)
@@ -106,6 +96,14 @@ class RunningAttempt:
         self._waiting_since: float | None = None
         """The monotonic time at which this attempt began to wait for the model. None while it
         waits for the store."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the attempt has used of the model: as the model reported it at the end of its
+        answer, else estimated by the request and the answer so far."""
+        if self._reported is not None:
+            return self._reported
+        return Usage.estimate(self._request.tokens(), self._transcript.answer().tokens)
 
     async def run(
         self, watch: TaskWatch, stopping: asyncio.Event, at_once: asyncio.Event
@@ -140,7 +138,7 @@ class RunningAttempt:
         during an append."""
         finished: Finished | None = None
         works = False
-        self.cost.incurred = True
+        self.billed = True
         self._waiting_since = time.monotonic()
         try:
             async with aclosing(self._model.stream(self._request)) as stream:
@@ -148,7 +146,7 @@ class RunningAttempt:
                     works = True
                     if isinstance(item, Finished):
                         finished = item
-                        self.cost.usage = item.usage
+                        self._reported = item.usage
                         continue
                     if isinstance(item, Kept):
                         attempt = await self._tasks.note_response(attempt, item.response_id)
@@ -157,12 +155,12 @@ class RunningAttempt:
                         (item.pieces, item.cursor) if isinstance(item, Numbered) else (item, None)
                     )
                     if pieces:
-                        events = self._events(pieces)
+                        events = self._transcript.events(pieces, self._clock.now())
                         self._waiting_since = None
                         attempt = await self._add(attempt, events, cursor)
                     self._waiting_since = time.monotonic()
         except (ModelUnavailable, ModelRefused) as fault:
-            self.cost.incurred = works or not fault.unbilled
+            self.billed = works or not fault.unbilled
             raise
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
@@ -178,12 +176,6 @@ class RunningAttempt:
         if self._checker is None or not whole or not isinstance(wanted, Mapping):
             return None
         return await self._checker.fits(wanted, answer.text)
-
-    def _events(self, pieces: Sequence[Piece]) -> Sequence[PieceAdded]:
-        try:
-            return self._transcript.events(pieces, self._clock.now())
-        finally:
-            self.cost.characters = self._asked + self._transcript.characters
 
     async def _add(
         self, attempt: Attempt, events: Sequence[PieceAdded], cursor: int | None

@@ -23,7 +23,7 @@ from application.errors import (
 )
 from application.ports import Limiter, TaskLog
 from application.reap import FailOrphanedTasks
-from domain.events import CHARACTERS_PER_TOKEN, Usage
+from domain.events import Usage
 from domain.task import Task
 
 log = structlog.get_logger(__name__)
@@ -101,10 +101,9 @@ class Quotas:
         limits = self._accounts.per_address
         return None if limits.tokens is None and limits.running is None else caller.address
 
-    async def charge(self, task: Task, usage: Usage | None, characters: int) -> None:
-        """Count the tokens of an attempt: as the model reported them, else estimated by the
-        characters of the request and the answer."""
-        tokens = characters // CHARACTERS_PER_TOKEN if usage is None else usage.total_tokens
+    async def charge(self, task: Task, usage: Usage) -> None:
+        """Count the tokens of an attempt, as the model reported them or as they are estimated."""
+        tokens = usage.total_tokens
         try:
             for account in self._accounts.of(task.owner, task.origin):
                 if account.limits.tokens is not None and tokens > 0:

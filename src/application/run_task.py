@@ -42,7 +42,6 @@ from application.task_watch import TaskWatch, watching
 from domain.attempt import Attempt
 from domain.events import Usage
 from domain.failure import DEADLINE_EXCEEDED, Failure
-from domain.request import TaskRequest
 from domain.task import Change, Task
 
 log = structlog.get_logger(__name__)
@@ -203,22 +202,21 @@ class RunTask:
             self._checker,
         )
         try:
-            return await self._outcome(attempt, request, running, watch, delivery)
+            return await self._outcome(attempt, running, watch, delivery)
         finally:
-            if (cost := running.cost).incurred:
-                await asyncio.shield(self._quotas.charge(attempt.task, cost.usage, cost.characters))
+            if running.billed:
+                await asyncio.shield(self._quotas.charge(attempt.task, running.usage))
 
     async def _outcome(
         self,
         attempt: Attempt,
-        request: TaskRequest,
         running: RunningAttempt,
         watch: TaskWatch,
         delivery: Delivery,
     ) -> Outcome | Superseded:
         try:
             answered = await running.run(watch, self._stopping, self._at_once)
-            await self._complete(answered, request)
+            await self._complete(answered, running.usage)
         except LeaseLost:
             log.info("attempt superseded")
             return Superseded()
@@ -250,14 +248,14 @@ class RunTask:
         log.info("attempt completed", finish_reason=reason, characters=characters)
         return Ack()
 
-    async def _complete(self, answered: Answered, request: TaskRequest) -> None:
+    async def _complete(self, answered: Answered, usage: Usage) -> None:
         finished, attempt, answer = answered.finished, answered.attempt, answered.answer
         change = attempt.task.complete(
             self._clock.now(),
             answer=answer,
             finish_reason=finished.reason,
             model=finished.model,
-            usage=finished.usage or Usage.estimate(request.characters(), answer.size),
+            usage=usage,
             valid=answered.valid,
         )
         await self._commit(attempt, change)

@@ -39,18 +39,20 @@ class Transcript:
         self._call_ids: set[str] = set()
 
     def events(self, pieces: Sequence[Piece], now: int) -> list[PieceAdded]:
-        """Return the events of the next pieces. Raises ModelRefused if the answer is too long."""
+        """Return the events of the next pieces. Raises ModelRefused if the answer is too long; what
+        made it so has been said nevertheless, and is in `answer`."""
         if len(pieces) == 1 and type(piece := pieces[0]) is Text and _is_plain(piece):
-            self._count(len(piece.text))
+            self.characters += len(piece.text)
             self._answer.add_text(piece.text)
+            self._check()
             return [ContentAdded(now, piece.text)]
         events: list[PieceAdded] = []
         for piece in pieces:
             if type(piece) is Text:
-                self._count(len(piece.text))
+                self.characters += len(piece.text)
                 events.extend(self._content(piece, now))
             elif type(piece) is Reasoning:
-                self._count(len(piece.text))
+                self.characters += len(piece.text)
                 events.extend(ReasoningAdded(now, part) for part in _parts(piece.text))
             elif type(piece) is OutputItem:
                 self._count(characters_in(piece.data))
@@ -60,21 +62,21 @@ class Transcript:
                 events.extend(self._call(piece, now))
         for event in events:
             add_piece(self._answer, event)
+        self._check()
         return events
 
     def answer(self) -> Answer:
         """Return what all events add up to."""
         return self._answer.answer()
 
-    def _count(self, characters: int) -> None:
-        self.characters += characters
+    def _check(self) -> None:
         if self.characters > self._max_chars:
             message = f"The answer is longer than {self._max_chars} characters."
             raise ModelRefused("answer_too_long", message)
 
     def _content(self, piece: Text, now: int) -> Iterator[ContentAdded]:
         if piece.annotations:
-            self._count(len(json.dumps(piece.annotations)))
+            self.characters += len(json.dumps(piece.annotations))
         *parts, last = _parts(piece.text)
         for part in parts:
             yield ContentAdded(now, part, piece.refusal)
@@ -90,8 +92,8 @@ class Transcript:
                 while call_id in self._call_ids:  # a model may give the id of another call so
                     call_id += "_"
             self._call_ids.add(call_id)
-            self._count(len(call_id))
-        self._count(len(name or "") + len(piece.arguments))
+            self.characters += len(call_id)
+        self.characters += len(name or "") + len(piece.arguments)
         for part in _parts(piece.arguments):
             yield ToolCallAdded(now, piece.index, part, call_id, name)
             call_id = name = None

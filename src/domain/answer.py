@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from domain.tokens import estimate_tokens
+
 JsonObject: TypeAlias = Mapping[str, Any]
 """A JSON object of a client or a model, kept and passed on as it is. Nothing changes it."""
 DEPTH_LIMIT = 100
@@ -125,6 +127,12 @@ class Answer:
         """The number of characters of text, reasoning and arguments."""
         arguments = sum(len(call.arguments) for call in self.tool_calls)
         return len(self.text) + len(self.reasoning) + arguments
+
+    @property
+    def tokens(self) -> int:
+        """About how many tokens text, reasoning and arguments cost."""
+        arguments = (call.arguments for call in self.tool_calls)
+        return estimate_tokens(self.text, self.reasoning, *arguments)
 
 
 @dataclass(slots=True)

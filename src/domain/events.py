@@ -54,10 +54,6 @@ _NEXT: dict[TaskStatus, frozenset[TaskStatus]] = {
 }
 
 
-CHARACTERS_PER_TOKEN = 4
-"""Of English text. An estimate, for a model that does not report its usage."""
-
-
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Numbers of tokens, as the model counted them, or estimated."""
@@ -70,13 +66,13 @@ class Usage:
     cached_tokens: int | None = None
     """How many of the prompt tokens the model's server had in its cache, if it told."""
     estimated: bool = False
-    """Whether the model told no numbers: these follow from the numbers of characters."""
+    """Whether the model told no numbers, or not all: these follow from the texts."""
 
     @staticmethod
     def estimate(asked: int, said: int) -> "Usage":
-        """Estimate the usage by the numbers of characters of the request and of the answer."""
-        prompt, completion = (-(-size // CHARACTERS_PER_TOKEN) for size in (asked, said))
-        return Usage(prompt, completion, prompt + completion, estimated=True)
+        """Return a usage of estimated numbers of tokens: of a request (`TaskRequest.tokens`) and of
+        an answer (`Answer.tokens`)."""
+        return Usage(asked, said, asked + said, estimated=True)
 
 
 @dataclass(frozen=True, slots=True)

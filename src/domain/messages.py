@@ -9,11 +9,13 @@ in them.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from domain.answer import Answer, JsonObject, ToolCall
 from domain.errors import Fault
 from domain.media import media_faults
+from domain.tokens import estimate_tokens
 
 Message = JsonObject
 
@@ -79,10 +81,10 @@ def objects_in(values: object) -> list[dict[str, Any]]:
     return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
 
 
-def characters_of(messages: Sequence[Message]) -> int:
-    """Return the number of characters of text in messages, which says how many tokens they cost,
-    roughly. Images, audio and files are not counted."""
-    return sum(map(_characters, messages))
+def tokens_of(messages: Sequence[Message]) -> int:
+    """Return about how many tokens the text of messages costs. Images, audio and files are not
+    counted."""
+    return estimate_tokens(*chain.from_iterable(map(_counted, messages)))
 
 
 def message_faults(messages: Sequence[object], *, http_media: bool) -> Iterator[Fault]:
@@ -222,10 +224,11 @@ def _parts(message: object) -> int:
     return sum(len(each) for each in lists if isinstance(each, list))
 
 
-def _characters(message: Message) -> int:
-    size = sum(map(len, texts_of(message)))
+def _counted(message: Message) -> Iterator[str]:
+    """Yield the texts of a message for which its sender pays."""
+    yield from texts_of(message)
     for call in objects_in(message.get("tool_calls")):
         function = call.get("function")
         arguments = function.get("arguments") if isinstance(function, dict) else None
-        size += len(arguments) if isinstance(arguments, str) else 0
-    return size
+        if isinstance(arguments, str):
+            yield arguments

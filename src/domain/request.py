@@ -12,10 +12,10 @@ from domain.answer import DEPTH_LIMIT
 from domain.errors import Fault, InvalidRequest
 from domain.messages import (
     Message,
-    characters_of,
     message_faults,
     text_message,
     texts_of,
+    tokens_of,
     tool_faults,
 )
 from domain.options import REFUSED_OPTIONS, option_faults
@@ -166,9 +166,9 @@ class TaskRequest:
         opening = (text_message("system", self.system),) if self.system is not None else ()
         return (*opening, *self.history, *self.given())
 
-    def characters(self) -> int:
-        """Return the number of characters of text in the conversation, for estimates of tokens."""
-        return characters_of(self.conversation())
+    def tokens(self) -> int:
+        """Return about how many tokens the text of the conversation costs."""
+        return tokens_of(self.conversation())
 
     def digest(self) -> str:
         """Return the SHA-256 of all fields, in hexadecimal: the same for equal requests."""

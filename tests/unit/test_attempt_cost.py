@@ -20,7 +20,7 @@ from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
 from tests.waiting import within
 
 SENT = 1_000
-"""Tokens, by the characters of the request."""
+"""Tokens, as they are estimated."""
 REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="x" * SENT * 4)
 
 

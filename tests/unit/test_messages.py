@@ -241,7 +241,7 @@ def test_any_json_is_accepted_or_has_faults(messages: list[Any], options: dict[s
     for each in request.faults():
         assert each.field.split(".")[0].split("[")[0] in ("messages", "options", "prompt")
     if not request.faults():
-        assert request.characters() >= 0
+        assert request.tokens() >= 0
         assert request.size() > 0
 
 
