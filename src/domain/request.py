@@ -59,6 +59,8 @@ class RequestBounds:
     """Seconds by which a task may be delayed."""
     http_webhooks: bool = False
     """Whether webhooks may have http URLs."""
+    prefill: bool = False
+    """Whether requests may ask for prefill: the settings say how the model's server wants it."""
 
 
 DEFAULT_BOUNDS = RequestBounds()
@@ -91,6 +93,9 @@ class TaskRequest:
     """Seconds from its acceptance on after which the task fails, whatever it is doing."""
     webhook_url: str | None = None
     """Whom the service tells that the task has ended."""
+    prefill: bool | None = None
+    """Whether the model's server may be asked to go on from what a lost attempt has said. None: as
+    the settings say."""
     echo: Mapping[str, Any] = field(default_factory=dict)
     """What a client's own protocol says of a request and returns with it. The model is not sent
     it."""
@@ -144,6 +149,7 @@ class TaskRequest:
             tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(bounds),
             self._delay_faults(bounds, now),
+            self._prefill_faults(bounds),
             self._webhook_faults(bounds),
             option_faults(self.options, bounds.refused_options),
             self._value_faults(),
@@ -235,6 +241,10 @@ class TaskRequest:
             begins = self.not_before - now
         if begins >= 1000 * self.deadline:
             yield Fault("deadline", "must be later than the time at which the task may begin")
+
+    def _prefill_faults(self, bounds: RequestBounds) -> Iterator[Fault]:
+        if self.prefill and not bounds.prefill:
+            yield Fault("prefill", "must not be true: this service does not continue answers so")
 
     def _webhook_faults(self, bounds: RequestBounds) -> Iterator[Fault]:
         if self.webhook_url is None:

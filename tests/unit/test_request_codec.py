@@ -56,6 +56,7 @@ def test_the_form_of_each_version() -> None:
         "not_before",
         "deadline",
         "webhook_url",
+        "prefill",
         "echo",
         "previous_task_id",
         "history",
@@ -127,13 +128,21 @@ def test_a_request_that_is_put_off_is_for_no_older_instance(field: str) -> None:
         fields: dict[str, Any] = {field: value}
         request = TaskRequest(model="m", prompt="Hi.", **fields)
         plain = request_to_plain(request)
-        assert plain["v"] == VERSION == 4
+        assert plain["v"] == 4
+        assert request_from_plain(plain) == request
+
+
+def test_a_request_that_says_whether_it_may_be_continued_is_for_no_older_instance() -> None:
+    for allowed in (True, False):
+        request = TaskRequest(model="m", prompt="Hi.", delay=7, prefill=allowed)
+        plain = request_to_plain(request)
+        assert plain["v"] == VERSION == 5
         assert request_from_plain(plain) == request
 
 
 def test_the_next_version_is_refused_as_such() -> None:
-    with pytest.raises(UnknownVersion, match="the request has version 5, this instance reads 4"):
-        request_from_plain({"v": 5, "prompt": ["Hi."]})
+    with pytest.raises(UnknownVersion, match="the request has version 6, this instance reads 5"):
+        request_from_plain({"v": 6, "prompt": ["Hi."]})
 
 
 def test_what_was_accepted_once_is_read_though_its_bounds_have_changed(

@@ -19,7 +19,8 @@ _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 UNSUPPORTED = {
     "flowControl": "is not accepted: this service does not have it yet",
     **dict.fromkeys(
-        ("deadline", "delay", "notBefore", "webhook"), "is not accepted here: use /api/tasks/start"
+        ("deadline", "delay", "notBefore", "prefill", "webhook"),
+        "is not accepted here: use /api/tasks/start",
     ),
 }
 """Extensions that a server of models would ignore. Passed on, they would seem to be in force."""

@@ -121,6 +121,8 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
     ttl = {"one_of": _WHOLE_OR_NULL, "minimum": 1, "maximum": bounds.max_ttl}
     delay = {"one_of": _WHOLE_OR_NULL, "minimum": 0, "maximum": bounds.max_delay}
     _complete(start, {**_START_BOUNDS, "options": options, "ttl": ttl, "delay": delay})
+    if not bounds.prefill:
+        _complete(start, {"prefill": {"enum": [False, None]}})
     time = Schema(type=OpenAPIType.INTEGER, minimum=EARLIEST_MILLISECONDS)
     _complete(start, {"notBefore": {"one_of": [time, _ISO_TIME, _NULL]}})
     start.additional_properties = False

@@ -126,6 +126,16 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         ),
     ] = None
 
+    prefill: Annotated[
+        bool | None,
+        msgspec.Meta(
+            description=(
+                "Whether the model's server may be asked to go on from what a lost attempt has "
+                "said, instead of beginning anew. Default: the service's."
+            )
+        ),
+    ] = None
+
     webhook: Annotated[
         WebhookTarget | None,
         msgspec.Meta(description="Told once when the task has ended, whatever its end."),
@@ -170,6 +180,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
             delay=request.delay,
             not_before=request.not_before,
             deadline=request.deadline,
+            prefill=request.prefill,
             webhook=None if request.webhook_url is None else WebhookTarget(request.webhook_url),
             history=_plain(request.history),
         )
