@@ -62,6 +62,7 @@ def request_bounds(settings: Settings) -> RequestBounds:
         max_ttl=settings.tasks.max_ttl,
         max_delay=settings.tasks.max_delay,
         http_webhooks=settings.webhooks.private_webhooks,
+        prefill=settings.model.continues_by_prefill,
     )
 
 

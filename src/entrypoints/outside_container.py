@@ -97,6 +97,8 @@ class OutsideContainer(Store):
             api_key=providers.Callable(revealed, given.model.openai_api_key),
             base_url=given.model.openai_base_url,
             read_timeout=given.model.model_read_timeout,
+            prefill=given.model.prefill_server,
+            prefill_unasked=given.model.prefill_unasked,
         ),
     )
     measured_model = Singleton(MeasuredModel, model_client, metrics)

@@ -235,6 +235,25 @@ def test_what_is_safe_is_not(given: dict[str, Any]) -> None:
     load_settings(env_file=None, **given)
 
 
+@pytest.mark.parametrize(
+    ("kind", "url", "fault"),
+    [
+        ("vllm", None, "OPENAI_BASE_URL is not set"),
+        ("deepseek", "https://api.deepseek.com", "https://api.deepseek.com/beta"),
+        ("deepseek", "https://api.deepseek.com/beta/", None),
+        ("deepseek", "http://proxy.example/v1", None),
+        ("mistral", "https://api.mistral.ai/v1", None),
+    ],
+)
+def test_prefill_needs_a_server_that_has_it(kind: str, url: str | None, fault: str | None) -> None:
+    if fault is None:
+        settings = load_settings(env_file=None, prefill=kind, openai_base_url=url)
+        assert settings.model.continues_by_prefill
+        return
+    with pytest.raises(SettingsError, match=fault):
+        load_settings(env_file=None, prefill=kind, openai_base_url=url)
+
+
 def test_limits_and_lists_are_read_with_commas_or_spaces() -> None:
     settings = load_settings(
         env_file=None,

@@ -22,6 +22,7 @@ from adapters.openai.client_internals import read_at_once
 from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.model_list import MODELS_TIMEOUT, read_models
 from adapters.openai.oddities import NAMES_LIMIT
+from adapters.openai.prefill import SERVERS, can_continue, go_on
 from adapters.openai.reports import read_report
 from application.ports import (
     Item,
@@ -29,7 +30,7 @@ from application.ports import (
     OfferedModel,
     Resumption,
 )
-from domain.answer import Piece
+from domain.answer import Answer, Piece
 from domain.request import TaskRequest
 
 log = structlog.get_logger(__name__)
@@ -64,9 +65,19 @@ ValueError for an invalid address."""
 
 
 class OpenAIModel(LanguageModel):
-    def __init__(self, api_key: str, base_url: str | None, read_timeout: float) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        base_url: str | None,
+        read_timeout: float,
+        prefill: str | None = None,
+        *,
+        prefill_unasked: bool = True,
+    ) -> None:
         """`api_key`: empty for a server that needs none. `read_timeout`: seconds for each read from
-        the connection."""
+        the connection. `prefill`: the kind of server, one of `prefill.SERVERS`, if it goes on from
+        the beginning of an answer. `prefill_unasked`: also for requests that do not say whether it
+        may."""
         read_at_once(READ_SIZE)
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",  # the client requires one
@@ -85,15 +96,26 @@ class OpenAIModel(LanguageModel):
             ),
         )
         self._api_key = api_key
+        self._prefill = None if prefill is None else SERVERS[prefill]
+        self._prefill_unasked = prefill_unasked
         self._refused: dict[str, frozenset[str]] = {}
         self._left_out: dict[str, frozenset[str]] = {}
 
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def stream(
+    def goes_on(self, request: TaskRequest, said: Answer) -> bool:
+        wanted = self._prefill_unasked if request.prefill is None else request.prefill
+        return self._prefill is not None and wanted and can_continue(request, said)
+
+    def stream(
         self, request: TaskRequest, resumption: Resumption | None = None
     ) -> AsyncGenerator[Item, None]:
+        if resumption is None or resumption.said == Answer():
+            return self._answer(request)
+        return go_on(self._prefill, request, resumption.said, self._answer)
+
+    async def _answer(self, request: TaskRequest) -> AsyncGenerator[Item, None]:
         while True:
             refused = self._refused.get(request.model, frozenset())
             try:

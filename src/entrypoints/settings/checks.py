@@ -6,6 +6,7 @@ value ends with UnknownValue (malformed.py), and the caller skips the rest of it
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 from domain.webhook_url import url_fault
 from entrypoints.host_names import is_loopback
@@ -133,6 +134,21 @@ def _webhook_url(settings: Settings) -> Iterator[str]:
         )
 
 
+def _prefill(settings: Settings) -> Iterator[str]:
+    kind, url = settings.model.prefill, settings.model.openai_base_url
+    if kind == "off":
+        return
+    if url is None:
+        yield f"LONGTASK_PREFILL is {kind} but OPENAI_BASE_URL is not set: OpenAI has no prefill"
+    elif kind == "deepseek":
+        address = urlsplit(str(url))
+        if address.hostname == "api.deepseek.com" and address.path != "/beta":
+            yield (
+                "LONGTASK_PREFILL is deepseek, which has prefill at its beta address only: set "
+                "OPENAI_BASE_URL to https://api.deepseek.com/beta"
+            )
+
+
 def _traces(settings: Settings) -> Iterator[str]:
     if settings.observability.otlp_endpoint is not None and find_spec("opentelemetry") is None:
         yield (
@@ -155,5 +171,6 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _development_keys,
     _webhook_secrets,
     _webhook_url,
+    _prefill,
     _traces,
 )

@@ -1,7 +1,7 @@
 """The model: any server that speaks OpenAI's protocol, or the demo."""
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import SecretStr
 
@@ -83,6 +83,20 @@ class ModelSettings(Group):
         unit="seconds",
         gt=0,
     )
+    prefill: Literal[
+        "off", "vllm", "sglang", "llama_cpp", "mistral", "deepseek", "kimi", "qwen"
+    ] = setting(
+        "LONGTASK_PREFILL",
+        "off",
+        "Let an attempt go on from the text of a lost one, where the model's server can go on from "
+        "the beginning of an answer: `vllm`, `sglang`, `llama_cpp`, `mistral`, `deepseek`, `kimi` "
+        "or `qwen` says which server it is. [prefill.md](prefill.md) has more.",
+    )
+    prefill_unasked: bool = setting(
+        "LONGTASK_PREFILL_UNASKED",
+        True,
+        "`false` lets attempts go on so only if their request asks for it (`prefill`).",
+    )
     demo_speed: float = setting(
         "LONGTASK_DEMO_SPEED",
         30.0,
@@ -95,6 +109,15 @@ class ModelSettings(Group):
     def demo(self) -> bool:
         """Whether the demo model answers."""
         return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def continues_by_prefill(self) -> bool:
+        """Whether the model goes on from what it has said, if a request allows it."""
+        return self.demo or self.prefill != "off"
+
+    @property
+    def prefill_server(self) -> str | None:
+        return None if self.prefill == "off" else self.prefill
 
     @property
     def name(self) -> str:
