@@ -11,7 +11,8 @@ import pytest
 
 from adapters.demo import MODEL_NAME, DemoModel
 from adapters.demo.samples import sample
-from application.ports import Finished
+from application.errors import ContinuationLost
+from application.ports import Finished, Resumption
 from application.transcript import Transcript
 from domain.answer import Answer, Piece, Reasoning, Text, ToolCallDelta
 from domain.request import TaskRequest
@@ -199,6 +200,32 @@ async def test_it_keeps_to_the_length(most: int) -> None:
     assert pieces == whole[:most]
     assert end.reason == "length"
     assert any(isinstance(each, Text) for each in whole)
+
+
+async def test_it_goes_on_from_any_place_but_a_call() -> None:
+    model = DemoModel(tokens_per_second=0)
+    options = {"reasoning_effort": "low", "tools": TOOLS}
+    request = replace(ASKED, options=options, max_tokens=60)
+    whole, _, pieces = await _said(request)
+    assert whole.reasoning
+    assert whole.text
+    for cut in range(1, len(pieces) + 1):
+        before = Transcript("T", 1_000_000)
+        before.events(pieces[:cut], 1)
+        said = before.answer()
+        if said.tool_calls:
+            assert not model.goes_on(request, said)
+            continue
+        assert model.goes_on(request, said)
+        assert not model.goes_on(replace(request, prefill=False), said)
+        items = [each async for each in model.stream(request, Resumption("key", said))]
+        before.events([each for item in items if isinstance(item, tuple) for each in item], 1)
+        assert before.answer() == whole
+    other = Answer(whole.text[:5], reasoning=whole.reasoning[:-1])
+    for said in (Answer(), Answer("No."), other):
+        assert not model.goes_on(request, said)
+    with pytest.raises(ContinuationLost):
+        await anext(model.stream(request, Resumption("key", other)))
 
 
 def _deep(schema: dict[str, Any]) -> dict[str, Any]:

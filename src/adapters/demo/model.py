@@ -2,17 +2,19 @@
 
 The options of a request bring out the rest: with `reasoning_effort` it reasons, with `tools` it
 calls one, and says what the tool returned once it is told; with `response_format` it answers by the
-schema. The same request always gets the same answer.
+schema. The same request always gets the same answer, so it can go on from any place in it.
 """
 
 import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from adapters.demo import speech
 from adapters.demo.samples import sample
+from application.errors import ContinuationLost
 from application.ports import (
     Finished,
     Item,
@@ -20,7 +22,7 @@ from application.ports import (
     OfferedModel,
     Resumption,
 )
-from domain.answer import Piece, Reasoning, Text, ToolCallDelta
+from domain.answer import Answer, Piece, Reasoning, Text, ToolCallDelta
 from domain.events import Usage
 from domain.messages import objects_in
 from domain.request import TaskRequest
@@ -33,11 +35,20 @@ class DemoModel(LanguageModel):
         """`tokens_per_second`: 0 streams without pauses."""
         self._pause = 1.0 / tokens_per_second if tokens_per_second > 0 else 0.0
 
+    def goes_on(self, request: TaskRequest, said: Answer) -> bool:
+        return request.prefill is not False and _is_beginning(said, list(_answer(request)))
+
     async def stream(
         self, request: TaskRequest, resumption: Resumption | None = None
     ) -> AsyncGenerator[Item, None]:
         answer = list(_answer(request))
         spoken = answer[: request.max_tokens]
+        cut = len(spoken) < len(answer)
+        if resumption is not None and (said := resumption.said) != Answer():
+            if not _is_beginning(said, answer):
+                message = "The demo model gives another answer by now."
+                raise ContinuationLost("continuation_lost", message)
+            spoken = _behind(said, spoken)
         for piece in spoken:
             await asyncio.sleep(self._pause)
             yield (piece,)
@@ -45,13 +56,38 @@ class DemoModel(LanguageModel):
         calls = any(isinstance(piece, ToolCallDelta) for piece in answer)
         asked = sum(len(speech.text_of(each).split()) for each in request.conversation())
         yield Finished(
-            "length" if len(spoken) < len(answer) else "tool_calls" if calls else "stop",
+            "length" if cut else "tool_calls" if calls else "stop",
             MODEL_NAME,
             Usage(asked, len(spoken), asked + len(spoken), reasoned or None),
         )
 
     async def models(self) -> Sequence[OfferedModel]:
         return [OfferedModel(MODEL_NAME, 0, "longtask")]
+
+
+def _is_beginning(said: Answer, answer: Sequence[Piece]) -> bool:
+    """Whether an answer begins with this reasoning and text. The arguments of a call are not
+    continued."""
+    reasoning = "".join(each.text for each in answer if isinstance(each, Reasoning))
+    text = "".join(each.text for each in answer if isinstance(each, Text))
+    if said.tool_calls or not (said.reasoning or said.text):
+        return False
+    if said.text:
+        return reasoning == said.reasoning and text.startswith(said.text)
+    return reasoning.startswith(said.reasoning)
+
+
+def _behind(said: Answer, answer: Sequence[Piece]) -> list[Piece]:
+    """Return what an answer has behind this beginning of it."""
+    left = {Reasoning: len(said.reasoning), Text: len(said.text)}
+    rest: list[Piece] = []
+    for piece in answer:
+        if isinstance(piece, Reasoning | Text) and (known := left[type(piece)]):
+            left[type(piece)] = max(0, known - len(piece.text))
+            piece = replace(piece, text=piece.text[known:])  # noqa: PLW2901
+        if not isinstance(piece, Reasoning | Text) or piece.text:
+            rest.append(piece)
+    return rest
 
 
 def _answer(request: TaskRequest) -> Iterator[Piece]:
