@@ -111,13 +111,19 @@ class ModelError(ApplicationError):
     """The base of what a model raises: `code` for programs, `message` for people.
 
     `unbilled`: the request has cost nothing, since there was no connection or the model's server
-    refused the request before it did any work."""
+    refused the request before it did any work.
 
-    def __init__(self, code: str, message: str, *, unbilled: bool = False) -> None:
+    `answer_ended`: of an upstream that keeps answers. This one has failed there, or was never begun
+    since the upstream refused to: there is nothing to go on with."""
+
+    def __init__(
+        self, code: str, message: str, *, unbilled: bool = False, answer_ended: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.unbilled = unbilled
+        self.answer_ended = answer_ended
 
 
 class ModelUnavailable(ModelError):
@@ -131,8 +137,9 @@ class ModelUnavailable(ModelError):
         retry_after: float | None = None,
         *,
         unbilled: bool = False,
+        answer_ended: bool = False,
     ) -> None:
-        super().__init__(code, message, unbilled=unbilled)
+        super().__init__(code, message, unbilled=unbilled, answer_ended=answer_ended)
         self.retry_after = retry_after
 
 
@@ -141,7 +148,17 @@ class ModelRefused(ModelError):
 
 
 class ContinuationLost(ModelError):
-    """Raised when an upstream does not have the answer with which an attempt was to go on."""
+    """Raised when an upstream does not have the answer with which an attempt was to go on, or has
+    taken back what it said of it: what the log counts is no longer a part of the answer.
+
+    `resumes_at`: the upstream's id of an answer that it still makes, and the number of the event
+    behind which all of it comes. None: there is none, and the next attempt asks for another."""
+
+    def __init__(
+        self, code: str, message: str, *, resumes_at: tuple[str, int] | None = None
+    ) -> None:
+        super().__init__(code, message)
+        self.resumes_at = resumes_at
 
 
 class WebhookError(ApplicationError):

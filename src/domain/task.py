@@ -207,14 +207,23 @@ class Task:
         begun = lost.task.begin(now, opening)
         return Change(begun.task, (*lost.events, *begun.events))
 
-    def restart(self, now: int, keeper: str | None) -> Change:
+    def restart(
+        self, now: int, keeper: str | None, resumes_at: tuple[str, int] | None = None
+    ) -> Change:
         """Begin anew in the same delivery, since the upstream has forgotten the answer that this
-        attempt was to go on with. That costs no attempt."""
+        attempt was to go on with, or has taken back what it said of it. That costs no attempt.
+        `resumes_at`: the id of the answer and the event behind which all of it comes, if the
+        upstream still makes it."""
         lost = self._move(
             TaskStatus.PENDING, now, reason=CONTINUATION_LOST, uncounted=self.uncounted + 1
         )
         begun = lost.task.begin(now, Opening(keeper=keeper))
-        return Change(begun.task, (*lost.events, *begun.events))
+        task, continuation = begun.task, begun.task.continuation
+        if resumes_at is not None and continuation is not None:
+            response_id, cursor = resumes_at
+            continuation = replace(continuation, response_id=response_id, cursor=cursor)
+            task = replace(task, continuation=continuation)
+        return Change(task, (*lost.events, *begun.events))
 
     def requeue(
         self, now: int, reason: str, *, counted: bool = True, added: bool = False

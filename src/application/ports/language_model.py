@@ -44,7 +44,7 @@ class Numbered:
     pieces: tuple[Piece, ...]
     cursor: int
     """The upstream's number of the last event of which these and the earlier items hold
-    everything."""
+    everything. Negative: what the adapter alone understands."""
 
 
 NOTHING = Answer()
@@ -100,8 +100,9 @@ class LanguageModel(Protocol):
         An upstream that keeps the answer yields Kept as soon as it has told its id, and then
         Numbered instead of tuples.
 
-        Raises ModelUnavailable or ModelRefused, also in mid-stream, and ContinuationLost, before
-        the first piece, if the upstream does not have the answer with which it was to go on.
+        Raises ModelUnavailable or ModelRefused, also in mid-stream, and ContinuationLost if the
+        upstream does not have the answer with which it was to go on (before the first piece), or
+        takes back what it has said of it (also in mid-stream: an upstream may lose attempts too).
         Closing the generator closes the connection, so that no further tokens are paid for unless
         the upstream keeps the answer: then it goes on until `release`.
         """
