@@ -164,7 +164,7 @@ async def test_only_so_many_models_are_remembered(
     upstream: Upstream, model: OpenAIModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients may name any number of models."""
-    monkeypatch.setattr("adapters.openai.model.MODELS_REMEMBERED", 2)
+    monkeypatch.setattr("adapters.openai.known_models.MODELS_REMEMBERED", 2)
     refusal = Script([json.dumps(_openai(AZURE)).encode()], 400)
 
     async def calls(name: str) -> int:
@@ -196,4 +196,4 @@ async def test_what_other_calls_learnt_is_kept(model: OpenAIModel) -> None:
     assert model._learns_refusal(
         REQUEST, frozenset(), _openai("No.", "max_tokens", "unsupported_parameter")
     )
-    assert model._refused["m"] == {"max_tokens", "temperature"}
+    assert model._known.refused("m") == {"max_tokens", "temperature"}

@@ -14,7 +14,7 @@ import pytest
 
 from adapters.openai import OpenAIModel, bounded_body
 from adapters.openai.bounded_body import STEP, bound_body
-from adapters.openai.model import READ_SIZE
+from adapters.openai.client import READ_SIZE
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished
 from tests.builders import REQUEST
