@@ -11,6 +11,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from entrypoints.settings.loading import names
+from tests.doubles.responses_upstream import ResponsesUpstream
 from tests.doubles.rest_front import RestFront
 from tests.doubles.upstream import Upstream
 from tests.leaks import WATCH, listen_to_all_lines, watching
@@ -96,6 +97,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
     with Upstream().running() as server:
+        yield server
+
+
+@pytest.fixture
+def responses_upstream() -> Iterator[ResponsesUpstream]:
+    with ResponsesUpstream().running() as server:
+        assert isinstance(server, ResponsesUpstream)
         yield server
 
 

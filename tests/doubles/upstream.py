@@ -56,6 +56,7 @@ class Received:
     body: dict[str, Any]
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when the client closed the connection before the answer was whole."""
+    method: str = "POST"
 
 
 def event(data: dict[str, Any]) -> bytes:
@@ -183,7 +184,8 @@ class Upstream:
                 for name, _, value in (line.partition(": ") for line in head[1:])
             }
             body = await reader.readexactly(int(headers.get("content-length", "0")))
-            received = Received(head[0].split(" ")[1], headers, json.loads(body or b"{}"))
+            method, path, _ = head[0].split(" ")
+            received = Received(path, headers, json.loads(body or b"{}"), method=method)
             script = self.script_for(received)
             self.received.append(received)
             answering = asyncio.create_task(self._answer(script, writer))

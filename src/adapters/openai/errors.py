@@ -28,8 +28,8 @@ _REFUSALS = {
     "content_refused": "The model's server refused the content of the request.",
     "context_length_exceeded": "The request is longer than this model can read.",
     "invalid_request": "The model's server refused the request.",
-    "wrong_address": "The model's server has no chat completions at this address. Check "
-    "OPENAI_BASE_URL: it usually ends in /v1.",
+    "wrong_address": "The model's server has nothing to ask a model at this address. Check "
+    "OPENAI_BASE_URL (it usually ends in /v1) and LONGTASK_OPENAI_API.",
     "redirected": "The model's server redirected the request, and redirects are not followed.",
 }
 _TEMPORARY = {
@@ -50,8 +50,14 @@ _NAMES = {
     "billing_hard_limit_reached": "insufficient_quota",
     "content_filter": "content_refused",
     "content_policy_violation": "content_refused",
+    "image_content_policy_violation": "content_refused",
+    "bio_policy": "content_refused",
+    "misalignment_policy_violation": "content_refused",
     "context_length_exceeded": "context_length_exceeded",
     "invalid_request_error": "invalid_request",
+    "invalid_prompt": "invalid_request",
+    "invalid_image_url": "invalid_request",
+    "failed_to_download_image": "invalid_request",
     "rate_limit_exceeded": "rate_limited",
     "rate_limit_error": "rate_limited",
     "server_error": "model_error",

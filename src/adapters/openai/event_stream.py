@@ -15,7 +15,9 @@ _MARK = b"\xef\xbb\xbf"  # a byte order mark in front of the first event
 class EventStream:
     """Call `feed` with the bytes of a body in order, then `rest`."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        """`limit`: bytes, in place of EVENT_LIMIT."""
+        self._limit = limit
         self.whole = False
         """Whether these are no events, but one JSON object or a page: `rest` returns all of it."""
         self._opened = False  # whether the first bytes show that these are events
@@ -74,7 +76,7 @@ class EventStream:
         if part:
             self._parts.append(part)
             self._size += len(part)
-            if self._size > EVENT_LIMIT:
+            if self._size > self._limit:
                 raise unreadable()
 
 

@@ -65,7 +65,7 @@ class Oddity:
 def read_odd(payload: bytes) -> Oddity | None:
     """Return what a chunk holds, or None for one that holds nothing: JSON's null, a number, a text.
     Raises ValueError if it is not JSON."""
-    data = _decode(payload.decode())
+    data = decode_leniently(payload.decode())
     if isinstance(data, list):
         reports = any(isinstance(each, dict) and _reports(each) for each in data)
         return Oddity(error=data) if reports else None
@@ -93,7 +93,7 @@ def _number(digits: str) -> int | float | None:
     return number if abs(number) < math.inf else None
 
 
-_decode = json.JSONDecoder(
+decode_leniently = json.JSONDecoder(
     parse_constant=lambda _: None, parse_int=_number, parse_float=_number
 ).decode
 

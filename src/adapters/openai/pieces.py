@@ -35,6 +35,11 @@ class Pieces:
         """Halves of surrogate pairs. While there are any, no piece has begun between two calls, so
         that `say` looks here."""
 
+    @property
+    def cut(self) -> bool:
+        """Whether half of a surrogate pair waits for its other half."""
+        return bool(self._halves)
+
     def say(self, kind: Kind, text: str) -> None:
         """Add text that is not empty, as valid Unicode."""
         if kind != self._kind:

@@ -27,8 +27,8 @@ _NEAR = 120  # characters between the name of a parameter and the word that refu
 _REFUSING_CODE = re.compile("unsupported|unknown_param|extra_forbidden|unrecognized", re.I)
 _NO_SUCH_PAGE = re.compile(
     r"\W*(404)?\W*((page|file|resource|path|route|url)\W+)?not\W?found\W*|method not allowed\W*|"
-    r".*(invalid url|unexpected endpoint|no route|cannot post|nosuchroute|/chat/completions\b.*"
-    r"not found).*",
+    r".*(invalid url|unexpected endpoint|no route|cannot post|nosuchroute|/(chat/"
+    r"completions|responses)\b.*not found).*",
     re.I | re.S,
 )
 
