@@ -55,7 +55,7 @@ class Transcript:
                 self.characters += len(piece.text)
                 events.extend(ReasoningAdded(now, part) for part in _parts(piece.text))
             elif type(piece) is OutputItem:
-                self._count(characters_in(piece.data))
+                self.characters += characters_in(piece.data)
                 events.append(ItemAdded(now, piece.data))
             else:
                 assert isinstance(piece, ToolCallDelta)  # noqa: S101
