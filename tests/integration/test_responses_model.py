@@ -34,6 +34,7 @@ THOUGHT = {
     "id": "rs_1",
     "summary": [{"type": "summary_text", "text": each} for each in ("One.", "Two.")],
 }
+SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"query": "q"}}
 SAID = message_item(
     {"type": "output_text", "text": "a\U0001f600b", "annotations": [NOTE]},
     {"type": "refusal", "refusal": "No."},
@@ -46,19 +47,22 @@ EVERYTHING: list[Step] = [
     {"type": "response.reasoning_summary_part.added", "output_index": 0, "summary_index": 1},
     delta("Two.", "reasoning_summary_text"),
     item_event(THOUGHT, done=True),
-    item_event(message_item(status="in_progress"), 1),
-    delta("a\ud83d", index=1),
-    delta("\ude00b", index=1),
-    {"type": "response.output_text.annotation.added", "output_index": 1, "annotation": NOTE},
-    delta("No.", "refusal", 1),
-    item_event(SAID, 1, done=True),
-    item_event(call_item("x", "f"), 2),
-    {"type": "response.function_call_arguments.delta", "output_index": 2, "delta": '{"a": "\ud83d'},
-    {"type": "response.function_call_arguments.delta", "output_index": 2, "delta": '\ude00"}'},
-    item_event(CALLS[0], 2, done=True),
-    item_event(call_item("y", "g"), 3),
-    item_event(CALLS[1], 3, done=True),
-    end_event([THOUGHT, SAID, *CALLS]),
+    item_event({**SEARCH, "status": "in_progress"}, 1),
+    {"type": "response.web_search_call.searching", "output_index": 1, "item_id": "ws_1"},
+    item_event(SEARCH, 1, done=True),
+    item_event(message_item(status="in_progress"), 2),
+    delta("a\ud83d", index=2),
+    delta("\ude00b", index=2),
+    {"type": "response.output_text.annotation.added", "output_index": 2, "annotation": NOTE},
+    delta("No.", "refusal", 2),
+    item_event(SAID, 2, done=True),
+    item_event(call_item("x", "f"), 3),
+    {"type": "response.function_call_arguments.delta", "output_index": 3, "delta": '{"a": "\ud83d'},
+    {"type": "response.function_call_arguments.delta", "output_index": 3, "delta": '\ude00"}'},
+    item_event(CALLS[0], 3, done=True),
+    item_event(call_item("y", "g"), 4),
+    item_event(CALLS[1], 4, done=True),
+    end_event([THOUGHT, SEARCH, SAID, *CALLS]),
 ]
 EVENTS = len(EVERYTHING) + 2  # created, in_progress
 
@@ -119,6 +123,7 @@ async def test_an_answer_in_one_go(model: ResponsesModel, upstream: ResponsesUps
     assert log.answer.refusal == "No."
     assert log.answer.reasoning == "One.\n\nTwo."
     assert log.answer.annotations == (NOTE,)
+    assert log.answer.items == (SEARCH,)
     calls = [(call.id, call.name, call.arguments) for call in log.answer.tool_calls]
     assert calls == [("x", "f", '{"a": "\U0001f600"}'), ("y", "g", "{}")]
     assert log.end is not None

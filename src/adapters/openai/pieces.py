@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from adapters.openai.errors import unreadable
-from domain.answer import JsonObject, Piece, Reasoning, Text, ToolCallDelta
+from domain.answer import JsonObject, OutputItem, Piece, Reasoning, Text, ToolCallDelta
 
 PIECES_LIMIT = 10_000
 """Pieces that may wait. One event of a server must not occupy the process for long."""
@@ -78,6 +78,14 @@ class Pieces:
             self._begin(TEXT)
         self._annotations.extend(annotations)
         self._close_for_halves()
+
+    def add_item(self, data: JsonObject) -> None:
+        """Add an output item, as valid Unicode: a piece by itself. Raises ModelUnavailable if too
+        many pieces wait."""
+        if len(self._pieces) >= PIECES_LIMIT:
+            raise unreadable()
+        self._close()
+        self._pieces.append(OutputItem(data))
 
     def take(self) -> tuple[Piece, ...]:
         """Return the pieces, and forget them."""

@@ -18,11 +18,11 @@ from adapters.openai.pieces import REASONING, REFUSAL, TEXT, Kind, Pieces
 from adapters.openai.responses.snapshot import (
     CALLS,
     PARAGRAPH,
-    annotation_of,
     decode,
     end_of,
     id_of,
     text_of,
+    valid_object,
 )
 from adapters.openai.tool_calls import INDEX_LIMIT, NAME_LIMIT
 from application.errors import ContinuationLost, ModelRefused, ModelUnavailable
@@ -90,7 +90,7 @@ class ResponseEvents:
         self.whole: JsonObject | None = None
         """The response itself, from a server that sends it in place of a stream."""
         self.left_out: set[str] = set()
-        """Types of the items of the answer that are not carried."""
+        """Types of the items of the answer that are too deep to be carried."""
         self.reported: Any = None
         """The error that the server reported, as it is."""
         self._model = model
@@ -209,7 +209,7 @@ class ResponseEvents:
             if self._reasoned:
                 self._pieces.say(REASONING, PARAGRAPH)
         elif kind == "response.output_text.annotation.added":
-            if (annotation := annotation_of(data.get("annotation"))) is not None:
+            if (annotation := valid_object(data.get("annotation"))) is not None:
                 self._pieces.annotate([annotation])
         elif kind in ("response.output_item.added", "response.output_item.done"):
             item = data.get("item")
@@ -241,7 +241,9 @@ class ResponseEvents:
             self._carry(kind, item)
 
     def _carry(self, kind: str, item: Mapping[str, Any]) -> None:
-        if len(self.left_out) < NAMES_LIMIT:
+        if (valid := valid_object(item)) is not None:
+            self._pieces.add_item(valid)
+        elif len(self.left_out) < NAMES_LIMIT:
             known = kind.isascii() and kind.isidentifier() and len(kind) <= WORD_LIMIT
             self.left_out.add(f"output[].{kind}" if known else "output[]")
 

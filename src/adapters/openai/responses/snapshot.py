@@ -80,8 +80,8 @@ def beyond(response: Mapping[str, Any], said: Answer) -> tuple[Piece, ...] | Non
     return reader.rest()
 
 
-def annotation_of(value: object) -> JsonObject | None:
-    """Return an annotation as it is, as valid Unicode."""
+def valid_object(value: object) -> JsonObject | None:
+    """Return an object as it is, as valid Unicode, or None for one that is too deep."""
     if not isinstance(value, dict) or is_deep(value):
         return None
     valid: JsonObject = json.loads(joined_surrogates(json.dumps(value, ensure_ascii=False)))
@@ -102,12 +102,19 @@ class _Reader:
         self._noted = len(said.annotations)
         self._calls = {call.id: call for call in said.tool_calls}
         self._next = max((call.index + 1 for call in said.tool_calls), default=0)
+        self._items = list(reversed(said.items))
         self._reasoned = False
         self._differs = False
         self._pieces = Pieces()
 
     def rest(self) -> tuple[Piece, ...] | None:
-        if self._differs or any(self._left.values()) or self._noted > 0 or self._calls:
+        if (
+            self._differs
+            or any(self._left.values())
+            or self._noted > 0
+            or self._calls
+            or self._items
+        ):
             return None
         self._pieces.end()
         return self._pieces.take()
@@ -124,6 +131,11 @@ class _Reader:
                 self._reason(text_of(part, "text"))
         elif kind in CALLS:
             self._read_call(index, item, text_of(item, CALLS[kind]))
+        elif isinstance(kind, str) and (valid := valid_object(item)) is not None:
+            if not self._items:
+                self._pieces.add_item(valid)
+            elif self._items.pop().get("id") != valid.get("id"):
+                self._differs = True
 
     def _reason(self, text: str) -> None:
         self._reasoned = self._reasoned or bool(text)
@@ -133,7 +145,7 @@ class _Reader:
         self._say(TEXT, text_of(part, "text"))
         self._say(REFUSAL, text_of(part, "refusal"))
         for each in objects_in(part.get("annotations")):
-            if (annotation := annotation_of(each)) is None:
+            if (annotation := valid_object(each)) is None:
                 continue
             self._noted -= 1
             if self._noted < 0:
