@@ -35,6 +35,16 @@ class Continuation:
     def advanced(self, cursor: int, logged: int, attempt: int) -> "Continuation":
         return replace(self, cursor=cursor, logged=logged, advanced_by=attempt)
 
+    def told(self) -> "Continuation":
+        return replace(self, released=True)
+
+
+def kept(written: Continuation | None, noted: Continuation | None) -> Continuation | None:
+    """Return the continuation of a record that a transition writes. What was noted of it holds,
+    unless the transition begins another one or drops it."""
+    same = written is not None and noted is not None and written.begun == noted.begun
+    return noted if same else written
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from adapters.redis import RedisTaskLog, connect, parse_address
+from adapters.redis import Connection, RedisTaskLog, connect, parse_address
 from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
 from adapters.redis.record import Record
+from adapters.redis.records import Records
 from application.errors import LeaseLost, StoreUnavailable
 from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, fold
@@ -32,19 +32,25 @@ def _says(server: LocalRedis, *words: str) -> str:
     return redis_cli("-p", str(server.port), *words)
 
 
-class _PublishedMeanwhile(RedisTaskLog):
-    """Another process publishes the task right before its record is written."""
+class _PublishedMeanwhile(Records):
+    """Another process publishes the task right after its record was read."""
 
-    async def _write(self, expected: Record, *args: Any, **kwargs: Any) -> tuple[int, bytes] | None:
-        await self.note_message(expected.task.id, "msg")
-        return await super()._write(expected, *args, **kwargs)
+    def __init__(self, connection: Connection, tasks: RedisTaskLog) -> None:
+        super().__init__(connection)
+        self._tasks = tasks
+
+    async def get(self, task_id: str) -> Record:
+        record = await super().get(task_id)
+        await self._tasks.note_message(task_id, "msg")
+        return record
 
 
 async def test_a_task_that_is_published_meanwhile_is_not_failed(redis_url: str) -> None:
     connection = to_redis(redis_url)
     async with on_redis(connection) as bench:
         task = await bench.tasks.create(Task.submit("task_1_a", REQUEST, 1))
-        racing = _PublishedMeanwhile(connection, 60.0)
+        racing = RedisTaskLog(connection, 60.0)
+        racing._records = _PublishedMeanwhile(connection, bench.tasks)
         failure = Failure("queue_unavailable", "The queue did not take the task.", True)
         assert await racing.fail_unqueued(task.id, failure, 1) is None
         assert (await bench.tasks.get(task.id)).status is TaskStatus.PENDING

@@ -30,6 +30,7 @@ from application.ports import (
     page_of,
 )
 from domain.attempt import Attempt
+from domain.continuation import kept
 from domain.events import START, Event, Position, TaskStatus, fold, text_size
 from domain.failure import Failure
 from domain.request import TaskRequest
@@ -120,7 +121,7 @@ class MemoryTaskLog(TaskLog):
         if len(entry.events) == attempt.logged:
             self._add(entry, tuple(events))
             continuation = entry.task.continuation
-            if cursor is not None and continuation is not None:
+            if events and cursor is not None and continuation is not None:
                 advanced = continuation.advanced(cursor, len(entry.events), attempt.number)
                 entry.task = replace(entry.task, continuation=advanced)
         return Attempt(attempt.task, len(entry.events), attempt.request, cursor)
@@ -185,7 +186,7 @@ class MemoryTaskLog(TaskLog):
         entry = self._entry(task_id)
         continuation = entry.task.continuation
         if entry.task.status.terminal and continuation is not None:
-            entry.task = replace(entry.task, continuation=replace(continuation, released=True))
+            entry.task = replace(entry.task, continuation=continuation.told())
 
     async def delete(self, task_id: str) -> None:
         task = self._entry(task_id).task
@@ -248,10 +249,7 @@ class MemoryTaskLog(TaskLog):
     def _write(self, entry: _Entry, change: Change) -> None:
         # `note_message` may have added the message id since the attempt read the record.
         message_id = change.task.message_id or entry.task.message_id
-        # What was noted of a continuation holds, unless the change begins another one.
-        continuation, noted = change.task.continuation, entry.task.continuation
-        if continuation and noted and continuation.begun == noted.begun:
-            continuation = noted
+        continuation = kept(change.task.continuation, entry.task.continuation)
         entry.task = replace(change.task, message_id=message_id, continuation=continuation)
         self._heartbeat(entry)
         if entry.task.status.terminal:

@@ -10,7 +10,9 @@ service without API keys).
 `request` (JSON, written once) and `request_v`, `task` (both, for the version before: record.py), \
 `status`, `attempt`, `indexed` (when its owner's index was last told that it is there, in ms), \
 `epoch` (the last), `epochs` (`first-epoch ...`, by the numbers of their \
-first events), `message` (the queue's id), `writer` (the attempt that may add events, 0 for none) |
+first events), `message` (the queue's id), `response` (`attempt id`, how an upstream calls its \
+answer) and `cursor` (`attempt cursor length`, up to which of its events the log has all, at that \
+length), `writer` (the attempt that may add events, 0 for none) |
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
 | `longtask:{id}:log:adopted` | list | the first events of a log that another store hands \
 over, until all are there (adoption.py) |

@@ -13,7 +13,7 @@ since. The next version may drop `task`, and reading it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -27,7 +27,7 @@ from domain.task import Task
 
 SHARED_LIMIT = 128 * 1024
 """Bytes of a request up to which instances of the version before find it in `task`."""
-FIELDS = ("v", "status", "attempt", "state", "message", "request_v")
+FIELDS = ("v", "status", "attempt", "state", "message", "request_v", "response", "cursor")
 """The fields of the hash that `decode_record` is given."""
 
 
@@ -55,7 +55,7 @@ _decode_raw_request = msgspec.json.Decoder(_WithRequest).decode
 def decode_record(task_id: str, fields: Sequence[bytes | None]) -> Record | None:
     """Return the record of which FIELDS were read, or None if it is in `task`. Raises
     UnreadableTask."""
-    version, status, attempt, state, message, request_version = fields
+    version, status, attempt, state, message, request_version, response, cursor = fields
     try:
         check_version("the record", int(version or 0), VERSION)
         if state is None:
@@ -63,10 +63,28 @@ def decode_record(task_id: str, fields: Sequence[bytes | None]) -> Record | None
         record = decode_json(state)
         if (record["status"], record["attempt"]) != ((status or b"").decode(), int(attempt or 0)):
             return None
-        task = _task(record, message)
+        task = with_notes(_task(record, message), response, cursor)
         return Record(task, None if request_version is None else int(request_version))
     except READING as error:
         raise UnreadableTask(task_id, str(error)) from error
+
+
+def with_notes(task: Task, response: bytes | None, cursor: bytes | None) -> Task:
+    """Return the record with what was noted of its continuation. Each note begins with the number
+    of the attempt that wrote it: one of an attempt before `begun` is of another continuation.
+    Raises one of READING."""
+    continuation = task.continuation
+    if continuation is None:
+        return task
+    if response:
+        attempt, _, response_id = response.decode().partition(" ")
+        if int(attempt) >= continuation.begun:
+            continuation = continuation.noted(response_id)
+    if cursor:
+        by, last, logged = map(int, cursor.split())
+        if by >= continuation.begun:
+            continuation = continuation.advanced(last, logged, by)
+    return replace(task, continuation=continuation)
 
 
 def decode_shared(task_id: str, task: bytes, message: bytes | None) -> Record:

@@ -1,6 +1,6 @@
 """Reads records from Redis: one, which must be there, or many, as far as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -13,7 +13,6 @@ from application.errors import DeletedTask, UnknownTask, UnreadableTask
 from application.ports import Busy
 from domain.events import TaskStatus
 from domain.task import Task
-from domain.webhook import Note
 
 log = structlog.get_logger(__name__)
 
@@ -68,18 +67,18 @@ class Records:
             log.error("tasks left out: unreadable", number=len(unreadable), task_id=unreadable[0])
         return tasks
 
-    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
-        """Rewrite the record of an ended task. Raises UnknownTask and Unreadable."""
+    async def amend(self, task_id: str, amended: Callable[[Task], Task]) -> None:
+        """Rewrite the record of a task, if it has ended. Raises UnknownTask and Unreadable."""
         key = keys_of(task_id).record
         while True:
             fields = await self._call("HMGET", key, *FIELDS)
             if fields[0] is None:
                 raise await self.unknown(task_id)
             record = decode_record(task_id, fields)
-            # What an instance of the version before has written since knows no webhooks.
+            # What an instance of the version before has written since has nothing to amend.
             if record is None or not record.task.status.terminal:
                 return
-            state = encode_task(record.task.with_note(number, note))
+            state = encode_task(amended(record.task))
             if await self._amend([key], [fields[FIELDS.index("state")], state]):
                 return
 

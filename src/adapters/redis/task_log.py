@@ -8,8 +8,8 @@ Nothing here repeats a command. A caller may repeat an append: one that was carr
 nothing.
 """
 
-import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adapters.event_codec import encode_event
 from adapters.record_codec import check_request_version, decode_request, encode_request, encode_task
@@ -20,6 +20,7 @@ from adapters.redis.keys import CHECK_KEY, keys_of, owner_keys
 from adapters.redis.record import Record, decode_shared_request, shared
 from adapters.redis.records import Records
 from adapters.redis.script import Script
+from adapters.redis.transitions import Transitions, milliseconds, new_epoch
 from application.errors import LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -36,7 +37,7 @@ from application.ports import (
 )
 from domain.answer import Answer
 from domain.attempt import Attempt
-from domain.events import Event, TaskStatus, answer_of
+from domain.events import Event, answer_of
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Change, Submitted, Task
@@ -52,16 +53,18 @@ class RedisTaskLog(TaskLog):
         """Keep a log for `ttl` seconds after its last change, at most. A task without a heartbeat
         for `orphan_timeout` seconds counts as orphaned."""
         self._call = connection.call
-        self._ttl = _milliseconds(ttl)
-        self._tombstone_ttl = _milliseconds(max(ttl, TOMBSTONE_TTL))
-        self._orphan_timeout = _milliseconds(orphan_timeout)
+        self._ttl = milliseconds(ttl)
+        self._tombstone_ttl = milliseconds(max(ttl, TOMBSTONE_TTL))
+        self._orphan_timeout = milliseconds(orphan_timeout)
         self._records = Records(connection)
         self._index = IndexWriter(connection, self._ttl)
+        self._transitions = Transitions(
+            connection, self._index, self._ttl, self._orphan_timeout, self._tombstone_ttl
+        )
         self._create = Script(connection, "create")
         self._append = Script(connection, "append")
         self._renew = Script(connection, "renew")
-        self._commit = Script(connection, "commit")
-        self._claim = Script(connection, "commit", long=True)  # it responds with the request
+        self._note_response = Script(connection, "note_response")
         self._revoke = Script(connection, "revoke")
         self._delete = Script(connection, "delete")
         self._note = Script(connection, "note")
@@ -78,7 +81,7 @@ class RedisTaskLog(TaskLog):
             int(shared(request)),
             task.status.value,
             task.attempt,
-            _new_epoch(),
+            new_epoch(),
             self._ttl,
             self._orphan_timeout,
             keys.channel,
@@ -126,27 +129,44 @@ class RedisTaskLog(TaskLog):
             if busy := await self._records.busy(record.task):
                 return busy
             check_request_version(task_id, record.request_version)
-            change = record.task.claim(now)
-            if written := await self._write(record, change, [keys_of(task_id).lease], lease=lease):
-                logged, request = written
-                return Attempt(change.task, logged, decode_request(task_id, request))
+            change = record.task.claim(now, opening(record.task))
+            if begun := await self._transitions.begin(record, change, lease):
+                return begun
 
     async def append(
         self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
     ) -> Attempt:
         keys = keys_of(attempt.task.id)
-        times = (_milliseconds(lease), self._ttl)
+        times = (milliseconds(lease), self._ttl)
         values: list[Word] = [attempt.number, attempt.logged, *times, keys.channel]
+        values.append("" if cursor is None else cursor)
         logged = await self._append(
             [keys.record, keys.log, keys.lease], [*values, *map(encode_event, events)]
         )
         if not logged:
             raise LeaseLost
-        return Attempt(attempt.task, logged, attempt.request)
+        return Attempt(attempt.task, logged, attempt.request, cursor)
+
+    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
+        keys, task = keys_of(attempt.task.id), attempt.task
+        values: list[Word] = [attempt.number, attempt.logged, response_id]
+        if not await self._note_response([keys.record, keys.log, keys.lease], values):
+            raise LeaseLost
+        if task.continuation is None:
+            return attempt
+        noted = replace(task, continuation=task.continuation.noted(response_id))
+        return replace(attempt, task=noted)
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        expected = Record(attempt.task)
+        begun = await self._transitions.begin(expected, change, lease, held_by=attempt)
+        if begun is None:
+            raise LeaseLost
+        return begun
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         keys = keys_of(attempt.task.id)
-        times = (_milliseconds(lease), self._ttl, self._orphan_timeout)
+        times = (milliseconds(lease), self._ttl, self._orphan_timeout)
         values = [attempt.number, *times, attempt.logged]
         renewed = await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values)
         if not renewed:
@@ -156,7 +176,9 @@ class RedisTaskLog(TaskLog):
 
     async def commit(self, attempt: Attempt, change: Change) -> None:
         record = Record(attempt.task)
-        if not await self._write(record, change, writer=attempt.number, logged=attempt.logged):
+        if not await self._transitions.write(
+            record, change, writer=attempt.number, logged=attempt.logged
+        ):
             raise LeaseLost
 
     async def cancel(self, task_id: str, now: int) -> Task:
@@ -176,7 +198,7 @@ class RedisTaskLog(TaskLog):
             if revoked:
                 events = await self._events(task_id, events)
                 change = task.cancel(now, answer_of(events))
-                if await self._write(record, change, writer=0, logged=len(events)):
+                if await self._transitions.write(record, change, writer=0, logged=len(events)):
                     return change.task
 
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:
@@ -186,7 +208,7 @@ class RedisTaskLog(TaskLog):
             change = task.fail(now, failure)
             if busy := await self._records.busy(task):
                 return busy
-            if await self._write(record, change, [keys_of(task_id).lease]):
+            if await self._transitions.write(record, change, [keys_of(task_id).lease]):
                 return change.task
 
     async def fail_unqueued(self, task_id: str, failure: Failure, now: int) -> Task | None:
@@ -195,7 +217,7 @@ class RedisTaskLog(TaskLog):
             if not record.task.unqueued:
                 return None
             change = record.task.fail(now, failure)
-            if await self._write(record, change, without_message=True):
+            if await self._transitions.write(record, change, without_message=True):
                 return change.task
 
     async def fail_orphaned(
@@ -208,21 +230,19 @@ class RedisTaskLog(TaskLog):
         change = task.fail(now, failure)
         # Not repeated as in `fail`: if another process has changed the record, the task is not
         # orphaned.
-        if await self._write(record, change, [keys.lease, keys.heartbeat]):
+        if await self._transitions.write(record, change, [keys.lease, keys.heartbeat]):
             return Orphaned(change.task)
         return NotOrphaned(await self.get(task_id))
 
     async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
-        await self._records.note_webhook(task_id, number, note)
-
-    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
-        raise NotImplementedError
-
-    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
-        raise NotImplementedError
+        await self._records.amend(task_id, lambda task: task.with_note(number, note))
 
     async def note_released(self, task_id: str) -> None:
-        raise NotImplementedError
+        def released(task: Task) -> Task:
+            continuation = task.continuation
+            return replace(task, continuation=continuation and continuation.told())
+
+        await self._records.amend(task_id, released)
 
     async def delete(self, task_id: str) -> None:
         keys, task = keys_of(task_id), await self.get(task_id)
@@ -252,64 +272,3 @@ class RedisTaskLog(TaskLog):
             events.extend(page.events)
             if len(events) >= page.length:
                 return events
-
-    async def _write(
-        self,
-        expected: Record,
-        change: Change,
-        absent_keys: Sequence[str] = (),
-        *,
-        writer: int | None = None,
-        logged: int = 0,
-        without_message: bool = False,
-        lease: float = 0.0,
-    ) -> tuple[int, bytes] | None:
-        """Write the change, and return the length of the log and, with a lease, the request. Or
-        write nothing and return None if the record's status or attempt is not `expected`'s, its
-        writer is not `writer` (None: any), the log has fewer than `logged` events, it has a message
-        id and must be `without_message`, or a key of `absent_keys` exists."""
-        keys, task = keys_of(expected.task.id), change.task
-        runs, ended = task.status is TaskStatus.RUNNING, task.status.terminal
-        own_ttl = None if task.ttl is None or not ended else _milliseconds(task.ttl)
-        preconditions: list[Word] = [
-            expected.task.status.value,
-            expected.task.attempt,
-            "" if writer is None else writer,
-            logged,
-            int(without_message),
-        ]
-        state: list[Word] = [
-            encode_task(task),
-            expected.older_request,
-            task.status.value,
-            task.attempt,
-            task.attempt if runs else 0,
-            _milliseconds(lease),
-            self._ttl if own_ttl is None else min(own_ttl, self._ttl),
-            0 if ended else self._orphan_timeout,
-            self._tombstone_ttl if ended and task.leaves_tombstone else 0,
-            keys.channel,
-            _new_epoch(),
-            owner_keys(task.owner).channel,
-            task.id,
-        ]
-        commit = self._claim if lease else self._commit
-        length, request, index_due = await commit(
-            [keys.record, keys.log, keys.lease, keys.heartbeat, keys.tombstone, *absent_keys],
-            [*preconditions, *state, *map(encode_event, change.events)],
-        )
-        if not length:
-            return None
-        if ended:
-            await self._index.note_end(task)
-        elif index_due:
-            await self._index.touch(task)
-        return length, request
-
-
-def _new_epoch() -> str:
-    return secrets.token_hex(8)
-
-
-def _milliseconds(seconds: float) -> int:
-    return 0 if seconds <= 0 else max(1, round(seconds * 1000))

@@ -50,7 +50,7 @@ class Housekeeping:
         observers decorate (`RequeueInterrupted`). `wall`: gives seconds since 1970 and never goes
         back. `pause`: seconds after which is looked again for what is over."""
         self._database = database
-        self._tasks = tasks
+        self._upkeep = tasks.upkeep
         self._clock = clock
         self._requeue = requeue
         self._wall = wall or steady_clock()
@@ -59,8 +59,8 @@ class Housekeeping:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         try:
-            await self._tasks.note_delays()
-            await self._requeue(await self._tasks.interrupted())
+            await self._upkeep.note_delays()
+            await self._requeue(await self._upkeep.interrupted())
         except StoreUnavailable as error:
             # What runs no more is requeued when it is claimed.
             log.error("interrupted tasks not requeued", error=str(error))
@@ -79,7 +79,7 @@ class Housekeeping:
         clock = asyncio.get_running_loop().time
         while True:
             more = False
-            for step in (self._tasks.sweep, self._drop_counts, self._return_pages):
+            for step in (self._upkeep.sweep, self._drop_counts, self._return_pages):
                 began = clock()
                 try:
                     more |= await step()

@@ -5,7 +5,7 @@ running attempt is kept in memory, so that it executes no statement of its own.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.database import Transaction
 from adapters.sqlite.liveness import Liveness
@@ -17,6 +17,7 @@ from adapters.sqlite.stored import (
     Stored,
     discard,
     find,
+    read_task,
     write_change,
     write_events,
     write_new,
@@ -24,6 +25,7 @@ from adapters.sqlite.stored import (
 from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Batch, Busy, Page
 from domain.attempt import Attempt
+from domain.continuation import kept
 from domain.events import Event, Position, TaskStatus
 from domain.task import Change, Submitted, Task
 
@@ -104,10 +106,13 @@ class Records:
         transaction: Transaction,
         stored: Stored,
         change: Change,
-        request: bytes | None = None,
     ) -> Written:
         """Write a transition."""
         task, end = change.task, None
+        if task.continuation is not None:
+            continuation = kept(task.continuation, read_task(transaction, stored).continuation)
+            task = replace(task, continuation=continuation)
+            change = Change(task, change.events)
         if task.status.terminal:
             ttl = self._ttl if task.ttl is None else min(task.ttl, self._ttl)
             end = End(self._now() + round(ttl * 1000), self._next_cursor(transaction))
@@ -119,7 +124,20 @@ class Records:
             self._running[task.id] = _Running(stored.row, task.attempt, epoch, length)
         else:
             self._running.pop(task.id, None)
-        return Written(task, batch, request)
+        return Written(task, batch)
+
+    def begin(
+        self,
+        transaction: Transaction,
+        stored: Stored,
+        change: Change,
+        request: bytes | None,
+        lease: float,
+    ) -> Written:
+        """Write a transition that begins an attempt, and lease the task to it."""
+        written = self.change(transaction, stored, change)
+        self._live.lease(stored.id, written.task.attempt, lease)
+        return replace(written, request=request)
 
     def append(
         self,
@@ -128,9 +146,10 @@ class Records:
         events: tuple[Event, ...],
         rows: Sequence[EncodedBatch],
         lease: float,
+        cursor: int | None,
     ) -> tuple[int, Batch | None]:
-        """Add events, unless they were added already; return the length of the log and what was
-        added. Raises LeaseLost."""
+        """Add events with a cursor, unless they were added already; return the length of the log
+        and what was added. Raises LeaseLost."""
         task_id = attempt.task.id
         running = self._running.get(task_id) or self._load(transaction, task_id)
         if running.attempt != attempt.number or running.length < attempt.logged:
@@ -139,7 +158,7 @@ class Records:
         if running.length > attempt.logged or not rows:
             return running.length, None
         after = Position(running.epoch, running.length)
-        running.length = write_events(transaction, running.row, running.length + 1, rows)
+        running.length = write_events(transaction, running.row, running.length + 1, rows, cursor)
         return running.length, Batch(after, running.epoch, events)
 
     def held(self, transaction: Transaction, attempt: Attempt) -> Stored:

@@ -75,12 +75,17 @@ TASKS = Schema(
         CREATE INDEX tasks_unfinished_of ON tasks (owner, created, id) WHERE expires IS NULL;
         CREATE INDEX tasks_ended_of ON tasks (owner, ended, id) WHERE ended IS NOT NULL;
         """,
+        # The last event of an upstream's answer of which all is in the log with this batch
+        # (Continuation.cursor), NULL where no upstream keeps the answer.
+        """
+        ALTER TABLE batches ADD COLUMN cursor INTEGER;
+        """,
     ),
 )
 
 BATCH_SIZE = 32 * 1024
 """Bytes of events after which a row ends. An event may be longer."""
-BATCHES = Insert("INSERT INTO batches (key, count, size, events)", 4)
+BATCHES = Insert("INSERT INTO batches (key, count, size, events, cursor)", 5)
 OFFSETS = (1 << 28) - 1
 """The largest offset of an event."""
 

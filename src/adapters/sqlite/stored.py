@@ -2,15 +2,15 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from adapters.database import Transaction
 from adapters.event_codec import VERSION, encode_event, encode_events
 from adapters.record_codec import decode_task, encode_request, encode_task
-from adapters.sqlite.schema import BATCH_SIZE, BATCHES, key_of
+from adapters.sqlite.schema import BATCH_SIZE, BATCHES, OFFSETS, key_of
 from application.ports import Batch
-from domain.events import START, Event, Position
+from domain.events import START, Event, Position, TaskStatus
 from domain.task import Change, Submitted, Task
 
 
@@ -78,6 +78,25 @@ def find_request(connection: Connection, row: int) -> tuple[int, bytes] | tuple[
     return found or (None, None)
 
 
+def read_task(connection: Connection, stored: Stored) -> Task:
+    """Return the record, with the last cursor that its running attempt has written. Raises
+    UnreadableTask."""
+    task = stored.task()
+    if task.continuation is None or task.status is not TaskStatus.RUNNING:
+        return task
+    # Each attempt begins in an epoch of its own, and only it adds to that.
+    first = int(stored.epochs.rpartition(" ")[2].partition("-")[0])
+    found = connection.execute(
+        "SELECT cursor, (key & 268435455) + count - 1 FROM batches"
+        " WHERE key BETWEEN ? AND ? AND cursor IS NOT NULL ORDER BY key DESC LIMIT 1",
+        (key_of(stored.row, first), key_of(stored.row, OFFSETS)),
+    ).fetchone()
+    if found is None:
+        return task
+    cursor, logged = found
+    return replace(task, continuation=task.continuation.advanced(cursor, logged, task.attempt))
+
+
 def write_new(transaction: Transaction, submitted: Submitted) -> Batch:
     """Write a task that is not there; return its first batch."""
     task, epoch = submitted.task, _new_epoch()
@@ -134,6 +153,11 @@ def write_change(
     return Batch(stored.end, epoch, change.events)
 
 
+def write_record(transaction: Transaction, row: int, task: Task) -> None:
+    """Write what was noted in a record. Status and attempt must be as they are."""
+    transaction.execute("UPDATE tasks SET state = ? WHERE task = ?", (encode_task(task), row))
+
+
 def discard(transaction: Transaction, task_id: str) -> None:
     """Remove a task if there is one. Its rows are left to be swept."""
     transaction.execute(
@@ -169,13 +193,20 @@ def _rows(events: Iterator[bytes]) -> Iterator[EncodedBatch]:
 
 
 def write_events(
-    transaction: Transaction, row: int, first: int, batches: Sequence[EncodedBatch]
+    transaction: Transaction,
+    row: int,
+    first: int,
+    batches: Sequence[EncodedBatch],
+    cursor: int | None = None,
 ) -> int:
-    """Add events to the log; return its new length."""
+    """Add events to the log, and a cursor with the last one; return the new length of the log."""
+    last = first + sum(count for count, _ in batches) - 1
     for count, events in batches:
-        transaction.insert(BATCHES, (key_of(row, first), count, len(events), events))
-        first += count
-    return first - 1
+        end = first + count - 1
+        values = (key_of(row, first), count, len(events), events, cursor if end == last else None)
+        transaction.insert(BATCHES, values)
+        first = end + 1
+    return last
 
 
 def _new_epoch() -> str:

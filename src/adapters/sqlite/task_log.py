@@ -10,19 +10,26 @@ older copy was put in its place, has other epochs from there on.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from adapters.database import Database, Transaction
 from adapters.live import Hub
-from adapters.record_codec import check_request_version, decode_request, encode_task
+from adapters.record_codec import check_request_version, decode_request
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.liveness import Liveness
 from adapters.sqlite.pages import read_events, read_last_attempt
 from adapters.sqlite.records import Records, Written
 from adapters.sqlite.steady_clock import steady_clock
-from adapters.sqlite.stored import Connection, encoded, find_request
-from adapters.sqlite.sweeping import delayed, running_ids, sweep, unfinished
+from adapters.sqlite.stored import (
+    Connection,
+    encoded,
+    find_request,
+    read_task,
+    write_record,
+)
 from adapters.sqlite.task_index import SqliteTaskIndex
+from adapters.sqlite.upkeep import Upkeep
 from application.errors import LeaseLost
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -65,11 +72,10 @@ class SqliteTaskLog(TaskLog):
         self._database = database
         self._hub = hub
         self._wall = wall or steady_clock()
-        self._looked_at = 0
-        """The last row that `_expire_unfinished` has looked at."""
         self._live = Liveness(ttl, orphan_timeout, clock)
         self._records = Records(ttl, self._live, self._now)
         self.index = SqliteTaskIndex(database, self._records)
+        self.upkeep = Upkeep(database, self._records, self._live, self._now)
         database.on_rollback(self._records.forget_written)
 
     async def create(self, submitted: Submitted) -> Task:
@@ -90,7 +96,7 @@ class SqliteTaskLog(TaskLog):
 
     async def get(self, task_id: str) -> Task:
         return await self._read(
-            lambda connection: self._records.existing(connection, task_id).task()
+            lambda connection: read_task(connection, self._records.existing(connection, task_id))
         )
 
     async def request(self, task_id: str) -> TaskRequest | None:
@@ -105,22 +111,18 @@ class SqliteTaskLog(TaskLog):
     ) -> Attempt | Busy | Ended:
         def work(transaction: Transaction) -> Busy | Ended | Written:
             stored = self._records.existing(transaction, task_id)
-            task = stored.task()
+            task = read_task(transaction, stored)
             if task.status.terminal:
                 return Ended(task)
             if busy := self._records.busy(task):
                 return busy
             version, request = find_request(transaction, stored.row)
             check_request_version(task_id, version)
-            written = self._records.change(transaction, stored, task.claim(now), request)
-            self._live.lease(task_id, written.task.attempt, lease)
-            return written
+            change = task.claim(now, opening(task))
+            return self._records.begin(transaction, stored, change, request, lease)
 
         claimed = await self._write(work)
-        if not isinstance(claimed, Written):
-            return claimed
-        request = decode_request(task_id, claimed.request)
-        return Attempt(claimed.task, claimed.batch.end.offset, request)
+        return _begun(claimed) if isinstance(claimed, Written) else claimed
 
     async def append(
         self, attempt: Attempt, events: Sequence[Event], lease: float, cursor: int | None = None
@@ -128,7 +130,7 @@ class SqliteTaskLog(TaskLog):
         rows, added = encoded(events), tuple(events)
 
         def work(transaction: Transaction) -> tuple[int, Batch | None]:
-            return self._records.append(transaction, attempt, added, rows, lease)
+            return self._records.append(transaction, attempt, added, rows, lease, cursor)
 
         def publish(written: tuple[int, Batch | None]) -> None:
             if written[1] is not None:
@@ -136,7 +138,26 @@ class SqliteTaskLog(TaskLog):
 
         with translated_errors():
             length, _ = await self._database.write(work, durable=False, committed=publish)
-        return Attempt(attempt.task, length, attempt.request)
+        return Attempt(attempt.task, length, attempt.request, cursor)
+
+    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
+        def work(transaction: Transaction) -> Task:
+            stored = self._records.held(transaction, attempt)
+            task = read_task(transaction, stored)
+            if (continuation := task.continuation) is not None:
+                task = replace(task, continuation=continuation.noted(response_id))
+                write_record(transaction, stored.row, task)
+            return task
+
+        return replace(attempt, task=await self._write(work))
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        def work(transaction: Transaction) -> Written:
+            stored = self._records.held(transaction, attempt)
+            _, request = find_request(transaction, stored.row)
+            return self._records.begin(transaction, stored, change, request, lease)
+
+        return _begun(await self._write(work))
 
     async def renew(self, attempt: Attempt, lease: float) -> None:
         if not self._live.renew(attempt.task.id, attempt.number, lease):
@@ -193,23 +214,14 @@ class SqliteTaskLog(TaskLog):
         return decided if isinstance(decided, NotOrphaned) else Orphaned(decided)
 
     async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
-        def work(transaction: Transaction) -> None:
-            stored = self._records.existing(transaction, task_id)
-            task = stored.task()
-            if task.status.terminal:
-                values = (encode_task(task.with_note(number, note)), stored.row)
-                transaction.execute("UPDATE tasks SET state = ? WHERE task = ?", values)
-
-        await self._write(work)
-
-    async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
-        raise NotImplementedError
-
-    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
-        raise NotImplementedError
+        await self._amend(task_id, lambda task: task.with_note(number, note))
 
     async def note_released(self, task_id: str) -> None:
-        raise NotImplementedError
+        def released(task: Task) -> Task:
+            continuation = task.continuation
+            return replace(task, continuation=continuation and continuation.told())
+
+        await self._amend(task_id, released)
 
     async def delete(self, task_id: str) -> None:
         def deleted(owner: str | None) -> None:
@@ -234,36 +246,15 @@ class SqliteTaskLog(TaskLog):
 
         await self._write(work, durable=False)
 
-    async def interrupted(self) -> Sequence[str]:
-        """Return the ids of the tasks that are running. At the beginning no attempt of theirs can
-        be alive. Raises StoreUnavailable."""
-        return await self._read(running_ids)
+    async def _amend(self, task_id: str, amended: Callable[[Task], Task]) -> None:
+        """Rewrite the record of a task, if it has ended."""
 
-    async def note_delays(self) -> None:
-        """Note which tasks are delayed, and for how long yet: as long as the process did that began
-        them, this one counts their times from the end of their delay. Raises StoreUnavailable."""
-        now = self._now()
-        for task_id, not_before in await self._read(lambda connection: delayed(connection, now)):
-            self._live.beat(task_id, (not_before - now) / 1000)
+        def work(transaction: Transaction) -> None:
+            stored = self._records.existing(transaction, task_id)
+            if (task := stored.task()).status.terminal:
+                write_record(transaction, stored.row, amended(task))
 
-    async def sweep(self) -> bool:
-        """Remove some of what is over; return whether there may be more. Raises
-        StoreUnavailable."""
-        if self._live.may_expire:
-            await self._expire_unfinished()
-        return await self._write(lambda transaction: sweep(transaction, self._now()), durable=False)
-
-    async def _expire_unfinished(self) -> None:
-        """Let expire, of a number of unfinished tasks, those that were not changed for the time to
-        live."""
-        looked_at = self._looked_at
-        found = await self._read(lambda connection: unfinished(connection, looked_at))
-        self._looked_at = found[-1][0] if found else 0
-        over = [task_id for _, task_id in found if self._live.is_expired(task_id)]
-        if over:
-            await self._write(
-                lambda transaction: self._records.expire(transaction, over), durable=False
-            )
+        await self._write(work)
 
     async def _decide(self, task_id: str, decide: Callable[[Task], Change | T]) -> Task | T:
         """Write the change that is decided on the record, or return what is decided instead."""
@@ -300,3 +291,8 @@ class SqliteTaskLog(TaskLog):
     def _now(self) -> int:
         """Return the time in ms since 1970."""
         return round(self._wall() * 1000)
+
+
+def _begun(written: Written) -> Attempt:
+    task = written.task
+    return Attempt(task, written.batch.end.offset, decode_request(task.id, written.request))

@@ -112,7 +112,8 @@ class TaskLog(Protocol):
     ) -> Attempt:
         """Add events behind the last one that the attempt has logged, renew the lease, and return
         the attempt with its new `logged`. With a `cursor`, write it into the continuation of the
-        record in the same step (`Continuation.advanced`). Idempotent: repeated because its result
+        record in the same step (`Continuation.advanced`), unless there is no event to add.
+        Idempotent: repeated because its result
         was lost, the same call adds nothing. Raises LeaseLost, and adds nothing, if another attempt
         has begun, the task was requeued or has ended, or the store has lost the end of the log."""
         ...

@@ -5,8 +5,9 @@
 --   ('' for none), status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan timeout in ms
 --   (0 once the task has ended), that of a tombstone (0 for none), channel, epoch, the owner's channel,
 --   task id, event...
--- Returns the length of the log, or 0 if the record is another by now, or held; the request if there
--- is a lease and the store has it, else ''; and 1 if the index is to be told that the task is there.
+-- Returns the length of the log, or 0 if the record is another by now, or held; 1 if the index is to be
+-- told that the task is there; and, if there is a lease, the request and what was noted of the
+-- continuation (record.py), each '' if the store has none.
 local record, log, lease, heartbeat, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local first_absent = 6
 local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -20,15 +21,15 @@ local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs', 'in
 if found[1] ~= expected_status or found[2] ~= expected_attempt
   or (expected_writer ~= '' and found[3] ~= expected_writer)
   or (without_message and call('HEXISTS', record, 'message') == 1) then
-  return {0, '', 0}
+  return {0, 0}
 end
 local before = call('LLEN', log)
 if before < logged then
-  return {end_attempt(record, lease), '', 0}
+  return {end_attempt(record, lease), 0}
 end
 for index = first_absent, #KEYS do
   if call('EXISTS', KEYS[index]) == 1 then
-    return {0, '', 0}
+    return {0, 0}
   end
 end
 -- Epochs of which the log holds nothing any more are left out: its list may have been evicted.
@@ -65,8 +66,9 @@ call('PEXPIRE', record, ttl_ms)
 call('PEXPIRE', log, ttl_ms)
 publish_events(channel, last_epoch, epoch, before + 1, first_event)
 notify(owner_channel, id)
-return {
-  length,
-  lease_ms ~= '0' and call('HGET', record, 'request') or '',
-  orphan_ms ~= '0' and is_index_due(record, found[5], ttl_ms) or 0,
-}
+local index_due = orphan_ms ~= '0' and is_index_due(record, found[5], ttl_ms) or 0
+if lease_ms == '0' then
+  return {length, index_due}
+end
+local begun = call('HMGET', record, 'request', 'response', 'cursor')
+return {length, index_due, begun[1] or '', begun[2] or '', begun[3] or ''}
