@@ -1,8 +1,8 @@
 """The form in which stores keep events: JSON arrays such as `["c",1700000000000,"Hi"]`.
 
-`VERSION` stands beside everything that a store keeps of a task. It must grow with every change that
-an instance of the version before would misread. What has another version is refused: the record or
-the stream of that one task, which an instance of that version can serve.
+`VERSION` stands before every batch that is published. It must grow with every change that an
+instance of the version before would misread. A batch that has another one ends the stream of that
+one task, which an instance of that version can serve.
 
 The version of an event is the letter that it begins with, so that it costs a token nothing: a new
 kind, or one whose fields change their meaning, gets a letter of its own. A field may be added at

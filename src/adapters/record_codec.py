@@ -1,6 +1,12 @@
 """The form in which stores keep the record of a task and its request: JSON, each apart.
 
-A record has the version of `adapters.event_codec`, and a request that of `adapters.request_codec`.
+A record has a version of its own, and a request that of `adapters.request_codec`. The version must
+grow with every field that an instance of the version before would drop when it writes the record
+anew, if that harms. A record is written in the lowest version that says all of it, so that
+instances of an older version serve what they can, and leave the rest alone:
+
+1. has none of the following,
+2. has a time before which it does not begin, a deadline, a guard, webhooks, or a continuation.
 """
 
 import dataclasses
@@ -10,13 +16,13 @@ from typing import Any
 
 import msgspec
 
-from adapters.event_codec import VERSION
 from adapters.request_codec import VERSION as REQUEST_VERSION
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
 from application.errors import UnreadableTask
 from domain.request import TaskRequest
 from domain.task import Submitted, Task
 
+VERSION = 2
 encode_json = msgspec.json.Encoder().encode
 decode_json = msgspec.json.Decoder(dict[str, Any]).decode
 READING = (
@@ -36,6 +42,17 @@ class EncodedRequest:
     version: int
 
 
+def version_of(task: Task) -> int:
+    """Return the version in which the record is written."""
+    newest = task.not_before, task.deadline, task.guard_id, task.continuation
+    return 1 + (bool(task.webhooks) or any(each is not None for each in newest))
+
+
+def is_readable(version: int) -> bool:
+    """Whether this instance reads the record of that version, and the log beside it."""
+    return 1 <= version <= VERSION
+
+
 def encode_task(task: Task) -> bytes:
     return encode_json({each.name: getattr(task, each.name) for each in dataclasses.fields(task)})
 
@@ -51,7 +68,7 @@ def task_from_plain(record: Mapping[str, Any], message_id: str | None) -> Task:
 def decode_task(task_id: str, version: int, record: bytes, message_id: str | None) -> Task:
     """Return the task. Raises UnreadableTask."""
     try:
-        check_version("the record", version, VERSION)
+        check_version("the record", version, VERSION, first=1)
         return task_from_plain(decode_json(record), message_id)
     except READING as error:
         raise UnreadableTask(task_id, str(error)) from error

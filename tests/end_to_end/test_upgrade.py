@@ -33,7 +33,7 @@ def test_a_record_of_the_next_version_is_unavailable_here(
     client = service.client
     task_id = client.start()
     client.wait_for(task_id, "completed")
-    _write(own_redis, "HSET", task_id, "record", "v", "2")
+    _write(own_redis, "HSET", task_id, "record", "v", "3")
     for method, path in (
         ("GET", f"/api/tasks/{task_id}"),
         ("GET", f"/api/tasks/start?taskId={task_id}"),

@@ -159,7 +159,7 @@ async def test_records_of_the_next_version_are_left_out_with_one_log_line(
 ) -> None:
     ids = [await bench.created(at=NOW + at) for at in range(4)]
     for task_id in ids[1:3]:
-        await bench.connection.call("HSET", keys_of(task_id).record, "v", "2")
+        await bench.connection.call("HSET", keys_of(task_id).record, "v", "3")
     assert await bench.listed() == [ids[3], ids[0]]
     lines = [each.getMessage() for each in caplog.records if "left out" in each.getMessage()]
     assert len(lines) == 1

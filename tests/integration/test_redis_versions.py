@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from adapters.redis.connection import Published
 from adapters.redis.keys import keys_of
 from application.errors import UnreadableEvent
 from domain.answer import Answer, ToolCall
+from domain.attempt import Attempt
+from domain.continuation import Continuation, Opening
 from domain.events import (
     ContentAdded,
     Event,
@@ -27,6 +31,7 @@ from domain.events import (
 )
 from domain.events import TaskStatus as Status
 from domain.task import Task
+from domain.webhook import Webhook
 from tests.builders import LEASE, REQUEST, begun, to_redis
 from tests.integration.redis_records import Bench
 
@@ -40,7 +45,7 @@ async def bench(redis_url: str) -> AsyncIterator[Bench]:
 
 async def test_a_record_of_the_next_version_is_refused_and_stays_as_it_is(bench: Bench) -> None:
     task_id, other = (await begun(bench.tasks)).task.id, (await begun(bench.tasks)).task.id
-    await bench.set_field(task_id, "v", "2")
+    await bench.set_field(task_id, "v", "3")
     await bench.set_field(task_id, "state", '{"another":"shape"}')
     before = await bench.connection.call("HGETALL", keys_of(task_id).record)
     await bench.refuses(task_id)
@@ -74,6 +79,47 @@ async def test_a_record_of_an_earlier_or_later_instance_of_the_version_is_read(
     await bench.set_field(task_id, "state", json.dumps({**record, "later": 1}))
     task = await bench.tasks.get(task_id)
     assert (task.counted_attempts, task.interruptions, task.retry_of) == (1, 0, None)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"not_before": 2},
+        {"deadline": 2},
+        {"guard_id": "msg_1"},
+        {"webhooks": (Webhook("https://example.com"),)},
+        {"continuation": Continuation(1, "upstream_1")},
+    ],
+    ids=lambda newer: next(iter(newer)),
+)
+async def test_a_record_that_an_older_instance_would_cut_has_a_version_that_it_refuses(
+    bench: Bench, newer: dict[str, Any]
+) -> None:
+    submitted = Task.submit(f"task_1_{id(newer):x}", REQUEST, 1)
+    task = await bench.tasks.create(replace(submitted, task=replace(submitted.task, **newer)))
+    assert await bench.field(task.id, "v") == b"2"
+    assert await bench.field(task.id, "task") == b"{}"
+    assert await bench.tasks.get(task.id) == task
+    assert (await bench.tasks.read(task.id, 0, 10)).length == 1
+    await bench.tasks.cancel(task.id, 3)
+    assert await bench.field(task.id, "v") == b"2"
+    await bench.tasks.delete(task.id)
+
+
+def _as(opening: Opening, _: Task) -> Opening:
+    return opening
+
+
+async def test_a_record_has_the_lowest_version_that_says_all_of_it(bench: Bench) -> None:
+    attempt = await begun(bench.tasks)
+    task_id = attempt.task.id
+    await bench.tasks.commit(attempt, attempt.task.requeue(1, "x"))
+    openings = {b"2": Opening(keeper="upstream_1"), b"1": Opening()}
+    for version, opening in openings.items():
+        claimed = await bench.tasks.claim(task_id, LEASE, 1, partial(_as, opening))
+        assert isinstance(claimed, Attempt)
+        assert await bench.field(task_id, "v") == version
+        await bench.tasks.commit(claimed, claimed.task.requeue(1, "x"))
 
 
 async def test_an_event_of_an_unknown_kind_ends_the_reading_there(bench: Bench) -> None:
@@ -172,7 +218,7 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         "metadata": {},
         **dict.fromkeys(("owner", "origin", "started_at", "finished_at", "message_id", "model")),
         **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl", "retry_of")),
-        **dict.fromkeys(("not_before", "deadline", "guard_id")),
+        **dict.fromkeys(("not_before", "deadline", "guard_id", "continuation")),
         "webhooks": [],
         **dict.fromkeys(("uncounted", "interruptions"), 0),
     }

@@ -62,7 +62,8 @@ async def test_expired_rows_leave_in_small_steps_between_the_writes_of_others(
     def fill(transaction: Transaction) -> None:
         transaction.execute(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000)"
-            " INSERT INTO batches SELECT (1000 + n / 200 << 28) + n % 200 + 1, 1, 11, 'x' FROM n"
+            " INSERT INTO batches"
+            " SELECT (1000 + n / 200 << 28) + n % 200 + 1, 1, 11, 'x', NULL FROM n"
         )
         transaction.execute(
             "INSERT INTO tasks SELECT DISTINCT key >> 28, 'old' || (key >> 28), 1, 'failed', 1,"

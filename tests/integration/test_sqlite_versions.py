@@ -3,12 +3,15 @@ stays as it is, with nothing else harmed."""
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from application.errors import UnknownTask, Unreadable, UnreadableEvent, UnreadableTask
+from domain.attempt import Attempt
+from domain.continuation import Opening
 from domain.events import ContentAdded, TaskStatus
 from domain.failure import Failure
 from domain.task import Task
@@ -49,7 +52,7 @@ async def test_a_record_of_the_next_version_is_left_to_it(path: Path) -> None:
     async with opened(path) as file:
         task_id, other = (await begun(file.tasks)).task.id, (await begun(file.tasks)).task.id
         await file.change(
-            "UPDATE tasks SET v = 2, state = ? WHERE id = ?", b'{"another":"shape"}', task_id
+            "UPDATE tasks SET v = 3, state = ? WHERE id = ?", b'{"another":"shape"}', task_id
         )
         before = await file.rows(statement, task_id)
     async with opened(path) as file:  # which requeues what it can read
@@ -73,6 +76,18 @@ async def test_a_record_that_cannot_be_read_is_refused(
     ((state,),) = await file.rows("SELECT state FROM tasks")
     await file.change("UPDATE tasks SET state = ?", json.dumps({**json.loads(state), **change}))
     await _refuses(file, task_id)
+
+
+async def test_a_record_with_a_continuation_is_of_version_2(file: Opened) -> None:
+    task_id = await submit(file.tasks)
+    opening = Opening(keeper="upstream_1")
+    attempt = await file.tasks.claim(task_id, LEASE, NOW, lambda _: opening)
+    assert isinstance(attempt, Attempt)
+    assert await file.rows("SELECT v FROM tasks") == [(2,)]
+    assert (await file.tasks.read(task_id, 0, 10)).length == 2
+    done = replace(attempt.task, continuation=None).requeue(NOW, "model_error")
+    await file.tasks.commit(attempt, done)
+    assert await file.rows("SELECT v FROM tasks") == [(1,)]
 
 
 async def test_a_request_of_the_next_version_is_not_run(file: Opened) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from adapters.event_codec import VERSION, decode_event, decode_events, page_in_epochs
+from adapters.record_codec import is_readable
 from application.errors import UnreadableEvent
 from application.ports import Batch, Page
 from domain.events import START, Position
@@ -27,6 +28,6 @@ def decode_page(
 ) -> Page:
     """Return what read.lua returned: events behind offset `after` of a log of so many. Raises
     UnreadableEvent."""
-    if version != _VERSION:
+    if not is_readable(int(version or 0)):
         raise UnreadableEvent("the log has another version")
     return page_in_epochs(epochs.decode(), after, length, [*map(decode_event, events)])

@@ -6,7 +6,7 @@ service without API keys).
 
 | key | type | holds |
 | --- | --- | --- |
-| `longtask:{id}:record` | hash | `v` (the version of all that is written here), `state` (JSON), \
+| `longtask:{id}:record` | hash | `v` (the version of the record), `state` (JSON), \
 `request` (JSON, written once) and `request_v`, `task` (both, for the version before: record.py), \
 `status`, `attempt`, `indexed` (when its owner's index was last told that it is there, in ms), \
 `epoch` (the last), `epochs` (`first-epoch ...`, by the numbers of their \

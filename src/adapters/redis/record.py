@@ -9,7 +9,8 @@ put the two together in `task` for requests that they understand and that are no
 SHARED_LIMIT. Redis does that: neither the request nor `task` crosses the network for a transition
 or a status. For any other request `task` is `{}`, which they refuse. A `state` of another status or
 attempt than the hash itself is older than `task`: an instance of the version before has written
-since. The next version may drop `task`, and reading it.
+since. (A record that such an instance must not rewrite has a version that it refuses:
+record_codec.py.) The next version may drop `task`, and reading it.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,13 @@ from typing import Any
 
 import msgspec
 
-from adapters.event_codec import VERSION
-from adapters.record_codec import READING, EncodedRequest, decode_json, task_from_plain
+from adapters.record_codec import (
+    READING,
+    VERSION,
+    EncodedRequest,
+    decode_json,
+    task_from_plain,
+)
 from adapters.request_codec import LAST_FLAT_VERSION, check_version, request_from_plain
 from application.errors import UnreadableTask
 from domain.request import TaskRequest
@@ -57,7 +63,7 @@ def decode_record(task_id: str, fields: Sequence[bytes | None]) -> Record | None
     UnreadableTask."""
     version, status, attempt, state, message, request_version, response, cursor = fields
     try:
-        check_version("the record", int(version or 0), VERSION)
+        check_version("the record", int(version or 0), VERSION, first=1)
         if state is None:
             return None
         record = decode_json(state)

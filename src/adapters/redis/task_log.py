@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.event_codec import encode_event
-from adapters.record_codec import check_request_version, decode_request, encode_request, encode_task
+from adapters.record_codec import (
+    check_request_version,
+    decode_request,
+    encode_request,
+    encode_task,
+    version_of,
+)
 from adapters.redis.codec import decode_page
 from adapters.redis.connection import Connection, Word
 from adapters.redis.index_writer import IndexWriter
@@ -72,13 +78,14 @@ class RedisTaskLog(TaskLog):
 
     async def create(self, submitted: Submitted) -> Task:
         task, keys = submitted.task, keys_of(submitted.task.id)
-        request = encode_request(submitted)
+        request, version = encode_request(submitted), version_of(task)
         await self._index.add(task)
         values: list[Word] = [
             encode_task(task),
+            version,
             request.data,
             request.version,
-            int(shared(request)),
+            int(version == 1 and shared(request)),
             task.status.value,
             task.attempt,
             new_epoch(),

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 
 from adapters.event_codec import encode_event
-from adapters.record_codec import READING, decode_request, encode_task
+from adapters.record_codec import READING, decode_request, encode_task, version_of
 from adapters.redis.connection import Connection, Word
 from adapters.redis.index_writer import IndexWriter
 from adapters.redis.keys import keys_of, owner_keys
@@ -102,6 +102,7 @@ class Transitions:
         ]
         state: list[Word] = [
             encode_task(task),
+            version_of(task),
             expected.older_request,
             task.status.value,
             task.attempt,

@@ -4,7 +4,8 @@ sqlite3 gives up the GIL at every step of a statement, and gets it back late whi
 busy: after 5 ms for each step. So SQLite joins the rows of a page, and returns one.
 """
 
-from adapters.event_codec import VERSION, decode_events, page_in_epochs
+from adapters.event_codec import decode_events, page_in_epochs
+from adapters.record_codec import is_readable
 from adapters.sqlite.schema import OFFSETS
 from adapters.sqlite.stored import COLUMNS, Connection, Stored
 from application.errors import UnreadableEvent
@@ -91,7 +92,7 @@ def _read(connection: Connection, stored: Stored, after: int, limit: int) -> tup
 
 
 def _events(stored: Stored, joined: Joined, after: int, limit: int) -> tuple[Event, ...]:
-    if stored.version != VERSION:
+    if not is_readable(stored.version):
         raise UnreadableEvent("the log has another version")
     if after >= stored.length:
         return ()

@@ -20,7 +20,7 @@ TASKS = Schema(
         CREATE TABLE tasks (
             task INTEGER PRIMARY KEY CHECK (task < 1 << 35),
             id TEXT UNIQUE,             -- NULL: deleted, and to be swept
-            v INTEGER NOT NULL,         -- the version of the record and the log (event_codec)
+            v INTEGER NOT NULL,         -- the version of the record (record_codec)
             status TEXT NOT NULL,
             attempt INTEGER NOT NULL,
             state BLOB NOT NULL,        -- the record (record_codec)

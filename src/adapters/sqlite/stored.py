@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from adapters.database import Transaction
-from adapters.event_codec import VERSION, encode_event, encode_events
-from adapters.record_codec import decode_task, encode_request, encode_task
+from adapters.event_codec import encode_event, encode_events
+from adapters.record_codec import decode_task, encode_request, encode_task, version_of
 from adapters.sqlite.schema import BATCH_SIZE, BATCHES, OFFSETS, key_of
 from application.ports import Batch
 from domain.events import START, Event, Position, TaskStatus
@@ -105,7 +105,7 @@ def write_new(transaction: Transaction, submitted: Submitted) -> Batch:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             task.id,
-            VERSION,
+            version_of(task),
             task.status.value,
             task.attempt,
             encode_task(task),
@@ -140,7 +140,7 @@ def write_change(
         "UPDATE tasks SET v = ?, status = ?, attempt = ?, state = ?, epochs = ?, expires = ?,"
         " ended = ? WHERE task = ?",
         (
-            VERSION,
+            version_of(task),
             task.status.value,
             task.attempt,
             encode_task(task),

@@ -1,7 +1,7 @@
 -- Write a transition that was decided on a record as it was read, if it still is so.
 -- KEYS: record, log, lease, heartbeat, tombstone, key that must be absent...
 -- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
---   hold at least, 1 if the record must have no message id, state, request if it was found in `task`
+--   hold at least, 1 if the record must have no message id, state, its version, request if it was found in `task`
 --   ('' for none), status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan timeout in ms
 --   (0 once the task has ended), that of a tombstone (0 for none), channel, epoch, the owner's channel,
 --   task id, event...
@@ -12,10 +12,11 @@ local record, log, lease, heartbeat, tombstone = KEYS[1], KEYS[2], KEYS[3], KEYS
 local first_absent = 6
 local expected_status, expected_attempt, expected_writer, logged = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local without_message = ARGV[5] == '1'
-local state, older_request, status, attempt, writer = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local lease_ms, ttl_ms, orphan_ms, tombstone_ms = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
-local channel, epoch, owner_channel, id = ARGV[15], ARGV[16], ARGV[17], ARGV[18]
-local first_event = 19
+local state, version, older_request = ARGV[6], ARGV[7], ARGV[8]
+local status, attempt, writer = ARGV[9], ARGV[10], ARGV[11]
+local lease_ms, ttl_ms, orphan_ms, tombstone_ms = ARGV[12], ARGV[13], ARGV[14], ARGV[15]
+local channel, epoch, owner_channel, id = ARGV[16], ARGV[17], ARGV[18], ARGV[19]
+local first_event = 20
 
 local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs', 'indexed')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
@@ -46,7 +47,7 @@ end
 if call('HSTRLEN', record, 'task') > 2 then -- not '{}'
   call('HSET', record, 'task', with_request(state, call('HGET', record, 'request')))
 end
-call('HSET', record, 'v', VERSION, 'state', state, 'status', status, 'attempt', attempt,
+call('HSET', record, 'v', version, 'state', state, 'status', status, 'attempt', attempt,
   'writer', writer, 'epoch', epoch, 'epochs', table.concat(epochs, ' '))
 if lease_ms == '0' then
   call('DEL', lease)

@@ -1,5 +1,5 @@
 -- Stands before each of the other scripts. Before it stand two constants: PUBLISH, the command that
--- publishes, and VERSION, that of what is written (codec.py).
+-- publishes, and VERSION, that of what is published (codec.py).
 local call = redis.call -- looked up once: it is called for every token
 
 -- Returns the time in ms.
