@@ -22,7 +22,7 @@ class EndedTask:
     ttl: float
     """Seconds for which the task is still kept."""
     tombstone_ttl: float | None
-    """Seconds for which its tombstone is. None: it leaves none."""
+    """Seconds for which the tombstone is that it leaves when it expires. None: it leaves none."""
     cursor: int
     """Of its end, in the index (EndedEntry)."""
 
@@ -43,3 +43,5 @@ class BoundKey:
 class Tombstone:
     task_id: str
     ttl: float
+    expired: bool
+    """Whether nobody has deleted the task: its own time to live is over, or will be."""

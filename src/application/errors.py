@@ -3,6 +3,7 @@
 ApplicationError
 ├── UnknownTask              no record has this id, or it is another owner's
 │   └── DeletedTask          it was deleted, or its own time to live is over
+│       └── ExpiredTask      the latter
 ├── LeaseLost                this attempt may not write any more
 ├── ShuttingDown             this process stops before the attempt has ended
 ├── FeedClosed               this process stops delivering events
@@ -44,6 +45,11 @@ class UnknownTask(ApplicationError):
 class DeletedTask(UnknownTask):
     """Raised when a tombstone says that the task of this id was deleted, or that the time for which
     it asked to be kept is over. It must not be created again."""
+
+
+class ExpiredTask(DeletedTask):
+    """Raised when the tombstone says that nobody has deleted the task: it has ended, and the time
+    for which it asked to be kept is over."""
 
 
 class LeaseLost(ApplicationError):

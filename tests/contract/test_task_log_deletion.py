@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from application.errors import DeletedTask, LeaseLost, UnknownTask
+from application.errors import DeletedTask, ExpiredTask, LeaseLost, UnknownTask
 from application.ports import Ended, Orphaned, TaskLog
 from domain.answer import Answer
 from domain.events import ContentAdded, TaskEnded, TaskStatus
@@ -39,10 +39,13 @@ CALLS: list[Call] = [
 ]
 
 
-async def _assert_gone_for_good(tasks: TaskLog, task_id: str) -> None:
+async def _assert_gone_for_good(
+    tasks: TaskLog, task_id: str, why: type[DeletedTask] = DeletedTask
+) -> None:
     for call in CALLS:
-        with pytest.raises(DeletedTask):
+        with pytest.raises(DeletedTask) as gone:
             await call(tasks, task_id)
+        assert type(gone.value) is why
 
 
 async def _is_gone(tasks: TaskLog, task_id: str) -> bool:
@@ -152,7 +155,7 @@ async def test_a_time_to_live_of_its_own_begins_at_the_end_however_it_ends(store
     await asyncio.gather(*(end(tasks, task_id) for end, task_id in zip(ENDS, ended, strict=True)))
     for task_id in ended:
         await until(partial(_is_gone, tasks, task_id))
-        await _assert_gone_for_good(tasks, task_id)
+        await _assert_gone_for_good(tasks, task_id, ExpiredTask)
     # As long ago, those that have not ended were changed.
     assert (await tasks.get(waiting)).status is TaskStatus.PENDING
     await tasks.append(running, [ContentAdded(NOW, "a")], LEASE)

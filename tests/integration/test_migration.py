@@ -26,9 +26,11 @@ from adapters.redis.connection import Word
 from adapters.redis.keys import keys_of, owner_keys
 from adapters.sqlite import AwakeClock, HandingOver, SqliteIdempotencyKeys, SqliteTaskLog
 from application.chats import chat_key
-from application.errors import DeletedTask, StoreUnavailable
+from application.errors import DeletedTask, ExpiredTask, StoreUnavailable
 from application.ports import IDEMPOTENCY_TTL, Page, TaskLog
 from domain.answer import Answer
+from domain.attempt import Attempt
+from domain.continuation import Continuation, Opening
 from domain.events import ContentAdded, Event, Position, ReasoningAdded
 from domain.failure import Failure
 from domain.request import TaskRequest
@@ -128,8 +130,12 @@ async def failed(tasks: TaskLog) -> str:
 
 
 async def cancelled(tasks: TaskLog) -> str:
+    """One whose upstream keeps the answer, and does not know that the task has ended."""
     task_id = await submit(tasks)
-    await tasks.append(await claim(tasks, task_id), [ContentAdded(NOW, "said")], LEASE)
+    attempt = await tasks.claim(task_id, LEASE, NOW, lambda _: Opening(keeper="upstream_1"))
+    assert isinstance(attempt, Attempt)
+    attempt = await tasks.note_response(attempt, "resp_1")
+    await tasks.append(attempt, [ContentAdded(NOW, "said")], LEASE, 7)
     await tasks.cancel(task_id, NOW)
     return task_id
 
@@ -274,8 +280,21 @@ async def test_what_has_expired_stays_behind(filled: Filled, redis: Connection) 
     later = HandingOver(filled.database, round((time.time() + IDEMPOTENCY_TTL + 1) * 1000))
     report = await migrate(later, Adoption(redis), lambda _: None)
     assert (report.tasks.copied, report.keys.there) == (0, 0)
-    with pytest.raises(DeletedTask):
-        await RedisTaskLog(redis, TTL).get(filled.ended[3])
+    for gone, why in ((filled.ended[3], ExpiredTask), (filled.deleted, DeletedTask)):
+        with pytest.raises(why) as raised:
+            await RedisTaskLog(redis, TTL).get(gone)
+        assert raised.type is why
+
+
+async def test_what_an_upstream_keeps_can_still_be_released(
+    filled: Filled, redis: Connection
+) -> None:
+    await filled.migrate(redis)
+    tasks = RedisTaskLog(redis, TTL)
+    kept = Continuation(1, "upstream_1", "resp_1", 7, 3, 1)
+    assert (await tasks.get(filled.ended[5])).continuation == kept
+    await tasks.note_released(filled.ended[5])
+    assert (await tasks.get(filled.ended[5])).continuation == kept.told()
 
 
 async def command(folder: Path, *words: str, **settings: str) -> Result:

@@ -70,7 +70,7 @@ async def test_expired_rows_leave_in_small_steps_between_the_writes_of_others(
             " '{}', NULL, '1-e', 1, NULL, 1, key >> 28 FROM batches"
         )
         transaction.execute("INSERT INTO requests SELECT task, 1, '{}' FROM tasks WHERE expires=1")
-        transaction.execute("INSERT INTO tombstones SELECT id, 1 FROM tasks WHERE expires = 1")
+        transaction.execute("INSERT INTO tombstones SELECT id, 1, 0 FROM tasks WHERE expires = 1")
 
     async with opened(tmp_path / "longtask.db", pause=None) as file:
         await file.database.write(fill)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from adapters.live import Hub
 from adapters.memory.task_index import MemoryTaskIndex
-from application.errors import DeletedTask, LeaseLost, UnknownTask
+from adapters.memory.tombstones import Tombstones
+from application.errors import DeletedTask, ExpiredTask, LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
     PAGE_SIZE,
@@ -73,16 +74,15 @@ class MemoryTaskLog(TaskLog):
         self._entries: dict[str, _Entry] = {}
         self._expiries: list[tuple[float, str]] = []
         self.index = MemoryTaskIndex(self._find)
-        self._tombstones: dict[str, float] = {}
-        """When each expires, the first one first."""
+        self._tombstones = Tombstones(max(ttl, TOMBSTONE_TTL), elapsed)
 
     async def create(self, submitted: Submitted) -> Task:
         self._drop_expired()
         task = submitted.task
         entry = self._entries.get(task.id)
         if entry is None:
-            if task.id in self._tombstones:
-                raise DeletedTask(task.id)
+            if isinstance(gone := self._tombstones.unknown(task.id), DeletedTask):
+                raise gone
             entry = _Entry(task, submitted.request, 0.0)
             self._entries[task.id] = entry
             self.index.add(task)
@@ -192,7 +192,7 @@ class MemoryTaskLog(TaskLog):
         task = self._entry(task_id).task
         del self._entries[task_id]
         self.index.remove(task_id)
-        self._bury(task_id)
+        self._tombstones.add(task_id, DeletedTask)
         self._hub.notify(task.owner, task_id)
 
     async def read(self, task_id: str, after: int, limit: int) -> Page:
@@ -217,8 +217,7 @@ class MemoryTaskLog(TaskLog):
     def _entry(self, task_id: str) -> _Entry:
         entry = self._entries.get(task_id)
         if entry is None or entry.expires <= self._elapsed():
-            deleted = self._tombstones.get(task_id, 0.0) > self._elapsed()
-            raise DeletedTask(task_id) if deleted else UnknownTask(task_id)
+            raise self._tombstones.unknown(task_id)
         return entry
 
     def _held(self, attempt: Attempt) -> _Entry:
@@ -259,16 +258,11 @@ class MemoryTaskLog(TaskLog):
         if entry.task.status.terminal and entry.task.leaves_tombstone:
             own_ttl = entry.task.ttl
             self._expire(entry, self._ttl if own_ttl is None else min(own_ttl, self._ttl))
-            self._bury(entry.task.id)
+            self._tombstones.add(entry.task.id, ExpiredTask)
 
     def _expire(self, entry: _Entry, ttl: float) -> None:
         entry.expires = self._elapsed() + ttl
         heapq.heappush(self._expiries, (entry.expires, entry.task.id))
-
-    def _bury(self, task_id: str) -> None:
-        """Leave a tombstone of a task."""
-        self._tombstones.pop(task_id, None)  # keeps the dict in the order of expiry
-        self._tombstones[task_id] = self._elapsed() + max(self._ttl, TOMBSTONE_TTL)
 
     def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:
         entry.expires = self._due(entry) + self._ttl
@@ -292,7 +286,4 @@ class MemoryTaskLog(TaskLog):
             else:
                 del self._entries[task_id]
                 self.index.remove(task_id)
-        while self._tombstones and (first := next(iter(self._tombstones))):
-            if self._tombstones[first] > now:
-                break
-            del self._tombstones[first]
+        self._tombstones.drop_expired()

@@ -92,8 +92,9 @@ class Adoption:
         return await self._write(task, keys, staging, staged, [*channels, task.id, *events])
 
     async def tombstone(self, tombstone: Tombstone) -> bool:
-        """Note that a task was deleted. Return whether that was not known."""
-        return await self._set(keys_of(tombstone.task_id).tombstone, "", tombstone.ttl)
+        """Note that a task is gone. Return whether that was not known."""
+        why = "expired" if tombstone.expired else "deleted"
+        return await self._set(keys_of(tombstone.task_id).tombstone, why, tombstone.ttl)
 
     async def key(self, bound: BoundKey) -> bool:
         """Bind an idempotency key. Return False, and change nothing, if it is bound."""

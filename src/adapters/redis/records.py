@@ -9,7 +9,7 @@ from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import keys_of
 from adapters.redis.record import FIELDS, Record, decode_record, decode_shared
 from adapters.redis.script import Script
-from application.errors import DeletedTask, UnknownTask, UnreadableTask
+from application.errors import DeletedTask, ExpiredTask, UnknownTask, UnreadableTask
 from application.ports import Busy
 from domain.events import TaskStatus
 from domain.task import Task
@@ -34,8 +34,10 @@ class Records:
 
     async def unknown(self, task_id: str) -> UnknownTask:
         """Return what to raise for a task without a record."""
-        deleted = await self._call("EXISTS", keys_of(task_id).tombstone)
-        return DeletedTask(task_id) if deleted else UnknownTask(task_id)
+        tombstone = await self._call("GET", keys_of(task_id).tombstone)
+        if tombstone is None:
+            return UnknownTask(task_id)
+        return (ExpiredTask if tombstone == b"expired" else DeletedTask)(task_id)
 
     async def busy(self, task: Task) -> Busy | None:
         """Return how long the attempt of a running task still has the lease, if it has."""

@@ -106,10 +106,14 @@ class HandingOver:
     async def tombstones(self) -> AsyncIterator[Sequence[Tombstone]]:
         """Yield the tombstones of all tasks that are gone or will leave one, some at a time."""
         listing = (
-            "SELECT id, expires FROM tombstones WHERE id > ? AND expires > ? ORDER BY id LIMIT ?"
+            "SELECT id, expires, expired FROM tombstones"
+            " WHERE id > ? AND expires > ? ORDER BY id LIMIT ?"
         )
         async for rows in self._pages(listing, ""):
-            yield [Tombstone(task_id, self._left(expires)) for task_id, expires in rows]
+            yield [
+                Tombstone(task_id, self._left(expires), bool(expired))
+                for task_id, expires, expired in rows
+            ]
 
     async def keys(self) -> AsyncIterator[Sequence[BoundKey]]:
         """Yield all bindings, some at a time."""

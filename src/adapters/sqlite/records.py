@@ -22,7 +22,7 @@ from adapters.sqlite.stored import (
     write_events,
     write_new,
 )
-from application.errors import DeletedTask, LeaseLost, UnknownTask
+from application.errors import DeletedTask, ExpiredTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Batch, Busy, Page
 from domain.attempt import Attempt
 from domain.continuation import kept
@@ -86,8 +86,7 @@ class Records:
     def _existing(self, connection: Connection, task_id: str, found: Stored | None) -> Stored:
         stored = self._unless_expired(task_id, found)
         if stored is None:
-            self._raise_if_deleted(connection, task_id)
-            raise UnknownTask(task_id)
+            raise self._unknown(connection, task_id)
         return stored
 
     def create(self, transaction: Transaction, submitted: Submitted) -> Task | Written:
@@ -95,7 +94,8 @@ class Records:
         task = submitted.task
         if (stored := self.find(transaction, task.id)) is not None:
             return stored.task()
-        self._raise_if_deleted(transaction, task.id)
+        if isinstance(gone := self._unknown(transaction, task.id), DeletedTask):
+            raise gone
         discard(transaction, task.id)  # one that has expired
         self._running.pop(task.id, None)
         self._live.beat(task.id, task.delay_left(self._now()))
@@ -117,7 +117,7 @@ class Records:
             ttl = self._ttl if task.ttl is None else min(task.ttl, self._ttl)
             end = End(self._now() + round(ttl * 1000), self._next_cursor(transaction))
             if task.leaves_tombstone:
-                self._bury(transaction, task.id)
+                self._bury(transaction, task.id, expired=True)
         batch = write_change(transaction, stored, change, end)
         if task.status is TaskStatus.RUNNING:
             epoch, length = batch.end
@@ -184,7 +184,7 @@ class Records:
         owner: str | None = transaction.execute(statement, (stored.row,)).fetchone()[0]
         self._running.pop(task_id, None)
         discard(transaction, task_id)
-        self._bury(transaction, task_id)
+        self._bury(transaction, task_id, expired=False)
         return owner
 
     def expire(self, transaction: Transaction, task_ids: Iterable[str]) -> None:
@@ -203,16 +203,19 @@ class Records:
         self._last_cursor = max(self._last_cursor + 1, self._now())
         return self._last_cursor
 
-    def _raise_if_deleted(self, connection: Connection, task_id: str) -> None:
-        statement = "SELECT 1 FROM tombstones WHERE id = ? AND expires > ?"
-        if connection.execute(statement, (task_id, self._now())).fetchone():
-            raise DeletedTask(task_id)
+    def _unknown(self, connection: Connection, task_id: str) -> UnknownTask:
+        """Return what to raise for a task that is not there."""
+        statement = "SELECT expired FROM tombstones WHERE id = ? AND expires > ?"
+        tombstone = connection.execute(statement, (task_id, self._now())).fetchone()
+        if tombstone is None:
+            return UnknownTask(task_id)
+        return ExpiredTask(task_id) if tombstone[0] else DeletedTask(task_id)
 
-    def _bury(self, transaction: Transaction, task_id: str) -> None:
+    def _bury(self, transaction: Transaction, task_id: str, *, expired: bool) -> None:
         """Leave a tombstone of a task."""
         expires = self._now() + round(max(self._ttl, TOMBSTONE_TTL) * 1000)
-        statement = "INSERT OR REPLACE INTO tombstones (id, expires) VALUES (?, ?)"
-        transaction.execute(statement, (task_id, expires))
+        statement = "INSERT OR REPLACE INTO tombstones (id, expires, expired) VALUES (?, ?, ?)"
+        transaction.execute(statement, (task_id, expires, expired))
 
     def _load(self, transaction: Transaction, task_id: str) -> _Running:
         """Return what an append has to know. Raises LeaseLost if no attempt is running."""

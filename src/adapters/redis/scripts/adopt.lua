@@ -47,7 +47,7 @@ for index = first_event, #ARGV do
 end
 call('PEXPIRE', log, ttl_ms)
 if tombstone_ms ~= '0' then
-  call('SET', tombstone, '', 'PX', tombstone_ms)
+  call('SET', tombstone, 'expired', 'PX', tombstone_ms)
 end
 if unfinished and #ARGV >= first_event then
   -- Its readers have positions of other epochs. So the last event follows none of them, and they

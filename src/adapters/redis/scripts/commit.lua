@@ -60,7 +60,7 @@ else
   call('SET', heartbeat, '', 'PX', orphan_ms)
 end
 if tombstone_ms ~= '0' then
-  call('SET', tombstone, '', 'PX', tombstone_ms)
+  call('SET', tombstone, 'expired', 'PX', tombstone_ms)
 end
 local length = call('RPUSH', log, unpack(ARGV, first_event))
 call('PEXPIRE', record, ttl_ms)

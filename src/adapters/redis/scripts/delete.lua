@@ -10,6 +10,6 @@ if call('EXISTS', record) == 0 then
 end
 -- In this order: a full Redis refuses a SET, but not behind a command that frees memory.
 call('UNLINK', record, log, lease, heartbeat)
-call('SET', tombstone, '', 'PX', tombstone_ms)
+call('SET', tombstone, 'deleted', 'PX', tombstone_ms)
 notify(owner_channel, id)
 return 1
