@@ -5,11 +5,16 @@
   and each read of its record (reap.py).
 - So that it fails without being read, a message of its own is in the queue since its start,
   delayed until the deadline: its guard. EndOverdueTask handles it. A task that ends earlier
-  withdraws it; one that comes nevertheless finds that the task has ended.
+  withdraws it; one that comes nevertheless finds that the task has ended. A guard that comes too
+  early, since a clock was set back or since no queue holds a message back for so long, is followed
+  by another one.
 
 A task with a webhook has a guard too. Without a deadline, it comes when the task may be orphaned
 and fails it if it is, else is followed by another one. A guard that finds that a task has ended
 does what is missing (after_end.py), so its webhooks go out without the task being read.
+
+Guards follow each other until the task has ended or is gone: also if this service failed to handle
+all deliveries of one. Then the queue's failure callback handles it or has another one come.
 
 While an attempt has the lease, only that attempt ends the task. If its worker is frozen or gone,
 the lease lapses.
@@ -51,6 +56,9 @@ GUARD_MARGIN = 60.0
 the queue took the task after the guard."""
 EARLY = 10.0
 """Seconds by which a guard may be early and wait for the deadline here."""
+EXHAUSTED_PAUSE = 900.0
+"""Seconds until another guard comes in the place of one that neither its deliveries nor its failure
+callback could handle."""
 
 
 async def fail_overdue(tasks: TaskLog, task_id: str, now: int) -> Task | Busy:
@@ -115,7 +123,8 @@ class EndOverdueTask:
                         await self._queue.enqueue_guard(guard.again(), after)
                         return Ack()
                     if (early := (task.deadline - now) / 1000) > EARLY:
-                        return Retry(early)
+                        await self._queue.enqueue_guard(guard.again(), min(early, DEADLINE_LIMIT))
+                        return Ack()
                     if early > 0:
                         await watch.change(early)
                         continue
@@ -136,3 +145,15 @@ class EndOverdueTask:
         except Unreadable as error:
             log.error("task unreadable", error=str(error))
             return Retry(UNREADABLE_RETRY_AFTER)
+
+    async def exhausted(self, guard: Guard) -> Ack | Retry:
+        """Handle a guard whose deliveries are exhausted, as another delivery of it. If that fails
+        too, have another guard come."""
+        if isinstance(await self(guard), Ack):
+            return Ack()
+        try:
+            await self._queue.enqueue_guard(guard.again(), EXHAUSTED_PAUSE)
+        except (QueueUnavailable, QueueRefused) as error:
+            log.error("guard not published", error=str(error))
+            return Retry()
+        return Ack()

@@ -80,7 +80,12 @@ async def test_a_guard_is_one_message_delayed_until_the_deadline() -> None:
         assert sent.not_before is not None
         assert task.deadline is not None
         assert 0 <= sent.not_before - task.deadline <= 2000, "QStash counts in seconds"
-        assert sent.failure_callback is None
+        assert sent.failure_callback == f"{NOBODY}/failure"
+        retrying = (sent.failure_callback_headers or {}).items()
+        assert {name.lower(): value for name, value in retrying} == {
+            "upstash-retries": [str(sent.max_retries)],
+            "upstash-retry-delay": [sent.retry_delay_expression],
+        }
         assert await queue.withdraw(guard_id) is True
         await http_client_of(client).aclose()
         await queue.aclose()

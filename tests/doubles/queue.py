@@ -15,8 +15,8 @@ class RecordingQueue:
         """The task and the occasion of each message, in order."""
         self.requests: list[TaskRequest] = []
         """The request of each message."""
-        self.guards: list[str] = []
-        """The tasks whose guards were taken, in order."""
+        self.guards: list[Guard] = []
+        """The guards that were taken, in order."""
         self.delays: list[float] = []
         """After how many seconds each of them is to come."""
         self.announcements: list[tuple[Announcement, float]] = []
@@ -41,7 +41,7 @@ class RecordingQueue:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-        self.guards.append(guard.task_id)
+        self.guards.append(guard)
         self.delays.append(delay)
         return f"guard_{guard.task_id}"
 

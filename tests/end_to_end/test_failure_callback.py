@@ -1,11 +1,17 @@
 """The queue's callback that the deliveries of a task have run out."""
 
+import json
 import threading
 from typing import Any
 
 import httpx
 import pytest
 
+from adapters.qstash.message import encode_guard
+from adapters.webhooks import new_secret
+from application.ports import Guard
+from entrypoints.identity import SystemClock
+from tests.doubles.destination import Destination
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -14,14 +20,17 @@ from tests.doubles.upstream import (
     finish,
     piece,
 )
-from tests.running import Running
+from tests.instances import QSTASH
+from tests.running import Running, running_local_qstash, running_service, settings_for
 from tests.signing import FAILURE, OF_THE_NEXT_VERSION, deliver, failure_callback, message, sign
-from tests.waiting import within
+from tests.tcp_proxy import TcpProxy
+from tests.waiting import eventually, within
 
 
-def _failure_callback(service: Running, body: bytes) -> httpx.Response:
+def _failure_callback(service: Running, body: bytes, base_url: str = "") -> httpx.Response:
     callback = failure_callback(body)
-    signature = sign(service.url + FAILURE, callback, service.queue.current_key)
+    url = (base_url or service.url) + FAILURE
+    signature = sign(url, callback, service.queue.current_key)
     return deliver(service.client.http, callback, signature, FAILURE)
 
 
@@ -58,6 +67,42 @@ def test_the_failure_callback_waits_for_a_live_attempt(
     gate.open()
     calling.join(within(10))
     assert replies[0]["status"] == "completed"
+
+
+def test_a_guard_whose_deliveries_all_failed_ends_its_task_and_tells_of_it() -> None:
+    """No instance could be reached when the guard came. Nobody reads the task."""
+    with (
+        running_local_qstash() as qstash,
+        TcpProxy().running() as front,
+        Destination().running() as receiver,
+    ):
+        settings = settings_for(
+            base_url=front.url,
+            qstash_token=QSTASH["QSTASH_TOKEN"],
+            qstash_current_signing_key=QSTASH["QSTASH_CURRENT_SIGNING_KEY"],
+            qstash_next_signing_key=QSTASH["QSTASH_NEXT_SIGNING_KEY"],
+            qstash_url=qstash,
+            qstash_retry_delay="3600000",
+            webhook_secrets=new_secret(),
+            private_webhooks=True,
+        )
+        with running_service(settings) as service:
+            task_id = service.client.start(deadline=1, webhook={"url": receiver.url})
+            guard = encode_guard(Guard(task_id))
+            accepted_at = SystemClock().now()
+            eventually(lambda: SystemClock().now() > accepted_at + 1000)
+            front.ports.append(int(service.url.rpartition(":")[2]))
+            for _ in range(2):
+                reply = _failure_callback(service, guard, front.url)
+                assert (reply.status_code, reply.json()) == (
+                    200,
+                    {"success": True, "taskId": task_id},
+                )
+            eventually(lambda: receiver.delivered)
+            (told,) = (json.loads(each.body) for each in receiver.delivered)
+            assert told["data"]["error"]["code"] == "deadline_exceeded"
+            gone = _failure_callback(service, encode_guard(Guard("task_1_gone")), front.url)
+            assert gone.status_code == 200
 
 
 @pytest.mark.parametrize("body", OF_THE_NEXT_VERSION)

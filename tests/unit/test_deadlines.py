@@ -7,8 +7,8 @@ import pytest
 
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
-from application.deadlines import EARLY, EndOverdueTask
-from application.errors import StoreUnavailable
+from application.deadlines import EARLY, EXHAUSTED_PAUSE, EndOverdueTask
+from application.errors import QueueUnavailable, StoreUnavailable
 from application.manage_task import CancelTask
 from application.outcome import Ack, Retry
 from application.ports import ORPHAN_TIMEOUT, Guard
@@ -128,10 +128,11 @@ async def test_the_guard_fails_a_task_whose_worker_is_frozen_once_its_lease_has_
     await bench.assert_failed("Said")
 
 
-async def test_a_guard_that_is_early_waits_or_comes_again() -> None:
+async def test_a_guard_that_is_early_waits_or_is_followed_by_another_one() -> None:
     bench = Bench()
     await bench.submit()
-    assert await bench.end_overdue(GUARD) == Retry(60)
+    assert await bench.end_overdue(GUARD) == Ack()
+    assert (bench.queue.guards, bench.queue.delays) == ([GUARD.again()], [60])
     bench.clock.seconds = 60 - EARLY
     guarding = asyncio.create_task(bench.end_overdue(GUARD))
     done, _ = await asyncio.wait({guarding}, timeout=0.05)
@@ -164,6 +165,33 @@ async def test_the_guard_comes_again_if_it_cannot_do_its_work(
         patch.setattr(bench.tasks, "fail", away)
         assert await bench.end_overdue(GUARD) == Retry()
     assert await bench.end_overdue(GUARD) == Ack()
+
+
+async def test_behind_a_guard_that_is_exhausted_another_one_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    await bench.submit()
+    bench.clock.seconds = 60
+
+    async def away(*_: object) -> Task:
+        raise StoreUnavailable("away")
+
+    for guard in (GUARD, GUARD.again()):
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.tasks, "get", away)
+            bench.queue.error = QueueUnavailable("away")
+            assert await bench.end_overdue.exhausted(guard) == Retry(), "its callback comes again"
+            bench.queue.error = None
+            assert await bench.end_overdue.exhausted(guard) == Ack()
+        assert bench.queue.guards.pop() == guard.again()
+        assert bench.queue.delays.pop() == EXHAUSTED_PAUSE
+    assert await bench.end_overdue.exhausted(guard.again()) == Ack()
+    await bench.assert_failed()
+    assert await bench.end_overdue.exhausted(GUARD) == Ack()
+    await bench.tasks.delete(TASK_ID)
+    assert await bench.end_overdue.exhausted(GUARD) == Ack()
+    assert not bench.queue.guards, "none comes once the task has ended, or is gone"
 
 
 # What meets the task before the guard does

@@ -9,6 +9,7 @@ from adapters.live import Hub
 from adapters.memory import MemoryIdempotencyKeys, MemoryTaskLog
 from application.accounts import Caller
 from application.errors import IdempotencyConflict, QueueRefused, QueueUnavailable, StartUncertain
+from application.ports import Guard
 from application.start_task import Started
 from domain.attempt import Attempt
 from domain.events import TaskStatus
@@ -147,13 +148,13 @@ LIMITED = replace(REQUEST, deadline=60)
 async def test_a_task_with_a_deadline_has_its_guard_in_the_queue_before_its_record() -> None:
     bench = Bench()
     task = await bench.start(LIMITED, "key")
-    assert bench.queue.guards == [task.id]
+    assert bench.queue.guards == [Guard(task.id)]
     assert task.guard_id == f"guard_{task.id}"
     assert task.deadline == task.created_at + 60_000
     assert (await bench.start(LIMITED, "key")).id == task.id
-    assert bench.queue.guards == [task.id]
+    assert bench.queue.guards == [Guard(task.id)]
     await bench.start(REQUEST)
-    assert bench.queue.guards == [task.id]
+    assert bench.queue.guards == [Guard(task.id)]
 
 
 @pytest.mark.parametrize("key", [None, "key"])

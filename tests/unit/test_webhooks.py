@@ -132,7 +132,7 @@ async def test_the_guard_of_a_task_with_a_webhook_goes_on_until_it_has_ended() -
     bench.queue.error = None
     assert await guard(Guard(TASK_ID, 1)) == Ack()
     assert (await bench.webhook()).published
-    assert bench.queue.guards == [TASK_ID]
+    assert bench.queue.guards == [Guard(TASK_ID, 1)]
 
 
 async def test_a_read_publishes_what_a_process_that_died_has_not() -> None:

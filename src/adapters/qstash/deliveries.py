@@ -112,7 +112,7 @@ class DeliveryVerifier:
 
     def failure(
         self, signed: Signed, body: bytes | bytearray
-    ) -> tuple[Delivery | Announcement, str]:
+    ) -> tuple[Delivery | Guard | Announcement, str]:
         """Decode a failure callback: the delivery that failed, and the id of its message. Raises as
         `task` does."""
         signed.check(body)
@@ -121,10 +121,7 @@ class DeliveryVerifier:
             source = base64.b64decode(callback.source_body, validate=True)
         except (msgspec.DecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise MalformedDelivery(f"not a failure callback: {error}") from error
-        delivery = _delivery(source, self._clock.now(), self._older)
-        if isinstance(delivery, Guard):
-            raise MalformedDelivery("a guard has no failure callback")
-        return delivery, callback.source_message_id
+        return _delivery(source, self._clock.now(), self._older), callback.source_message_id
 
     async def _signed(self, signature: str | None, url: str) -> Signed:
         if not signature:

@@ -42,17 +42,19 @@ PAUSE = 0.005
 to a call, so a busy process makes few calls and no caller notices the pause."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. The reset header is a time by QStash's clock."""
-GUARD_RETRIES = 3
-"""Deliveries of a guard after the first one. Each plan of QStash has as many; with its own pauses
-they last for half an hour."""
+GUARD_RETRIES, GUARD_RETRY_DELAY = 3, "60000 * pow(15, retried)"
+"""Deliveries of a guard after the first one, and the pauses before them: a minute, a quarter of an
+hour, almost four hours. Each plan of QStash has as many. The failure callback has the same, so a
+guard is lost only if no instance works for eight hours."""
 REDACTED: _Message = {
     "redact": {"body": True},
     "failure_callback_headers": {"Redact-Fields": "body"},
 }
 """The failure callback is a message of its own, whose body contains that of the failed one.
 Upstash's Workflow SDK redacts it with the same header."""
-ANNOUNCEMENT_LABEL = "longtask-webhook"
-"""The label of an announcement. By it the queue inside the service tells what works on no task."""
+ANNOUNCEMENT_LABEL, GUARD_LABEL = "longtask-webhook", "longtask-guard"
+"""The labels of announcements and guards. By them the queue inside the service tells what works on
+no task."""
 ERROR_LIMIT = 300
 """Characters of an error that are kept: the SDK puts the whole body into its message."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,500}")
@@ -123,9 +125,16 @@ class QStashQueue(TaskQueue):
         return await self._enqueue(task.id, body, name, task.delay_left(_now()), self._retrying())
 
     async def enqueue_guard(self, guard: Guard, delay: float) -> str:
-        # Without a failure callback, which it does not need. So the queue inside the service counts
-        # the guard as no delivery of a task: it waits for none of them to end.
-        retrying = _Message(retries=GUARD_RETRIES)
+        retrying = _Message(
+            retries=GUARD_RETRIES,
+            retry_delay=GUARD_RETRY_DELAY,
+            failure_callback=self._failure_url,
+            failure_callback_headers={
+                "Retries": str(GUARD_RETRIES),
+                "Retry-Delay": GUARD_RETRY_DELAY,
+            },
+            label=GUARD_LABEL,
+        )
         name = f"guard-{guard.task_id}" + (f"-{guard.round}" if guard.round else "")
         return await self._enqueue(guard.task_id, encode_guard(guard), name, delay, retrying)
 

@@ -67,7 +67,7 @@ class Guard:
 
     task_id: str
     round: int = 0
-    """How many guards of the task have found it alive."""
+    """How many guards of the task came before."""
 
     def again(self) -> "Guard":
         """Return the next one."""
@@ -111,7 +111,8 @@ class TaskQueue(Protocol):
 
     async def enqueue_guard(self, guard: Guard, delay: float) -> str:
         """Have the guard of a task delivered to the webhook after `delay` seconds, at least once;
-        return the message id. Enqueued again, it is the same message. Raises QueueUnavailable or
+        return the message id. Enqueued again, it is the same message. If its deliveries are
+        exhausted, the queue reports that, as it does for a task. Raises QueueUnavailable or
         QueueRefused."""
         ...
 

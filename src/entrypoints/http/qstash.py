@@ -84,16 +84,19 @@ class QStashController(Controller):
         self,
         request: Request[Any, Any, Any],
         parts: Parts,
-    ) -> dict[str, Any]:
+    ) -> Response[Any]:
         with _refusals(request.headers, parts.deliveries.failure_url):
             delivery, source = await _read_failure(request, parts)
         structlog.contextvars.bind_contextvars(task_id=delivery.task_id, message_id=source)
+        if isinstance(delivery, Guard):
+            return _respond(delivery.task_id, await parts.use_cases.end_overdue.exhausted(delivery))
         if isinstance(delivery, Announcement):
             await parts.use_cases.send_webhook.exhausted(delivery)
-            return {"success": True, "taskId": delivery.task_id}
+            return _respond(delivery.task_id, Ack())
         task = await parts.use_cases.handle_exhausted(delivery, source)
         status = "deleted" if task is None else task.status.value
-        return {"success": True, "taskId": delivery.task_id, "status": status}
+        body = {"success": True, "taskId": delivery.task_id, "status": status}
+        return Response(body, status_code=200)
 
 
 def _refuse_head(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -153,7 +156,7 @@ async def _read_delivery(
 
 async def _read_failure(
     request: Request[Any, Any, Any], parts: HttpParts
-) -> tuple[Delivery | Announcement, str]:
+) -> tuple[Delivery | Guard | Announcement, str]:
     deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_failure(request.headers.get("upstash-signature"))
     async with bodies.body(request, bodies.failure_limit) as body:

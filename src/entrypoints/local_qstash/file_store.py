@@ -10,7 +10,7 @@ from adapters.database import Database, Insert, Transaction
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED, size_of
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
-from entrypoints.local_qstash.store import ANNOUNCEMENT_LABEL, Outcome, Pending, Store
+from entrypoints.local_qstash.store import TASKLESS_LABELS, Outcome, Pending, Store
 from entrypoints.local_qstash.tables import flow_of, head_of, message_of, translated
 
 _MESSAGE = Insert(
@@ -183,9 +183,9 @@ def unfinished(db: Connection, at: int) -> list[Pending]:
     rows = db.execute(
         "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size,"
         " json_extract(head, '$.failure_callback') IS NULL"
-        " OR coalesce(json_extract(head, '$.label') = ?, 0)"
+        " OR coalesce(json_extract(head, '$.label') IN (SELECT value FROM json_each(?)), 0)"
         " FROM messages ORDER BY retried = 0, max(created_at, not_before), number",
-        (at, ANNOUNCEMENT_LABEL),
+        (at, json.dumps(TASKLESS_LABELS)),
     )
     return [
         Pending(

@@ -9,8 +9,9 @@ from entrypoints.local_qstash.bounds import size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
 
-ANNOUNCEMENT_LABEL = "longtask-webhook"
-"""The label of the service's announcements (adapters/qstash/queue.py)."""
+TASKLESS_LABELS = ("longtask-webhook", "longtask-guard")
+"""The labels of the service's messages that work on no task: announcements of webhooks and guards
+(adapters/qstash/queue.py)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Pending:
     """Bytes, by the bounds."""
     callback: bool
     """Whether it tells of another message. One that asks for no failure callback counts as one, and
-    so does the announcement of a webhook: neither waits until a task has ended."""
+    so do announcements and guards: none of them waits until a task has ended."""
     resumed: bool = False
     """Whether the process that accepted it has ended, and it was not delivered since."""
     interruptions: int = 0
@@ -42,7 +43,7 @@ class Pending:
             not_before=message.not_before,
             retried=message.retried,
             size=size_of(message),
-            callback=message.failure_callback is None or message.label == ANNOUNCEMENT_LABEL,
+            callback=message.failure_callback is None or message.label in TASKLESS_LABELS,
         )
 
 
