@@ -25,8 +25,11 @@ def environment(**settings: str) -> dict[str, str]:
     return {**kept, **ours, **settings}
 
 
-def longtask(*words: str) -> list[str]:
-    return [sys.executable, "-W", "error", "-m", "entrypoints.program", *words]
+PROGRAM = "entrypoints.program"
+
+
+def longtask(*words: str, program: str = PROGRAM) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", program, *words]
 
 
 def run_to_its_end(
@@ -45,9 +48,12 @@ def run_to_its_end(
 
 
 @contextmanager
-def process_of(tmp_path: Path, *words: str, **settings: str) -> Iterator[tuple[Any, Path]]:
+def process_of(
+    tmp_path: Path, *words: str, program: str = PROGRAM, **settings: str
+) -> Iterator[tuple[Any, Path]]:
     """A command that goes on, and the file that its standard error goes to."""
-    with _running(longtask(*words), tmp_path, words[0], settings) as running:
+    command = longtask(*words, program=program)
+    with _running(command, tmp_path, words[0], settings) as running:
         yield running
 
 

@@ -49,6 +49,13 @@ class Destination:
     def at(self, path: str) -> list[Delivered]:
         return [each for each in self.delivered if each.path == path]
 
+    def told(self) -> dict[str, set[bytes]]:
+        """The bodies of the webhooks that came, by their ids."""
+        found: dict[str, set[bytes]] = {}
+        for each in list(self.delivered):
+            found.setdefault(each.headers["webhook-id"], set()).add(each.body)
+        return found
+
     @contextmanager
     def running(self) -> Iterator["Destination"]:
         server = _QuietServer(("127.0.0.1", 0), self._handler())

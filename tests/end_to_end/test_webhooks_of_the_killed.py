@@ -87,19 +87,11 @@ def end_as(status: str, client: Client, receiver: Destination) -> None:
             client.http.post(f"/api/tasks/{started.json()['taskId']}/cancel")
 
 
-def told(receiver: Destination) -> dict[str, set[bytes]]:
-    """What the receiver was told, by the id of the message."""
-    found: dict[str, set[bytes]] = {}
-    for each in list(receiver.delivered):
-        found.setdefault(each.headers["webhook-id"], set()).add(each.body)
-    return found
-
-
 def is_over(
     process: "subprocess.Popen[str]", counting: Counting, receiver: Destination, before: int
 ) -> bool:
     """Whether a process is dead, or has told of one more end and does nothing else."""
-    return process.poll() is not None or (len(told(receiver)) > before and counting.idle)
+    return process.poll() is not None or (len(receiver.told()) > before and counting.idle)
 
 
 def records(service: Running) -> dict[str, dict[str, Any]]:
@@ -153,13 +145,13 @@ def test_each_end_is_told_wherever_its_process_is_killed(
                         if each["status"] in ("pending", "running"):
                             other.client.http.post(f"/api/tasks/{task_id}/cancel")
                 return all(
-                    each["webhook"]["status"] == "delivered" and f"evt_{task_id}" in told(receiver)
+                    each["webhook"]["status"] == "delivered" and f"evt_{task_id}" in receiver.told()
                     for task_id, each in seen.items()
                 )
 
             calls, fatal = 1, 0
             while fatal <= calls:
-                before = len(told(receiver))
+                before = len(receiver.told())
                 worker = running_worker(
                     tmp_path / str(fatal), own_redis, qstash, fatal or 10**9, **of_workers
                 )
@@ -175,5 +167,5 @@ def test_each_end_is_told_wherever_its_process_is_killed(
             seen = records(other)
     assert calls >= 10, "the life of a task takes more calls"
     assert len(seen) >= calls - 3, "a start that died early leaves no task"
-    assert told(receiver).keys() == {f"evt_{task_id}" for task_id in seen}
-    assert all(len(bodies) == 1 for bodies in told(receiver).values())
+    assert receiver.told().keys() == {f"evt_{task_id}" for task_id in seen}
+    assert all(len(bodies) == 1 for bodies in receiver.told().values())
