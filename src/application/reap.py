@@ -48,6 +48,10 @@ QUEUEING_LIMIT = 24 * 3600
 task is enqueued again."""
 
 
+CLOCK_TOLERANCE = 60.0
+"""Seconds by which the clocks of instances may differ."""
+
+
 class HandleExhaustedDeliveries:
     def __init__(
         self,
@@ -217,8 +221,12 @@ class FailOrphanedTasks:
         return self._is_suspected(task)
 
     def _is_suspected(self, task: Task) -> bool:
-        lost = not task.status.terminal and self.suspects(task.due_at)
-        return lost or task.overdue(self._clock.now())
+        if task.status.terminal:
+            return False
+        now = self._clock.now()
+        # The record is of the future: the clock was set back, and says nothing of the time since.
+        set_back = now < task.updated_at - 1000 * CLOCK_TOLERANCE
+        return set_back or self.suspects(task.due_at) or task.overdue(now)
 
     def suspects(self, active_at: int) -> bool:
         """Whether a task that was last active at this time may be orphaned. This only saves calls

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dependency_injector import providers
 
+from entrypoints.container import Container
 from entrypoints.identity import SystemClock
 from tests.doubles.upstream import Gate, Script, Upstream, piece, refusal
 from tests.end_to_end.openai_client import openai_client
@@ -64,6 +66,7 @@ def test_a_running_task_ends_within_a_second_of_its_deadline(
     record = patient.client.record(task_id)
     assert (record["deadline"], record["request"]["deadline"]) == (deadline, 2)
     assert deadline - record["createdAt"] == 2000
+    assert record["finishedAt"] - deadline < 1000 * within(1)
     with openai_client(patient.url) as openai:
         response = openai.responses.retrieve(f"resp_{task_id}")
         assert response.status == "failed"
@@ -96,6 +99,34 @@ def test_a_guard_waits_for_no_task(upstream: Upstream) -> None:
         assert service.client.events(waits).types == ["connected", "status", "status", "error"]
         assert_overdue(service.client, waits, "")
         gate.open()
+
+
+class SetClock(SystemClock):
+    """A clock that is set forward, or back."""
+
+    ahead = 0
+    """Milliseconds."""
+
+    def now(self) -> int:
+        return super().now() + self.ahead
+
+
+@pytest.mark.parametrize("back", [0, 3_600_000])
+def test_the_deadline_is_a_time_of_day_by_a_clock_that_may_be_set(
+    upstream: Upstream, back: int
+) -> None:
+    """Forward, and back before that."""
+    clock = SetClock()
+    upstream.then(Script([piece("Said"), Gate()]))
+    settings = settings_for(openai_base_url=upstream.url)
+    with Container.clock.override(providers.Object(clock)), running_service(settings) as service:
+        task_id = service.client.start(deadline=600)
+        service.client.events(task_id, until=lambda seen: "content" in seen.types)
+        clock.ahead = -back
+        assert service.client.record(task_id)["status"] == "running"
+        clock.ahead = 600_000
+        assert service.client.events(task_id).logged[-1].data["code"] == "deadline_exceeded"
+        assert upstream.received[0].gone.wait(within(2)), "the model's connection stayed open"
 
 
 def test_a_delayed_task_ends_at_its_deadline_while_it_runs(

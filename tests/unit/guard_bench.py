@@ -47,7 +47,7 @@ class World:
         """Seconds by which the clock of the service was set forward."""
         self.tasks = MemoryTaskLog(
             Hub(),
-            TASK_TTL,
+            1e9,
             ORPHAN_TIMEOUT,
             elapsed=lambda: self.elapsed,
             wall=lambda: self.now() / 1000,
