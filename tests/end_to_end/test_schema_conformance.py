@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.webhooks import new_secret
 from entrypoints.api_keys import new_key
 from tests.running import running_service, settings_for
 from tests.sizes import sizes
@@ -39,7 +40,7 @@ LONG_AGO = {str: "2001-09-09T01:46:40Z", int: 10**12, float: 1e12}
 
 
 # No schema can say that a tool's result follows its call, that a task has completed, that one time
-# is before another, that one is at most a week away, and that there is a secret for webhooks.
+# is before another, that one is at most a week away, and what hosts are.
 @schemathesis.hook
 def before_call(context, case, kwargs):
     valid = case.meta is not None and case.meta.generation.mode.is_positive
@@ -58,10 +59,11 @@ def before_call(context, case, kwargs):
         calls = [{"id": each} for each in ids if isinstance(each, str)]
         if calls:
             messages.insert(0, {"role": "assistant", "tool_calls": calls})
-    if valid:
-        case.body.pop("webhook", None)
-    if valid and case.body.get("deadline") is not None:
-        case.body["delay"] = case.body["notBefore"] = None
+    if valid and case.body.get("webhook") is not None:
+        case.body["webhook"]["url"] = "https://receiver.invalid/hook"
+    deadline, delay = case.body.get("deadline"), case.body.get("delay")
+    if valid and deadline is not None and delay is not None:
+        case.body["delay"] = min(delay, deadline - 1)
 """
 SEED = "7"
 
@@ -85,6 +87,7 @@ def test_generated_requests_are_answered_as_described(
         log_level="ERROR",
         api_keys=ENTRY,
         stream_secret="a secret of forty characters, or even more",
+        webhook_secrets=f"alice:{new_secret()}",
     )
     with running_service(settings) as service:
         ran = subprocess.run(  # noqa: S603

@@ -80,7 +80,8 @@ def _contents(connection: sqlite3.Connection) -> Contents:
             found.unfinished.add(task_id)
         found.events |= {(task_id, event_id) for event_id in _ids(epochs, length or 0)}
     for (body,) in connection.execute("SELECT body FROM bodies"):
-        found.queued.add(_task_of(json.loads(body)))
+        if (task_id := _task_of(json.loads(body))) is not None:
+            found.queued.add(task_id)
     return found
 
 
@@ -95,8 +96,9 @@ def _ids(epochs: str, length: int) -> list[str]:
     ]
 
 
-def _task_of(message: dict[str, Any]) -> str:
-    """The task of a message, or of a failure callback, which holds the message."""
+def _task_of(message: dict[str, Any]) -> str | None:
+    """The task that a message has run, or a failure callback, which holds the message. Guards and
+    announcements have none run."""
     if "sourceBody" in message:
         return _task_of(json.loads(base64.b64decode(message["sourceBody"])))
-    return str(message["taskId"])
+    return str(message["taskId"]) if "maxRetries" in message else None
