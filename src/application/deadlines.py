@@ -33,7 +33,7 @@ from application.errors import (
     UnknownTask,
     Unreadable,
 )
-from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Retry
+from application.outcome import Ack, Retry
 from application.ports import (
     ORPHAN_TIMEOUT,
     Busy,
@@ -143,8 +143,9 @@ class EndOverdueTask:
             log.error("store unavailable", error=str(error))
             return Retry()
         except Unreadable as error:
+            # By the guard's own pauses, which grow: another version may be away for long.
             log.error("task unreadable", error=str(error))
-            return Retry(UNREADABLE_RETRY_AFTER)
+            return Retry()
 
     async def exhausted(self, guard: Guard) -> Ack | Retry:
         """Handle a guard whose deliveries are exhausted, as another delivery of it. If that fails
