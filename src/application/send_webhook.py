@@ -113,8 +113,9 @@ class SendWebhook:
             return None
         body = json.dumps(announcement.event, separators=(",", ":")).encode()
         message = WebhookMessage(announcement.event["id"], self._clock.now() // 1000, body)
+        named_by = None if announcement.service else announcement.owner
         try:
-            status = await self._sender.send(announcement.url, message, secrets)
+            status = await self._sender.send(announcement.url, message, secrets, named_by)
         except TooManyWebhooks:
             raise
         except WebhookError as error:

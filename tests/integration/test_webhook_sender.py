@@ -32,16 +32,16 @@ EVENT = {
 @asynccontextmanager
 async def sending(
     *, allow_private: bool = True, timeout: float | None = None, **given: Any
-) -> AsyncGenerator[Callable[[str], Coroutine[None, None, int]], None]:
+) -> AsyncGenerator[Callable[..., Coroutine[None, None, int]], None]:
     sender = HttpWebhookSender(
         "Longtask/test", allow_private=allow_private, timeout=timeout or within(10), **given
     )
 
-    async def send(url: str) -> int:
+    async def send(url: str, owner: str | None = None) -> int:
         body = json.dumps(EVENT, ensure_ascii=False).encode()
         message = WebhookMessage("evt_task_1", int(time.time()), body)
         secrets = [parse_secret(SECRET), parse_secret(NEXT_SECRET)]
-        return await sender.send(url, message, secrets)
+        return await sender.send(url, message, secrets, owner)
 
     try:
         yield send

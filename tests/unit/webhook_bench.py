@@ -38,11 +38,17 @@ class Receiver:
         self.answer: int | Exception = 204
         self.messages: list[WebhookMessage] = []
         self.secrets: list[Sequence[WebhookSecret]] = []
+        self.owners: list[str | None] = []
 
     async def send(
-        self, url: str, message: WebhookMessage, secrets: Sequence[WebhookSecret]
+        self,
+        url: str,
+        message: WebhookMessage,
+        secrets: Sequence[WebhookSecret],
+        owner: str | None = None,
     ) -> int:
         self.messages.append(message)
+        self.owners.append(owner)
         self.secrets.append(secrets)
         if isinstance(self.answer, Exception):
             raise self.answer

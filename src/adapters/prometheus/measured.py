@@ -125,10 +125,14 @@ class MeasuredSender(WebhookSender):
         self._metrics = metrics
 
     async def send(
-        self, url: str, message: WebhookMessage, secrets: Sequence[WebhookSecret]
+        self,
+        url: str,
+        message: WebhookMessage,
+        secrets: Sequence[WebhookSecret],
+        owner: str | None = None,
     ) -> int:
         try:
-            status = await self._inner.send(url, message, secrets)
+            status = await self._inner.send(url, message, secrets, owner)
         except TooManyWebhooks:
             raise
         except WebhookError as error:

@@ -1,7 +1,7 @@
 """WebhookSender over HTTP: which addresses may be called, how a message is signed, and the call."""
 
 from adapters.webhooks.addresses import is_global
-from adapters.webhooks.resolver import LookUp, look_up
+from adapters.webhooks.resolver import LookUp, look_up, look_up_in_thread
 from adapters.webhooks.sender import HttpWebhookSender
 from adapters.webhooks.signing import (
     MalformedSecret,
@@ -17,6 +17,7 @@ __all__ = [
     "MalformedSecret",
     "is_global",
     "look_up",
+    "look_up_in_thread",
     "new_secret",
     "parse_secret",
     "secret_text",

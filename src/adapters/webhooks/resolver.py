@@ -3,13 +3,15 @@
 The event loop resolves all names in a few threads that it shares with the files and the other names
 of the process. Anyone may name a receiver whose name server does not respond, and a look-up cannot
 be given up: it outlasts the call that asked for it. So a name is looked up once at a time, however
-many calls ask for it, and a call that finds no thread free is to come again.
+many calls ask for it, and a call that comes while THREADS are under way is to come again. The
+threads are daemons: the end of the process waits for none of them.
 """
 
 import asyncio
+import contextlib
 import socket
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -32,11 +34,45 @@ def look_up(name: str) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
+def look_up_in_thread(look_up: LookUp, name: str) -> asyncio.Future[list[str]]:
+    """Begin a look-up in a thread of its own, which goes on if the future is cancelled."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(found: list[str] | Exception) -> None:
+        if future.done():
+            return
+        if isinstance(found, Exception):
+            future.set_exception(found)
+        else:
+            future.set_result(found)
+
+    def run() -> None:
+        found: list[str] | Exception
+        try:
+            found = look_up(name)
+        except Exception as error:
+            found = error
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            loop.call_soon_threadsafe(settle, found)
+
+    threading.Thread(target=run, name="webhook-name", daemon=True).start()
+    return future
+
+
+def host_key(host: str) -> str:
+    """What all spellings of one host name have in common. Punycode is ASCII, as all URLs are."""
+    return host.lower().rstrip(".")
+
+
 class ThreadsResolver(AbstractResolver):
     def __init__(self, look_up: LookUp) -> None:
         self._look_up = look_up
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook-names")
         self._under_way: dict[str, asyncio.Future[list[str]]] = {}
+
+    def look_up_of(self, host: str) -> asyncio.Future[list[str]] | None:
+        """Return the look-up of a host's name that is under way. It is never cancelled."""
+        return self._under_way.get(host_key(host))
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -55,16 +91,15 @@ class ThreadsResolver(AbstractResolver):
         ]
 
     def _looked_up(self, host: str) -> asyncio.Future[list[str]]:
-        if (under_way := self._under_way.get(host)) is not None:
+        if (under_way := self.look_up_of(host)) is not None:
             return under_way
         if len(self._under_way) >= THREADS:
             raise TooManyWebhooks("as many names as allowed are being looked up")
-        loop = asyncio.get_running_loop()
-        found = loop.run_in_executor(self._threads, self._look_up, host)
-        self._under_way[host] = found
+        key = host_key(host)
+        found = self._under_way[key] = look_up_in_thread(self._look_up, host)
 
         def ended(found: asyncio.Future[list[str]]) -> None:
-            del self._under_way[host]
+            del self._under_way[key]
             if not found.cancelled():
                 found.exception()  # perhaps no caller waits for it any more
 
@@ -72,4 +107,4 @@ class ThreadsResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Look-ups that are under way end by themselves."""

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -20,9 +19,10 @@ import aiohttp
 from yarl import URL
 
 from adapters.webhooks.addresses import is_global
-from adapters.webhooks.resolver import LookUp, ThreadsResolver, look_up
+from adapters.webhooks.places import Places
+from adapters.webhooks.resolver import LookUp, ThreadsResolver, host_key, look_up
 from adapters.webhooks.signing import signed_headers
-from application.errors import TooManyWebhooks, WebhookRefused, WebhookUnreachable
+from application.errors import WebhookRefused, WebhookUnreachable
 from application.ports import WebhookMessage, WebhookSecret, WebhookSender
 
 TIMEOUT = 10.0
@@ -32,8 +32,6 @@ MAX_READ = 4096
 a short text sees its connection end in order."""
 LINGER = 1.0
 """Seconds for that, at most."""
-AT_ONCE, AT_ONCE_PER_HOST = 64, 8
-"""Receivers that a process calls at a time. One that hangs leaves room for the others."""
 
 _AddressInfo: TypeAlias = tuple[
     int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
@@ -64,18 +62,22 @@ class HttpWebhookSender(WebhookSender):
         }
         self._allow_private = allow_private
         self._timeout = timeout
-        self._look_up = look_up
+        self._resolver = ThreadsResolver(look_up)
+        self._places = Places(self._resolver.look_up_of)
         self._trusted = trusted
         self._session: aiohttp.ClientSession | None = None
-        self._called: Counter[str] = Counter()
 
     async def send(
-        self, url: str, message: WebhookMessage, secrets: Sequence[WebhookSecret]
+        self,
+        url: str,
+        message: WebhookMessage,
+        secrets: Sequence[WebhookSecret],
+        owner: str | None = None,
     ) -> int:
         """Ends within TIMEOUT and LINGER. See the port."""
         target, host = _target(url)
         headers = {**self._headers, **signed_headers(message, secrets)}
-        with self._turn(host), self._translated():
+        with self._places.taken(host, owner), self._translated():
             async with self._opened().post(
                 target, data=message.body, headers=headers, allow_redirects=False
             ) as response:
@@ -97,7 +99,7 @@ class HttpWebhookSender(WebhookSender):
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    resolver=ThreadsResolver(self._look_up),
+                    resolver=self._resolver,
                     socket_factory=self._make_socket,
                     ssl=True if self._trusted is None else self._trusted,
                     use_dns_cache=False,
@@ -118,18 +120,6 @@ class HttpWebhookSender(WebhookSender):
         if not (self._allow_private or is_global(str(address[0]))):
             raise _ForbiddenAddress("not an address on the internet")
         return socket.socket(family, kind, protocol)
-
-    @contextmanager
-    def _turn(self, host: str) -> Generator[None, None, None]:
-        if self._called.total() >= AT_ONCE or self._called[host] >= AT_ONCE_PER_HOST:
-            raise TooManyWebhooks("as many receivers as allowed are being called")
-        self._called[host] += 1
-        try:
-            yield
-        finally:
-            self._called[host] -= 1
-            if not self._called[host]:
-                del self._called[host]
 
     @contextmanager
     def _translated(self) -> Generator[None, None, None]:
@@ -157,7 +147,7 @@ def _target(url: str) -> tuple[URL, str]:
     that aiohttp cannot read, such as https://xn--/."""
     try:
         target = URL(url, encoded=True)
-        host = target.host or ""
+        host = target.host or ""  # decodes punycode
     except ValueError:
         raise WebhookRefused("the URL is not valid") from None
-    return target, host
+    return target, host_key(target.raw_host or host)

@@ -4,7 +4,7 @@ import asyncio
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from adapters.webhooks import LookUp, is_global, look_up
+from adapters.webhooks import LookUp, is_global, look_up, look_up_in_thread
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
 from entrypoints.settings import Settings
 
@@ -48,7 +48,7 @@ async def _check_target(url: str, private_allowed: bool, look_up: LookUp) -> Fin
     host = urlsplit(url).hostname or ""
     try:
         async with asyncio.timeout(TIMEOUT):
-            addresses = await asyncio.to_thread(_addresses, host, look_up)
+            addresses = await _addresses(host, look_up)
     except (OSError, TimeoutError):
         yield fail(
             "webhooks",
@@ -68,8 +68,8 @@ async def _check_target(url: str, private_allowed: bool, look_up: LookUp) -> Fin
         yield ok("webhooks", f"{host} resolves, and may be called")
 
 
-def _addresses(host: str, look_up: LookUp) -> list[str]:
+async def _addresses(host: str, look_up: LookUp) -> list[str]:
     try:
         return [str(ip_address(host))]
     except ValueError:
-        return look_up(host)
+        return await look_up_in_thread(look_up, host)
