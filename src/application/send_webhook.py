@@ -2,8 +2,11 @@
 
 A receiver that fails is called again after the pauses of PAUSES, until GIVING_UP seconds after the
 end of the task. Each call is an announcement of its own, which the queue delays: so each costs one
-message of QStash, however many deliveries its plan allows. QStash's own retries are for faults of
-this service; once they are spent, its failure callback goes on in the same way.
+message of QStash, however many deliveries its plan allows.
+
+QStash's own retries are for faults of this service, and for want of room. Once they are spent, its
+failure callback goes on: with the next call if this one was made, else with this one after a pause
+of UNCALLED_PAUSES. So a receiver loses none of its calls to what is no fault of its own.
 
 The receiver gets the same id each time. After a 2xx that was noted it is not called again.
 """
@@ -26,12 +29,14 @@ from application.errors import (
 from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Overloaded, Retry
 from application.ports import Announcement, Clock, TaskLog, TaskQueue, WebhookMessage, WebhookSender
 from application.webhooks import WebhookRules
-from domain.webhook import GivenUp, Note, Tried, Webhook, WebhookStatus
+from domain.webhook import GivenUp, Note, Tried, Webhook
 
 log = structlog.get_logger(__name__)
 
 PAUSES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000)
 """Seconds before each further call of a receiver; the last one again and again."""
+UNCALLED_PAUSES = PAUSES[:4]
+"""Seconds before a call that could not be made is tried again; the last one again and again."""
 GIVING_UP = 72 * 3600
 """Seconds after the end of its task for which a receiver is called."""
 BUSY_RETRY_AFTER = 5.0, 60.0
@@ -62,12 +67,15 @@ class SendWebhook:
         """Call the receiver, unless that is settled or the task was deleted. A fault of the
         receiver, the store or the queue does not raise: it is part of the outcome."""
         try:
-            if not await self._is_due(announcement):
+            webhook = await self._due(announcement)
+            if webhook is None:
                 return Ack()
-            tried = Tried(await self._send(announcement))
-            await self._note(announcement, tried)
-            if not tried.delivered:
-                await self._call_again(announcement)
+            if webhook.attempts <= announcement.calls:
+                tried = Tried(await self._send(announcement))
+                await self._note(announcement, tried)
+                webhook = webhook.noted(tried)
+            if not webhook.settled:
+                await self._go_on(announcement, webhook)
             return Ack()
         except TooManyWebhooks:
             return Overloaded(SystemRandom().uniform(*BUSY_RETRY_AFTER))
@@ -81,20 +89,22 @@ class SendWebhook:
     async def exhausted(self, announcement: Announcement) -> None:
         """Go on behind an announcement that no delivery has settled. Idempotent. Raises
         StoreUnavailable, Unreadable, QueueUnavailable or QueueRefused."""
-        if await self._is_due(announcement):
-            await self._call_again(announcement)
+        webhook = await self._due(announcement)
+        if webhook is not None:
+            await self._go_on(announcement, webhook)
 
-    async def _is_due(self, announcement: Announcement) -> bool:
-        """Whether the receiver is still to be called. It is if the task has only expired: then the
-        announcement goes on by itself."""
+    async def _due(self, announcement: Announcement) -> Webhook | None:
+        """Return what is known of the webhook, or None if its receiver is not to be called any
+        more. It is if the task has only expired: then the announcement goes on by itself."""
+        alone = Webhook(announcement.url, announcement.service, attempts=announcement.calls)
         try:
             task = await self._tasks.get(announcement.task_id)
         except DeletedTask:
-            return self._has_expired(announcement)
+            return alone if self._has_expired(announcement) else None
         except UnknownTask:
-            return True
-        webhooks: tuple[Webhook, ...] = task.webhooks[announcement.number : announcement.number + 1]
-        return all(each.status is WebhookStatus.PENDING for each in webhooks)
+            return alone
+        webhook = next(iter(task.webhooks[announcement.number :]), alone)
+        return None if webhook.settled else webhook
 
     def _has_expired(self, announcement: Announcement) -> bool:
         """Whether the task of which a tombstone is left has expired. The tombstone does not tell
@@ -130,16 +140,20 @@ class SendWebhook:
         except UnknownTask:  # expired, or deleted meanwhile
             return
 
-    async def _call_again(self, announcement: Announcement) -> None:
+    async def _go_on(self, announcement: Announcement, webhook: Webhook) -> None:
         """Queue the next announcement, or give up."""
+        told = {"task_id": announcement.task_id, "round": announcement.round}
         left = announcement.finished_at / 1000 + GIVING_UP - self._clock.now() / 1000
         if left <= 0:
-            log.warning(
-                "webhook given up", task_id=announcement.task_id, rounds=announcement.round + 1
-            )
+            log.warning("webhook given up", calls=webhook.attempts, **told)
             await self._note(announcement, GivenUp())
             return
-        pause = min(PAUSES[min(announcement.round, len(PAUSES) - 1)], left)
-        told = {"task_id": announcement.task_id, "round": announcement.round}
-        log.info("webhook queued again", pause=pause, **told)
-        await self._queue.enqueue_announcement(announcement.again(), pause)
+        if webhook.attempts > announcement.calls:
+            following = announcement.next_round(webhook.attempts)
+            pause: float = PAUSES[min(announcement.round, len(PAUSES) - 1)]
+        else:
+            following = announcement.once_more()
+            pause = UNCALLED_PAUSES[min(announcement.uncalled, len(UNCALLED_PAUSES) - 1)]
+        pause = min(pause, left)
+        log.info("webhook queued again", pause=pause, uncalled=following.uncalled, **told)
+        await self._queue.enqueue_announcement(following, pause)

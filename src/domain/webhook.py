@@ -12,7 +12,7 @@ class WebhookStatus(StrEnum):
     DELIVERED = "delivered"
     """The receiver has answered with 2xx."""
     FAILED = "failed"
-    """It has not, for as long as it is told."""
+    """It has not, for as long as it is told; after no attempt at all if none could be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Webhook:
     attempts: int = 0
     last_status: int | None = None
     """The HTTP status of the last response. None: the last attempt got none."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the receiver is called no more."""
+        return self.status is not WebhookStatus.PENDING
 
     def noted(self, note: Note) -> "Webhook":
         """Return it as it is after that. One that was delivered stays so."""

@@ -13,7 +13,7 @@ from qstash import AsyncQStash
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from adapters.qstash.sdk_internals import http_client_of
 from application.errors import QueueRefused, QueueUnavailable
-from application.ports import Guard
+from application.ports import Announcement, Guard
 from domain.task import Task
 from tests.builders import REQUEST
 from tests.running import running_local_qstash
@@ -89,6 +89,16 @@ async def test_a_guard_is_one_message_delayed_until_the_deadline() -> None:
         assert await queue.withdraw(guard_id) is True
         await http_client_of(client).aclose()
         await queue.aclose()
+
+
+async def test_each_call_of_a_webhook_and_each_try_of_it_is_one_message(
+    queue: QStashQueue,
+) -> None:
+    first = Announcement("task_1_a", 0, NOBODY, False, None, 1, None, {"id": "evt_task_1_a"})
+    all_of_them = (first, first.once_more(), first.once_more().once_more(), first.next_round(1))
+    ids = [await queue.enqueue_announcement(each, 3600) for each in all_of_them]
+    assert len(set(ids)) == 4
+    assert [await queue.enqueue_announcement(each, 3600) for each in all_of_them] == ids
 
 
 async def test_tasks_enqueued_at_once_are_each_a_message(queue: QStashQueue) -> None:

@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from adapters.qstash.message import MESSAGE_LIMIT, OlderMessages, decode, encode
+from adapters.qstash.message import (
+    MESSAGE_LIMIT,
+    OlderMessages,
+    decode,
+    encode,
+    encode_announcement,
+)
 from adapters.request_codec import UnknownVersion
-from application.ports import Delivery
+from application.ports import Announcement, Delivery
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.builders import REQUEST
@@ -142,6 +148,21 @@ def test_a_message_of_the_older_system_is_read(
     delivery = delivered_task(body, 9, OlderMessages("alice", "default"))
     assert delivery.submitted() == Task.submit("task_1_abc", request_, 9, "alice")
     with pytest.raises(ValueError, match="no version"):
+        decode(body, 9)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({"number": -1}, {"round": -1}, {"calls": -1}, {"uncalled": -1}, {"taskId": "bad id"}),
+        *({"event": {}}, {"event": {"id": 7}}, {"event": {"id": "evt_1\nx: y"}}, {"event": None}),
+    ],
+)
+def test_what_calls_no_receiver_is_no_announcement(changed: dict[str, Any]) -> None:
+    whole = Announcement("task_1_a", 0, "https://a.example", False, None, 7, None, {"id": "evt_1"})
+    assert decode(encode_announcement(whole), 9) == whole
+    body = json.dumps(json.loads(encode_announcement(whole)) | changed).encode()
+    with pytest.raises(ValueError, match=r"."):
         decode(body, 9)
 
 

@@ -1,6 +1,7 @@
 """One announcement of a webhook: the calls of its receiver, and what is left to the queue."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -67,8 +68,9 @@ async def test_one_that_has_answered_is_not_called_again() -> None:
     bench.receiver.answer = 500
     assert await bench.send(announcement) == Ack()
     bench.receiver.answer = 200
-    assert await bench.send(announcement.again()) == Ack()
-    for late in (announcement, announcement.again(), announcement.again().again()):
+    following = announcement.next_round(1)
+    assert await bench.send(following) == Ack()
+    for late in (announcement, following, following.next_round(2)):
         assert await bench.send(late) == Ack()
         await bench.send.exhausted(late)
     assert len(bench.receiver.messages) == 2
@@ -83,12 +85,62 @@ async def test_what_this_service_fails_to_do_is_left_to_the_queue() -> None:
     bench.receiver.answer = TooManyWebhooks("full")
     assert isinstance(await bench.send(announcement), Overloaded)
     bench.receiver.answer, bench.queue.error = 500, QueueUnavailable("away")
-    assert await bench.send(announcement) == Retry()
+    for _ in range(3):
+        assert await bench.send(announcement) == Retry()
+    assert (await bench.webhook()).attempts == 1, "what failed is not the call"
     with pytest.raises(QueueUnavailable):
         await bench.send.exhausted(announcement)
     bench.queue.error = None
     await bench.send.exhausted(announcement)
-    assert bench.queue.announcements == [(announcement.again(), PAUSES[0])]
+    assert bench.queue.announcements == [(announcement.next_round(1), PAUSES[0])]
+
+
+async def _until_it_is_settled(bench: Bench, room: Callable[[int], bool]) -> list[float]:
+    """Handle the announcements of a receiver that fails, and return when it is called, in seconds.
+    A delivery that finds no room is the last one. `room`: whether there is some for the nth."""
+    announcement, calls, number = announcement_of(await bench.ended(), 0), list[float](), 0
+    queued = [(announcement, 0.0)]
+    while queued:
+        ((announcement, delay),) = queued
+        bench.queue.announcements.clear()
+        bench.clock.seconds += delay
+        number += 1
+        if room(number):
+            bench.receiver.answer = 500
+            calls.append(bench.clock.seconds)
+            assert await bench.send(announcement) == Ack()
+        else:
+            bench.receiver.answer = TooManyWebhooks("full")
+            assert isinstance(await bench.send(announcement), Overloaded)
+            await bench.send.exhausted(announcement)
+            await bench.send.exhausted(announcement)  # the callback is delivered twice
+            for repeat in bench.queue.announcements[1:]:
+                assert repeat == bench.queue.announcements.pop(0)  # one message of the queue
+        queued = list(bench.queue.announcements)
+    return calls
+
+
+async def test_no_round_is_used_up_without_a_call() -> None:
+    bench = Bench()
+    calls = await _until_it_is_settled(bench, lambda number: number > 3 and number % 3 > 0)
+    assert calls[0] == 5 + 300 + 1_800
+    pauses = [round(b - a) for a, b in itertools.pairwise(calls)]
+    # Each second call finds no room at first, and is made five seconds later.
+    assert pauses[:7] == [5, 305, 1_800, 7_205, 18_000, 36_005, 50_400]
+    webhook = await bench.webhook()
+    assert (webhook.status, webhook.attempts) == (WebhookStatus.FAILED, len(calls))
+
+
+async def test_the_record_says_that_no_call_could_be_made_in_72_hours() -> None:
+    bench = Bench()
+    assert await _until_it_is_settled(bench, lambda _: False) == []
+    webhook = await bench.webhook()
+    assert (webhook.status, webhook.attempts, webhook.last_status) == (
+        WebhookStatus.FAILED,
+        0,
+        None,
+    )
+    assert bench.clock.seconds == GIVING_UP
 
 
 async def test_those_that_find_no_room_do_not_come_again_all_at_once() -> None:
@@ -110,7 +162,7 @@ async def test_a_secret_that_is_gone_is_a_failed_call() -> None:
     assert await bench.send(announcement) == Ack()
     assert bench.receiver.messages == []
     assert (await bench.webhook()).attempts == 1
-    assert bench.queue.announcements == [(announcement.again(), PAUSES[0])]
+    assert bench.queue.announcements == [(announcement.next_round(1), PAUSES[0])]
 
 
 async def test_a_deleted_task_is_told_of_no_more_but_one_that_has_expired_is() -> None:

@@ -98,7 +98,7 @@ async def test_an_answer_that_was_cut_off_is_incomplete(reason: str, kind: str) 
 async def test_the_queue_holds_announcements_and_the_webhooks_of_a_task() -> None:
     task = await Bench().ended(WEBHOOKS, ttl=60)
     for number in (0, 1):
-        announcement = announcement_of(task, number).again()
+        announcement = announcement_of(task, number).next_round(2).once_more()
         assert decode(encode_announcement(announcement), 9) == announcement
     for limit in (100_000, 1):
         delivery = delivered_task(encode(task, REQUEST, 2, limit))

@@ -17,8 +17,9 @@ queued at the switch-over is lost.
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -89,10 +90,13 @@ class _Guard(msgspec.Struct, rename="camel", omit_defaults=True):
     round: int = 0
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class _Announcement(msgspec.Struct, rename="camel", omit_defaults=True):
     v: int
     task_id: str
-    number: int
+    number: _Count
     url: str
     finished_at: int
     event: dict[str, Any]
@@ -100,7 +104,9 @@ class _Announcement(msgspec.Struct, rename="camel", omit_defaults=True):
     owner: str | None = None
     ttl: int | None = None
     leaves_tombstone: bool = False
-    round: int = 0
+    round: _Count = 0
+    calls: _Count = 0
+    uncalled: _Count = 0
 
 
 class _OlderMessage(msgspec.Struct, rename="camel"):
@@ -121,6 +127,8 @@ class OlderMessages:
     """The model of a message that names none."""
 
 
+_EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""It becomes a header of the webhook."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -205,6 +213,9 @@ def _decode_announcement(plain: dict[str, Any]) -> Announcement:
     fields = msgspec.structs.asdict(msgspec.convert(plain, _Announcement))
     del fields["v"]
     check_task_id(fields["task_id"])
+    event_id = fields["event"].get("id")
+    if not (isinstance(event_id, str) and _EVENT_ID.fullmatch(event_id)):
+        raise ValueError("the event of the announcement has no id")
     return Announcement(**fields)
 
 

@@ -141,6 +141,8 @@ class QStashQueue(TaskQueue):
     async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
         retrying = self._retrying() | _Message(label=ANNOUNCEMENT_LABEL)
         name = f"webhook-{announcement.task_id}-{announcement.number}-{announcement.round}"
+        if announcement.uncalled:
+            name += f"-again-{announcement.uncalled}"
         return await self._enqueue(
             announcement.task_id, encode_announcement(announcement), name, delay, retrying
         )

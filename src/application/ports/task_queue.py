@@ -95,10 +95,19 @@ class Announcement:
     """Whether its task leaves a tombstone when it expires (`Task.leaves_tombstone`)."""
     round: int = 0
     """How many announcements of the same have called the receiver in vain."""
+    calls: int = 0
+    """How many calls the record had counted when this one was queued: it counts more once this one
+    has called."""
+    uncalled: int = 0
+    """How many announcements of this round have ended without a call."""
 
-    def again(self) -> "Announcement":
-        """Return the next one."""
-        return replace(self, round=self.round + 1)
+    def next_round(self, calls: int) -> "Announcement":
+        """Return the next one, after a call in vain. `calls`: as the record counts them now."""
+        return replace(self, round=self.round + 1, calls=calls, uncalled=0)
+
+    def once_more(self) -> "Announcement":
+        """Return the next one of this round, if this one could not call the receiver."""
+        return replace(self, uncalled=self.uncalled + 1)
 
 
 class TaskQueue(Protocol):

@@ -55,7 +55,8 @@ class ToolCallBody(msgspec.Struct):
 class WebhookBody(msgspec.Struct, rename="camel"):
     url: str
     status: str
-    """`pending`, `delivered` or `failed`: no call got a 2xx within 72 hours."""
+    """`pending`, `delivered` or `failed`: no call got a 2xx within 72 hours, or,
+    after 0 attempts, none could be made."""
     attempts: int
     """How often it was called."""
     last_status: int | None
