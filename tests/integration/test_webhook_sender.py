@@ -148,6 +148,30 @@ async def test_what_is_not_http_counts_as_no_response(respond: Any) -> None:
             await send(receiver.url)
 
 
+@pytest.mark.parametrize("status", ["000", "099", "600", "999"])
+async def test_a_status_that_http_does_not_have_is_no_response(status: str) -> None:
+    respond = responding(f"HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n")
+    async with receiving(respond) as receiver, sending() as send:
+        with pytest.raises(WebhookUnreachable, match="no status of HTTP"):
+            await send(receiver.url)
+
+
+async def test_what_was_queued_while_private_targets_were_allowed_is_refused_after() -> None:
+    async with receiving() as receiver, sending(allow_private=False, look_up=_public) as send:
+        for url, reason in (
+            ("http://receiver.example/", "must begin with https://"),
+            ("https://user:pass@receiver.example/", "user name"),
+            ("https://receiver.example/#x", "fragment"),
+        ):
+            with pytest.raises(WebhookRefused, match=reason):
+                await send(url)
+        assert receiver.connections == 0
+
+
+def _public(_: str) -> list[str]:
+    raise AssertionError("nothing is looked up")
+
+
 async def test_a_port_where_nobody_listens() -> None:
     async with receiving() as receiver:
         pass

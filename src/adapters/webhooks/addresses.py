@@ -36,6 +36,8 @@ def is_global(text: str) -> bool:
     except ValueError:
         return False
     if isinstance(address, IPv6Address):
+        if address.scope_id is not None:  # no address on the internet has one
+            return False
         if (embedded := _embedded(address)) is None:
             return address in _INTERNET and not any(address in each for each in _NO_IPV6)
         address = embedded

@@ -24,6 +24,7 @@ from adapters.webhooks.resolver import LookUp, ThreadsResolver, host_key, look_u
 from adapters.webhooks.signing import signed_headers
 from application.errors import WebhookRefused, WebhookUnreachable
 from application.ports import WebhookMessage, WebhookSecret, WebhookSender
+from domain.webhook_url import url_fault
 
 TIMEOUT = 10.0
 """Seconds for all of it: the name, the connection, the request and the head of the response."""
@@ -32,6 +33,8 @@ MAX_READ = 4096
 a short text sees its connection end in order."""
 LINGER = 1.0
 """Seconds for that, at most."""
+STATUSES = range(100, 600)
+"""Those of HTTP. A parser takes any three digits for one."""
 
 _AddressInfo: TypeAlias = tuple[
     int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
@@ -75,7 +78,7 @@ class HttpWebhookSender(WebhookSender):
         owner: str | None = None,
     ) -> int:
         """Ends within TIMEOUT and LINGER. See the port."""
-        target, host = _target(url)
+        target, host = _target(url, http_allowed=self._allow_private)
         headers = {**self._headers, **signed_headers(message, secrets)}
         with self._places.taken(host, owner), self._translated():
             async with self._opened().post(
@@ -87,6 +90,8 @@ class HttpWebhookSender(WebhookSender):
                     async with asyncio.timeout(LINGER):
                         await response.content.readexactly(MAX_READ)
                 response.close()
+                if response.status not in STATUSES:
+                    raise WebhookUnreachable("no status of HTTP")
                 return response.status
         raise AssertionError  # the statement above returns or raises
 
@@ -142,9 +147,12 @@ class HttpWebhookSender(WebhookSender):
             raise WebhookUnreachable("no response in HTTP") from error
 
 
-def _target(url: str) -> tuple[URL, str]:
-    """Return the URL and its host. Raises WebhookRefused for one that has passed `url_fault`, and
-    that aiohttp cannot read, such as https://xn--/."""
+def _target(url: str, *, http_allowed: bool) -> tuple[URL, str]:
+    """Return the URL, and the key of its host. Raises WebhookRefused for one that may not be
+    called: what was allowed when it was queued, such as http, may not be any more. And aiohttp
+    cannot read some that `url_fault` passes, such as https://xn--/."""
+    if (fault := url_fault(url, http_allowed=http_allowed)) is not None:
+        raise WebhookRefused(f"the URL {fault}")
     try:
         target = URL(url, encoded=True)
         host = target.host or ""  # decodes punycode
