@@ -11,8 +11,10 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 import application.send_webhook
 from adapters.webhooks import new_secret
+from entrypoints.task_commands.record_text import record_text
 from tests.doubles.destination import Answer, Delivered, Destination
 from tests.doubles.upstream import Gate, Script, Upstream, answer, piece, refusal
+from tests.end_to_end.test_watching import figures
 from tests.leaks import PROMPT
 from tests.running import Client, Running, running_service, settings_for
 from tests.waiting import eventually, within
@@ -140,6 +142,13 @@ def test_a_receiver_that_never_takes_it_is_given_up(
     told = settled(telling.client, task_id)
     assert (told["status"], told["lastStatus"]) == ("failed", 500)
     assert told["attempts"] == len(receiver.delivered) >= 2
+    found = figures(telling.url)
+    assert found["longtask_webhooks_given_up_total"] == 1
+    assert found["longtask_webhooks_total{outcome=refused}"] >= told["attempts"]
+    (summary, *_) = telling.client.http.get("/api/tasks").json()["tasks"]
+    assert (summary["taskId"], summary["webhook"]) == (task_id, told)
+    record = telling.client.record(task_id)
+    assert f"webhook:  failed, {told['attempts']} calls, last response 500" in record_text(record)
 
 
 def test_what_cannot_be_told_is_refused_at_the_start(telling: Running) -> None:

@@ -35,6 +35,7 @@ from domain.continuation import Continuation
 from domain.events import Event, StatusChanged
 from domain.request import TaskRequest
 from domain.task import Change, Task
+from domain.webhook import GivenUp, Note
 
 
 class MeasuredTaskLog(EndObservingTaskLog):
@@ -69,6 +70,11 @@ class MeasuredTaskLog(EndObservingTaskLog):
         if not change.task.status.terminal:
             reason = next((e.reason for e in change.events if isinstance(e, StatusChanged)), None)
             self._metrics.attempts_lost.labels(reason or "unknown").inc()
+
+    async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
+        await self._inner.note_webhook(task_id, number, note)
+        if isinstance(note, GivenUp):
+            self._metrics.webhooks_given_up.inc()
 
     async def _ended(self, task: Task) -> None:
         self._metrics.tasks.labels(task.status.value).inc()
@@ -116,9 +122,12 @@ class MeasuredModel(LanguageModel):
             self._metrics.tokens_per_second.observe(finished.usage.completion_tokens / seconds)
 
 
+_OUTCOMES = {WebhookRefused: "not_allowed", TooManyWebhooks: "no_room"}
+
+
 class MeasuredSender(WebhookSender):
     """Counts what came of each call of a receiver: `delivered`, `refused` (by the receiver),
-    `unreachable` or `not_allowed`."""
+    `unreachable`, `not_allowed` (by this service), or `no_room`: it was not called then."""
 
     def __init__(self, inner: WebhookSender, metrics: Metrics) -> None:
         self._inner = inner
@@ -133,11 +142,9 @@ class MeasuredSender(WebhookSender):
     ) -> int:
         try:
             status = await self._inner.send(url, message, secrets, owner)
-        except TooManyWebhooks:
-            raise
         except WebhookError as error:
-            refused = isinstance(error, WebhookRefused)
-            self._metrics.webhooks.labels("not_allowed" if refused else "unreachable").inc()
+            outcome = _OUTCOMES.get(type(error), "unreachable")
+            self._metrics.webhooks.labels(outcome).inc()
             raise
         self._metrics.webhooks.labels("delivered" if 200 <= status < 300 else "refused").inc()
         return status

@@ -67,6 +67,9 @@ class Metrics(FeedObserver):
         self.webhooks = self._counter(
             "webhooks", "Calls of the receivers of webhooks, by what came of them.", "outcome"
         )
+        self.webhooks_given_up = self._counter(
+            "webhooks_given_up", "Webhooks whose receiver gave no 2xx within 72 hours."
+        )
         self.streams = self._gauge("open_streams", "Event streams that are open now.")
         self.held_streams = self._gauge(
             "held_streams", "Streams of EventSources that are held open behind their last event."

@@ -42,6 +42,7 @@ def _facts(record: Body) -> Iterator[tuple[str, Any]]:
         yield "tool call", f"{call.get('name')}: {call.get('arguments')}"
     if record.get("refusal"):
         yield "refused", "the model refused to answer, or a part of it"
+    yield "webhook", _webhook(record.get("webhook") or {})
     if record.get("valid") is not None:
         yield "schema", "the answer fits it" if record["valid"] else "the answer does not fit it"
 
@@ -50,6 +51,14 @@ def _status(record: Body) -> str:
     reason, attempt = record.get("finishReason"), record.get("attempt")
     ended = f" ({reason})" if reason and reason != record["status"] else ""
     return f"{record['status']}{ended}" + (f", attempt {attempt}" if attempt else "")
+
+
+def _webhook(webhook: Body) -> str:
+    if not webhook:
+        return ""
+    last, calls = webhook.get("lastStatus"), webhook.get("attempts")
+    response = f", last response {last}" if last is not None else ""
+    return f"{webhook.get('status')}, {calls} {'call' if calls == 1 else 'calls'}{response}"
 
 
 def _usage(usage: Body) -> str:

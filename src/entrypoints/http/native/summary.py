@@ -3,7 +3,14 @@
 import msgspec
 
 from domain.task import Task
-from entrypoints.http.native.bodies import FailureBody, UsageBody, failure_body, usage_body
+from entrypoints.http.native.bodies import (
+    FailureBody,
+    UsageBody,
+    WebhookBody,
+    failure_body,
+    usage_body,
+    webhook_body,
+)
 
 
 class TaskSummary(msgspec.Struct, rename="camel", kw_only=True):
@@ -34,6 +41,9 @@ class TaskSummary(msgspec.Struct, rename="camel", kw_only=True):
     """The task whose request this one starts anew, if it is a retry."""
     valid: bool | None
     """Whether the text fits the schema of the request, as the record says it."""
+    webhook: WebhookBody | None
+    """What has become of the webhook that its start named. Null: it named none. What becomes of it
+    later is no change of the task that the stream of changes tells."""
 
 
 class TaskListBody(msgspec.Struct):
@@ -63,6 +73,7 @@ def summary_of(task: Task) -> TaskSummary:
         metadata=dict(task.metadata),
         retry_of=task.retry_of,
         valid=task.valid,
+        webhook=webhook_body(task.webhooks),
     )
 
 
