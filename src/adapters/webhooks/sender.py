@@ -19,6 +19,7 @@ import aiohttp
 from yarl import URL
 
 from adapters.webhooks.addresses import is_global
+from adapters.webhooks.bounded_response import BoundedResponse
 from adapters.webhooks.places import Places
 from adapters.webhooks.resolver import LookUp, ThreadsResolver, host_key, look_up
 from adapters.webhooks.signing import signed_headers
@@ -111,6 +112,7 @@ class HttpWebhookSender(WebhookSender):
                     force_close=True,
                     limit=0,
                 ),
+                response_class=BoundedResponse,
                 timeout=aiohttp.ClientTimeout(total=self._timeout),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
