@@ -34,6 +34,9 @@ MAX_READ = 4096
 a short text sees its connection end in order."""
 LINGER = 1.0
 """Seconds for that, at most."""
+RECEIVE_BUFFER = 8 * 1024
+"""Bytes that the system takes in advance for each connection, more or less. What is left of a flood
+comes in such portions, also where nothing here counts it: below TLS."""
 STATUSES = range(100, 600)
 """Those of HTTP. A parser takes any three digits for one."""
 
@@ -126,7 +129,9 @@ class HttpWebhookSender(WebhookSender):
         family, kind, protocol, _, address = info
         if not (self._allow_private or is_global(str(address[0]))):
             raise _ForbiddenAddress("not an address on the internet")
-        return socket.socket(family, kind, protocol)
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        return made
 
     @contextmanager
     def _translated(self) -> Generator[None, None, None]:
