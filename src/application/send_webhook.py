@@ -86,24 +86,33 @@ class SendWebhook:
             log.error("task unreadable", error=str(error))
             return Retry(UNREADABLE_RETRY_AFTER)
 
-    async def exhausted(self, announcement: Announcement) -> None:
-        """Go on behind an announcement that no delivery has settled. Idempotent. Raises
-        StoreUnavailable, Unreadable, QueueUnavailable or QueueRefused."""
-        webhook = await self._due(announcement)
-        if webhook is not None:
+    async def exhausted(self, announcement: Announcement) -> Ack | Retry:
+        """Go on behind an announcement that no delivery has settled: also while the store fails,
+        since it may go on to fail for longer than the queue asks again. Idempotent."""
+        try:
+            webhook = await self._due(announcement)
+        except (StoreUnavailable, Unreadable) as error:
+            log.error("webhook queued again unread", error=str(error))
+            webhook = _alone(announcement)
+        if webhook is None:
+            return Ack()
+        try:
             await self._go_on(announcement, webhook)
+        except (StoreUnavailable, Unreadable, QueueUnavailable, QueueRefused) as error:
+            log.error("webhook not settled", error=str(error))
+            return Retry()
+        return Ack()
 
     async def _due(self, announcement: Announcement) -> Webhook | None:
         """Return what is known of the webhook, or None if its receiver is not to be called any
         more. It is if the task has only expired: then the announcement goes on by itself."""
-        alone = Webhook(announcement.url, announcement.service, attempts=announcement.calls)
         try:
             task = await self._tasks.get(announcement.task_id)
         except DeletedTask:
-            return alone if self._has_expired(announcement) else None
+            return _alone(announcement) if self._has_expired(announcement) else None
         except UnknownTask:
-            return alone
-        webhook = next(iter(task.webhooks[announcement.number :]), alone)
+            return _alone(announcement)
+        webhook = next(iter(task.webhooks[announcement.number :]), _alone(announcement))
         return None if webhook.settled else webhook
 
     def _has_expired(self, announcement: Announcement) -> bool:
@@ -157,3 +166,8 @@ class SendWebhook:
         pause = min(pause, left)
         log.info("webhook queued again", pause=pause, uncalled=following.uncalled, **told)
         await self._queue.enqueue_announcement(following, pause)
+
+
+def _alone(announcement: Announcement) -> Webhook:
+    """What an announcement knows of its webhook without the record."""
+    return Webhook(announcement.url, announcement.service, attempts=announcement.calls)

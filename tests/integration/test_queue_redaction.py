@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT, QStashQueue
+from adapters.qstash.retry_delay import RetryDelay
+from application.ports import Announcement
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.doubles.destination import Answer, Destination
@@ -79,6 +81,23 @@ async def test_each_way_of_publishing_says_what_to_redact(
     assert len(published) == 3
     for headers in published:
         assert [headers.get(name) for name in FIELDS] == told * 2
+
+
+@pytest.mark.parametrize(("redact_bodies", "told"), [(False, None), (True, "body")])
+async def test_the_callback_of_an_announcement_waits_for_hours_and_is_redacted(
+    stub: Destination, redact_bodies: bool, told: str | None
+) -> None:
+    stub.answers.append(Answer(body=b'{"messageId": "msg_0"}'))
+    event = {"id": "evt_task_1_a"}
+    announcement = Announcement("task_1_a", 0, "https://a.example/", False, None, 1, None, event)
+    async with _queue(stub.url, redact_bodies, "http://127.0.0.1:1") as queue:
+        assert await queue.enqueue_announcement(announcement) == "msg_0"
+    headers = stub.delivered[0].headers
+    assert [headers.get(name) for name in FIELDS] == [told] * 2
+    callback = "upstash-failure-callback-"
+    delay = RetryDelay.parse(headers[callback + "retry-delay"])
+    retries = range(int(headers[callback + "retries"]))
+    assert [delay.seconds(number) for number in retries] == [1, 120, 14_400]
 
 
 async def test_what_is_shown_is_redacted_and_what_is_delivered_is_not(stub: Destination) -> None:

@@ -18,8 +18,9 @@ from application.errors import (
     WebhookUnreachable,
 )
 from application.outcome import Ack, Overloaded, Retry
-from application.send_webhook import GIVING_UP, PAUSES, SendWebhook
+from application.send_webhook import GIVING_UP, PAUSES, UNCALLED_PAUSES, SendWebhook
 from application.webhooks import announcement_of, publish_webhooks
+from domain.task import Task
 from domain.webhook import Published, WebhookStatus
 from tests.builders import NOW
 from tests.unit.webhook_bench import (
@@ -88,10 +89,9 @@ async def test_what_this_service_fails_to_do_is_left_to_the_queue() -> None:
     for _ in range(3):
         assert await bench.send(announcement) == Retry()
     assert (await bench.webhook()).attempts == 1, "what failed is not the call"
-    with pytest.raises(QueueUnavailable):
-        await bench.send.exhausted(announcement)
+    assert await bench.send.exhausted(announcement) == Retry()
     bench.queue.error = None
-    await bench.send.exhausted(announcement)
+    assert await bench.send.exhausted(announcement) == Ack()
     assert bench.queue.announcements == [(announcement.next_round(1), PAUSES[0])]
 
 
@@ -225,3 +225,25 @@ async def test_a_store_that_is_away_does_not_lose_a_delivered_webhook() -> None:
     assert await sending(announcement) == Retry()
     assert await bench.send(announcement) == Ack()
     assert [each.id for each in bench.receiver.messages] == ["evt_task_1_a"] * 2
+
+
+async def test_a_store_that_is_away_for_longer_than_the_queue_retries_loses_no_webhook() -> None:
+    bench = Bench()
+    announcement = announcement_of(await bench.ended(), 0)
+
+    class Away(MemoryTaskLog):
+        async def get(self, task_id: str) -> Task:
+            raise StoreUnavailable("away")
+
+    sending = SendWebhook(
+        Away(Hub(), 1e6), bench.queue, bench.receiver, bench.clock, RULES, TASK_TTL
+    )
+    for number in range(20):
+        bench.queue.announcements.clear()
+        assert await sending(announcement) == Retry()
+        assert await sending.exhausted(announcement) == Ack()
+        ((announcement, pause),) = bench.queue.announcements
+        assert pause == UNCALLED_PAUSES[min(number, 3)]
+    assert bench.receiver.messages == []
+    assert await bench.send(announcement) == Ack()
+    assert (await bench.webhook()).status is WebhookStatus.DELIVERED

@@ -46,6 +46,9 @@ GUARD_RETRIES, GUARD_RETRY_DELAY = 3, "60000 * pow(15, retried)"
 """Deliveries of a guard after the first one, and the pauses before them: a minute, a quarter of an
 hour, almost four hours. Each plan of QStash has as many. The failure callback has the same, so a
 guard is lost only if no instance works for eight hours."""
+ANNOUNCEMENT_CALLBACK_DELAY = "1000 * pow(120, retried)"
+"""The pauses before the retries of the failure callback of an announcement, as many as those of a
+guard: a second, two minutes, four hours. If all fail, the webhook is lost."""
 REDACTED: _Message = {
     "redact": {"body": True},
     "failure_callback_headers": {"Redact-Fields": "body"},
@@ -139,7 +142,12 @@ class QStashQueue(TaskQueue):
         return await self._enqueue(guard.task_id, encode_guard(guard), name, delay, retrying)
 
     async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
-        retrying = self._retrying() | _Message(label=ANNOUNCEMENT_LABEL)
+        retrying = self._retrying()
+        told = retrying.get("failure_callback_headers", {}) | {
+            "Retries": str(GUARD_RETRIES),
+            "Retry-Delay": ANNOUNCEMENT_CALLBACK_DELAY,
+        }
+        retrying |= _Message(label=ANNOUNCEMENT_LABEL, failure_callback_headers=told)
         name = f"webhook-{announcement.task_id}-{announcement.number}-{announcement.round}"
         if announcement.uncalled:
             name += f"-again-{announcement.uncalled}"

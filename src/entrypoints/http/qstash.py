@@ -91,8 +91,8 @@ class QStashController(Controller):
         if isinstance(delivery, Guard):
             return _respond(delivery.task_id, await parts.use_cases.end_overdue.exhausted(delivery))
         if isinstance(delivery, Announcement):
-            await parts.use_cases.send_webhook.exhausted(delivery)
-            return _respond(delivery.task_id, Ack())
+            outcome = await parts.use_cases.send_webhook.exhausted(delivery)
+            return _respond(delivery.task_id, outcome)
         task = await parts.use_cases.handle_exhausted(delivery, source)
         status = "deleted" if task is None else task.status.value
         body = {"success": True, "taskId": delivery.task_id, "status": status}
