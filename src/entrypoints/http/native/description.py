@@ -25,6 +25,7 @@ from domain.request import (
     RequestBounds,
 )
 from domain.task_id import TASK_ID_PATTERN
+from domain.webhook_url import MAX_URL_LENGTH
 from entrypoints.http.native.message_schema import SOMETHING, message_schemas, options_schema
 from entrypoints.times import EARLIEST_MILLISECONDS
 
@@ -125,7 +126,12 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
         _complete(start, {"prefill": {"enum": [False, None]}})
     time = Schema(type=OpenAPIType.INTEGER, minimum=EARLIEST_MILLISECONDS)
     _complete(start, {"notBefore": {"one_of": [time, _ISO_TIME, _NULL]}})
-    start.additional_properties = False
+    _complete(
+        schemas["WebhookTarget"],
+        {"url": {"format": OpenAPIFormat.URI, "max_length": MAX_URL_LENGTH}},
+    )
+    for strict in (start, schemas["WebhookTarget"]):
+        strict.additional_properties = False
     messages = {"one_of": _MESSAGES_OR_NULL}
     whole = {"one_of": _WHOLE_OR_NULL}
     _complete(
