@@ -12,6 +12,7 @@ from domain.answer import Answer
 from domain.events import (
     ContentAdded,
     Event,
+    ItemAdded,
     StatusChanged,
     TaskEnded,
     TaskErrored,
@@ -225,6 +226,34 @@ def test_why_the_model_stopped_is_told_in_the_words_of_the_sdk(reason: str, fini
 def test_a_cited_page_is_told_as_a_source() -> None:
     message = UiMessage().read(chunks_of(log_of(KINDS["citation"])))
     assert message.step[1:] == [{"type": "source-url", "url": "https://example.org"}]
+
+
+def test_a_cited_file_is_told_as_a_source() -> None:
+    note = {"type": "file_citation", "file_id": "file_1", "filename": "a.pdf", "index": 2}
+    said = ContentAdded(1, "So.", annotations=(note, {**note, "index": None}))
+    log = [*BEGUN, said, *ended(Answer("So.", annotations=said.annotations))]
+    message = UiMessage().read(chunks_of(log))
+    assert message.step[1:] == [{"type": "source-document", "title": "a.pdf"}]
+
+
+def test_what_hosted_tools_did_is_told_in_its_place_and_a_picture_as_a_file() -> None:
+    message = UiMessage().read(chunks_of(log_of(KINDS["every hosted tool"])))
+    assert [part["data"]["type"] if "data" in part else part["type"] for part in message.step] == [
+        *("reasoning", "mcp_list_tools", "mcp_call", "text", "code_interpreter_call"),
+        *("image_generation_call", "file", "text"),
+    ]
+    assert [part["url"] for part in message.step if part["type"] == "file"] == [
+        "data:image/png;base64,iVBORw0KGgo="
+    ]
+    assert "iVBORw0KGgo=" not in str([part for part in message.step if "data" in part])
+
+
+def test_an_item_that_the_sdk_would_refuse_is_named() -> None:
+    item = {"type": "mcp_list_tools", "id": "m", "tools": [{"constructor": {"prototype": 1}}]}
+    log = [*BEGUN, ItemAdded(1, item), *ended(Answer(items=(item,)))]
+    (part,) = UiMessage().read(chunks_of(log)).step
+    wrong = "Its contents have a field of a name that the AI SDK does not accept."
+    assert part["data"] == {"type": "mcp_list_tools", "error": wrong}
 
 
 def test_a_log_that_was_lost_ends_as_any_other() -> None:

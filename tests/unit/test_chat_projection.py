@@ -20,6 +20,7 @@ from domain.events import (
     START,
     ContentAdded,
     Event,
+    ItemAdded,
     Position,
     ReasoningAdded,
     StatusChanged,
@@ -228,6 +229,14 @@ def test_citations_are_told_together_since_helpers_cannot_join_them() -> None:
     frames, _ = told([PENDING, RUNNING, *end(Answer(annotations=notes))])
     [told_notes] = [each["annotations"] for each in deltas(frames) if "annotations" in each]
     assert told_notes == [{"type": "url_citation", "url_citation": cited}] * 2
+
+
+async def test_what_hosted_tools_did_is_told_in_one_field_of_our_own() -> None:
+    items = ({"type": "web_search_call", "id": "ws_1"}, {"type": "mcp_call", "id": "mcp_1"})
+    log = [PENDING, RUNNING, *(ItemAdded(1, each) for each in items), *end(Answer(items=items))]
+    frames, _ = told(log)
+    assert [each["items"] for each in deltas(frames) if "items" in each] == [list(items)]
+    assert (await completion_of(log))["choices"][0]["message"]["items"] == list(items)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_passed_on_is_refused_by_name() -> None:
                 file("image/png", PNG, providerReference={"openai": "file-1"}),
                 file(None, 1, filename=2),
             ),
-            assistant(file("image/png", PNG)),
+            assistant(file("image/png", WEB)),
         )
     ) == [
         "messages[0].parts[0].url",
@@ -154,6 +154,12 @@ def test_a_file_that_cannot_be_passed_on_is_refused_by_name() -> None:
         "messages[1].parts[0].type",
         "messages[0].parts[2].url",
     ]
+
+
+def test_a_picture_that_a_hosted_tool_made_is_left_out() -> None:
+    item = {"type": "data-item", "data": {"type": "image_generation_call", "result": None}}
+    parts = [STEP, item, file("image/png", PNG), text("A cat.")]
+    assert read(HI, assistant(*parts), HI)[1] == {"role": "assistant", "content": "A cat."}
 
 
 def test_each_step_of_the_assistant_is_a_message_with_the_results_behind_it() -> None:

@@ -146,6 +146,14 @@ class UiMessage:
     def _source_url(self, chunk: Chunk) -> None:
         self.parts.append({"type": "source-url", "url": chunk["url"]})
 
+    def _source_document(self, chunk: Chunk) -> None:
+        assert chunk["mediaType"]
+        self.parts.append({"type": "source-document", "title": chunk["title"]})
+
+    def _data_item(self, chunk: Chunk) -> None:
+        assert self._in_step
+        self.parts.append({"type": "data-item", "data": chunk["data"]})
+
     def _file(self, chunk: Chunk) -> None:
         self.parts.append({"type": "file", "url": chunk["url"]})
 

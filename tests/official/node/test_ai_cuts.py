@@ -195,12 +195,17 @@ def check_parts(log: Json, parts: list[Json], answer: Answer, *, cut: bool) -> N
         elif "toolCallId" in part:
             tools.append(part)
         else:
-            assert part["type"] == "source-url"
+            assert part["type"] in ("source-url", "data-item", "file")
         assert part.get("state") != "streaming"
     refusal = answer.refusal  # it is a part of the text, too
     assert (told["text"] + told["refusal"], told["refusal"]) == (answer.text, refusal), log["name"]
     assert told["reasoning"] == answer.reasoning
     assert len(tools) == len(answer.tool_calls)
+    items = [part["data"] for part in parts if part["type"] == "data-item"]
+    assert [each["id"] for each in items] == [each["id"] for each in answer.items]
+    files = [part["url"] for part in parts if part["type"] == "file"]
+    pictures = [each["result"] for each in answer.items if "result" in each]
+    assert files == [f"data:image/png;base64,{each}" for each in pictures]
     run = []
     for part, made in zip(tools, answer.tool_calls, strict=True):
         name = part.get("toolName") or part["type"].removeprefix("tool-")

@@ -10,7 +10,7 @@ import msgspec
 
 from domain.answer import CUT, Answer, JsonObject, ToolCall, is_deep
 from domain.events import StatusChanged, TaskEnded
-from entrypoints.http.answer_parts import url_citation
+from entrypoints.http.answer_parts import citation
 from entrypoints.http.sse.frame_json import frame_json
 
 Chunk = dict[str, Any]
@@ -26,6 +26,8 @@ RESET_SINCE = 7
 _UNNAMED = "unnamed"
 """The name of a tool that the model did not name: without one a page could not send the call back.
 """
+_PICTURES = ("png", "jpeg", "webp")
+"""The formats of generated pictures. The first is the usual one."""
 _FINISH_REASONS = {"stop": "stop", "tool_calls": "tool-calls"}
 
 
@@ -102,18 +104,36 @@ def _is_forbidden(value: JsonObject) -> bool:
     return "__proto__" in value or (isinstance(constructor, dict) and "prototype" in constructor)
 
 
-def source_urls(answer: Answer, task_id: str) -> list[Chunk]:
-    """Return a chunk for each citation of a page in the answer."""
-    citations = filter(None, map(url_citation, answer.annotations))
+def item_chunks(item: JsonObject) -> list[Chunk]:
+    """Return the chunks of an output item of the upstream: the item as a part of our own, and a
+    picture as a file of the message."""
+    kind, picture = item.get("type"), item.get("result")
+    if wrong := _unusable(item):
+        return [
+            {"type": "data-item", "data": {"type": str(kind), "error": f"Its contents {wrong}."}}
+        ]
+    if kind != "image_generation_call" or not isinstance(picture, str):
+        return [{"type": "data-item", "data": item}]
+    told_as = item.get("output_format")
+    media_type = f"image/{told_as if told_as in _PICTURES else _PICTURES[0]}"
+    file = {"type": "file", "url": f"data:{media_type};base64,{picture}", "mediaType": media_type}
+    return [{"type": "data-item", "data": {**item, "result": None}}, file]
+
+
+def sources(answer: Answer, task_id: str) -> list[Chunk]:
+    """Return a chunk for each citation of a page or a file in the answer."""
+    citations = filter(None, map(citation, answer.annotations))
     return [
-        {
-            "type": "source-url",
-            "sourceId": f"{task_id}_{index}",
-            "url": citation["url"],
-            "title": citation["title"],
-        }
-        for index, citation in enumerate(citations)
+        {**_source(each), "sourceId": f"{task_id}_{index}"} for index, each in enumerate(citations)
     ]
+
+
+def _source(told: JsonObject) -> Chunk:
+    if told["type"] == "url_citation":
+        return {"type": "source-url", "url": told["url"], "title": told["title"]}
+    name = told.get("filename") or told["file_id"]
+    # OpenAI tells no media type; the AI SDK's own provider says this one.
+    return {"type": "source-document", "mediaType": "text/plain", "title": name, "filename": name}
 
 
 def finish_reason(end: TaskEnded) -> str:

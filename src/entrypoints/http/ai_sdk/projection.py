@@ -28,10 +28,11 @@ from entrypoints.http.ai_sdk.chunks import (
     delta_head,
     finish_reason,
     frame,
+    item_chunks,
     metadata,
     named_tool,
     reset_step,
-    source_urls,
+    sources,
     whole_input,
 )
 from entrypoints.http.ai_sdk.replay import NOTHING_EARLIER, Earlier
@@ -94,7 +95,7 @@ class UiProjection:
             case ToolCallAdded():
                 return self._tell_call(event, number, state)
             case ItemAdded():
-                return state, []
+                return replace(state, kind=""), [*_close(state), *item_chunks(event.data)]
             case StatusChanged():
                 return self._change_status(event, number, state)
             case TaskEnded():
@@ -146,7 +147,7 @@ class UiProjection:
         if state.status is TaskStatus.CANCELLED:
             abort = {"type": "abort", "reason": "cancelled"}
             return _finish(state, [], abort, {"type": "finish", "finishReason": "other"})
-        chunks = source_urls(end.answer, self._context.task_id)
+        chunks = sources(end.answer, self._context.task_id)
         for call in () if is_cut(end) else end.answer.tool_calls:
             known = state.calls.find(call.index, number) or self._new_call(
                 call.id, call.name, number, state

@@ -1,8 +1,8 @@
 """From the messages of a page (the AI SDK's UIMessages) to the messages of chat completions.
 
 A message of the assistant becomes a message for each of its steps, followed by the results of that
-step's tools. Left out is what only the page shows (reasoning, sources, data), and a call that has
-no result: with it, most servers refuse the whole conversation.
+step's tools. Left out is what only the page shows (reasoning, sources, data, pictures that a hosted
+tool made), and a call that has no result: with it, most servers refuse the whole conversation.
 """
 
 import json
@@ -177,6 +177,8 @@ def _read_steps(parts: Sequence[Fields], place: str, read: ModelMessages) -> Non
                 part.required_text("text")
             case "reasoning-file":
                 pass
+            case "file" if _is_picture(part):
+                pass
             case "dynamic-tool":
                 _read_tool(part, _name(part, "toolName"), step)
             case str() as kind if kind.startswith("tool-"):
@@ -186,6 +188,11 @@ def _read_steps(parts: Sequence[Fields], place: str, read: ModelMessages) -> Non
             case _:
                 _pass_over(part, "assistant")
     step.end(place, read)
+
+
+def _is_picture(part: Fields) -> bool:
+    """Whether a file of the assistant is a picture in the page, as this face tells one."""
+    return (part.text("url") or "").startswith("data:image/")
 
 
 def _read_tool(part: Fields, name: str, step: _Step) -> None:

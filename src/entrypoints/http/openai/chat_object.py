@@ -74,6 +74,8 @@ def _message(content: str, end: TaskEnded) -> Json:
         "refusal": answer.refusal or None,
         "annotations": chat_citations(answer),
     }
+    if answer.items:
+        message["items"] = list(answer.items)
     if answer.reasoning:
         message["reasoning_content"] = answer.reasoning
     if calls:

@@ -1,7 +1,7 @@
 """The stream of a chat completion: chunks, projected from the event log of its task. Pure.
 
-Calls of tools and citations are told at the end, each call in one chunk: clients add up what they
-are told, and cannot take anything back.
+Calls of tools, citations and what hosted tools did are told at the end, each call in one chunk:
+clients add up what they are told, and cannot take anything back.
 """
 
 from collections.abc import Hashable
@@ -117,6 +117,8 @@ class ChatProjection:
     def _end(self, end: TaskEnded, frames: list[bytes]) -> None:
         if citations := chat_citations(end.answer):
             frames.append(self._chunk({"annotations": citations}))
+        if end.answer.items:
+            frames.append(self._chunk({"items": end.answer.items}))
         for index, call in enumerate(chat_calls(end)):
             frames.append(self._chunk({"tool_calls": [{"index": index, **call}]}))
         model = {"model": end.model}
