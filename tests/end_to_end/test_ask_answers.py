@@ -83,6 +83,7 @@ def test_the_text_alone_goes_to_standard_output(tmp_path: Path) -> None:
         (end("", reasoning="Hm.", finishReason="length"), 1, "reason first"),
         (end("No.", refusal="No."), 0, "the model refused to answer"),
         (end("Yes. No.", refusal="No."), 0, "the model refused a part of it"),
+        (end("", items=[{"type": "image_generation_call", "result": "aGk="}]), 0, "stop: m"),
         (end("{}", valid=True), 0, "stop: m"),
         (end("Half", finishReason="cancelled"), 130, "cancelled: m"),
     ],

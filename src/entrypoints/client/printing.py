@@ -13,6 +13,7 @@ from datetime import datetime
 from shlex import quote
 from typing import Any, TextIO
 
+from entrypoints.client.item_lines import item_line
 from entrypoints.terminal import one_line, printable
 
 COMPLETED, FAILED, CANCELLED = 0, 1, 130
@@ -38,7 +39,8 @@ def exit_status(event: Event) -> int:
         return FAILED
     if event["finishReason"] == "cancelled":
         return CANCELLED
-    return COMPLETED if event["data"] or event.get("toolCalls") else FAILED
+    says = event["data"] or event.get("toolCalls") or event.get("items")
+    return COMPLETED if says else FAILED
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -106,6 +108,9 @@ class Printer:
                 self._add("reasoning", sys.stderr, f"{_DIM}{text}{_NOT_DIM}" if self._dim else text)
             case "tool_call":
                 self._show_call(event["data"])
+            case "item":
+                self.close_line()
+                say(item_line(event["data"]))
             case "status":
                 self._show_status(event)
             case "end":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from entrypoints.client.api import Body
+from entrypoints.client.item_lines import item_line
 from entrypoints.client.printing import shown_time, source_lines
 from entrypoints.terminal import one_line, printable
 
@@ -15,6 +16,7 @@ def record_text(record: Body) -> str:
     """Return what a record says, as safe to print: a line for each fact, then the text."""
     lines = [f"{name + ':':10}{one_line(str(fact))}" for name, fact in _facts(record) if fact]
     lines += source_lines(record.get("annotations") or [])
+    lines += [item_line(each) for each in record.get("items") or []]
     if text := record.get("text"):
         lines += ["", printable(str(text))]
     return "\n".join(lines)
