@@ -82,7 +82,7 @@ def can_continue(request: TaskRequest, said: Answer) -> bool:
     """Whether a server that knows prefill can go on from this beginning of an answer. Only text can
     be given back to it: not reasoning, calls of tools, or sources. Neither is a refusal."""
     options, conversation = request.options, request.conversation()
-    if said.reasoning or said.tool_calls or said.refusal or said.annotations:
+    if replace(said, text="") != Answer():
         return False
     if any(options.get(name) not in _PLAIN_TEXT for name in (*_SHAPING, *_CONFLICTING)):
         return False

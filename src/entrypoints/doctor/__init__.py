@@ -1,14 +1,15 @@
 """`longtask doctor`: check the settings against the store, queue, address, model and receiver of
 webhooks that they name.
 
-Each check calls the real thing and says what to do about what it finds. Nothing is started, changed
-or paid for, and no secret is shown.
+Each check calls the real thing and says what to do about what it finds. Nothing is started or
+changed, nothing is paid for but a few tokens with LONGTASK_PREFILL, and no secret is shown.
 """
 
 from adapters.qstash import QueueClock
 from entrypoints.connections import qstash_queue, redis_connection, rest_connection
 from entrypoints.doctor.findings import Finding
 from entrypoints.doctor.model import check_model
+from entrypoints.doctor.prefill import check_prefill
 from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.store import check_store
@@ -37,6 +38,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_queue(settings, queue, clock),
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_model(settings.model),
+        check_prefill(settings.model),
         check_webhooks(settings),
     )
     try:
