@@ -20,7 +20,7 @@ from application.run_task import RunTask
 from application.send_webhook import SendWebhook
 from domain.request import DEFAULT_BOUNDS, TaskRequest
 from domain.task import Task
-from tests.builders import LEASE, NOW, REQUEST, unlimited
+from tests.builders import LEASE, NOW, REQUEST, after_end, unlimited
 from tests.doubles.model import DrivenModel
 from tests.unit.webhook_bench import ORPHAN_TIMEOUT, RULES, TASK_ID, TASK_TTL, URL, Receiver
 
@@ -128,6 +128,7 @@ class Process:
         keys = MemoryIdempotencyKeys(lambda: world.elapsed)
         quotas = unlimited(MemoryTaskLog(Hub(), 60.0))
         self._model = DrivenModel()
+        ended = after_end(tasks, queue, world, self._model)
         self._new_tasks = NewTasks(
             tasks, keys, queue, world, quotas, DEFAULT_BOUNDS, RULES, ORPHAN_TIMEOUT
         )
@@ -137,14 +138,14 @@ class Process:
             self._model,
             world,
             quotas,
-            queue,
+            ended,
             bounds=AttemptBounds(LEASE, 60.0, 60.0, 1_000, 0.0),
             max_concurrent_deliveries=1,
         )
-        self.guard = EndOverdueTask(tasks, hub, queue, world, orphans, ORPHAN_TIMEOUT)
-        self._exhausted = HandleExhaustedDeliveries(tasks, hub, queue, world)
+        self.guard = EndOverdueTask(tasks, hub, queue, world, orphans, ended, ORPHAN_TIMEOUT)
+        self._exhausted = HandleExhaustedDeliveries(tasks, hub, queue, world, ended)
         self._send = SendWebhook(tasks, queue, world.receiver, world, RULES, TASK_TTL)
-        self._cancel = CancelTask(tasks, queue, world)
+        self._cancel = CancelTask(tasks, queue, world, ended)
 
     async def start(self, request: TaskRequest) -> None:
         async with self._new_tasks.created(request, CALLER, TASK_ID) as (task, whole, _):
