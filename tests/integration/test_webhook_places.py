@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters.webhooks.resolver import host_key
 from application.errors import TooManyWebhooks, WebhookUnreachable
 from tests.doubles.receiver import Receiver, receiving
 from tests.integration.test_webhook_sender import _hang, sending
@@ -59,6 +60,10 @@ async def test_without_owners_the_places_are_bounded_by_host_and_in_all() -> Non
             await until(lambda: len(hanging.received) == 64)
             with pytest.raises(TooManyWebhooks):
                 await send(_url(hanging, "another.example"))
+
+
+def test_all_spellings_of_an_address_are_one_host() -> None:
+    assert host_key("::FFFF:7f00:1") == host_key("0:0:0:0:0:ffff:127.0.0.1")
 
 
 async def test_all_spellings_of_a_name_are_one_host() -> None:

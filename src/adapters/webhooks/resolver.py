@@ -12,6 +12,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -61,8 +62,12 @@ def look_up_in_thread(look_up: LookUp, name: str) -> asyncio.Future[list[str]]:
 
 
 def host_key(host: str) -> str:
-    """What all spellings of one host name have in common. Punycode is ASCII, as all URLs are."""
-    return host.lower().rstrip(".")
+    """What all spellings of one host name, or of one IPv6 address, have in common. Punycode is
+    ASCII, as all URLs are."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower().rstrip(".")
 
 
 class ThreadsResolver(AbstractResolver):
