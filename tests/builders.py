@@ -7,10 +7,13 @@ from adapters.memory import MemoryLimiter
 from adapters.redis import Connection, connect, parse_address
 from application.accounts import Accounts, Limits
 from application.after_end import AfterEnd
+from application.attempt import AttemptBounds
 from application.backlog import WAITING_BATCHES
 from application.follow_task import PAGE, FollowTask
+from application.make_attempt import MakeAttempt
 from application.ports import (
     ORPHAN_TIMEOUT,
+    AttemptsObserver,
     Clock,
     Delivery,
     EventFeed,
@@ -21,10 +24,12 @@ from application.ports import (
 )
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
+from application.run_task import REQUESTS_ROOM, RunTask
 from domain.attempt import Attempt
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import SystemClock
+from tests.doubles.attempts import CountingAttempts
 from tests.doubles.model import DrivenModel
 from tests.doubles.readers import CountingObserver
 
@@ -112,6 +117,34 @@ def after_end(
     model: LanguageModel | None = None,
 ) -> AfterEnd:
     return AfterEnd(tasks, queue, model or DrivenModel(), clock or SystemClock())
+
+
+def run_task(
+    tasks: TaskLog,
+    feed: EventFeed,
+    model: LanguageModel,
+    clock: Clock,
+    quotas: Quotas,
+    end: AfterEnd,
+    bounds: AttemptBounds,
+    *,
+    observer: AttemptsObserver | None = None,
+    max_concurrent_deliveries: int = 1,
+    requests_room: int = REQUESTS_ROOM,
+) -> RunTask:
+    return RunTask(
+        tasks,
+        feed,
+        model,
+        clock,
+        MakeAttempt(
+            tasks, model, clock, quotas, end, observer or CountingAttempts(), bounds=bounds
+        ),
+        end,
+        lease=bounds.lease,
+        max_concurrent_deliveries=max_concurrent_deliveries,
+        requests_room=requests_room,
+    )
 
 
 def unlimited(tasks: TaskLog) -> Quotas:

@@ -10,22 +10,31 @@ with a slow one an event holds several tokens, without any timer.
 """
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+from application.attempt_times import ModelTimes, watch_deadline
+from application.continuing import Continuing
 from application.errors import (
-    DeadlineOver,
     FeedClosed,
     LeaseLost,
     ModelRefused,
     ModelUnavailable,
     ShuttingDown,
 )
-from application.ports import AnswerChecker, Clock, Finished, Kept, LanguageModel, Numbered, TaskLog
+from application.ports import (
+    AnswerChecker,
+    AttemptsObserver,
+    Clock,
+    Finished,
+    Kept,
+    LanguageModel,
+    Numbered,
+    TaskLog,
+)
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch
 from application.transcript import Transcript
@@ -34,8 +43,9 @@ from domain.attempt import Attempt
 from domain.events import PieceAdded, Usage
 from domain.request import TaskRequest
 
-CLOCK_READ_EVERY = 1.0
-"""Seconds between two looks at the time of day of an attempt that has a deadline."""
+ID_TIMEOUT = 10.0
+"""Seconds for which an attempt whose task was ended by another process waits for the upstream to
+say how it calls its answer: only then can the upstream be told of the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ class Answered:
     """The attempt after its last append."""
     answer: Answer
     finished: Finished
+    usage: Usage
+    """Of all attempts that have said any of it, as the model reported it or estimated."""
     valid: bool | None
     """Whether the answer fits the schema of the request, as `TaskEnded` tells it."""
 
@@ -66,8 +78,8 @@ class AttemptBounds:
 
 
 class RunningAttempt:
-    """`billed` and `usage` are up to date while the attempt runs and after it has ended, however it
-    did."""
+    """`billed`, `usage` and `continuing` are up to date while the attempt runs and after it has
+    ended, however it did."""
 
     def __init__(
         self,
@@ -78,9 +90,12 @@ class RunningAttempt:
         clock: Clock,
         bounds: AttemptBounds,
         retries: StoreRetries,
+        observer: AttemptsObserver,
         checker: AnswerChecker | None = None,
     ) -> None:
         """`checker`: says whether answers fit the schemas of requests."""
+        self.added = False
+        """Whether the attempt has written a piece."""
         self.billed = False
         """Whether the request was sent and may have been billed."""
         self._reported: Usage | None = None
@@ -93,24 +108,23 @@ class RunningAttempt:
         self._bounds = bounds
         self._retries = retries
         self._checker = checker
-        self._waiting_since: float | None = None
-        """The monotonic time at which this attempt began to wait for the model. None while it
-        waits for the store."""
+        self._times = ModelTimes(bounds.read_timeout, bounds.attempt_timeout)
+        self.continuing = Continuing(attempt, request, tasks, model, observer, self._transcript)
 
     @property
     def usage(self) -> Usage:
         """What the attempt has used of the model: as the model reported it at the end of its
-        answer, else estimated by the request and the answer so far."""
-        if self._reported is not None:
-            return self._reported
-        return Usage.estimate(self._request.tokens(), self._transcript.answer().tokens)
+        answer, else estimated by the request and the answer so far. Of an answer that an upstream
+        keeps: what all attempts have used."""
+        return self._reported or self.continuing.estimate(self._transcript.answer())
 
     async def run(
         self, watch: TaskWatch, stopping: asyncio.Event, at_once: asyncio.Event
     ) -> Answered:
         """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
-        ModelUnavailable, ModelRefused, StoreUnavailable, DeadlineOver, or ShuttingDown: a grace
-        period after `stopping` was set, or when `at_once` is set too."""
+        ModelUnavailable, ModelRefused, ContinuationLost, StoreUnavailable, DeadlineOver, or
+        ShuttingDown: a grace period after `stopping` was set, or when `at_once` is set too; at once
+        where an upstream keeps the answer, since the next attempt reads on."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         cancellations = task.cancelling()
@@ -119,11 +133,11 @@ class RunningAttempt:
                 watchers = [
                     group.create_task(self._renew()),
                     group.create_task(self._watch_task(watch)),
-                    group.create_task(self._watch_model()),
-                    group.create_task(self._watch_deadline(self._attempt.task.deadline)),
+                    group.create_task(self._times.watch()),
+                    group.create_task(watch_deadline(self._clock, self._attempt.task.deadline)),
                     group.create_task(self._watch_stop(stopping, at_once)),
                 ]
-                answer = await self._write(self._attempt)
+                answer = await self._write(self._attempt, stopping)
                 for watcher in watchers:
                     watcher.cancel()
         except ExceptionGroup as failures:
@@ -133,15 +147,18 @@ class RunningAttempt:
             raise _cause(failures) from None
         return answer
 
-    async def _write(self, attempt: Attempt) -> Answered:
+    async def _write(self, attempt: Attempt, stopping: asyncio.Event) -> Answered:
         """Append pieces to the log as they come. The model buffers, in bounded memory, what arrives
         during an append."""
         finished: Finished | None = None
-        works = False
+        continuing = self.continuing
+        resumption = await continuing.resumption(self._retries, self._bounds.lease)
+        # What an upstream keeps is charged once, by the attempt that ends it.
+        works = continuing.kept is not None and self._transcript.characters > 0
         self.billed = True
-        self._waiting_since = time.monotonic()
+        self._times.wait()
         try:
-            async with aclosing(self._model.stream(self._request)) as stream:
+            async with aclosing(self._model.stream(self._request, resumption)) as stream:
                 async for item in stream:
                     works = True
                     if isinstance(item, Finished):
@@ -149,24 +166,31 @@ class RunningAttempt:
                         self._reported = item.usage
                         continue
                     if isinstance(item, Kept):
-                        attempt = await self._tasks.note_response(attempt, item.response_id)
+                        self._times.pause()
+                        note = partial(continuing.note, attempt, item.response_id)
+                        await self._retries.while_leased(note, self._bounds.lease)
+                        self._times.wait()
+                        if stopping.is_set():
+                            raise ShuttingDown
                         continue
                     pieces, cursor = (
                         (item.pieces, item.cursor) if isinstance(item, Numbered) else (item, None)
                     )
                     if pieces:
                         events = self._transcript.events(pieces, self._clock.now())
-                        self._waiting_since = None
+                        self._times.pause()
                         attempt = await self._add(attempt, events, cursor)
-                    self._waiting_since = time.monotonic()
+                        self.added = True
+                    self._times.wait()
         except (ModelUnavailable, ModelRefused) as fault:
             self.billed = works or not fault.unbilled
             raise
         if finished is None:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
-        self._waiting_since = None  # not for the model any more
+        self._times.pause()
         answer = self._transcript.answer()
-        return Answered(attempt, answer, finished, await self._fits(answer, finished))
+        valid = await self._fits(answer, finished)
+        return Answered(attempt, answer, finished, continuing.total(self.usage), valid)
 
     async def _fits(self, answer: Answer, finished: Finished) -> bool | None:
         """Check a whole answer while the lease is still renewed. Return None if the request gives
@@ -200,6 +224,8 @@ class RunningAttempt:
             while True:
                 await watch.change()
                 if watch.ended:
+                    if self.continuing.kept and not self.continuing.noted and self.billed:
+                        await asyncio.sleep(ID_TIMEOUT)  # `_write` finds that the lease is lost
                     raise LeaseLost
                 if watch.missed_events:
                     watch.missed_events = False
@@ -210,32 +236,10 @@ class RunningAttempt:
             await asyncio.Event().wait()
             raise
 
-    async def _watch_model(self) -> NoReturn:
-        """Raise once the model has taken too long. A piece sets `_waiting_since` and no timer; this
-        task sleeps until the earliest time at which a limit can be reached, then checks again."""
-        read_timeout, attempt_timeout = self._bounds.read_timeout, self._bounds.attempt_timeout
-        now = time.monotonic()
-        end = now + attempt_timeout
-        while True:
-            since = now if self._waiting_since is None else self._waiting_since
-            if now >= end:
-                message = f"The model did not finish within {attempt_timeout:g} seconds."
-                raise ModelRefused("attempt_timeout", message)
-            if now - since >= read_timeout:
-                message = f"The model sent nothing for {read_timeout:g} seconds."
-                raise ModelUnavailable("model_timeout", message)
-            await asyncio.sleep(min(end, since + read_timeout) - now)
-            now = time.monotonic()
-
-    async def _watch_deadline(self, deadline: int | None) -> None:
-        """Raise once the deadline is over. It is a time of day, which may be set meanwhile."""
-        while deadline is not None:
-            if (left := (deadline - self._clock.now()) / 1000) <= 0:
-                raise DeadlineOver
-            await asyncio.sleep(min(left, CLOCK_READ_EVERY))
-
     async def _watch_stop(self, stopping: asyncio.Event, at_once: asyncio.Event) -> NoReturn:
         await stopping.wait()
+        if self.continuing.noted:
+            raise ShuttingDown
         with suppress(TimeoutError):
             async with asyncio.timeout(self._bounds.grace):
                 await at_once.wait()

@@ -152,7 +152,9 @@ class RequeueInterrupted:
     async def _requeue(self, task_id: str) -> None:
         try:
             task = await self._tasks.get(task_id)
-            change = task.requeue(self._clock.now(), "restarted", counted=False)
+            kept = task.continuation
+            added = kept is not None and kept.advanced_by == task.attempt
+            change = task.requeue(self._clock.now(), "restarted", counted=False, added=added)
             await self._tasks.commit(Attempt(task, 0, None), change)
         except (UnknownTask, LeaseLost):  # it has expired, or does not run any more
             return

@@ -7,6 +7,7 @@ from application.errors import ModelRefused
 from domain.answer import (
     Answer,
     AnswerBuilder,
+    JsonObject,
     OutputItem,
     Piece,
     Reasoning,
@@ -16,6 +17,7 @@ from domain.answer import (
 )
 from domain.events import (
     ContentAdded,
+    Event,
     ItemAdded,
     PieceAdded,
     ReasoningAdded,
@@ -65,6 +67,33 @@ class Transcript:
         self._check()
         return events
 
+    def take_over(self, event: Event) -> bool:
+        """Add an event that is in the log already; return whether it is a piece. What it adds is
+        counted, but not refused."""
+        match event:
+            case ContentAdded():
+                self.characters += len(event.text) + _size(event.annotations)
+            case ReasoningAdded():
+                self.characters += len(event.text)
+            case ToolCallAdded():
+                self._calls.add(event.index)
+                if event.id is not None:
+                    self._call_ids.add(event.id)
+                self.characters += len((event.id or "") + (event.name or "") + event.arguments)
+            case ItemAdded():
+                self.characters += characters_in(event.data)
+            case _:
+                return False
+        add_piece(self._answer, event)
+        return True
+
+    def clear(self) -> None:
+        """Forget all pieces, since they no longer count."""
+        self.characters = 0
+        self._answer.clear()
+        self._calls.clear()
+        self._call_ids.clear()
+
     def answer(self) -> Answer:
         """Return what all events add up to."""
         return self._answer.answer()
@@ -75,8 +104,7 @@ class Transcript:
             raise ModelRefused("answer_too_long", message)
 
     def _content(self, piece: Text, now: int) -> Iterator[ContentAdded]:
-        if piece.annotations:
-            self.characters += len(json.dumps(piece.annotations))
+        self.characters += _size(piece.annotations)
         *parts, last = _parts(piece.text)
         for part in parts:
             yield ContentAdded(now, part, piece.refusal)
@@ -97,6 +125,10 @@ class Transcript:
         for part in _parts(piece.arguments):
             yield ToolCallAdded(now, piece.index, part, call_id, name)
             call_id = name = None
+
+
+def _size(annotations: tuple[JsonObject, ...]) -> int:
+    return len(json.dumps(annotations)) if annotations else 0
 
 
 def _is_plain(piece: Text) -> bool:

@@ -17,6 +17,7 @@ from application.deadlines import EndOverdueTask
 from application.follow_task import FollowTask
 from application.list_models import ListModels
 from application.list_tasks import ListTasks
+from application.make_attempt import MakeAttempt
 from application.manage_task import CancelTask, DeleteTask, GetTask
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
@@ -56,17 +57,28 @@ class Container(Outside):
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, Outside.orphan_timeout, after_end)
     quotas = Singleton(Quotas, Outside.limiter, tasks, fail_if_orphaned, Outside.accounts)
     checker = Singleton(JsonSchemaChecker)
+    attempt_bounds = Singleton(choices.attempt_bounds, settings)
+    make_attempt = Singleton(
+        MakeAttempt,
+        tasks,
+        model,
+        clock,
+        quotas,
+        after_end,
+        metrics,
+        bounds=attempt_bounds,
+        checker=checker,
+    )
     run_task = Singleton(
         RunTask,
         tasks,
         feed,
         model,
         clock,
-        quotas,
+        make_attempt,
         after_end,
-        bounds=Singleton(choices.attempt_bounds, settings),
+        lease=attempt_bounds.provided.lease,
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
-        checker=checker,
     )
     webhook_rules = Singleton(choices.webhook_rules, settings)
     request_bounds = Singleton(choices.request_bounds, settings)

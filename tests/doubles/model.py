@@ -11,7 +11,7 @@ from application.ports import (
     OfferedModel,
     Resumption,
 )
-from domain.answer import Text
+from domain.answer import Answer, Text
 from domain.continuation import Continuation
 from domain.request import TaskRequest
 
@@ -32,6 +32,9 @@ class DrivenModel(LanguageModel):
 
     def __init__(self, kept_by: str | None = None) -> None:
         self.kept_by = kept_by
+        self.continues = False
+        """Whether it goes on from any text (prefill)."""
+        self.resumptions: list[Resumption | None] = []
         self.released: list[tuple[str | None, bool]] = []
         """The response ids, and whether they were completed."""
         self.release_error: ModelError | None = None
@@ -47,6 +50,9 @@ class DrivenModel(LanguageModel):
     def keeper(self, model: str) -> str | None:
         return self.kept_by
 
+    def goes_on(self, request: TaskRequest, said: Answer) -> bool:
+        return self.continues
+
     async def release(self, continuation: Continuation, *, completed: bool) -> None:
         if self.release_error is not None:
             raise self.release_error
@@ -56,6 +62,7 @@ class DrivenModel(LanguageModel):
         self, request: TaskRequest, resumption: Resumption | None = None
     ) -> AsyncGenerator[Item, None]:
         self.asked += 1
+        self.resumptions.append(resumption)
         try:
             while True:
                 word = await self.words.get()

@@ -16,11 +16,10 @@ from application.new_tasks import NewTasks
 from application.outcome import Ack, Outcome, Reject
 from application.ports import Announcement, Delivery, Finished, Guard
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
-from application.run_task import RunTask
 from application.send_webhook import SendWebhook
 from domain.request import DEFAULT_BOUNDS, TaskRequest
 from domain.task import Task
-from tests.builders import LEASE, NOW, REQUEST, after_end, unlimited
+from tests.builders import LEASE, NOW, REQUEST, after_end, run_task, unlimited
 from tests.doubles.model import DrivenModel
 from tests.unit.webhook_bench import ORPHAN_TIMEOUT, RULES, TASK_ID, TASK_TTL, URL, Receiver
 
@@ -132,16 +131,8 @@ class Process:
         self._new_tasks = NewTasks(
             tasks, keys, queue, world, quotas, DEFAULT_BOUNDS, RULES, ORPHAN_TIMEOUT
         )
-        self._run = RunTask(
-            tasks,
-            hub,
-            self._model,
-            world,
-            quotas,
-            ended,
-            bounds=AttemptBounds(LEASE, 60.0, 60.0, 1_000, 0.0),
-            max_concurrent_deliveries=1,
-        )
+        bounds = AttemptBounds(LEASE, 60.0, 60.0, 1_000, 0.0)
+        self._run = run_task(tasks, hub, self._model, world, quotas, ended, bounds)
         self.guard = EndOverdueTask(tasks, hub, queue, world, orphans, ended, ORPHAN_TIMEOUT)
         self._exhausted = HandleExhaustedDeliveries(tasks, hub, queue, world, ended)
         self._send = SendWebhook(tasks, queue, world.receiver, world, RULES, TASK_TTL)

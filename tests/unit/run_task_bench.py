@@ -12,12 +12,13 @@ from application.errors import StoreUnavailable, UnknownTask
 from application.outcome import Outcome
 from application.ports import Finished
 from application.quotas import Quotas
-from application.run_task import REQUESTS_ROOM, RunTask
+from application.run_task import REQUESTS_ROOM
 from domain.attempt import Attempt
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, after_end, delivery_of, unlimited
+from tests.builders import REQUEST, after_end, delivery_of, run_task, unlimited
+from tests.doubles.attempts import CountingAttempts
 from tests.doubles.model import DrivenModel
 from tests.doubles.queue import RecordingQueue
 from tests.waiting import within
@@ -67,15 +68,17 @@ class Bench:
         self.model = DrivenModel()
         self.queue = RecordingQueue()
         self.after_end = after_end(self.tasks, self.queue, model=self.model)
+        self.observer = CountingAttempts()
         self._process = partial(
-            RunTask,
+            run_task,
             self.tasks,
             self.feed,
             self.model,
             SystemClock(),
             quotas or unlimited(self.tasks),
             self.after_end,
-            bounds=AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
+            AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
+            observer=self.observer,
             max_concurrent_deliveries=max_concurrent_deliveries,
             requests_room=requests_room,
         )

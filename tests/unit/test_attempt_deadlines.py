@@ -63,7 +63,7 @@ async def test_a_clock_that_is_set_forward_ends_it_too(monkeypatch: pytest.Monke
     running = bench.deliver_limited(HOUR)
     bench.model.say("Said")
     await bench.until_content("Said")
-    monkeypatch.setattr("application.attempt.CLOCK_READ_EVERY", 0.01)
+    monkeypatch.setattr("application.attempt_times.CLOCK_READ_EVERY", 0.01)
     later = SystemClock().now() + 2 * HOUR * 1000
     monkeypatch.setattr(SystemClock, "now", lambda _: later)
     assert await asyncio.wait_for(running, within(5)) == Ack()

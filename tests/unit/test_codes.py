@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.openai.errors import _REFUSALS, _TEMPORARY
+from domain.failure import CONTINUATION_LOST
 from entrypoints.http.faults import _LIMITED
 
 ROOT = Path(__file__).parents[2]
@@ -44,12 +45,12 @@ def failures() -> Iterator[tuple[str, bool]]:
 
 def reasons() -> Iterator[str]:
     """Each reason of a lost attempt: a temporary fault of the model, or the service's own."""
-    yield from _TEMPORARY
+    yield from (*_TEMPORARY, CONTINUATION_LOST, "internal_error")
     for name, values in calls():
         match name, values:
             case ("ModelUnavailable", [str(reason), *_]):
                 yield reason
-            case ("requeue" | "_requeue", [_, str(reason), *_]):
+            case ("requeue", [_, str(reason), *_]) | ("_requeue", [_, _, str(reason), *_]):
                 yield reason
 
 

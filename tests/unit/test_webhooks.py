@@ -19,13 +19,12 @@ from application.manage_task import CancelTask
 from application.outcome import Ack, Retry
 from application.ports import Announcement, Finished, Guard
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
-from application.run_task import RunTask
 from application.webhooks import WebhookRules, announcement_of, publish_webhooks
 from domain.answer import Answer
 from domain.errors import InvalidRequest
 from domain.events import TaskStatus
 from domain.failure import Failure
-from tests.builders import NOW, REQUEST, after_end, delivery_of, unlimited
+from tests.builders import NOW, REQUEST, after_end, delivery_of, run_task, unlimited
 from tests.doubles.model import DrivenModel
 from tests.signing import delivered_task
 from tests.unit.webhook_bench import (
@@ -163,9 +162,7 @@ async def _runs(tasks: Any, queue: Any, clock: Clock) -> object:
     bounds = AttemptBounds(30.0, 60.0, 60.0, 1_000, 0.0)
     quotas = unlimited(MemoryTaskLog(Hub(), 60.0))
     end = after_end(tasks, queue, clock)
-    run = RunTask(
-        tasks, Hub(), model, clock, quotas, end, bounds=bounds, max_concurrent_deliveries=1
-    )
+    run = run_task(tasks, Hub(), model, clock, quotas, end, bounds)
     return await run(delivery_of(TASK_ID, created_at=NOW, owner="alice"))
 
 

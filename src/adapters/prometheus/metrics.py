@@ -7,6 +7,7 @@ them up.
 """
 
 import os
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,7 +19,7 @@ from prometheus_client import (
     multiprocess,
 )
 
-from application.ports import FeedObserver
+from application.ports import AttemptsObserver, FeedObserver
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -28,7 +29,7 @@ _LONG = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _SPEEDS = (1, 5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
 
 
-class Metrics(FeedObserver):
+class Metrics(FeedObserver, AttemptsObserver):
     """All metrics of one application, in a registry of its own: two in one process do not mix."""
 
     def __init__(self) -> None:
@@ -48,6 +49,21 @@ class Metrics(FeedObserver):
         self.attempts = self._counter("attempts", "Attempts that began.")
         self.attempts_lost = self._counter(
             "attempts_lost", "Attempts that were requeued.", "reason"
+        )
+        self.attempts_resumed = self._counter(
+            "attempts_resumed",
+            "Attempts that went on with what earlier ones said: kept upstream, or by prefill.",
+            "how",
+        )
+        self.upstream_asked_again = self._counter(
+            "upstream_asked_again",
+            "Attempts that asked an upstream for an answer that may have been asked for already.",
+        )
+        self.tokens_saved = self._counter(
+            "tokens_saved", "Tokens, estimated, that resumed attempts did not ask for again."
+        )
+        self.tokens_paid_twice = self._counter(
+            "tokens_paid_twice", "Tokens, estimated, that attempts threw away by beginning anew."
         )
         self.queue_seconds = self._histogram(
             "queue_seconds", "Seconds from the start of a task to its first attempt.", _LONG
@@ -91,6 +107,16 @@ class Metrics(FeedObserver):
         self.event_loop_lag_seconds = self._histogram(
             "event_loop_lag_seconds", "Seconds by which a timer of the event loop was late.", _SHORT
         )
+
+    def resumed(self, how: Literal["kept", "prefill"], tokens: int) -> None:
+        self.attempts_resumed.labels(how).inc()
+        self.tokens_saved.inc(tokens)
+
+    def asked_again(self) -> None:
+        self.upstream_asked_again.inc()
+
+    def thrown_away(self, tokens: int) -> None:
+        self.tokens_paid_twice.inc(tokens)
 
     def missed(self) -> None:
         self.missed_events.inc()

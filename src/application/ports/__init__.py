@@ -9,6 +9,7 @@ seconds.
 """
 
 from application.ports.answer_checker import AnswerChecker
+from application.ports.attempts_observer import AttemptsObserver
 from application.ports.clock import Clock, TaskIds
 from application.ports.event_feed import EventFeed, FeedObserver, Subscriber
 from application.ports.forwarding import EndObservingTaskLog, ForwardingTaskLog
@@ -62,6 +63,7 @@ __all__ = [
     "TOMBSTONE_TTL",
     "Announcement",
     "AnswerChecker",
+    "AttemptsObserver",
     "Batch",
     "Binding",
     "Busy",

@@ -55,7 +55,8 @@ class NotOrphaned:
 
 Openings = Callable[[Task], Opening]
 """Says how the next attempt of a task begins, by its record. It is pure: the step that claims the
-task may call it more than once."""
+task may call it more than once, in any thread. It may raise: then nothing is written, and the claim
+raises that exception."""
 
 
 def anew(_task: Task) -> Opening:

@@ -1,0 +1,113 @@
+"""What one attempt goes on with, and what it leaves for the next one to go on with."""
+
+from functools import partial
+
+from application.earlier import Earlier, total
+from application.errors import ContinuationLost
+from application.openings import kept_for
+from application.ports import AttemptsObserver, LanguageModel, Resumption, TaskLog
+from application.store_retries import StoreRetries
+from application.transcript import Transcript
+from domain.answer import Answer
+from domain.attempt import Attempt
+from domain.continuation import Continuation
+from domain.events import Usage
+from domain.failure import CONTINUATION_LOST
+from domain.request import TaskRequest
+
+
+class Continuing:
+    def __init__(
+        self,
+        attempt: Attempt,
+        request: TaskRequest,
+        tasks: TaskLog,
+        model: LanguageModel,
+        observer: AttemptsObserver,
+        transcript: Transcript,
+    ) -> None:
+        """`transcript`: that of the attempt. It is given what earlier ones said."""
+        self.kept: Continuation | None = kept_for(model, attempt.task)
+        """The answer that the upstream keeps, if it keeps one."""
+        self.noted = self.kept is not None and self.kept.response_id is not None
+        """Whether the record says how the upstream calls it."""
+        self._attempt = attempt
+        self._request = request
+        self._tasks = tasks
+        self._model = model
+        self._observer = observer
+        self._transcript = transcript
+        self._earlier = Earlier(transcript)
+        self.resumed = False
+        """Whether it goes on with something that may be gone."""
+
+    async def resumption(self, retries: StoreRetries, lease: float) -> Resumption | None:
+        """Read what earlier attempts have left in the log, and return what the model goes on with.
+        None: it begins, and no upstream keeps what it says. Raises ContinuationLost."""
+        attempt, earlier, kept = self._attempt, self._earlier, self.kept
+        # If nothing was ever said, the log has a pending event, and two for each attempt.
+        if attempt.logged > 2 * attempt.number or (kept is not None and kept.logged):
+            read = partial(earlier.read, self._tasks, attempt.task.id, attempt.logged)
+            await retries.while_leased(read, lease)
+        self.resumed = self.noted or earlier.resumed
+        said = self._transcript.answer()
+        if kept is not None and earlier.covered != kept.logged:
+            raise ContinuationLost(CONTINUATION_LOST, "The log has lost what it had of the answer.")
+        if kept is None and earlier.resumed and not self._model.goes_on(self._request, said):
+            raise ContinuationLost(CONTINUATION_LOST, "The model cannot go on from the answer.")
+        self._observe()
+        if kept is not None:
+            return Resumption(f"longtask-{attempt.task.id}-{kept.begun}", said, kept)
+        if earlier.resumed:
+            return Resumption(f"longtask-{attempt.task.id}-{attempt.number}", said)
+        return None
+
+    async def note(self, attempt: Attempt, response_id: str) -> None:
+        """Write into the record how the upstream calls its answer, unless it says so already.
+        Raises as `TaskLog.note_response`."""
+        if self.kept is None or (self.noted and self.kept.response_id == response_id):
+            return
+        self.kept, self.noted = self.kept.noted(response_id), False
+        await self._tasks.note_response(attempt, response_id)
+        self.noted = True
+
+    def goes_on(self) -> bool:
+        """Whether the next attempt can go on with what was said so far."""
+        if self.kept is not None:
+            return self.noted
+        said = self._transcript.answer()
+        return said.size > 0 and self._model.goes_on(self._request, said)
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the attempt that goes on with the answer is charged for all of it."""
+        unsaid = self._transcript.characters == 0
+        return self.kept is not None and (self.noted or unsaid)
+
+    def estimate(self, answer: Answer) -> Usage:
+        """Estimate what was used of the model for an answer so far. An upstream that keeps it made
+        all of it; a model that went on from a text, only the last part."""
+        asked, said, taken_over = self._request.tokens(), answer.tokens, self._taken_over
+        return Usage.estimate(asked + taken_over, max(0, said - taken_over))
+
+    def total(self, own: Usage) -> Usage:
+        """Return the usage of a whole answer: of this attempt, and of all others that have said any
+        of it."""
+        if not self._taken_over:
+            return own
+        return total(self._earlier.usage_before(self._request.tokens()), own)
+
+    @property
+    def _taken_over(self) -> int:
+        return 0 if self.kept is not None else self._earlier.taken_over
+
+    def _observe(self) -> None:
+        kept, earlier = self.kept, self._earlier
+        if kept is not None and kept.begun < self._attempt.number and kept.response_id is None:
+            self._observer.asked_again()
+        elif kept is not None and kept.begun < self._attempt.number:
+            self._observer.resumed("kept", self._transcript.answer().tokens)
+        elif earlier.resumed:
+            self._observer.resumed("prefill", earlier.taken_over)
+        elif earlier.thrown_away and (kept is None or kept.response_id is None):
+            self._observer.thrown_away(earlier.thrown_away)

@@ -1,0 +1,289 @@
+"""Attempts go on with an answer that an upstream keeps: nothing is asked for twice, nothing is said
+twice, nothing is taken back."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from application.errors import ModelUnavailable
+from application.manage_task import CancelTask
+from application.outcome import Ack, Reject, Retry
+from application.reap import RequeueInterrupted
+from domain.answer import Answer, ToolCall
+from entrypoints.identity import SystemClock
+from tests.unit.continuing_bench import LEASE, PIECES, TASK_ID, USAGE, Bench
+from tests.unit.webhook_bench import Died, Mortal
+from tests.waiting import until
+
+WHOLE = Answer("One two three", "", "Let me see.", (ToolCall(0, "call_1", "look", "{}"),))
+
+
+async def whole(bench: Bench) -> None:
+    """The task has completed with the whole answer, and the upstream knows."""
+    ended = await bench.ended()
+    assert ended.answer == WHOLE
+    assert ended.usage == USAGE
+    assert [each.released for each in bench.keeping.by_key.values()] == [True]
+
+
+async def test_an_attempt_that_is_never_lost_asks_once() -> None:
+    bench = Bench()
+    assert await bench.deliver() == Ack()
+    await whole(bench)
+    assert bench.keeping.streams == 1
+    continuation = (await bench.record()).continuation
+    assert continuation is not None
+    assert (continuation.cursor, continuation.released) == (len(PIECES) - 1, True)
+    assert bench.observer.resumptions == []
+
+
+@pytest.mark.parametrize("event", range(len(PIECES)))
+async def test_a_broken_connection_costs_no_attempt_that_has_added_something(event: int) -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = event
+    assert await bench.deliver() == Retry()
+    assert (await bench.record()).counted_attempts == (event == 0)
+    bench.keeping.breaks_after = None
+    assert await bench.deliver() == Ack()
+    await whole(bench)
+    assert len(bench.keeping.by_key) == 1
+    assert await bench.statuses() == [
+        "pending",
+        "running",
+        "pending stream_broken",
+        "running resumed",
+        "completed",
+    ]
+    assert [how for how, _ in bench.observer.resumptions] == ["kept"]
+
+
+async def test_an_attempt_that_adds_nothing_counts() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 2
+    assert await bench.deliver() == Retry()
+    assert await bench.deliver() == Retry()
+    assert await bench.deliver() == Reject("stream_broken")
+    assert [each.released for each in bench.keeping.by_key.values()] == [False]
+
+
+async def is_killed(bench: Bench, step: int) -> bool:
+    """Whether the process of a delivery dies at this step: before or after a call of the store."""
+    try:
+        await bench.deliver(bench.process(Mortal(bench.tasks, [], step)))
+    except (Died, BaseExceptionGroup):
+        bench.seconds += LEASE + 1
+        return True
+    return False
+
+
+async def goes_on_after(*steps: int) -> bool:
+    """Whether a process that dies at the last of these steps, after others that died at the earlier
+    ones, is followed by one that completes the task. False: it did not live until that step."""
+    bench = Bench()
+    for step in steps[:-1]:
+        await is_killed(bench, step)
+    killed = await is_killed(bench, steps[-1])
+    assert await bench.deliver() == Ack()
+    await whole(bench)
+    assert len(bench.keeping.by_key) == 1, "an answer was asked for twice"
+    assert await bench.retractions() == 0
+    assert (await bench.record()).counted_attempts <= len(steps) + 1
+    return killed
+
+
+async def test_wherever_its_process_is_killed_nothing_is_asked_for_or_said_twice() -> None:
+    step = 0
+    while await goes_on_after(step):
+        step += 1
+    assert step > 2 * len(PIECES), "each piece is appended by itself"
+
+
+@pytest.mark.soak
+async def test_wherever_two_processes_are_killed() -> None:
+    for first in range(2 * len(PIECES)):
+        step = 0
+        while await goes_on_after(first, step):
+            step += 1
+
+
+async def test_an_attempt_that_died_before_the_id_was_noted_asks_with_the_same_key() -> None:
+    bench = Bench()
+    step = 0
+    while not bench.keeping.by_key:
+        bench = Bench()
+        assert await is_killed(bench, step)
+        step += 1
+    assert bench.observer.repeated == 0
+    assert await bench.deliver() == Ack()
+    assert list(bench.keeping.by_key) == [f"longtask-{TASK_ID}-1"]
+    assert bench.observer.repeated == 1
+    assert bench.observer.resumptions == []
+
+
+async def test_an_answer_that_failed_upstream_is_asked_for_anew() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 3
+    bench.keeping.fault = ModelUnavailable("server_error", "It failed.", answer_ended=True)
+    assert await bench.deliver() == Retry()
+    task = await bench.record()
+    assert (task.continuation, task.counted_attempts) == (None, 1)
+    bench.keeping.breaks_after = None
+    assert await bench.deliver() == Ack()
+    assert list(bench.keeping.by_key) == [f"longtask-{TASK_ID}-{each}" for each in (1, 2)]
+    assert (await bench.ended()).answer == WHOLE
+    assert await bench.retractions() == 1
+    assert bench.observer.lost_tokens == [4]
+
+
+async def test_what_the_upstream_forgot_is_asked_for_anew_in_the_same_delivery() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 3
+    assert await bench.deliver() == Retry()
+    bench.keeping.breaks_after = None
+    bench.keeping.forgets = True
+    assert await bench.deliver() == Ack()
+    assert (await bench.ended()).answer == WHOLE
+    assert (await bench.statuses())[2:] == [
+        "pending stream_broken",
+        "running resumed",
+        "pending continuation_lost",
+        "running",
+        "completed",
+    ]
+    assert (await bench.record()).counted_attempts == 1
+    assert list(bench.keeping.by_key) == [f"longtask-{TASK_ID}-{each}" for each in (1, 3)]
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_a_log_that_lost_its_end_is_begun_anew(lost: int) -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 4
+    assert await bench.deliver() == Retry()
+    bench.keeping.breaks_after = None
+    entry = bench.tasks._entries[TASK_ID]
+    del entry.events[-1 - lost : -1]
+    assert await bench.deliver() == Ack()
+    assert (await bench.ended()).answer == WHOLE
+    assert "pending continuation_lost" in await bench.statuses()
+    assert [each.released for each in bench.keeping.by_key.values()] == [False, True]
+
+
+async def test_settings_that_name_another_upstream_begin_anew() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 3
+    assert await bench.deliver() == Retry()
+    bench.keeping.breaks_after = None
+    bench.keeping.name = "another"
+    assert await bench.deliver() == Ack()
+    assert await bench.retractions() == 1
+    continuation = (await bench.record()).continuation
+    assert continuation is not None
+    assert (continuation.begun, continuation.upstream) == (2, "another")
+
+
+async def test_the_bound_of_an_answer_counts_what_was_taken_over() -> None:
+    bench = Bench()
+    bench.bounds = replace(bench.bounds, max_output_chars=20)
+    bench.keeping.breaks_after = 3
+    assert await bench.deliver() == Retry()
+    bench.keeping.breaks_after = None
+    assert await bench.deliver() == Reject("answer_too_long")
+
+
+# Stops and ends
+
+
+async def said(bench: Bench, event: int) -> None:
+    """All pieces before this event are in the log."""
+
+    async def is_said() -> bool:
+        if TASK_ID not in bench.tasks._entries:
+            return False
+        task = await bench.record()
+        return task.continuation is not None and task.continuation.cursor == event - 1
+
+    await until(is_said)
+
+
+async def test_a_process_that_stops_hands_over_at_once() -> None:
+    bench = Bench(grace=3600.0)
+    bench.keeping.holds_after = 3
+    run = bench.process()
+    running = bench.delivering(run)
+    await said(bench, 3)
+    run.stop()
+    assert await running == Retry()
+    assert bench.keeping.connections == 0
+    task = await bench.record()
+    assert (task.counted_attempts, task.interruptions) == (0, 0)
+    bench.keeping.holds_after = None
+    assert await bench.deliver() == Ack()
+    await whole(bench)
+    assert len(bench.keeping.by_key) == 1
+
+
+async def test_a_process_that_stops_waits_for_the_id_of_an_answer() -> None:
+    bench = Bench(grace=3600.0)
+    bench.keeping.identifies = asyncio.Event()
+    run = bench.process()
+    running = bench.delivering(run)
+    await until(lambda: bench.keeping.connections)
+    run.stop()
+    await asyncio.wait({running}, timeout=0.05)
+    assert not running.done()
+    bench.keeping.identifies.set()
+    assert await running == Retry()
+    continuation = (await bench.record()).continuation
+    assert continuation is not None
+    assert continuation.response_id == "resp_0"
+
+
+async def test_a_file_that_is_opened_again_counts_no_attempt_that_added_something() -> None:
+    bench = Bench()
+    bench.keeping.holds_after = 3
+    running = bench.delivering()
+    await said(bench, 3)
+    await RequeueInterrupted(bench.tasks, SystemClock())([TASK_ID])
+    task = await bench.record()
+    assert (task.counted_attempts, task.interruptions) == (0, 0)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("identified", [False, True])
+async def test_a_task_that_is_cancelled_is_cancelled_upstream(identified: bool) -> None:
+    bench = Bench()
+    bench.keeping.holds_after = 2
+    if not identified:
+        bench.keeping.identifies = asyncio.Event()
+    run = bench.process()
+    running = bench.delivering(run)
+    if identified:
+        await said(bench, 2)
+    else:
+        await until(lambda: bench.keeping.connections)
+    cancel = CancelTask(bench.tasks, bench.queue, SystemClock(), bench.after_end)
+    await cancel(TASK_ID)
+    if not identified:
+        assert bench.keeping.by_key == {}
+        bench.keeping.identifies.set()
+    assert await running == Ack()
+    assert [each.released for each in bench.keeping.by_key.values()] == [False]
+    assert bench.keeping.connections == 0
+
+
+async def test_a_worker_that_lost_its_lease_only_closes_its_connection() -> None:
+    bench = Bench()
+    bench.keeping.holds_after = 3
+    first = bench.delivering()
+    await said(bench, 3)
+    bench.seconds += LEASE + 1
+    second = bench.delivering()
+    await until(lambda: bench.keeping.streams == 2)
+    bench.keeping.unheld.set()
+    assert await first == Ack()
+    assert await second == Ack()
+    await whole(bench)
+    assert bench.keeping.streams == 2
+    assert bench.keeping.releases == [True]
