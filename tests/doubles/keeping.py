@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from application.errors import ContinuationLost, ModelUnavailable
+from application.errors import ContinuationLost, ModelError, ModelUnavailable
 from application.ports import (
     Finished,
     Item,
@@ -46,8 +46,10 @@ class KeepingModel(LanguageModel):
         """How many are open."""
         self.breaks_after: int | None = None
         """The event before which each stream breaks."""
-        self.fault = BROKEN
+        self.fault: ModelError = BROKEN
         """How it breaks."""
+        self.heals = False
+        """Whether only one stream breaks."""
         self.holds_after: int | None = None
         """The event before which each stream waits until `unheld` is set."""
         self.unheld = asyncio.Event()
@@ -80,10 +82,11 @@ class KeepingModel(LanguageModel):
                 self.forgets = False
                 raise ContinuationLost(CONTINUATION_LOST, "Not found.")
             else:
-                assert self.by_key[resumption.key].id == kept.response_id
+                assert kept.response_id in [each.id for each in self.by_key.values()]
             begin = 0 if kept.cursor is None else kept.cursor + 1
             for number in range(begin, len(self.pieces)):
                 if number == self.breaks_after:
+                    self.breaks_after = None if self.heals else number
                     raise self.fault
                 if number == self.holds_after:
                     await self.unheld.wait()

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from application.errors import ModelUnavailable
+from application.errors import ContinuationLost, ModelUnavailable
 from application.manage_task import CancelTask
 from application.outcome import Ack, Reject, Retry
 from application.reap import RequeueInterrupted
 from domain.answer import Answer, ToolCall
+from domain.failure import CONTINUATION_LOST
 from entrypoints.identity import SystemClock
 from tests.unit.continuing_bench import LEASE, PIECES, TASK_ID, USAGE, Bench
 from tests.unit.webhook_bench import Died, Mortal
@@ -287,3 +288,37 @@ async def test_a_worker_that_lost_its_lease_only_closes_its_connection() -> None
     await whole(bench)
     assert bench.keeping.streams == 2
     assert bench.keeping.releases == [True]
+
+
+# What the upstream took back
+
+
+async def test_what_the_upstream_takes_back_is_read_on_from_there() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 4
+    bench.keeping.fault = ContinuationLost(CONTINUATION_LOST, "Back.", resumes_at=("resp_0", 1))
+    run = bench.process()
+    bench.keeping.heals = True
+    assert await bench.deliver(run) == Ack()
+    assert (await bench.ended()).answer == Answer(
+        "One two three", "", "", (ToolCall(0, "call_1", "look", "{}"),)
+    )
+    assert (await bench.statuses())[1:4] == ["running", "pending continuation_lost", "running"]
+    assert len(bench.keeping.by_key) == 1
+    assert bench.keeping.releases == [True]
+    assert bench.observer.lost_tokens == []
+
+
+async def test_an_attempt_that_goes_on_with_nothing_is_lost_with_its_answer() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 2
+    bench.keeping.fault = ContinuationLost(CONTINUATION_LOST, "Gone.")
+    for outcome in (Retry(), Reject("incomplete")):
+        assert await bench.deliver() == outcome
+    assert await bench.statuses() == [
+        "pending",
+        "running",
+        "pending incomplete",
+        "running",
+        "failed incomplete",
+    ]
