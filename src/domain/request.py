@@ -97,8 +97,8 @@ class TaskRequest:
     """Whether the model's server may be asked to go on from what a lost attempt has said. None: as
     the settings say."""
     echo: Mapping[str, Any] = field(default_factory=dict)
-    """What a client's own protocol says of a request and returns with it. The model is not sent
-    it."""
+    """What a client's own protocol says of a request and returns with it. The model is not sent it,
+    unless it is asked by that protocol too."""
     previous_task_id: str | None = None
     """The task whose conversation this one continues."""
     history: tuple[Message, ...] = ()

@@ -21,9 +21,10 @@ def queue_of(settings: Settings) -> Literal["local", "qstash"]:
     return "local" if settings.queue.embedded else "qstash"
 
 
-def model_of(settings: Settings) -> Literal["demo", "openai"]:
-    """Which model answers. "openai" is any server that speaks its protocol."""
-    return "demo" if settings.model.demo else "openai"
+def model_of(settings: Settings) -> Literal["demo", "chat", "responses"]:
+    """Which model answers: the demo, or that of a server that is asked through one of OpenAI's
+    APIs."""
+    return "demo" if settings.model.demo else settings.model.openai_api
 
 
 def traces_of(settings: Settings) -> Literal["off", "otlp"]:

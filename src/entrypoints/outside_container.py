@@ -30,7 +30,7 @@ class OutsideContainer(Store):
 
     # What the settings choose
     queue_choice = providers.Callable(choices.queue_of, settings)  # local | qstash
-    model_choice = providers.Callable(choices.model_of, settings)  # demo | openai
+    model_choice = providers.Callable(choices.model_of, settings)  # demo | chat | responses
     traces_choice = providers.Callable(choices.traces_of, settings)  # off | otlp
     slots_choice = providers.Callable(choices.slots_of, settings)  # unlimited | limited
 
@@ -89,16 +89,24 @@ class OutsideContainer(Store):
     )
 
     # The model
+    openai_key = providers.Callable(revealed, given.model.openai_api_key)
     model_client = Selector(
         model_choice,
         demo=Singleton(DemoModel, given.model.demo_speed),
-        openai=Singleton(
+        chat=Singleton(
             on_demand("adapters.openai:OpenAIModel"),
-            api_key=providers.Callable(revealed, given.model.openai_api_key),
+            api_key=openai_key,
             base_url=given.model.openai_base_url,
             read_timeout=given.model.model_read_timeout,
             prefill=given.model.prefill_server,
             prefill_unasked=given.model.prefill_unasked,
+        ),
+        responses=Singleton(
+            on_demand("adapters.openai.responses:ResponsesModel"),
+            api_key=openai_key,
+            base_url=given.model.openai_base_url,
+            read_timeout=given.model.model_read_timeout,
+            delete=given.model.delete_responses,
         ),
     )
     measured_model = Singleton(MeasuredModel, model_client, metrics)

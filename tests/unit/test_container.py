@@ -9,6 +9,7 @@ import pytest
 from adapters.demo import DemoModel
 from adapters.memory import MemoryTaskLog
 from adapters.openai import OpenAIModel
+from adapters.openai.responses import ResponsesModel
 from adapters.redis import RedisTaskLog
 from adapters.sqlite import SqliteTaskLog
 from application.running_slots import SlotReleasingLog
@@ -34,7 +35,12 @@ QUEUES: dict[str, dict[str, Any]] = {
     "local": {},
     "qstash": {"qstash_token": "t", "base_url": "https://tasks.example"},
 }
-MODELS: dict[str, dict[str, Any]] = {"demo": {}, "openai": {"openai_api_key": "sk-test"}}
+MODELS: dict[str, dict[str, Any]] = {
+    "demo": {},
+    "chat": {"openai_api_key": "sk-test"},
+    "responses": {"openai_api_key": "sk-test", "openai_api": "responses"},
+}
+MODEL_TYPES = {"demo": DemoModel, "chat": OpenAIModel, "responses": ResponsesModel}
 TRACES: dict[str, dict[str, Any]] = {"off": {}, "otlp": {"otlp_endpoint": "http://127.0.0.1:1"}}
 
 
@@ -59,7 +65,7 @@ async def test_every_choice_is_built_and_closed(
         assert isinstance(lifecycle, Lifecycle)
         assert isinstance(container.kept_tasks(), TASK_LOGS[store])
         assert (container.housekeeping() is not None) is (store == "file")
-        assert isinstance(container.model_client(), DemoModel if model == "demo" else OpenAIModel)
+        assert isinstance(container.model_client(), MODEL_TYPES[model])
         assert container.qstash_url() == (
             "http://127.0.0.1:2" if queue == "local" else settings.queue.qstash_url
         )

@@ -138,7 +138,12 @@ def _prefill(settings: Settings) -> Iterator[str]:
     kind, url = settings.model.prefill, settings.model.openai_base_url
     if kind == "off":
         return
-    if url is None:
+    if settings.model.openai_api == "responses":
+        yield (
+            f"LONGTASK_PREFILL is {kind} but LONGTASK_OPENAI_API is responses: background "
+            "responses go on without it"
+        )
+    elif url is None:
         yield f"LONGTASK_PREFILL is {kind} but OPENAI_BASE_URL is not set: OpenAI has no prefill"
     elif kind == "deepseek":
         address = urlsplit(str(url))

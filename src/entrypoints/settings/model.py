@@ -38,6 +38,18 @@ class ModelSettings(Group):
         "The URL of any server that speaks OpenAI's protocol.",
         otherwise="OpenAI's",
     )
+    openai_api: Literal["chat", "responses"] = setting(
+        "LONGTASK_OPENAI_API",
+        "chat",
+        "How the model's server is asked: `chat` for chat completions, `responses` for background "
+        "responses, which the server keeps and goes on with when a worker is lost "
+        "([background.md](background.md)).",
+    )
+    delete_responses: bool = setting(
+        "LONGTASK_OPENAI_DELETE_RESPONSES",
+        False,
+        "`true` deletes each background response at the model's server once its task has ended.",
+    )
     default_model: str = setting(
         "LONGTASK_DEFAULT_MODEL",
         "gpt-4o-mini",
@@ -113,7 +125,7 @@ class ModelSettings(Group):
     @property
     def continues_by_prefill(self) -> bool:
         """Whether the model goes on from what it has said, if a request allows it."""
-        return self.demo or self.prefill != "off"
+        return self.demo or self.prefill_server is not None
 
     @property
     def prefill_server(self) -> str | None:
