@@ -7,12 +7,20 @@ import pytest
 
 from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
+from adapters.openai.responses import ResponsesModel
 from application.errors import ModelRefused, ModelUnavailable
-from application.ports import Finished, LanguageModel
-from application.transcript import Transcript
-from domain.answer import Piece, Reasoning, Text, ToolCallDelta
+from application.ports import Finished, Kept, LanguageModel, Numbered
+from domain.answer import Reasoning, Text, ToolCallDelta
 from domain.request import TaskRequest
 from tests.doubles.model import text_of
+from tests.doubles.responses_upstream import (
+    ResponsesUpstream,
+    answer_events,
+    call_item,
+    end_event,
+    item_event,
+)
+from tests.doubles.responses_upstream import delta as delta_of
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -20,7 +28,6 @@ from tests.doubles.upstream import (
     Upstream,
     answer,
     call,
-    delta,
     event,
     finish,
     piece,
@@ -36,10 +43,18 @@ def _request(prompt: str = "Hi.", max_tokens: int = 1_000) -> TaskRequest:
     return TaskRequest(model="m", max_tokens=max_tokens, temperature=0.5, prompt=prompt)
 
 
-@pytest.fixture(params=["openai", "demo"])
-async def model(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[LanguageModel]:
+@pytest.fixture(params=["openai", "responses", "demo"])
+async def model(
+    request: pytest.FixtureRequest, upstream: Upstream, responses_upstream: ResponsesUpstream
+) -> AsyncIterator[LanguageModel]:
     if request.param == "demo":
         yield DemoModel(tokens_per_second=0)
+        return
+    if request.param == "responses":
+        responses_upstream.usual = answer_events(*WORDS)
+        keeping = ResponsesModel("key", responses_upstream.url, read_timeout=5.0)
+        yield keeping
+        await keeping.aclose()
         return
     upstream.then(Script(answer(*WORDS)))
     opened = OpenAIModel("key", upstream.url, read_timeout=5.0)
@@ -48,20 +63,28 @@ async def model(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIter
 
 
 async def test_pieces_and_then_one_end(model: LanguageModel) -> None:
-    items = [item async for item in model.stream(_request())]
-    finished = items.pop()
+    *items, finished = [item async for item in model.stream(_request())]
     assert isinstance(finished, Finished)
     assert finished.reason == "stop"
     assert finished.model
     assert finished.usage is not None
     assert finished.usage.total_tokens >= finished.usage.completion_tokens > 0
-    assert items
-    assert all(isinstance(item, tuple) and item for item in items)
+    if model.keeper("m") is None:
+        assert items
+        assert all(isinstance(item, tuple) and item for item in items)
+        return
+    kept, *items = items
+    assert isinstance(kept, Kept)
+    numbered = [item for item in items if isinstance(item, Numbered)]
+    assert numbered
+    assert all(item.pieces for item in numbered)
+    assert sorted({item.cursor for item in numbered}) == [item.cursor for item in numbered]
+    assert set(items) <= {*numbered, ()}
 
 
 async def test_it_may_be_left_in_the_middle(model: LanguageModel) -> None:
     stream = model.stream(_request())
-    assert isinstance(await anext(stream), tuple)
+    assert isinstance(await anext(stream), tuple | Kept)
     await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
@@ -88,16 +111,24 @@ EVERYTHING = TaskRequest(
 
 
 async def test_reasoning_text_and_calls_are_told_apart(
-    model: LanguageModel, upstream: Upstream
+    model: LanguageModel, upstream: Upstream, responses_upstream: ResponsesUpstream
 ) -> None:
     upstream.scripts.clear()
+    called = call_item("x", "get_weather", "{}")
+    responses_upstream.usual = [
+        *(delta_of("h", "reasoning_text"), delta_of("m", "reasoning_text")),
+        *(delta_of("a", index=1), delta_of("b", index=1)),
+        *(item_event(call_item("x", "get_weather"), 2), item_event(called, 2, done=True)),
+        end_event([called]),
+    ]
     said = [reasoning("h"), reasoning("m"), piece("a"), piece("b")]
     calls = [call(0, "", "x", "get_weather"), call(0, "{"), call(0, "}")]
     upstream.then(Script([*said, *calls, finish("tool_calls"), DONE]))
     *items, end = [item async for item in model.stream(EVERYTHING)]
     assert isinstance(end, Finished)
     assert (end.reason, end.whole) == ("tool_calls", False)
-    pieces = [each for item in items if isinstance(item, tuple) for each in item]
+    told = [item.pieces if isinstance(item, Numbered) else item for item in items]
+    pieces = [each for item in told if isinstance(item, tuple) for each in item]
     kinds = [type(each) for each in pieces]
     assert list(dict.fromkeys(kinds)) == [Reasoning, Text, ToolCallDelta]
     assert kinds == sorted(kinds, key=[Reasoning, Text, ToolCallDelta].index)
@@ -106,79 +137,6 @@ async def test_reasoning_text_and_calls_are_told_apart(
     assert first.name == "get_weather"
     assert all(each.index == first.index and each.id is None for each in rest)
     assert "".join(each.arguments for each in (first, *rest)) == "{}"
-
-
-KINDS: dict[str, tuple[list[bytes], list[Piece]]] = {
-    "text": ([piece("a"), piece("b")], [Text("ab")]),
-    "a refusal": (
-        [piece("a"), delta(refusal="n"), delta(refusal="o")],
-        [Text("a"), Text("no", refusal=True)],
-    ),
-    "annotations": (
-        [piece("a"), delta(annotations=[{"type": "url_citation"}])],
-        [Text("a", annotations=({"type": "url_citation"},))],
-    ),
-    "reasoning_content": ([reasoning("h"), reasoning("m")], [Reasoning("hm")]),
-    "reasoning": ([reasoning("hm", "reasoning")], [Reasoning("hm")]),
-    "reasoning_details": (
-        [delta(reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm"}])],
-        [Reasoning("hm")],
-    ),
-    "thinking parts": (
-        [delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])],
-        [Reasoning("hm")],
-    ),
-    "calls": (
-        [
-            *(call(0, "", "x", "f"), call(0, "{"), call(0, "}")),
-            *(call(1, "", "y", "g"), call(0, " "), piece("a")),
-        ],
-        [
-            *(ToolCallDelta(0, "{}", "x", "f"), ToolCallDelta(1, "", "y", "g")),
-            *(ToolCallDelta(0, " "), Text("a")),
-        ],
-    ),
-    "calls without an index": (
-        [
-            delta(tool_calls=[{"id": name, "function": {"name": name, "arguments": "{}"}}])
-            for name in ("x", "y")
-        ],
-        [ToolCallDelta(0, "{}", "x", "x"), ToolCallDelta(1, "{}", "y", "y")],
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_every_kind_of_delta_is_a_piece(upstream: Upstream, kind: str) -> None:
-    said, pieces = KINDS[kind]
-    upstream.then(Script([b"".join([*said, finish(), DONE])]), Script([*said, finish(), DONE]))
-    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
-    assert [item async for item in model.stream(_request())] == [
-        tuple(pieces),
-        Finished("stop", "test-model", None),
-    ]
-    transcript, together = Transcript("T", 1_000), Transcript("T", 1_000)
-    async for item in model.stream(_request()):
-        if isinstance(item, tuple):
-            transcript.events(item, 1)
-    together.events(pieces, 1)
-    assert transcript.answer() == together.answer()
-    await model.aclose()
-
-
-async def test_what_is_said_meanwhile_is_one_piece(upstream: Upstream) -> None:
-    begin, all_said = Gate(), Gate()
-    upstream.then(Script([piece("a"), begin, piece("b"), piece("c"), piece("d"), all_said]))
-    model = OpenAIModel("key", upstream.url, read_timeout=5.0)
-    stream = model.stream(_request())
-    assert await anext(stream) == (Text("a"),)
-    begin.open()
-    assert await asyncio.to_thread(all_said.reached.wait, 5)
-    for _ in range(10):  # it is at our socket: the event loop takes it from there
-        await asyncio.sleep(0)
-    assert await anext(stream) == (Text("bcd"),)
-    await stream.aclose()
-    await model.aclose()
 
 
 async def test_leaving_closes_the_connection(upstream: Upstream) -> None:
