@@ -350,7 +350,7 @@ async def test_an_answer_that_failed_is_over(
         assert (fault.code, fault.answer_ended) == (code, True)
 
 
-@pytest.mark.parametrize(("status", "over"), [(400, True), (429, True), (503, False)])
+@pytest.mark.parametrize(("status", "over"), [(400, True), (429, True), (409, False), (503, False)])
 async def test_a_refused_create_is_over_unless_it_may_have_begun(
     model: ResponsesModel, upstream: ResponsesUpstream, status: int, over: bool
 ) -> None:

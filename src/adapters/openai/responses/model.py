@@ -47,6 +47,9 @@ _ENDED = (400, 409, *_FORGOTTEN)
 _NOT_ABOUT_THE_STREAM = (401, 403, 407, 408, 429)
 """Statuses below 500 that say nothing about whether the server can stream an answer."""
 
+_MAY_HAVE_BEGUN = (408, 409, 425)
+"""Statuses below 500 with which a server may refuse to begin an answer a second time."""
+
 Opened = AbstractAsyncContextManager[Any]
 
 
@@ -124,8 +127,9 @@ class ResponsesModel(LanguageModel):
                 )
                 if not learns:
                     fault = classify_error(error, self._api_key)
-                    # From 500 on it may have begun: the next attempt asks with the same key.
-                    fault.answer_ended = error.status_code < 500
+                    # Otherwise it may have begun: the next attempt asks with the same key.
+                    status = error.status_code
+                    fault.answer_ended = status < 500 and status not in _MAY_HAVE_BEGUN
                     raise fault from error
         if events.whole is None:
             yield self._finished(request, events)
