@@ -91,6 +91,7 @@ def nothing_started(service: Running) -> Iterator[None]:
         ({"prompt": "x", "temperature": True}, {"temperature"}),
         ({"prompt": "x", "system": ""}, {"system"}),
         ({"prompt": "x", "max_tokens": 5}, {"max_tokens"}),
+        ({"prompt": "x", "prefill": "no"}, {"prefill"}),
         ({"prompt": "x", "delay": -1}, {"delay"}),
         ({"prompt": "x", "delay": 604_801}, {"delay"}),
         ({"prompt": "", "delay": 1.5}, {"prompt", "delay"}),

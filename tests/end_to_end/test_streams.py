@@ -89,6 +89,7 @@ def test_the_record_tells_all(service: Running) -> None:
         "ttl": None,
         "delay": None,
         "notBefore": None,
+        "prefill": None,
         "deadline": None,
         "webhook": None,
     }

@@ -62,6 +62,19 @@ def test_messages_and_options_reach_the_model_as_they_are(
     assert not received.body.keys() & {"max_tokens", "max_completion_tokens", "temperature"}
 
 
+def test_prefill_may_be_forbidden_but_not_asked_for_where_there_is_none(
+    service: Running, upstream: Upstream
+) -> None:
+    record = _finished(service, prompt="Hi.", prefill=False)
+    assert record["request"]["prefill"] is False
+    assert "prefill" not in upstream.received[0].body
+    assert _refusal(_post(service, prompt="Hi.", prefill=True)) == (
+        400,
+        "invalid-request",
+        ["prefill"],
+    )
+
+
 def test_a_task_goes_on_from_one_that_called_a_tool(service: Running, upstream: Upstream) -> None:
     call = {"index": 0, "id": "call_7", "function": {"name": "add", "arguments": '{"a": 2}'}}
     upstream.then(_calls(call), Script(answer("Four.")), Script(answer("Yes.")))
