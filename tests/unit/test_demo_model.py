@@ -222,10 +222,10 @@ async def test_it_goes_on_from_any_place_but_a_call() -> None:
         before.events([each for item in items if isinstance(item, tuple) for each in item], 1)
         assert before.answer() == whole
     other = Answer(whole.text[:5], reasoning=whole.reasoning[:-1])
-    for said in (Answer(), Answer("No."), other):
-        assert not model.goes_on(request, said)
-    with pytest.raises(ContinuationLost):
-        await anext(model.stream(request, Resumption("key", other)))
+    assert not model.goes_on(request, Answer())
+    for said in (Answer("No."), other, whole):
+        with pytest.raises(ContinuationLost):
+            await anext(model.stream(request, Resumption("key", said)))
 
 
 def _deep(schema: dict[str, Any]) -> dict[str, Any]:
