@@ -17,6 +17,7 @@ from tests.doubles.native import (
     content,
     end,
     frames,
+    item,
     reasoning,
     status_of,
     tool_call,
@@ -116,6 +117,7 @@ NOTHING: dict[str, Any] = {
     "reasoning": "",
     "toolCalls": [],
     "annotations": [],
+    "items": [],
 }
 END = end("c")
 FOLLOWED_TO_END = {**NOTHING, "text": "c", "valid": None, **END}
@@ -167,15 +169,17 @@ def test_only_an_attempt_that_does_not_go_on_takes_back_what_was_said(quiet_page
 def test_pieces_of_every_kind_add_up(quiet_page: Page) -> None:
     """Calls of tools alternate, and `end` leaves out what is empty."""
     cited = {"type": "url_citation", "url_citation": {"url": "https://example.org/"}}
+    searched = {"type": "web_search_call", "id": "ws_1"}
     steps = [
         [
             *(status_of("pending", 0), status_of("running", 1), reasoning("r")),
             *(tool_call(1, "[", id="b", name="g"), tool_call(0, id="call_1", name="get_")),
             *(tool_call(1, "]"), tool_call(0, '{"city": "Paris"}', name="weather")),
+            item("web_search_call", id="ws_1"),
             content("Yes. ", annotations=[cited]),
             content("No.", refusal=True, annotations=[cited]),
         ],
-        [end("c", toolCalls=[CALL], valid=False)],
+        [end("c", toolCalls=[CALL], items=[searched], valid=False)],
     ]
     seen = _followed_in_steps(quiet_page, steps)
     assert seen["answers"] == [
@@ -185,10 +189,13 @@ def test_pieces_of_every_kind_add_up(quiet_page: Page) -> None:
             "reasoning": "r",
             "toolCalls": [CALL, {"index": 1, "id": "b", "name": "g", "arguments": "[]"}],
             "annotations": [cited, cited],
+            "items": [searched],
         },
-        NOTHING | {"text": "c", "toolCalls": [CALL]},
+        NOTHING | {"text": "c", "toolCalls": [CALL], "items": [searched]},
     ]
-    assert (FOLLOWED_TO_END | {"valid": False, "toolCalls": [CALL]}).items() <= seen["end"].items()
+    assert (
+        FOLLOWED_TO_END | {"valid": False, "toolCalls": [CALL], "items": [searched]}
+    ).items() <= seen["end"].items()
 
 
 def _followed_in_steps(page: Page, steps: list[list[Event]]) -> dict[str, Any]:

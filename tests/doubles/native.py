@@ -31,6 +31,10 @@ def tool_call(index: int, arguments: str = "", **first: str) -> Event:
     return {"type": "tool_call", "data": {"index": index, **first, "arguments": arguments}}
 
 
+def item(kind: str, **fields: Any) -> Event:
+    return {"type": "item", "data": {"type": kind, **fields}}
+
+
 def end(text: str, **more: Any) -> Event:
     return {
         "type": "end",

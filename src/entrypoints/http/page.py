@@ -26,7 +26,7 @@ HEADERS = {
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
-            "img-src 'self' data:",  # images that were sent with a prompt
+            "img-src 'self' data:",  # images of a prompt or of a hosted tool
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",

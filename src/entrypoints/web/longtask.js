@@ -34,11 +34,11 @@ class Lost extends Error {
 }
 
 /**
- * @typedef {{text: string, refusal: string, reasoning: string, annotations: object[], toolCalls:
- *   {index: number, id: string, name: string, arguments: string}[]}} Answer what a model has said: all
- *   text, the part of it that refuses, and so on; `annotations` are notes about the text, such as citations
- */
-const EMPTY = Object.freeze({ text: "", refusal: "", reasoning: "", toolCalls: [], annotations: [] });
+ * @typedef {{text: string, refusal: string, reasoning: string, annotations: object[], items: object[],
+ *   toolCalls: {index: number, id: string, name: string, arguments: string}[]}} Answer what a model has
+ *   said: all text, the part of it that refuses, and so on; `annotations` are notes about the text, such
+ *   as citations, `items` what hosted tools did */
+const EMPTY = Object.freeze({ text: "", refusal: "", reasoning: "", toolCalls: [], annotations: [], items: [] });
 
 /** Return a new Answer with what an event adds or takes back, or the same one if that is nothing. */
 export function added(answer = EMPTY, event) {
@@ -49,11 +49,12 @@ export function added(answer = EMPTY, event) {
   }
   if (type === "reasoning") return { ...answer, reasoning: answer.reasoning + data };
   if (type === "tool_call") return { ...answer, toolCalls: withCall(answer.toolCalls, data) };
+  if (type === "item") return { ...answer, items: [...answer.items, data] };
   // An attempt begins. It goes on with what the last one said only if it says so.
   if (type === "status" && data === "running" && !event.resumed) return EMPTY;
   if (type !== "end") return answer; // an event of tomorrow, perhaps
-  const { reasoning = "", toolCalls = [] } = event; // what is empty is left out
-  return { text: data, refusal: refusal ?? "", reasoning, toolCalls, annotations };
+  const { reasoning = "", toolCalls = [], items = [] } = event; // what is empty is left out
+  return { text: data, refusal: refusal ?? "", reasoning, toolCalls, annotations, items };
 }
 
 function withCall(calls, { index, id = "", name = "", arguments: more }) {

@@ -1,7 +1,8 @@
-// Show what the model has said: reasoning, text, tool calls, refusals, sources, and whether it fits its
-// schema.
+// Show what the model has said: reasoning, what hosted tools did, text, tool calls, refusals, sources, and
+// whether it fits its schema.
 
 import { ToolCalls } from "./calls.js";
+import { Items } from "./items.js";
 import { Markdown } from "./markdown.js";
 import { Painter, Queue } from "./painting.js";
 import { Plain } from "./plain.js";
@@ -37,6 +38,7 @@ export class Said {
   #text = new Queue([this.#answer, new Plain($("raw"))]);
   #reasoning = new Queue([new Markdown($("reasoning-text"))], () => $("reasoning").open);
   #calls;
+  #items = new Items($("items"));
   #annotations = null; // those that are shown
 
   /** `painted`: a function that is called in each frame to show everything else. */
@@ -70,7 +72,7 @@ export class Said {
   add({ type, data }) {
     if (type === "content") this.#text.add(data);
     else if (type === "reasoning") this.#reasoning.add(data);
-    else this.#calls.add(data);
+    else if (type === "tool_call") this.#calls.add(data);
   }
 
   /** Show an answer that is whole now: after `replace` and `add`. */
@@ -89,7 +91,7 @@ export class Said {
   /** Show what is not painted piece by piece. */
   show(state) {
     const { answer, lost, end } = state;
-    for (const id of ["answer", "raw", "reasoning", "calls"]) $(id).classList.toggle("lost", lost !== null);
+    for (const id of ["answer", "raw", "reasoning", "items", "calls"]) $(id).classList.toggle("lost", lost !== null);
     $("reasoning").hidden = answer.reasoning === "";
     this.showTime(state);
     const { refusal } = answer;
@@ -98,6 +100,7 @@ export class Said {
     $("valid").hidden = typeof end?.valid !== "boolean";
     $("valid").textContent = text(end?.valid ? "fits" : "fitsNot");
     $("valid").dataset.valid = String(end?.valid);
+    this.#items.show(answer.items);
     if (this.#annotations !== answer.annotations) this.#showSources(answer.annotations);
   }
 

@@ -23,7 +23,8 @@ export function begin() {
 }
 
 /** Whether an answer has something to show as it comes. */
-export const saysSomething = ({ text, reasoning, toolCalls }) => text !== "" || reasoning !== "" || toolCalls.length > 0;
+export const saysSomething = ({ text, reasoning, toolCalls, items }) =>
+  text !== "" || reasoning !== "" || toolCalls.length > 0 || items.length > 0;
 
 /** Return for how many milliseconds the model has reasoned. */
 export const reasonedFor = (state) => state.reasoned + (state.reasoningSince === null ? 0 : Date.now() - state.reasoningSince);
@@ -58,6 +59,7 @@ export function apply(state, event) {
     }
     case "content":
     case "reasoning":
+    case "item":
     case "tool_call": {
       const anew = state.lost !== null;
       if (anew) Object.assign(state, { answer: NOTHING, lost: null, reasoned: 0 });

@@ -46,7 +46,7 @@ export function ending(end) {
     return text("endNoRoom", { spent: tokens ? text("endSpent", { tokens }) : "" });
   }
   if (end.toolCalls?.length > 0) return text("endCalls");
-  if (!end.data) return text("endEmpty");
+  if (!end.data && !end.items?.length) return text("endEmpty");
   const name = end.usage?.estimated ? "endAbout" : "endDone";
   return end.usage ? text(name, { model: end.model, tokens: end.usage.totalTokens }) : "";
 }
