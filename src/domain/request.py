@@ -61,6 +61,8 @@ class RequestBounds:
     """Whether webhooks may have http URLs."""
     prefill: bool = False
     """Whether requests may ask for prefill: the settings say how the model's server wants it."""
+    hosted_tools: bool = False
+    """Whether the model's server runs tools itself, and tells what they did."""
 
 
 DEFAULT_BOUNDS = RequestBounds()

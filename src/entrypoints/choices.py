@@ -64,6 +64,7 @@ def request_bounds(settings: Settings) -> RequestBounds:
         max_delay=settings.tasks.max_delay,
         http_webhooks=settings.webhooks.private_webhooks,
         prefill=settings.model.continues_by_prefill,
+        hosted_tools=model_of(settings) == "responses",
     )
 
 

@@ -125,6 +125,10 @@ class Fields:
         """Count fields as read."""
         self._read.update(names)
 
+    def given(self) -> dict[str, Any]:
+        """Return all fields, as they are."""
+        return {name: value for name, value in self._values.items() if value is not None}
+
     def unread(self) -> dict[str, Any]:
         """Return the fields that have not been read, as they are."""
         return {

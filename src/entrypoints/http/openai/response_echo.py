@@ -27,7 +27,7 @@ def echo_of(request: TaskRequest) -> dict[str, Any]:
         "background": echo.get("background", "api" not in echo),
         "instructions": request.system,
         "max_output_tokens": request.max_tokens,
-        "max_tool_calls": None,
+        "max_tool_calls": _whole(options.get("max_tool_calls")),
         "metadata": dict(request.metadata),
         "model": request.model,
         "parallel_tool_calls": echo.get("parallel_tool_calls", parallel is not False),
@@ -57,6 +57,10 @@ def _text_config(request: TaskRequest) -> dict[str, Any]:
 
 def _one_of(value: object, choices: Collection[str]) -> str | None:
     return value if isinstance(value, str) and value in choices else None
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
 
 
 def _number(value: object) -> float | None:

@@ -13,6 +13,7 @@ from domain.errors import Fault
 from domain.messages import Message
 from domain.request import DEFAULT_BOUNDS, RequestBounds, TaskRequest
 from entrypoints.http.fields import UNSUPPORTED, Fields, refuse_if
+from entrypoints.http.openai.hosted_tools import included
 from entrypoints.http.openai.ids import task_of_response
 from entrypoints.http.openai.input_messages import InputMessages, Origin, read_items
 from entrypoints.http.openai.tools import nested_choice, nested_format, nested_tools
@@ -28,7 +29,6 @@ _REFUSED = {
     "context_management": "is not accepted: a conversation is never shortened",
     "conversation": "is not accepted: use previous_response_id, or send the whole conversation",
     "image": "is not accepted: chat completions have no such options",
-    "max_tool_calls": "is not accepted: it counts calls of hosted tools, and there are none",
     "moderation": "is not accepted: the result of a moderation is not carried",
     "prompt": "is not accepted: use instructions and input",
     **UNSUPPORTED,
@@ -103,9 +103,13 @@ def read_response_request(
     background = fields.flag("background") or False
     stream = fields.flag("stream") or False
     _refuse_unsupported(fields, stream)
+    hosted = bounds.hosted_tools
+    if not hosted and fields.value("max_tool_calls"):
+        words = "is not accepted: it counts calls of hosted tools, and there are none"
+        fields.refuse("max_tool_calls", words)
     prompt, given = _read_input(fields, resolved or {}, faults)
     echo = _read_echo(fields, background)
-    options = _read_options(fields, echo)
+    options = _read_options(fields, echo, hosted=hosted)
     request = defaults.request(
         model=fields.text("model"),
         max_tokens=fields.whole("max_output_tokens"),
@@ -190,7 +194,7 @@ def _read_echo(fields: Fields, background: bool) -> dict[str, Any]:
     return echo
 
 
-def _read_options(fields: Fields, echo: dict[str, Any]) -> dict[str, Any]:
+def _read_options(fields: Fields, echo: dict[str, Any], *, hosted: bool) -> dict[str, Any]:
     """Return the options of chat completions. What is told again but is no option is added to the
     echo."""
     options: dict[str, Any] = {name: fields.text(name) for name in _OPTION_TEXTS}
@@ -208,13 +212,15 @@ def _read_options(fields: Fields, echo: dict[str, Any]) -> dict[str, Any]:
         options["response_format"] = nested_format(text)
         options["verbosity"] = text.text("verbosity")
         text.refuse_unread()
-    options.update(_read_tools(fields, echo))
+    options.update(_read_tools(fields, echo, hosted=hosted))
+    if hosted:
+        options.update(include=included(fields), max_tool_calls=fields.whole("max_tool_calls"))
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _read_tools(fields: Fields, echo: dict[str, Any]) -> dict[str, Any]:
+def _read_tools(fields: Fields, echo: dict[str, Any], *, hosted: bool) -> dict[str, Any]:
     """Chat completions refuse what concerns tools where there are none."""
-    tools, choice = nested_tools(fields), nested_choice(fields)
+    tools, choice = nested_tools(fields, hosted=hosted), nested_choice(fields, hosted=hosted)
     concerning = {"tool_choice": choice, "parallel_tool_calls": fields.flag("parallel_tool_calls")}
     if tools:
         return {"tools": tools, **concerning}

@@ -1,39 +1,46 @@
 """Tools, the choice among them and the format of the text: flat in the Responses API, nested in
-chat completions."""
+chat completions, but for hosted tools."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from domain.messages import objects_in
 from entrypoints.http.fields import Fields
+from entrypoints.http.openai.hosted_tools import NAMES, hosted_tool, is_hosted, told_of_hosted
 
 CHOICES = ("auto", "none", "required")
 _FORMATS = ("text", "json_object", "json_schema")
-_NO_HOSTED_TOOLS = 'must be "function": this service runs no tools itself'
+_NO_HOSTED_TOOLS = (
+    'must be "function": neither this service nor the API by which it asks the model runs tools'
+)
+_NO_SUCH_TOOL = f'must be "function" or a tool of the model\'s server: {NAMES}'
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 
-def nested_tools(body: Fields) -> list[Json]:
-    """Return the tools of a response for chat completions."""
-    return [_nested_tool(each) for each in body.objects("tools")]
+def nested_tools(body: Fields, *, hosted: bool) -> list[Json]:
+    """Return the tools of a response for chat completions. `hosted`: whether the model's server
+    runs some itself. They have the same form in both."""
+    return [_nested_tool(each, hosted=hosted) for each in body.objects("tools")]
 
 
-def nested_choice(body: Fields) -> str | Json | None:
+def nested_choice(body: Fields, *, hosted: bool) -> str | Json | None:
     """Return the choice of a tool for chat completions, or None if none is made."""
     wanted = body.value("tool_choice")
     choice = body.inner("tool_choice") if isinstance(wanted, dict) else None
     if choice is None:
         return body.choice("tool_choice", CHOICES)
+    if hosted and is_hosted(choice.given()):
+        return choice.given()
     match choice.value("type"):
         case "function":
-            return _nested_name(choice)
+            return _nested_name(choice, hosted=hosted)
         case "allowed_tools":
             mode = choice.choice("mode", ("auto", "required")) or "auto"
-            tools = [_nested_name(each) for each in choice.objects("tools")]
+            tools = [_nested_name(each, hosted=hosted) for each in choice.objects("tools")]
             return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
-    choice.refuse("type", 'must be "function" or "allowed_tools": this service runs no tools')
+    choice.refuse("type", f'must be "function", "allowed_tools"{f", {NAMES}" if hosted else ""}')
     return None
 
 
@@ -60,9 +67,12 @@ def nested_format(text: Fields) -> Json | None:
     return None
 
 
-def _nested_tool(tool: Fields) -> Json:
+def _nested_tool(tool: Fields, *, hosted: bool) -> Json:
+    if hosted and is_hosted(tool.given()):
+        return hosted_tool(tool)
     if (kind := tool.value("type")) != "function":
-        tool.refuse("type", "is required" if kind is None else _NO_HOSTED_TOOLS)
+        words = _NO_SUCH_TOOL if hosted else _NO_HOSTED_TOOLS
+        tool.refuse("type", "is required" if kind is None else words)
         return {}
     function = {
         "name": tool.required_text("name"),
@@ -81,9 +91,11 @@ def _nested_tool(tool: Fields) -> Json:
     return {"type": "function", "function": _given(function), **tool.unread()}
 
 
-def _nested_name(choice: Fields) -> Json:
+def _nested_name(choice: Fields, *, hosted: bool) -> Json:
+    if hosted and is_hosted(choice.given()):
+        return choice.given()
     if choice.value("type") != "function":
-        choice.refuse("type", _NO_HOSTED_TOOLS)
+        choice.refuse("type", _NO_SUCH_TOOL if hosted else _NO_HOSTED_TOOLS)
     return {"type": "function", "function": {"name": choice.required_text("name")}}
 
 
@@ -92,31 +104,42 @@ def _given(values: Mapping[str, Any]) -> Json:
 
 
 def flat_tools(tools: object) -> list[Json]:
-    """Return the functions among the tools of chat completions, as a response has them."""
-    functions = (of_type(each.get("function"), dict) or {} for each in objects_in(tools))
-    return [
-        {
-            "type": "function",
-            "name": each["name"],
-            "description": of_type(each.get("description"), str),
-            "parameters": of_type(each.get("parameters"), dict),
-            "strict": of_type(each.get("strict"), bool),
-        }
-        for each in functions
-        if isinstance(each.get("name"), str)
-    ]
+    """Return the functions and the hosted tools among the tools of a request, as a response has
+    them."""
+    told = []
+    for tool in objects_in(tools):
+        function = of_type(tool.get("function"), dict) or {}
+        if is_hosted(tool):
+            told.append(told_of_hosted(tool))
+        elif isinstance(function.get("name"), str):
+            told.append(
+                {
+                    "type": "function",
+                    "name": function["name"],
+                    "description": of_type(function.get("description"), str),
+                    "parameters": of_type(function.get("parameters"), dict),
+                    "strict": of_type(function.get("strict"), bool),
+                }
+            )
+    return told
 
 
 def flat_choice(choice: object) -> str | Json:
     """Return the choice of a tool as a response has it. What it cannot have is `auto`."""
     if isinstance(choice, str) and choice in CHOICES:
         return choice
+    if isinstance(choice, dict) and is_hosted(choice):
+        return choice
     if (name := _name(choice)) is not None:
         return {"type": "function", "name": name}
     allowed = choice.get("allowed_tools") if isinstance(choice, dict) else None
     if isinstance(allowed, dict) and isinstance(allowed.get("tools"), list):
-        names = [_name(each) for each in allowed["tools"]]
-        tools = [{"type": "function", "name": each} for each in names if each is not None]
+        chosen = [(each, _name(each)) for each in objects_in(allowed["tools"])]
+        tools = [
+            each if name is None else {"type": "function", "name": name}
+            for each, name in chosen
+            if name is not None or is_hosted(each)
+        ]
         mode = "required" if allowed.get("mode") == "required" else "auto"
         return {"type": "allowed_tools", "mode": mode, "tools": tools}
     return "auto"
