@@ -68,7 +68,8 @@ class TaskSettings(Group):
     max_output_chars: int = setting(
         "LONGTASK_MAX_OUTPUT_CHARS",
         2_000_000,
-        "How long an answer may be: text, reasoning and calls of tools together. A task whose "
+        "How long an answer may be: text, reasoning, calls of tools and what hosted tools "
+        "did (pictures as base64) together. A task whose "
         "answer is longer fails.",
         unit="characters",
         ge=1,
