@@ -143,6 +143,13 @@ class TracedTaskLog(ForwardingTaskLog):
             span.set_attribute("longtask.claimed", type(claimed).__name__)
             return claimed
 
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        with self._tracer.start_as_current_span(
+            "log restart",
+            attributes={"longtask.task": attempt.task.id, "longtask.attempt": attempt.number},
+        ):
+            return await self._inner.restart(attempt, change, lease)
+
     async def commit(self, attempt: Attempt, change: Change) -> None:
         with self._tracer.start_as_current_span(
             "log commit",

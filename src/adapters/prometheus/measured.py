@@ -68,13 +68,22 @@ class MeasuredTaskLog(EndObservingTaskLog):
     async def commit(self, attempt: Attempt, change: Change) -> None:
         await super().commit(attempt, change)
         if not change.task.status.terminal:
-            reason = next((e.reason for e in change.events if isinstance(e, StatusChanged)), None)
-            self._metrics.attempts_lost.labels(reason or "unknown").inc()
+            self._lost(change)
+
+    async def restart(self, attempt: Attempt, change: Change, lease: float) -> Attempt:
+        begun = await self._inner.restart(attempt, change, lease)
+        self._lost(change)
+        self._metrics.attempts.inc()
+        return begun
 
     async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
         await self._inner.note_webhook(task_id, number, note)
         if isinstance(note, GivenUp):
             self._metrics.webhooks_given_up.inc()
+
+    def _lost(self, change: Change) -> None:
+        reason = next((e.reason for e in change.events if isinstance(e, StatusChanged)), None)
+        self._metrics.attempts_lost.labels(reason or "unknown").inc()
 
     async def _ended(self, task: Task) -> None:
         self._metrics.tasks.labels(task.status.value).inc()
