@@ -136,6 +136,8 @@ class ResponsesUpstream(Upstream):
         self.responses: dict[str, KeptResponse] = {}
         self.keys: dict[str, str] = {}
         self.honours_keys = True
+        self.keeps = True
+        """Whether responses can be asked for again at all."""
         self.streams_kept = True
         """Whether GET streams. Otherwise 400, as OpenAI responds after five minutes."""
         self.breaks: deque[int] = deque()
@@ -167,7 +169,7 @@ class ResponsesUpstream(Upstream):
             return json_of({"object": "list", "data": [{"id": "test-model"}]})
         found = _PATH.fullmatch(url.path)
         response = self.responses.get(found[1]) if found else None
-        if found is None or response is None or not response.stored:
+        if found is None or response is None or not (response.stored and self.keeps):
             return refusal(404, "not_found", "Response not found.")
         if received.method == "DELETE":
             self.deleted.append(response.id)

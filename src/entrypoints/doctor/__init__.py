@@ -2,7 +2,8 @@
 webhooks that they name.
 
 Each check calls the real thing and says what to do about what it finds. Nothing is started or
-changed, nothing is paid for but a few tokens with LONGTASK_PREFILL, and no secret is shown.
+changed, no secret is shown, and nothing is paid for but a few tokens with LONGTASK_PREFILL or
+LONGTASK_OPENAI_API=responses.
 """
 
 from adapters.qstash import QueueClock
@@ -11,6 +12,7 @@ from entrypoints.doctor.findings import Finding
 from entrypoints.doctor.model import check_model
 from entrypoints.doctor.prefill import check_prefill
 from entrypoints.doctor.queue import check_queue
+from entrypoints.doctor.responses import check_responses
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.store import check_store
 from entrypoints.doctor.webhooks import check_webhooks
@@ -39,6 +41,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_model(settings.model),
         check_prefill(settings.model),
+        check_responses(settings.model),
         check_webhooks(settings),
     )
     try:
