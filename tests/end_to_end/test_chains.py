@@ -41,11 +41,11 @@ def chain(tmp_path: Path, upstream: Upstream) -> Chain:
 
 
 @contextmanager
-def asked(chain: Chain) -> Iterator[Reader]:
+def asked(chain: Chain, **fields: Any) -> Iterator[Reader]:
     """A reader of a task of the first, which now serves no more."""
     with chain.first.serving() as first:
         with Client(chain.first.url) as client:
-            reader = Reader(chain.first.url, client.start("Hi."))
+            reader = Reader(chain.first.url, client.start("Hi.", **fields))
         reader.until_text("One")
         first.kill()
         first.wait()
@@ -133,3 +133,18 @@ def test_calls_and_reasoning_come_through_the_official_client(chain: Chain) -> N
     assert "function_call" in kinds
     assert told.usage is not None
     assert told.usage.total_tokens > 0
+
+
+@pytest.mark.soak
+def test_what_is_not_stored_begins_anew(chain: Chain) -> None:
+    chain.model.then(Script([piece("One"), Gate()]), Script(answer("Another", " answer.")))
+    not_stored = {"store": False}
+    with (
+        chain.second.serving(),
+        asked(chain, options=not_stored) as reader,
+        chain.first.serving(),
+    ):
+        seen = reader.whole()
+    assert seen.logged[-1].data["data"] == "Another answer."
+    assert _attempts(seen)[-1] is False
+    assert len(chain.model.received) == 2
