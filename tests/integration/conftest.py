@@ -1,14 +1,17 @@
 """A local QStash in memory and one in a file, the SDK that calls them, and a destination."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from adapters.database import open_database
+from adapters.openai.responses import ResponsesModel
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
+from tests.doubles.responses_upstream import ResponsesUpstream
 from tests.integration.sdk import Sdk
 from tests.running import running_local_qstash
+from tests.waiting import within
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +43,13 @@ def sdk(request: pytest.FixtureRequest) -> Iterator[Sdk]:
 def destination() -> Iterator[Destination]:
     with Destination().running() as running:
         yield running
+
+
+@pytest.fixture
+async def responses_model(
+    responses_upstream: ResponsesUpstream,
+) -> AsyncIterator[ResponsesModel]:
+    url, timeout = responses_upstream.url, within(5.0)
+    model = ResponsesModel("key", url, read_timeout=timeout, poll_pause=0.01)
+    yield model
+    await model.aclose()

@@ -1,16 +1,12 @@
 """Decode the stream of a response, from bytes to pieces of the answer. No I/O.
 
-Usual events are decoded by msgspec into one fixed type. What does not fit it is read as far as it
-can be. Each event has a number. The cursor is that of the last event of which everything is in the
+Each event has a number. The cursor is that of the last event of which everything is in the
 pieces that were returned, so that a later reader goes on behind it.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import msgspec
-
-from adapters.json_values import VALUES_LIMIT
 from adapters.openai.errors import ModelFault, classify_reported, no_model_here, unreadable
 from adapters.openai.event_stream import EventStream, payload_of
 from adapters.openai.oddities import NAMES_LIMIT
@@ -24,18 +20,19 @@ from adapters.openai.responses.snapshot import (
     text_of,
     valid_object,
 )
+from adapters.openai.responses.wire import Event, read_event
 from adapters.openai.tool_calls import INDEX_LIMIT, NAME_LIMIT
 from application.errors import ContinuationLost, ModelRefused, ModelUnavailable
 from application.ports import Finished
 from application.ports.language_model import NOTHING
 from domain.answer import Answer, JsonObject, Piece
+from domain.messages import objects_in
 
 WHOLE = -1
 """The cursor of an answer of which nothing but the whole can be read: by number there is no going
 on."""
 EVENT_LIMIT = 64 * 1024 * 1024
 """Bytes of one event: the last one holds the whole answer, with its images."""
-NUMBER_LIMIT = 2**53
 WORD_LIMIT = 40
 """Characters of the type of an item that is named in the log."""
 
@@ -48,14 +45,9 @@ _SAID: dict[str, Kind] = {
 _ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 _STATES = ("response.created", "response.queued", "response.in_progress")
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+_USUAL = ("message", "reasoning", *CALLS)
+"""Types of items that are told by pieces of their own."""
 _TAKEN_BACK = "The model's server lost the answer, and begins it anew."
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    sequence_number: int | None = None
-    output_index: int = 0
-    delta: str | None = None
 
 
 class Place(NamedTuple):
@@ -68,8 +60,6 @@ class Place(NamedTuple):
 
 NOWHERE = Place(None, None)
 """That of a response that has no id yet."""
-
-_decode = msgspec.json.Decoder(_Event).decode
 
 
 class ResponseEvents:
@@ -103,6 +93,7 @@ class ResponseEvents:
         self._reasoned = bool(said.reasoning)
         self._calls = {call.index: bool(call.arguments) for call in said.tool_calls}
         """By index: whether a call was given arguments."""
+        self._items = len(said.items)
         self._broken_off = False
         """Whether an item was said to be incomplete: only the next event tells what that means."""
 
@@ -163,19 +154,8 @@ class ResponseEvents:
         return self._pieces.take()
 
     def _read(self, payload: bytes) -> None:
-        data: JsonObject | None = None
-        try:
-            if len(payload) > VALUES_LIMIT:  # msgspec would pass over what it does not know
-                raise msgspec.ValidationError
-            event = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            if payload.strip() == b"[DONE]":
-                return
-            data = decode(payload)
-            event = _event(data)
+        event, data = read_event(payload)
         kind, number = event.type, event.sequence_number
-        if number is not None and not 0 <= number < NUMBER_LIMIT:
-            number = None
         if (said := _SAID.get(kind)) is not None:
             self._broken_off = False
             if event.delta:
@@ -195,7 +175,7 @@ class ResponseEvents:
         if number is not None and not self._broken_off:
             self._numbered = number
 
-    def _read_other(self, event: _Event, data: JsonObject, number: int | None) -> None:
+    def _read_other(self, event: Event, data: JsonObject, number: int | None) -> None:
         kind = event.type
         if kind in _STATES:
             self._begin(kind, data, number)
@@ -218,10 +198,7 @@ class ResponseEvents:
 
     def _begin(self, kind: str, data: JsonObject, number: int | None) -> None:
         if self._broken_off and kind == "response.in_progress":
-            resumes_at = None
-            if self.response_id is not None:
-                resumes_at = (self.response_id, WHOLE if number is None else number)
-            raise ContinuationLost("continuation_lost", _TAKEN_BACK, resumes_at=resumes_at)
+            raise self._taken_back(WHOLE if number is None else number)
         self.begun = self.begun or kind == "response.created"
         response = data.get("response")
         if self.response_id is None:
@@ -242,6 +219,7 @@ class ResponseEvents:
 
     def _carry(self, kind: str, item: Mapping[str, Any]) -> None:
         if (valid := valid_object(item)) is not None:
+            self._items += 1
             self._pieces.add_item(valid)
         elif len(self.left_out) < NAMES_LIMIT:
             known = kind.isascii() and kind.isidentifier() and len(kind) <= WORD_LIMIT
@@ -270,27 +248,24 @@ class ResponseEvents:
                 self._pieces.say(index, arguments)
 
     def _end(self, data: JsonObject) -> None:
-        response = data.get("response")
+        told = data.get("response")
+        response = told if isinstance(told, Mapping) else {}
         self.done = True
         try:
-            told = response if isinstance(response, Mapping) else {}
-            self._finished = end_of(told, self._model, self._api_key, calls=bool(self._calls))
+            self._finished = end_of(response, self._model, self._api_key, calls=bool(self._calls))
         except (ModelUnavailable, ModelRefused) as fault:
-            self.reported = told.get("error")
+            self.reported = response.get("error")
             self._fault = fault
+            return
+        output = objects_in(response.get("output"))
+        if output and sum(each.get("type") not in _USUAL for each in output) < self._items:
+            # All that a lost attempt of another Longtask had said was what a tool did.
+            self._fault = self._taken_back(WHOLE)
+
+    def _taken_back(self, cursor: int) -> ContinuationLost:
+        resumes_at = None if self.response_id is None else (self.response_id, cursor)
+        return ContinuationLost("continuation_lost", _TAKEN_BACK, resumes_at=resumes_at)
 
     def _report(self, error: Any) -> None:
         self.reported = error
         raise classify_reported(error, self._api_key)
-
-
-def _event(data: JsonObject) -> _Event:
-    """Return the fields of an event that have the types that they should have."""
-    kind, number = data.get("type"), data.get("sequence_number")
-    index, delta = data.get("output_index"), data.get("delta")
-    return _Event(
-        kind if isinstance(kind, str) else "",
-        number if type(number) is int else None,
-        index if type(index) is int else 0,
-        delta if isinstance(delta, str) else None,
-    )
