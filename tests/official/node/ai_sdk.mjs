@@ -8,8 +8,9 @@ import { z } from "zod";
 import { run, url } from "./common.mjs";
 
 const settings = { baseURL: `${url}/v1`, apiKey: "any" };
+const openai = createOpenAI(settings);
 const faces = {
-  responses: createOpenAI(settings)("test-model"),
+  responses: openai("test-model"),
   chat: createOpenAICompatible({ ...settings, name: "longtask", includeUsage: true })("test-model"),
 };
 const Weather = z.object({ city: z.string(), degrees: z.number() });
@@ -43,7 +44,30 @@ function result(made, given, ran) {
   };
 }
 
+const maps = { serverLabel: "maps", serverUrl: "https://maps.example.org", requireApproval: "never" };
+const hosted = {
+  web_search: openai.tools.webSearch({}),
+  file_search: openai.tools.fileSearch({ vectorStoreIds: ["vs_1"] }),
+  code_interpreter: openai.tools.codeInterpreter({}),
+  image_generation: openai.tools.imageGeneration({}),
+  mcp: openai.tools.mcp(maps),
+};
+
 await run({
+  /** An answer for which OpenAI's tools run, and the next turn. */
+  async hosted({ options }) {
+    const errors = [];
+    const asked = { model: faces.responses, tools: hosted, providerOptions: { openai: options } };
+    const first = [{ role: "user", content: "Where?" }];
+    const streamed = streamText({ ...asked, messages: first, onError: ({ error }) => errors.push(told(error)) });
+    const parts = [];
+    for await (const part of streamed.fullStream) if (/^tool-(call|result)$/.test(part.type)) parts.push(part);
+    if (errors.length) return { errors, parts };
+    const { messages } = await streamed.response;
+    const next = [...first, ...messages, { role: "user", content: "Why?" }];
+    const again = await generateText({ ...asked, messages: next });
+    return { parts, text: await streamed.text, again: again.text };
+  },
   async generate(given) {
     const ran = [];
     try {
