@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import jwt
 
-from adapters.qstash.message import OlderMessages, decode, encode
+from adapters import request_codec
+from adapters.qstash.message import VERSION, OlderMessages, decode, encode
 from application.ports import Delivery
 from domain.request import TaskRequest
 from domain.task import Task
@@ -52,8 +53,8 @@ def naming_message(task_id: str, request: TaskRequest) -> bytes:
 
 
 OF_THE_NEXT_VERSION = [
-    message("task_1_next", v=5, request={"hash": "0" * 64}),
-    message("task_1_next", request={"v": 5, "prompt": ["Hi."]}),
+    message("task_1_next", v=VERSION + 1, request={"hash": "0" * 64}),
+    message("task_1_next", request={"v": request_codec.VERSION + 1, "prompt": ["Hi."]}),
 ]
 """What only an instance of the next version can read, told by `v`."""
 
