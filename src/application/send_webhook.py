@@ -18,6 +18,7 @@ import structlog
 
 from application.errors import (
     DeletedTask,
+    ExpiredTask,
     QueueRefused,
     QueueUnavailable,
     StoreUnavailable,
@@ -53,15 +54,12 @@ class SendWebhook:
         sender: WebhookSender,
         clock: Clock,
         rules: WebhookRules,
-        task_ttl: float,
     ) -> None:
-        """`task_ttl`: seconds for which the log keeps a task that has ended, at most."""
         self._tasks = tasks
         self._queue = queue
         self._sender = sender
         self._clock = clock
         self._rules = rules
-        self._task_ttl = task_ttl
 
     async def __call__(self, announcement: Announcement) -> Ack | Retry | Overloaded:
         """Call the receiver, unless that is settled or the task was deleted. A fault of the
@@ -108,21 +106,11 @@ class SendWebhook:
         more. It is if the task has only expired: then the announcement goes on by itself."""
         try:
             task = await self._tasks.get(announcement.task_id)
-        except DeletedTask:
-            return _alone(announcement) if self._has_expired(announcement) else None
-        except UnknownTask:
-            return _alone(announcement)
+        except UnknownTask as error:
+            deleted = isinstance(error, DeletedTask) and not isinstance(error, ExpiredTask)
+            return None if deleted else _alone(announcement)
         webhook = next(iter(task.webhooks[announcement.number :]), _alone(announcement))
         return None if webhook.settled else webhook
-
-    def _has_expired(self, announcement: Announcement) -> bool:
-        """Whether the task of which a tombstone is left has expired. The tombstone does not tell
-        that from a deletion: the time does."""
-        if not announcement.leaves_tombstone:
-            return False
-        own_ttl, ttl = announcement.ttl, self._task_ttl
-        kept = ttl if own_ttl is None else min(own_ttl, ttl)
-        return self._clock.now() >= announcement.finished_at + 1000 * kept
 
     async def _send(self, announcement: Announcement) -> int | None:
         """Return the status of the response, or None if there was none. Raises TooManyWebhooks."""

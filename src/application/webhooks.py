@@ -90,9 +90,7 @@ def announcement_of(task: Task, number: int) -> Announcement:
         webhook.service,
         task.owner,
         finished_at,
-        task.ttl,
         _event_of(task, webhook.service, finished_at),
-        task.leaves_tombstone,
     )
 
 

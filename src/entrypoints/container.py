@@ -148,7 +148,6 @@ class Container(Outside):
             Outside.measured_sender,
             clock,
             webhook_rules,
-            given.tasks.task_ttl,
         ),
         handle_exhausted=Singleton(HandleExhaustedDeliveries, tasks, feed, queue, clock, after_end),
         quotas=quotas,

@@ -25,6 +25,10 @@ LONG = "x" * 20_000
 """So many fill several rows of the file."""
 
 
+class _LogUnread(Exception):
+    """The log has to be read before the task is claimed."""
+
+
 def _anew(_: Task) -> Opening:
     return Opening(keeper=KEEPER)
 
@@ -120,6 +124,25 @@ async def test_a_lapsed_lease_is_taken_over_with_all_that_was_noted(store: Store
     assert attempt.task.continuation == Continuation(1, KEEPER, "resp_1", 3, 3, 1)
     assert await store.tasks.get(task_id) == attempt.task
     assert attempt.task.counted_attempts == 1
+
+
+async def test_an_opening_that_raises_leaves_the_task_as_it_is(store: Store) -> None:
+    attempt = await store.tasks.append(await _begun(store), _said("a"), LEASE, 3)
+    task_id = attempt.task.id
+    await store.tasks.commit(attempt, attempt.task.requeue(NOW, "stopping"))
+    before, events = await store.tasks.get(task_id), await events_of(store.tasks, task_id)
+
+    def unsure(_: Task) -> Opening:
+        raise _LogUnread
+
+    others = [store.tasks.get(task_id) for _ in range(3)]  # at the same time
+    claimed, *found = await asyncio.gather(
+        store.tasks.claim(task_id, LEASE, NOW, unsure), *others, return_exceptions=True
+    )
+    assert isinstance(claimed, _LogUnread)
+    assert found == [before] * 3
+    assert await events_of(store.tasks, task_id) == events
+    assert (await _claim(store, task_id)).number == 2
 
 
 async def test_a_repeated_append_writes_its_cursor_once(store: Store) -> None:

@@ -94,7 +94,7 @@ async def test_a_guard_is_one_message_delayed_until_the_deadline() -> None:
 async def test_each_call_of_a_webhook_and_each_try_of_it_is_one_message(
     queue: QStashQueue,
 ) -> None:
-    first = Announcement("task_1_a", 0, NOBODY, False, None, 1, None, {"id": "evt_task_1_a"})
+    first = Announcement("task_1_a", 0, NOBODY, False, None, 1, {"id": "evt_task_1_a"})
     all_of_them = (first, first.once_more(), first.once_more().once_more(), first.next_round(1))
     ids = [await queue.enqueue_announcement(each, 3600) for each in all_of_them]
     assert len(set(ids)) == 4

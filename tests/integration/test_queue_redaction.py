@@ -89,7 +89,7 @@ async def test_the_callback_of_an_announcement_waits_for_hours_and_is_redacted(
 ) -> None:
     stub.answers.append(Answer(body=b'{"messageId": "msg_0"}'))
     event = {"id": "evt_task_1_a"}
-    announcement = Announcement("task_1_a", 0, "https://a.example/", False, None, 1, None, event)
+    announcement = Announcement("task_1_a", 0, "https://a.example/", False, None, 1, event)
     async with _queue(stub.url, redact_bodies, "http://127.0.0.1:1") as queue:
         assert await queue.enqueue_announcement(announcement) == "msg_0"
     headers = stub.delivered[0].headers

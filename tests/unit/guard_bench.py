@@ -21,7 +21,7 @@ from domain.request import DEFAULT_BOUNDS, TaskRequest
 from domain.task import Task
 from tests.builders import LEASE, NOW, REQUEST, after_end, run_task, unlimited
 from tests.doubles.model import DrivenModel
-from tests.unit.webhook_bench import ORPHAN_TIMEOUT, RULES, TASK_ID, TASK_TTL, URL, Receiver
+from tests.unit.webhook_bench import ORPHAN_TIMEOUT, RULES, TASK_ID, URL, Receiver
 
 CALLER = Caller("alice", "192.0.2.1")
 WITH_WEBHOOK = replace(REQUEST, webhook_url=URL)
@@ -135,7 +135,7 @@ class Process:
         self._run = run_task(tasks, hub, self._model, world, quotas, ended, bounds)
         self.guard = EndOverdueTask(tasks, hub, queue, world, orphans, ended, ORPHAN_TIMEOUT)
         self._exhausted = HandleExhaustedDeliveries(tasks, hub, queue, world, ended)
-        self._send = SendWebhook(tasks, queue, world.receiver, world, RULES, TASK_TTL)
+        self._send = SendWebhook(tasks, queue, world.receiver, world, RULES)
         self._cancel = CancelTask(tasks, queue, world, ended)
 
     async def start(self, request: TaskRequest) -> None:

@@ -159,7 +159,7 @@ def test_a_message_of_the_older_system_is_read(
     ],
 )
 def test_what_calls_no_receiver_is_no_announcement(changed: dict[str, Any]) -> None:
-    whole = Announcement("task_1_a", 0, "https://a.example", False, None, 7, None, {"id": "evt_1"})
+    whole = Announcement("task_1_a", 0, "https://a.example", False, None, 7, {"id": "evt_1"})
     assert decode(encode_announcement(whole), 9) == whole
     body = json.dumps(json.loads(encode_announcement(whole)) | changed).encode()
     with pytest.raises(ValueError, match=r"."):

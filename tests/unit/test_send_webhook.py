@@ -26,7 +26,6 @@ from tests.builders import NOW
 from tests.unit.webhook_bench import (
     RULES,
     TASK_ID,
-    TASK_TTL,
     Bench,
     Died,
     Mortal,
@@ -193,7 +192,7 @@ async def test_wherever_a_process_that_sends_dies_the_id_is_the_same() -> None:
         tasks, queue, sender = (
             Mortal(each, steps, dies_at) for each in (bench.tasks, bench.queue, bench.receiver)
         )
-        dying = SendWebhook(tasks, queue, sender, bench.clock, RULES, TASK_TTL)
+        dying = SendWebhook(tasks, queue, sender, bench.clock, RULES)
         try:
             await dying(announcements[0])
         except Died:
@@ -221,7 +220,7 @@ async def test_a_store_that_is_away_does_not_lose_a_delivered_webhook() -> None:
     away = Away(Hub(), 1e6)
     away._entries = bench.tasks._entries
     away._elapsed = bench.tasks._elapsed
-    sending = SendWebhook(away, bench.queue, bench.receiver, bench.clock, RULES, TASK_TTL)
+    sending = SendWebhook(away, bench.queue, bench.receiver, bench.clock, RULES)
     assert await sending(announcement) == Retry()
     assert await bench.send(announcement) == Ack()
     assert [each.id for each in bench.receiver.messages] == ["evt_task_1_a"] * 2
@@ -235,9 +234,7 @@ async def test_a_store_that_is_away_for_longer_than_the_queue_retries_loses_no_w
         async def get(self, task_id: str) -> Task:
             raise StoreUnavailable("away")
 
-    sending = SendWebhook(
-        Away(Hub(), 1e6), bench.queue, bench.receiver, bench.clock, RULES, TASK_TTL
-    )
+    sending = SendWebhook(Away(Hub(), 1e6), bench.queue, bench.receiver, bench.clock, RULES)
     for number in range(20):
         bench.queue.announcements.clear()
         assert await sending(announcement) == Retry()

@@ -106,7 +106,7 @@ async def test_the_queue_holds_announcements_and_the_webhooks_of_a_task() -> Non
 
 def test_a_caller_without_a_name_has_the_secret_of_the_service() -> None:
     RULES.check(replace(REQUEST, webhook_url=URL), None)
-    announcement = Announcement(TASK_ID, 0, URL, False, None, NOW, None, {"id": "evt_task_1_a"})
+    announcement = Announcement(TASK_ID, 0, URL, False, None, NOW, {"id": "evt_task_1_a"})
     assert RULES.secrets_for(announcement) == [SERVICES]
 
 

@@ -64,7 +64,7 @@ class Bench:
         self.tasks = MemoryTaskLog(
             self.feed, task_ttl, ORPHAN_TIMEOUT, elapsed=lambda: self.clock.seconds
         )
-        self.send = SendWebhook(self.tasks, self.queue, self.receiver, self.clock, RULES, task_ttl)
+        self.send = SendWebhook(self.tasks, self.queue, self.receiver, self.clock, RULES)
 
     async def submit(self, webhooks: tuple[Webhook, ...] = WEBHOOKS[:1], **asked: Any) -> Task:
         request = replace(REQUEST, **asked)

@@ -102,8 +102,6 @@ class _Announcement(msgspec.Struct, rename="camel", omit_defaults=True):
     event: dict[str, Any]
     service: bool = False
     owner: str | None = None
-    ttl: int | None = None
-    leaves_tombstone: bool = False
     round: _Count = 0
     calls: _Count = 0
     uncalled: _Count = 0

@@ -87,12 +87,9 @@ class Announcement:
     """Whether the webhook is the service's."""
     owner: str | None
     finished_at: int
-    ttl: int | None
     """Those of the task."""
     event: Mapping[str, Any]
     """What the receiver is told, as JSON."""
-    leaves_tombstone: bool = False
-    """Whether its task leaves a tombstone when it expires (`Task.leaves_tombstone`)."""
     round: int = 0
     """How many announcements of the same have called the receiver in vain."""
     calls: int = 0
