@@ -7,7 +7,7 @@ from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.attempt import AttemptBounds
 from application.outcome import Outcome
-from application.ports import Finished, LanguageModel
+from application.ports import EventFeed, Finished, LanguageModel, TaskLog
 from application.run_task import RunTask
 from domain.answer import Reasoning, Text, ToolCallDelta
 from domain.events import (
@@ -41,10 +41,21 @@ PIECES = (
 
 
 class Bench:
-    def __init__(self, model: LanguageModel | None = None, *, grace: float = 60.0) -> None:
+    def __init__(
+        self,
+        model: LanguageModel | None = None,
+        *,
+        grace: float = 60.0,
+        tasks: TaskLog | None = None,
+        feed: EventFeed | None = None,
+        task_id: str = TASK_ID,
+    ) -> None:
+        """`tasks` and `feed`: of another store. It has a clock of its own."""
         self.seconds = 0.0
-        self.feed = Hub()
-        self.tasks = MemoryTaskLog(self.feed, 600.0, elapsed=lambda: self.seconds)
+        self.task_id = task_id
+        hub = Hub()
+        self.feed = feed or hub
+        self.tasks = tasks or MemoryTaskLog(hub, 600.0, elapsed=lambda: self.seconds)
         self.keeping = KeepingModel(PIECES, FINISHED)
         self.model = model or self.keeping
         self.queue = RecordingQueue()
@@ -70,16 +81,16 @@ class Bench:
 
     async def deliver(self, run: RunTask | None = None, max_attempts: int = 2) -> Outcome:
         run = run or self.process()
-        return await run(delivery_of(TASK_ID, REQUEST, max_attempts=max_attempts))
+        return await run(delivery_of(self.task_id, REQUEST, max_attempts=max_attempts))
 
     def delivering(self, run: RunTask | None = None) -> "asyncio.Task[Outcome]":
         return asyncio.create_task(self.deliver(run))
 
     async def record(self) -> Task:
-        return await self.tasks.get(TASK_ID)
+        return await self.tasks.get(self.task_id)
 
     async def events(self) -> list[Event]:
-        return list((await self.tasks.read(TASK_ID, 0, 10_000)).events)
+        return list((await self.tasks.read(self.task_id, 0, 10_000)).events)
 
     async def statuses(self) -> list[str]:
         """The statuses in the log, each with what it says of the attempt."""
