@@ -56,9 +56,19 @@ class Opening:
     keeper: str | None = None
     """The upstream that keeps the answer for which it asks, if it begins anew. None: it keeps
     none."""
+    resumes_at: tuple[str, int] | None = None
+    """The id of the kept answer and the event behind which all of it comes, if it begins anew but
+    the upstream still makes that answer."""
     added: bool = False
     """Whether the attempt before it has added something that this one keeps. Only asked if the
     lease of that attempt has lapsed: the lost attempt then does not count."""
+
+    def continuation(self, attempt: int) -> Continuation | None:
+        """Return that of an attempt that begins anew."""
+        if self.keeper is None:
+            return None
+        response_id, cursor = self.resumes_at or (None, None)
+        return Continuation(attempt, self.keeper, response_id, cursor)
 
 
 ANEW = Opening()

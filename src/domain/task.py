@@ -184,10 +184,8 @@ class Task:
     def begin(self, now: int, opening: Opening = ANEW) -> Change:
         """Begin the next attempt. Unless it is resumed, what earlier attempts said no longer
         counts."""
-        attempt, continuation = self.attempt + 1, self.continuation
-        if not opening.resumed:
-            keeper = opening.keeper
-            continuation = None if keeper is None else Continuation(attempt, keeper)
+        attempt = self.attempt + 1
+        continuation = self.continuation if opening.resumed else opening.continuation(attempt)
         return self._move(
             TaskStatus.RUNNING,
             now,
@@ -212,18 +210,12 @@ class Task:
     ) -> Change:
         """Begin anew in the same delivery, since the upstream has forgotten the answer that this
         attempt was to go on with, or has taken back what it said of it. That costs no attempt.
-        `resumes_at`: the id of the answer and the event behind which all of it comes, if the
-        upstream still makes it."""
+        `resumes_at`: as in `Opening`."""
         lost = self._move(
             TaskStatus.PENDING, now, reason=CONTINUATION_LOST, uncounted=self.uncounted + 1
         )
-        begun = lost.task.begin(now, Opening(keeper=keeper))
-        task, continuation = begun.task, begun.task.continuation
-        if resumes_at is not None and continuation is not None:
-            response_id, cursor = resumes_at
-            continuation = replace(continuation, response_id=response_id, cursor=cursor)
-            task = replace(task, continuation=continuation)
-        return Change(task, (*lost.events, *begun.events))
+        begun = lost.task.begin(now, Opening(keeper=keeper, resumes_at=resumes_at))
+        return Change(begun.task, (*lost.events, *begun.events))
 
     def requeue(
         self, now: int, reason: str, *, counted: bool = True, added: bool = False

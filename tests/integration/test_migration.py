@@ -27,24 +27,21 @@ from adapters.redis.keys import keys_of, owner_keys
 from adapters.sqlite import AwakeClock, HandingOver, SqliteIdempotencyKeys, SqliteTaskLog
 from application.chats import chat_key
 from application.errors import DeletedTask, ExpiredTask, StoreUnavailable
-from application.ports import IDEMPOTENCY_TTL, Page, TaskLog
-from domain.answer import Answer
-from domain.attempt import Attempt
-from domain.continuation import Continuation, Opening
-from domain.events import ContentAdded, Event, Position, ReasoningAdded
-from domain.failure import Failure
+from application.ports import IDEMPOTENCY_TTL
+from domain.continuation import Continuation
+from domain.events import ContentAdded, ReasoningAdded
 from domain.request import TaskRequest
 from domain.task_filter import TaskFilter
 from entrypoints.data_file import SCHEMAS
 from entrypoints.migration import Report, UnfinishedTasks, migrate
-from tests.builders import LEASE, NOW, REQUEST, claim, submit, to_redis
+from tests.builders import NOW, submit, to_redis
 from tests.commands import invoke
 from tests.doubles.rest_front import TOKEN
+from tests.integration.moved_tasks import assert_the_same, cancelled, completed, failed
 from tests.redis_server import LocalRedis
 
 TTL = 3600.0
 LOOK = "return {redis.call('EXISTS', KEYS[1]), redis.call('LLEN', KEYS[2])}"
-FAILURE = Failure("the model said no", "model_refused", retryable=False)
 
 
 @dataclass
@@ -102,61 +99,6 @@ async def redis(own_redis: LocalRedis) -> AsyncIterator[Connection]:
     connection = to_redis(own_redis.url)
     yield connection
     await connection.aclose()
-
-
-async def completed(
-    tasks: TaskLog, events: list[Event], request: TaskRequest = REQUEST, *, lost: bool = False
-) -> str:
-    task_id = await submit(tasks, request)
-    await tasks.note_message(task_id, f"msg_{task_id}")
-    attempt = await claim(tasks, task_id)
-    if lost:
-        attempt = await tasks.append(attempt, [ContentAdded(NOW, "lost")], LEASE)
-        await tasks.commit(attempt, attempt.task.requeue(NOW, "model_unavailable"))
-        attempt = await claim(tasks, task_id)
-    for first in range(0, len(events), 50):
-        attempt = await tasks.append(attempt, events[first : first + 50], LEASE)
-    done = attempt.task.complete(
-        NOW, answer=Answer("Hi"), finish_reason="stop", model="m", usage=None
-    )
-    await tasks.commit(attempt, done)
-    return task_id
-
-
-async def failed(tasks: TaskLog) -> str:
-    task_id = await submit(tasks)
-    await tasks.fail(task_id, FAILURE, NOW)
-    return task_id
-
-
-async def cancelled(tasks: TaskLog) -> str:
-    """One whose upstream keeps the answer, and does not know that the task has ended."""
-    task_id = await submit(tasks)
-    attempt = await tasks.claim(task_id, LEASE, NOW, lambda _: Opening(keeper="upstream_1"))
-    assert isinstance(attempt, Attempt)
-    attempt = await tasks.note_response(attempt, "resp_1")
-    await tasks.append(attempt, [ContentAdded(NOW, "said")], LEASE, 7)
-    await tasks.cancel(task_id, NOW)
-    return task_id
-
-
-async def assert_the_same(ours: TaskLog, theirs: TaskLog, task_id: str) -> None:
-    assert await theirs.get(task_id) == await ours.get(task_id)
-    assert await theirs.request(task_id) == await ours.request(task_id)
-    after, length = 0, 1
-    while after < length:
-        page, same = [await log.read(task_id, after, 700) for log in (ours, theirs)]
-        assert (same.length, same.after) == (page.length, page.after)
-        told, as_told = positions(page), positions(same)
-        both = min(len(told), len(as_told))  # the pages may end at different events
-        assert both
-        assert as_told[:both] == told[:both]
-        after, length = after + both, page.length
-
-
-def positions(page: Page) -> list[tuple[Position, Event]]:
-    """The events, each with the position that a reader resumes from."""
-    return [(each.end, each.events[0]) for batch in page.batches for each in batch.singles()]
 
 
 @pytest.fixture(params=["redis_url", "redis_cluster", "rest_front"])

@@ -18,7 +18,8 @@ from domain.events import ContentAdded
 from tests.builders import LEASE, NOW, claim, follow_task, submit, to_redis
 from tests.commands import invoke
 from tests.doubles.readers import CountingObserver, started
-from tests.integration.test_migration import TTL, assert_the_same, completed, failed, opened
+from tests.integration.moved_tasks import assert_the_same, completed, failed
+from tests.integration.test_migration import TTL, opened
 from tests.redis_server import LocalRedis
 
 

@@ -1,0 +1,59 @@
+"""Settings that would leave the service open stop its start."""
+
+from typing import Any
+
+import pytest
+
+from entrypoints.api_keys import new_key
+from entrypoints.settings import SettingsError, load_settings
+
+ENTRY = new_key("alice")[1]
+PLAIN = "alice:" + new_key("alice")[0]
+SECRET = "a secret of forty characters, or even more"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"host": "0.0.0.0"}, "LONGTASK_API_KEYS is not set"),  # noqa: S104
+        ({"host": "::"}, "LONGTASK_API_KEYS is not set"),
+        ({"host": "longtask.example.org"}, "LONGTASK_API_KEYS is not set"),
+        ({"api_keys": ENTRY}, "LONGTASK_STREAM_SECRET is required"),
+        ({"api_keys": ENTRY, "stream_secret": "short"}, "at least 32"),
+        ({"api_keys": PLAIN, "stream_secret": SECRET, "env": "production"}, "longtask key new"),
+        ({"api_keys": "alice:sha256:12", "stream_secret": SECRET}, "entry 1"),
+        ({"api_keys": f"{ENTRY} a b:{ENTRY}", "stream_secret": SECRET}, "entry 2"),
+        ({"api_keys": f"{ENTRY} a b:{ENTRY}", "stream_secret": SECRET}, "entry 3"),
+        ({"limits": "starts=x"}, "LONGTASK_LIMITS"),
+        ({"limits": "starts=1,starts=2"}, "LONGTASK_LIMITS"),
+        ({"address_limits": "wishes=3"}, "starts=N, running=N, streams=N, tokens=N"),
+        ({"limits": "wishes=3,tokens=-1"}, "LONGTASK_LIMITS: 'wishes=3'"),
+        ({"limits": "wishes=3,tokens=-1"}, "LONGTASK_LIMITS: 'tokens=-1'"),
+        ({"limits": "starts=1,starts=2"}, "'starts=2' comes after another limit of starts"),
+        ({"trusted_proxies": "10.0.0.0/8,proxy"}, "LONGTASK_TRUSTED_PROXIES: 'proxy'"),
+        ({"cors_origins": "https://a.example/path"}, "LONGTASK_CORS_ORIGINS"),
+        ({"cors_origins": "* *.example.org"}, "LONGTASK_CORS_ORIGINS"),
+        ({"otlp_endpoint": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ],
+)
+def test_what_would_leave_the_service_open_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(env_file=None, **given)
+    assert said in str(refused.value)
+    for secret in (ENTRY, PLAIN, SECRET, "short"):
+        assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "127.0.0.2"},
+        {"host": "::1"},
+        {"host": "localhost"},
+        {"host": "0.0.0.0", "allow_anonymous": True},  # noqa: S104
+        {"host": "0.0.0.0", "api_keys": ENTRY, "stream_secret": SECRET},  # noqa: S104
+        {"api_keys": PLAIN, "stream_secret": SECRET},  # in development
+    ],
+)
+def test_what_is_safe_is_not(given: dict[str, Any]) -> None:
+    load_settings(env_file=None, **given)
