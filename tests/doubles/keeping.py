@@ -53,6 +53,8 @@ class KeepingModel(LanguageModel):
         self.holds_after: int | None = None
         """The event before which each stream waits until `unheld` is set."""
         self.unheld = asyncio.Event()
+        self.held = False
+        """Whether a stream has come so far."""
         self.releases: list[bool] = []
         """Whether the answer was completed, of each release."""
         self.forgets = False
@@ -89,6 +91,7 @@ class KeepingModel(LanguageModel):
                     self.breaks_after = None if self.heals else number
                     raise self.fault
                 if number == self.holds_after:
+                    self.held = True
                     await self.unheld.wait()
                 await asyncio.sleep(0)
                 yield Numbered((self.pieces[number],), number)

@@ -4,10 +4,13 @@ import asyncio
 from typing import Any
 
 from adapters.live import Hub
-from adapters.memory import MemoryTaskLog
+from adapters.memory import MemoryLimiter, MemoryTaskLog
+from application.accounts import Accounts, Limits
 from application.attempt import AttemptBounds
 from application.outcome import Outcome
-from application.ports import EventFeed, Finished, LanguageModel, TaskLog
+from application.ports import ORPHAN_TIMEOUT, EventFeed, Finished, LanguageModel, TaskLog
+from application.quotas import Quotas
+from application.reap import FailOrphanedTasks
 from application.run_task import RunTask
 from domain.answer import Reasoning, Text, ToolCallDelta
 from domain.events import (
@@ -20,12 +23,13 @@ from domain.events import (
 )
 from domain.task import Task
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, after_end, delivery_of, run_task, unlimited
+from tests.builders import REQUEST, after_end, delivery_of, run_task
 from tests.doubles.attempts import CountingAttempts
 from tests.doubles.keeping import KeepingModel
 from tests.doubles.queue import RecordingQueue
 
 TASK_ID = "task_1_a"
+OWNER = "alice"
 LEASE = 30.0
 USAGE = Usage(5, 7, 12)
 FINISHED = Finished("stop", "m-1", USAGE)
@@ -60,7 +64,11 @@ class Bench:
         self.model = model or self.keeping
         self.queue = RecordingQueue()
         self.observer = CountingAttempts()
-        self.quotas = unlimited(self.tasks)
+        self.limiter = MemoryLimiter()
+        clock = SystemClock()
+        orphans = FailOrphanedTasks(self.tasks, clock, ORPHAN_TIMEOUT)
+        accounts = Accounts(Limits(tokens=10_000_000), Limits())
+        self.quotas = Quotas(self.limiter, self.tasks, orphans, accounts)
         self.after_end = after_end(self.tasks, self.queue, model=self.model)
         self.bounds = AttemptBounds(LEASE, 60.0, 60.0, 1_000_000, grace)
 
@@ -81,7 +89,7 @@ class Bench:
 
     async def deliver(self, run: RunTask | None = None, max_attempts: int = 2) -> Outcome:
         run = run or self.process()
-        return await run(delivery_of(self.task_id, REQUEST, max_attempts=max_attempts))
+        return await run(delivery_of(self.task_id, REQUEST, max_attempts=max_attempts, owner=OWNER))
 
     def delivering(self, run: RunTask | None = None) -> "asyncio.Task[Outcome]":
         return asyncio.create_task(self.deliver(run))
@@ -99,6 +107,10 @@ class Bench:
     async def retractions(self) -> int:
         """How often an attempt began anew after the first."""
         return (await self.statuses()).count("running") - 1
+
+    async def charged(self) -> int:
+        """The tokens that its owner was charged for."""
+        return (await self.limiter.consume(f"tokens:key:{OWNER}", 0, None, 60.0)).used
 
     async def ended(self) -> TaskEnded:
         """The end of a log that keeps the rules."""

@@ -13,7 +13,7 @@ from application.reap import RequeueInterrupted
 from domain.answer import Answer, ToolCall
 from domain.failure import CONTINUATION_LOST
 from entrypoints.identity import SystemClock
-from tests.unit.continuing_bench import LEASE, PIECES, TASK_ID, USAGE, Bench
+from tests.unit.continuing_bench import LEASE, OWNER, PIECES, TASK_ID, USAGE, Bench
 from tests.unit.webhook_bench import Died, Mortal
 from tests.waiting import until
 
@@ -265,7 +265,7 @@ async def test_a_task_that_is_cancelled_is_cancelled_upstream(identified: bool) 
     else:
         await until(lambda: bench.keeping.connections)
     cancel = CancelTask(bench.tasks, bench.queue, SystemClock(), bench.after_end)
-    await cancel(TASK_ID)
+    await cancel(TASK_ID, OWNER)
     if not identified:
         assert bench.keeping.by_key == {}
         bench.keeping.identifies.set()
