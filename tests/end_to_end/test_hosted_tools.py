@@ -38,6 +38,7 @@ def service(responses_upstream: ResponsesUpstream) -> Iterator[Running]:
         openai_api_key="sk-planted",
         openai_base_url=responses_upstream.url,
         openai_api="responses",
+        qstash_retry_delay="20",
     )
     with running_service(settings) as running:
         yield running
@@ -92,6 +93,23 @@ def test_a_stream_with_hosted_tools_is_parsed_and_added_up(
     seen = service.client.events(task_id)
     assert [each.data["data"] for each in seen.events if each.type == "item"] == DID
     assert seen.events[-1].data["items"] == DID
+
+
+def test_an_attempt_that_goes_on_tells_each_item_once(
+    client: OpenAI, service: Running, responses_upstream: ResponsesUpstream
+) -> None:
+    answer_with_tools(responses_upstream)
+    responses_upstream.breaks.extend([4, 2, 3])  # of each connection: after so many events
+    with client.responses.stream(model="m", input="Where?", tools=ASKED) as stream:
+        done: list[Any] = [e.item for e in stream if e.type == "response.output_item.done"]
+        final: Any = stream.get_final_response()
+    assert [each.type for each in done] == [*(each["type"] for each in DID), "message"]
+    assert [each.id for each in final.output] == [each.id for each in done]
+    assert responses_upstream.asked == 1
+    seen = service.client.events(final.id.removeprefix("resp_")).events
+    resumed = [each for each in seen if each.data.get("resumed")]
+    assert len(resumed) == 3
+    assert seen[-1].data["items"] == DID
 
 
 def test_the_next_turn_may_send_the_items_back_or_refer_to_them(
