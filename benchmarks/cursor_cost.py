@@ -1,9 +1,8 @@
 """K. The cost of a cursor in instructions: what an append with one costs more than one without.
 
-A process under callgrind appends to a store, one token at a time: once without a cursor and once
-with one. The difference of the instruction counts, divided by the number of tokens, is the cost of
-the cursor. For Redis both the process and the server run under callgrind. Needs valgrind, and
-redis-server for Redis.
+Fifty tasks are appended to, a token each at a time: once without cursors and once with them. The
+difference of the instruction counts, divided by the number of tokens, is the cost of a cursor. What
+is counted is the process that appends or, for "server", Redis. Needs valgrind and redis-server.
 """
 
 import argparse
@@ -31,20 +30,25 @@ from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.data_file import SCHEMAS
 
-STORES = ("memory", "file", "redis")
+STORES = ("memory", "file", "redis", "server")
+TASKS = 50
 _REQUEST = TaskRequest(model="m", prompt="Hi.")
 _KEPT = Opening(keeper="upstream_1")
 
 
 async def append(tasks: TaskLog, tokens: int, cursors: bool) -> None:
-    """Append so many tokens to a new task, as an attempt does."""
-    task = await tasks.create(Task.submit("task_1_a", _REQUEST, 1))
-    attempt = await tasks.claim(task.id, 600.0, 1, lambda _: _KEPT)
-    assert isinstance(attempt, Attempt)
-    for number in range(tokens):
-        event = ContentAdded(1_700_000_000_000 + number, " token")
-        cursor = 1_000_000 + number if cursors else None
-        attempt = await tasks.append(attempt, (event,), 600.0, cursor)
+    """Append so many tokens to new tasks, as their attempts do."""
+
+    async def one(number: int) -> None:
+        task = await tasks.create(Task.submit(f"task_1_{number}", _REQUEST, 1))
+        attempt = await tasks.claim(task.id, 600.0, 1, lambda _: _KEPT)
+        assert isinstance(attempt, Attempt)
+        for token in range(tokens // TASKS):
+            event = ContentAdded(1_700_000_000_000 + token, " token")
+            cursor = 1_000_000 + token if cursors else None
+            attempt = await tasks.append(attempt, (event,), 600.0, cursor)
+
+    await asyncio.gather(*map(one, range(TASKS)))
 
 
 async def in_store(store: str, folder: Path, tokens: int, cursors: bool) -> None:
@@ -62,41 +66,44 @@ async def in_store(store: str, folder: Path, tokens: int, cursors: bool) -> None
         await connection.aclose()
 
 
-async def callgrind(*words: str, log: Path) -> Process:
+async def start(*words: str, log: Path, counted: bool) -> Process:
+    valgrind = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
     return await asyncio.create_subprocess_exec(
-        *("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *words),
+        *(valgrind if counted else ()),
+        *words,
         stderr=log.open("w"),
         stdout=asyncio.subprocess.DEVNULL,
     )
 
 
-def collected(log: Path) -> int:
-    found = re.search(r"Collected : (\d+)", log.read_text())
-    assert found is not None, log.read_text()
-    return int(found[1])
-
-
-async def instructions(store: str, folder: Path, tokens: int, cursors: bool) -> list[int]:
-    """Return the instructions of the process and, for Redis, of the server."""
-    logs = [folder / "process", folder / "server"]
-    socket = folder / "redis.sock"
+async def instructions(store: str, folder: Path, tokens: int, cursors: bool) -> int:
+    process_log, server_log, socket = (
+        folder / each for each in ("process", "server", "redis.sock")
+    )
     server = None
-    if store == "redis":
-        served = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder))
-        server = await callgrind("redis-server", *served, log=logs[1])
+    if store in ("redis", "server"):
+        # Once a second is the least often that a server does what it does by the clock.
+        settings = ("--port", "0", "--save", "", "--hz", "1", "--dynamic-hz", "no")
+        where = ("--unixsocket", str(socket), "--dir", str(folder))
+        server = await start(
+            "redis-server", *settings, *where, log=server_log, counted=store == "server"
+        )
         while not socket.exists():
-            assert server.returncode is None, logs[1].read_text()
+            assert server.returncode is None, server_log.read_text()
             await asyncio.sleep(0.1)
     words = ("--inside", store, "--folder", str(folder), "--tokens", str(tokens))
     flags = ["--cursors"] if cursors else []
-    module = ("-X", "frozen_modules=on", "-m", "benchmarks.cursor_cost")
-    process = await callgrind(sys.executable, *module, *words, *flags, log=logs[0])
-    assert await process.wait() == 0, logs[0].read_text()
-    if server is None:
-        return [collected(logs[0])]
-    server.terminate()
-    await server.wait()
-    return [collected(each) for each in logs]
+    module = (sys.executable, "-X", "frozen_modules=on", "-m", "benchmarks.cursor_cost")
+    counted = store != "server"
+    process = await start(*module, *words, *flags, log=process_log, counted=counted)
+    assert await process.wait() == 0, process_log.read_text()
+    if server is not None:
+        server.terminate()
+        await server.wait()
+    log = (process_log if counted else server_log).read_text()
+    collected = re.search(r"Collected : (\d+)", log)
+    assert collected is not None, log
+    return int(collected[1])
 
 
 async def run(stores: Sequence[str], tokens: int) -> dict[str, int]:
@@ -104,9 +111,9 @@ async def run(stores: Sequence[str], tokens: int) -> dict[str, int]:
     for store in stores:
         with tempfile.TemporaryDirectory() as folder:
             plain = await instructions(store, Path(folder), tokens, cursors=False)
+        with tempfile.TemporaryDirectory() as folder:
             noted = await instructions(store, Path(folder), tokens, cursors=True)
-        for where, more, less in zip((store, "redis_server"), noted, plain, strict=False):
-            figures[f"K_instructions_per_cursor_{where}"] = round((more - less) / tokens)
+        figures[f"K_instructions_per_cursor_{store}"] = round((noted - plain) / tokens)
     return figures
 
 

@@ -146,7 +146,10 @@ class RedisTaskLog(TaskLog):
         keys = keys_of(attempt.task.id)
         times = (milliseconds(lease), self._ttl)
         values: list[Word] = [attempt.number, attempt.logged, *times, keys.channel]
-        values.append("" if cursor is None else cursor)
+        if cursor is None or not events:
+            values.append("")
+        else:  # written here: for Lua it is dearer to make a text of numbers
+            values.append(f"{attempt.number} {cursor} {attempt.logged + len(events)}")
         logged = await self._append(
             [keys.record, keys.log, keys.lease], [*values, *map(encode_event, events)]
         )

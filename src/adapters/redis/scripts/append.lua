@@ -1,7 +1,7 @@
 -- Add events of a live attempt, and renew its lease.
 -- KEYS: record, log, lease.
 -- ARGV: attempt, events that the log held when the attempt last wrote, lease in ms, ttl in ms,
---   channel, the cursor up to which they have an upstream's answer ('' for none), event...
+--   channel, what to note as cursor (keys.py; '' for nothing), event...
 -- Returns the length of the log, or 0 if the attempt may no longer write.
 local record, log, lease = KEYS[1], KEYS[2], KEYS[3]
 local attempt, logged, lease_ms, ttl_ms, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
@@ -22,8 +22,8 @@ if length == logged then
   for index = first_event, #ARGV do
     length = call('RPUSH', log, ARGV[index])
   end
-  if cursor ~= '' and length > logged then
-    call('HSET', record, 'cursor', attempt .. ' ' .. cursor .. ' ' .. length)
+  if cursor ~= '' then
+    call('HSET', record, 'cursor', cursor)
   end
   publish_events(channel, epoch, epoch, logged + 1, first_event)
 end -- else they were added already, and only the response was lost: nothing but the writer adds
