@@ -12,7 +12,7 @@ from application.ports import ORPHAN_TIMEOUT, EventFeed, Finished, LanguageModel
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
 from application.run_task import RunTask
-from domain.answer import Reasoning, Text, ToolCallDelta
+from domain.answer import Answer, Reasoning, Text, ToolCall, ToolCallDelta
 from domain.events import (
     Event,
     StatusChanged,
@@ -59,7 +59,8 @@ class Bench:
         self.task_id = task_id
         hub = Hub()
         self.feed = feed or hub
-        self.tasks = tasks or MemoryTaskLog(hub, 600.0, elapsed=lambda: self.seconds)
+        self.memory = MemoryTaskLog(hub, 600.0, elapsed=lambda: self.seconds)
+        self.tasks = tasks or self.memory
         self.keeping = KeepingModel(PIECES, FINISHED)
         self.model = model or self.keeping
         self.queue = RecordingQueue()
@@ -125,3 +126,14 @@ def _told(event: StatusChanged) -> str:
     if event.status is TaskStatus.RUNNING and event.resumed:
         told += " resumed"
     return f"{told} {event.reason}" if event.reason else told
+
+
+WHOLE = Answer("One two three", "", "Let me see.", (ToolCall(0, "call_1", "look", "{}"),))
+
+
+async def whole(bench: Bench) -> None:
+    """The task has completed with the whole answer, and the upstream knows."""
+    ended = await bench.ended()
+    assert ended.answer == WHOLE
+    assert ended.usage == USAGE
+    assert [each.released for each in bench.keeping.by_key.values()] == [True]
