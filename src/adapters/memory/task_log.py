@@ -6,12 +6,12 @@ the hub, and it keeps the index of the tasks.
 """
 
 import heapq
-import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from adapters.live import Hub
+from adapters.memory.entry import Entry
 from adapters.memory.task_index import MemoryTaskIndex
 from adapters.memory.tombstones import Tombstones
 from application.errors import DeletedTask, ExpiredTask, LeaseLost, UnknownTask
@@ -32,26 +32,11 @@ from application.ports import (
 )
 from domain.attempt import Attempt
 from domain.continuation import kept
-from domain.events import START, Event, Position, TaskStatus, fold, text_size
+from domain.events import START, Event, TaskStatus, fold, text_size
 from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Change, Submitted, Task
 from domain.webhook import Note
-
-
-@dataclass(slots=True)
-class _Entry:
-    task: Task
-    request: TaskRequest | None
-    expires: float
-    epoch: str = field(default_factory=lambda: secrets.token_hex(8))
-    events: list[Event] = field(default_factory=list)
-    lease_until: float = 0.0
-    heartbeat_until: float = 0.0
-    """When the task becomes orphaned, unless there is another heartbeat."""
-
-    def position(self, offset: int) -> Position:
-        return Position(self.epoch, offset) if offset else START
 
 
 class MemoryTaskLog(TaskLog):
@@ -71,7 +56,7 @@ class MemoryTaskLog(TaskLog):
         self._orphan_timeout = orphan_timeout
         self._elapsed = elapsed
         self._wall = wall
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._expiries: list[tuple[float, str]] = []
         self.index = MemoryTaskIndex(self._find)
         self._tombstones = Tombstones(max(ttl, TOMBSTONE_TTL), elapsed)
@@ -83,11 +68,12 @@ class MemoryTaskLog(TaskLog):
         if entry is None:
             if isinstance(gone := self._tombstones.unknown(task.id), DeletedTask):
                 raise gone
-            entry = _Entry(task, submitted.request, 0.0)
+            entry = Entry(task, submitted.request, 0.0)
             self._entries[task.id] = entry
             self.index.add(task)
             self._expire(entry, self._ttl)
             self._write(entry, submitted)
+        entry.advance()
         return entry.task
 
     async def note_message(self, task_id: str, message_id: str) -> None:
@@ -120,14 +106,13 @@ class MemoryTaskLog(TaskLog):
         entry.lease_until = self._elapsed() + lease
         if len(entry.events) == attempt.logged:
             self._add(entry, tuple(events))
-            continuation = entry.task.continuation
-            if events and cursor is not None and continuation is not None:
-                advanced = continuation.advanced(cursor, len(entry.events), attempt.number)
-                entry.task = replace(entry.task, continuation=advanced)
+            if events and cursor is not None:
+                entry.cursor = cursor, len(entry.events), attempt.number
         return Attempt(attempt.task, len(entry.events), attempt.request, cursor)
 
     async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
         entry = self._held(attempt)
+        entry.advance()
         if (continuation := entry.task.continuation) is not None:
             entry.task = replace(entry.task, continuation=continuation.noted(response_id))
         return replace(attempt, task=entry.task)
@@ -212,40 +197,49 @@ class MemoryTaskLog(TaskLog):
 
     def _find(self, task_id: str) -> Task | None:
         entry = self._entries.get(task_id)
-        return None if entry is None or entry.expires <= self._elapsed() else entry.task
+        if entry is None or entry.expires <= self._elapsed():
+            return None
+        entry.advance()
+        return entry.task
 
-    def _entry(self, task_id: str) -> _Entry:
+    def _entry(self, task_id: str) -> Entry:
+        entry = self._there(task_id)
+        entry.advance()
+        return entry
+
+    def _there(self, task_id: str) -> Entry:
         entry = self._entries.get(task_id)
         if entry is None or entry.expires <= self._elapsed():
             raise self._tombstones.unknown(task_id)
         return entry
 
-    def _held(self, attempt: Attempt) -> _Entry:
+    def _held(self, attempt: Attempt) -> Entry:
         """Return the entry of an attempt that may write, else raise LeaseLost. An attempt whose
         lease has lapsed may write until another one begins or the task ends."""
         try:
-            entry = self._entry(attempt.task.id)
+            entry = self._there(attempt.task.id)
         except UnknownTask:
             raise LeaseLost from None
         if entry.task.status is not TaskStatus.RUNNING or entry.task.attempt != attempt.number:
             raise LeaseLost
         return entry
 
-    def _busy(self, entry: _Entry) -> Busy | None:
+    def _busy(self, entry: Entry) -> Busy | None:
         left = entry.lease_until - self._elapsed()
         running = entry.task.status is TaskStatus.RUNNING
         return Busy(left) if running and left > 0 else None
 
-    def _heartbeat(self, entry: _Entry) -> None:
+    def _heartbeat(self, entry: Entry) -> None:
         entry.heartbeat_until = self._due(entry) + self._orphan_timeout
 
-    def _due(self, entry: _Entry) -> float:
+    def _due(self, entry: Entry) -> float:
         """Return from when on its times count: now, or when its delay is over."""
         if entry.task.not_before is None or entry.task.status is not TaskStatus.PENDING:
             return self._elapsed()
         return self._elapsed() + entry.task.delay_left(round(self._wall() * 1000))
 
-    def _write(self, entry: _Entry, change: Change) -> None:
+    def _write(self, entry: Entry, change: Change) -> None:
+        entry.advance()
         # `note_message` may have added the message id since the attempt read the record.
         message_id = change.task.message_id or entry.task.message_id
         continuation = kept(change.task.continuation, entry.task.continuation)
@@ -260,11 +254,11 @@ class MemoryTaskLog(TaskLog):
             self._expire(entry, self._ttl if own_ttl is None else min(own_ttl, self._ttl))
             self._tombstones.add(entry.task.id, ExpiredTask)
 
-    def _expire(self, entry: _Entry, ttl: float) -> None:
+    def _expire(self, entry: Entry, ttl: float) -> None:
         entry.expires = self._elapsed() + ttl
         heapq.heappush(self._expiries, (entry.expires, entry.task.id))
 
-    def _add(self, entry: _Entry, events: tuple[Event, ...]) -> None:
+    def _add(self, entry: Entry, events: tuple[Event, ...]) -> None:
         entry.expires = self._due(entry) + self._ttl
         if not events:
             return
