@@ -6,12 +6,14 @@ message of QStash, however many deliveries its plan allows.
 
 QStash's own retries are for faults of this service, and for want of room. Once they are spent, its
 failure callback goes on: with the next call if this one was made, else with this one after a pause
-of UNCALLED_PAUSES. So a receiver loses none of its calls to what is no fault of its own.
+of UNCALLED_PAUSES. So does a delivery that finds no secret set. So a receiver loses none of its
+calls to what is no fault of its own.
 
 The receiver gets the same id each time. After a 2xx that was noted it is not called again.
 """
 
 import json
+from collections.abc import Sequence
 from random import SystemRandom
 
 import structlog
@@ -28,7 +30,15 @@ from application.errors import (
     WebhookError,
 )
 from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Overloaded, Retry
-from application.ports import Announcement, Clock, TaskLog, TaskQueue, WebhookMessage, WebhookSender
+from application.ports import (
+    Announcement,
+    Clock,
+    TaskLog,
+    TaskQueue,
+    WebhookMessage,
+    WebhookSecret,
+    WebhookSender,
+)
 from application.webhooks import WebhookRules
 from domain.webhook import GivenUp, Note, Tried, Webhook
 
@@ -68,8 +78,10 @@ class SendWebhook:
             webhook = await self._due(announcement)
             if webhook is None:
                 return Ack()
-            if webhook.attempts <= announcement.calls:
-                tried = Tried(await self._send(announcement))
+            if not (secrets := self._rules.secrets_for(announcement)):
+                log.error("webhook not sent: its secret is not set any more")
+            elif webhook.attempts <= announcement.calls:
+                tried = Tried(await self._send(announcement, secrets))
                 await self._note(announcement, tried)
                 webhook = webhook.noted(tried)
             if not webhook.settled:
@@ -112,12 +124,11 @@ class SendWebhook:
         webhook = next(iter(task.webhooks[announcement.number :]), _alone(announcement))
         return None if webhook.settled else webhook
 
-    async def _send(self, announcement: Announcement) -> int | None:
+    async def _send(
+        self, announcement: Announcement, secrets: Sequence[WebhookSecret]
+    ) -> int | None:
         """Return the status of the response, or None if there was none. Raises TooManyWebhooks."""
-        kept = {"task_id": announcement.task_id, "round": announcement.round}
-        if not (secrets := self._rules.secrets_for(announcement)):
-            log.error("webhook not sent: its secret is not set any more", **kept)
-            return None
+        told = {"task_id": announcement.task_id, "round": announcement.round}
         body = json.dumps(announcement.event, separators=(",", ":")).encode()
         message = WebhookMessage(announcement.event["id"], self._clock.now() // 1000, body)
         named_by = None if announcement.service else announcement.owner
@@ -126,9 +137,9 @@ class SendWebhook:
         except TooManyWebhooks:
             raise
         except WebhookError as error:
-            log.warning("webhook failed", reason=error.reason, **kept)
+            log.warning("webhook failed", reason=error.reason, **told)
             return None
-        log.info("webhook sent", status=status, **kept)
+        log.info("webhook sent", status=status, **told)
         return status
 
     async def _note(self, announcement: Announcement, note: Note) -> None:

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from application.errors import (
 )
 from application.outcome import Ack, Overloaded, Retry
 from application.send_webhook import GIVING_UP, PAUSES, UNCALLED_PAUSES, SendWebhook
-from application.webhooks import announcement_of, publish_webhooks
+from application.webhooks import WebhookRules, announcement_of, publish_webhooks
 from domain.task import Task
 from domain.webhook import Published, WebhookStatus
 from tests.builders import NOW
@@ -155,13 +154,17 @@ async def test_those_that_find_no_room_do_not_come_again_all_at_once() -> None:
     assert 50 < max(pauses) <= 60
 
 
-async def test_a_secret_that_is_gone_is_a_failed_call() -> None:
+async def test_a_secret_that_is_gone_uses_up_no_call() -> None:
+    """The operator may set it again."""
     bench = Bench()
-    announcement = replace(announcement_of(await bench.ended(), 0), owner="bob")
-    assert await bench.send(announcement) == Ack()
-    assert bench.receiver.messages == []
-    assert (await bench.webhook()).attempts == 1
-    assert bench.queue.announcements == [(announcement.next_round(1), PAUSES[0])]
+    announcement = announcement_of(await bench.ended(), 0)
+    forgetful = SendWebhook(bench.tasks, bench.queue, bench.receiver, bench.clock, WebhookRules())
+    assert await forgetful(announcement) == Ack()
+    assert (bench.receiver.messages, (await bench.webhook()).attempts) == ([], 0)
+    ((again, pause),) = bench.queue.announcements
+    assert (again, pause) == (announcement.once_more(), UNCALLED_PAUSES[0])
+    assert await bench.send(again) == Ack()
+    assert (await bench.webhook()).status is WebhookStatus.DELIVERED
 
 
 async def test_a_deleted_task_is_told_of_no_more_but_one_that_has_expired_is() -> None:

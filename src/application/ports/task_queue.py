@@ -87,7 +87,7 @@ class Announcement:
     """Whether the webhook is the service's."""
     owner: str | None
     finished_at: int
-    """Those of the task."""
+    """When the task ended."""
     event: Mapping[str, Any]
     """What the receiver is told, as JSON."""
     round: int = 0
