@@ -147,6 +147,10 @@ def test_a_receiver_that_never_takes_it_is_given_up(
     assert found["longtask_webhooks_total{outcome=refused}"] >= told["attempts"]
     (summary, *_) = telling.client.http.get("/api/tasks").json()["tasks"]
     assert (summary["taskId"], summary["webhook"]) == (task_id, told)
+    receiver.answers.extend([Answer(500)] * 5)
+    telling.client.start(webhook=webhook(receiver), ttl=1)
+    counted = "longtask_webhooks_given_up_total"
+    eventually(lambda: figures(telling.url)[counted] == 2, 10)  # its record is gone by then
     record = telling.client.record(task_id)
     assert f"webhook:  failed, {told['attempts']} calls, last response 500" in record_text(record)
 

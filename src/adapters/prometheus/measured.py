@@ -9,6 +9,7 @@ from application.errors import (
     ModelRefused,
     ModelUnavailable,
     TooManyWebhooks,
+    UnknownTask,
     WebhookError,
     WebhookRefused,
 )
@@ -77,7 +78,14 @@ class MeasuredTaskLog(EndObservingTaskLog):
         return begun
 
     async def note_webhook(self, task_id: str, number: int, note: Note) -> None:
-        await self._inner.note_webhook(task_id, number, note)
+        try:
+            await self._inner.note_webhook(task_id, number, note)
+        except UnknownTask:
+            self._count_given_up(note)  # a receiver may be called for longer than a task is kept
+            raise
+        self._count_given_up(note)
+
+    def _count_given_up(self, note: Note) -> None:
         if isinstance(note, GivenUp):
             self._metrics.webhooks_given_up.inc()
 
