@@ -70,7 +70,8 @@ class ResponsesModel(LanguageModel):
         self._responses = self._client.responses.with_streaming_response
         self._api_key = api_key
         self._delete = delete
-        self._poll_pause = poll_pause
+        # A pause is no silence of the model, which would be lost after read_timeout.
+        self._poll_pause = min(poll_pause, read_timeout / 3)
         self._known = KnownModels(REPLACEABLE)
         address = str(self._client.base_url).encode()
         self._name = f"responses-{hashlib.sha256(address).hexdigest()[:16]}"
