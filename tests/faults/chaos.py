@@ -12,6 +12,7 @@ import httpx
 
 from entrypoints.local_qstash.sending import sign
 from tests.faults.clients import User
+from tests.faults.keeping import KeepingModel
 from tests.faults.programs import Program
 from tests.faults.world import LEASE, RETRIES, World
 from tests.tcp_proxy import TcpProxy
@@ -44,6 +45,9 @@ class Chaos:
             "delivery duplicated": (4, self._duplicate),
         }
         """Each with its weight."""
+        if isinstance(world.model, KeepingModel):
+            self.kinds["answers forgotten"] = (1, self._forget)
+            self.kinds["answers not streamed"] = (2, self._stream_no_more)
 
     async def reign(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -154,6 +158,23 @@ class Chaos:
                 await self.pause(0.5, 3.0)
 
         return await self.alone_with(proxy, deed)
+
+    async def _forget(self) -> bool:
+        model = self.world.model
+        assert isinstance(model, KeepingModel)
+        return model.forget_some(self.rng)
+
+    async def _stream_no_more(self) -> bool:
+        """As OpenAI after five minutes: an answer can be read as a whole only."""
+        model = self.world.model
+        assert isinstance(model, KeepingModel)
+
+        async def deed() -> None:
+            model.streams_kept = False
+            await self.pause(0.5, 3.0)
+            model.streams_kept = True
+
+        return await self.alone_with(model, deed)
 
     async def _duplicate(self) -> bool:
         """A delivery once more, as QStash may: while the first runs, after it, out of order."""

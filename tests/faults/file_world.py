@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from tests.faults.disk import Disk
 from tests.faults.images import Contents, copy, examine
+from tests.faults.planned import PlannedModel
 from tests.faults.programs import Program
-from tests.faults.world import SETTINGS, World
+from tests.faults.world import World
 from tests.redis_server import free_port
 from tests.tcp_proxy import TcpProxy
 
@@ -25,8 +26,8 @@ NAME = "longtask.db"
 
 
 class FileWorld(World):
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        super().__init__(folder, rng)
+    def __init__(self, folder: Path, rng: random.Random, model: PlannedModel) -> None:
+        super().__init__(folder, rng, model)
         self.disk = Disk(folder / "disk", NAME)
         self.lost_events: set[tuple[str, str]] = set()
         """Task and id of events that were lost with the end of the file."""
@@ -58,13 +59,11 @@ class FileWorld(World):
             self.front = stack.enter_context(TcpProxy(port).running())
             self.back = stack.enter_context(TcpProxy(port).running())
             settings = {
-                **SETTINGS,
-                **self.webhook_settings,
+                **self.settings,
                 "LONGTASK_DATA": str(self.disk.file),
                 "LONGTASK_LOCAL_QSTASH_PORT": str(self._qstash_port),
                 "LONGTASK_MAX_CONCURRENT_DELIVERIES": "15",
                 "BASE_URL": self.back.url,
-                "OPENAI_BASE_URL": f"{self.to_model.url}/v1",
             }
             self.instances = [Program(self._folder, "instance", port, "serve", **settings)]
             stack.callback(self.instance.kill)

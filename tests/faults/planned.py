@@ -1,12 +1,14 @@
-"""The model's server: the prompt says how it answers, call by call, and what a good answer adds up
-to."""
+"""A model's server of chat completions: the prompt says how it answers, call by call, and what a
+good answer adds up to. Servers that keep answers, or go on from them, answer by the same plans."""
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from domain.answer import Answer, ToolCall
+from domain.events import Event, PieceAdded, StatusChanged, TaskStatus
 from tests.doubles.upstream import (
     DONE,
     USAGE,
@@ -19,8 +21,15 @@ from tests.doubles.upstream import (
     refusal,
 )
 
-_KINDS = ("reasoning", "text", 0, 1, 0)
+KINDS = ("reasoning", "text", 0, 1, 0)
 GOOD, CUT, BROKEN, BUSY, SILENT, REFUSED = "good", "cut", "500", "429", "silent", "401"
+FAILED = "failed"
+REFUSALS = {
+    BROKEN: refusal(500),
+    BUSY: refusal(429, "rate_limit_exceeded", **{"retry-after": "0.3"}),
+    REFUSED: refusal(401, "invalid_api_key"),
+}
+OVERLOADED = {"message": "Overloaded.", "type": "server_error", "code": "server_error"}
 
 
 @dataclass(frozen=True)
@@ -34,29 +43,34 @@ class Plan:
     mixed: bool = False
     """Whether it reasons and calls tools too."""
 
-    def answer(self, call: int) -> Answer:
-        """What a good answer to that call (from 1) adds up to. No two calls say the same."""
+    def answer(self, call: int, first_index: int = 0) -> Answer:
+        """What a good answer to that call (from 1) adds up to. No two calls say the same.
+        `first_index`: of its first call of a tool."""
         said: defaultdict[str | int, str] = defaultdict(str)
         for number in range(self.pieces):
-            said[self._kind(number)] += self._word(call, number)
+            said[self.kind(number)] += self.word(call, number)
         calls = (
-            ToolCall(index, f"call_{call}_{index}", "look_up", said[index])
+            ToolCall(index + first_index, f"call_{call}_{index}", "look_up", said[index])
             for index in (0, 1)
             if index in said
         )
         return Answer(said["text"], "", said["reasoning"], tuple(calls))
 
-    def script(self, call: int) -> Script:
-        outcome = self.calls[call - 1] if call <= len(self.calls) else GOOD
-        if outcome == BROKEN:
-            return refusal(500)
-        if outcome == BUSY:
-            return refusal(429, "rate_limit_exceeded", **{"retry-after": "0.3"})
-        if outcome == REFUSED:
-            return refusal(401, "invalid_api_key")
+    def outcome(self, call: int) -> str:
+        return self.calls[call - 1] if call <= len(self.calls) else GOOD
+
+    def script(self, call: int, answer: int | None = None, begin: int = 0) -> Script:
+        """What that call gets. `answer`, `begin`: which answer it goes on with, and from which
+        piece on."""
+        outcome = self.outcome(call)
+        if outcome in REFUSALS:
+            return REFUSALS[outcome]
         steps: list[bytes | float] = []
-        for number in range(self.pieces if outcome == GOOD else self.pieces // 2):
-            steps += [self._piece(call, number), self.pace]
+        end = self.pieces if outcome == GOOD else (begin + self.pieces) // 2
+        for number in range(begin, end):
+            steps += [self._piece(answer or call, number), self.pace]
+        if outcome == FAILED:
+            return Script([*steps, event({"error": OVERLOADED})])
         if outcome == CUT:
             return Script(steps, cut=True)
         if outcome == SILENT:
@@ -66,35 +80,66 @@ class Plan:
     def prompt(self) -> str:
         return json.dumps(asdict(self))
 
-    def _word(self, call: int, number: int) -> str:
+    def word(self, call: int, number: int) -> str:
         return f"{self.name}/{call}/{number} "
 
-    def _kind(self, number: int) -> str | int:
+    def kind(self, number: int) -> str | int:
         """What a piece is of: the text, the reasoning, or a call of a tool, by its index."""
-        return _KINDS[number % len(_KINDS)] if self.mixed else "text"
+        return KINDS[number % len(KINDS)] if self.mixed else "text"
 
     def _piece(self, call: int, number: int) -> bytes:
-        word, kind = self._word(call, number), self._kind(number)
+        word, kind = self.word(call, number), self.kind(number)
         if kind == "text":
             return piece(word)
         if kind == "reasoning":
             return event({"choices": [{"delta": {"reasoning_content": word}}]})
         delta: dict[str, Any] = {"index": kind, "function": {"arguments": word}}
-        if number < len(_KINDS):
+        if number < len(KINDS):
             delta |= {"id": f"call_{call}_{kind}", "type": "function"}
             delta["function"]["name"] = "look_up"
         return event({"choices": [{"delta": {"tool_calls": [delta]}}]})
 
 
+def plan_of(prompt: str) -> Plan:
+    plan = json.loads(prompt)
+    return Plan(**{**plan, "calls": tuple(plan["calls"])})
+
+
+def retractions(events: Sequence[Event]) -> int:
+    """How often a log takes back what was said."""
+    taken, said = 0, False
+    for each in events:
+        if isinstance(each, StatusChanged) and each.status is TaskStatus.RUNNING:
+            taken += said and not each.resumed
+            said = said and each.resumed
+        said = said or isinstance(each, PieceAdded)
+    return taken
+
+
 class PlannedModel(Upstream):
     """Answers by the prompt's plan, and counts the calls for each."""
+
+    settings: Mapping[str, str] = {}
+    """Those with which it is asked."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: Counter[str] = Counter()
 
     def script_for(self, received: Received) -> Script:
-        plan = json.loads(received.body["messages"][-1]["content"])
-        self.calls[plan["name"]] += 1
-        whole = Plan(**{**plan, "calls": tuple(plan["calls"])})
-        return whole.script(self.calls[plan["name"]])
+        plan = plan_of(received.body["messages"][-1]["content"])
+        self.calls[plan.name] += 1
+        return plan.script(self.calls[plan.name])
+
+    def good_answers(self, plan: Plan) -> list[Answer]:
+        """What the answer of a completed task may be."""
+        return [plan.answer(call + 1) for call in range(self.calls[plan.name])]
+
+    def log_faults(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+        """What is wrong with the log of a task whose store has lost nothing."""
+        return []
+
+    def leftovers(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+        """What a server still does for a task that has ended, and of which no store has lost
+        anything."""
+        return []

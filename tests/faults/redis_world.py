@@ -13,8 +13,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adapters.qstash import DEVELOPMENT
+from tests.faults.planned import PlannedModel
 from tests.faults.programs import Program
-from tests.faults.world import SETTINGS, World
+from tests.faults.world import World
 from tests.redis_server import LocalRedis, free_port, redis_cli
 from tests.tcp_proxy import TcpProxy
 
@@ -25,8 +26,8 @@ class RedisWorld(World):
     token = DEVELOPMENT.token
     signing_key = DEVELOPMENT.current_key
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        super().__init__(folder, rng)
+    def __init__(self, folder: Path, rng: random.Random, model: PlannedModel) -> None:
+        super().__init__(folder, rng, model)
         # Nothing that was written may be lost when the server is killed.
         self.redis = LocalRedis("--appendonly", "yes", "--appendfsync", "always")
         self.qstash: Program
@@ -63,8 +64,7 @@ class RedisWorld(World):
                 self._folder, "qstash", qstash_port, "local-qstash", "--json-logs"
             )
             settings = {
-                **SETTINGS,
-                **self.webhook_settings,
+                **self.settings,
                 "LONGTASK_MAX_CONCURRENT_DELIVERIES": "6",
                 "LONGTASK_REDIS_TIMEOUT": "1",
                 "LONGTASK_REDIS_CONNECT_TIMEOUT": "1",
@@ -74,7 +74,6 @@ class RedisWorld(World):
                 "REDIS_URL": f"redis://127.0.0.1:{self.to_redis.port}",
                 "QSTASH_URL": self.to_qstash.url,
                 "BASE_URL": self.back.url,
-                "OPENAI_BASE_URL": f"{self.to_model.url}/v1",
             }
             self.instances = [
                 Program(self._folder, f"instance-{n}", port, "serve", **settings)

@@ -27,11 +27,14 @@ from tests.faults.chaos import Chaos
 from tests.faults.clients import Follower, User
 from tests.faults.file_chaos import FileChaos
 from tests.faults.file_world import FileWorld
+from tests.faults.keeping import KeepingModel
 from tests.faults.observers import Observers
+from tests.faults.planned import PlannedModel
+from tests.faults.prefilling import PrefillingModel
 from tests.faults.redis_chaos import RedisChaos
 from tests.faults.redis_world import RedisWorld
 from tests.faults.response_clients import ResponseFollower, whole_stream
-from tests.faults.verdict import TERMINAL, read, violations
+from tests.faults.verdict import TERMINAL, leftovers, read, violations
 from tests.faults.webhooks import webhook_faults
 from tests.faults.world import ORPHAN_TIMEOUT, World
 from tests.running import Client, Seen
@@ -51,6 +54,7 @@ class Totals:
     rounds: int = 0
     tasks: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
     followers: int = 0
     connections: int = 0
     events: int = 0
@@ -66,6 +70,7 @@ class Totals:
         ends = ", ".join(f"{count} {name}" for name, count in self.tasks.most_common())
         return [
             f"{self.rounds} rounds, {self.tasks.total()} tasks ({ends}), {self.attempts} attempts",
+            "models: " + ", ".join(f"{name} {count}" for name, count in self.models.items()),
             f"{self.followers} followers in {self.connections} connections, {self.events} events",
             f"{self.walks} walks through lists, {self.told} changes told to watchers in "
             f"{self.watches} connections",
@@ -77,18 +82,24 @@ class Totals:
         ]
 
 
-def _redis(folder: Path, seed: int, users: list[User]) -> Chaos:
-    world = RedisWorld(folder, random.Random(seed))
+def _redis(folder: Path, seed: int, users: list[User], model: PlannedModel) -> Chaos:
+    world = RedisWorld(folder, random.Random(seed), model)
     return RedisChaos(world, users, losing=LOSSES.get(seed % 6, ""), forgetful=seed % 5 == 4)
 
 
-def _file(folder: Path, seed: int, users: list[User]) -> Chaos:
-    world = FileWorld(folder, random.Random(seed))
+def _file(folder: Path, seed: int, users: list[User], model: PlannedModel) -> Chaos:
+    world = FileWorld(folder, random.Random(seed), model)
     return FileChaos(world, users, losing=seed % 3 == 2, sleepy=seed % 5 == 4)
 
 
 STORES = {"redis": _redis, "file": _file}
 """What is broken, and how, by where tasks are kept."""
+MODELS = {"chat": PlannedModel, "keeping": KeepingModel, "prefilling": PrefillingModel}
+"""The model's servers. The seed of a round chooses one."""
+
+
+def _model(seed: int) -> str:
+    return random.Random(f"model {seed}").choice(list(MODELS))
 
 
 async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.Task[None]]:
@@ -104,9 +115,11 @@ async def _use(world: World, users: list[User], seconds: float) -> list[asyncio.
     return using
 
 
-async def _round(folder: Path, store: str, seed: int, seconds: float, totals: Totals) -> None:
+async def _round(
+    folder: Path, store: str, model: str, seed: int, seconds: float, totals: Totals
+) -> None:
     users: list[User] = []
-    chaos = STORES[store](folder, seed, users)
+    chaos = STORES[store](folder, seed, users, MODELS[model]())
     world = chaos.world
     observers = Observers(world, users)
     with world.running():
@@ -156,6 +169,7 @@ def _judge(
             response = whole_stream(client, user.task_id) if ended else None
             found += violations(world, user, record, late, response)
             told = webhook_faults(client, world, user, record, until)
+            told += leftovers(client, world, user, record, late, until)
             found += [f"{user.task_id} ({user.plan.name}): {fault}" for fault in told]
             deleted = record is None and user.task_id in world.deleted
             totals.tasks["deleted" if deleted else _end(record, late)] += 1
@@ -175,9 +189,16 @@ def _end(record: dict[str, Any] | None, late: Seen) -> str:
     return str(record["status"]) if code is None else f"failed as {code}"
 
 
-def run(folder: Path, store: str, seed: int, seconds: float, rounds: int | None = None) -> Totals:
+def run(
+    folder: Path,
+    store: str,
+    seed: int,
+    seconds: float,
+    rounds: int | None = None,
+    model: str | None = None,
+) -> Totals:
     """Rounds for so many seconds, or so many of them; each leaves its logs in a folder of its own.
-    Ends after the first round that finds something."""
+    Ends after the first round that finds something. `model`: the model's server; None: by seed."""
     totals = Totals()
     until = time.monotonic() + seconds
     while totals.rounds != rounds and not totals.violations:
@@ -186,8 +207,10 @@ def run(folder: Path, store: str, seed: int, seconds: float, rounds: int | None 
             break
         logs = folder / f"seed-{seed}"
         logs.mkdir(parents=True)
-        asyncio.run(_round(logs, store, seed, min(ROUND, left), totals))
-        print(f"seed {seed}: {totals.lines()[0]}", file=sys.stderr, flush=True)
+        asked = model or _model(seed)
+        totals.models[asked] += 1
+        asyncio.run(_round(logs, store, asked, seed, min(ROUND, left), totals))
+        print(f"seed {seed} ({asked}): {totals.lines()[0]}", file=sys.stderr, flush=True)
         seed += 1
     return totals
 
@@ -195,13 +218,14 @@ def run(folder: Path, store: str, seed: int, seconds: float, rounds: int | None 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--store", choices=STORES, default="redis")
+    arguments.add_argument("--model", choices=MODELS)
     arguments.add_argument("--seconds", type=float, default=300.0)
     arguments.add_argument("--rounds", type=int)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = arguments.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # leave nothing running
     folder = Path(mkdtemp(prefix="longtask-faults-"))
-    totals = run(folder, given.store, given.seed, given.seconds, given.rounds)
+    totals = run(folder, given.store, given.seed, given.seconds, given.rounds, given.model)
     print("\n".join(totals.lines()))
     if totals.violations:
         sys.exit(f"The logs are in {folder}.")

@@ -86,20 +86,20 @@ def violations(
 
 
 def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) -> list[str]:
+    events = [event_of(event.data) for event in late.logged]
     try:
-        folded = fold(map(event_of, (event.data for event in late.logged)))
+        folded = fold(events)
     except IllegalLog as error:
         return [f"illegal log: {error}"]
-    faults = []
+    faults = [] if world.lost_data else world.model.log_faults(user.plan, events)
     if not folded.closed:
         faults.append("the log has no end")
     answer = answer_of(record, record["text"])
     if folded.status.value != record["status"] or folded.answer != answer:
         faults.append("record and log disagree")
-    if folded.status is TaskStatus.COMPLETED:
-        good = [user.plan.answer(call + 1) for call in range(world.model.calls[user.plan.name])]
-        if folded.answer not in good:
-            faults.append(f"an answer that no call gave: {str(folded.answer)[:500]}")
+    completed = folded.status is TaskStatus.COMPLETED
+    if completed and folded.answer not in world.model.good_answers(user.plan):
+        faults.append(f"an answer that no call gave: {str(folded.answer)[:500]}")
     if folded.status is TaskStatus.CANCELLED and not user.tried_to_cancel:
         faults.append("cancelled by nobody")
     if user.cancelled and folded.status is not TaskStatus.CANCELLED and not world.lost_data:
@@ -174,3 +174,24 @@ def read(client: Client, task_id: str, orphan_timeout: float) -> tuple[dict[str,
         if time.monotonic() > until:
             return answer.json(), Seen()
         time.sleep(0.2)
+
+
+def leftovers(
+    client: Client,
+    world: World,
+    user: User,
+    record: dict[str, Any] | None,
+    late: Seen,
+    until: float,
+) -> list[str]:
+    """What the model's server still does for a task that has ended. Each read of the task tells the
+    server of the end, if nothing else has."""
+    if record is None or not late.logged or world.lost_data:
+        return []
+    events = [event_of(event.data) for event in late.logged]
+    while found := world.model.leftovers(user.plan, events):
+        if time.monotonic() > until:
+            return found
+        client.http.get(f"/api/tasks/{user.task_id}")
+        time.sleep(0.2)
+    return []

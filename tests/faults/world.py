@@ -52,9 +52,9 @@ class World:
     """QStash's, and the key that it signs deliveries with."""
     signing_key: str
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
+    def __init__(self, folder: Path, rng: random.Random, model: PlannedModel) -> None:
         self.rng = rng
-        self.model = PlannedModel()
+        self.model = model
         self.receiver = Receiver()
         self._folder = folder
         self.lost_data = False
@@ -76,9 +76,12 @@ class World:
         return self.instances
 
     @property
-    def webhook_settings(self) -> dict[str, str]:
-        """Those by which an instance tells the receiver."""
+    def settings(self) -> dict[str, str]:
+        """Those of every instance, by which it also asks the model and tells the receiver."""
         return {
+            **SETTINGS,
+            **self.model.settings,
+            "OPENAI_BASE_URL": f"{self.to_model.url}/v1",
             "LONGTASK_WEBHOOK_SECRETS": self.receiver.secret,
             "LONGTASK_WEBHOOK_ALLOW_PRIVATE": "true",
         }

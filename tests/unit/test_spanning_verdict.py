@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.clients import Follower, User
 from tests.faults.lists import ENDED, Walk
+from tests.faults.planned import PlannedModel
 from tests.faults.spanning_verdict import last_walk_faults, untold, walk_faults, watcher_faults
 from tests.faults.watchers import Connection, State, TaskWatcher
 from tests.faults.world import World
@@ -19,7 +20,7 @@ RECORD = {"status": "completed", "attempt": 1, "finishReason": "stop", "request"
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(tmp_path, random.Random(1))
+    return World(tmp_path, random.Random(1), PlannedModel())
 
 
 def user_of(world: World, task_id: str, accepted: float = 1.0, **times: float) -> User:
