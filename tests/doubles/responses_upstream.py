@@ -241,7 +241,7 @@ class ResponsesUpstream(Upstream):
 
 
 def frame(event: Event) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), json.dumps(event).encode())
+    return b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), json.dumps(event).encode())
 
 
 def json_of(value: Mapping[str, Any]) -> Script:

@@ -1,6 +1,7 @@
 """ResponsesModel beside a server that keeps its answers: each is asked for once, and read on."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.doubles.responses_upstream import (
 )
 from tests.doubles.upstream import Gate
 from tests.integration.responses_log import EVENTS, EVERYTHING, NOTE, REQUEST, SEARCH, Log
-from tests.waiting import within
+from tests.waiting import until, within
 
 
 @pytest.fixture
@@ -85,16 +86,20 @@ async def test_broken_after_every_event_it_is_read_on(
     whole = Log()
     await whole.attempt(model)
     upstream.clear()
-    upstream.usual = EVERYTHING
-    log, attempts = Log(), 0
-    upstream.breaks.extend([3] + [4] * EVENTS)
-    while log.end is None:
-        attempts += 1
-        try:
-            await log.attempt(model)
-        except ModelUnavailable:
-            continue
-    assert attempts > 5
+    gate = Gate()
+    upstream.usual = [*EVERYTHING[:-1], gate, EVERYTHING[-1]]
+    upstream.breaks.extend([3] + [4] * 5)
+    log = Log()
+
+    async def read_on() -> None:
+        while log.end is None:
+            with contextlib.suppress(ModelUnavailable):
+                await log.attempt(model)
+
+    reading = asyncio.create_task(read_on())
+    await until(lambda: not upstream.breaks)
+    gate.open()
+    await reading
     assert log.answer == whole.answer
     assert upstream.asked == 1
 

@@ -75,7 +75,8 @@ class ResponseEvents:
         self.worked = False
         """Whether the bytes that were fed last show that the model works, maybe without a piece."""
         self.begun = False
-        """Whether the stream told of the beginning of the answer."""
+        """Whether the stream told what stands before its place: the beginning of the answer, or an
+        event that was read already."""
         self.response_id = at.response_id
         self.whole: JsonObject | None = None
         """The response itself, from a server that sends it in place of a stream."""
@@ -85,6 +86,8 @@ class ResponseEvents:
         """The error that the server reported, as it is."""
         self._model = model
         self._api_key = api_key
+        self._asked = at.response_id
+        self._after = WHOLE if at.cursor is None else at.cursor
         self._cursor = self._numbered = at.cursor
         self._fault: ModelFault | ContinuationLost | None = None
         self._finished: Finished | None = None
@@ -130,7 +133,7 @@ class ResponseEvents:
                 self.whole = decode(rest)
                 if self.whole.get("error") and not self.whole.get("status"):
                     self._report(self.whole["error"])
-                self.response_id = id_of(self.whole)
+                self.response_id = id_of(self._response({"response": self.whole}))
         except (ModelUnavailable, ModelRefused, ContinuationLost) as fault:
             self._fault, self.done = fault, True
         return self._take()
@@ -156,6 +159,8 @@ class ResponseEvents:
     def _read(self, payload: bytes) -> None:
         event, data = read_event(payload)
         kind, number = event.type, event.sequence_number
+        if number is not None and number <= self._after:
+            self.begun = True
         if (said := _SAID.get(kind)) is not None:
             self._broken_off = False
             if event.delta:
@@ -200,12 +205,21 @@ class ResponseEvents:
         if self._broken_off and kind == "response.in_progress":
             raise self._taken_back(WHOLE if number is None else number)
         self.begun = self.begun or kind == "response.created"
-        response = data.get("response")
+        response = self._response(data)
         if self.response_id is None:
-            self.response_id = id_of(response if isinstance(response, Mapping) else {})
+            self.response_id = id_of(response)
+
+    def _response(self, data: JsonObject) -> Mapping[str, Any]:
+        """Return the response in an event. Raises ModelUnavailable if it is not the one that was
+        asked for."""
+        told = data.get("response")
+        response = told if isinstance(told, Mapping) else {}
+        if self._asked is not None and response.get("id", self._asked) != self._asked:
+            raise unreadable()
+        return response
 
     def _read_item(self, index: int, item: Mapping[str, Any], *, done: bool) -> None:
-        kind = item.get("type")
+        kind = text_of(item, "type")
         if kind in ("message", "reasoning"):
             # A response that is cut ends so, but so does what another Longtask takes back.
             self._broken_off = done and item.get("status") == "incomplete"
@@ -214,7 +228,7 @@ class ResponseEvents:
             arguments = item.get(CALLS[kind])
             if done and isinstance(arguments, str) and not self._calls[index]:
                 self._call(index, arguments)
-        elif done and isinstance(kind, str):
+        elif done and kind:
             self._carry(kind, item)
 
     def _carry(self, kind: str, item: Mapping[str, Any]) -> None:
@@ -248,8 +262,7 @@ class ResponseEvents:
                 self._pieces.say(index, arguments)
 
     def _end(self, data: JsonObject) -> None:
-        told = data.get("response")
-        response = told if isinstance(told, Mapping) else {}
+        response = self._response(data)
         self.done = True
         try:
             self._finished = end_of(response, self._model, self._api_key, calls=bool(self._calls))

@@ -19,7 +19,7 @@ from adapters.openai.known_models import KnownModels
 from adapters.openai.responses.events import EVENT_LIMIT, WHOLE, Place, ResponseEvents
 from adapters.openai.responses.request import REPLACEABLE, body_of, is_kept
 from adapters.openai.responses.snapshot import RUNNING, beyond, decode, end_of, id_of
-from application.errors import ContinuationLost
+from application.errors import ContinuationLost, ModelUnavailable
 from application.ports import (
     Finished,
     Item,
@@ -49,6 +49,8 @@ _NOT_ABOUT_THE_STREAM = (401, 403, 407, 408, 429)
 
 _MAY_HAVE_BEGUN = (408, 409, 425)
 """Statuses below 500 with which a server may refuse to begin an answer a second time."""
+
+_BROKEN_OFF = ("connection_lost", "model_timeout")
 
 Opened = AbstractAsyncContextManager[Any]
 
@@ -142,8 +144,12 @@ class ResponsesModel(LanguageModel):
     async def _go_on(
         self, request: TaskRequest, said: Answer, response_id: str, cursor: int | None
     ) -> AsyncGenerator[Item, None]:
-        """Read an answer on by its stream, or as a whole where that cannot be."""
-        if cursor != WHOLE and (cursor is not None or said == NOTHING):
+        """Read an answer on by its stream, or as a whole where that cannot be. A stream that breaks
+        before it says anything costs no attempt if the server still works on the answer: proxies
+        cut streams that are silent for long."""
+        whole: JsonObject | None = None
+        streams = cursor != WHOLE and (cursor is not None or said == NOTHING)
+        while streams:
             place = Place(response_id, cursor)
             events, began = ResponseEvents(request.model, self._api_key, said, place), False
             after = openai.omit if cursor is None else cursor
@@ -152,16 +158,29 @@ class ResponsesModel(LanguageModel):
                 async with aclosing(self._read(opened, events, kept=True)) as items:
                     async for item in items:
                         if events.begun and cursor is not None:
-                            break  # the server knows no such event, and tells all from the first
+                            # The server knows no such event, or counts otherwise.
+                            if began:
+                                raise unreadable()
+                            break
                         began = began or item != ()
                         yield item
             except openai.APIStatusError as error:
                 self._check(error)
+                break
+            except ModelUnavailable as fault:
+                if began or fault.code not in _BROKEN_OFF:
+                    raise
             else:
                 if began or (events.done and not (events.begun and cursor is not None)):
                     yield self._finished(request, events)
                     return
-        whole = await self._retrieve(response_id)
+            whole = await self._retrieve(response_id)
+            streams = whole.get("status") in RUNNING and not (events.begun and cursor is not None)
+            if streams:
+                yield ()
+                await asyncio.sleep(self._poll_pause)
+        if whole is None:
+            whole = await self._retrieve(response_id)
         async with aclosing(self._read_whole(request, said, whole)) as items:
             async for item in items:
                 yield item
@@ -222,7 +241,8 @@ class ResponsesModel(LanguageModel):
         return events.finished()
 
     async def _retrieve(self, response_id: str) -> JsonObject:
-        """Return a response as it is now. Raises ContinuationLost if there is none."""
+        """Return a response as it is now. Raises ContinuationLost if there is none, and
+        ModelUnavailable if the server gives another one."""
         body = bytearray()
         try:
             async with self._responses.retrieve(response_id) as response:
@@ -237,7 +257,10 @@ class ResponsesModel(LanguageModel):
             raise classify_error(error, self._api_key) from error
         except BROKEN as error:
             raise classify_broken(error) from error
-        return decode(bytes(body))
+        whole = decode(bytes(body))
+        if id_of(whole) != response_id:
+            raise unreadable()
+        return whole
 
     def _check(self, error: openai.APIStatusError) -> None:
         """Return if a server has an answer and does not stream it."""

@@ -60,7 +60,7 @@ def end_of(response: Mapping[str, Any], model: str, api_key: str, *, calls: bool
         failed = classify_reported(reported or {"type": "server_error"}, api_key)
         failed.answer_ended = True
         raise failed
-    kinds = {each.get("type") for each in objects_in(response.get("output"))}
+    kinds = {text_of(each, "type") for each in objects_in(response.get("output"))}
     reason = "tool_calls" if calls or kinds & CALLS.keys() else "stop"
     if status == "incomplete":
         details = response.get("incomplete_details")
@@ -120,7 +120,7 @@ class _Reader:
         return self._pieces.take()
 
     def read(self, index: int, item: Mapping[str, Any]) -> None:
-        kind = item.get("type")
+        kind = text_of(item, "type")
         if kind == "message":
             for part in objects_in(item.get("content")):
                 self._read_part(part)
@@ -131,7 +131,7 @@ class _Reader:
                 self._reason(text_of(part, "text"))
         elif kind in CALLS:
             self._read_call(index, item, text_of(item, CALLS[kind]))
-        elif isinstance(kind, str) and (valid := valid_object(item)) is not None:
+        elif kind and (valid := valid_object(item)) is not None:
             if not self._items:
                 self._pieces.add_item(valid)
             elif self._items.pop().get("id") != valid.get("id"):
