@@ -1,9 +1,12 @@
 """What the doctor says of the settings of webhooks."""
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from adapters.prometheus import Metrics
 from adapters.webhooks import new_secret
-from entrypoints.doctor.webhooks import check_webhooks
+from entrypoints.doctor.webhooks import check_receivers, check_webhooks
 from tests.running import settings_for
 
 KEY = "alice:lt_" + "a" * 20
@@ -29,6 +32,15 @@ async def found(
         return list(addresses)
 
     return {each.what: each.level async for each in check_webhooks(settings, look_up)}
+
+
+def service_of(metrics: bytes) -> TestServer:
+    async def respond(_: web.Request) -> web.Response:
+        return web.Response(body=metrics)
+
+    app = web.Application()
+    app.router.add_get("/metrics", respond)
+    return TestServer(app)
 
 
 async def test_without_secrets_it_says_nothing() -> None:
@@ -64,3 +76,34 @@ async def test_an_address_in_the_url_is_not_looked_up() -> None:
     assert "fail" in levels.values()
     levels = await found(url="https://10.0.0.1/x", private=True)
     assert "fail" not in levels.values()
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "given_up", "level", "words"),
+    [
+        ({}, 0, None, ""),
+        ({"delivered": 3, "refused": 2}, 0, "ok", "3 delivered, 2 refused"),
+        ({"not_allowed": 1}, 0, "warn", "1 not allowed"),
+        ({"delivered": 3}, 1, "warn", "1 given up"),
+    ],
+)
+async def test_what_came_of_the_calls(
+    outcomes: dict[str, int], given_up: int, level: str | None, words: str
+) -> None:
+    metrics = Metrics()
+    for outcome, count in outcomes.items():
+        metrics.webhooks.labels(outcome).inc(count)
+    metrics.webhooks_given_up.inc(given_up)
+    settings = settings_for(webhook_secrets=new_secret())
+    async with service_of(metrics.exposition()) as service:
+        found = [each async for each in check_receivers(settings, str(service.make_url("")))]
+    assert [each.level for each in found] == ([] if level is None else [level])
+    assert all(words in each.what for each in found)
+
+
+async def test_where_no_service_runs_it_says_nothing_of_calls() -> None:
+    settings = settings_for(webhook_secrets=new_secret())
+    async with service_of(b"<html>") as service:
+        url = str(service.make_url(""))
+        assert [each async for each in check_receivers(settings, url)] == []
+    assert [each async for each in check_receivers(settings, url)] == []

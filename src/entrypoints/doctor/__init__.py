@@ -15,7 +15,7 @@ from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.responses import check_responses
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.store import check_store
-from entrypoints.doctor.webhooks import check_webhooks
+from entrypoints.doctor.webhooks import check_receivers, check_webhooks
 from entrypoints.host_names import local_url
 from entrypoints.http.paths import WEBHOOK_PATH
 from entrypoints.lifecycle import close_all
@@ -43,6 +43,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_prefill(settings.model),
         check_responses(settings.model),
         check_webhooks(settings),
+        check_receivers(settings, base_url),
     )
     try:
         return [finding for check in checks async for finding in check]

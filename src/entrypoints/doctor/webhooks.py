@@ -1,8 +1,12 @@
-"""Can webhooks be signed, and is the service's own receiver one that may be called?"""
+"""Can webhooks be signed, is the service's own receiver one that may be called, and do receivers
+take them?"""
 
 import asyncio
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.webhooks import LookUp, is_global, look_up, look_up_in_thread
 from entrypoints.doctor.findings import TIMEOUT, Findings, fail, ok, warn
@@ -66,6 +70,46 @@ async def _check_target(url: str, private_allowed: bool, look_up: LookUp) -> Fin
         )
     else:
         yield ok("webhooks", f"{host} resolves, and may be called")
+
+
+async def check_receivers(settings: Settings, base_url: str) -> Findings:
+    """Say what came of the calls of receivers, as the running service has counted them. Without a
+    service at this address it says nothing: check_address does."""
+    if not settings.webhooks.webhook_secrets:
+        return
+    try:
+        async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT) as client:
+            counts = _counts((await client.get("/metrics")).text)
+    except (httpx.HTTPError, ValueError):
+        return
+    given_up = counts.pop("given up", 0)
+    if not (told := ", ".join(f"{count} {what}" for what, count in counts.items() if count)):
+        return
+    calls = f"calls of receivers since the service began: {told}"
+    if given_up:
+        yield warn(
+            "webhooks",
+            f"{given_up} given up after 72 hours; {calls}",
+            "the log lines `webhook failed` and `webhook given up` name the tasks",
+        )
+    elif not counts.get("delivered"):
+        yield warn("webhooks", calls, "the log lines `webhook failed` and `webhook sent` say why")
+    else:
+        yield ok("webhooks", calls)
+
+
+def _counts(metrics: str) -> dict[str, int]:
+    """Return the calls by outcome, and those `given up`. Raises ValueError for what are no
+    metrics."""
+    counts: dict[str, int] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name == "longtask_webhooks_total":
+                outcome = sample.labels["outcome"].replace("_", " ")
+                counts[outcome] = int(sample.value)
+            elif sample.name == "longtask_webhooks_given_up_total":
+                counts["given up"] = int(sample.value)
+    return counts
 
 
 async def _addresses(host: str, look_up: LookUp) -> list[str]:
