@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from adapters.openai.responses import ResponsesModel
+from adapters.openai.responses.model import POLL_RETRIES
 from application.errors import ContinuationLost, ModelUnavailable
 from application.ports import Kept, Numbered, Resumption
 from domain.answer import Text
@@ -17,7 +18,7 @@ from tests.doubles.responses_upstream import (
     item_event,
     message_item,
 )
-from tests.doubles.upstream import Gate
+from tests.doubles.upstream import Gate, refusal
 from tests.integration.responses_log import EVENTS, EVERYTHING, NOTE, REQUEST, SEARCH, Log
 from tests.waiting import until, within
 
@@ -233,3 +234,28 @@ async def test_a_server_that_tells_all_from_the_first_event_is_read_as_a_whole(
     log.add(Numbered((Text("Hel"),), -2))
     await log.attempt(model)
     assert log.answer.text == "Hello, world."
+
+
+@pytest.mark.parametrize("failures", [POLL_RETRIES, POLL_RETRIES + 1])
+async def test_a_few_looks_at_an_answer_may_fail(
+    model: ResponsesModel, upstream: ResponsesUpstream, failures: int
+) -> None:
+    gate = Gate()
+    upstream.answer(*answer_events("a", "b", gates={1: gate}))
+    upstream.breaks.append(4)
+    log = Log()
+    with pytest.raises(ModelUnavailable):
+        await log.attempt(model)
+    upstream.streams_kept = False
+    attempt = asyncio.create_task(log.attempt(model))
+    while () not in log.items:
+        await asyncio.sleep(0)
+    upstream.then(*[refusal(503, None, "Busy.")] * failures)
+    if failures > POLL_RETRIES:
+        with pytest.raises(ModelUnavailable):
+            await attempt
+        return
+    await until(lambda: not upstream.scripts)
+    gate.open()
+    await attempt
+    assert log.answer.text == "ab"

@@ -38,6 +38,8 @@ IDLE_LIMIT = EVENT_LIMIT
 """Bytes without a sign of work after which a stream counts as unreadable."""
 POLL_PAUSE = 2.0
 """Seconds between two looks at an answer that is not streamed any more."""
+POLL_RETRIES = 5
+"""How many looks in a row may fail: an answer may be looked at a thousand times."""
 RELEASE_TIMEOUT = 10.0
 """Seconds for each call that tells a server that its answer is not needed."""
 
@@ -222,11 +224,15 @@ class ResponsesModel(LanguageModel):
         self, request: TaskRequest, said: Answer, response: JsonObject
     ) -> AsyncGenerator[Item, None]:
         """Wait until an answer has ended, and yield what it has beyond what was said."""
-        response_id = id_of(response)
+        response_id, failures = id_of(response), 0
         while response.get("status") in RUNNING:
-            yield ()  # the server says that it works on it
+            yield ()  # the server said that it works on it
             await asyncio.sleep(self._poll_pause)
-            response = await self._retrieve(response_id)
+            try:
+                response, failures = await self._retrieve(response_id), 0
+            except ModelUnavailable as fault:
+                if (failures := failures + 1) > POLL_RETRIES or fault.code == "invalid_response":
+                    raise
         finished = end_of(response, request.model, self._api_key, calls=False)
         pieces = beyond(response, said)
         if pieces is None:
