@@ -14,6 +14,7 @@ from application.attempt import Answered, AttemptBounds, RunningAttempt
 from application.errors import (
     ContinuationLost,
     DeadlineOver,
+    DeletedTask,
     LeaseLost,
     ModelRefused,
     ModelUnavailable,
@@ -255,13 +256,18 @@ class MakeAttempt:
             await self._after_end.release(attempt.task.id, kept, completed=completed)
 
     async def _ended(self, attempt: Attempt, running: RunningAttempt) -> bool:
-        """Whether an attempt was superseded because its task has ended. If the record does not say
-        how the upstream calls the answer, tell the upstream of the end from here."""
+        """Whether an attempt was superseded because its task has ended, and not by a later one. If
+        the record does not say how the upstream calls the answer, tell the upstream of the end from
+        here."""
         try:
-            if not (await self._tasks.get(attempt.task.id)).status.terminal:
-                return False
-        except UnknownTask:
+            task = await self._tasks.get(attempt.task.id)
+        except DeletedTask:
             log.debug("task of a superseded attempt is gone")
+        except UnknownTask:  # lost by the store: its next delivery goes on with the same answer
+            return False
+        else:
+            if not task.status.terminal or task.attempt != attempt.number:
+                return False
         if not running.continuing.noted:
             await self._give_up(attempt, running, completed=False)
         return True

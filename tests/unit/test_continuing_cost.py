@@ -9,7 +9,7 @@ from domain.tokens import estimate_tokens
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST
 from tests.doubles.prefilled import Prefilled
-from tests.unit.continuing_bench import OWNER, TASK_ID, USAGE, Bench
+from tests.unit.continuing_bench import LEASE, OWNER, TASK_ID, USAGE, Bench
 from tests.waiting import until
 
 SENT = REQUEST.tokens()
@@ -43,6 +43,19 @@ async def test_what_was_said_is_charged_if_the_task_is_cancelled() -> None:
     await CancelTask(bench.tasks, bench.queue, SystemClock(), bench.after_end)(TASK_ID, OWNER)
     assert await running == Ack()
     assert await bench.charged() == SENT + SAID
+
+
+async def test_a_worker_that_wakes_after_the_end_is_charged_for_nothing() -> None:
+    bench = Bench()
+    bench.keeping.holds_after = 3
+    frozen = bench.delivering()
+    await until(lambda: bench.keeping.held)
+    bench.seconds += LEASE + 1
+    bench.keeping.holds_after = None
+    assert await bench.deliver() == Ack()
+    bench.keeping.unheld.set()
+    assert await frozen == Ack()
+    assert await bench.charged() == USAGE.total_tokens
 
 
 @pytest.mark.parametrize("answer_ended", [True, False])
