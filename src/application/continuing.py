@@ -45,14 +45,16 @@ class Continuing:
         """Read what earlier attempts have left in the log, and return what the model goes on with.
         None: it begins, and no upstream keeps what it says. Raises ContinuationLost."""
         attempt, earlier, kept = self._attempt, self._earlier, self.kept
-        # If nothing was ever said, the log has a pending event, and two for each attempt.
-        if attempt.logged > 2 * attempt.number or (kept is not None and kept.logged):
+        if attempt.number > 1:
             read = partial(earlier.read, self._tasks, attempt.task.id, attempt.logged)
             await retries.while_leased(read, lease)
         self.resumed = self.noted or earlier.resumed
         said = self._transcript.answer()
         if kept is not None and earlier.covered != kept.logged:
-            raise ContinuationLost(CONTINUATION_LOST, "The log has lost what it had of the answer.")
+            # The upstream has it: all of it is read once more.
+            at = None if kept.response_id is None else (kept.response_id, None)
+            words = "The log has lost what it had of the answer."
+            raise ContinuationLost(CONTINUATION_LOST, words, resumes_at=at)
         if kept is None and earlier.resumed and not self._model.goes_on(self._request, said):
             raise ContinuationLost(CONTINUATION_LOST, "The model cannot go on from the answer.")
         self._observe()

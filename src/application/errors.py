@@ -157,11 +157,12 @@ class ContinuationLost(ModelError):
     """Raised when an upstream does not have the answer with which an attempt was to go on, or has
     taken back what it said of it: what the log counts is no longer a part of the answer.
 
-    `resumes_at`: the upstream's id of an answer that it still makes, and the number of the event
-    behind which all of it comes. None: there is none, and the next attempt asks for another."""
+    `resumes_at`: the upstream's id of an answer that it still has, and the number of the event
+    behind which all of it comes (None: all events). Without it the next attempt asks for another
+    answer."""
 
     def __init__(
-        self, code: str, message: str, *, resumes_at: tuple[str, int] | None = None
+        self, code: str, message: str, *, resumes_at: tuple[str, int | None] | None = None
     ) -> None:
         super().__init__(code, message)
         self.resumes_at = resumes_at

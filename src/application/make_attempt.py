@@ -42,6 +42,10 @@ from domain.task import Change
 
 log = structlog.get_logger(__name__)
 
+MAX_RESTARTS = 10
+"""How often the attempts of one delivery may begin anew, whatever the upstream says of its
+answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
@@ -90,6 +94,7 @@ class MakeAttempt:
         request = attempt.request
         if request is None or not delivery.matches(request):
             return await self._fail(attempt, INPUT_LOST)
+        restarts = 0
         while True:
             running = RunningAttempt(
                 attempt,
@@ -112,7 +117,9 @@ class MakeAttempt:
                     if isinstance(outcome, Superseded) and running.continuing.kept is not None:
                         ended = await self._ended(attempt, running)
                 except ContinuationLost as error:
-                    outcome = await self._begin_anew(attempt, running, delivery, error)
+                    may_restart = restarts < MAX_RESTARTS
+                    outcome = await self._begin_anew(attempt, running, delivery, error, may_restart)
+                    restarts += 1
                 finally:
                     # Of what an upstream keeps, the attempt that reads it to its end is charged.
                     if running.billed and (ended or not running.continuing.is_handed_over):
@@ -228,14 +235,20 @@ class MakeAttempt:
         running: RunningAttempt,
         delivery: Delivery,
         error: ContinuationLost,
+        may_restart: bool,
     ) -> Attempt | Outcome | Superseded:
-        """End an attempt whose answer is gone, and return the next one, which begins anew. One that
-        went on with nothing is lost: another would meet the same."""
+        """End an attempt whose answer is gone, and return the next one, which begins anew. It is
+        lost instead if it may not restart, and if another answer would be asked for though this was
+        the last attempt, or though it went on with nothing: another would meet the same."""
         if error.resumes_at is None:
+            last = attempt.task.counted_attempts >= delivery.max_attempts
+            may_restart = running.continuing.resumed and not last
+        if not may_restart:
             await self._give_up(attempt, running, completed=False)
-            if not running.continuing.resumed:
-                failure = Failure("incomplete", error.message, True)
-                return await self._lose(attempt, running, delivery, failure)
+            failure = Failure("incomplete", error.message, True)
+            return await self._lose(attempt, running, delivery, failure)
+        if error.resumes_at is None:
+            running.continuing.kept = None  # what the upstream has forgotten needs no release
         log.warning("attempt begins anew", reason=error.message)
         task = attempt.task
         keeper = self._model.keeper(task.requested_model)

@@ -56,9 +56,9 @@ class Opening:
     keeper: str | None = None
     """The upstream that keeps the answer for which it asks, if it begins anew. None: it keeps
     none."""
-    resumes_at: tuple[str, int] | None = None
-    """The id of the kept answer and the event behind which all of it comes, if it begins anew but
-    the upstream still makes that answer."""
+    resumes_at: tuple[str, int | None] | None = None
+    """The id of the kept answer and the event behind which all of it comes (None: all events), if
+    it begins anew but the upstream still has that answer."""
     added: bool = False
     """Whether the attempt before it has added something that this one keeps. Only asked if the
     lease of that attempt has lapsed: the lost attempt then does not count."""

@@ -206,14 +206,13 @@ class Task:
         return Change(begun.task, (*lost.events, *begun.events))
 
     def restart(
-        self, now: int, keeper: str | None, resumes_at: tuple[str, int] | None = None
+        self, now: int, keeper: str | None, resumes_at: tuple[str, int | None] | None = None
     ) -> Change:
         """Begin anew in the same delivery, since the upstream has forgotten the answer that this
-        attempt was to go on with, or has taken back what it said of it. That costs no attempt.
-        `resumes_at`: as in `Opening`."""
-        lost = self._move(
-            TaskStatus.PENDING, now, reason=CONTINUATION_LOST, uncounted=self.uncounted + 1
-        )
+        attempt was to go on with, or has taken back what it said of it. `resumes_at`: as in
+        `Opening`. Without it another answer is asked for, and this attempt counts."""
+        uncounted = self.uncounted + (resumes_at is not None)
+        lost = self._move(TaskStatus.PENDING, now, reason=CONTINUATION_LOST, uncounted=uncounted)
         begun = lost.task.begin(now, Opening(keeper=keeper, resumes_at=resumes_at))
         return Change(begun.task, (*lost.events, *begun.events))
 

@@ -197,7 +197,7 @@ async def test_a_restart_is_one_step_and_needs_no_delivery(store: Store) -> None
     assert (anew.number, anew.logged, anew.request) == (2, 5, attempt.request)
     assert anew.task == await store.tasks.get(task_id)
     assert anew.task.continuation == Continuation(2, KEEPER)
-    assert anew.task.counted_attempts == 1
+    assert anew.task.counted_attempts == 2
     assert _last_statuses(await events_of(store.tasks, task_id)) == [
         (TaskStatus.PENDING, 1, CONTINUATION_LOST, False),
         (TaskStatus.RUNNING, 2, None, False),

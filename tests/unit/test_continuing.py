@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from application.errors import ContinuationLost, ModelUnavailable
-from application.outcome import Ack, Reject, Retry
+from application.make_attempt import MAX_RESTARTS
+from application.outcome import Ack, Outcome, Reject, Retry
 from domain.answer import Answer, ToolCall
 from domain.failure import CONTINUATION_LOST
-from tests.unit.continuing_bench import LEASE, PIECES, TASK_ID, WHOLE, Bench, whole
+from tests.unit.continuing_bench import LEASE, PIECES, TASK_ID, USAGE, WHOLE, Bench, whole
 from tests.unit.webhook_bench import Died, Mortal
 
 
@@ -137,12 +138,23 @@ async def test_what_the_upstream_forgot_is_asked_for_anew_in_the_same_delivery()
         "running",
         "completed",
     ]
-    assert (await bench.record()).counted_attempts == 1
+    assert (await bench.record()).counted_attempts == 2
     assert list(bench.keeping.by_key) == [f"longtask-{TASK_ID}-{each}" for each in (1, 3)]
 
 
+async def test_an_upstream_that_always_forgets_costs_attempts() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 3
+    outcomes: list[Outcome] = []
+    while Reject("incomplete") not in outcomes:
+        bench.keeping.forgets = True
+        outcomes.append(await bench.deliver())
+    assert outcomes[:-1] == [Retry(), Retry()]
+    assert len(bench.keeping.by_key) == 2
+
+
 @pytest.mark.parametrize("lost", [1, 2, 3])
-async def test_a_log_that_lost_its_end_is_begun_anew(lost: int) -> None:
+async def test_what_the_log_has_lost_is_read_once_more(lost: int) -> None:
     bench = Bench()
     bench.keeping.breaks_after = 4
     assert await bench.deliver() == Retry()
@@ -152,7 +164,8 @@ async def test_a_log_that_lost_its_end_is_begun_anew(lost: int) -> None:
     assert await bench.deliver() == Ack()
     assert (await bench.ended()).answer == WHOLE
     assert "pending continuation_lost" in await bench.statuses()
-    assert [each.released for each in bench.keeping.by_key.values()] == [False, True]
+    assert [each.released for each in bench.keeping.by_key.values()] == [True]
+    assert await bench.charged() == USAGE.total_tokens
 
 
 async def test_settings_that_name_another_upstream_begin_anew() -> None:
@@ -194,6 +207,17 @@ async def test_what_the_upstream_takes_back_is_read_on_from_there() -> None:
     assert len(bench.keeping.by_key) == 1
     assert bench.keeping.releases == [True]
     assert bench.observer.lost_tokens == []
+
+
+async def test_an_upstream_that_takes_back_without_end_costs_the_task_an_attempt() -> None:
+    bench = Bench()
+    bench.keeping.breaks_after = 4
+    bench.keeping.fault = ContinuationLost(CONTINUATION_LOST, "Back.", resumes_at=("resp_0", 1))
+    assert await bench.deliver() == Retry()
+    task = await bench.record()
+    assert (task.continuation, task.counted_attempts) == (None, 1)
+    assert bench.keeping.streams == MAX_RESTARTS + 1
+    assert bench.keeping.releases == [False]
 
 
 async def test_an_attempt_that_goes_on_with_nothing_is_lost_with_its_answer() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from application.outcome import Ack, Reject, Retry
 from domain.answer import Answer
-from domain.events import Usage
+from domain.events import Usage, answer_of
 from domain.tokens import estimate_tokens
 from tests.builders import REQUEST
 from tests.doubles.prefilled import WHOLE, WORDS, Prefilled
-from tests.unit.continuing_bench import LEASE, Bench
+from tests.unit.continuing_bench import LEASE, TASK_ID, Bench
 from tests.unit.webhook_bench import Died, Mortal
 
 
@@ -89,6 +89,32 @@ async def test_a_model_that_cannot_go_on_begins_anew(
     assert (await bench.ended()).answer == Answer(WHOLE)
     assert (await bench.statuses()).count("pending continuation_lost") == can_go_on
     assert bench.observer.lost_tokens == [2]
+
+
+async def test_a_server_that_refuses_prefill_is_asked_no_more_often_than_attempts_are_allowed(
+    model: Prefilled, bench: Bench
+) -> None:
+    model.can_go_on = model.refuses = True
+    model.breaks_after = 2
+    for outcome in (Retry(), Retry(), Reject("incomplete")):
+        assert await bench.deliver() == outcome
+    assert model.given.count("") == 2
+
+
+async def test_a_log_that_lost_its_beginning_is_not_said_again(
+    model: Prefilled, bench: Bench
+) -> None:
+    model.breaks_after = 0
+    for _ in range(3):
+        assert await bench.deliver(max_attempts=9) == Retry()
+    model.breaks_after = 2
+    assert await bench.deliver(max_attempts=9) == Retry()
+    entry = bench.memory._entries[TASK_ID]
+    del entry.events[:-4]  # the store has evicted what was before the fourth attempt
+    model.breaks_after = None
+    assert await bench.deliver(max_attempts=9) == Ack()
+    assert entry.task.finish_reason == "stop"
+    assert answer_of(await bench.events()) == Answer(WHOLE)
 
 
 async def test_the_bound_of_an_answer_counts_what_was_taken_over(
