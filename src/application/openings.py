@@ -3,7 +3,9 @@ said.
 
 It does where an upstream keeps the answer, which the record tells, or where the model can go on
 from a text that is not finished (prefill). For that the log must be read: only of a task that has
-had an attempt, and only if the model can go on from any text of this request at all.
+had an attempt, and only if the model can go on from any text of this request at all. It is read
+too if the record does not say how the upstream calls the answer: unless something was said, it is
+asked for with the same key.
 """
 
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ class _Said:
     """What the log says of the answer of an attempt."""
 
     attempt: int
+    anything: bool
+    """Whether the answer has begun."""
     goes_on: bool
     """Whether the model can go on from it."""
     added: bool
@@ -65,13 +69,15 @@ async def claim_task(
 
 
 def _opening(model: LanguageModel, may_go_on: bool, said: _Said | None, task: Task) -> Opening:
-    keeper = model.keeper(task.requested_model)
-    if (kept := kept_for(model, task)) is not None and (kept.response_id or not kept.logged):
-        return Opening(resumed=True, keeper=keeper, added=kept.advanced_by == task.attempt)
-    if keeper is not None or task.attempt == 0 or not may_go_on:
+    keeper, kept = model.keeper(task.requested_model), kept_for(model, task)
+    if kept is not None and kept.response_id is not None:
+        return Opening(resumed=True, added=kept.advanced_by == task.attempt)
+    if task.attempt == 0 or (kept is None and (keeper is not None or not may_go_on)):
         return Opening(keeper=keeper)
     if said is None or said.attempt != task.attempt:
         raise _LogNeeded(task)
+    if kept is not None:
+        return Opening(resumed=not said.anything, keeper=keeper)
     return Opening(resumed=said.goes_on, added=said.goes_on and said.added)
 
 
@@ -81,4 +87,4 @@ async def _said(tasks: TaskLog, model: LanguageModel, delivery: Delivery, task: 
     await earlier.read(tasks, task.id)
     answer = earlier.transcript.answer()
     goes_on = request is not None and answer.size > 0 and model.goes_on(request, answer)
-    return _Said(task.attempt, goes_on, earlier.added)
+    return _Said(task.attempt, earlier.covered > 0, goes_on, earlier.added)

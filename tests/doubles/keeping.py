@@ -59,6 +59,8 @@ class KeepingModel(LanguageModel):
         """Whether the answer was completed, of each release."""
         self.forgets = False
         """Whether it has forgotten the answer that is asked for next."""
+        self.keeps = True
+        """Whether it keeps its answers at all, as it does not if a request forbids it."""
         self.name = "upstream"
         self.identifies = asyncio.Event()
         """Set while it says how it calls its answers."""
@@ -76,7 +78,9 @@ class KeepingModel(LanguageModel):
         self.streams += 1
         self.connections += 1
         try:
-            if kept.response_id is None:
+            if not self.keeps:
+                pass
+            elif kept.response_id is None:
                 await self.identifies.wait()
                 new = Response(f"resp_{len(self.by_key)}")
                 yield Kept(self.by_key.setdefault(resumption.key, new).id)
@@ -94,7 +98,8 @@ class KeepingModel(LanguageModel):
                     self.held = True
                     await self.unheld.wait()
                 await asyncio.sleep(0)
-                yield Numbered((self.pieces[number],), number)
+                pieces = (self.pieces[number],)
+                yield Numbered(pieces, number) if self.keeps else pieces
             yield self.finished
         finally:
             self.connections -= 1

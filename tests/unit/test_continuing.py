@@ -153,6 +153,22 @@ async def test_an_upstream_that_always_forgets_costs_attempts() -> None:
     assert len(bench.keeping.by_key) == 2
 
 
+async def test_an_answer_that_the_upstream_does_not_keep_begins_anew() -> None:
+    bench = Bench()
+    bench.keeping.keeps = False
+    bench.keeping.breaks_after = 3
+    for outcome in (Retry(), Reject("stream_broken")):
+        assert await bench.deliver() == outcome
+    assert await bench.statuses() == [
+        "pending",
+        "running",
+        "pending stream_broken",
+        "running",
+        "failed stream_broken",
+    ]
+    assert bench.keeping.streams == 2
+
+
 @pytest.mark.parametrize("lost", [1, 2, 3])
 async def test_what_the_log_has_lost_is_read_once_more(lost: int) -> None:
     bench = Bench()
