@@ -204,6 +204,7 @@ async def test_the_bound_of_an_answer_counts_what_was_taken_over() -> None:
     assert await bench.deliver() == Retry()
     bench.keeping.breaks_after = None
     assert await bench.deliver() == Reject("answer_too_long")
+    assert [each.released for each in bench.keeping.by_key.values()] == [False]
 
 
 # What the upstream took back
