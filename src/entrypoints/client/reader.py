@@ -51,8 +51,8 @@ async def receive(
 ) -> None:
     """Hand the events of a stream to `take`, each with its id, until that returns True or the
     service has nothing to send. `connect` opens the stream behind an id. What `take` raises of a
-    call that may succeed later counts as a lost connection; `tell` is told of each. `reached`: as
-    above. Raises `ServiceError`."""
+    call that may succeed later counts as a lost connection; `tell` is told of the first of
+    several in a row. `reached`: as above. Raises `ServiceError`."""
     failures = 0
     while True:
         try:
@@ -79,7 +79,8 @@ async def receive(
             failures += 1
             if failures > RECONNECT_LIMIT:
                 raise ServiceError("the server did not come back") from error
-            tell(f"connection lost ({type(error).__name__}), resuming after the last event")
+            if failures == 1:
+                tell(f"connection lost ({type(error).__name__}), resuming after the last event")
         await asyncio.sleep(RECONNECT_PAUSE)
 
 
