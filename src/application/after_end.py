@@ -112,11 +112,12 @@ class AfterEnd:
     async def release(self, task_id: str, kept: Continuation, *, completed: bool) -> bool:
         """Tell the upstream that an answer is not needed any more; return False if it could not be
         reached. What the upstream refuses it would refuse again."""
+        named = {"response_id": kept.response_id}
         try:
             await self._model.release(kept, completed=completed)
         except ModelUnavailable as error:
-            log.warning("upstream not told of the end", task_id=task_id, code=error.code)
+            log.warning("upstream not told of the end", task_id=task_id, code=error.code, **named)
             return False
         except ModelRefused as error:
-            log.error("upstream refused to be told of the end", task_id=task_id, code=error.code)
+            log.error("upstream refused to be told", task_id=task_id, code=error.code, **named)
         return True
