@@ -104,11 +104,12 @@ async def test_numbers_that_go_back_in_mid_stream_are_unreadable(
     assert (fault.value.code, log.answer.text) == ("invalid_response", "A")
 
 
+@pytest.mark.parametrize("cut", [_stream(cut=True), Script([b"<html>"], 504)])
 async def test_a_proxy_that_cuts_silent_streams_costs_no_attempt(
-    model: ResponsesModel, upstream: ResponsesUpstream
+    model: ResponsesModel, upstream: ResponsesUpstream, cut: Script
 ) -> None:
     """As nginx does after a minute (`proxy_read_timeout`), while a model reasons."""
-    silent = [_stream(cut=True), RUNNING] * 6
+    silent = [cut, RUNNING] * 6
     upstream.then(*silent, _stream(_numbered(1, delta("AB")), _numbered(2, end_event([]))))
     log = _going_on(0)
     await log.attempt(model)

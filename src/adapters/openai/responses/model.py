@@ -53,6 +53,8 @@ _MAY_HAVE_BEGUN = (408, 409, 425)
 """Statuses below 500 with which a server may refuse to begin an answer a second time."""
 
 _BROKEN_OFF = ("connection_lost", "model_timeout")
+_CUT_BY_PROXY = (504, 524)
+"""What a proxy responds in place of a stream that has sent nothing for long."""
 
 Opened = AbstractAsyncContextManager[Any]
 
@@ -167,8 +169,9 @@ class ResponsesModel(LanguageModel):
                         began = began or item != ()
                         yield item
             except openai.APIStatusError as error:
-                self._check(error)
-                break
+                if error.status_code not in _CUT_BY_PROXY:
+                    self._check(error)
+                    break
             except ModelUnavailable as fault:
                 if began or fault.code not in _BROKEN_OFF:
                     raise
