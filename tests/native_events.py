@@ -1,5 +1,6 @@
 """Read the events of the native stream back into those of the domain."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from domain.answer import Answer, ToolCall
@@ -7,6 +8,7 @@ from domain.events import (
     ContentAdded,
     Event,
     ItemAdded,
+    PieceAdded,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -65,3 +67,14 @@ def _usage(data: dict[str, Any]) -> Usage:
         data["cachedTokens"],
         data["estimated"],
     )
+
+
+def retractions(events: Sequence[Event]) -> int:
+    """How often a log takes back what was said."""
+    taken, said = 0, False
+    for each in events:
+        if isinstance(each, StatusChanged) and each.status is TaskStatus.RUNNING:
+            taken += said and not each.resumed
+            said = said and each.resumed
+        said = said or isinstance(each, PieceAdded)
+    return taken

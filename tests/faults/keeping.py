@@ -6,8 +6,9 @@ It counts what it was asked for: no token may be asked for twice.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from domain.answer import Answer
@@ -34,8 +35,8 @@ from tests.faults.planned import (
     Plan,
     PlannedModel,
     plan_of,
-    retractions,
 )
+from tests.native_events import retractions
 
 _PLACES: dict[str | int, int] = {"reasoning": 0, "text": 1, 0: 2, 1: 3}
 """The indexes of the items of an answer, by what they are."""
@@ -44,17 +45,12 @@ _FIRST_CALL = 2
 
 @dataclass
 class _Made:
-    """What is known of the answers to a plan."""
+    """An answer that was begun."""
 
-    responses: list[KeptResponse] = field(default_factory=list)
-    failed: int = 0
-    forgotten: set[str] = field(default_factory=set)
-    """Their ids."""
-
-    @property
-    def lost(self) -> int:
-        """How many answers had to be asked for once more."""
-        return self.failed + len(self.forgotten)
+    response: KeptResponse
+    task_id: str
+    failed: bool
+    forgotten: bool = False
 
 
 class KeepingModel(ResponsesUpstream, PlannedModel):
@@ -63,67 +59,65 @@ class KeepingModel(ResponsesUpstream, PlannedModel):
     def __init__(self) -> None:
         PlannedModel.__init__(self)
         self.clear()
-        self.made: dict[str, _Made] = {}
+        self.made: defaultdict[str, list[_Made]] = defaultdict(list)
+        """The answers to each plan, by its name. A task that has failed may be started again."""
 
     def _create(self, received: Received) -> Script:
-        plan = plan_of(_prompt_of(received.body["input"]))
-        if received.headers["idempotency-key"] in self.keys:
-            return self._begun(received, plan, again=True)
-        self.calls[plan.name] += 1
+        plan, key = plan_of(_prompt_of(received.body["input"])), received.headers["idempotency-key"]
+        if key not in self.keys:
+            self.calls[plan.name] += 1
         outcome = plan.outcome(self.calls[plan.name])
+        if key in self.keys:
+            return self._begun(received, plan, outcome)
         if outcome in REFUSALS and outcome != BROKEN:
             return REFUSALS[outcome]
-        begun = self._begun(received, plan, again=False)
+        begun = self._begun(received, plan, outcome)
         if outcome == BROKEN:  # it has begun all the same
             return REFUSALS[BROKEN]
         if outcome == CUT and isinstance(begun, Followed):
             begun.breaks_after = plan.pieces // 2
         return begun
 
-    def _begun(self, received: Received, plan: Plan, *, again: bool) -> Script:
-        made = self.made.setdefault(plan.name, _Made())
-        known = set(self.responses)
-        outcome = plan.outcome(self.calls[plan.name])
-        self.usual = _steps(plan, len(made.responses) + 1, outcome)
+    def _begun(self, received: Received, plan: Plan, outcome: str) -> Script:
+        known, made = set(self.responses), self.made[plan.name]
+        self.usual = _steps(plan, len(made) + 1, outcome)
         script = super()._create(received)
         for new in self.responses.keys() - known:
-            made.responses.append(self.responses[new])
-            made.failed += outcome == FAILED
+            task_id = received.headers["idempotency-key"].split("-")[1]
+            made.append(_Made(self.responses[new], task_id, outcome == FAILED))
         return script
 
     def good_answers(self, plan: Plan) -> list[Answer]:
-        made = self.made.get(plan.name, _Made())
-        return [plan.answer(n + 1, _FIRST_CALL) for n in range(len(made.responses))]
+        return [plan.answer(n + 1, _FIRST_CALL) for n in range(len(self.made[plan.name]))]
 
-    def log_faults(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+    def log_faults(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
         """An answer is asked for once, and not taken back, unless it failed or was forgotten."""
-        made, found = self.made.get(plan.name, _Made()), []
-        if len(made.responses) > 1 + made.lost:
-            found.append(f"asked for {len(made.responses)} answers, of which it lost {made.lost}")
-        if (taken := retractions(events)) > made.lost:
-            found.append(f"its text was taken back {taken} times, and {made.lost} answers lost")
+        made = [each for each in self.made[plan.name] if each.task_id == task_id]
+        lost, found = sum(each.failed or each.forgotten for each in made), []
+        if len(made) > 1 + lost:
+            found.append(f"asked for {len(made)} answers, of which {lost} were lost")
+        if (taken := retractions(events)) > lost:
+            found.append(f"its text was taken back {taken} times, and {lost} answers lost")
         return found
 
-    def leftovers(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+    def leftovers(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
         """Answers that are still made. The service may not know of one of which it has no piece:
         it may have died before it noted how the server calls it."""
-        made = self.made.get(plan.name, _Made())
         running = [
-            each.id
-            for each in made.responses
-            if each.ended is None and each.id not in made.forgotten
+            each.response.id
+            for each in self.made[plan.name]
+            if each.task_id == task_id and each.response.ended is None and not each.forgotten
         ]
         return [f"the server still makes {running}"] if running and _has_pieces(events) else []
 
     def forget_some(self, rng: random.Random) -> bool:
         """Lose about half of the answers that are being made; return whether there are any."""
-        running = [each for each in list(self.responses.values()) if each.ended is None]
+        made = [each for all_of_one in list(self.made.values()) for each in all_of_one]
+        running = [each for each in made if each.response.ended is None and not each.forgotten]
         for each in running:
             if rng.random() < 0.5:
-                for made in list(self.made.values()):
-                    if each in made.responses:
-                        made.forgotten.add(each.id)
-                self.responses.pop(each.id, None)
+                each.forgotten = True
+                self.responses.pop(each.response.id, None)
         return bool(running)
 
 

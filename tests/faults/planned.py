@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from domain.answer import Answer, ToolCall
-from domain.events import Event, PieceAdded, StatusChanged, TaskStatus
+from domain.events import Event
 from tests.doubles.upstream import (
     DONE,
     USAGE,
@@ -105,17 +105,6 @@ def plan_of(prompt: str) -> Plan:
     return Plan(**{**plan, "calls": tuple(plan["calls"])})
 
 
-def retractions(events: Sequence[Event]) -> int:
-    """How often a log takes back what was said."""
-    taken, said = 0, False
-    for each in events:
-        if isinstance(each, StatusChanged) and each.status is TaskStatus.RUNNING:
-            taken += said and not each.resumed
-            said = said and each.resumed
-        said = said or isinstance(each, PieceAdded)
-    return taken
-
-
 class PlannedModel(Upstream):
     """Answers by the prompt's plan, and counts the calls for each."""
 
@@ -135,11 +124,11 @@ class PlannedModel(Upstream):
         """What the answer of a completed task may be."""
         return [plan.answer(call + 1) for call in range(self.calls[plan.name])]
 
-    def log_faults(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+    def log_faults(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
         """What is wrong with the log of a task whose store has lost nothing."""
         return []
 
-    def leftovers(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+    def leftovers(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
         """What a server still does for a task that has ended, and of which no store has lost
         anything."""
         return []

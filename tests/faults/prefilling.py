@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from domain.answer import Answer
 from domain.events import Event
 from tests.doubles.upstream import Received, Script
-from tests.faults.planned import Plan, PlannedModel, plan_of, retractions
+from tests.faults.planned import Plan, PlannedModel, plan_of
+from tests.native_events import retractions
 
 _FORM = {"continue_final_message": True, "add_generation_prompt": False}
 
@@ -39,7 +40,7 @@ class PrefillingModel(PlannedModel):
     def good_answers(self, plan: Plan) -> list[Answer]:
         return [plan.answer(number + 1) for number in range(self.begun[plan.name])]
 
-    def log_faults(self, plan: Plan, events: Sequence[Event]) -> list[str]:
+    def log_faults(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
         """A text goes on. Reasoning and calls of tools cannot be given back to a model."""
         found = [each for each in self.misled if each.startswith(f"{plan.name}:")]
         if not plan.mixed and (taken := retractions(events)):

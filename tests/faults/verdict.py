@@ -91,7 +91,7 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
         folded = fold(events)
     except IllegalLog as error:
         return [f"illegal log: {error}"]
-    faults = [] if world.lost_data else world.model.log_faults(user.plan, events)
+    faults = [] if world.lost_data else world.model.log_faults(user.plan, user.task_id, events)
     if not folded.closed:
         faults.append("the log has no end")
     answer = answer_of(record, record["text"])
@@ -189,7 +189,7 @@ def leftovers(
     if record is None or not late.logged or world.lost_data:
         return []
     events = [event_of(event.data) for event in late.logged]
-    while found := world.model.leftovers(user.plan, events):
+    while found := world.model.leftovers(user.plan, user.task_id, events):
         if time.monotonic() > until:
             return found
         client.http.get(f"/api/tasks/{user.task_id}")
