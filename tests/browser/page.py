@@ -98,7 +98,14 @@ def _watch(page: Page, own: str, faults: list[str]) -> None:
 
 
 def start(page: Page, prompt: str) -> str:
-    """Start a task as a person does; its id."""
+    """Start a task as a person does, that is no reply to the one that is open; its id."""
+    if page.locator("#stop-going-on").is_visible():
+        page.click("#stop-going-on")
+    return reply(page, prompt)
+
+
+def reply(page: Page, prompt: str) -> str:
+    """Start a task that goes on from the one that is open, if that has ended; its id."""
     before = page.locator("#task-id").text_content()
     page.fill("#prompt", prompt)
     page.keyboard.press("Control+Enter")
@@ -115,8 +122,14 @@ def text(page: Page) -> str:
 
 
 def row(task_id: str, action: str) -> str:
-    """The selector of a button in the list of tasks."""
+    """The selector of a button in the list of tasks: `open` or `menu`."""
     return f'#list [data-task="{task_id}"][data-action="{action}"]'
+
+
+def choose(page: Page, name: str, task_id: str | None = None) -> None:
+    """Choose from the menu of the task that is open, or of one in the list."""
+    page.click("#more" if task_id is None else row(task_id, "menu"))
+    page.click(f"#menu [data-do={name}]")
 
 
 _HIDE = """(hidden) => {

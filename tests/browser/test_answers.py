@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.browser.native_stream import Stream
-from tests.browser.page import OpenPage, start, status, text
+from tests.browser.page import OpenPage, choose, reply, start, status, text
 from tests.doubles.native import (
     TASK,
     Event,
@@ -131,6 +131,7 @@ def test_everything_that_a_model_says_is_shown_as_it_comes(open_page: OpenPage) 
             assert Axe().run(page).response["violations"] == []
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.set_viewport_size({"width": 1280, "height": 900})
         page.click("#language")
         expect(title).to_have_text("推理了 2 秒")
         expect(page.locator("#before-title")).to_contain_text("3 条消息")
@@ -163,9 +164,7 @@ def _goes_on_with_results(page: Page) -> None:
         route.fulfill(status=400, json={"error": "previousTaskId: no."})
 
     page.route("**/api/tasks/start", start)
-    page.click("#go-on")
-    expect(page.locator("#result-0")).to_be_focused()
-    page.keyboard.type("Sunny.")
+    page.fill("#result-0", "Sunny.")
     page.fill("#result-1", "None.")
     page.click("#submit")
     expect(page.locator("#start-error")).to_contain_text("previousTaskId: no.")
@@ -200,7 +199,7 @@ def test_everything_that_the_form_has_reaches_the_model(
     expect(page.locator("#attached li")).to_have_count(len(files))
     page.locator("#attached button").last.click()
     expect(page.locator("#attach")).to_be_focused()
-    page.click(".options summary")
+    page.click("#options-toggle")
     page.fill("#system", "Be short.")
     options = {"response_format": {"type": "json_object"}, "seed": 7}
     page.fill("#json", json.dumps(options))
@@ -228,16 +227,14 @@ def test_everything_that_the_form_has_reaches_the_model(
         {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
         {"type": "text", "text": "Look."},
     ]
-    page.click("#go-on")
     expect(page.locator("#going-on-from")).to_have_text("Look.")
-    expect(page.locator("#prompt")).to_be_focused()
-    start(page, "Go on.")
+    reply(page, "Go on.")
     status(page, "completed")
-    expect(page.locator("#before-title")).to_have_text("Before this: 3 messages")
+    expect(page.locator("#before-title")).to_have_text("3 earlier messages")
     messages = upstream.received[1].body["messages"]
     assert [each["role"] for each in messages] == ["system", "user", "assistant", "user"]
     assert messages[1] == user
-    page.click("#retry")  # as the task before: with the conversation, which the service resolves
+    choose(page, "retry")  # as the task before: with the conversation, which the service resolves
     eventually(lambda: len(upstream.received) == 3)
     assert upstream.received[2].body["messages"] == messages
 
@@ -250,7 +247,6 @@ def test_a_tool_may_return_nothing(
     page = open_page(service.url)
     start(page, "Call it.")
     status(page, "completed")
-    page.click("#go-on")
     page.click("#submit")
     eventually(lambda: len(upstream.received) == 2)
     *_, result = upstream.received[1].body["messages"]
@@ -274,7 +270,7 @@ def test_a_request_with_images_is_not_kept_in_the_browser(
     for number in range(2):  # behind them are the tasks of other tests
         expect(page.locator("#list .open").nth(number)).to_have_text(f"Look {1 - number}.")
     expect(page.locator("#sent img")).to_be_visible()  # the service has it
-    page.click("#retry")
+    choose(page, "retry")
     eventually(lambda: len(upstream.received) == 3)
     first, last = upstream.received[1], upstream.received[2]
     assert last.body["messages"] == first.body["messages"]

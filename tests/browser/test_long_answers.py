@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.markdown import FRAGMENTS, differing
 from tests.browser.native_stream import Stream
-from tests.browser.page import OpenPage, start, status, text
+from tests.browser.page import OpenPage, choose, start, status, text
 from tests.doubles.native import TASK, end, reasoning, status_of, tool_call
 from tests.doubles.upstream import Script, Upstream, answer
 from tests.running import Running
@@ -215,7 +215,7 @@ def test_the_page_is_never_busy_for_long(
     start(page, "Long.")
     status(page, "completed")
     eventually(lambda: text(page) == whole, timeout=30)
-    page.click("#raw-toggle")
+    choose(page, "raw")
     expect(page.locator("#raw")).to_be_visible()
     assert page.evaluate("longest") < within(1.0) * 1_000
     shown = str(page.locator("#answer").text_content())

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.page import OpenPage, start, status
+from tests.browser.page import OpenPage, choose, start, status
 from tests.doubles.upstream import Gate, Script, Upstream, answer, refusal
 from tests.running import Running
 
@@ -71,17 +71,16 @@ def test_it_is_accessible_and_fits(
         assert _violations(page) == []
 
     look("empty")
-    page.click(".options summary")
-    page.click("#inside summary")
+    page.click("#options-toggle")
     start(page, "Show me everything that Markdown has, please.")
     status(page, "completed")
     look("completed")
-    page.click("#raw-toggle")
+    choose(page, "raw")
     look("raw")
     start(page, "Fail.")
     status(page, "failed")
     look("failed")
-    page.click("#list [data-action=remove]")
+    choose(page, "delete")
     look("deleting")
     page.keyboard.press("Escape")
     ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.page import OpenPage, start, status, text
+from tests.browser.page import OpenPage, choose, start, status, text
 from tests.doubles.upstream import (
     DONE,
     USAGE,
@@ -42,8 +42,8 @@ def test_from_the_prompt_to_the_end(
     gate.open()
     status(page, "completed")
     expect(page.locator("#announcer")).to_have_text("done: Say it.")
-    expect(page.locator("#pieces")).to_have_text("2 pieces")
-    expect(page.locator("#ended")).to_have_text("test-model: 8 tokens.")
+    expect(page.locator("#tokens")).to_have_text("5 tokens")
+    expect(page.locator("#ended")).to_have_text("test-model · 3 tokens read, 5 written")
     expect(page.locator("#answer figure code")).to_have_text("print('hi')")
     page.click("#answer figure button")
     assert page.evaluate("navigator.clipboard.readText()") == "print('hi')"
@@ -51,14 +51,14 @@ def test_from_the_prompt_to_the_end(
     whole = service.client.record(task_id)["text"]
     eventually(lambda: page.evaluate("navigator.clipboard.readText()") == whole)
     with page.expect_download() as downloading:
-        page.click("#download")
+        choose(page, "download")
     file = tmp_path / "answer.md"
     downloading.value.save_as(file)
     assert downloading.value.suggested_filename == f"{task_id}.md"
     assert file.read_text() == whole
-    page.click("#share")
+    choose(page, "share")
     eventually(lambda: page.evaluate("navigator.clipboard.readText()") == page.url)
-    page.click("#raw-toggle")
+    choose(page, "raw")
     expect(page.locator("#raw")).to_be_visible()
     expect(page.locator("#answer")).to_be_hidden()
     assert text(page) == whole
@@ -71,7 +71,7 @@ def test_options_reach_the_model(service: Running, upstream: Upstream, open_page
     start(page, "Without options.")
     status(page, "completed")
     assert not {"temperature", "max_tokens"} & upstream.received[0].body.keys()
-    page.click(".options summary")
+    page.click("#options-toggle")
     page.fill("#model", "some-model")
     page.fill("#temperature", "1.5")
     page.fill("#length", "77")
@@ -103,7 +103,7 @@ def test_what_cannot_be_started_is_told_and_nothing_is_lost(
     page.click("#submit")
     expect(page.locator("#start-error")).to_have_text("Write a prompt first.")
     page.fill("#prompt", "Kept.")
-    page.click(".options summary")
+    page.click("#options-toggle")
     page.fill("#temperature", "3")
     page.click("#submit")
     expect(page.locator("#start-error")).to_contain_text("Temperature must be from 0 to 2")
@@ -115,7 +115,7 @@ def test_what_cannot_be_started_is_told_and_nothing_is_lost(
     page.reload()
     expect(page.locator("#prompt")).to_have_value("Kept.")
     page.unroute("**/api/tasks/start")
-    page.click(".options summary")
+    page.click("#options-toggle")
     page.fill("#json", "[1]")
     page.click("#submit")
     expect(page.locator("#start-error")).to_contain_text("must be JSON: an object, such as")
@@ -187,8 +187,8 @@ def test_a_failure_says_what_happened_and_what_to_do(
 
 def test_the_log_can_be_watched(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
-    page.click("#inside summary")
     task_id = start(page, "Watch.")
+    page.click("#run-toggle")
     status(page, "completed")
     logged = service.client.events(task_id).logged
     expect(page.locator("#events tr")).to_have_count(len(logged) + 1)
@@ -199,26 +199,3 @@ def test_the_log_can_be_watched(service: Running, open_page: OpenPage) -> None:
     ]
     for each in rows:
         assert re.fullmatch(r"-?\d+", str(each.locator("td").nth(3).text_content()))
-
-
-def test_reading_is_not_disturbed_and_the_end_is_followed(
-    service: Running, upstream: Upstream, open_page: OpenPage
-) -> None:
-    gates = [Gate(), Gate()]
-    lines = [piece(f"Line {number}.\n\n") for number in range(120)]
-    upstream.then(
-        Script([*lines[:60], gates[0], *lines[60:90], gates[1], *lines[90:], finish(), DONE])
-    )
-    page = open_page(service.url)
-    start(page, "Scroll.")
-    expect(page.locator("#answer")).to_contain_text("Line 59.")
-    page.evaluate("scrollTo(0, 300)")
-    gates[0].open()
-    expect(page.locator("#answer")).to_contain_text("Line 89.")
-    assert page.evaluate("scrollY") == 300
-    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
-    gates[1].open()
-    status(page, "completed")
-    eventually(
-        lambda: page.evaluate("scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
-    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.page import OpenPage, hide, open_streams, show, start, status, text
+from tests.browser.page import OpenPage, choose, hide, open_streams, show, start, status, text
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -181,12 +181,12 @@ def test_listening_stops_and_goes_on(
     page = open_page(service.url)
     task_id = start(page, "Listen.")
     expect(page.locator("#answer")).to_have_text("One")
-    page.click("#listen")
+    choose(page, "stopListening")
     expect(page.locator("#connection")).to_contain_text("Not listening")
     eventually(lambda: open_streams(service) == 1)  # that of the list
     gate.open()
     service.client.wait_for(task_id, "completed")
     assert text(page) == "One"
-    page.click("#listen")
+    choose(page, "listen")
     status(page, "completed")
     assert text(page) == "One two"

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.page import OpenPage, hide, row, show, start, status
+from tests.browser.page import OpenPage, choose, hide, row, show, start, status
 from tests.doubles.upstream import (
     DONE,
     Gate,
@@ -70,12 +70,12 @@ def test_what_is_done_in_one_tab_shows_in_another(
     gates[0].open()
     have("completed", "running", "running")
     status(other, "completed")
-    page.click(row(ids[1], "cancel"))
+    choose(page, "cancel", ids[1])
     have("completed", "cancelled", "running")
     page.click(row(ids[1], "open"))
     status(page, "cancelled")
     expect(page.locator("#answer")).to_have_text("Text 1")
-    page.click(row(ids[0], "retry"))
+    choose(page, "retry", ids[0])
     expect(other.locator("#list .open").nth(0)).to_have_text("Prompt 0")
     status(page, "completed")
     gates[2].open()
@@ -92,20 +92,22 @@ def test_to_delete_a_task_is_asked_and_explained(
     task = start(page, "Delete me.")
     has_status(page, task, "running")
     expect(page.locator("#answer")).to_have_text("Half")
-    remove = page.locator(row(task, "remove"))
-    expect(remove).to_have_attribute("title", "Delete")
-    remove.focus()
+    menu = page.locator(row(task, "menu"))
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#menu [data-do=cancel]")).to_be_focused()
+    page.keyboard.press("End")
     page.keyboard.press("Enter")
     expect(page.locator("#deleting-what")).to_have_text("Delete “Delete me.”?")
     expect(page.locator("#deleting-means")).to_contain_text("It is cancelled")
     expect(page.locator("#keep")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator("#deleting")).to_be_hidden()
-    expect(remove).to_be_focused()
-    page.keyboard.press("Enter")
+    expect(menu).to_be_focused()
+    choose(page, "delete", task)
     page.click("#keep")
     has_status(page, task, "running")
-    remove.click()
+    choose(page, "delete", task)
     page.click("#delete")
     expect(page.locator(row(task, "open"))).to_have_count(0)
     expect(page.locator("#status")).to_have_text("deleted")
@@ -114,7 +116,7 @@ def test_to_delete_a_task_is_asked_and_explained(
     ended = service.client.start("Ended.")
     badge = page.locator(f'#list li:has([data-task="{ended}"]) .badge')
     expect(badge).to_have_text("done")
-    page.click(row(ended, "remove"))
+    choose(page, "delete", ended)
     expect(page.locator("#deleting-means")).to_contain_text("Links to it no longer work.")
     page.click("#delete")
     expect(page.locator(row(ended, "open"))).to_have_count(0)

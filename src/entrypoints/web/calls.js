@@ -88,7 +88,7 @@ export class ToolCalls {
     box.tabIndex = 0;
     node.append(summary, box);
     call.queue = new Queue([new Plain(box)], () => node.open);
-    node.addEventListener("toggle", () => this.#painter.later(false));
+    node.addEventListener("toggle", () => this.#painter.later());
     this.#painter.queues.add(call.queue);
     this.#root.append(node);
     if (this.#shown.size === LIMIT) this.#root.append(document.createElement("p"));

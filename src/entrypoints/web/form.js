@@ -6,7 +6,12 @@ import { text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 
-let previous = null; // the task that the next one goes on from: {id, calls}
+let offered = null; // the task that the next one may go on from: {id, prompt, calls}
+let declined = ""; // the id of the one that it shall not go on from
+let isBeside = false; // whether a task is open
+let shownResults = null; // the id of the task whose calls have fields for their results
+
+const previous = () => (offered !== null && offered.id !== declined ? offered : null);
 
 /** Return the number in a field, undefined if it is empty, or NaN if it is none from `min` to `max`. */
 function numberIn(field, min, max) {
@@ -28,14 +33,14 @@ function otherOptions() {
     detail = error.message;
   }
   showProblem(text("badOptions", { detail }));
-  $("json").closest("details").open = true;
+  showOptions(true);
   $("json").focus();
   return null;
 }
 
 /** Return the messages of the task: the results of tools, and the prompt with its attachments. */
 function messagesOf(prompt) {
-  const results = (previous?.calls ?? []).map(({ id }, number) => (
+  const results = (previous()?.calls ?? []).map(({ id }, number) => (
     { role: "tool", tool_call_id: id, content: $(`result-${number}`).value }
   ));
   const parts = attachedParts();
@@ -57,6 +62,7 @@ export function requestOfForm() {
   }
   if (Number.isNaN(temperature) || Number.isNaN(maxTokens)) {
     showProblem(text("badNumber"));
+    showOptions(true);
     return null;
   }
   const options = otherOptions();
@@ -71,7 +77,7 @@ export function requestOfForm() {
     ...(temperature !== undefined && { temperature }),
     ...(maxTokens !== undefined && { maxTokens: Math.round(maxTokens) }),
     ...(options && { options }),
-    ...(previous && { previousTaskId: previous.id }),
+    ...(previous() !== null && { previousTaskId: previous().id }),
   };
 }
 
@@ -80,18 +86,33 @@ export function clearForm() {
   $("prompt").value = "";
   keepDraft("");
   detachAll();
-  goOnFrom(null);
 }
 
-/** Let the next task go on from one that has ended: {id, prompt, calls}, or from none for null. The
- * results of the calls of tools are asked for. */
-export function goOnFrom(task) {
-  previous = task;
+/** Let the next task go on from one that has ended, {id, prompt, calls}, unless the user does not want
+ * that; or from none for null. The results of its calls of tools are asked for. `beside`: whether a task
+ * is open. */
+export function offerReply(task, beside) {
+  offered = task;
+  isBeside = beside;
+  showForm();
+}
+
+/** Show what the next task goes on from, in the current language. */
+export function showForm() {
+  const task = previous();
   $("going-on").hidden = task === null;
+  $("not-going-on").hidden = task !== null || !isBeside;
+  $("go-on-after-all").hidden = offered === null;
+  const name = task !== null ? "replyPlaceholder" : isBeside ? "newPlaceholder" : "promptPlaceholder";
+  $("prompt").dataset.placeholder = name;
+  $("prompt").placeholder = text(name);
+  $("model-name").textContent = $("model").value.trim() || text("options");
   if (task !== null) {
     $("going-on-from").textContent = task.prompt.slice(0, 80) || task.id;
     $("going-on-from").href = `#${encodeURIComponent(task.id)}`;
   }
+  if (shownResults === (task?.id ?? null)) return; // what was written into its fields stays
+  shownResults = task?.id ?? null;
   $("results").replaceChildren(...(task?.calls ?? []).map(({ name }, number) => {
     const label = document.createElement("label");
     const field = document.createElement("textarea");
@@ -100,7 +121,16 @@ export function goOnFrom(task) {
     label.append(text("resultOf", { name }), field);
     return label;
   }));
-  if (task !== null) ($("result-0") ?? $("prompt")).focus();
+}
+
+/** Let the user write. On a touch screen that would open the keyboard. */
+export function focusPrompt() {
+  if (!isTouch.matches) $("prompt").focus();
+}
+
+function showOptions(shown) {
+  $("options").hidden = !shown;
+  $("options-toggle").setAttribute("aria-expanded", String(shown));
 }
 
 /** Show an error at the form, or none for an empty sentence. */
@@ -114,8 +144,12 @@ async function attachAll(files) {
   await attach(files, showProblem);
 }
 
+const isTouch = matchMedia("(pointer: coarse)"); // its keyboard has Enter for a new line only
 $("prompt").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("start").requestSubmit();
+  if (event.key !== "Enter" || event.isComposing || event.shiftKey) return;
+  if (isTouch.matches && !event.ctrlKey && !event.metaKey) return;
+  event.preventDefault();
+  $("start").requestSubmit();
 });
 $("prompt").addEventListener("input", () => keepDraft($("prompt").value));
 $("prompt").addEventListener("paste", (event) => {
@@ -138,6 +172,14 @@ $("files").addEventListener("change", async () => {
   $("files").value = ""; // so that the same file may be chosen again
 });
 $("stop-going-on").addEventListener("click", () => {
-  goOnFrom(null);
+  declined = offered.id;
+  showForm();
   $("prompt").focus();
 });
+$("go-on-after-all").addEventListener("click", () => {
+  declined = "";
+  showForm();
+  ($("result-0") ?? $("prompt")).focus();
+});
+$("options-toggle").addEventListener("click", () => showOptions($("options").hidden));
+$("model").addEventListener("input", showForm);

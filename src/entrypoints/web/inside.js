@@ -25,7 +25,7 @@ export class EventTable {
 
   /** Add rows for new events, newest first, if the table is visible. */
   show() {
-    if (!this.#body.closest("details").open) return;
+    if (this.#body.closest("section").hidden) return;
     for (const each of this.#waiting) this.#row(...each);
     this.#waiting = [];
     while (this.#body.rows.length > LIMIT) this.#body.deleteRow(-1);

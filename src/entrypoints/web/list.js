@@ -1,11 +1,14 @@
 // The list of tasks: the service's, where it shows them, else those that this browser remembers.
 
+import { ago, exactly, tokens } from "./amounts.js";
 import { LongtaskError } from "./longtask.js";
+import { menuButton } from "./menu.js";
 import * as remembered from "./remembered.js";
 import { ServedTasks } from "./served.js";
-import { ACTIVE } from "./state.js";
 import { text } from "./texts.js";
 import { keepRight } from "./waiting.js";
+
+const MINUTE = 60_000; // milliseconds
 
 const $ = (id) => document.getElementById(id);
 
@@ -15,15 +18,26 @@ export class List {
   #open = null;
   #served = null;
   #needsKey = false;
+  #search = "";
+  #showsHidden = false;
   #following = new AbortController();
   #scheduled = false;
   #rows = new Map(); // by id: {shows, row}
 
-  /** `actions`: the functions open, cancel, retry, remove and deleted, called with a task's id, and
-   * keyRefused, called if the list needs another API key. */
+  /** `actions`: the functions open, deleted, and entries (those of its menu), called with a task's id,
+   * and keyRefused, called if the list needs another API key. */
   constructor(node, actions) {
     this.#node = node;
     this.#actions = actions;
+    $("search").addEventListener("input", () => {
+      this.#search = $("search").value.trim().toLowerCase();
+      this.show(this.#open);
+    });
+    $("list-hidden").addEventListener("click", () => {
+      this.#showsHidden = !this.#showsHidden;
+      this.show(this.#open);
+    });
+    setInterval(() => this.#showTimes(), MINUTE);
   }
 
   /** Whether the list is the service's, so that a task that is removed from it is deleted. */
@@ -73,14 +87,20 @@ export class List {
   show(open) {
     this.#open = open ?? null;
     if (this.isServed) remembered.noteAll((id) => this.#served.find(id)?.status);
-    const all = this.#tasks();
+    const known = this.#tasks();
+    const hidden = remembered.hidden();
+    const kept = known.filter(({ id }) => this.#showsHidden || !hidden.has(id));
+    const all = kept.filter((each) => this.#isSearched(each));
     const empty = $("list-empty");
     const isBeingRead = this.#served !== null && !this.isServed;
     empty.hidden = all.length > 0 || isBeingRead;
-    empty.dataset.text = this.isServed ? "noTasks" : this.#needsKey ? "listNeedsKey" : "noneRemembered";
+    empty.dataset.text = kept.length > 0 ? "noneFound" : this.isServed ? "noTasks" : this.#needsKey ? "listNeedsKey" : "noneRemembered";
     empty.textContent = text(empty.dataset.text);
     $("list-away").hidden = !this.#served?.isAway;
     $("list-older").hidden = !(this.isServed && this.#served.hasOlder);
+    const count = known.filter(({ id }) => hidden.has(id)).length;
+    $("list-hidden").hidden = count === 0;
+    $("list-hidden").textContent = text(this.#showsHidden ? "hideAgain" : "showHidden", { count });
     const focused = this.#node.contains(document.activeElement) ? document.activeElement : null;
     const place = [...this.#node.children].indexOf(focused?.closest("li"));
     this.#place(all);
@@ -95,8 +115,8 @@ export class List {
   #place(all) {
     const before = this.#rows;
     this.#rows = new Map(all.map((task) => {
-      const { id, title, status } = task;
-      const shows = JSON.stringify([title, status, id === this.#open, this.isServed, document.documentElement.lang]);
+      const { id, title, status, model, usage } = task;
+      const shows = JSON.stringify([title, status, model, usage, id === this.#open, document.documentElement.lang]);
       const known = before.get(id);
       return [id, known?.shows === shows ? known : { shows, row: this.#row(task) }];
     }));
@@ -106,6 +126,10 @@ export class List {
       if (row === next) next = row.nextElementSibling;
       else this.#node.insertBefore(row, next);
     }
+  }
+
+  #showTimes() {
+    for (const time of this.#node.querySelectorAll("time")) time.textContent = ago(Date.parse(time.dateTime));
   }
 
   /** Show the tasks in the next frame, however often they change until then. */
@@ -120,40 +144,62 @@ export class List {
 
   #tasks() {
     if (!this.isServed) return remembered.tasks();
-    return this.#served.all.map(({ taskId, title, status }) => ({ id: taskId, title, status }));
+    return this.#served.all.map(({ taskId, title, status, model, createdAt, usage }) => ({ id: taskId, title, status, model, createdAt, usage }));
+  }
+
+  /** Return whether a task is one of those that are searched for. */
+  #isSearched({ id, title, model }) {
+    return this.#search === "" || [id, title, model].some((each) => each?.toLowerCase().includes(this.#search));
   }
 
   #row(task) {
     const row = document.createElement("li");
     const prompt = task.title || task.request?.prompt || task.id; // older entries have no title
-    const open = this.#button("open", task.id, prompt.slice(0, 120));
+    const open = document.createElement("button");
+    open.type = "button";
     open.className = "open";
     open.dir = "auto";
     open.title = prompt.slice(0, 500);
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = prompt.slice(0, 120);
+    open.append(name);
+    open.addEventListener("click", () => this.#actions.open(task.id));
     if (task.id === this.#open) open.setAttribute("aria-current", "true");
-    const badge = document.createElement("span");
-    badge.className = "badge";
-    badge.dataset.status = task.status === "unknown" ? "failed" : task.status;
-    badge.textContent = text(task.status);
-    const active = ACTIVE.has(task.status);
-    const act = active ? this.#button("cancel", task.id, text("cancel")) : this.#button("retry", task.id, text("retry"));
-    const remove = this.#button("remove", task.id, "×");
-    remove.title = text(this.isServed ? "delete" : "remove");
-    remove.setAttribute("aria-label", `${remove.title}: ${prompt.slice(0, 60)}`);
-    const tools = document.createElement("span");
-    tools.className = "row-tools";
-    tools.append(badge, act, remove);
-    row.append(open, tools);
+    row.classList.toggle("here", task.id === this.#open);
+    const menu = menuButton(`${text("moreActions")}: ${prompt.slice(0, 60)}`, () => this.#actions.entries(task.id));
+    menu.classList.add("row-menu");
+    for (const [button, action] of [[open, "open"], [menu, "menu"]]) Object.assign(button.dataset, { action, task: task.id });
+    row.append(open, about(task), menu);
     return row;
   }
+}
 
-  #button(action, id, label) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.dataset.action = action;
-    button.dataset.task = id;
-    button.textContent = label;
-    button.addEventListener("click", () => this.#actions[action](id));
-    return button;
+/** Return the second line of a row: the status, when the task was started, its model and its tokens. */
+function about({ status, createdAt, model, usage }) {
+  const line = document.createElement("div");
+  line.className = "about";
+  const badge = document.createElement("span");
+  badge.className = "badge";
+  badge.dataset.status = status === "unknown" ? "failed" : status;
+  const word = document.createElement("span");
+  word.className = status === "completed" ? "unseen" : "";
+  word.textContent = text(status);
+  badge.append(word);
+  line.append(badge);
+  if (createdAt !== undefined) {
+    const time = document.createElement("time");
+    time.dateTime = new Date(createdAt).toISOString();
+    time.title = exactly(createdAt);
+    time.textContent = ago(createdAt);
+    line.append(time);
   }
+  for (const [name, value] of [["model", model], ["tokens", usage && tokens(usage.completionTokens, usage.estimated)]]) {
+    if (!value) continue;
+    const node = document.createElement("span");
+    node.className = name;
+    node.textContent = value;
+    line.append(node);
+  }
+  return line;
 }

@@ -2,6 +2,7 @@
 // time for. After a slow frame there is a pause.
 
 import { uncut } from "./plain.js";
+import { keepUp } from "./reading.js";
 
 const AT_ONCE = 32_768; // characters
 
@@ -44,22 +45,17 @@ export class Queue {
 
 export class Painter {
   queues = new Set();
-  #section;
   #painted;
   #scheduled = false;
   #pausedUntil = 0;
-  #following = false;
 
-  /** `section`: the element that the page scrolls with, `painted`: a function that is called in each
-   * frame to show everything else. */
-  constructor(section, painted) {
-    this.#section = section;
+  /** `painted`: a function that is called in each frame to show everything else. */
+  constructor(painted) {
     this.#painted = painted;
   }
 
-  /** Paint in the next frame. `atBottom`: whether the page then scrolls to the end of the text. */
-  later(atBottom) {
-    this.#following ||= atBottom;
+  /** Paint in the next frame. */
+  later() {
     if (this.#scheduled) return;
     this.#scheduled = true;
     const wait = this.#pausedUntil - performance.now();
@@ -74,17 +70,8 @@ export class Painter {
     let room = AT_ONCE;
     for (const queue of this.queues) if (room > 0 && queue.waits) room -= queue.paint(room);
     this.#painted();
-    const end = document.documentElement.scrollHeight; // forces the layout, so that its time is measured
-    if (this.#following) scrollTo({ top: end, behavior: "instant" });
-    const unfinished = [...this.queues].some((queue) => queue.waits);
-    this.#following &&= unfinished;
+    keepUp(); // forces the layout, so that its time is measured
     this.#pausedUntil = performance.now() + 3 * (performance.now() - began);
-    if (unfinished) this.later(false);
-  }
-
-  /** Whether the end of the text is in view and the page is scrolled. */
-  get atBottom() {
-    const end = this.#section.getBoundingClientRect().bottom;
-    return scrollY > 0 && end <= innerHeight + 80 && end > 0;
+    if ([...this.queues].some((queue) => queue.waits)) this.later();
   }
 }

@@ -5,7 +5,9 @@ import { ACTIVE } from "./state.js";
 const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
 const KEY = "longtask.key";
+const HIDDEN = "longtask.hidden";
 const LIMIT = 50;
+const HIDDEN_LIMIT = 500;
 const REQUEST_LIMIT = 20_000; // characters: images would fill the storage
 const TITLE_LIMIT = 500;
 
@@ -35,7 +37,7 @@ export function find(id) {
 
 /** Add a task, {id, status, title, request}, at the top of the list. */
 export function remember({ id, status, title, request }) {
-  const task = { id, status, title: title.slice(0, TITLE_LIMIT), request };
+  const task = { id, status, title: title.slice(0, TITLE_LIMIT), createdAt: Date.now(), request };
   if (JSON.stringify(request).length > REQUEST_LIMIT) {
     large.set(id, request);
     delete task.request; // the service still has it
@@ -64,6 +66,25 @@ export function forget(id) {
   save(tasks().filter((each) => each.id !== id));
 }
 
+/** Return the ids of the tasks that this browser does not list. */
+export function hidden() {
+  try {
+    return new Set(JSON.parse(localStorage.getItem(HIDDEN) ?? "[]"));
+  } catch {
+    return new Set();
+  }
+}
+
+/** List a task no more, or again. */
+export function hide(id, hide = true) {
+  const others = [...hidden()].filter((each) => each !== id);
+  try {
+    localStorage.setItem(HIDDEN, JSON.stringify(hide ? [id, ...others].slice(0, HIDDEN_LIMIT) : others));
+  } catch {
+    // As above.
+  }
+}
+
 /** Return the API key, or an empty string. */
 export const apiKey = () => localStorage.getItem(KEY) ?? "";
 
@@ -82,7 +103,7 @@ export function keepDraft(prompt) {
 /** Call a function when another tab has changed the list, and one when it has changed the API key. */
 export function onChange(changed, keyChanged) {
   addEventListener("storage", ({ key }) => {
-    if (key === TASKS || key === null) changed();
+    if (key === TASKS || key === HIDDEN || key === null) changed();
     if (key === KEY || key === null) keyChanged();
   });
 }

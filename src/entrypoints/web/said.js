@@ -43,10 +43,10 @@ export class Said {
 
   /** `painted`: a function that is called in each frame to show everything else. */
   constructor(painted) {
-    this.#painter = new Painter($("task"), painted);
+    this.#painter = new Painter(painted);
     this.#painter.queues.add(this.#reasoning).add(this.#text);
     this.#calls = new ToolCalls($("calls"), this.#painter);
-    $("reasoning").addEventListener("toggle", () => this.#painter.later(false));
+    $("reasoning").addEventListener("toggle", () => this.#painter.later());
   }
 
   /** Whether JSON was asked for. Counts from the next `replace` on. */
@@ -80,12 +80,8 @@ export class Said {
     this.#calls.finish(toolCalls);
   }
 
-  later(atBottom) {
-    this.#painter.later(atBottom);
-  }
-
-  get atBottom() {
-    return this.#painter.atBottom;
+  later() {
+    this.#painter.later();
   }
 
   /** Show what is not painted piece by piece. */

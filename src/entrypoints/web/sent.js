@@ -8,7 +8,8 @@ import { breakable } from "./plain.js";
 import { text } from "./texts.js";
 
 const SHOWN = 20; // attachments, and messages of the conversation
-const MESSAGE_LIMIT = 400; // characters of a message of the conversation
+const MESSAGE_LIMIT = 2_000; // characters of a message of the conversation
+const CLIPPED = { characters: 700, lines: 8 }; // a prompt that is longer is shown whole if that is wanted
 const IMAGES = /^data:image\/(?:png|jpeg|gif|webp);base64,/i;
 const FILE = /^<file name="([^"\n]*)">\n/;
 
@@ -80,11 +81,22 @@ export function attachmentNode({ image, url, name }) {
 
 /** Show a request, or that it is not known yet (null). */
 export function showSent(request) {
-  $("task-prompt").replaceChildren(...breakable(request === null ? "…" : promptOf(request)));
+  const prompt = request === null ? "…" : promptOf(request);
+  $("task-prompt").replaceChildren(...breakable(prompt));
+  const isLong = prompt.length > CLIPPED.characters || prompt.split("\n", CLIPPED.lines + 1).length > CLIPPED.lines;
+  $("whole-prompt").hidden = !isLong;
+  showWhole(!isLong);
   showAttachments(partsOf(request?.messages?.at(-1)).map(attachmentOf).filter(Boolean));
   const system = request?.system ? [{ role: "system", content: request.system }] : [];
   showConversation([...system, ...(request?.history ?? []), ...(request?.messages?.slice(0, -1) ?? [])], request?.previousTaskId);
 }
+
+function showWhole(whole) {
+  $("task-prompt").classList.toggle("clipped", !whole);
+  $("whole-prompt").setAttribute("aria-expanded", String(whole));
+  $("whole-prompt").textContent = text(whole ? "showLess" : "showAll");
+}
+$("whole-prompt").addEventListener("click", () => showWhole($("task-prompt").classList.contains("clipped")));
 
 function showAttachments(attachments) {
   const items = attachments.slice(0, SHOWN).map((each) => item(attachmentNode(each)));

@@ -1,14 +1,17 @@
 // The task that the page shows: its stream, its state, and what is shown of it.
 
+import { tokens } from "./amounts.js";
 import * as api from "./api.js";
 import { EventTable } from "./inside.js";
 import { LongtaskError, follow } from "./longtask.js";
+import { begin as beginReading } from "./reading.js";
 import * as remembered from "./remembered.js";
 import { Said } from "./said.js";
 import { promptOf, showSent } from "./sent.js";
 import { ACTIVE, apply, begin, saysSomething } from "./state.js";
 import { advice, ending, text } from "./texts.js";
 
+const TITLE = 200; // characters
 const $ = (id) => document.getElementById(id);
 const events = new EventTable($("events"));
 const said = new Said(() => {
@@ -16,7 +19,9 @@ const said = new Said(() => {
   events.show();
 });
 
-let current = null; // {id, request, state, connection, stop, rates}
+const GONE = new Set(["gone", "locked", "deleted"]); // connections
+
+let current = null; // {id, request, state, connection, stop, isGreeted}
 let changed = () => {};
 let needsKey = () => {};
 let gone = () => {};
@@ -24,7 +29,7 @@ let gone = () => {};
 /** Return the task that is shown, or null. */
 export const shown = () => current;
 
-/** Set the function to call when the status of the task that is shown has changed, the one when an API
+/** Set the function to call when the task that is shown has changed its status or has ended, the one when an API
  * key is required or refused, and the one when the service does not know the task. */
 export const onChange = (callback) => (changed = callback);
 export const onKeyNeeded = (callback) => (needsKey = callback);
@@ -32,31 +37,67 @@ export const onGone = (callback) => (gone = callback);
 
 export function open(id) {
   current?.stop();
-  current = { id, request: remembered.find(id)?.request ?? null }; // `listen` adds the rest
-  $("task").hidden = false;
+  current = { id, request: remembered.find(id)?.request ?? null, isGreeted: false }; // `listen` adds the rest
+  setView("task");
   $("task-id").textContent = id;
+  showRaw(false);
   showRequest();
+  beginReading(false);
   const mine = current;
   // What other browsers sent and the conversation before it: the service knows.
   if (current.request === null || current.request.previousTaskId) {
     api.record(id).then(({ request }) => {
       if (request !== null) mine.request = given(request);
       if (current !== mine) return;
+      changed();
       const wasJson = said.isJson;
       showRequest();
       if (said.isJson === wasJson) return;
       said.replace(mine.state.answer);
       if (mine.state.end !== null) said.finish(mine.state.answer);
-      said.later(false);
+      said.later();
     }, () => {}); // the stream reports the error
   }
   listen();
+}
+
+/** Show no task any more. */
+export function close() {
+  current?.stop();
+  current = null;
+  setView("empty");
+  document.title = "Longtask";
+  $("title").textContent = "Longtask";
+  changed();
+}
+
+function setView(view) {
+  document.body.dataset.view = view;
+  for (const id of ["task", "facts", "bar-tools"]) $(id).hidden = view === "empty";
+  if (view === "empty") showRun(false);
+}
+
+/** Return what the next task may go on from, {id, prompt, calls}: the task that is shown, if it has ended
+ * in an answer or was cancelled. Else null. */
+export function answered() {
+  if (current === null || GONE.has(current.connection) || current.state.end?.type !== "end") return null;
+  const { id, request, state } = current;
+  // A cancelled task's calls are not part of the conversation.
+  return { id, prompt: request === null ? "" : promptOf(request), calls: state.status === "completed" ? state.answer.toolCalls : [] };
+}
+
+/** Show the answer as it was written, or as Markdown is read. */
+export function showRaw(raw) {
+  $("raw").hidden = !raw;
+  $("answer").hidden = raw;
 }
 
 /** Show what was sent, in the current language. */
 export function showRequest() {
   if (current === null) return;
   showSent(current.request);
+  const prompt = (current.request && promptOf(current.request)) || current.id;
+  $("title").textContent = prompt.slice(0, TITLE);
   said.isJson = String(current.request?.options?.response_format?.type).startsWith("json");
 }
 
@@ -75,13 +116,13 @@ export function listen() {
   const mine = current;
   mine.connection = "open";
   mine.state = begin();
-  mine.rates = [];
   said.replace(mine.state.answer);
   events.reset();
   const connected = (connection) => {
     if (stopping.signal.aborted || mine.connection === connection) return;
     mine.connection = connection;
     show();
+    if (GONE.has(connection)) changed();
   };
   const stopping = new AbortController();
   mine.stop = () => stopping.abort();
@@ -109,30 +150,34 @@ export function deleted(id) {
   current.stop();
   current.connection = "deleted";
   show();
+  changed();
 }
 
 function take(event, id) {
   events.add(event, id);
-  if (event.type === "connected") return said.later(false);
+  if (event.type === "connected") {
+    if (!current.isGreeted) beginReading(ACTIVE.has(event.status));
+    current.isGreeted = true;
+    return said.later();
+  }
   const { state } = current;
   const before = state.status;
-  const atBottom = said.atBottom;
   const change = apply(state, event);
   if (change === "anew") said.replace(state.answer);
   else if (change === "more") said.add(event);
-  if (change === "more") current.rates.push(Date.now());
   if (event.type === "end") said.finish(state.answer);
   if (before !== state.status) {
     announce(state.status);
-    if (remembered.note(current.id, state.status)) changed();
+    remembered.note(current.id, state.status);
   }
-  said.later(atBottom);
+  if (before !== state.status || state.end !== null) changed();
+  said.later();
 }
 
 export function show() {
   if (current === null) return;
   const { state, connection, id, request } = current;
-  const isGone = ["gone", "locked", "deleted"].includes(connection);
+  const isGone = GONE.has(connection);
   const active = ACTIVE.has(state.status) && !isGone;
   const running = state.status === "running" && state.lost === null;
   const isNew = state.createdAt === null; // none of its events has come
@@ -142,20 +187,20 @@ export function show() {
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
   $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
   $("attempt").textContent = state.attempt > 0 ? text("attempt", state) : "";
-  $("pieces").textContent = state.pieces === 1 ? text("onePiece") : text("pieces", state);
+  $("attempt").hidden = state.attempt < 2;
   said.show(state);
-  showTime();
+  showNumbers();
+  // One action for each state. The others are in the menu.
+  const failed = state.end?.type === "error";
+  const again = !active && !isGone && (failed || state.status === "cancelled");
   $("cancel").hidden = !active;
-  $("listen").hidden = !active;
-  $("listen").textContent = text(connection === "stopped" ? "listen" : "stopListening");
-  $("retry").hidden = active || isGone;
-  $("go-on").hidden = isGone || state.end?.type !== "end";
-  for (const each of ["copy", "download", "raw-toggle"]) $(each).disabled = !state.answer.text;
+  $("retry").hidden = !again;
+  $("copy").hidden = active || again || !state.answer.text;
+  $("go-on").hidden = isGone || state.end?.finishReason !== "length" || !state.answer.text;
   $("notice").hidden = state.lost === null && !isGone;
   $("notice").textContent = isGone ? text(connection) : text("lost", state.lost ?? {});
   $("waiting").hidden = $("status").hidden || !(active && (!running || !saysSomething(state.answer)));
   $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : "waitQueued");
-  const failed = state.end?.type === "error";
   $("failure").hidden = !failed;
   if (failed) {
     $("failure-what").textContent = state.end.data;
@@ -167,25 +212,28 @@ export function show() {
   document.title = `${active ? "● " : ""}${((request && promptOf(request)) || id).slice(0, 60)} · Longtask`;
 }
 
-function showTime() {
-  const { state, rates } = current;
+function showNumbers() {
+  const { state } = current;
   const until = state.endedAt ?? Date.now();
   const seconds = state.createdAt === null ? 0 : Math.max(0, until - state.createdAt) / 1000;
   $("elapsed").textContent = seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-  const now = Date.now();
-  const old = rates.findIndex((time) => time >= now - 2_000);
-  rates.splice(0, old < 0 ? rates.length : old);
-  const span = state.endedAt === null ? 0 : (state.endedAt - (state.startedAt ?? state.endedAt)) / 1000;
-  const rate = state.endedAt === null ? rates.length / 2 : span > 0 ? state.pieces / span : 0;
-  $("rate").textContent = text("rate", { rate: rate.toFixed(0) });
+  // Until the model has told a number there is one piece for about each token.
+  const { usage } = state.end ?? {};
+  const count = usage?.completionTokens ?? state.pieces;
+  $("tokens").textContent = count > 0 ? tokens(count, usage?.estimated ?? true) : "";
   said.showTime(state);
 }
 setInterval(() => {
-  if (current !== null && ACTIVE.has(current.state.status)) showTime();
+  if (current !== null && ACTIVE.has(current.state.status)) showNumbers();
 }, 250);
 
 function announce(status) {
-  $("announcer").textContent = text("said", { status: text(status), prompt: $("task-prompt").textContent.slice(0, 60) });
+  $("announcer").textContent = text("said", { status: text(status), prompt: $("title").textContent.slice(0, 60) });
 }
 
-$("inside").addEventListener("toggle", () => events.show());
+/** Show the run of the task beside it, or hide it. */
+export function showRun(shown) {
+  $("run").hidden = !shown;
+  $("run-toggle").setAttribute("aria-expanded", String(shown));
+  events.show();
+}

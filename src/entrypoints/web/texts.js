@@ -47,8 +47,9 @@ export function ending(end) {
   }
   if (end.toolCalls?.length > 0) return text("endCalls");
   if (!end.data && !end.items?.length) return text("endEmpty");
-  const name = end.usage?.estimated ? "endAbout" : "endDone";
-  return end.usage ? text(name, { model: end.model, tokens: end.usage.totalTokens }) : "";
+  if (!end.usage) return "";
+  const { estimated, promptTokens, completionTokens } = end.usage;
+  return text(estimated ? "endAbout" : "endDone", { model: end.model, read: promptTokens, written: completionTokens });
 }
 
 export function otherLanguage() {
@@ -56,12 +57,16 @@ export function otherLanguage() {
   localStorage.setItem(KEY, language);
 }
 
+/** The language of the page, as Intl names it. */
+export const locale = () => (language === "zh" ? "zh-CN" : "en");
+
 /** Set the texts of all marked elements in the current language. */
 export function translate() {
-  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+  document.documentElement.lang = locale();
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
   for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = text(node.dataset.placeholder);
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", text(node.dataset.label));
+  for (const node of document.querySelectorAll("[data-title]")) node.title = text(node.dataset.title);
   const button = document.getElementById("language");
   button.textContent = language === "zh" ? "English" : "中文";
   button.lang = language === "zh" ? "en" : "zh";

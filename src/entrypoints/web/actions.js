@@ -1,0 +1,165 @@
+// What can be done with a task, and the menus that offer it.
+
+import * as api from "./api.js";
+import { copy, copyAndSay, say } from "./clipboard.js";
+import { showProblem } from "./form.js";
+import { toggleMenu } from "./menu.js";
+import * as remembered from "./remembered.js";
+import { ACTIVE } from "./state.js";
+import * as task from "./task.js";
+import { text } from "./texts.js";
+
+const $ = (id) => document.getElementById(id);
+
+let list = null;
+let start = null;
+const showList = () => list.show(task.shown()?.id);
+
+/** Set the list of tasks, and the function that starts a request. */
+export function use(tasks, starting) {
+  list = tasks;
+  start = starting;
+}
+
+/** Note that the service does not know a task. */
+export function forgotten(id) {
+  remembered.note(id, "unknown");
+  list.gone(id);
+  showList();
+}
+
+async function cancel(id) {
+  try {
+    const { status } = await api.twice(() => api.cancel(id));
+    remembered.note(id, status);
+  } catch (error) {
+    if (error instanceof api.Away) showProblem(text("away"));
+    else if (error.status === 404) forgotten(id);
+  }
+  showList();
+}
+
+async function retry(id) {
+  const request = await requestLike(id);
+  if (request !== null) await start(request);
+}
+
+/** Return the request of a task, to be started anew, or null after saying why it cannot be. */
+async function requestLike(id) {
+  let request = null;
+  try {
+    request = await task.requestLike(id);
+  } catch (error) {
+    if (error instanceof api.Away) return showProblem(text("away")) ?? null;
+  }
+  if (request === null) showProblem(text("gone"));
+  return request;
+}
+
+/** Go on with an answer that has reached the limit of its length. */
+async function goOn(id) {
+  const request = await requestLike(id);
+  if (request === null) return;
+  const { messages, ...rest } = request;
+  await start({ ...rest, prompt: text("goOnPrompt"), previousTaskId: id });
+}
+
+async function remove(id) {
+  if (list.isServed) {
+    if (!(await askToDelete(list.find(id) ?? { id, status: task.shown()?.state.status }))) return;
+    try {
+      await api.twice(() => api.remove(id));
+    } catch (error) {
+      if (error instanceof api.Away) return showProblem(text("away"));
+      if (error.status !== 404) return showProblem(text("refused", { detail: error.message }));
+    }
+    list.gone(id);
+    task.deleted(id);
+  }
+  remembered.forget(id);
+  showList();
+}
+
+/** Ask whether to delete a task, and return whether to. */
+function askToDelete({ id, title, status }) {
+  const dialog = $("deleting");
+  $("deleting-what").textContent = text("deleteWhat", { prompt: (title || id).slice(0, 120) });
+  $("deleting-means").textContent = text(ACTIVE.has(status) ? "deleteRunning" : "deleteEnded");
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "delete"), { once: true });
+  });
+}
+$("keep").addEventListener("click", () => $("deleting").close());
+$("delete").addEventListener("click", () => $("deleting").close("delete"));
+
+/** List a task in this browser no more, or again. */
+function hide(id, hidden) {
+  remembered.hide(id, hidden);
+  showList();
+  if (hidden) say(text(ACTIVE.has(list.find(id)?.status) ? "hiddenRuns" : "hiddenKept"));
+}
+
+const linkTo = (id) => `${location.href.split("#")[0]}#${encodeURIComponent(id)}`;
+
+/** Return the entries that end the menu of a task: where it is, and how to be rid of it. */
+function leaving(id) {
+  const isHidden = remembered.hidden().has(id);
+  return [
+    { name: "share", act: () => copyAndSay(linkTo(id)) },
+    { name: "copyId", act: () => copyAndSay(id) },
+    null,
+    ...(list.isServed ? [{ name: isHidden ? "unhide" : "hide", act: () => hide(id, !isHidden) }] : []),
+    list.isServed ? { name: "delete", act: () => remove(id), danger: true } : { name: "remove", act: () => remove(id) },
+  ];
+}
+
+/** Return the entries of the menu of a task in the list. */
+export function entries(id) {
+  const isActive = ACTIVE.has(list.find(id)?.status);
+  const first = isActive ? { name: "cancel", act: () => cancel(id) } : { name: "retry", act: () => retry(id) };
+  return [first, null, ...leaving(id)];
+}
+
+/** Return the entries of the menu of the task that is shown: what no button of the header does. */
+function entriesOfShown() {
+  const { id, connection, state } = task.shown();
+  const isGone = ["gone", "locked", "deleted"].includes(connection);
+  const isActive = !isGone && ACTIVE.has(state.status);
+  const says = state.answer.text !== "";
+  const isRaw = !$("raw").hidden;
+  const groups = [
+    !isGone && !isActive && $("retry").hidden && { name: "retry", act: () => retry(id) },
+    says && $("copy").hidden && { name: "copy", act: () => copyAndSay(state.answer.text) },
+    says && { name: "download", act: download },
+    says && { name: isRaw ? "formatted" : "raw", act: () => task.showRaw(!isRaw) },
+    { name: "rawEvents", act: () => task.showRun(true) },
+    isActive && { name: connection === "stopped" ? "listen" : "stopListening", act: connection === "stopped" ? task.listen : task.stopListening },
+  ];
+  return [...groups.filter(Boolean), null, ...leaving(id)];
+}
+
+function download() {
+  const { id, state } = task.shown();
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([state.answer.text], { type: "text/markdown" }));
+  link.download = `${id}.md`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
+}
+
+$("more").addEventListener("click", ({ currentTarget }) => toggleMenu(currentTarget, entriesOfShown()));
+$("cancel").addEventListener("click", () => cancel(task.shown().id));
+$("retry").addEventListener("click", () => retry(task.shown().id));
+$("go-on").addEventListener("click", () => goOn(task.shown().id));
+$("copy").addEventListener("click", (event) => copy(task.shown().state.answer.text, event.currentTarget, "copy"));
+$("run-toggle").addEventListener("click", () => task.showRun($("run").hidden));
+$("run-close").addEventListener("click", () => {
+  task.showRun(false);
+  $("run-toggle").focus();
+});
+$("task").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button !== null) copy(button.closest("figure").querySelector("pre").textContent, button, "copy");
+});

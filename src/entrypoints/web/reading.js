@@ -1,0 +1,70 @@
+// Keep the end of the answer in view for as long as the reader is there. The reader leaves with the first
+// wheel, touch, key or scroll upwards, is never pulled back, and returns by scrolling to the end or with
+// the button "Latest".
+
+const NEAR = 8; // pixels from the end that count as there
+const FAR = 80; // pixels from the end at which the button shows
+const UPWARDS = new Set(["ArrowUp", "PageUp", "Home"]);
+
+const latest = document.getElementById("latest");
+const root = document.documentElement;
+
+let grows = false; // whether more text is awaited, or was when the task was opened
+let follows = false;
+let place = 0; // where the reader was when last seen, and where the end then was
+let end = 0;
+
+const toEnd = () => scrollTo({ top: root.scrollHeight, behavior: "instant" });
+
+/** Begin with another text, at its top. `more`: whether it is still growing, and is followed. */
+export function begin(more) {
+  grows = more;
+  follows = more;
+  scrollTo({ top: 0, behavior: "instant" });
+  keepUp();
+}
+
+/** Scroll to the end of what was painted, if the reader follows. Forces the layout. */
+export function keepUp() {
+  notice();
+  if (follows) toEnd();
+  look();
+}
+
+/** Note where the reader has gone, measured by the end that was in sight. */
+function notice() {
+  const isAtEnd = root.scrollHeight - innerHeight - scrollY <= NEAR; // also where the text has shrunk
+  if (scrollY < place - 1 && !isAtEnd) follows = false;
+  else if (grows && scrollY > place && scrollY >= end - NEAR) follows = true;
+}
+
+function look() {
+  place = scrollY;
+  end = root.scrollHeight - innerHeight;
+  latest.hidden = follows || !grows || end - place < FAR;
+}
+
+function leave() {
+  if (!follows || scrollY === 0) return;
+  follows = false;
+  look();
+}
+
+addEventListener("scroll", () => {
+  notice();
+  look();
+}, { passive: true });
+addEventListener("wheel", ({ deltaY, target }) => {
+  if (deltaY < 0 && target.closest("main")) leave();
+}, { passive: true });
+addEventListener("touchmove", ({ target }) => {
+  if (target.closest("main")) leave();
+}, { passive: true });
+addEventListener("keydown", ({ key, shiftKey, target }) => {
+  const isUpwards = UPWARDS.has(key) || (key === " " && shiftKey);
+  if (isUpwards && !target.closest("input, textarea, aside, dialog, [role=menu]")) leave();
+});
+latest.addEventListener("click", () => {
+  follows = true;
+  keepUp();
+});
