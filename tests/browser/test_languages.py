@@ -31,11 +31,15 @@ def test_both_languages(open_page: OpenPage) -> None:
 def test_every_sentence_is_there_in_both_languages(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
     web = Path("src/entrypoints/web")
-    texts = [(web / name).read_text() for name in ("english.js", "chinese.js")]
-    names = [re.findall(r"^  (\w+): \"", each, re.M) for each in texts]
-    assert names[0] == names[1]
+    names: set[str] = set()
+    for file in web.glob("english*.js"):
+        other = file.with_name(file.name.replace("english", "chinese"))
+        own, its = (re.findall(r"^  (\w+): \"", each.read_text(), re.M) for each in (file, other))
+        assert own == its
+        assert names.isdisjoint(own)
+        names.update(own)
     sources = "".join(file.read_text() for file in web.iterdir() if file.suffix != ".svg")
     used = set(re.findall(r"\btext\(\"(\w+)\"", sources))
     used |= set(re.findall(r"data-(?:text|label|placeholder)=\"(\w+)\"", sources))
-    assert used <= set(names[0])
+    assert used <= names
     expect(page.locator("#start-error")).to_be_hidden()

@@ -76,6 +76,13 @@ def test_every_reason_is_listed() -> None:
     assert sorted(listed) == sorted(set(reasons()))
 
 
+def test_the_page_says_every_code_in_both_languages() -> None:
+    codes = {*(code for code, _ in failures()), *reasons()}
+    for language in ("english", "chinese"):
+        words = (ROOT / f"src/entrypoints/web/{language}-codes.js").read_text()
+        assert set(re.findall(r"^  (\w+): \"", words, re.M)) == codes
+
+
 def test_every_problem_is_listed() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", section("`type` of a problem"), re.M)
     # The name of this one is in a variable.

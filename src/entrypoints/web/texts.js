@@ -1,9 +1,14 @@
-// The texts of the page in the chosen language. english.js and chinese.js have the same names.
+// The texts of the page in the chosen language. Each file in English and its Chinese one have the same names.
 
+import chineseCodes from "./chinese-codes.js";
+import chineseRun from "./chinese-run.js";
 import chinese from "./chinese.js";
+import englishCodes from "./english-codes.js";
+import englishRun from "./english-run.js";
 import english from "./english.js";
 
-const TEXTS = { en: english, zh: chinese };
+const TEXTS = { en: { ...english, ...englishRun }, zh: { ...chinese, ...chineseRun } };
+const CODES = { en: englishCodes, zh: chineseCodes };
 
 // What the user can do about a failure, by its code.
 const ADVICE = {
@@ -30,6 +35,9 @@ export function text(name, values = {}) {
   const sentence = TEXTS[language][name] ?? name;
   return sentence.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 }
+
+/** Return a sentence about a code of a failure or of a lost attempt. What is not known is said as it is. */
+export const reason = (code) => (Object.hasOwn(CODES[language], code) ? CODES[language][code] : code);
 
 export function advice(code, retryable) {
   const name = ADVICE[code] ?? (retryable ? "doLater" : "");
