@@ -1,0 +1,135 @@
+// The panel about the run of the open task: its numbers, its timeline and the events of its log.
+
+import { RawEvents } from "./events.js";
+import { node } from "./nodes.js";
+import { begin, numbers, serverTime, step } from "./run.js";
+import { showStrip, Timeline } from "./timeline.js";
+import { duration, number } from "./times.js";
+import { text } from "./texts.js";
+
+const TICK = 250; // milliseconds
+const TABS = ["runTimeline", "runEvents"];
+const FACTS = ["factTime", "factFirst", "factTokens", "factRate"];
+
+export class RunPanel {
+  #root;
+  #run = begin();
+  #notBefore = null;
+  #facts = new Map(); // by name: {term, value}
+  #tabs = new Map(); // by name: {tab, panel}
+  #empty = node("p", "hint");
+  #strip = node("div", "strip");
+  #list = node("ol", "timeline");
+  #timeline = new Timeline(this.#list);
+  #events;
+
+  /** `root`: the element that the panel fills. Nothing is drawn while it cannot be seen. */
+  constructor(root) {
+    this.#root = root;
+    const facts = node("dl", "run-facts");
+    for (const name of FACTS) {
+      const [term, value] = [node("dt"), node("dd")];
+      facts.append(node("div", "", term, value));
+      this.#facts.set(name, { term, value });
+    }
+    const tabList = node("div", "run-tabs");
+    tabList.role = "tablist";
+    const events = node("div", "raw-events");
+    this.#events = new RawEvents(events);
+    const panels = [node("div", "", this.#empty, this.#strip, this.#list), events];
+    TABS.forEach((name, place) => {
+      const [tab, panel] = [node("button"), panels[place]];
+      Object.assign(tab, { type: "button", role: "tab", id: `${name}-tab` });
+      Object.assign(panel, { role: "tabpanel", id: `${name}-panel` });
+      tab.setAttribute("aria-controls", panel.id);
+      panel.setAttribute("aria-labelledby", tab.id);
+      tab.addEventListener("click", () => this.#choose(name));
+      this.#tabs.set(name, { tab, panel });
+      tabList.append(tab);
+    });
+    tabList.addEventListener("keydown", (event) => this.#move(event));
+    root.replaceChildren(facts, tabList, ...panels);
+    this.#choose(TABS[0]);
+    this.translate();
+    setInterval(() => this.#run.endedAt === null && this.#run.beganAt !== null && this.show(), TICK);
+  }
+
+  /** Begin to show another task. `notBefore`: when it begins at the earliest, in milliseconds, or null. */
+  reset(notBefore = null) {
+    this.#run = begin();
+    this.#notBefore = notBefore;
+    this.#timeline.reset();
+    this.#strip.replaceChildren();
+    this.#events.reset();
+    this.show();
+  }
+
+  /** Take an event. `id` is empty for one that is not in the log. */
+  add(event, id) {
+    step(this.#run, event);
+    this.#events.add(event, id);
+  }
+
+  /** Show what has changed, if it can be seen. */
+  show() {
+    if (document.hidden || !this.#root.checkVisibility()) return;
+    const now = serverTime(this.#run);
+    this.#showFacts(now);
+    if (this.#tabs.get("runEvents").panel.hidden) {
+      this.#empty.hidden = this.#run.steps.length > 0;
+      this.#strip.hidden = this.#run.steps.length === 0;
+      this.#timeline.show(this.#run, now, this.#notBefore);
+      showStrip(this.#strip, this.#run, now);
+    } else {
+      this.#events.show(this.#run.beganAt);
+    }
+  }
+
+  /** Say everything in the language that the page has now. */
+  translate() {
+    for (const [name, { term }] of this.#facts) term.textContent = text(name);
+    for (const [name, { tab }] of this.#tabs) tab.textContent = text(name);
+    this.#empty.textContent = text("runEmpty");
+    this.#events.translate();
+    this.#timeline.reset();
+    this.show();
+  }
+
+  #showFacts(now) {
+    const { duration: time, firstToken, tokens, isEstimated, rate, ...rest } = numbers(this.#run, now);
+    const guessed = (value) => (isEstimated ? text("about", { value }) : value);
+    const rateText = rate !== null && number(rate < 10 ? rate.toFixed(1) : Math.round(rate));
+    this.#fact("factTime", time !== null && duration(time), "factTimeMeans");
+    this.#fact("factFirst", firstToken !== null && duration(firstToken), "factFirstMeans");
+    this.#fact("factTokens", tokens !== null && guessed(number(tokens)), isEstimated ? "factTokensGuessed" : "factTokensMeans", rest);
+    this.#fact("factRate", rateText && guessed(rateText), "factRateMeans");
+  }
+
+  #fact(name, value, means, { prompt, cached, reasoning } = {}) {
+    const details = [["detailPrompt", prompt], ["detailCached", cached], ["detailReasoning", reasoning]]
+      .filter(([, count]) => count > 0)
+      .map(([what, count]) => text(what, { count: number(count) }))
+      .join(", ");
+    const shown = this.#facts.get(name).value;
+    const says = value || text("none");
+    if (shown.textContent !== says) shown.textContent = says;
+    shown.parentElement.title = text(means, { details });
+  }
+
+  #choose(name) {
+    for (const [each, { tab, panel }] of this.#tabs) {
+      tab.setAttribute("aria-selected", String(each === name));
+      tab.tabIndex = each === name ? 0 : -1;
+      panel.hidden = each !== name;
+    }
+    this.show();
+  }
+
+  #move(event) {
+    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+    const other = TABS.find((name) => this.#tabs.get(name).panel.hidden);
+    this.#choose(other);
+    this.#tabs.get(other).tab.focus();
+    event.preventDefault();
+  }
+}
