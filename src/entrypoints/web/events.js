@@ -7,8 +7,8 @@ import { text } from "./texts.js";
 
 const KEPT = 50_000; // events
 const DROPPED = 5_000; // of the oldest at once, when there are more
-const WINDOW = 400; // rows that are shown at first, and added with each click
-const MOST = 2 * WINDOW; // rows, while the newest are followed
+const WINDOW = 100; // rows that are shown at first, and added with each click
+const MOST = 3 * WINDOW; // rows, while the newest are followed
 const SHOWN = 120; // characters
 const NEAR = 40; // pixels from the end at which the newest are followed
 

@@ -8,6 +8,7 @@ import { duration, number } from "./times.js";
 import { text } from "./texts.js";
 
 const TICK = 250; // milliseconds
+const PAUSE = 150; // milliseconds between two times that the panel is drawn
 const TABS = ["runTimeline", "runEvents"];
 const FACTS = ["factTime", "factFirst", "factTokens", "factRate"];
 
@@ -15,6 +16,8 @@ export class RunPanel {
   #root;
   #run = begin();
   #notBefore = null;
+  #drawnAt = -PAUSE;
+  #timer = 0;
   #facts = new Map(); // by name: {term, value}
   #tabs = new Map(); // by name: {tab, panel}
   #empty = node("p", "hint");
@@ -61,7 +64,8 @@ export class RunPanel {
     this.#timeline.reset();
     this.#strip.replaceChildren();
     this.#events.reset();
-    this.show();
+    this.#draw();
+    this.#drawnAt = -PAUSE; // what comes first is shown at once
   }
 
   /** Take an event. `id` is empty for one that is not in the log. */
@@ -70,9 +74,20 @@ export class RunPanel {
     this.#events.add(event, id);
   }
 
-  /** Show what has changed, if it can be seen. */
+  /** Show what has changed, if it can be seen: at once, or a moment after the last time. */
   show() {
+    if (this.#timer !== 0) return;
+    const wait = PAUSE - (performance.now() - this.#drawnAt);
+    if (wait <= 0) return this.#draw();
+    this.#timer = setTimeout(() => {
+      this.#timer = 0;
+      this.#draw();
+    }, wait);
+  }
+
+  #draw() {
     if (document.hidden || !this.#root.checkVisibility()) return;
+    this.#drawnAt = performance.now();
     const now = serverTime(this.#run);
     this.#showFacts(now);
     if (this.#tabs.get("runEvents").panel.hidden) {
@@ -92,7 +107,7 @@ export class RunPanel {
     this.#empty.textContent = text("runEmpty");
     this.#events.translate();
     this.#timeline.reset();
-    this.show();
+    this.#draw();
   }
 
   #showFacts(now) {
@@ -122,7 +137,7 @@ export class RunPanel {
       tab.tabIndex = each === name ? 0 : -1;
       panel.hidden = each !== name;
     }
-    this.show();
+    this.#draw();
   }
 
   #move(event) {

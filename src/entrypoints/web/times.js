@@ -2,31 +2,20 @@
 
 import { locale, text } from "./texts.js";
 
-const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]];
-const LONG_AGO = 7 * 86_400_000;
+const made = new Map(); // formats, by language and kind: to make one takes longer than to use it
 
-/** Return how long ago a time is, such as "3 min. ago"; the date, if it is more than a week. Times are
- * milliseconds since 1970. It is right until `now + untilNext(time, now)`. */
-export function ago(time, now = Date.now()) {
-  const past = Math.max(0, now - time); // a clock that is behind makes no future
-  if (past >= LONG_AGO) return new Date(time).toLocaleDateString(locale(), { dateStyle: "medium" });
-  const words = new Intl.RelativeTimeFormat(locale(), { numeric: "auto", style: "short" });
-  const [unit, size] = UNITS.find(([, size]) => past >= size) ?? ["minute", Infinity];
-  return size === Infinity ? text("now") : words.format(-Math.floor(past / size), unit);
+function format(kind, make) {
+  const key = `${locale()} ${kind}`;
+  if (!made.has(key)) made.set(key, make(locale()));
+  return made.get(key);
 }
 
-/** Return the milliseconds after which `ago` says something else. */
-export function untilNext(time, now = Date.now()) {
-  const past = Math.max(0, now - time);
-  const [, size] = UNITS.find(([, size]) => past >= size) ?? UNITS.at(-1);
-  return size - (past % size);
-}
-
-/** Return a date and a time, to the second. */
-export const dateOf = (time) => new Date(time).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium" });
+/** Return a date and a time, to the second. Times are milliseconds since 1970. */
+export const dateOf = (time) =>
+  format("date", (language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" })).format(time);
 
 /** Return a time of a day, to the second. */
-export const clockOf = (time) => new Date(time).toLocaleTimeString(locale(), { timeStyle: "medium" });
+export const clockOf = (time) => format("clock", (language) => new Intl.DateTimeFormat(language, { timeStyle: "medium" })).format(time);
 
 /** Return a duration, such as "340 ms", "8.2 s", "3 min 05 s" or "2 h 10 min". */
 export function duration(milliseconds) {
@@ -47,4 +36,4 @@ export const counted = (milliseconds) => {
 };
 
 /** Return a number as people write it. */
-export const number = (value) => Number(value).toLocaleString(locale());
+export const number = (value) => format("number", (language) => new Intl.NumberFormat(language)).format(value);
