@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.openai.responses.events import WHOLE, ResponseEvents
+from adapters.openai.responses.events import HELD_LIMIT, WHOLE, ResponseEvents
 from adapters.openai.responses.snapshot import beyond
 from application.errors import ModelRefused, ModelUnavailable
 from domain.answer import Answer, OutputItem, Piece, Reasoning, Text, ToolCall, ToolCallDelta
@@ -60,6 +60,16 @@ def test_a_cursor_never_covers_half_of_a_character_nor_the_end() -> None:
     pieces = events.feed(_bytes(other, {**end_event([]), "sequence_number": 4}))
     assert "".join(each.text for each in pieces if isinstance(each, Text)) == "b\U0001f600"
     assert events.cursor == 3
+
+
+def test_what_waits_for_the_other_half_of_a_character_does_not_wait_for_ever() -> None:
+    events = ResponseEvents("m")
+    events.feed(_numbered(delta("\ud83d", "reasoning_text")))
+    said = [events.feed(_bytes({**delta("a"), "sequence_number": n})) for n in range(2, 70)]
+    assert [bool(pieces) for pieces in said].index(True) == HELD_LIMIT - 1
+    whole = [piece for pieces in said for piece in pieces]
+    assert "".join(each.text for each in whole if isinstance(each, Text)) == "a" * 68
+    assert events.cursor == 69
 
 
 def test_without_numbers_it_can_only_be_read_as_a_whole() -> None:

@@ -33,6 +33,8 @@ WHOLE = -1
 on."""
 EVENT_LIMIT = 64 * 1024 * 1024
 """Bytes of one event: the last one holds the whole answer, with its images."""
+HELD_LIMIT = 64
+"""Calls of `feed` for which half of a character waits for the other half, and all behind it."""
 WORD_LIMIT = 40
 """Characters of the type of an item that is named in the log."""
 
@@ -93,6 +95,7 @@ class ResponseEvents:
         self._finished: Finished | None = None
         self._stream = EventStream(EVENT_LIMIT)
         self._pieces = Pieces()
+        self._held = 0
         self._reasoned = bool(said.reasoning)
         self._calls = {call.index: bool(call.arguments) for call in said.tool_calls}
         """By index: whether a call was given arguments."""
@@ -148,11 +151,13 @@ class ResponseEvents:
         return self._finished
 
     def _take(self) -> tuple[Piece, ...]:
-        if self.done:
-            self._pieces.end()
-        elif self._pieces.cut:  # a cursor must not cover half of a character
+        if self._pieces.cut and not self.done and self._held < HELD_LIMIT:
+            self._held += 1  # a cursor must not cover half of a character
             self.worked = True
             return ()
+        if self.done or self._pieces.cut:
+            self._pieces.end()
+        self._held = 0
         self._cursor = self._numbered
         return self._pieces.take()
 
