@@ -44,7 +44,7 @@ _FIRST_CALL = 2
 
 
 @dataclass
-class _Made:
+class Made:
     """An answer that was begun."""
 
     response: KeptResponse
@@ -59,7 +59,7 @@ class KeepingModel(ResponsesUpstream, PlannedModel):
     def __init__(self) -> None:
         PlannedModel.__init__(self)
         self.clear()
-        self.made: defaultdict[str, list[_Made]] = defaultdict(list)
+        self.made: defaultdict[str, list[Made]] = defaultdict(list)
         """The answers to each plan, by its name. A task that has failed may be started again."""
 
     def _create(self, received: Received) -> Script:
@@ -84,7 +84,7 @@ class KeepingModel(ResponsesUpstream, PlannedModel):
         script = super()._create(received)
         for new in self.responses.keys() - known:
             task_id = received.headers["idempotency-key"].split("-")[1]
-            made.append(_Made(self.responses[new], task_id, outcome == FAILED))
+            made.append(Made(self.responses[new], task_id, outcome == FAILED))
         return script
 
     def good_answers(self, plan: Plan) -> list[Answer]:
@@ -97,7 +97,7 @@ class KeepingModel(ResponsesUpstream, PlannedModel):
         if len(made) > 1 + lost:
             found.append(f"asked for {len(made)} answers, of which {lost} were lost")
         if (taken := retractions(events)) > lost:
-            found.append(f"its text was taken back {taken} times, and {lost} answers lost")
+            found.append(f"its text was taken back {taken} times, and {lost} were lost")
         return found
 
     def leftovers(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
