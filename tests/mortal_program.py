@@ -19,7 +19,9 @@ def _commit_or_die(database: Database, group: Sequence[Any]) -> bool:
     left = Path(os.environ[COMMITS_LEFT])
     if left.exists():
         count = int(left.read_text()) - 1
-        left.write_text(str(count))
+        new = left.with_name("next")
+        new.write_text(str(count))
+        new.replace(left)
         if count < 0:
             os.kill(os.getpid(), signal.SIGKILL)
     return _commit(database, group)

@@ -1,13 +1,7 @@
 """Webhooks of tasks whose process is killed: each is told of, and with one id."""
 
 import contextlib
-import os
-import signal
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,64 +12,16 @@ import pytest
 from adapters.webhooks import new_secret
 from tests.doubles.destination import Destination
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
+from tests.end_to_end.killing import Counting, running_worker
 from tests.instances import QSTASH
-from tests.processes import found_in, process_of
 from tests.redis_server import LocalRedis
 from tests.running import Client, Running, running_local_qstash, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
-from tests.waiting import eventually, within
+from tests.waiting import eventually
 
 SHORT = {"lease": 1.0, "orphan_timeout": 4.0}
 """Seconds, so that a task whose worker died is soon another one's, or fails."""
-IDLE = 0.5
-"""Seconds without a call after which a worker has done all that it has to do."""
 SECRET = new_secret()
-
-
-class Counting:
-    """Counts the calls of a process to its store and its queue, and kills it before the one of this
-    number."""
-
-    def __init__(self, process: "subprocess.Popen[str]", fatal: int) -> None:
-        self._process = process
-        self._fatal = fatal
-        self._lock = threading.Lock()
-        self.counted = 0
-        self._last = time.monotonic()
-
-    @property
-    def idle(self) -> bool:
-        return time.monotonic() - self._last > within(IDLE)
-
-    def __call__(self, chunk: bytes) -> None:
-        if b"EVALSHA" not in chunk and not chunk.startswith((b"POST /v2/", b"DELETE /v2/")):
-            return
-        with self._lock:
-            self.counted += 1
-            self._last = time.monotonic()
-            if self.counted == self._fatal:
-                os.kill(self._process.pid, signal.SIGKILL)
-                self._process.wait(within(10))
-            if self.counted >= self._fatal:
-                raise ConnectionError  # this chunk is not passed on
-
-
-@contextmanager
-def running_worker(
-    folder: Path, redis: LocalRedis, qstash: str, fatal: int, **settings: str
-) -> Iterator[tuple[Client, "subprocess.Popen[str]", Counting]]:
-    """A process of the service that is killed at that call."""
-    folder.mkdir()
-    queue = TcpProxy(int(qstash.rpartition(":")[2]))
-    with TcpProxy(redis.port).running() as store, queue.running():
-        ours = {"REDIS_URL": f"redis://127.0.0.1:{store.port}", "QSTASH_URL": queue.url}
-        with (
-            process_of(folder, "serve", "--port", "0", **{**settings, **ours}) as (process, log),
-            Client(found_in(log)) as client,
-        ):
-            counting = Counting(process, fatal)
-            store.before = queue.before = counting
-            yield client, process, counting
 
 
 def end_as(status: str, client: Client, receiver: Destination) -> None:
