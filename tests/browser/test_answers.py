@@ -91,9 +91,10 @@ def test_everything_that_a_model_says_is_shown_as_it_comes(open_page: OpenPage) 
         expect(thought).to_have_text("Let me think harder.")
         expect(title).to_have_text("Reasoned for 2 s")
         stream.then(status_of("pending", 1, reason="shutting_down"))
-        expect(page.locator("#calls")).to_have_class("calls lost")
+        expect(page.locator("#notice")).to_contain_text("The next one goes on with the answer, or")
+        expect(page.locator("#calls")).to_have_class("calls")  # nothing is taken back
         stream.then(status_of("running", 2, resumed=True))
-        expect(page.locator("#calls")).to_have_class("calls")
+        expect(page.locator("#notice")).to_be_hidden()
         expect(page.locator("#attempt")).to_have_text("attempt 2")
         stream.then(
             tool_call(0, ARGUMENTS[9:]),

@@ -130,6 +130,7 @@ export default {
   notListening: "未在监听。任务仍在继续。",
   waitQueued: "等待工作进程…",
   waitModel: "模型正在思考…",
+  lostWaiting: "第 {attempt} 次尝试已丢失（{reason}）。下一次尝试会接着这个回答继续，或重新开始。",
   lost: "第 {attempt} 次尝试已丢失（{reason}）。下面的文本不再有效，将重新开始。",
   endCancelled: "已取消。已有文本保留。",
   endLength: "回答达到了长度上限。如果在“选项”中设置了长度，可以调大。",

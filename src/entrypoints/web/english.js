@@ -130,6 +130,7 @@ export default {
   notListening: "Not listening. The task continues.",
   waitQueued: "Waiting for a worker…",
   waitModel: "The model is thinking…",
+  lostWaiting: "Attempt {attempt} was lost ({reason}). The next one goes on with the answer, or begins it anew.",
   lost: "Attempt {attempt} was lost ({reason}). The text below no longer counts; the answer starts over.",
   endCancelled: "Cancelled. The text so far is kept.",
   endLength: "The answer reached the limit of its length. If you set one under Options, raise it to get more.",

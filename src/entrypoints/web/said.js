@@ -87,7 +87,7 @@ export class Said {
   /** Show what is not painted piece by piece. */
   show(state) {
     const { answer, lost, end } = state;
-    for (const id of ["answer", "raw", "reasoning", "items", "calls"]) $(id).classList.toggle("lost", lost !== null);
+    for (const id of ["answer", "raw", "reasoning", "items", "calls"]) $(id).classList.toggle("lost", lost?.counts === false);
     $("reasoning").hidden = answer.reasoning === "";
     this.showTime(state);
     const { refusal } = answer;

@@ -198,7 +198,7 @@ export function show() {
   $("copy").hidden = active || again || !state.answer.text;
   $("go-on").hidden = isGone || state.end?.finishReason !== "length" || !state.answer.text;
   $("notice").hidden = state.lost === null && !isGone;
-  $("notice").textContent = isGone ? text(connection) : text("lost", state.lost ?? {});
+  $("notice").textContent = isGone ? text(connection) : text(state.lost?.counts ? "lostWaiting" : "lost", state.lost ?? {});
   $("waiting").hidden = $("status").hidden || !(active && (!running || !saysSomething(state.answer)));
   $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : "waitQueued");
   $("failure").hidden = !failed;
