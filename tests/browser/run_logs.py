@@ -1,4 +1,4 @@
-"""Logs of runs, and the panel about a run in a page of its own."""
+"""Logs of runs, and the panel that shows them."""
 
 from typing import Any
 
@@ -9,12 +9,13 @@ Log = list[dict[str, Any]]
 MOUNT = """async ({ log, beganAgo, notBefore }) => {
     const { RunPanel } = await import("/web/run-panel.js");
     if (window.panel === undefined) {
-        const root = document.createElement("section");
-        document.querySelector("main").prepend(root);
+        const root = document.getElementById("run-panel"); // in the place of the page's own
+        root.closest("section").hidden = false;
         window.panel = new RunPanel(root);
     }
     const began = Date.now() - beganAgo;
-    window.panel.reset(notBefore && began + notBefore);
+    window.panel.reset();
+    window.panel.plan(notBefore && began + notBefore);
     for (const [number, each] of log.entries()) {
         const { at, nextAttemptAt, ...event } = each;
         if (nextAttemptAt) event.nextAttemptAt = began + nextAttemptAt;

@@ -5,7 +5,6 @@ export default {
   seconds: "{value} 秒",
   minutes: "{minutes} 分 {seconds} 秒",
   hours: "{hours} 小时 {minutes} 分",
-  now: "刚刚",
   runTimeline: "时间线",
   runEvents: "事件",
   runEmpty: "还没有任何进展。",
@@ -60,4 +59,6 @@ export default {
   eventsNone: "还没有事件。",
   eventsLeftOut: "页面只保留最新的 {kept} 个事件，最早的 {count} 个未列出。事件流中有全部事件。",
   eventsList: "日志中的事件",
+  lostEmpty: "第 {attempt} 次尝试中断。{reason}此前还没有内容。",
+  waitNext: "等待再次尝试…",
 };

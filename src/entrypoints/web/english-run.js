@@ -5,7 +5,6 @@ export default {
   seconds: "{value} s",
   minutes: "{minutes} min {seconds} s",
   hours: "{hours} h {minutes} min",
-  now: "just now",
   runTimeline: "Timeline",
   runEvents: "Events",
   runEmpty: "Nothing has happened yet.",
@@ -60,4 +59,6 @@ export default {
   eventsNone: "No event yet.",
   eventsLeftOut: "The page keeps the newest {kept} events; the first {count} are left out. The stream has all.",
   eventsList: "Events of the log",
+  lostEmpty: "Attempt {attempt} was lost. {reason} Nothing had been said yet.",
+  waitNext: "Waiting for the next try…",
 };

@@ -107,6 +107,7 @@ function showAll() {
   showTheme();
   showExamples(start);
   task.showRequest();
+  task.translateRun();
   task.show();
   showForm();
   showList();

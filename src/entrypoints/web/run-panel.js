@@ -57,15 +57,27 @@ export class RunPanel {
     setInterval(() => this.#run.endedAt === null && this.#run.beganAt !== null && this.show(), TICK);
   }
 
-  /** Begin to show another task. `notBefore`: when it begins at the earliest, in milliseconds, or null. */
-  reset(notBefore = null) {
+  /** Begin to show a log, of another task or once more. */
+  reset() {
     this.#run = begin();
-    this.#notBefore = notBefore;
+    this.#notBefore = null;
     this.#timeline.reset();
     this.#strip.replaceChildren();
     this.#events.reset();
     this.#draw();
-    this.#drawnAt = -PAUSE; // what comes first is shown at once
+    clearTimeout(this.#timer); // what comes first is shown at once
+    this.#timer = 0;
+    this.#drawnAt = -PAUSE;
+  }
+
+  /** Note when the task begins at the earliest, in milliseconds since 1970, or null. */
+  plan(notBefore) {
+    this.#notBefore = notBefore;
+  }
+
+  /** The numbers of the run until now. */
+  get numbers() {
+    return numbers(this.#run, serverTime(this.#run));
   }
 
   /** Take an event. `id` is empty for one that is not in the log. */

@@ -2,21 +2,22 @@
 
 import { tokens } from "./amounts.js";
 import * as api from "./api.js";
-import { EventTable } from "./inside.js";
 import { LongtaskError, follow } from "./longtask.js";
 import { begin as beginReading } from "./reading.js";
 import * as remembered from "./remembered.js";
+import { RunPanel } from "./run-panel.js";
 import { Said } from "./said.js";
 import { promptOf, showSent } from "./sent.js";
 import { ACTIVE, apply, begin, saysSomething } from "./state.js";
-import { advice, ending, text } from "./texts.js";
+import { advice, ending, failure, reason, text } from "./texts.js";
+import { duration } from "./times.js";
 
 const TITLE = 200; // characters
 const $ = (id) => document.getElementById(id);
-const events = new EventTable($("events"));
+const run = new RunPanel($("run-panel"));
 const said = new Said(() => {
   show();
-  events.show();
+  run.show();
 });
 
 const GONE = new Set(["gone", "locked", "deleted"]); // connections
@@ -46,9 +47,11 @@ export function open(id) {
   const mine = current;
   // What other browsers sent and the conversation before it: the service knows.
   if (current.request === null || current.request.previousTaskId) {
-    api.record(id).then(({ request }) => {
+    api.record(id).then(({ request, notBefore }) => {
       if (request !== null) mine.request = given(request);
       if (current !== mine) return;
+      mine.notBefore = notBefore;
+      run.plan(notBefore);
       changed();
       const wasJson = said.isJson;
       showRequest();
@@ -117,7 +120,8 @@ export function listen() {
   mine.connection = "open";
   mine.state = begin();
   said.replace(mine.state.answer);
-  events.reset();
+  run.reset();
+  run.plan(mine.notBefore ?? null);
   const connected = (connection) => {
     if (stopping.signal.aborted || mine.connection === connection) return;
     mine.connection = connection;
@@ -154,7 +158,7 @@ export function deleted(id) {
 }
 
 function take(event, id) {
-  events.add(event, id);
+  run.add(event, id);
   if (event.type === "connected") {
     if (!current.isGreeted) beginReading(ACTIVE.has(event.status));
     current.isGreeted = true;
@@ -198,12 +202,12 @@ export function show() {
   $("copy").hidden = active || again || !state.answer.text;
   $("go-on").hidden = isGone || state.end?.finishReason !== "length" || !state.answer.text;
   $("notice").hidden = state.lost === null && !isGone;
-  $("notice").textContent = isGone ? text(connection) : text(state.lost?.counts ? "lostWaiting" : "lost", state.lost ?? {});
+  $("notice").textContent = isGone ? text(connection) : state.lost === null ? "" : lostNotice(state);
   $("waiting").hidden = $("status").hidden || !(active && (!running || !saysSomething(state.answer)));
-  $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : "waitQueued");
+  $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : state.lost === null ? "waitQueued" : "waitNext");
   $("failure").hidden = !failed;
   if (failed) {
-    $("failure-what").textContent = state.end.data;
+    $("failure-what").textContent = failure(state.end);
     $("failure-do").textContent = advice(state.end.code, state.end.retryable);
   }
   const sentence = !isGone && state.end?.type === "end" ? ending(state.end) : "";
@@ -212,15 +216,16 @@ export function show() {
   document.title = `${active ? "● " : ""}${((request && promptOf(request)) || id).slice(0, 60)} · Longtask`;
 }
 
+function lostNotice({ answer, lost: { attempt, reason: code, counts } }) {
+  const name = !saysSomething(answer) ? "lostEmpty" : counts ? "lostWaiting" : "lost";
+  return text(name, { attempt, reason: reason(code) });
+}
+
 function showNumbers() {
   const { state } = current;
-  const until = state.endedAt ?? Date.now();
-  const seconds = state.createdAt === null ? 0 : Math.max(0, until - state.createdAt) / 1000;
-  $("elapsed").textContent = seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-  // Until the model has told a number there is one piece for about each token.
-  const { usage } = state.end ?? {};
-  const count = usage?.completionTokens ?? state.pieces;
-  $("tokens").textContent = count > 0 ? tokens(count, usage?.estimated ?? true) : "";
+  const { duration: lasted, tokens: count, isEstimated } = run.numbers;
+  $("elapsed").textContent = lasted === null ? "" : duration(lasted);
+  $("tokens").textContent = count > 0 ? tokens(count, isEstimated) : "";
   said.showTime(state);
 }
 setInterval(() => {
@@ -231,9 +236,12 @@ function announce(status) {
   $("announcer").textContent = text("said", { status: text(status), prompt: $("title").textContent.slice(0, 60) });
 }
 
+/** Say what is about the run in the language that the page has now. */
+export const translateRun = () => run.translate();
+
 /** Show the run of the task beside it, or hide it. */
 export function showRun(shown) {
   $("run").hidden = !shown;
   $("run-toggle").setAttribute("aria-expanded", String(shown));
-  events.show();
+  run.show();
 }

@@ -39,6 +39,13 @@ export function text(name, values = {}) {
 /** Return a sentence about a code of a failure or of a lost attempt. What is not known is said as it is. */
 export const reason = (code) => (Object.hasOwn(CODES[language], code) ? CODES[language][code] : code);
 
+/** Return what an `error` event says: in English as the service does, else by its code. */
+export function failure({ code, data }) {
+  if (language === "en") return data;
+  const isSpecific = code === "invalid_request" || !Object.hasOwn(CODES[language], code); // quotes the model's server
+  return isSpecific ? `${reason(code)} ${data}` : reason(code);
+}
+
 export function advice(code, retryable) {
   const name = ADVICE[code] ?? (retryable ? "doLater" : "");
   return name && text(name);
