@@ -7,6 +7,7 @@ import { toggleMenu } from "./menu.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
+import { entryOfTelling } from "./tell.js";
 import { text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
@@ -135,6 +136,7 @@ function entriesOfShown() {
     says && { name: "download", act: download },
     says && { name: isRaw ? "formatted" : "raw", act: () => task.showRaw(!isRaw) },
     { name: "rawEvents", act: () => task.showRun(true) },
+    entryOfTelling(),
     isActive && { name: connection === "stopped" ? "listen" : "stopListening", act: connection === "stopped" ? task.listen : task.stopListening },
   ];
   return [...groups.filter(Boolean), null, ...leaving(id)];

@@ -61,4 +61,10 @@ export default {
   eventsList: "日志中的事件",
   lostEmpty: "第 {attempt} 次尝试中断。{reason}此前还没有内容。",
   waitNext: "等待再次尝试…",
+  tellOffer: "这可能需要一段时间。",
+  tell: "结束时通知我",
+  tellNot: "不用了",
+  tellOn: "只要有一个 Longtask 页面开着，任务结束时就会通知您。",
+  tellRefused: "浏览器不允许通知，可以在浏览器设置中更改。",
+  tellOff: "不再通知任务结束",
 };

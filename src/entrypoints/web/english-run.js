@@ -61,4 +61,10 @@ export default {
   eventsList: "Events of the log",
   lostEmpty: "Attempt {attempt} was lost. {reason} Nothing had been said yet.",
   waitNext: "Waiting for the next try…",
+  tellOffer: "This may take a while.",
+  tell: "Tell me when it ends",
+  tellNot: "No, thanks",
+  tellOn: "You will be told of the end of your tasks while a page of Longtask is open.",
+  tellRefused: "The browser does not allow it. You can change that in its settings.",
+  tellOff: "Do not tell me of ends",
 };

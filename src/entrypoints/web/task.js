@@ -9,6 +9,7 @@ import { RunPanel } from "./run-panel.js";
 import { Said } from "./said.js";
 import { promptOf, showSent } from "./sent.js";
 import { ACTIVE, apply, begin, saysSomething } from "./state.js";
+import { offerToTell } from "./tell.js";
 import { advice, ending, failure, reason, text } from "./texts.js";
 import { duration } from "./times.js";
 
@@ -222,10 +223,11 @@ function lostNotice({ answer, lost: { attempt, reason: code, counts } }) {
 }
 
 function showNumbers() {
-  const { state } = current;
+  const { state, connection } = current;
   const { duration: lasted, tokens: count, isEstimated } = run.numbers;
   $("elapsed").textContent = lasted === null ? "" : duration(lasted);
   $("tokens").textContent = count > 0 ? tokens(count, isEstimated) : "";
+  offerToTell(ACTIVE.has(state.status) && !GONE.has(connection) ? lasted ?? 0 : 0);
   said.showTime(state);
 }
 setInterval(() => {
