@@ -135,7 +135,8 @@ function entriesOfShown() {
     says && $("copy").hidden && { name: "copy", act: () => copyAndSay(state.answer.text) },
     says && { name: "download", act: download },
     says && { name: isRaw ? "formatted" : "raw", act: () => task.showRaw(!isRaw) },
-    { name: "rawEvents", act: () => task.showRun(true) },
+    !$("run-toggle").checkVisibility() && { name: "run", act: () => task.showRun(true, "runTimeline") },
+    { name: "rawEvents", act: () => task.showRun(true, "runEvents") },
     entryOfTelling(),
     isActive && { name: connection === "stopped" ? "listen" : "stopListening", act: connection === "stopped" ? task.listen : task.stopListening },
   ];

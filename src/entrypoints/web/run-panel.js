@@ -46,13 +46,13 @@ export class RunPanel {
       Object.assign(panel, { role: "tabpanel", id: `${name}-panel` });
       tab.setAttribute("aria-controls", panel.id);
       panel.setAttribute("aria-labelledby", tab.id);
-      tab.addEventListener("click", () => this.#choose(name));
+      tab.addEventListener("click", () => this.choose(name));
       this.#tabs.set(name, { tab, panel });
       tabList.append(tab);
     });
     tabList.addEventListener("keydown", (event) => this.#move(event));
     root.replaceChildren(facts, tabList, ...panels);
-    this.#choose(TABS[0]);
+    this.choose(TABS[0]);
     this.translate();
     setInterval(() => this.#run.endedAt === null && this.#run.beganAt !== null && this.show(), TICK);
   }
@@ -143,7 +143,8 @@ export class RunPanel {
     shown.parentElement.title = text(means, { details });
   }
 
-  #choose(name) {
+  /** Show a tab: "runTimeline" or "runEvents". */
+  choose(name) {
     for (const [each, { tab, panel }] of this.#tabs) {
       tab.setAttribute("aria-selected", String(each === name));
       tab.tabIndex = each === name ? 0 : -1;
@@ -155,7 +156,7 @@ export class RunPanel {
   #move(event) {
     if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
     const other = TABS.find((name) => this.#tabs.get(name).panel.hidden);
-    this.#choose(other);
+    this.choose(other);
     this.#tabs.get(other).tab.focus();
     event.preventDefault();
   }

@@ -241,9 +241,10 @@ function announce(status) {
 /** Say what is about the run in the language that the page has now. */
 export const translateRun = () => run.translate();
 
-/** Show the run of the task beside it, or hide it. */
-export function showRun(shown) {
+/** Show the run of the task beside it, or hide it. `tab`: "runTimeline", "runEvents" or the one before. */
+export function showRun(shown, tab) {
   $("run").hidden = !shown;
   $("run-toggle").setAttribute("aria-expanded", String(shown));
+  if (tab) run.choose(tab);
   run.show();
 }
