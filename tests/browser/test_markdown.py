@@ -21,6 +21,8 @@ def page(quiet_page: Page) -> Page:
 
 LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
 
+MATH = '<code class="math" dir="ltr">'
+
 
 @pytest.mark.parametrize(
     ("source", "expected"),
@@ -60,6 +62,22 @@ LINK = 'target="_blank" rel="noopener noreferrer nofollow"'
             '<tbody><tr><td>1</td><td class="center"><code>x|y</code></td></tr></tbody></table></div>',
         ),
         ("a | b\nno table", "<p>a | b\nno table</p>"),
+        ("a<br>b<BR/>\nc<br >d", "<p>a<br>b<br>c<br>d</p>"),
+        ("H<sub>2</sub>O *x<sup>*n*</sup>* <KBD>Ctrl</KBD>", "<p>H<sub>2</sub>O <em>x<sup><em>n</em></sup></em> <kbd>Ctrl</kbd></p>"),
+        ('<sub>open *a <kbd>b* c</kbd> <sub x="1">', "<p>&lt;sub&gt;open <em>a &lt;kbd&gt;b</em> c&lt;/kbd&gt; &lt;sub x=\"1\"&gt;</p>"),
+        (r"\(a_1 * b_2 * c\) and \[x\]", rf"<p>{MATH}\(a_1 * b_2 * c\)</code> and {MATH}\[x\]</code></p>"),
+        ("a $$x_1$$ $n$ $a_1 < b_2$ b", f"<p>a {MATH}$$x_1$$</code> {MATH}$n$</code> {MATH}$a_1 &lt; b_2$</code> b</p>"),
+        (r"from $5 to $10, *a*, 3$ and 4$, `$x$`, \$x\$", "<p>from $5 to $10, <em>a</em>, 3$ and 4$, <code>$x$</code>, $x$</p>"),
+        (r"open \(a_1 *b* c", rf"<p>open {MATH}\(a_1 *b* c</code></p>"),
+        ("so:\n$$\n- a_1\n= b\n$$\n*then*", f'<p>so:</p><div class="display">{MATH}$$\n- a_1\n= b\n$$</code></div><p><em>then</em></p>'),
+        ("$$x$$ is *it*", f"<p>{MATH}$$x$$</code> is <em>it</em></p>"),
+        ("$$\nopen\n\n*then*", f'<div class="display">{MATH}$$\nopen</code></div><p><em>then</em></p>'),
+        ("- a\n  \\[\n  x\n  \\].", f'<ul><li>a<div class="display">{MATH}\\[\nx\n\\]</code>.</div></li></ul>'),
+        (
+            "\\begin{align}\na &= b\n\\end{align}",
+            f'<div class="display">{MATH}\\begin{{align}}\na &amp;= b\n\\end{{align}}</code></div>',
+        ),
+        ("a [^x]", '<p>a <span data-reference="x">[^x]</span></p>'),
     ],
 )  # fmt: skip
 def test_what_is_written_how(page: Page, source: str, expected: str) -> None:
@@ -76,6 +94,67 @@ def test_code_is_left_as_it_is(page: Page) -> None:
     in_list = render(page, "1. a\n   ```\n   x\n\n   y\n   ```\n2. b")
     assert "<code>x\n\ny</code>" in in_list
     assert in_list.endswith("<li>b</li></ol>")
+
+
+def test_footnotes_lead_to_their_notes_and_back(page: Page) -> None:
+    found: dict[str, Any] = page.evaluate(
+        """async () => {
+            const { Markdown } = await import("/web/markdown.js");
+            const root = document.createElement("div");
+            document.body.append(root);
+            const markdown = new Markdown(root);
+            markdown.append("One[^1] and *two[^b]*, but [^none] none.\\n\\n");
+            const before = root.querySelectorAll("button").length;
+            markdown.append("[^1]: The *first*.\\n[^b]: The second\\n  goes on.\\n\\nEnd[^b].");
+            const [one, two] = root.querySelectorAll("[data-to]");
+            two.click();
+            const focused = document.activeElement.textContent;
+            root.querySelector("[data-back='1']").click();
+            const back = document.activeElement === one;
+            const text = root.textContent;
+            const names = [...root.querySelectorAll("button")].map((each) => each.ariaLabel);
+            root.remove();
+            return { before, focused, back, text, names };
+        }"""
+    )
+    assert found["before"] == 0
+    assert found["focused"] == "b The second\ngoes on."
+    assert found["back"]
+    assert (
+        found["text"] == "One1 and twob, but [^none] none.1 The first.b The second\ngoes on.Endb."
+    )
+    assert found["names"][:3] == ["Footnote 1", "Footnote b", "Back from footnote 1"]
+
+
+def test_code_that_grows_stays_the_same_node(page: Page) -> None:
+    """So it can be selected, scrolled and copied while it comes."""
+    found: list[Any] = page.evaluate(
+        """async () => {
+            const { Markdown } = await import("/web/markdown.js");
+            const root = document.createElement("div");
+            const markdown = new Markdown(root);
+            markdown.append("Look:\\n```py\\na");
+            const first = root.querySelector("code");
+            for (const piece of ["b", "c\\n", "``", " x\\n\\nd"]) markdown.append(piece);
+            const same = root.querySelector("code") === first;
+            markdown.append("\\n```\\nend");
+            return [same, root.querySelector("code").textContent, root.lastChild.textContent];
+        }"""
+    )
+    assert found == [True, "abc\n`` x\n\nd", "end"]
+
+
+def test_the_outline_has_the_headings_of_the_answer(page: Page) -> None:
+    found: list[Any] = page.evaluate(
+        """async () => {
+            const { Markdown } = await import("/web/markdown.js");
+            const { outline } = await import("/web/outline.js");
+            const root = document.createElement("div");
+            new Markdown(root).append("## A *b*\\n#### c\\n> # quoted\\n\\n##\\n\\nD\\n---\\n");
+            return outline(root).map(({ level, text, node }) => [level, text, node.localName]);
+        }"""
+    )
+    assert found == [[1, "A b", "h4"], [2, "c", "h6"], [1, "D", "h4"]]
 
 
 def test_in_pieces_it_is_what_it_is_at_once(page: Page) -> None:

@@ -3,6 +3,8 @@
 // A block that exceeds the limits is cut, and another block of its kind continues it. So text that is
 // still to come changes only the last block. Each pattern takes time linear in the length of a line.
 
+import { displayEnd, opensDisplay } from "./formulas.js";
+import { isNote } from "./notes.js";
 import { uncut } from "./plain.js";
 
 const LINES_LIMIT = 250;
@@ -87,6 +89,8 @@ function kindOf([line, next]) {
   if (HEADING.test(line)) return "heading";
   if (RULE.test(line)) return "rule";
   if (QUOTE.test(line)) return "quote";
+  if (opensDisplay(line)) return "formula";
+  if (isNote(line)) return "note";
   if (ITEM.test(line)) return "list";
   if (next !== undefined && line.includes("|") && isTable(line, next)) return "table";
   return "paragraph";
@@ -100,6 +104,7 @@ function isTable(head, delimiter) {
 /** Whether a line ends a paragraph without an empty line before it. */
 function interrupts(line) {
   if (FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line)) return true;
+  if (opensDisplay(line) || isNote(line)) return true;
   const item = ITEM.exec(line);
   return item !== null && item[3] !== undefined && (item[2].length === 1 || /^1[.)]$/.test(item[2]));
 }
@@ -136,6 +141,12 @@ const ENDS = {
       end = to + 1;
     }
     return goesOn ? lines.length : end;
+  },
+  formula: (lines) => displayEnd(lines, (line) => FENCE.test(line) || HEADING.test(line)),
+  note(lines) {
+    let to = 1;
+    while (to < lines.length && lines[to].trim() !== "" && !interrupts(lines[to])) to += 1;
+    return to;
   },
   table(lines) {
     let to = 2;

@@ -96,6 +96,8 @@ export default {
   retry: "作为新任务重试",
   copy: "复制",
   copied: "已复制",
+  note: "脚注 {to}",
+  noteBack: "从脚注 {back} 返回",
   download: "下载 .md",
   share: "复制链接",
   raw: "Markdown",

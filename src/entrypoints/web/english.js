@@ -96,6 +96,8 @@ export default {
   retry: "Retry as new",
   copy: "Copy",
   copied: "Copied",
+  note: "Footnote {to}",
+  noteBack: "Back from footnote {back}",
   download: "Download .md",
   share: "Copy link",
   raw: "Markdown",

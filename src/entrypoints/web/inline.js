@@ -1,6 +1,8 @@
-// Render the text of one block: code, emphasis, links, line breaks. As in markdown.js, nothing is
-// parsed as HTML.
+// Render the text of one block: code, emphasis, links, line breaks, formulas, references of footnotes.
+// As in markdown.js, nothing is parsed as HTML: a few tags without attributes are marks like any other.
 
+import { formula, formulaAt } from "./formulas.js";
+import { referenceAt } from "./notes.js";
 import { breakable } from "./plain.js";
 
 const URL_LIMIT = 2_048;
@@ -14,8 +16,10 @@ const ESCAPED = /[!-/:-@[-`{-~]/;
 const BARE = /^https?:\/\/[^\s<>"'`]+/;
 const ANGLE = /^<((?:https?:\/\/|mailto:)[^\s<>]+)>/;
 const DESTINATION = /^\(\s{0,9}(?:<([^<>\n]*)>|((?:[^\s()\\]|\\.|\([^\s()]*\))*))(?:\s{1,9}(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s{0,9}\)/;
-const SPECIAL = /[\\`*_~[\]!<\n]|h(?=ttps?:)/g;
-const NAMES = { "*1": "em", _1: "em", "*2": "strong", _2: "strong", "~2": "s" };
+const BREAK = /^<br[ \t]*\/?>[ \t]*\n?/i;
+const TAG = /^<(\/?)(kbd|mark|sub|sup)>/i;
+const SPECIAL = /[\\`*_~[\]!<$\n]|h(?=ttps?:)/g;
+const NAMES = { "*1": "em", _1: "em", "*2": "strong", _2: "strong", "~2": "s", kbd1: "kbd", mark1: "mark", sub1: "sub", sup1: "sup" };
 
 /** Return a fragment for the text of a block. */
 export function inline(text) {
@@ -23,6 +27,8 @@ export function inline(text) {
   let at = 0;
   let plain = "";
   let brackets = 0; // open ones
+  let reference;
+  let tag;
 
   const flush = () => {
     for (const part of breakable(plain)) parts.push(part instanceof Node ? part : document.createTextNode(part));
@@ -41,7 +47,9 @@ export function inline(text) {
     at = special;
     if (at === text.length) break;
     const char = text[at];
-    if (char === "\\") {
+    const written = char === "\\" || char === "$" ? formulaAt(text, at) : null;
+    if (written !== null) push(formula(written), written.length);
+    else if (char === "\\") {
       if (text[at + 1] === "\n") push(document.createElement("br"), 2);
       else if (at + 1 < text.length && ESCAPED.test(text[at + 1])) {
         plain += text[at + 1];
@@ -74,6 +82,8 @@ export function inline(text) {
       let length = 1;
       while (text[at + length] === char) length += 1;
       push(length > RUN_LIMIT ? document.createTextNode(text.slice(at, at + length)) : delimiter(text, at, length), length);
+    } else if (char === "[" && text[at + 1] === "^" && (reference = referenceAt(text, at)) !== null) {
+      push(reference, reference.textContent.length);
     } else if (char === "[" || (char === "!" && text[at + 1] === "[")) {
       const length = char === "[" ? 1 : 2;
       push({ bracket: text.slice(at, at + length) }, length);
@@ -84,6 +94,10 @@ export function inline(text) {
       brackets = Math.max(0, brackets - 1);
       if (length > 0) at += length;
       else plain += text[at++];
+    } else if (char === "<" && (tag = BREAK.exec(text.slice(at, at + URL_LIMIT))) !== null) {
+      push(document.createElement("br"), tag[0].length);
+    } else if (char === "<" && (tag = TAG.exec(text.slice(at, at + 8))) !== null) {
+      push({ char: tag[2].toLowerCase(), length: 1, opens: tag[1] === "", closes: tag[1] !== "", written: tag[0] }, tag[0].length);
     } else if (char === "<" || char === "h") {
       const http = text.startsWith("http", at) && !/\w/.test(text[at - 1] ?? " ");
       const angle = char === "<" ? ANGLE.exec(text.slice(at, at + URL_LIMIT)) : null;
@@ -174,7 +188,7 @@ export function anchor(url, content) {
 function emphasize(parts) {
   const done = [];
   const openers = []; // indices in `done`
-  const shown = (part) => (part.char === undefined ? document.createTextNode(part.bracket) : document.createTextNode(part.char.repeat(part.length)));
+  const shown = ({ char, length, bracket, written }) => document.createTextNode(written ?? bracket ?? char.repeat(length));
   for (const part of parts) {
     if (part.char === undefined) {
       done.push(part instanceof Node ? part : shown(part));
@@ -202,7 +216,7 @@ function emphasize(parts) {
       }
     }
     if (left > 0) {
-      done.push({ char: part.char, length: left });
+      done.push({ char: part.char, length: left, written: part.written });
       if (part.opens) openers.push(done.length - 1);
       if (openers.length > OPENERS_LIMIT) openers.shift();
     }

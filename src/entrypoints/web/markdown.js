@@ -7,10 +7,13 @@
 
 import { DEPTH_LIMIT, START, blocks, cells, glued, headingOf, isClosed, isUnderline, items, linesOf, mark, openingOf, unquoted } from "./blocks.js";
 import { inline } from "./inline.js";
+import { displayOf, formula } from "./formulas.js";
+import { Notes, note, noteOf } from "./notes.js";
 import { Plain } from "./plain.js";
 import { text } from "./texts.js";
 
 const ELEMENTS_LIMIT = 50_000;
+const PROSE = 40; // characters of a cell, from which its column needs some width
 const TASK = /^\[([ xX])\][ \t]+/;
 
 export class Markdown {
@@ -18,17 +21,22 @@ export class Markdown {
   #open = ""; // the text of the last block, which may still change
   #before = START; // the block before the last one
   #tail = []; // the nodes of the last block
+  #growing = null; // the fence that is the last block, and the node of its code
+  #notes;
   #elements = 0; // finished ones
   #rest = null; // the plain text after the limit
 
   constructor(root) {
     this.#root = root;
+    this.#notes = new Notes(root);
   }
 
   reset() {
     this.#open = "";
     this.#before = START;
     this.#tail = [];
+    this.#growing = null;
+    this.#notes.reset();
     this.#elements = 0;
     this.#rest = null;
     this.#root.replaceChildren();
@@ -38,14 +46,17 @@ export class Markdown {
     if (this.#rest !== null) return this.#rest.append(text);
     this.#open += text;
     const lines = linesOf(this.#open);
+    const found = [...blocks(lines, this.#before)];
+    if (this.#grow(found)) return;
     for (const node of this.#tail) node?.remove();
     this.#tail = [];
+    const made = [];
     let before = this.#before;
     let kept = 0;
-    const found = [...blocks(lines, this.#before)];
     for (const [number, block] of found.entries()) {
       const node = block.to > block.from ? this.#show(block, before) : null;
       before = block;
+      if (node !== null) made.push([node, false]);
       // A line that has not ended may still become a part of the block before it, and a list may
       // continue after empty lines.
       const next = block.kind === "list" ? found[number + 1]?.from : block.to;
@@ -55,9 +66,14 @@ export class Markdown {
       }
       kept = block.to;
       this.#before = block;
+      if (node !== null) made.at(-1)[1] = true;
       if (node !== null) this.#elements += 1 + node.getElementsByTagName("*").length;
       if (this.#elements > ELEMENTS_LIMIT) break;
     }
+    this.#notes.connect(made);
+    const last = found.at(-1);
+    const node = this.#tail.length === 1 && last.kind === "fence" && !last.cut ? this.#tail[0] : null;
+    this.#growing = node && [last, node.querySelector("code") ?? node];
     // Of several empty lines only the last one matters.
     if (this.#tail.length === 0 && this.#elements <= ELEMENTS_LIMIT) kept = Math.max(kept, lines.length - 1);
     this.#open = this.#open.slice(lines.slice(0, kept).reduce((length, line) => length + line.length + (glued(line) ? 0 : 1), 0));
@@ -65,6 +81,19 @@ export class Markdown {
       this.#rest = new Plain(this.#root);
       this.#rest.append(this.#open);
     }
+  }
+
+  /** If the last block still is the same fence, change nothing but its code, and return true. So a reader
+   * can select it and press its button. */
+  #grow([block, next]) {
+    if (this.#growing === null || next !== undefined || block.cut) return false;
+    const [begun, node] = this.#growing;
+    if (block.kind !== "fence" || block.lines[0] !== begun.lines[0] || block.carried !== begun.carried || isClosed(block.lines)) return false;
+    const [code, shown] = [codeIn(block), node.textContent];
+    if (!code.startsWith(shown)) return false;
+    node.append(code.slice(shown.length));
+    node.normalize();
+    return true;
   }
 
   /** Add a block to the document. `before` is the block before it. */
@@ -88,7 +117,8 @@ function element(name, ...children) {
 }
 
 function make(block, depth) {
-  const kind = depth > DEPTH_LIMIT ? "paragraph" : block.kind;
+  const isText = depth > DEPTH_LIMIT || (depth > 0 && block.kind === "note");
+  const kind = isText ? "paragraph" : block.kind;
   const node = MAKERS[kind](block.lines, depth, block);
   node.dir = "auto";
   return node;
@@ -97,10 +127,12 @@ function make(block, depth) {
 const inner = (lines, depth) => [...blocks(lines)].filter(({ from, to }) => to > from).map((block) => make(block, depth));
 
 /** Return the code of a fence. A fence that was cut between two lines ends with a newline. */
-function codeOf({ lines, cut }) {
+function codeIn({ lines, cut }) {
   const code = lines.slice(1, isClosed(lines) ? -1 : undefined);
-  return element("code", code.join("\n") + (cut && code.length > 0 && !glued(code.at(-1)) ? "\n" : ""));
+  return code.join("\n") + (cut && code.length > 0 && !glued(code.at(-1)) ? "\n" : "");
 }
+
+const codeOf = (block) => element("code", codeIn(block));
 
 const MAKERS = {
   heading([line]) {
@@ -120,6 +152,16 @@ const MAKERS = {
     pre.tabIndex = 0;
     return element("figure", element("figcaption", element("span", openingOf(lines[0]).language), copy), pre);
   },
+  formula(lines) {
+    const [written, after] = displayOf(lines);
+    const node = element("div", formula(written), inline(after));
+    node.className = "display";
+    return node;
+  },
+  note(lines) {
+    const { label, content } = noteOf(lines);
+    return note(label, inline(content));
+  },
   quote: (lines, depth) => element("blockquote", ...inner(lines.map(unquoted), depth + 1)),
   list(lines, depth) {
     const first = mark(lines[0]);
@@ -135,6 +177,7 @@ const MAKERS = {
       const found = cells(line).map((text, column) => {
         const cell = element(name, inline(text));
         if (aligned[column]) cell.className = aligned[column];
+        if (text.length > PROSE) cell.classList.add("prose");
         return cell;
       });
       // One empty cell stands for all that are missing.

@@ -80,7 +80,7 @@ export function translate() {
   document.documentElement.lang = locale();
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
   for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = text(node.dataset.placeholder);
-  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", text(node.dataset.label));
+  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", text(node.dataset.label, node.dataset));
   for (const node of document.querySelectorAll("[data-title]")) node.title = text(node.dataset.title);
   const button = document.getElementById("language");
   button.textContent = language === "zh" ? "English" : "中文";
