@@ -11,6 +11,8 @@ WORKDIR /source
 COPY pyproject.toml requirements.lock ./
 RUN /build/bin/uv pip install --constraint requirements.lock --requirements pyproject.toml --extra traces
 COPY README.md LICENSE ./
+# What `make vendor` has put beside the page comes along. Without it the page shows code plain.
+COPY vendor vendor
 COPY src src
 RUN /build/bin/uv pip install --no-deps .
 

@@ -10,7 +10,7 @@ CASES := one_task fan_out many_tasks late_join starts redis_store token_cost fac
 # groups of tests with pytest 9.2.)
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all soak test-compose faults lint audit bench lock clean
+.PHONY: run test test-all soak test-compose faults lint audit bench lock vendor wheel clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
@@ -44,6 +44,12 @@ bench: $(VENV)/.bench  ## Measure; figures as a table, and as JSON in benchmarks
 	for case in $(CASES); do \
 	  $(BIN)/python -m benchmarks.$$case --json benchmarks/results/$$case.json || exit 1; done
 
+vendor:  ## Put highlight.js and KaTeX beside the page (needs npm)
+	$(PYTHON) vendor/fetch.py
+
+wheel: vendor $(VENV)/bin/python  ## Build dist/*.whl, with what the page needs
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
 lock:  ## Write requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra bench --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
@@ -60,9 +66,10 @@ $(VENV)/.run: pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml requirements.lock vendor/package-lock.json | $(VENV)/bin/python
 	@echo "Installing into $(VENV), with what the tests need, once: this takes a minute."
 	$(PIP) --editable ".[dev]"
+	-$(PYTHON) vendor/fetch.py
 	touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.dev

@@ -42,6 +42,9 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
 @pytest.fixture(scope="module")
 def quiet_page(browser: Browser) -> Iterator[Page]:
-    """One page for all tests of a module that call its scripts and leave it as it was."""
+    """One page for all tests of a module that call its scripts and leave it as it was. It is plain:
+    without the libraries that a package has."""
     with running_service(settings_for()) as service, pages(browser) as open_page:
-        yield open_page(service.url)
+        page = open_page(service.url)
+        page.evaluate("document.documentElement.removeAttribute('data-vendored')")
+        yield page

@@ -70,6 +70,7 @@ MATH = '<code class="math" dir="ltr">'
         (r"from $5 to $10, *a*, 3$ and 4$, `$x$`, \$x\$", "<p>from $5 to $10, <em>a</em>, 3$ and 4$, <code>$x$</code>, $x$</p>"),
         (r"open \(a_1 *b* c", rf"<p>open {MATH}\(a_1 *b* c</code></p>"),
         ("so:\n$$\n- a_1\n= b\n$$\n*then*", f'<p>so:</p><div class="display">{MATH}$$\n- a_1\n= b\n$$</code></div><p><em>then</em></p>'),
+        ("so $$\nx_1\n$$ *b*", f"<p>so {MATH}$$\nx_1\n$$</code> <em>b</em></p>"),
         ("$$x$$ is *it*", f"<p>{MATH}$$x$$</code> is <em>it</em></p>"),
         ("$$\nopen\n\n*then*", f'<div class="display">{MATH}$$\nopen</code></div><p><em>then</em></p>'),
         ("- a\n  \\[\n  x\n  \\].", f'<ul><li>a<div class="display">{MATH}\\[\nx\n\\]</code>.</div></li></ul>'),

@@ -1,7 +1,9 @@
 """The web page at /, its files under /web, and the headers that bound what it may do.
 
-The page is plain files without a build step. Its policy lets it run its own scripts and call this
-service, and nothing else; with Trusted Types no text can become HTML, whatever a model answers.
+The page is plain files without a build step. Libraries that highlight code and typeset formulas lie
+beside it where `make vendor` or the build of a package has put them. Its policy lets it run its
+own scripts and call this service, and nothing else; with Trusted Types no text can become HTML,
+whatever a model answers.
 """
 
 import hashlib
@@ -26,6 +28,7 @@ HEADERS = {
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
+            "font-src 'self'",  # of formulas
             "img-src 'self' data:",  # images of a prompt or of a hosted tool
             "connect-src 'self'",
             "base-uri 'none'",
@@ -57,6 +60,8 @@ def page_handlers(prefix: str) -> list[HTTPRouteHandler | Router]:
     """The addresses in the page begin with `prefix`. Its scripts find the service by their own."""
     options: dict[str, Any] = {"after_request": _with_headers, "cache_control": REVALIDATE}
     text = _under(prefix, (WEB / "index.html").read_text(encoding="utf-8"))
+    if (WEB / "vendor" / "versions.json").is_file():
+        text = text.replace("<html ", "<html data-vendored ", 1)
     etag = ETag(value=hashlib.sha256(text.encode()).hexdigest())
 
     @get("/", include_in_schema=False, media_type=MediaType.HTML, etag=etag, **options)

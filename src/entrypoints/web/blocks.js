@@ -3,7 +3,7 @@
 // A block that exceeds the limits is cut, and another block of its kind continues it. So text that is
 // still to come changes only the last block. Each pattern takes time linear in the length of a line.
 
-import { displayEnd, opensDisplay } from "./formulas.js";
+import { displayEnd, leavesOpen, opensDisplay } from "./formulas.js";
 import { isNote } from "./notes.js";
 import { uncut } from "./plain.js";
 
@@ -155,9 +155,11 @@ const ENDS = {
   },
   paragraph(lines) {
     let to = 1;
+    let dollars = leavesOpen(lines[0]);
     while (to < lines.length && lines[to].trim() !== "") {
       if (isUnderline(lines[to])) return to + 1;
-      if (interrupts(lines[to])) break;
+      if (interrupts(lines[to]) && !(dollars && lines[to].trimStart().startsWith("$$"))) break;
+      dollars = dollars !== leavesOpen(lines[to]);
       to += 1;
     }
     return to;

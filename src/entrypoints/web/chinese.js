@@ -96,6 +96,7 @@ export default {
   retry: "作为新任务重试",
   copy: "复制",
   copied: "已复制",
+  plainOnly: "代码和公式按原文显示：此服务未附带 highlight.js 和 KaTeX（make vendor）。",
   note: "脚注 {to}",
   noteBack: "从脚注 {back} 返回",
   download: "下载 .md",

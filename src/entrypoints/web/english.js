@@ -96,6 +96,7 @@ export default {
   retry: "Retry as new",
   copy: "Copy",
   copied: "Copied",
+  plainOnly: "Code and formulas are shown as they are written: this copy of the service comes without highlight.js and KaTeX (make vendor).",
   note: "Footnote {to}",
   noteBack: "Back from footnote {back}",
   download: "Download .md",

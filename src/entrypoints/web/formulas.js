@@ -21,6 +21,9 @@ export function opensDisplay(line) {
 
 const closingOf = ([, opening, environment]) => (environment ? `\\end{${environment}}` : CLOSINGS[opening]);
 
+/** Whether a line of a paragraph opens a formula with `$$` that it does not close, or closes one. */
+export const leavesOpen = (line) => line.split("$$").length % 2 === 0;
+
 /** Return how many of these lines belong to the formula that begins with the first one. As in LaTeX, it
  * contains no empty line. `isOther`: whether a line is none of a formula. */
 export function displayEnd(lines, isOther) {

@@ -6,6 +6,7 @@
 // block, which may still change, is rendered again. After very many nodes the rest is plain text.
 
 import { DEPTH_LIMIT, START, blocks, cells, glued, headingOf, isClosed, isUnderline, items, linesOf, mark, openingOf, unquoted } from "./blocks.js";
+import { Enricher } from "./enriching.js";
 import { inline } from "./inline.js";
 import { displayOf, formula } from "./formulas.js";
 import { Notes, note, noteOf } from "./notes.js";
@@ -23,12 +24,14 @@ export class Markdown {
   #tail = []; // the nodes of the last block
   #growing = null; // the fence that is the last block, and the node of its code
   #notes;
+  #enricher;
   #elements = 0; // finished ones
   #rest = null; // the plain text after the limit
 
   constructor(root) {
     this.#root = root;
     this.#notes = new Notes(root);
+    this.#enricher = new Enricher(root);
   }
 
   reset() {
@@ -37,6 +40,7 @@ export class Markdown {
     this.#tail = [];
     this.#growing = null;
     this.#notes.reset();
+    this.#enricher.reset();
     this.#elements = 0;
     this.#rest = null;
     this.#root.replaceChildren();
@@ -47,16 +51,17 @@ export class Markdown {
     this.#open += text;
     const lines = linesOf(this.#open);
     const found = [...blocks(lines, this.#before)];
-    if (this.#grow(found)) return;
-    for (const node of this.#tail) node?.remove();
+    const grown = this.#grow(found[0]);
+    for (const node of this.#tail) if (node !== grown) node?.remove();
     this.#tail = [];
     const made = [];
     let before = this.#before;
     let kept = 0;
     for (const [number, block] of found.entries()) {
-      const node = block.to > block.from ? this.#show(block, before) : null;
+      const isGrown = number === 0 && grown !== null;
+      const node = isGrown ? grown : block.to > block.from ? this.#show(block, before) : null;
       before = block;
-      if (node !== null) made.push([node, false]);
+      if (node !== null) made.push([node, block.kind === "fence" && isClosed(block.lines)]);
       // A line that has not ended may still become a part of the block before it, and a list may
       // continue after empty lines.
       const next = block.kind === "list" ? found[number + 1]?.from : block.to;
@@ -67,13 +72,14 @@ export class Markdown {
       kept = block.to;
       this.#before = block;
       if (node !== null) made.at(-1)[1] = true;
-      if (node !== null) this.#elements += 1 + node.getElementsByTagName("*").length;
+      if (node !== null) this.#elements += 1 + (isGrown ? 0 : node.getElementsByTagName("*").length);
       if (this.#elements > ELEMENTS_LIMIT) break;
     }
     this.#notes.connect(made);
+    this.#enricher.take(made);
     const last = found.at(-1);
     const node = this.#tail.length === 1 && last.kind === "fence" && !last.cut ? this.#tail[0] : null;
-    this.#growing = node && [last, node.querySelector("code") ?? node];
+    this.#growing = node && [last, node];
     // Of several empty lines only the last one matters.
     if (this.#tail.length === 0 && this.#elements <= ELEMENTS_LIMIT) kept = Math.max(kept, lines.length - 1);
     this.#open = this.#open.slice(lines.slice(0, kept).reduce((length, line) => length + line.length + (glued(line) ? 0 : 1), 0));
@@ -83,17 +89,18 @@ export class Markdown {
     }
   }
 
-  /** If the last block still is the same fence, change nothing but its code, and return true. So a reader
-   * can select it and press its button. */
-  #grow([block, next]) {
-    if (this.#growing === null || next !== undefined || block.cut) return false;
+  /** If this is the fence that was the last block, change nothing but its code, so that a reader can select
+   * it and press its button. Return its node, or null. */
+  #grow(block) {
+    if (this.#growing === null || block === undefined) return null;
     const [begun, node] = this.#growing;
-    if (block.kind !== "fence" || block.lines[0] !== begun.lines[0] || block.carried !== begun.carried || isClosed(block.lines)) return false;
-    const [code, shown] = [codeIn(block), node.textContent];
-    if (!code.startsWith(shown)) return false;
-    node.append(code.slice(shown.length));
-    node.normalize();
-    return true;
+    if (block.kind !== "fence" || block.lines[0] !== begun.lines[0] || block.carried !== begun.carried) return null;
+    const code = node.querySelector("code") ?? node;
+    const [written, shown] = [codeIn(block), code.textContent];
+    if (!written.startsWith(shown)) return null;
+    if (written.length > shown.length) code.append(written.slice(shown.length));
+    code.normalize();
+    return node;
   }
 
   /** Add a block to the document. `before` is the block before it. */
@@ -132,7 +139,12 @@ function codeIn({ lines, cut }) {
   return code.join("\n") + (cut && code.length > 0 && !glued(code.at(-1)) ? "\n" : "");
 }
 
-const codeOf = (block) => element("code", codeIn(block));
+function codeOf(block) {
+  const node = element("code", codeIn(block));
+  const { language } = openingOf(block.lines[0]);
+  if (language !== "") node.dataset.language = language;
+  return node;
+}
 
 const MAKERS = {
   heading([line]) {
