@@ -145,6 +145,28 @@ def test_code_that_grows_stays_the_same_node(page: Page) -> None:
     assert found == [True, "abc\n`` x\n\nd", "end"]
 
 
+def test_the_header_of_long_code_stays_in_view_and_its_button_shows_on_hover(
+    page: Page,
+) -> None:
+    page.evaluate(
+        """async () => {
+            const { Markdown } = await import("/web/markdown.js");
+            window.shown = new Markdown(document.getElementById("answer"));
+            document.getElementById("task").hidden = false;
+            window.shown.append("```\\n" + "line\\n".repeat(200) + "```\\n\\n" + "End.\\n\\n".repeat(60));
+            document.querySelector("#answer code").scrollIntoView({ block: "center", behavior: "instant" });
+        }"""
+    )
+    header, button = page.locator("#answer figcaption"), page.locator("#answer figcaption button")
+    expect(header).to_be_in_viewport()
+    assert page.evaluate("document.querySelector('#answer figure').getBoundingClientRect().top < 0")
+    page.mouse.move(1, 1)
+    expect(button).to_have_css("opacity", "0")
+    header.hover()
+    expect(button).to_have_css("opacity", "1")
+    page.evaluate("window.shown.reset(); document.getElementById('task').hidden = true")
+
+
 def test_the_outline_has_the_headings_of_the_answer(page: Page) -> None:
     found: list[Any] = page.evaluate(
         """async () => {
