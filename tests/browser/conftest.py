@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.page import OpenPage, pages
 from tests.browser.program import running_browser
-from tests.doubles.upstream import Upstream
+from tests.doubles.upstream import Upstream, refusal
 from tests.running import Running, running_service, settings_for
 
 
@@ -31,6 +31,8 @@ def service(shared_upstream: Upstream) -> Iterator[Running]:
 
 @pytest.fixture
 def upstream(scripted: Upstream) -> Upstream:
+    """Whose models each page reads, apart from what a test scripts."""
+    scripted.models = refusal(404, "not_found")
     return scripted
 
 

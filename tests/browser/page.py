@@ -99,13 +99,19 @@ def _watch(page: Page, own: str, faults: list[str]) -> None:
 
 def start(page: Page, prompt: str) -> str:
     """Start a task as a person does, that is no reply to the one that is open; its id."""
-    if page.locator("#stop-going-on").is_visible():
-        page.click("#stop-going-on")
-    return reply(page, prompt)
+    if page.locator("#task").is_visible():
+        page.evaluate("location.hash = 'start'")  # "New task", which a phone has in its drawer
+        expect(page.locator("#welcome")).to_be_visible()
+    return _send(page, prompt)
 
 
 def reply(page: Page, prompt: str) -> str:
-    """Start a task that goes on from the one that is open, if that has ended; its id."""
+    """Start a task that goes on from the one that is open, once that has ended; its id."""
+    expect(page.locator("#going-on")).to_be_visible()
+    return _send(page, prompt)
+
+
+def _send(page: Page, prompt: str) -> str:
     before = page.locator("#task-id").text_content()
     page.fill("#prompt", prompt)
     page.keyboard.press("Control+Enter")

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.page import OpenPage, choose, reply, row, start, status
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
-from tests.running import Running
+from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually
 
 
@@ -116,3 +116,19 @@ def test_on_a_phone_the_list_is_a_drawer(service: Running, open_page: OpenPage) 
     assert dock is not None
     eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == 390)
     assert dock["y"] + dock["height"] <= 844
+
+
+@pytest.mark.soak
+def test_the_demo_model_says_that_it_is_one_and_options_are_remembered(open_page: OpenPage) -> None:
+    with running_service(settings_for()) as demo:
+        page = open_page(demo.url)
+        expect(page.locator("#demo")).to_contain_text("OPENAI_API_KEY")
+        expect(page.locator("#model-name")).to_have_text("demo model")
+        page.click("#options-toggle")
+        page.fill("#model", "some-model")
+        page.fill("#system", "Be short.")
+        expect(page.locator("#model-name")).to_have_text("some-model +1")
+        page.reload()
+        expect(page.locator("#options")).to_be_hidden()
+        expect(page.locator("#model-name")).to_have_text("some-model +1")
+        assert page.locator("#models option").count() > 0

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.page import OpenPage, choose, start, status
+from tests.browser.page import OpenPage, choose, reply, start, status
 from tests.doubles.upstream import Gate, Script, Upstream, answer, refusal
 from tests.running import Running
 
@@ -59,7 +59,9 @@ def test_it_is_accessible_and_fits(
     size: str,
     scheme: str,
 ) -> None:
-    upstream.then(Script(answer(TEXT)), refusal(401, "invalid_api_key"))
+    upstream.then(
+        Script(answer(TEXT)), refusal(401, "invalid_api_key"), Script(answer(TEXT, reason="length"))
+    )
     width, height = SIZES[size]
     viewport = {"width": width, "height": height}
     page = open_page(service.url, viewport=viewport, color_scheme=scheme, has_touch=size == "phone")
@@ -72,9 +74,19 @@ def test_it_is_accessible_and_fits(
 
     look("empty")
     page.click("#options-toggle")
-    start(page, "Show me everything that Markdown has, please.")
+    shown = start(page, "Show me everything that Markdown has, please.")
     status(page, "completed")
     look("completed")
+    page.click("#options-toggle")
+    page.click("#more")
+    look("menu")
+    page.click("#menu [data-do=rawEvents]")
+    look("run")
+    page.click("#run-close")
+    if size == "phone":
+        page.click("#side-open")
+        look("drawer")
+        page.click("#side-close")
     choose(page, "raw")
     look("raw")
     choose(page, "rawEvents")
@@ -88,6 +100,12 @@ def test_it_is_accessible_and_fits(
     choose(page, "delete")
     look("deleting")
     page.keyboard.press("Escape")
+    page.evaluate("(id) => { location.hash = id; }", shown)
+    status(page, "completed")
+    reply(page, "And on.")
+    status(page, "completed")
+    page.click("#before-title")
+    look("conversation")
     ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert (ground == "rgb(18, 20, 27)") is (scheme == "dark")
 

@@ -116,6 +116,9 @@ class Upstream:
         self.scripts: deque[Script] = deque()
         self.always = DEFAULT
         """What a request gets for which there is no script."""
+        self.models: Script | None = None
+        """What each reading of its list of models gets, which then uses up no script and is not
+        among what was received. None: it is a request like any other."""
         self.received: list[Received] = []
         self.url = ""
         self._server: asyncio.Server | None = None
@@ -125,6 +128,7 @@ class Upstream:
         """As at the beginning, for the next test that shares it."""
         self.scripts.clear()
         self.always = DEFAULT
+        self.models = None
         self.received.clear()
 
     def then(self, *scripts: Script) -> None:
@@ -186,8 +190,11 @@ class Upstream:
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             method, path, _ = head[0].split(" ")
             received = Received(path, headers, json.loads(body or b"{}"), method=method)
-            script = self.script_for(received)
-            self.received.append(received)
+            if self.models is not None and path.endswith("/models"):
+                script = self.models
+            else:
+                script = self.script_for(received)
+                self.received.append(received)
             answering = asyncio.create_task(self._answer(script, writer))
             hanging_up = asyncio.create_task(reader.read(1))
             await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)

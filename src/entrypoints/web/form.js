@@ -1,8 +1,11 @@
 // The form of a new task.
 
 import { attach, attachedParts, detachAll } from "./attach.js";
-import { keepDraft } from "./remembered.js";
+import { choices, defaultModel, isDemo, readModels } from "./models.js";
+import { keepDraft, keepOptions, options } from "./remembered.js";
 import { text } from "./texts.js";
+
+const OPTIONS = ["model", "temperature", "length", "system", "json"]; // fields that stay
 
 const $ = (id) => document.getElementById(id);
 
@@ -106,7 +109,7 @@ export function showForm() {
   const name = task !== null ? "replyPlaceholder" : isBeside ? "newPlaceholder" : "promptPlaceholder";
   $("prompt").dataset.placeholder = name;
   $("prompt").placeholder = text(name);
-  $("model-name").textContent = $("model").value.trim() || text("options");
+  showChosen();
   if (task !== null) {
     $("going-on-from").textContent = task.prompt.slice(0, 80) || task.id;
     $("going-on-from").href = `#${encodeURIComponent(task.id)}`;
@@ -121,6 +124,20 @@ export function showForm() {
     label.append(text("resultOf", { name }), field);
     return label;
   }));
+}
+
+/** Show which model will answer, and how many other options are set. */
+function showChosen() {
+  const model = $("model").value.trim() || (isDemo() ? text("demoModel") : defaultModel()) || text("options");
+  const others = OPTIONS.slice(1).filter((id) => $(id).value.trim() !== "").length;
+  $("model-name").textContent = others > 0 ? `${model} +${others}` : model;
+  $("demo").hidden = !isDemo();
+}
+
+/** Read which models there are, and show the default one. */
+export async function showModels() {
+  if (await readModels()) $("models").replaceChildren(...choices());
+  showChosen();
 }
 
 /** Let the user write. On a touch screen that would open the keyboard. */
@@ -182,4 +199,8 @@ $("go-on-after-all").addEventListener("click", () => {
   ($("result-0") ?? $("prompt")).focus();
 });
 $("options-toggle").addEventListener("click", () => showOptions($("options").hidden));
-$("model").addEventListener("input", showForm);
+for (const id of OPTIONS) $(id).value = options()[id] ?? "";
+$("options").addEventListener("input", () => {
+  keepOptions(Object.fromEntries(OPTIONS.map((id) => [id, $(id).value])));
+  showChosen();
+});

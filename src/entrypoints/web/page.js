@@ -4,7 +4,7 @@
 import * as actions from "./actions.js";
 import * as api from "./api.js";
 import { closeDrawer } from "./drawer.js";
-import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showProblem } from "./form.js";
+import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showModels, showProblem } from "./form.js";
 import { List } from "./list.js";
 import * as remembered from "./remembered.js";
 import { promptOf } from "./sent.js";
@@ -75,6 +75,7 @@ $("key-form").addEventListener("submit", (event) => {
 function useKey() {
   $("key-form").hidden = true;
   list.follow();
+  showModels();
   if (!waitsForKey && task.shown()?.connection === "locked") open(task.shown().id);
 }
 
@@ -148,3 +149,4 @@ $("prompt").value = remembered.draft();
 showAll();
 openWhatIsNamed();
 list.follow();
+showModels();

@@ -64,6 +64,8 @@ addEventListener("keydown", ({ key, shiftKey, target }) => {
   const isUpwards = UPWARDS.has(key) || (key === " " && shiftKey);
   if (isUpwards && !target.closest("input, textarea, aside, dialog, [role=menu]")) leave();
 });
+// What was painted may still grow: pictures that load, formulas that are set.
+new ResizeObserver(keepUp).observe(document.getElementById("task"));
 latest.addEventListener("click", () => {
   follows = true;
   keepUp();

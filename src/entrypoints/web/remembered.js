@@ -5,6 +5,7 @@ import { ACTIVE } from "./state.js";
 const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
 const KEY = "longtask.key";
+const OPTIONS = "longtask.options";
 const HIDDEN = "longtask.hidden";
 const LIMIT = 50;
 const HIDDEN_LIMIT = 500;
@@ -64,6 +65,23 @@ export function noteAll(statusOf) {
 
 export function forget(id) {
   save(tasks().filter((each) => each.id !== id));
+}
+
+/** Return the options that were last in the form, by field. */
+export function options() {
+  try {
+    return JSON.parse(localStorage.getItem(OPTIONS)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+export function keepOptions(options) {
+  try {
+    localStorage.setItem(OPTIONS, JSON.stringify(options));
+  } catch {
+    // As above.
+  }
 }
 
 /** Return the ids of the tasks that this browser does not list. */

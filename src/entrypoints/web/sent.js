@@ -4,6 +4,7 @@
 // that server who reads.
 
 import { anchor } from "./inline.js";
+import { Markdown } from "./markdown.js";
 import { breakable } from "./plain.js";
 import { text } from "./texts.js";
 
@@ -108,20 +109,30 @@ function showAttachments(attachments) {
 function showConversation(messages, previous) {
   $("before").hidden = messages.length === 0 && !previous;
   $("before-title").textContent = text(messages.length === 1 ? "oneBefore" : "before", { count: messages.length });
-  const items = messages.slice(-SHOWN).map((message) => {
-    const role = document.createElement("b");
-    role.textContent = `${message.role}: `;
-    const attached = partsOf(message).map(attachmentOf).filter(Boolean).map(({ name }) => `[${name}]`);
-    const calls = (message.tool_calls ?? []).map(({ function: tool }) => `${tool?.name}(${tool?.arguments})`);
-    const said = [textOf(message), ...attached, ...calls].filter(Boolean).join(" ");
-    const node = item(role, ...breakable(said.slice(0, MESSAGE_LIMIT) + (said.length > MESSAGE_LIMIT ? "…" : "")));
-    node.dir = "auto";
-    return node;
-  });
+  const items = messages.slice(-SHOWN).map(messageNode);
   if (messages.length > SHOWN) items.unshift(item(text("earlier", { count: messages.length - SHOWN })));
   $("before-list").replaceChildren(...items);
   $("previous").hidden = !previous;
   $("previous").href = `#${encodeURIComponent(previous ?? "")}`;
+}
+
+/** Return an item that shows an earlier message: what the model said as Markdown, anything else as text. */
+function messageNode(message) {
+  const role = document.createElement("b");
+  role.textContent = `${message.role}: `;
+  const attached = partsOf(message).map(attachmentOf).filter(Boolean).map(({ name }) => `[${name}]`);
+  const calls = (message.tool_calls ?? []).map(({ function: tool }) => `${tool?.name}(${tool?.arguments})`);
+  const said = [textOf(message), ...attached, ...calls].filter(Boolean).join(" ");
+  const shown = said.slice(0, MESSAGE_LIMIT) + (said.length > MESSAGE_LIMIT ? "…" : "");
+  const body = document.createElement("div");
+  const isAnswer = message.role === "assistant" && calls.length === 0;
+  if (isAnswer) new Markdown(body).append(shown);
+  else body.append(...breakable(shown));
+  body.className = isAnswer ? "answer" : message.role === "user" ? "said" : "";
+  body.dir = "auto";
+  const node = item(role, body);
+  node.dataset.role = message.role;
+  return node;
 }
 
 function item(...content) {

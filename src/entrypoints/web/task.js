@@ -198,6 +198,7 @@ export function show() {
   // One action for each state. The others are in the menu.
   const failed = state.end?.type === "error";
   const again = !active && !isGone && (failed || state.status === "cancelled");
+  $("task-prompt").hidden = isGone && request === null;
   $("cancel").hidden = !active;
   $("retry").hidden = !again;
   $("copy").hidden = active || again || !state.answer.text;
