@@ -72,8 +72,28 @@ export function highlight(highlighter, code, hasEnded) {
   highlighter.configure({ __emitter: Nodes });
   const found = parts.map(([each, text]) => highlighter.highlight(text, { language: each, ignoreIllegals: true })._emitter.root);
   if (performance.now() - began > SLOW) slow.add(language);
+  const nodes = document.createDocumentFragment();
+  nodes.append(...found);
+  if (hasEnded) return replaceChanged(code, nodes);
   cut(code, from);
-  code.append(...found);
+  code.append(nodes);
+}
+
+/** Replace the nodes of a code by others of the same text, but for those that are equal: most, if it was
+ * highlighted while it grew. A new node costs the browser more than its token costs us. */
+function replaceChanged(code, nodes) {
+  code.normalize();
+  nodes.normalize();
+  const [old, made] = [[...code.childNodes], [...nodes.childNodes]];
+  while (old.length > 0 && made.length > 0 && old.at(-1).isEqualNode(made.at(-1))) {
+    old.pop();
+    made.pop();
+  }
+  const behind = old.at(-1)?.nextSibling ?? (old.length === 0 ? code.firstChild : null);
+  const changed = old.findIndex((node, number) => !made[number]?.isEqualNode(node));
+  const from = changed < 0 ? old.length : changed;
+  for (const node of old.slice(from)) node.remove();
+  for (const node of made.slice(from)) code.insertBefore(node, behind);
 }
 
 /** Return the parts of HTML by their languages, where the text begins in `language`. highlight.js would
