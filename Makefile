@@ -10,7 +10,7 @@ CASES := one_task fan_out many_tasks late_join starts redis_store token_cost fac
 # groups of tests with pytest 9.2.)
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all soak test-compose faults lint audit bench lock vendor wheel clean
+.PHONY: run test test-all soak test-compose faults lint audit screenshots bench lock vendor wheel clean
 
 run: $(VENV)/.run  ## Run the service at http://127.0.0.1:8000
 	$(BIN)/longtask serve
@@ -38,6 +38,9 @@ lint: $(VENV)/.dev  ## Style, types
 audit:  ## Known faults of what we depend on (needs the internet)
 	test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit; }
 	.audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
+screenshots: $(VENV)/.dev vendor  ## Make the pictures of the page in docs anew
+	$(BIN)/python -m tests.browser.screenshots
 
 bench: $(VENV)/.bench  ## Measure; figures as a table, and as JSON in benchmarks/results
 	mkdir -p benchmarks/results
