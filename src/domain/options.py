@@ -19,9 +19,12 @@ REFUSED_OPTIONS = (
     "user_config",
     "chat_template",
     "priority",
+    "previous_response_id",
+    "conversation",
 )
 """What an operator refuses unless the settings say otherwise: LiteLLM's and vLLM's parameters that
-choose a server, a key or a template."""
+choose a server, a key or a template, and those of the Responses API by which a caller would go on
+from what another caller's task has left at the model's server."""
 
 OPTIONS_LIMIT = 1_000
 

@@ -77,9 +77,9 @@ class ModelSettings(Group):
         "LONGTASK_REFUSED_OPTIONS",
         REFUSED_OPTIONS,
         "Names of `options` that requests may not have, separated by commas, in place of the "
-        "default: the model's server may obey them, and they choose another server, key or "
-        "template. A name may end in `*`. `none` refuses no name, beside those that no request may "
-        "have.",
+        "default: the model's server may obey them, and they choose another server, key, "
+        "template or conversation. A name may end in `*`. `none` refuses no name, beside those "
+        "that no request may have.",
     )
     allow_http_media: bool = setting(
         "LONGTASK_ALLOW_HTTP_MEDIA",
