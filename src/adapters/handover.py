@@ -44,4 +44,4 @@ class Tombstone:
     task_id: str
     ttl: float
     expired: bool
-    """Whether nobody has deleted the task: its own time to live is over, or will be."""
+    """Whether the task was not deleted: its own time to live is over, or will be."""

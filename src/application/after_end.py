@@ -90,7 +90,7 @@ class AfterEnd:
 
     def _unreleased(self, task: Task) -> Continuation | None:
         """Return the continuation that is to be released. None if there is none, or if it is with
-        an upstream that the settings no longer name: nobody can be told."""
+        an upstream that the settings no longer name: no upstream can be told."""
         kept = task.continuation
         if kept is None or kept.released or kept.response_id is None:
             return None

@@ -48,7 +48,7 @@ class DeletedTask(UnknownTask):
 
 
 class ExpiredTask(DeletedTask):
-    """Raised when the tombstone says that nobody has deleted the task: it has ended, and the time
+    """Raised when the tombstone says that the task was not deleted: it has ended, and the time
     for which it asked to be kept is over."""
 
 

@@ -1,6 +1,6 @@
 """A real local HTTP server with OpenAI's Responses API in background mode, with faults.
 
-It makes its answers whether anybody listens or not, and counts what it was asked for. An answer is
+It makes its answers with or without listeners, and counts what it was asked for. An answer is
 a list of events (`answer_events`) and of what the server waits for between them.
 """
 

@@ -64,7 +64,7 @@ def test_the_first_is_killed_and_reads_the_same_answer_on(chain: Chain) -> None:
     said: list[bytes | float | Gate] = [piece("One"), gates[0], piece(" two"), gates[1]]
     chain.model.then(Script([*said, *answer(" three.")]))
     with chain.second.serving(), asked(chain) as reader:
-        gates[0].open()  # the second writes on, and nobody reads
+        gates[0].open()  # the second writes on, without readers
         with chain.first.serving() as first:
             reader.until_text("One two")
             first.send_signal(signal.SIGTERM)  # hands over

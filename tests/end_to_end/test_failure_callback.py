@@ -70,7 +70,7 @@ def test_the_failure_callback_waits_for_a_live_attempt(
 
 
 def test_a_guard_whose_deliveries_all_failed_ends_its_task_and_tells_of_it() -> None:
-    """No instance could be reached when the guard came. Nobody reads the task."""
+    """No instance could be reached when the guard came. No reader reads the task."""
     with (
         running_local_qstash() as qstash,
         TcpProxy().running() as front,

@@ -1,4 +1,4 @@
-"""A model's server that keeps its answers and makes them whether anybody listens or not: OpenAI's
+"""A model's server that keeps its answers and makes them with or without listeners: OpenAI's
 Responses API. By plan it breaks off a stream, fails, hangs, or refuses to begin. Whoever breaks the
 world can have it forget answers, and not stream them any more.
 

@@ -18,7 +18,7 @@ length), `writer` (the attempt that may add events, 0 for none) |
 over, until all are there (adoption.py) |
 | `longtask:{id}:lease` | string | the attempt, while its lease is alive: Redis's clock decides |
 | `longtask:{id}:heartbeat` | string | nothing, while the queue may still bring the task |
-| `longtask:{id}:tombstone` | string | `deleted`, or `expired`: nobody has deleted the task, and \
+| `longtask:{id}:tombstone` | string | `deleted`, or `expired`: the task was not deleted, and \
 its own time to live is over, or will be. It must not be created again |
 | `longtask:{id}:events` | channel | `version before epoch first [event, ...]`: what one step \
 added, with the epoch before it (`-`: none) |

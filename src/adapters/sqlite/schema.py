@@ -79,7 +79,7 @@ TASKS = Schema(
         # (Continuation.cursor), NULL where no upstream keeps the answer.
         """
         ALTER TABLE batches ADD COLUMN cursor INTEGER;
-        -- 1: nobody has deleted the task. Its own time to live is over, or will be.
+        -- 1: the task was not deleted. Its own time to live is over, or will be.
         ALTER TABLE tombstones ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;
         """,
     ),

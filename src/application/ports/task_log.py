@@ -71,7 +71,7 @@ class TaskLog(Protocol):
 
     A task that was deleted, or ended with a time to live of its own, leaves a tombstone: its id,
     kept for the log's time to live and at least TOMBSTONE_TTL. Once the task itself is gone, every
-    method that would raise UnknownTask raises DeletedTask, or ExpiredTask if nobody has deleted
+    method that would raise UnknownTask raises DeletedTask, or ExpiredTask if it was not deleted
     it, and none creates the task again.
 
     A method that writes does so in one atomic step: the record, the events, the lease and the

@@ -1,8 +1,8 @@
 """LanguageModel on OpenAI's Responses API, in background mode.
 
-The server keeps an answer and goes on with it, whoever listens. A later attempt reads the same
-stream on behind the last event of which everything is in the log. Where a server no longer streams
-the answer (OpenAI: after five minutes), it is read as a whole once it has ended.
+The server keeps an answer and goes on with it, with or without listeners. A later attempt reads the
+same stream on behind the last event of which everything is in the log. Where a server no longer
+streams the answer (OpenAI: after five minutes), it is read as a whole once it has ended.
 """
 
 import asyncio
