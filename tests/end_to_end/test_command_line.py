@@ -54,7 +54,7 @@ def test_serve_on_the_embedded_default_and_stop(tmp_path: Path) -> None:
     assert PROMPT not in text
     assert "planted" not in text
     assert [lines[0]["event"], lines[-1]["event"]] == ["listening", "stopped"]
-    assert {"uvicorn.error", "application.run_task"} <= {line["logger"] for line in lines}
+    assert {"uvicorn.error", "application.make_attempt"} <= {line["logger"] for line in lines}
     ran = [line for line in lines if line["event"] == "attempt completed"]
     assert ran[0]["task_id"] == task_id
     assert ran[0]["attempt"] == 1

@@ -10,7 +10,7 @@ import pytest
 from adapters.redis.keys import keys_of
 from adapters.redis.record import SHARED_LIMIT
 from adapters.redis.task_log import RedisTaskLog
-from adapters.request_codec import request_to_plain
+from adapters.request_codec import VERSION, request_to_plain
 from application.errors import UnreadableTask
 from application.ports import Ended
 from domain.answer import Answer
@@ -24,6 +24,7 @@ from tests.integration.redis_index_bench import Counted
 from tests.integration.redis_records import VERSIONS_BEFORE, Bench, OldRecord
 
 FAILURE = Failure("model_error", "It failed.", True)
+NEXT = VERSION + 1
 WITH_OPTIONS = TaskRequest(model="m", prompt="Hi.", options={"seed": 1})
 
 
@@ -169,8 +170,8 @@ async def test_a_claim_reads_the_request_in_the_step_that_claims(bench: Bench) -
 async def test_a_task_whose_request_has_the_next_version_is_not_claimed(bench: Bench) -> None:
     """Its attempts are left to instances that can run it."""
     task_id = await submit(bench.tasks, WITH_OPTIONS)
-    await bench.set_field(task_id, "request", '{"v":5,"model":"m","prompt":["Hi."]}')
-    await bench.set_field(task_id, "request_v", "5")
+    await bench.set_field(task_id, "request", f'{{"v":{NEXT},"model":"m","prompt":["Hi."]}}')
+    await bench.set_field(task_id, "request_v", str(NEXT))
     before = await bench.connection.call("HGETALL", keys_of(task_id).record)
     for call in (bench.tasks.claim(task_id, LEASE, 1), bench.tasks.request(task_id)):
         with pytest.raises(UnreadableTask, match=task_id):
