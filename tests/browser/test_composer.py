@@ -63,6 +63,7 @@ def test_examples_run(service: Running, upstream: Upstream, open_page: OpenPage)
     expect(page.locator("#task-prompt")).to_contain_text("CAP theorem")
 
 
+@pytest.mark.soak
 def test_a_task_is_found_and_hidden_and_goes_on(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

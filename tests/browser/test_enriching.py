@@ -151,6 +151,7 @@ def test_the_libraries_are_loaded_when_an_answer_needs_them(
     assert [each for each in asked if "min" in each] == ["highlight.min.js"]
 
 
+@pytest.mark.soak
 def test_without_the_libraries_it_is_plain_and_said_once(
     open_page: OpenPage, service: Running
 ) -> None:

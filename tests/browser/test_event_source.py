@@ -1,5 +1,7 @@
 """A browser's own EventSource at the stream of changes: it goes on by itself behind the last id."""
 
+import pytest
+
 from tests.browser.page import OpenPage
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running
@@ -16,6 +18,7 @@ WATCH = """() => {
 }"""
 
 
+@pytest.mark.soak
 def test_it_goes_on_behind_the_last_id(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -69,6 +69,7 @@ def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     assert KEY not in page.url
 
 
+@pytest.mark.soak
 def test_a_shared_link_asks_for_a_key_too(guarded: Running, open_page: OpenPage) -> None:
     task = guarded.client.start()
     guarded.client.wait_for(task, "completed")

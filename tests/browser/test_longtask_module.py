@@ -263,6 +263,7 @@ def test_what_another_try_cannot_mend_is_an_error(
     assert error["status"] == refused["status"]
 
 
+@pytest.mark.soak
 def test_a_signal_stops_it(service: Running, upstream: Upstream, open_page: OpenPage) -> None:
     gate = Gate()
     upstream.then(Script([piece("One"), gate, finish(), DONE]))

@@ -36,7 +36,10 @@ def up(page: Page, way: str) -> None:
         page.evaluate("scrollBy(0, -60)")  # the scroll bar
 
 
-@pytest.mark.parametrize("way", ["wheel", "key", "touch", "bar"])
+@pytest.mark.parametrize(
+    "way",
+    ["wheel", *(pytest.param(each, marks=pytest.mark.soak) for each in ("key", "touch", "bar"))],
+)
 def test_the_first_step_upwards_lets_go_and_the_end_is_followed_again_when_reached(
     service: Running, upstream: Upstream, open_page: OpenPage, way: str
 ) -> None:

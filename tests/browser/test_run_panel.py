@@ -146,6 +146,7 @@ def _clipboard(page: Page) -> str:
     return str(page.evaluate("navigator.clipboard.readText()"))
 
 
+@pytest.mark.soak
 def test_a_long_log_has_the_rows_that_are_looked_at(page: Page) -> None:
     log = [status(0, "pending", 0), status(1, "running", 1)]
     log += [content(number, f"{number} ") for number in range(2, 60_002)]

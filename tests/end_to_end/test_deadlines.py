@@ -129,6 +129,7 @@ def test_the_deadline_is_a_time_of_day_by_a_clock_that_may_be_set(
         assert upstream.received[0].gone.wait(within(2)), "the model's connection stayed open"
 
 
+@pytest.mark.soak
 def test_a_delayed_task_ends_at_its_deadline_while_it_runs(
     patient: Running, scripted: Upstream
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_delayed_task_ends_at_its_deadline_while_it_runs(
     assert_overdue(patient.client, task_id, "Said")
 
 
+@pytest.mark.soak
 def test_a_task_that_ends_earlier_stays_as_it_is(patient: Running, scripted: Upstream) -> None:
     task_id = patient.client.start(deadline=1)
     record = patient.client.wait_for(task_id, "completed")

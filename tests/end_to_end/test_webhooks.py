@@ -129,6 +129,7 @@ def test_a_receiver_that_fails_is_called_again_with_the_same_id(
     assert stamps[-1] > stamps[0], "signed anew"
 
 
+@pytest.mark.soak
 def test_a_receiver_that_never_takes_it_is_given_up(
     telling: Running,
     scripted: Upstream,
