@@ -13,6 +13,8 @@ from tests.doubles.upstream import Gate, Script, Upstream, answer, finish, piece
 from tests.running import Running, running_service, settings_for
 from tests.waiting import within
 
+pytestmark = pytest.mark.soak
+
 vendored = pytest.mark.skipif(
     not (WEB / "vendor" / "versions.json").is_file(),
     reason="no libraries beside the page (make vendor)",
@@ -151,7 +153,6 @@ def test_the_libraries_are_loaded_when_an_answer_needs_them(
     assert [each for each in asked if "min" in each] == ["highlight.min.js"]
 
 
-@pytest.mark.soak
 def test_without_the_libraries_it_is_plain_and_said_once(
     open_page: OpenPage, service: Running
 ) -> None:
@@ -178,7 +179,6 @@ WATCH = """() => {
 
 
 @vendored
-@pytest.mark.soak
 def test_much_code_and_many_formulas_leave_the_page_usable(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -8,6 +8,8 @@ from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.soak
+
 AT_END = "scrollY + innerHeight >= document.documentElement.scrollHeight - 2"
 
 
@@ -36,10 +38,7 @@ def up(page: Page, way: str) -> None:
         page.evaluate("scrollBy(0, -60)")  # the scroll bar
 
 
-@pytest.mark.parametrize(
-    "way",
-    ["wheel", *(pytest.param(each, marks=pytest.mark.soak) for each in ("key", "touch", "bar"))],
-)
+@pytest.mark.parametrize("way", ["wheel", "key", "touch", "bar"])
 def test_the_first_step_upwards_lets_go_and_the_end_is_followed_again_when_reached(
     service: Running, upstream: Upstream, open_page: OpenPage, way: str
 ) -> None:
@@ -81,7 +80,6 @@ def test_the_first_step_upwards_lets_go_and_the_end_is_followed_again_when_reach
     eventually(lambda: page.evaluate(AT_END))
 
 
-@pytest.mark.soak
 def test_an_answer_that_has_ended_is_read_from_its_beginning(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

@@ -43,6 +43,9 @@ def responding(text: str) -> Respond:
 
 OK = responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
+BEGINNING = 4
+"""Iterations of the event loop after which a connection that was accepted is served."""
+
 
 @asynccontextmanager
 async def receiving(
@@ -80,6 +83,8 @@ async def receiving(
         yield receiver
     finally:
         server.close()
+        for _ in range(BEGINNING):
+            await asyncio.sleep(0)
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)

@@ -19,6 +19,8 @@ from tests.redis_server import free_port
 from tests.running import Client, Running, running_service, settings_for
 from tests.waiting import eventually, within
 
+pytestmark = pytest.mark.soak
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KEY, ENTRY = new_key("alice")
 

@@ -100,6 +100,7 @@ def test_a_name_need_not_be_text(tmp_path: Path) -> None:
     assert (tmp_path / target).is_file()
 
 
+@pytest.mark.soak
 async def test_a_copy_that_fails_leaves_nothing(database: Database, tmp_path: Path) -> None:
     for _ in range(50):
         await database.write(write_pair, durable=False)

@@ -227,6 +227,7 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
     await deliveries.aclose()
 
 
+@pytest.mark.soak
 async def test_bodies_of_what_waits_are_in_the_file_only(database: Database) -> None:
     body = b"of this test" * 1_000
     deliveries = Deliveries(KEY, database=database)

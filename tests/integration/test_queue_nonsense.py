@@ -17,6 +17,8 @@ from tests.doubles.destination import Answer, Destination
 from tests.running import running_service, settings_for
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.soak
+
 HUGE = b'{"messageId": "msg_1", "x": "' + b"x" * 2**20 + b'"}'
 COMPRESSED = Answer(
     headers={"Content-Encoding": "gzip"}, body=gzip.compress(b'{"messageId": "msg_1"}')
