@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tests.doubles.upstream import BEGINNING
+
 Respond: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -42,9 +44,6 @@ def responding(text: str) -> Respond:
 
 
 OK = responding("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-BEGINNING = 4
-"""Iterations of the event loop after which a connection that was accepted is served."""
 
 
 @asynccontextmanager

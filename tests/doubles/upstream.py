@@ -111,6 +111,11 @@ def refusal(status: int, code: str | None = None, message: str = "no", **headers
 DEFAULT = Script(answer("Hello", ", ", "world", "."))
 
 
+BEGINNING = 4
+"""Turns of the loop after which a connection that was accepted is served. One that is cancelled
+before would stay open."""
+
+
 class Upstream:
     def __init__(self) -> None:
         self.scripts: deque[Script] = deque()
@@ -169,6 +174,8 @@ class Upstream:
 
     async def _end(self) -> None:
         """End what still answers, and close every connection, though its client reads nothing."""
+        for _ in range(BEGINNING):
+            await asyncio.sleep(0)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
