@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.redis.index_entry import Sieve, entry_of, member_of, members_between, read_member
@@ -59,6 +59,8 @@ def test_an_entry_is_short_whatever_a_client_sends() -> None:
     assert len(entry_of(Task.submit("t", request, 1).task, ended=False)) < 200
 
 
+@example([Entry(10**15 - 1, "0")], None, None, 10**15)
+@example([Entry(10**15 - 1, "0")], None, 10**15 - 1, None)
 @given(st.lists(ENTRIES, unique=True), st.none() | ENTRIES, st.none() | TIMES, st.none() | TIMES)
 def test_members_have_the_order_of_entries_and_a_range_is_what_is_wanted(
     entries: list[Entry], after: Entry | None, newer: int | None, older: int | None

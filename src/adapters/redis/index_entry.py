@@ -48,11 +48,12 @@ def members_between(wanted: TaskFilter, after: Entry | None) -> tuple[str, str]:
     """Return the highest and the lowest member behind `after` that were created at a time that is
     wanted, as ZRANGE takes them."""
     highest = "+" if after is None else f"({member_of(after)}"
-    if (before := wanted.created_before) is not None:
+    if (before := wanted.created_before) is not None and before <= _LATEST:
         end = f"({_digits(before)}:"
         highest = end if after is None else min(highest, end)
-    lowest = "-" if wanted.created_after is None else f"[{_digits(wanted.created_after + 1)}:"
-    return highest, lowest
+    if (since := wanted.created_after) is None:
+        return highest, "-"
+    return highest, f"[{_digits(since + 1)}:" if since < _LATEST else f"[{_LATEST}~"  # behind all
 
 
 class Sieve:
