@@ -114,6 +114,8 @@ async def run(stores: Sequence[str], tokens: int) -> dict[str, int]:
         with tempfile.TemporaryDirectory() as folder:
             noted = await instructions(store, Path(folder), tokens, cursors=True)
         figures[f"K_instructions_per_cursor_{store}"] = round((noted - plain) / tokens)
+        # That of the start of the process included.
+        figures[f"K_instructions_per_append_{store}"] = round(plain / tokens)
     return figures
 
 

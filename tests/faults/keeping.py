@@ -1,6 +1,6 @@
 """A model's server that keeps its answers and makes them with or without listeners: OpenAI's
-Responses API. By plan it breaks off a stream, fails, hangs, or refuses to begin. Whoever breaks the
-world can have it forget answers, and not stream them any more.
+Responses API. By plan it breaks off a stream, fails, hangs, or refuses to begin. Faults have it
+forget answers, and not stream them any more.
 
 It counts what it was asked for: no token may be asked for twice.
 """
