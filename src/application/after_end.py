@@ -18,6 +18,7 @@ from application.errors import (
     UnknownTask,
     Unreadable,
 )
+from application.openings import kept_for
 from application.ports import Clock, LanguageModel, TaskLog, TaskQueue
 from application.webhooks import publish_webhooks
 from domain.continuation import Continuation
@@ -91,10 +92,8 @@ class AfterEnd:
     def _unreleased(self, task: Task) -> Continuation | None:
         """Return the continuation that is to be released. None if there is none, or if it is with
         an upstream that the settings no longer name: no upstream can be told."""
-        kept = task.continuation
-        if kept is None or kept.released or kept.response_id is None:
-            return None
-        return kept if kept.upstream == self._model.keeper(task.requested_model) else None
+        kept = kept_for(self._model, task)
+        return None if kept is None or kept.released or kept.response_id is None else kept
 
     async def _release(self, task: Task) -> bool:
         """Tell the upstream; return False if that is to be tried again."""
