@@ -215,7 +215,7 @@ class MakeAttempt:
     ) -> Outcome | Superseded:
         """Requeue the task, or fail it if its attempts were interrupted too often."""
         added = running.added and running.continuing.goes_on()
-        log.warning("attempt lost", reason=reason, retry_after=retry_after, goes_on=added)
+        log.warning("attempt lost", reason=reason, retry_after=retry_after, added=added)
         task = attempt.task
         if running.continuing.kept is None:
             task = replace(task, continuation=None)
