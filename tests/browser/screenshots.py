@@ -19,6 +19,11 @@ from tests.running import running_service, settings_for
 DOCS = Path(__file__).parents[2] / "docs"
 PROMPT = "Explain the CAP theorem in detail, and what it means for a queue."
 EARLIER = ("Compare five message queues in a table", "Write a rate limiter in Python, with tests")
+PICTURES: tuple[tuple[Literal["light", "dark"], str], ...] = (
+    ("light", ""),
+    ("dark", ""),
+    ("light", "-phone"),
+)
 SIZES = {"": (1440, 900), "-phone": (390, 844)}
 MOVING = (1100, 688)
 FRAMES = 40
@@ -74,12 +79,11 @@ def main() -> None:
             loop=0,
             quality=60,
         )
-        for scheme in ("light", "dark"):
-            for name, size in SIZES.items():
-                with opened(browser, address, scheme, size) as page:
-                    finish(page)
-                    page.evaluate("scrollTo(0, 0)")
-                    page.screenshot(path=DOCS / f"page-{scheme}{name}.png")
+        for scheme, name in PICTURES:
+            with opened(browser, address, scheme, SIZES[name]) as page:
+                finish(page)
+                page.evaluate("scrollTo(0, 0)")
+                page.screenshot(path=DOCS / f"page-{scheme}{name}.png")
 
 
 if __name__ == "__main__":
