@@ -15,7 +15,7 @@ from domain.request import TaskRequest
 from domain.task import Task
 from domain.task_filter import TaskFilter
 from tests.builders import NOW, REQUEST, claim
-from tests.contract.stores import Store
+from tests.contract.stores import Store, in_time
 from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
@@ -233,15 +233,24 @@ async def test_what_is_deleted_is_in_no_list(store: Store) -> None:
 
 async def test_what_has_expired_is_in_no_list(forgetful_store: Store) -> None:
     store, owner = forgetful_store, new_owner()
-    pending, done = await created(store.tasks, owner), await created(store.tasks, owner)
-    await completed(store.tasks, done)
+    pending = await created(store.tasks, owner)
+
+    async def one_that_has_ended() -> str:
+        task_id = await created(store.tasks, owner)
+        await completed(store.tasks, task_id)
+        return task_id
+
+    done = await in_time(one_that_has_ended)
     await until(lambda: _gone(store.tasks, [pending, done]))
     assert await listed(store, owner) == []
     assert await listed(store, owner, TaskFilter(frozenset({TaskStatus.PENDING}))) == []
     assert await store.index.records([pending, done]) == []
-    again = await created(store.tasks, owner, task_id=pending)  # from a late delivery
-    assert await listed(store, owner) == [again]
-    assert await unfinished_of(store, owner) == [again]
+
+    async def listed_again() -> bool:
+        again = await created(store.tasks, owner, task_id=pending)  # from a late delivery
+        return await listed(store, owner) == await unfinished_of(store, owner) == [again]
+
+    await until(listed_again)
 
 
 async def test_what_was_to_be_kept_for_a_short_time_leaves_the_list_then(store: Store) -> None:

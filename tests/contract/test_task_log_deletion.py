@@ -16,7 +16,7 @@ from domain.events import ContentAdded, TaskEnded, TaskStatus
 from domain.failure import Failure
 from domain.task import Task
 from tests.builders import LEASE, NOW, REQUEST, begun, claim, follow_task, submit
-from tests.contract.stores import Store, events_of
+from tests.contract.stores import Store, events_of, in_time
 from tests.doubles.readers import events_of as events_in
 from tests.doubles.readers import started
 from tests.waiting import until
@@ -107,8 +107,13 @@ async def test_a_reader_of_a_task_that_is_cancelled_and_deleted_gets_the_end(sto
 
 async def test_a_tombstone_outlives_the_time_to_live(forgetful_store: Store) -> None:
     tasks = forgetful_store.tasks
-    deleted = await submit(tasks)
-    await tasks.delete(deleted)
+
+    async def one_deleted() -> str:
+        task_id = await submit(tasks)
+        await tasks.delete(task_id)
+        return task_id
+
+    deleted = await in_time(one_deleted)
     expiring = await submit(tasks)
 
     async def expired() -> bool:
@@ -179,6 +184,12 @@ async def test_a_longer_time_to_live_than_the_log_has_is_that_of_the_log(
     forgetful_store: Store,
 ) -> None:
     """As after the settings were changed."""
-    task_id = await submit(forgetful_store.tasks, replace(REQUEST, ttl=50))
-    await forgetful_store.tasks.cancel(task_id, NOW)
-    await until(lambda: _is_gone(forgetful_store.tasks, task_id), timeout=5.0)
+    tasks = forgetful_store.tasks
+
+    async def one_cancelled() -> str:
+        task_id = await submit(tasks, replace(REQUEST, ttl=50))
+        await tasks.cancel(task_id, NOW)
+        return task_id
+
+    task_id = await in_time(one_cancelled)
+    await until(lambda: _is_gone(tasks, task_id), timeout=5.0)

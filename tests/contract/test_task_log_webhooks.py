@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,7 @@ from domain.answer import Answer
 from domain.task import Task
 from domain.webhook import GivenUp, Note, Published, Tried, Webhook, WebhookStatus
 from tests.builders import NOW, REQUEST, claim
-from tests.contract.stores import Store, events_of
+from tests.contract.stores import Store, events_of, in_time
 
 OWN = Webhook("https://example.com/own")
 SERVICES = Webhook("https://example.com/all", service=True)
@@ -85,7 +86,7 @@ async def test_only_of_a_task_that_has_ended_and_has_that_webhook(store: Store) 
 
 
 async def test_a_note_lets_no_task_live_longer(forgetful_store: Store) -> None:
-    ended = await _ended(forgetful_store)
+    ended = await in_time(partial(_ended, forgetful_store))
     async with asyncio.timeout(20):
         while await _noted(forgetful_store, ended.id):
             await asyncio.sleep(0.05)

@@ -9,7 +9,7 @@ from domain.failure import Failure
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.builders import NOW, OTHER_REQUEST, REQUEST, claim, submit
-from tests.contract.stores import Store
+from tests.contract.stores import Store, in_time
 from tests.waiting import until
 
 MIB = 1024 * 1024
@@ -117,5 +117,9 @@ async def test_a_request_expires_with_its_task(forgetful_store: Store) -> None:
         return False
 
     await until(gone)
-    await tasks.create(Task.restore(task_id, None, "m", NOW, None, None))
-    assert await tasks.request(task_id) is None
+
+    async def request_of_one_restored() -> object:
+        await tasks.create(Task.restore(task_id, None, "m", NOW, None, None))
+        return await tasks.request(task_id)
+
+    assert await in_time(request_of_one_restored) is None
