@@ -17,11 +17,9 @@ from application.errors import UnreadableEvent
 from application.ports import Page, page_of
 from domain.answer import Answer, JsonObject
 from domain.events import (
-    START,
     ContentAdded,
     Event,
     ItemAdded,
-    Position,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -30,6 +28,7 @@ from domain.events import (
     ToolCallAdded,
     Usage,
 )
+from domain.position import START, Position
 
 VERSION = 1
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from application.ports import Batch
-from domain.events import Position
+from domain.position import Position
 
 WAITING_BATCHES = 512
 """Batches that may wait for one reader. All readers in a process share them, so that one that waits

@@ -9,7 +9,7 @@ from application.ports import Clock, EventFeed, FeedObserver, TaskLog
 from application.reader import Reader, ReaderContext
 from application.reap import FailOrphanedTasks
 from application.resume import has_seen_all
-from domain.events import START, Position
+from domain.position import START, Position
 
 PAGE = 1_000
 """Events per read of the log."""

@@ -13,16 +13,8 @@ from application.reap import FailOrphanedTasks
 from application.resume import next_page
 from domain.answer import Answer, AnswerBuilder
 from domain.errors import IllegalTransition
-from domain.events import (
-    START,
-    ContentAdded,
-    Event,
-    Position,
-    ReasoningAdded,
-    add_piece,
-    answer_of,
-    begins_anew,
-)
+from domain.events import ContentAdded, Event, ReasoningAdded, add_piece, answer_of, begins_anew
+from domain.position import START, Position
 from domain.request import TaskRequest
 from domain.task import Task
 

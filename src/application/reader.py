@@ -22,7 +22,7 @@ from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.ports import Batch, Clock, EventFeed, FeedObserver, Subscriber, TaskLog
 from application.reap import FailOrphanedTasks
 from application.resume import next_page
-from domain.events import Position
+from domain.position import Position
 from domain.task import Task
 
 log = structlog.get_logger(__name__)

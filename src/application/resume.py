@@ -8,7 +8,8 @@ task that has ended (a Redis that evicts keys), an error says so and is the last
 import structlog
 
 from application.ports import Batch, Page, TaskLog
-from domain.events import START, Position, TaskErrored
+from domain.events import TaskErrored
+from domain.position import START, Position
 
 log = structlog.get_logger(__name__)
 

@@ -11,14 +11,12 @@ An event log is a sequence of events, numbered from 1. Clients may rely on its r
 `fold` reads a log by these rules and raises `IllegalLog` where the log breaks one.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from domain.answer import Answer, AnswerBuilder, JsonObject, characters_in
-from domain.errors import IllegalLog, MalformedEventId
+from domain.errors import IllegalLog
 
 
 class TaskStatus(StrEnum):
@@ -209,39 +207,6 @@ def answer_of(events: Iterable[Event]) -> Answer:
     for event in events:
         add_piece(answer, event)
     return answer.answer()
-
-
-POSITION_PATTERN = r"([A-Za-z0-9]{1,64})-([0-9]{1,18})"
-"""An event id: the text of a position. 18 digits fit into the integers of every store."""
-_POSITION = re.compile(POSITION_PATTERN)
-
-
-class Position(NamedTuple):
-    """A position in a log: the epoch and the offset of the last event before it.
-
-    Offsets count from 1 without gaps; 0 is the position before the first event. An epoch is a part
-    of a log within which nothing was lost. If a store loses the end of a log, what is written next
-    has another epoch, and so a reader that saw the lost events is noticed and starts from the first
-    event. So a position identifies all events up to it. The text of a position is the event's id on
-    the wire, which clients treat as opaque.
-    """
-
-    epoch: str
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.epoch}-{self.offset}"
-
-    @staticmethod
-    def parse(text: str) -> "Position":
-        """Parse an event id. Raises MalformedEventId."""
-        if (found := _POSITION.fullmatch(text)) is None:
-            raise MalformedEventId("not an event id of this service")
-        return Position(found[1], int(found[2]))
-
-
-START = Position("", 0)
-"""The position before the first event of any log."""
 
 
 @dataclass(frozen=True, slots=True)

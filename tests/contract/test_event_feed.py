@@ -6,7 +6,8 @@ import secrets
 import pytest
 
 from domain.attempt import Attempt
-from domain.events import START, ContentAdded, StatusChanged, TaskStatus
+from domain.events import ContentAdded, StatusChanged, TaskStatus
+from domain.position import START
 from tests.builders import LEASE, NOW, claim, follow_task, submit
 from tests.contract.stores import Store
 from tests.doubles.readers import events_of, started, subscribed

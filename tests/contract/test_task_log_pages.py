@@ -3,14 +3,9 @@
 import asyncio
 
 from application.ports import PAGE_SIZE
-from domain.events import (
-    START,
-    ContentAdded,
-    Event,
-    Position,
-    text_size,
-)
+from domain.events import ContentAdded, Event, text_size
 from domain.failure import Failure
+from domain.position import START, Position
 from tests.builders import LEASE, NOW, claim, submit
 from tests.contract.stores import Store, epoch_of
 

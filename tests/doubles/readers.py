@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from application.follow_task import FollowTask
 from application.ports import Batch, EventFeed, FeedObserver, Subscriber, Watcher
 from application.reader import Reader, Sink
-from domain.events import START, Event, Position
+from domain.events import Event
+from domain.position import START, Position
 from tests.waiting import until, within
 
 TIMEOUT = 10.0

@@ -4,8 +4,9 @@ from application.ports import Page, TaskLog
 from domain.answer import Answer
 from domain.attempt import Attempt
 from domain.continuation import Opening
-from domain.events import ContentAdded, Event, Position
+from domain.events import ContentAdded, Event
 from domain.failure import Failure
+from domain.position import Position
 from domain.request import TaskRequest
 from tests.builders import LEASE, NOW, REQUEST, claim, submit
 

@@ -15,8 +15,9 @@ from application.follow_task import FollowTask, NothingLeft
 from application.ports import Batch
 from domain.answer import Answer
 from domain.attempt import Attempt
-from domain.events import START, ContentAdded, Position, StatusChanged, TaskErrored, TaskStatus
+from domain.events import ContentAdded, StatusChanged, TaskErrored, TaskStatus
 from domain.failure import Failure
+from domain.position import START, Position
 from domain.task import Task
 from tests.builders import LEASE, begun, follow_task, to_redis
 from tests.doubles.readers import (

@@ -10,7 +10,8 @@ from application.errors import LeaseLost
 from application.ports import Busy
 from domain.answer import Answer
 from domain.attempt import Attempt
-from domain.events import START, ContentAdded, StatusChanged, TaskErrored, TaskStatus, fold
+from domain.events import ContentAdded, StatusChanged, TaskErrored, TaskStatus, fold
+from domain.position import START
 from tests.builders import LEASE, NOW, begun, claim, follow_task, submit
 from tests.contract.stores import events_of
 from tests.doubles.readers import events_of as events_in

@@ -17,11 +17,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from application.ports import Batch
 from domain.answer import Answer, ToolCall
 from domain.events import (
-    START,
     ContentAdded,
     Event,
     ItemAdded,
-    Position,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -30,6 +28,7 @@ from domain.events import (
     Usage,
     begins_anew,
 )
+from domain.position import START, Position
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.http.openai.chat_object import chat_completion

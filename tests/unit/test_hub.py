@@ -9,7 +9,8 @@ from adapters.live import Broker, Hub, OwnerTopic, Topic
 from adapters.live.coalescing import JOINED_LIMIT
 from application.errors import StoreUnavailable
 from application.ports import Batch
-from domain.events import ContentAdded, Event, Position, StatusChanged, TaskStatus
+from domain.events import ContentAdded, Event, StatusChanged, TaskStatus
+from domain.position import Position
 from tests.doubles.readers import RecordingSubscriber, RecordingWatcher, events_of, subscribed
 from tests.waiting import until
 

@@ -15,7 +15,6 @@ from domain.events import (
     ContentAdded,
     Event,
     ItemAdded,
-    Position,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -27,6 +26,7 @@ from domain.events import (
     is_last,
 )
 from domain.failure import MAX_INTERRUPTIONS, RESTARTED_TOO_OFTEN, Failure
+from domain.position import Position
 from domain.task import Change, Task
 from tests.builders import REQUEST
 

@@ -13,8 +13,9 @@ from application.follow_task import FollowTask
 from application.ports import PAGE_SIZE, Batch
 from application.reader import Reader
 from domain.answer import Answer
-from domain.events import START, ContentAdded, Event, Position, TaskErrored
+from domain.events import ContentAdded, Event, TaskErrored
 from domain.failure import Failure
+from domain.position import START, Position
 from domain.task import Task
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST, begun, claim, follow_task

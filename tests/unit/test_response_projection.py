@@ -19,11 +19,9 @@ from application.manage_task import GetTask
 from application.ports import Batch
 from domain.answer import Answer, JsonObject, ToolCall
 from domain.events import (
-    START,
     ContentAdded,
     Event,
     ItemAdded,
-    Position,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -31,6 +29,7 @@ from domain.events import (
     TaskStatus,
     ToolCallAdded,
 )
+from domain.position import START, Position
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.http.openai.response_projection import ResponseProjection

@@ -6,7 +6,8 @@ import msgspec
 
 from application.ports import Batch
 from domain.answer import Answer
-from domain.events import Event, ItemAdded, Position, TaskEnded
+from domain.events import Event, ItemAdded, TaskEnded
+from domain.position import Position
 from entrypoints.http.native.event_bodies import StreamEvent
 from entrypoints.http.sse.encoder import SseEncoder
 from tests.native_events import event_of

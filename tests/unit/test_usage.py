@@ -7,7 +7,8 @@ import pytest
 from application.manage_task import TaskWithAnswer
 from application.ports import Batch
 from domain.answer import Answer
-from domain.events import START, TaskEnded, Usage
+from domain.events import TaskEnded, Usage
+from domain.position import START
 from domain.task import Task
 from entrypoints.http.native.bodies import task_body
 from entrypoints.http.sse.encoder import SseEncoder

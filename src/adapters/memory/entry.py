@@ -3,7 +3,8 @@
 import secrets
 from dataclasses import dataclass, field, replace
 
-from domain.events import START, Event, Position
+from domain.events import Event
+from domain.position import START, Position
 from domain.request import TaskRequest
 from domain.task import Task
 

@@ -32,8 +32,9 @@ from application.ports import (
 )
 from domain.attempt import Attempt
 from domain.continuation import kept
-from domain.events import START, Event, TaskStatus, fold, text_size
+from domain.events import Event, TaskStatus, fold, text_size
 from domain.failure import Failure
+from domain.position import START
 from domain.request import TaskRequest
 from domain.task import Change, Submitted, Task
 from domain.webhook import Note

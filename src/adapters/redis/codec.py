@@ -6,7 +6,7 @@ from adapters.event_codec import VERSION, decode_event, decode_events, page_in_e
 from adapters.record_codec import is_readable
 from application.errors import UnreadableEvent
 from application.ports import Batch, Page
-from domain.events import START, Position
+from domain.position import START, Position
 
 _VERSION = str(VERSION).encode()
 

@@ -26,7 +26,8 @@ from application.errors import DeletedTask, ExpiredTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Batch, Busy, Page
 from domain.attempt import Attempt
 from domain.continuation import kept
-from domain.events import Event, Position, TaskStatus
+from domain.events import Event, TaskStatus
+from domain.position import Position
 from domain.task import Change, Submitted, Task
 
 

@@ -10,7 +10,8 @@ from adapters.event_codec import encode_event, encode_events
 from adapters.record_codec import decode_task, encode_request, encode_task, version_of
 from adapters.sqlite.schema import BATCH_SIZE, BATCHES, OFFSETS, key_of
 from application.ports import Batch
-from domain.events import START, Event, Position, TaskStatus
+from domain.events import Event, TaskStatus
+from domain.position import START, Position
 from domain.task import Change, Submitted, Task
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from domain.events import Event, Position, is_last, text_size
+from domain.events import Event, is_last, text_size
+from domain.position import Position
 
 
 class Batch:

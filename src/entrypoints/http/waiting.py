@@ -8,7 +8,7 @@ from litestar import Request, Response
 
 from application.accounts import Caller
 from application.follow_task import NothingLeft
-from domain.events import START
+from domain.position import START
 from entrypoints.http.held import Held, HeldResponse
 from entrypoints.http.on_disconnect import canceller, cancels_on_disconnect
 from entrypoints.http.parts import HttpParts

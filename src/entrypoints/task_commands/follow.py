@@ -7,7 +7,7 @@ from shlex import quote
 import click
 
 from domain.errors import MalformedEventId
-from domain.events import Position
+from domain.position import Position
 from entrypoints.client.api import Api, Body
 from entrypoints.client.printing import (
     CANCELLED,

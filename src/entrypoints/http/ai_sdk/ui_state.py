@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from domain.events import START, Position, TaskStatus
+from domain.events import TaskStatus
 from domain.messages import objects_in
+from domain.position import START, Position
 from domain.request import TaskRequest
 
 SDKS = (5, 6, 7)

@@ -8,7 +8,7 @@ from litestar.openapi.spec import OpenAPIType, Schema
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from domain.errors import Fault, MalformedEventId, MalformedTaskId
-from domain.events import POSITION_PATTERN, START, Position
+from domain.position import POSITION_PATTERN, START, Position
 from domain.task_id import TASK_ID_PATTERN, check_task_id
 from entrypoints.http.fields import raise_for
 from entrypoints.http.idempotency_key import IDEMPOTENCY_KEY_LIMIT

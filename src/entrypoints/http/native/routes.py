@@ -10,7 +10,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from application.accounts import Caller
 from application.follow_task import NothingLeft
 from domain.errors import IllegalTransition
-from domain.events import START, TaskStatus
+from domain.events import TaskStatus
+from domain.position import START
 from domain.task_id import check_task_id
 from entrypoints.http.access import BY_LINK
 from entrypoints.http.cors import READABLE_BY_ALL

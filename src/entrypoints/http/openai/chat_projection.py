@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 from application.ports import Batch
 from domain.events import (
-    START,
     ContentAdded,
     Event,
-    Position,
     ReasoningAdded,
     StatusChanged,
     TaskEnded,
@@ -20,6 +18,7 @@ from domain.events import (
     TaskStatus,
     begins_anew,
 )
+from domain.position import START, Position
 from domain.task import Task
 from entrypoints.http.openai.chat_object import (
     CANCELLED,

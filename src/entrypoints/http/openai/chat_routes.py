@@ -5,7 +5,8 @@ from typing import Any
 from litestar import Controller, Request, Response, post
 
 from application.accounts import Caller
-from domain.events import START, Position, begins_anew
+from domain.events import begins_anew
+from domain.position import START, Position
 from domain.task import Task
 from entrypoints.http.json_body import read_json_object
 from entrypoints.http.openai.chat_object import chat_completion

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Self, TypeVar
 
 from domain.answer import JsonObject
-from domain.events import START, TaskEnded, TaskErrored, TaskStatus
+from domain.events import TaskEnded, TaskErrored, TaskStatus
+from domain.position import START
 from entrypoints.http.openai.said import Said
 
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from application.ports import Batch
 from application.reader import Reader, Sink
-from domain.events import Position
+from domain.position import Position
 from entrypoints.http.protocol.direct_write import DirectWriter
 from entrypoints.http.sse.encoder import PING
 
