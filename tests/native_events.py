@@ -36,7 +36,14 @@ def event_of(data: dict[str, Any]) -> Event:
             return ItemAdded(at, said)
         case "status":
             status, resumed = TaskStatus(said), data.get("resumed", False)
-            return StatusChanged(at, status, data["attempt"], data.get("reason"), resumed)
+            return StatusChanged(
+                at,
+                status,
+                data["attempt"],
+                data.get("reason"),
+                resumed,
+                data.get("nextAttemptAt"),
+            )
         case "end":
             usage = data["usage"] and _usage(data["usage"])
             reason, valid = data["finishReason"], data.get("valid")

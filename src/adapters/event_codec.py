@@ -38,6 +38,8 @@ class _Status(msgspec.Struct, array_like=True, tag="s"):
     status: TaskStatus
     attempt: int
     reason: str | None
+    next_attempt_at: int | None = None
+    """Left out if it is None. An instance that does not know it does without."""
 
 
 class _Resumed(msgspec.Struct, array_like=True, tag="r"):
@@ -143,7 +145,7 @@ def encode_events(events: Iterable[Event]) -> bytes:
     return _encode([*map(_stored, events)])[1:-1]
 
 
-def _stored(event: Event) -> _Stored | tuple[str, int, str]:
+def _stored(event: Event) -> _Stored | tuple[object, ...]:
     if type(event) is ContentAdded and not event.refusal and not event.annotations:
         # A `_Content`, for almost every token: this takes a fifth of the time.
         return "c", event.at, event.text
@@ -156,8 +158,11 @@ def _stored(event: Event) -> _Stored | tuple[str, int, str]:
             return _ToolCall(at, index, arguments, id_, name)
         case ItemAdded(at, data):
             return _Item(at, data)
-        case StatusChanged(at, status, attempt, reason, resumed):
-            return _Resumed(at, attempt) if resumed else _Status(at, status, attempt, reason)
+        case StatusChanged(at, status, attempt, reason, resumed, next_attempt_at):
+            if resumed:
+                return _Resumed(at, attempt)
+            known = () if next_attempt_at is None else (next_attempt_at,)
+            return "s", at, status, attempt, reason, *known
         case TaskEnded(at, answer, finish_reason, model, usage, valid):
             if valid is None and answer == Answer(answer.text):
                 return _End(at, answer.text, finish_reason, model, usage)
@@ -214,7 +219,13 @@ def _event(stored: _Stored) -> Event:
         case _Item():
             return ItemAdded(stored.at, stored.data)
         case _Status():
-            return StatusChanged(stored.at, stored.status, stored.attempt, stored.reason)
+            return StatusChanged(
+                stored.at,
+                stored.status,
+                stored.attempt,
+                stored.reason,
+                next_attempt_at=stored.next_attempt_at,
+            )
         case _Resumed():
             return StatusChanged(stored.at, TaskStatus.RUNNING, stored.attempt, None, True)
         case _End():

@@ -153,13 +153,13 @@ class MakeAttempt:
             failed = await self._fail(attempt, DEADLINE_EXCEEDED)
             return failed if isinstance(failed, Superseded) else Ack()
         except ShuttingDown:
-            return await self._requeue(attempt, running, "shutting_down", counted=False)
+            return await self._requeue(attempt, running, "shutting_down")
         except (ContinuationLost, StoreUnavailable, Unreadable):
             raise
         except asyncio.CancelledError:
             # The server is cancelling its requests. If the store still responds, the next delivery
             # need not wait for the lease to lapse.
-            requeue = self._requeue(attempt, running, "shutting_down", counted=False)
+            requeue = self._requeue(attempt, running, "shutting_down")
             await asyncio.shield(requeue)
             raise
         except Exception:
@@ -202,7 +202,7 @@ class MakeAttempt:
         last = attempt.task.counted_attempts >= delivery.max_attempts
         if last and not (running.added and running.continuing.goes_on()):
             return await self._fail(attempt, failure)
-        return await self._requeue(attempt, running, failure.code, retry_after)
+        return await self._requeue(attempt, running, failure.code, retry_after, delivery)
 
     async def _requeue(
         self,
@@ -210,16 +210,19 @@ class MakeAttempt:
         running: RunningAttempt,
         reason: str,
         retry_after: float | None = None,
-        *,
-        counted: bool = True,
+        delivery: Delivery | None = None,
     ) -> Outcome | Superseded:
-        """Requeue the task, or fail it if its attempts were interrupted too often."""
+        """Requeue the task, or fail it if its attempts were interrupted too often. `delivery`: that
+        of the attempt. None if a stop ended it: then it does not count, and nothing says when the
+        next one begins, since the queue may be stopping too."""
         added = running.added and running.continuing.goes_on()
         log.warning("attempt lost", reason=reason, retry_after=retry_after, added=added)
         task = attempt.task
         if running.continuing.kept is None:
             task = replace(task, continuation=None)
-        change = task.requeue(self._clock.now(), reason, counted=counted, added=added)
+        now, counted = self._clock.now(), delivery is not None
+        next_at = None if delivery is None else delivery.next_at(now, retry_after)
+        change = task.requeue(now, reason, counted=counted, added=added, next_attempt_at=next_at)
         try:
             await self._tasks.commit(attempt, change)
         except LeaseLost:

@@ -84,6 +84,8 @@ class StatusChanged:
     """A code that says why the attempt was lost or the task failed."""
     resumed: bool = False
     """Whether the attempt that begins goes on with what the last one said."""
+    next_attempt_at: int | None = None
+    """When the next attempt may begin, if one was lost and that is known."""
 
 
 @dataclass(frozen=True, slots=True)

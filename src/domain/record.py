@@ -50,6 +50,9 @@ class Record:
     """That of its request."""
     started_at: int | None = None
     finished_at: int | None = None
+    next_attempt_at: int | None = None
+    """When the next attempt may begin, while the task waits for it after a lost one and that is
+    known. It may be later, if no worker has room or none can be reached."""
     message_id: str | None = None
     """The id of the queue's message, once the task is published."""
     model: str | None = None
@@ -86,7 +89,7 @@ class Record:
     @property
     def due_at(self) -> int:
         """From when on the queue should deliver it, if it waits for a delivery."""
-        return max(self.updated_at, self.not_before or 0)
+        return max(self.updated_at, self.not_before or 0, self.next_attempt_at or 0)
 
     def overdue(self, now: int) -> bool:
         """Whether it has not ended though its deadline is over."""

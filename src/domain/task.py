@@ -130,12 +130,18 @@ class Task(Record):
         return Change(begun.task, (*lost.events, *begun.events))
 
     def requeue(
-        self, now: int, reason: str, *, counted: bool = True, added: bool = False
+        self,
+        now: int,
+        reason: str,
+        *,
+        counted: bool = True,
+        added: bool = False,
+        next_attempt_at: int | None = None,
     ) -> Change:
         """Let the task wait for another delivery, since its attempt is lost. `counted`: False if a
         stop or a restart of the service ended it. After MAX_INTERRUPTIONS such in a row the task
         fails instead. `added`: whether it has added something that the next attempt keeps. In
-        either case it does not count towards the maximum."""
+        either case it does not count towards the maximum. `next_attempt_at`: as in the record."""
         interruptions = 0
         if not counted and not added:
             interruptions = self.interruptions + 1
@@ -145,6 +151,7 @@ class Task(Record):
             TaskStatus.PENDING,
             now,
             reason=reason,
+            next_attempt_at=next_attempt_at,
             uncounted=self.uncounted + (added or not counted),
             interruptions=interruptions,
         )
@@ -204,9 +211,17 @@ class Task(Record):
         *,
         reason: str | None = None,
         resumed: bool = False,
+        next_attempt_at: int | None = None,
         **changes: object,
     ) -> Change:
         if not self.status.may_become(status):
             raise IllegalTransition(self.id, self.status, status)
-        task = replace(self, status=status, updated_at=now, **changes)  # type: ignore[arg-type]
-        return Change(task, (StatusChanged(now, status, task.attempt, reason, resumed),))
+        task = replace(
+            self,
+            status=status,
+            updated_at=now,
+            next_attempt_at=next_attempt_at,
+            **changes,  # type: ignore[arg-type]
+        )
+        event = StatusChanged(now, status, task.attempt, reason, resumed, next_attempt_at)
+        return Change(task, (event,))

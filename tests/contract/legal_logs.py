@@ -79,7 +79,9 @@ def legal_logs(draw: st.DrawFn) -> list[Event]:
     attempts = draw(st.integers(0, 3))
     for number in range(1, attempts + 1):
         if number > 1:
-            log.append(StatusChanged(draw(TIMES), TaskStatus.PENDING, number - 1, draw(TEXTS)))
+            at, next_at, reason = draw(TIMES), draw(st.none() | TIMES), draw(TEXTS)
+            lost = StatusChanged(at, TaskStatus.PENDING, number - 1, reason, False, next_at)
+            log.append(lost)
         resumed = number > 1 and draw(st.booleans())
         log.append(StatusChanged(draw(TIMES), TaskStatus.RUNNING, number, None, resumed))
         if begins_anew(log[-1]):

@@ -12,11 +12,24 @@ from domain.events import (
     fold,
 )
 from domain.failure import Failure
-from tests.builders import LEASE, NOW, claim, submit
+from tests.builders import LEASE, NOW, begun, claim, submit
 from tests.contract.stores import Store, assert_shut_out, events_of
 from tests.waiting import until
 
 FAILURE = Failure("model_error", "It failed.", True)
+
+
+async def test_a_record_says_when_its_next_attempt_may_begin(store: Store) -> None:
+    """Until that attempt has begun."""
+    attempt = await begun(store.tasks)
+    task_id = attempt.task.id
+    change = attempt.task.requeue(NOW, "rate_limited", next_attempt_at=NOW + 9_000)
+    await store.tasks.commit(attempt, change)
+    assert (await store.tasks.get(task_id)).next_attempt_at == NOW + 9_000
+    lost = (await events_of(store.tasks, task_id))[-1]
+    assert lost == StatusChanged(NOW, TaskStatus.PENDING, 1, "rate_limited", False, NOW + 9_000)
+    await claim(store.tasks, task_id)
+    assert (await store.tasks.get(task_id)).next_attempt_at is None
 
 
 async def test_a_live_attempt_keeps_others_out(store: Store) -> None:

@@ -101,12 +101,28 @@ def test_retry_after_of_the_model_is_passed_on(retrying: Running, scripted: Upst
     # The queue's own pause is 20 ms; the model asks for a second.
     scripted.then(refusal(429, "rate_limit_exceeded", **{"retry-after": "1"}), Script(answer("ok")))
     logged = retrying.client.events(retrying.client.start()).logged
+    lost = next(e.data for e in logged if e.data.get("reason") == "rate_limited")
     moments = {
         (e.data["data"], e.data["attempt"]): e.data["timestamp"]
         for e in logged
         if e.type == "status"
     }
     assert moments["running", 2] - moments["pending", 1] >= 950
+    assert lost["nextAttemptAt"] == moments["pending", 1] + 1_000
+
+
+def test_a_task_says_when_its_next_attempt_may_begin(retrying: Running, scripted: Upstream) -> None:
+    scripted.then(refusal(429, "rate_limit_exceeded", **{"retry-after": "3600"}))
+    client = retrying.client
+    task_id = client.start()
+    lost = client.events(task_id, until=lambda seen: "nextAttemptAt" in seen.events[-1].data)
+    next_at = lost.logged[-1].data["nextAttemptAt"]
+    assert next_at == lost.logged[-1].data["timestamp"] + 3_600_000
+    assert client.record(task_id)["nextAttemptAt"] == next_at
+    listed = client.http.get("/api/tasks").json()["tasks"]
+    assert next(each for each in listed if each["taskId"] == task_id)["nextAttemptAt"] == next_at
+    assert client.http.post(f"/api/tasks/{task_id}/cancel").status_code == 202
+    assert client.wait_for(task_id, "cancelled")["nextAttemptAt"] is None
 
 
 def test_parameters_that_a_model_refuses_are_replaced(

@@ -88,13 +88,13 @@ async def test_what_this_version_then_writes_is_read_by_the_version_before(
 async def test_a_plain_task_is_written_for_the_version_before_too(bench: Bench) -> None:
     """With every field that it needs. It may do without `requested_model`, `ttl`, `not_before`,
     `deadline`, `guard_id`, `webhooks`, `title`, `metadata`, `valid`, `uncounted`,
-    `interruptions` and `continuation`."""
+    `interruptions`, `continuation` and `next_attempt_at`."""
     task_id = await submit(bench.tasks)
     written = (
         '{"id":"ID","requested_model":"m","status":"pending","attempt":0,"created_at":NOW,'
         '"updated_at":NOW,"owner":null,"origin":null,"ttl":null,"not_before":null,'
         '"deadline":null,"guard_id":null,"webhooks":[],"retry_of":null,"title":"Hi.","metadata":{},"started_at":null,'
-        '"finished_at":null,"message_id":null,"model":null,"finish_reason":null,"usage":null,"valid":null,'
+        '"finished_at":null,"next_attempt_at":null,"message_id":null,"model":null,"finish_reason":null,"usage":null,"valid":null,'
         '"failure":null,"uncounted":0,"interruptions":0,"continuation":null,"request":{"v":1,"model":"m","max_tokens":10,"temperature":0.5,'
         '"prompt":"Hi."}}'
     )

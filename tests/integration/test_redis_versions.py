@@ -169,6 +169,10 @@ EVENTS: dict[bytes, Event] = {
         1, Answer("a"), "stop", "m", Usage(1, 2, 3, estimated=True)
     ),
     b'["x",1,"It failed.","model_error",true]': TaskErrored(1, "It failed.", "model_error", True),
+    # With a field that it does not read.
+    b'["s",1,"pending",1,"rate_limited",9]': StatusChanged(
+        1, Status.PENDING, 1, "rate_limited", next_attempt_at=9
+    ),
     # What it refuses.
     b'["r",1,2]': StatusChanged(1, Status.RUNNING, 2, resumed=True),
     b'["n",1,"a",true,[{"k":1}]]': ContentAdded(1, "a", True, ({"k": 1},)),
@@ -220,6 +224,7 @@ async def test_what_is_written_is_version_1(bench: Bench) -> None:
         **dict.fromkeys(("finish_reason", "usage", "valid", "failure", "ttl", "retry_of")),
         **dict.fromkeys(("not_before", "deadline", "guard_id", "continuation")),
         "webhooks": [],
+        "next_attempt_at": None,  # an instance that does not know it drops it, which harms nothing
         **dict.fromkeys(("uncounted", "interruptions"), 0),
     }
     for written, event in EVENTS.items():

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from adapters.live import Hub
@@ -85,11 +86,15 @@ class Bench:
         self.run = self._process()
 
     def deliver(
-        self, *, max_attempts: int = 4, task_id: str = TASK_ID, request: TaskRequest = REQUEST
+        self,
+        *,
+        max_attempts: int = 4,
+        task_id: str = TASK_ID,
+        request: TaskRequest = REQUEST,
+        retry_delay: float | None = None,
     ) -> asyncio.Task[Outcome]:
-        return asyncio.create_task(
-            self.run(delivery_of(task_id, request, max_attempts=max_attempts, owner=OWNER))
-        )
+        delivery = delivery_of(task_id, request, max_attempts=max_attempts, owner=OWNER)
+        return asyncio.create_task(self.run(replace(delivery, retry_delay=retry_delay)))
 
     async def stopped(self) -> Outcome:
         """The outcome of a delivery whose process stops during the attempt. Another process takes

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ CLOCK_TOLERANCE = 5.0
 known, and the jitter between its machines."""
 ADDRESS_LIMIT = 200
 """Characters of another URL that are told."""
+_COUNT = re.compile(r"[0-9]{1,4}")
 
 
 Fault: TypeAlias = Literal["signature", "url", "body", "expiry", "clock"]
@@ -103,12 +105,16 @@ class DeliveryVerifier:
         """Verify the signature of a failure callback. Raises as `signed_task` does."""
         return await self._signed(signature, self.failure_url)
 
-    def task(self, signed: Signed, body: bytes | bytearray) -> Delivery | Guard | Announcement:
-        """Decode a delivery. Raises ForgedDelivery if this is not the body that was signed,
-        MalformedDelivery if it holds no task of this service, and UnreadableDelivery if another
-        version of this service published it."""
+    def task(
+        self, signed: Signed, body: bytes | bytearray, retried: str | None = None
+    ) -> Delivery | Guard | Announcement:
+        """Decode a delivery. `retried`: its header Upstash-Retried. It is not signed, so no more
+        depends on it than what is told of the next attempt. Raises ForgedDelivery if this is not
+        the body that was signed, MalformedDelivery if it holds no task of this service, and
+        UnreadableDelivery if another version of this service published it."""
         signed.check(body)
-        return _delivery(body, self._clock.now(), self._older)
+        count = int(retried) if retried and _COUNT.fullmatch(retried) else None
+        return _delivery(body, self._clock.now(), self._older, count)
 
     def failure(
         self, signed: Signed, body: bytes | bytearray
@@ -219,10 +225,13 @@ def _address(url: object) -> str:
 
 
 def _delivery(
-    body: bytes | bytearray, now: float, older: OlderMessages | None
+    body: bytes | bytearray,
+    now: float,
+    older: OlderMessages | None,
+    retried: int | None = None,
 ) -> Delivery | Guard | Announcement:
     try:
-        return decode(body, int(now * 1000), older)
+        return decode(body, int(now * 1000), older, retried)
     except UnknownVersion as error:
         raise UnreadableDelivery(str(error)) from error
     except ValueError as error:

@@ -19,10 +19,12 @@ queued at the switch-over is lost.
 import dataclasses
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 
+from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 from adapters.request_codec import check_version, request_from_plain, request_to_plain
 from application.ports import Announcement, Delivery, Guard
 from domain.errors import DomainError
@@ -62,6 +64,9 @@ class _Message(msgspec.Struct, rename="camel", omit_defaults=True):
     webhooks: tuple[_Target, ...] = ()
     """An instance that does not know these makes the record without them. So they need no new
     version."""
+    retry_delay: str | None = None
+    """The message's retry-delay expression. QStash does not tell the receiver. An instance that
+    does not know it cannot tell when the next attempt begins."""
 
 
 class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -82,6 +87,7 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     deadline: int | None = None
     guard_id: str | None = None
     webhooks: tuple[_Target, ...] = ()
+    retry_delay: str | None = None
 
 
 class _Guard(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -130,8 +136,15 @@ _EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESSAGE_LIMIT) -> bytes:
-    """Return a message. It holds the request if it then has at most `limit` bytes."""
+def encode(
+    task: Task,
+    request: TaskRequest,
+    max_retries: int,
+    limit: int = MESSAGE_LIMIT,
+    retry_delay: str | None = None,
+) -> bytes:
+    """Return a message. It holds the request if it then has at most `limit` bytes. `retry_delay`:
+    the expression with which it is published."""
     facts = (task.id, task.created_at, max_retries)
     known: dict[str, Any] = {
         "owner": task.owner,
@@ -141,6 +154,7 @@ def encode(task: Task, request: TaskRequest, max_retries: int, limit: int = MESS
         "deadline": task.deadline,
         "guard_id": task.guard_id,
         "webhooks": tuple(_Target(each.url, each.service) for each in task.webhooks),
+        "retry_delay": retry_delay,
     }
     whole = msgspec.json.encode(_Message(1, *facts, request_to_plain(request), **known))
     size = len(whole)
@@ -163,10 +177,14 @@ def encode_announcement(announcement: Announcement) -> bytes:
 
 
 def decode(
-    body: bytes | bytearray, now: int, older: OlderMessages | None = None
+    body: bytes | bytearray,
+    now: int,
+    older: OlderMessages | None = None,
+    retried: int | None = None,
 ) -> Delivery | Guard | Announcement:
     """Return what a message delivers. Without `older`, messages of the older system are refused;
-    `now` is when their tasks were created, since they do not say. Raises UnknownVersion for a
+    `now` is when their tasks were created, since they do not say. `retried`: how many deliveries of
+    the message came before, if the queue has told. Raises UnknownVersion for a
     message of another version, and ValueError for anything else that is no message."""
     try:
         plain = _decode(body)
@@ -179,7 +197,7 @@ def decode(
             guard = msgspec.convert(plain, _Guard)
             return Guard(check_task_id(guard.task_id), guard.round)
         if plain["v"] == 2:
-            return _decode_reference(plain)
+            return _decode_reference(plain, retried)
         message = msgspec.convert(plain, _Message)
         request = request_from_plain(message.request)
         check_task_id(message.task_id)
@@ -200,7 +218,23 @@ def decode(
         deadline=message.deadline,
         guard_id=message.guard_id,
         webhooks=_webhooks(message.webhooks),
+        retry_delay=_pause(message, retried),
     )
+
+
+def _pause(message: _Message | _Reference, retried: int | None) -> float | None:
+    """Return the seconds until the next delivery of a message, None if that is not known."""
+    if message.retry_delay is None or retried is None or retried >= message.max_retries:
+        return None
+    return _evaluated(message.retry_delay, retried)
+
+
+@lru_cache(maxsize=128)
+def _evaluated(expression: str, retried: int) -> float | None:
+    try:
+        return RetryDelay(expression).seconds(retried)
+    except MalformedRetryDelay:
+        return None
 
 
 def _webhooks(targets: tuple[_Target, ...]) -> tuple[Webhook, ...]:
@@ -217,7 +251,7 @@ def _decode_announcement(plain: dict[str, Any]) -> Announcement:
     return Announcement(**fields)
 
 
-def _decode_reference(plain: dict[str, Any]) -> Delivery:
+def _decode_reference(plain: dict[str, Any], retried: int | None) -> Delivery:
     message = msgspec.convert(plain, _Reference)
     return Delivery(
         check_task_id(message.task_id),
@@ -235,6 +269,7 @@ def _decode_reference(plain: dict[str, Any]) -> Delivery:
         deadline=message.deadline,
         guard_id=message.guard_id,
         webhooks=_webhooks(message.webhooks),
+        retry_delay=_pause(message, retried),
     )
 
 

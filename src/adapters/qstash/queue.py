@@ -122,7 +122,8 @@ class QStashQueue(TaskQueue):
         await self._http.aclose()
 
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
-        body = encode(task, request, self._retries, self._max_message_bytes)
+        bounds = self._retries, self._max_message_bytes, self._retry_delay
+        body = encode(task, request, *bounds)
         name = f"{task.id}-{occasion}" if occasion else task.id
         # Not as a time of day: the clock of QStash may be another.
         return await self._enqueue(task.id, body, name, task.delay_left(_now()), self._retrying())

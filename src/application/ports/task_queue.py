@@ -1,5 +1,6 @@
 """The port of the queue that delivers tasks to workers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -7,6 +8,9 @@ from typing import Any, Protocol
 from domain.request import TaskRequest
 from domain.task import Submitted, Task
 from domain.webhook import Webhook
+
+LONGEST_PAUSE = 86_400.0
+"""Seconds: the queue keeps no longer pause that a worker asks for, and chooses one itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,18 @@ class Delivery:
     guard_id: str | None = None
     webhooks: tuple[Webhook, ...] = ()
     """Those of the task."""
+    retry_delay: float | None = None
+    """Seconds after which the queue delivers the task again unless the outcome names another time.
+    None: that is not known, or this is the last delivery of the message."""
+
+    def next_at(self, now: int, retry_after: float | None) -> int | None:
+        """Return when the queue delivers the task again if its attempt is lost now and the outcome
+        asks for a pause of `retry_after` seconds. None: that is not known."""
+        if self.retry_delay is None:
+            return None
+        # A worker asks for whole seconds.
+        pause = self.retry_delay if retry_after is None else math.ceil(retry_after)
+        return None if pause > LONGEST_PAUSE else now + round(pause * 1000)
 
     def submitted(self) -> Submitted:
         """Return the task as it was before its first attempt, for a store that has lost it."""

@@ -5,6 +5,7 @@ gets the text alone.
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -145,7 +146,7 @@ class Printer:
             if event["attempt"] > 1:
                 say(f"starting over: attempt {event['attempt']}")
                 return
-        say(f"{event['data']}{reason}")
+        say(f"{event['data']}{reason}{_next_try(event)}")
 
     def _show_end(self, event: Event) -> None:
         reason = event["finishReason"]
@@ -183,6 +184,16 @@ class Printer:
             self._unfinished.write("\n")
             self._unfinished.flush()
         self._part = self._unfinished = None
+
+
+def _next_try(event: Event) -> str:
+    """Return when the next attempt begins, if that is known and still to come."""
+    next_at = event.get("nextAttemptAt")
+    if not isinstance(next_at, int):
+        return ""
+    # By the service's clock as well: this machine's may be another.
+    left = min(next_at - event["timestamp"], next_at - time.time() * 1000) / 1000
+    return f", next try in {math.ceil(left)} s" if left > 0 else ""
 
 
 def _counted(event: Event) -> str:

@@ -151,7 +151,7 @@ async def _read_delivery(
     deliveries, bodies = parts.deliveries, parts.delivery_bodies
     signed = await deliveries.signed_task(request.headers.get("upstash-signature"))
     async with bodies.body(request, bodies.task_limit) as body:
-        return deliveries.task(signed, body)
+        return deliveries.task(signed, body, request.headers.get("upstash-retried"))
 
 
 async def _read_failure(

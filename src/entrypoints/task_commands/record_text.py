@@ -31,6 +31,7 @@ def _facts(record: Body) -> Iterator[tuple[str, Any]]:
     yield "deadline", shown_time(record.get("deadline"))
     for name in ("started", "finished"):
         yield name, shown_time(record.get(f"{name}At"))
+    yield "next try", shown_time(record.get("nextAttemptAt"))
     yield "retry of", record.get("retryOf")
     yield "usage", _usage(record.get("usage") or {})
     request = record.get("request") or {}

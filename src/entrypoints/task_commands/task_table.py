@@ -106,8 +106,9 @@ def _seconds(task: Body, now: float | None) -> float | None:
 
 
 def _delay(task: Body, now: float) -> str:
-    """Return after which time a task may begin that is delayed."""
-    due = _number(task.get("notBefore"))
+    """Return after which time a task may begin that is delayed, or goes on that waits for its next
+    attempt."""
+    due = _number(task.get("nextAttemptAt")) or _number(task.get("notBefore"))
     if due is None or task["status"] != "pending" or due <= now * 1_000:
         return ""
     return f"in {_span(due / 1_000 - now, parts=2)}"

@@ -87,6 +87,9 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     updated_at: int
     started_at: int | None
     finished_at: int | None
+    next_attempt_at: int | None
+    """When the next attempt may begin, while the task waits for it after a lost one. Null: it does
+    not, or that is not known."""
     message_id: str | None
     model: str | None
     finish_reason: str | None
@@ -141,6 +144,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         updated_at=task.updated_at,
         started_at=task.started_at,
         finished_at=task.finished_at,
+        next_attempt_at=task.next_attempt_at,
         message_id=task.message_id,
         model=task.model,
         finish_reason=task.finish_reason,

@@ -30,8 +30,10 @@ class StatusEvent(_Event, tag="status", kw_only=True):
     attempt: int
     reason: str | UnsetType = UNSET
     """Why the last attempt was lost."""
+    next_attempt_at: int | UnsetType = UNSET
+    """When the next attempt may begin, if one was lost and that is known."""
     resumed: bool | UnsetType = UNSET
-    """Whether the attempt goes on with what the last one said. Nothing sends it yet."""
+    """Whether the attempt goes on with what the last one said."""
 
 
 class ContentEvent(_Event, tag="content", kw_only=True):

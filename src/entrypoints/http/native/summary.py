@@ -33,6 +33,8 @@ class TaskSummary(msgspec.Struct, rename="camel", kw_only=True):
     updated_at: int
     started_at: int | None
     finished_at: int | None
+    next_attempt_at: int | None
+    """When the next attempt may begin, as the record says it."""
     finish_reason: str | None
     usage: UsageBody | None
     error: FailureBody | None
@@ -67,6 +69,7 @@ def summary_of(task: Task) -> TaskSummary:
         updated_at=task.updated_at,
         started_at=task.started_at,
         finished_at=task.finished_at,
+        next_attempt_at=task.next_attempt_at,
         finish_reason=task.finish_reason,
         usage=usage_body(task.usage),
         error=failure_body(task.failure),

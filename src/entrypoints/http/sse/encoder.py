@@ -96,7 +96,7 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
             }
         case ItemAdded(at, item):
             return {"type": "item", "taskId": task_id, "timestamp": at, "data": item}
-        case StatusChanged(at, status, attempt, reason, resumed):
+        case StatusChanged(at, status, attempt, reason, resumed, next_attempt_at):
             data = {
                 "type": "status",
                 "taskId": task_id,
@@ -106,6 +106,8 @@ def _data(task_id: str, event: Event) -> dict[str, Any]:
             }
             if reason is not None:
                 data["reason"] = reason
+            if next_attempt_at is not None:
+                data["nextAttemptAt"] = next_attempt_at
             if resumed:
                 data["resumed"] = True
             return data
