@@ -46,7 +46,7 @@ from application.ports import (
 from application.task_watch import watching
 from domain.errors import IllegalTransition
 from domain.failure import DEADLINE_EXCEEDED
-from domain.request import DEADLINE_LIMIT
+from domain.request_times import DEADLINE_LIMIT
 from domain.task import Task
 
 log = structlog.get_logger(__name__)

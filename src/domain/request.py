@@ -19,17 +19,13 @@ from domain.messages import (
     tool_faults,
 )
 from domain.options import REFUSED_OPTIONS, option_faults
+from domain.request_times import DELAY_LIMIT, time_faults
 from domain.webhook_url import url_fault
 
 REQUEST_LIMIT = 8 * 1024 * 1024
 """Bytes of a request, as the JSON of its fields, unless the settings say otherwise."""
 TTL_LIMIT = 86_400
 """Seconds for which an ended task may ask to be kept, unless the settings say otherwise."""
-DELAY_LIMIT = 7 * 86_400
-"""Seconds by which a task may be delayed, unless the settings say otherwise."""
-DEADLINE_LIMIT = 7 * 86_400
-"""Seconds from its acceptance on within which a task may have a deadline. QStash's free plan delays
-no message for longer, and the guard of a deadline is one."""
 MAX_TOKENS_LIMIT = 10_000_000
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
@@ -150,7 +146,7 @@ class TaskRequest:
             # With a previous task, a result may belong to a call of that one.
             tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(bounds),
-            self._delay_faults(bounds, now),
+            time_faults(self.delay, self.not_before, self.deadline, bounds.max_delay, now),
             self._prefill_faults(bounds),
             self._webhook_faults(bounds),
             option_faults(self.options, bounds.refused_options),
@@ -221,28 +217,6 @@ class TaskRequest:
             yield Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}")
         if self.ttl is not None and not 1 <= self.ttl <= bounds.max_ttl:
             yield Fault("ttl", f"must be from 1 to {bounds.max_ttl}")
-
-    def _delay_faults(self, bounds: RequestBounds, now: int | None) -> Iterator[Fault]:
-        limit = bounds.max_delay
-        if self.delay is not None and not 0 <= self.delay <= limit:
-            yield Fault("delay", f"must be from 0 to {limit}")
-        if self.delay is not None and self.not_before is not None:
-            yield Fault("not_before", "must not be given together with a delay")
-        elif now is not None and (self.not_before or 0) - now > 1000 * limit:
-            yield Fault("not_before", f"must be at most {limit} seconds from now")
-        yield from self._deadline_faults(now)
-
-    def _deadline_faults(self, now: int | None) -> Iterator[Fault]:
-        if self.deadline is None:
-            return
-        if not 1 <= self.deadline <= DEADLINE_LIMIT:
-            yield Fault("deadline", f"must be from 1 to {DEADLINE_LIMIT}")
-            return
-        begins = 1000 * (self.delay or 0)
-        if self.not_before is not None and now is not None:
-            begins = self.not_before - now
-        if begins >= 1000 * self.deadline:
-            yield Fault("deadline", "must be later than the time at which the task may begin")
 
     def _prefill_faults(self, bounds: RequestBounds) -> Iterator[Fault]:
         if self.prefill and not bounds.prefill:

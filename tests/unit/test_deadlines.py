@@ -16,7 +16,8 @@ from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, fold
 from domain.failure import DEADLINE_EXCEEDED
-from domain.request import DEADLINE_LIMIT, DEFAULT_BOUNDS
+from domain.request import DEFAULT_BOUNDS
+from domain.request_times import DEADLINE_LIMIT
 from domain.task import Task
 from tests.builders import NOW, REQUEST, after_end, delivery_of
 from tests.doubles.queue import RecordingQueue

@@ -7,7 +7,8 @@ import pytest
 from domain.answer import Answer
 from domain.errors import InvalidRequest, MalformedTaskId
 from domain.messages import MESSAGES_LIMIT
-from domain.request import DELAY_LIMIT, MAX_TOKENS_LIMIT, NUMBER_LIMIT, TTL_LIMIT, TaskRequest
+from domain.request import MAX_TOKENS_LIMIT, NUMBER_LIMIT, TTL_LIMIT, TaskRequest
+from domain.request_times import DELAY_LIMIT
 from domain.task import Task
 from domain.task_id import check_task_id
 from tests.builders import NOW

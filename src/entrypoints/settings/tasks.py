@@ -2,7 +2,8 @@
 
 from typing import ClassVar, Literal
 
-from domain.request import DELAY_LIMIT, REQUEST_LIMIT
+from domain.request import REQUEST_LIMIT
+from domain.request_times import DELAY_LIMIT
 from entrypoints.settings.group import Group, setting
 
 

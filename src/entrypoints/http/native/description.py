@@ -15,7 +15,6 @@ from litestar.openapi.spec import (
 
 from domain.messages import MESSAGES_LIMIT
 from domain.request import (
-    DEADLINE_LIMIT,
     MAX_TOKENS_LIMIT,
     METADATA_KEY_LIMIT,
     METADATA_PAIRS_LIMIT,
@@ -24,6 +23,7 @@ from domain.request import (
     TEMPERATURE_LIMIT,
     RequestBounds,
 )
+from domain.request_times import DEADLINE_LIMIT
 from domain.task_id import TASK_ID_PATTERN
 from domain.webhook_url import MAX_URL_LENGTH
 from entrypoints.http.native.message_schema import SOMETHING, message_schemas, options_schema
