@@ -48,6 +48,11 @@ class Account:
         """Return the limiter's counter for what this account uses of one thing, e.g. `starts`."""
         return f"{what}:{self.kind}:{self.name}"
 
+    @property
+    def id(self) -> str:
+        """Its name in the usage ledger."""
+        return f"{self.kind}:{self.name}"
+
     def policy(self, what: str) -> str:
         """Return the name of the limit in the RateLimit headers."""
         return f"{what}-per-{self.kind}"
@@ -66,6 +71,12 @@ class Accounts:
         if address is not None:
             accounts.append(Account("address", network(address), self.per_address))
         return accounts
+
+
+def owner_account(owner: str | None) -> str:
+    """Return the name of an owner's account in the usage ledger. None: the one owner of a service
+    without API keys."""
+    return "all" if owner is None else f"key:{owner}"
 
 
 def network(address: str) -> str:

@@ -15,13 +15,13 @@ from adapters.database import (
     Schema,
     open_database,
 )
-from adapters.sqlite import KEYS, LIMITS, TASKS, HandingOver
+from adapters.sqlite import KEYS, LIMITS, TASKS, USAGE, HandingOver
 from application.errors import StoreUnavailable
 from entrypoints.local_qstash.tables import QUEUE
 
 log = structlog.get_logger(__name__)
 
-SCHEMAS: tuple[Schema, ...] = (TASKS, LIMITS, KEYS, QUEUE)
+SCHEMAS: tuple[Schema, ...] = (TASKS, LIMITS, KEYS, USAGE, QUEUE)
 """Of all users of the file, so that it has the same tables whatever the settings choose."""
 ELSEWHERE = "set LONGTASK_DATA to another folder, or to `memory` to keep nothing on disk"
 

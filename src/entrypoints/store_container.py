@@ -9,7 +9,12 @@ from dependency_injector import containers, providers
 from dependency_injector.providers import Dependency, Object, Selector, Singleton
 
 from adapters.live import Hub
-from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
+from adapters.memory import (
+    MemoryIdempotencyKeys,
+    MemoryLimiter,
+    MemoryTaskLog,
+    MemoryUsageLedger,
+)
 from adapters.prometheus import Metrics
 from adapters.redis import (
     RedisBroker,
@@ -17,8 +22,15 @@ from adapters.redis import (
     RedisLimiter,
     RedisTaskIndex,
     RedisTaskLog,
+    RedisUsageLedger,
 )
-from adapters.sqlite import AwakeClock, SqliteIdempotencyKeys, SqliteLimiter, SqliteTaskLog
+from adapters.sqlite import (
+    AwakeClock,
+    SqliteIdempotencyKeys,
+    SqliteLimiter,
+    SqliteTaskLog,
+    SqliteUsageLedger,
+)
 from entrypoints import choices, connections
 from entrypoints.providers import kept
 from entrypoints.settings import Settings
@@ -50,6 +62,12 @@ class StoreContainer(containers.DeclarativeContainer):
         memory=Singleton(MemoryIdempotencyKeys),
         file=Singleton(SqliteIdempotencyKeys, database),
         redis=Singleton(RedisIdempotencyKeys, connection),
+    )
+    ledger = kept(
+        store_choice,
+        memory=Singleton(MemoryUsageLedger),
+        file=Singleton(SqliteUsageLedger, database),
+        redis=Singleton(RedisUsageLedger, connection),
     )
 
     # Tasks, their index, and what tells of them

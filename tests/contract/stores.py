@@ -10,7 +10,12 @@ import pytest
 
 from adapters.database import open_database
 from adapters.live import Hub
-from adapters.memory import MemoryIdempotencyKeys, MemoryLimiter, MemoryTaskLog
+from adapters.memory import (
+    MemoryIdempotencyKeys,
+    MemoryLimiter,
+    MemoryTaskLog,
+    MemoryUsageLedger,
+)
 from adapters.redis import (
     Connection,
     RedisBroker,
@@ -18,16 +23,19 @@ from adapters.redis import (
     RedisLimiter,
     RedisTaskIndex,
     RedisTaskLog,
+    RedisUsageLedger,
     RestConnection,
 )
 from adapters.sqlite import (
     KEYS,
     LIMITS,
     TASKS,
+    USAGE,
     AwakeClock,
     SqliteIdempotencyKeys,
     SqliteLimiter,
     SqliteTaskLog,
+    SqliteUsageLedger,
 )
 from application.errors import LeaseLost, UnknownTask
 from application.ports import (
@@ -37,6 +45,7 @@ from application.ports import (
     Limiter,
     TaskIndex,
     TaskLog,
+    UsageLedger,
 )
 from domain.answer import Answer
 from domain.attempt import Attempt
@@ -61,31 +70,38 @@ class Store:
     changes: ChangeFeed
     limiter: Limiter
     keys: IdempotencyKeys
+    ledger: UsageLedger
     close_feed: Callable[[], None]
 
 
 def _store(
-    tasks: TaskLog, index: TaskIndex, hub: Hub, limiter: Limiter, keys: IdempotencyKeys
+    tasks: TaskLog,
+    index: TaskIndex,
+    hub: Hub,
+    limiter: Limiter,
+    keys: IdempotencyKeys,
+    ledger: UsageLedger,
 ) -> Store:
-    return Store(tasks, index, hub, hub, limiter, keys, hub.close)
+    return Store(tasks, index, hub, hub, limiter, keys, ledger, hub.close)
 
 
 @asynccontextmanager
 async def memory_store(ttl: float, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
     hub = Hub()
     tasks = MemoryTaskLog(hub, ttl, ORPHAN_TIMEOUT)
-    yield _store(tasks, tasks.index, hub, MemoryLimiter(), MemoryIdempotencyKeys())
+    limiter, keys, ledger = MemoryLimiter(), MemoryIdempotencyKeys(), MemoryUsageLedger()
+    yield _store(tasks, tasks.index, hub, limiter, keys, ledger)
 
 
 @asynccontextmanager
 async def sqlite_store(ttl: float, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     file = request.getfixturevalue("tmp_path") / "longtask.db"
-    database = open_database(file, [TASKS, LIMITS, KEYS])
+    database = open_database(file, [TASKS, LIMITS, KEYS, USAGE])
     hub = Hub()
     tasks = SqliteTaskLog(database, hub, ttl, ORPHAN_TIMEOUT, clock=AwakeClock())
     limiter, keys = SqliteLimiter(database), SqliteIdempotencyKeys(database)
     try:
-        yield _store(tasks, tasks.index, hub, limiter, keys)
+        yield _store(tasks, tasks.index, hub, limiter, keys, SqliteUsageLedger(database))
     finally:
         await database.aclose()
 
@@ -97,7 +113,7 @@ async def _on_redis(connection: Connection, ttl: float) -> AsyncIterator[Store]:
         tasks = RedisTaskLog(connection, ttl, ORPHAN_TIMEOUT)
         limiter, keys = RedisLimiter(connection), RedisIdempotencyKeys(connection)
         index = RedisTaskIndex(connection, ttl)
-        yield _store(tasks, index, hub, limiter, keys)
+        yield _store(tasks, index, hub, limiter, keys, RedisUsageLedger(connection))
     finally:
         await hub.aclose()
         await connection.aclose()

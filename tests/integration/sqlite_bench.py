@@ -9,7 +9,7 @@ from typing import Any
 
 from adapters.database import Database, open_database
 from adapters.live import Hub
-from adapters.sqlite import KEYS, LIMITS, TASKS, AwakeClock, Housekeeping, SqliteTaskLog
+from adapters.sqlite import KEYS, LIMITS, TASKS, USAGE, AwakeClock, Housekeeping, SqliteTaskLog
 from application.ports import ORPHAN_TIMEOUT, TaskLog
 from application.reap import RequeueInterrupted
 from entrypoints.identity import SystemClock
@@ -43,7 +43,7 @@ async def opened(
 ) -> AsyncIterator[Opened]:
     """The file, held by a process that serves. `pause`: of its housekeeping, None for none.
     `observe`: decorates the log by which it requeues."""
-    database, feed = open_database(path, [TASKS, LIMITS, KEYS]), Hub()
+    database, feed = open_database(path, [TASKS, LIMITS, KEYS, USAGE]), Hub()
     clock = clock or AwakeClock()
     tasks = SqliteTaskLog(database, feed, ttl, orphan_timeout, clock=clock, wall=wall)
     try:

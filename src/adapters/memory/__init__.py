@@ -4,5 +4,6 @@ process ends."""
 from adapters.memory.idempotency import MemoryIdempotencyKeys
 from adapters.memory.limiter import MemoryLimiter
 from adapters.memory.task_log import MemoryTaskLog
+from adapters.memory.usage import MemoryUsageLedger
 
-__all__ = ["MemoryIdempotencyKeys", "MemoryLimiter", "MemoryTaskLog"]
+__all__ = ["MemoryIdempotencyKeys", "MemoryLimiter", "MemoryTaskLog", "MemoryUsageLedger"]

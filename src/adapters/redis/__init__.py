@@ -11,6 +11,7 @@ from adapters.redis.limiter import RedisLimiter
 from adapters.redis.rest import RestConnection
 from adapters.redis.task_index import RedisTaskIndex
 from adapters.redis.task_log import RedisTaskLog
+from adapters.redis.usage import RedisUsageLedger
 
 __all__ = [
     "Address",
@@ -23,6 +24,7 @@ __all__ = [
     "RedisLimiter",
     "RedisTaskIndex",
     "RedisTaskLog",
+    "RedisUsageLedger",
     "RestConnection",
     "connect",
     "parse_address",

@@ -36,6 +36,11 @@ or, of a request that an SDK may repeat, for 15 minutes or, of a chat, for 7 day
 are kept; `since` in ms of Redis's clock |
 | `longtask:limit:<counter>` | string or sorted set | what was counted in its window, or \
 who holds its slots and until when |
+| `longtask:usage:<day>:<account>` | hash | what an account used in a day (of UTC, since 1970): \
+`used`, the tokens in all; `models`, how many; and by model `i|`, `c|`, `o|`, `r|`, `t|` (tokens \
+of input, cached, of output, of reasoning; tasks), for 91 days. Of an address, one model \
+without a name, for 3 days |
+| `longtask:usage:<day>` | set | the accounts that used anything in it, but for addresses |
 | `longtask:check` | string | nothing, for ten seconds: whether the server takes writes |
 
 Record and log live for the time to live after the last change, or for that of the task after its
@@ -109,3 +114,11 @@ def hashed_idempotency_key(digest: bytes) -> str:
 
 def limit_key(counter: str) -> str:
     return f"{PREFIX}limit:{counter}"
+
+
+def usage_key(account: str, day: int) -> str:
+    return f"{PREFIX}usage:{day}:{account}"
+
+
+def usage_accounts_key(day: int) -> str:
+    return f"{PREFIX}usage:{day}"

@@ -23,6 +23,7 @@ from adapters.sqlite.limiter import drop_ended
 from adapters.sqlite.steady_clock import steady_clock
 from adapters.sqlite.sweeping import PAGES_AT_ONCE, ROWS_AT_ONCE
 from adapters.sqlite.task_log import SqliteTaskLog
+from adapters.sqlite.usage import drop_old_usage
 from application.cancellation import end_tasks
 from application.errors import StoreUnavailable
 
@@ -93,9 +94,8 @@ class Housekeeping:
         now = round(self._wall() * 1000)
 
         def work(transaction: Transaction) -> int:
-            return drop_ended(transaction, now, ROWS_AT_ONCE) + drop_expired(
-                transaction, now, ROWS_AT_ONCE
-            )
+            kinds = (drop_ended, drop_expired, drop_old_usage)
+            return sum(drop(transaction, now, ROWS_AT_ONCE) for drop in kinds)
 
         return await self._database.write(work, durable=False) > 0
 

@@ -52,6 +52,7 @@ from application.ports.task_log import (
     anew,
 )
 from application.ports.task_queue import Announcement, Delivery, Guard, TaskQueue
+from application.ports.usage import Addition, Row, Tokens, UsageLedger
 from application.ports.webhook_sender import WebhookMessage, WebhookSecret, WebhookSender
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "ORPHAN_TIMEOUT",
     "PAGE_SIZE",
     "TOMBSTONE_TTL",
+    "Addition",
     "Announcement",
     "AnswerChecker",
     "AttemptsObserver",
@@ -92,12 +94,15 @@ __all__ = [
     "Orphaned",
     "Page",
     "Resumption",
+    "Row",
     "Subscriber",
     "TaskIds",
     "TaskIndex",
     "TaskLog",
     "TaskPage",
     "TaskQueue",
+    "Tokens",
+    "UsageLedger",
     "Watcher",
     "WebhookMessage",
     "WebhookSecret",
