@@ -6,7 +6,7 @@ address.
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Account:
     def policy(self, what: str) -> str:
         """Return the name of the limit in the RateLimit headers."""
         return f"{what}-per-{self.kind}"
+
+    def policies(self) -> Sequence[tuple[str, int]]:
+        """Return the name and the limit of each thing that is limited."""
+        found = asdict(self.limits).items()
+        return [(self.policy(what), limit) for what, limit in found if limit is not None]
 
 
 @dataclass(frozen=True, slots=True)

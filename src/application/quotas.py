@@ -64,6 +64,10 @@ class Quotas:
         self._accounts = accounts
         self._streams: dict[str, set[str]] = {}
 
+    def accounts_of(self, caller: Caller) -> Sequence[Account]:
+        """Return what the use of a caller is counted for."""
+        return self._accounts.of(caller.owner, caller.address)
+
     async def start(
         self, caller: Caller, task_id: str, *, delayed: bool = False
     ) -> Sequence[LimitStatus]:

@@ -53,6 +53,7 @@ def as_bearer(key: str) -> dict[str, str]:
 
 CALLS = {
     "start": ("POST", "/api/tasks/start"),
+    "me": ("GET", "/api/me"),
     "list": ("GET", "/api/tasks"),
     "watch": ("GET", "/api/tasks/events"),
     "status": ("GET", "/api/tasks/start?taskId={task}"),

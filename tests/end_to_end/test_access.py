@@ -58,6 +58,30 @@ def test_nothing_is_done_without_a_key(
     assert ALICE not in answer.text
 
 
+def test_a_caller_is_told_who_it_is_and_what_its_limits_are(upstream: Upstream) -> None:
+    settings = settings_for(
+        openai_base_url=upstream.url,
+        api_keys=ALICES_ENTRY,
+        stream_secret=SECRET,
+        limits="starts=60,tokens=1000",
+        address_limits="streams=5",
+    )
+    with running_service(settings) as service:
+        path = f"{service.url}/api/me"
+        me = httpx.get(path, headers=as_bearer(ALICE)).json()
+        assert me["owner"] == "alice"
+        assert sorted((each["name"], each["limit"]) for each in me["limits"]) == [
+            ("starts-per-key", 60),
+            ("streams-per-address", 5),
+            ("tokens-per-key", 1000),
+        ]
+        assert httpx.head(path, headers=as_bearer(ALICE)).status_code == 200
+
+
+def test_without_keys_there_is_one_owner(shared_service: Running) -> None:
+    assert shared_service.client.http.get("/api/me").json() == {"owner": None, "limits": []}
+
+
 def test_every_route_under_api_is_among_these_or_signed(service: Running) -> None:
     paths = service.client.http.get("/schema/openapi.json").json()["paths"]
     routes = {

@@ -32,6 +32,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
     assert routes == {
         ("post", "/api/tasks/start"),
         ("get", "/api/tasks/start"),
+        ("get", "/api/me"),
         ("get", "/api/tasks"),
         ("get", "/api/tasks/events"),
         ("get", "/api/tasks/stream"),
@@ -47,7 +48,8 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
-    assert list(schema["paths"])[:8] == [
+    assert list(schema["paths"])[:9] == [
+        "/api/me",
         "/api/tasks",
         "/api/tasks/events",
         "/api/tasks/start",
@@ -63,7 +65,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
     }
     assert operations == {
         *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
-        *("deleteTask", "retryTask", "awaitTask", "listTasks", "watchTasks"),
+        *("deleteTask", "retryTask", "awaitTask", "listTasks", "watchTasks", "getMe"),
         *("getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),
     }

@@ -21,6 +21,7 @@ from entrypoints.http.head_requests import HeadRequests
 from entrypoints.http.health import healthz, metrics_page, readyz
 from entrypoints.http.native.description import TAGS, describe
 from entrypoints.http.native.list_routes import TaskListController
+from entrypoints.http.native.me_routes import MeController
 from entrypoints.http.native.routes import TaskController
 from entrypoints.http.native.start_routes import StartController
 from entrypoints.http.openai.chat_routes import ChatController
@@ -55,6 +56,7 @@ def create_app(
                     StartController,
                     TaskListController,
                     TaskController,
+                    MeController,
                     UiChatController,
                 ],
                 guards=[parts.access.guard],

@@ -1,6 +1,7 @@
 """Addresses that more than their own route must know."""
 
 TASKS_PATH = "/api/tasks"
+ME_PATH = "/api/me"
 STREAM_PATH = f"{TASKS_PATH}/stream"
 CHAT_PATH = "/api/chat"
 WEBHOOK_PATH = "/api/qstash/webhook"
