@@ -1,11 +1,11 @@
 // The list of tasks: the service's, where it shows them, else those that this browser remembers.
 
-import { ago, exactly, tokens } from "./amounts.js";
 import { LongtaskError } from "./longtask.js";
 import { menuButton } from "./menu.js";
 import * as remembered from "./remembered.js";
 import { ServedTasks } from "./served.js";
 import { text } from "./texts.js";
+import { ago, dateOf, tokens } from "./times.js";
 import { keepRight } from "./waiting.js";
 
 const MINUTE = 60_000; // milliseconds
@@ -190,7 +190,7 @@ function about({ status, createdAt, model, usage }) {
   if (createdAt !== undefined) {
     const time = document.createElement("time");
     time.dateTime = new Date(createdAt).toISOString();
-    time.title = exactly(createdAt);
+    time.title = dateOf(createdAt);
     time.textContent = ago(createdAt);
     line.append(time);
   }

@@ -1,6 +1,5 @@
 // The task that the page shows: its stream, its state, and what is shown of it.
 
-import { tokens } from "./amounts.js";
 import * as api from "./api.js";
 import { LongtaskError, follow } from "./longtask.js";
 import { begin as beginReading } from "./reading.js";
@@ -11,7 +10,7 @@ import { promptOf, showSent } from "./sent.js";
 import { ACTIVE, apply, begin, saysSomething } from "./state.js";
 import { offerToTell } from "./tell.js";
 import { advice, ending, failure, reason, text } from "./texts.js";
-import { duration } from "./times.js";
+import { duration, tokens } from "./times.js";
 
 const TITLE = 200; // characters
 const $ = (id) => document.getElementById(id);

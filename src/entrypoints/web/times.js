@@ -1,4 +1,4 @@
-// Times and durations in words, in the language of the page.
+// Times, durations and numbers in words, in the language of the page.
 
 import { locale, text } from "./texts.js";
 
@@ -8,6 +8,16 @@ function format(kind, make) {
   const key = `${locale()} ${kind}`;
   if (!made.has(key)) made.set(key, make(locale()));
   return made.get(key);
+}
+
+const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]]; // milliseconds
+
+/** Return how long ago a time was, such as "5 min. ago". */
+export function ago(time) {
+  const since = Math.max(0, Date.now() - time);
+  const [unit, length] = UNITS.find(([, each]) => since >= each) ?? ["second", Infinity];
+  const numeric = unit === "second" ? "auto" : "always"; // "now", but "1 day ago"
+  return format(numeric, (language) => new Intl.RelativeTimeFormat(language, { style: "short", numeric })).format(-Math.floor(since / length), unit);
 }
 
 /** Return a date and a time, to the second. Times are milliseconds since 1970. */
@@ -37,3 +47,9 @@ export const counted = (milliseconds) => {
 
 /** Return a number as people write it. */
 export const number = (value) => format("number", (language) => new Intl.NumberFormat(language)).format(value);
+
+/** Return a number of tokens, such as "1.2K tokens". `rough`: whether it is an estimate. */
+export function tokens(count, rough) {
+  const shown = format("compact", (language) => new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 })).format(count);
+  return text(count === 1 ? "oneToken" : "tokens", { count: rough ? `≈ ${shown}` : shown });
+}
