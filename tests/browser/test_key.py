@@ -1,12 +1,15 @@
 """The page beside a service that wants API keys."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import expect
 
 from entrypoints.api_keys import new_key
+from entrypoints.key_commands import key_group
 from tests.browser.page import OpenPage, row, start, status
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
@@ -14,6 +17,7 @@ from tests.tcp_proxy import TcpProxy
 from tests.waiting import eventually
 
 KEY, ENTRY = new_key("alice")
+BOBS_KEY, BOBS_ENTRY = new_key("bob")
 LINK_TTL = 2.0
 
 
@@ -21,7 +25,7 @@ LINK_TTL = 2.0
 def guarded(upstream: Upstream) -> Iterator[Running]:
     settings = settings_for(
         openai_base_url=upstream.url,
-        api_keys=ENTRY,
+        api_keys=f"{ENTRY},{BOBS_ENTRY}",
         stream_secret="a secret of forty characters, or even more",
         stream_link_ttl=LINK_TTL,
     )
@@ -49,6 +53,7 @@ def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     page.fill("#key", "lt_wrong")
     page.keyboard.press("Enter")
     expect(page.locator("#key-hint")).to_have_text("The service does not know this API key.")
+    assert page.evaluate("localStorage.getItem('longtask.key')") is None
     page.fill("#key", KEY)
     page.keyboard.press("Enter")
     status(page, "completed")
@@ -67,6 +72,88 @@ def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     expect(page.locator("#list li")).to_have_count(1)
     assert KEY not in page.content()
     assert KEY not in page.url
+
+
+def test_who_one_is_shows_and_a_key_is_changed_only_for_a_good_one_and_forgotten(
+    guarded: Running, open_page: OpenPage
+) -> None:
+    page = open_page(guarded.url)
+    page.evaluate("key => localStorage.setItem('longtask.key', key)", KEY)
+    page.reload()
+    task = start(page, "Hi.")
+    status(page, "completed")
+    expect(page.locator("#me-name")).to_have_text("alice")
+    stored = "localStorage.getItem('longtask.key')"
+
+    def try_another(key: str) -> None:
+        page.click("#me")
+        page.click("#menu [data-do=keyChange]")
+        expect(page.locator("#key")).to_be_focused()
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+
+    try_another("lt_" + "a" * 43)
+    expect(page.locator("#key-hint")).to_have_text("The service does not know this API key.")
+    assert page.evaluate(stored) == KEY
+    page.click("#key-keep")
+    expect(page.locator("#key-form")).to_be_hidden()
+    try_another(BOBS_KEY)
+    expect(page.locator("#me-name")).to_have_text("bob")
+    expect(page.locator("#key-form")).to_be_hidden()
+    expect(page.locator(row(task, "open"))).to_have_count(0)
+    assert page.input_value("#key-form [name=username]") == "bob"
+    page.click("#me")
+    page.click("#menu [data-do=keyForget]")
+    expect(page.locator("#key-form")).to_be_visible()
+    expect(page.locator("#me")).to_be_hidden()
+    expect(page.locator("#task")).to_be_hidden()
+    expect(page.locator("#list li")).to_have_count(0)
+    assert page.evaluate(stored) is None
+    page.reload()
+    expect(page.locator("#key-form")).to_be_visible()
+    expect(page.locator("#list li")).to_have_count(0)
+
+
+@pytest.mark.soak
+def test_a_key_is_found_in_what_was_pasted(guarded: Running, open_page: OpenPage) -> None:
+    page = open_page(guarded.url)
+    printed = CliRunner().invoke(key_group, ["new", "carol"]).output  # both streams, as seen
+    found = {
+        f"LONGTASK_API_KEY={KEY}": KEY,
+        f' "{KEY}"\n': KEY,
+        f"alice:{KEY}": KEY,
+        f"The key of alice, which is not shown again:\n{KEY}\n\nLONGTASK_API_KEYS={ENTRY}\n": KEY,
+        printed: re.findall(r"^lt_\S+$", printed, re.M)[0],
+    }
+    paste = """async (text) => {
+        await navigator.clipboard.writeText(text);
+        const field = document.getElementById("key");
+        field.value = "";
+        field.focus();
+    }"""
+    for text, key in found.items():
+        page.evaluate(paste, text)
+        page.keyboard.press("Control+v")
+        expect(page.locator("#key")).to_have_value(key)
+    hint = page.locator("#key-hint")
+    for text, said in {
+        ENTRY: "the hash of a key",
+        ENTRY.partition("sha256:")[2]: "the hash of a key",
+        "What is a key?": "There is no API key in this text",
+        f"{KEY} {BOBS_KEY}": "more than one",
+    }.items():
+        page.evaluate(paste, text)
+        page.keyboard.press("Control+v")
+        expect(hint).to_contain_text(said)
+        expect(page.locator("#key")).to_have_value("")
+        page.fill("#key", text)
+        page.keyboard.press("Enter")
+        expect(hint).to_contain_text(said)
+    guarded.service.stop()
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    expect(hint).to_contain_text("could not be checked")
+    assert page.evaluate("localStorage.getItem('longtask.key')") is None
 
 
 @pytest.mark.soak

@@ -25,7 +25,7 @@ export const onKeyRefused = (callback) => {
 };
 
 async function call(path, options = {}) {
-  const key = apiKey();
+  const key = options.key ?? apiKey();
   const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   try {
@@ -40,10 +40,13 @@ async function call(path, options = {}) {
     // Not JSON, such as an error page of a proxy: the status is enough.
   }
   if (response.ok) return body;
-  if (response.status === 401) refused(key !== "");
+  if (response.status === 401 && options.key === undefined) refused(key !== "");
   if ([502, 503, 504].includes(response.status) && body?.error === undefined) throw new Away(response.statusText);
   throw new Refusal(response.status, body?.error ?? `${response.status} ${response.statusText}`);
 }
+
+/** Return who the service takes the caller with this API key for, {owner, limits}. */
+export const me = (key) => call("/api/me", { key });
 
 /** Start a task. With the same idempotency key, `key`, it is safe to repeat the call. */
 export const start = (request, key) => call("/api/tasks/start", {

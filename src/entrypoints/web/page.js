@@ -5,6 +5,7 @@ import * as actions from "./actions.js";
 import * as api from "./api.js";
 import { closeDrawer } from "./drawer.js";
 import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showModels, showProblem } from "./form.js";
+import { askForKey, onKeyChange, showOwner } from "./key.js";
 import { List } from "./list.js";
 import * as remembered from "./remembered.js";
 import { promptOf } from "./sent.js";
@@ -55,28 +56,19 @@ $("start").addEventListener("submit", async (event) => {
 
 let waitsForKey = false; // whether a start was refused since it had no valid key
 
-/** `given`: whether a key was sent and refused. `now`: whether what the user has just done needs it. */
-function askForKey(given, now = true) {
-  $("key-hint").textContent = text(given ? "keyRefused" : "keyWanted");
-  $("key-form").hidden = false;
-  if (now) $("key").focus();
-}
+onKeyChange(useKey);
 api.onKeyRefused(askForKey);
 task.onKeyNeeded(askForKey);
-$("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  remembered.keepApiKey($("key").value.trim());
-  $("key").value = "";
-  useKey();
-  if (waitsForKey) $("start").requestSubmit();
-});
 
 /** Use the API key that is stored now. */
 function useKey() {
   $("key-form").hidden = true;
+  showOwner();
   list.follow();
   showModels();
-  if (!waitsForKey && task.shown()?.connection === "locked") open(task.shown().id);
+  if (!remembered.apiKey()) location.hash = NONE;
+  else if (waitsForKey) $("start").requestSubmit();
+  else if (task.shown()?.connection === "locked") open(task.shown().id);
 }
 
 // Which task is open
@@ -149,4 +141,5 @@ $("prompt").value = remembered.draft();
 showAll();
 openWhatIsNamed();
 list.follow();
+showOwner();
 showModels();

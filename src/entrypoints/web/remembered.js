@@ -108,6 +108,12 @@ export const apiKey = () => localStorage.getItem(KEY) ?? "";
 
 export const keepApiKey = (key) => localStorage.setItem(KEY, key);
 
+/** Forget the API key, and the tasks: their prompts are its owner's. */
+export function forgetApiKey() {
+  for (const each of [KEY, TASKS, DRAFT]) localStorage.removeItem(each);
+  large.clear();
+}
+
 export const draft = () => localStorage.getItem(DRAFT) ?? "";
 
 export function keepDraft(prompt) {

@@ -2,12 +2,17 @@
 
 import chineseCodes from "./chinese-codes.js";
 import chineseRun from "./chinese-run.js";
+import chineseTools from "./chinese-tools.js";
 import chinese from "./chinese.js";
 import englishCodes from "./english-codes.js";
 import englishRun from "./english-run.js";
+import englishTools from "./english-tools.js";
 import english from "./english.js";
 
-const TEXTS = { en: { ...english, ...englishRun }, zh: { ...chinese, ...chineseRun } };
+const TEXTS = {
+  en: { ...english, ...englishRun, ...englishTools },
+  zh: { ...chinese, ...chineseRun, ...chineseTools },
+};
 const CODES = { en: englishCodes, zh: chineseCodes };
 
 // What the user can do about a failure, by its code.
@@ -45,6 +50,9 @@ export function failure({ code, data }) {
   const isSpecific = code === "invalid_request" || !Object.hasOwn(CODES[language], code); // quotes the model's server
   return isSpecific ? `${reason(code)} ${data}` : reason(code);
 }
+
+/** Return what the service says of a call that it refused (a Refusal of api.js). */
+export const refusal = ({ message }) => message;
 
 export function advice(code, retryable) {
   const name = ADVICE[code] ?? (retryable ? "doLater" : "");
