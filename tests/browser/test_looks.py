@@ -34,7 +34,7 @@ for number in range(3): print("a line of code that is too long for a phone, and 
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 
 
-def _violations(page: Page) -> list[Any]:
+def violations(page: Page) -> list[Any]:
     found = Axe().run(page)
     return [
         (each["id"], each["help"], [node["html"][:200] for node in each["nodes"]])
@@ -70,7 +70,7 @@ def test_it_is_accessible_and_fits(
         image = page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
         assert len(image) > 10_000
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        assert _violations(page) == []
+        assert violations(page) == []
 
     look("empty")
     page.click("#options-toggle")

@@ -124,7 +124,7 @@ export function entries(id) {
 }
 
 /** Return the entries of the menu of the task that is shown: what no button of the header does. */
-function entriesOfShown() {
+export function entriesOfShown() {
   const { id, connection, state } = task.shown();
   const isGone = ["gone", "locked", "deleted"].includes(connection);
   const isActive = !isGone && ACTIVE.has(state.status);

@@ -3,11 +3,14 @@
 const $ = (id) => document.getElementById(id);
 const side = $("side");
 
-const isOpen = () => side.classList.contains("is-open");
+const isWide = matchMedia("(min-width: 56.25rem)");
+
+/** Whether the drawer is open. */
+export const isDrawerOpen = () => side.classList.contains("is-open");
 
 /** Close the drawer, if it is open, and give the focus back. */
 export function closeDrawer() {
-  if (!isOpen()) return;
+  if (!isDrawerOpen()) return;
   show(false);
   $("side-open").focus();
 }
@@ -19,13 +22,14 @@ function show(open) {
   $("side-open").setAttribute("aria-expanded", String(open));
 }
 
-$("side-open").addEventListener("click", () => {
+/** Open the drawer, where the list is one. */
+export function openDrawer() {
+  if (isWide.matches) return;
   show(true);
   $("side-close").focus();
-});
+}
+
+$("side-open").addEventListener("click", openDrawer);
 $("side-close").addEventListener("click", closeDrawer);
 $("shade").addEventListener("click", closeDrawer);
-side.addEventListener("keydown", ({ key, defaultPrevented }) => {
-  if (key === "Escape" && !defaultPrevented) closeDrawer();
-});
-matchMedia("(min-width: 56.25rem)").addEventListener("change", () => show(false));
+isWide.addEventListener("change", () => show(false));

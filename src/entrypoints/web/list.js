@@ -50,6 +50,23 @@ export class List {
     return this.#tasks().find((each) => each.id === id);
   }
 
+  /** The tasks that are listed, in their order. */
+  get listed() {
+    return [...this.#rows.keys()].map((id) => this.find(id)).filter((each) => each !== undefined);
+  }
+
+  /** Return the id of the next task below the one that the page shows, or above it for -1; or null. */
+  beside(by) {
+    const ids = [...this.#rows.keys()];
+    return ids[ids.indexOf(this.#open) + by] ?? null;
+  }
+
+  /** Open a task, with its row in view. */
+  open(id) {
+    this.#actions.open(id);
+    this.#rows.get(id)?.row.scrollIntoView({ block: "nearest" });
+  }
+
   /** Follow the list, from now on with the API key that is stored now. */
   async follow() {
     this.#following.abort();

@@ -3,6 +3,7 @@
 
 import * as actions from "./actions.js";
 import * as api from "./api.js";
+import { offerCommands } from "./commands.js";
 import { closeDrawer } from "./drawer.js";
 import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showModels, showProblem } from "./form.js";
 import { askForKey, onKeyChange, showOwner } from "./key.js";
@@ -20,6 +21,7 @@ const list = new List($("list"), {
   open: go, entries: actions.entries, deleted: task.deleted, keyRefused: () => askForKey(remembered.apiKey() !== "", false),
 });
 actions.use(list, start);
+offerCommands(list);
 const showList = () => list.show(task.shown()?.id);
 
 // Starting

@@ -7,6 +7,7 @@ const DRAFT = "longtask.draft";
 const KEY = "longtask.key";
 const OPTIONS = "longtask.options";
 const HIDDEN = "longtask.hidden";
+const LETTERS = "longtask.letters";
 const LIMIT = 50;
 const HIDDEN_LIMIT = 500;
 const REQUEST_LIMIT = 20_000; // characters: images would fill the storage
@@ -102,6 +103,11 @@ export function hide(id, hide = true) {
     // As above.
   }
 }
+
+/** Whether single letters are keys of the page. */
+export const keyLetters = () => localStorage.getItem(LETTERS) !== "no";
+
+export const keepKeyLetters = (on) => localStorage.setItem(LETTERS, on ? "yes" : "no");
 
 /** Return the API key, or an empty string. */
 export const apiKey = () => localStorage.getItem(KEY) ?? "";
