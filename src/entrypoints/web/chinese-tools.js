@@ -13,6 +13,7 @@ export default {
   keyForget: "忘记此密钥",
   keyForgotten: "本浏览器已忘记 API 密钥和记住的任务。",
   keyOwner: "您的 API 密钥",
+  outline: "标题",
   palette: "命令和任务",
   paletteNone: "没有匹配的内容。",
   thisTask: "此任务",

@@ -13,6 +13,7 @@ export default {
   keyForget: "Forget this key",
   keyForgotten: "This browser has forgotten the API key and the tasks that it remembered.",
   keyOwner: "Your API key",
+  outline: "Headings",
   palette: "Commands and tasks",
   paletteNone: "Nothing matches.",
   thisTask: "This task",

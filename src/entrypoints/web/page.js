@@ -8,6 +8,7 @@ import { closeDrawer } from "./drawer.js";
 import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showModels, showProblem } from "./form.js";
 import { askForKey, onKeyChange, showOwner } from "./key.js";
 import { List } from "./list.js";
+import "./outline.js";
 import * as remembered from "./remembered.js";
 import { promptOf } from "./sent.js";
 import { ACTIVE } from "./state.js";
