@@ -196,3 +196,36 @@ def test_much_code_and_many_formulas_leave_the_page_usable(
     expect(page.locator("#answer code:not([data-lit=all])")).to_have_count(0)
     assert page.locator("#answer .hl-comment").count() == 1_400
     assert page.evaluate("longest") < within(1.0) * 1_000
+
+
+COPY = """(part) => {
+    const root = document.getElementById("answer");
+    const range = document.createRange();
+    if (part) range.setStart(root.querySelector(".katex-html .mord").firstChild, 0);
+    else range.setStartBefore(root.firstChild);
+    if (part) range.setEndAfter(root.querySelector("p").lastChild);
+    else range.setEndAfter(root.lastChild);
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+}"""
+
+
+@vendored
+def test_formulas_are_copied_as_they_were_written(page: Page) -> None:
+    written = r"Let \(a^2\) be $b_1$, then"
+    _show(
+        page, written, "\n\n$$\\frac{1}{2}$$\n\nholds for **all**:\n\n```py\nx = 1\n\ny = 2\n```\n"
+    )
+    expect(page.locator("#answer .typeset")).to_have_count(3)
+
+    def copied(*, part: bool) -> str:
+        page.evaluate("navigator.clipboard.writeText('')")
+        page.evaluate(COPY, part)
+        page.keyboard.press("Control+c")
+        page.wait_for_function("async () => await navigator.clipboard.readText() !== ''")
+        return str(page.evaluate("navigator.clipboard.readText()")).replace("\r\n", "\n")
+
+    lines = [line for line in copied(part=False).split("\n") if line]
+    assert lines == [written, r"$$\frac{1}{2}$$", "holds for all:", "py", "x = 1", "y = 2"]
+    assert copied(part=True) == r"\(a^2\) be $b_1$, then"
+    assert page.locator(".answer.unseen").count() == 0

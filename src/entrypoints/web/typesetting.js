@@ -1,6 +1,7 @@
 // Typeset formulas with KaTeX, which makes nodes of them. One that it does not understand stays as it is
 // written.
 
+import "./copying.js";
 import { latexOf } from "./formulas.js";
 
 const LENGTH_LIMIT = 4_000; // characters of a formula
@@ -34,6 +35,7 @@ function typesetOf(katex, node) {
   const shown = document.createElement("span");
   shown.className = "typeset";
   shown.dir = "ltr";
+  shown.dataset.written = written;
   try {
     // The nodes that katex.render would make, without the style attributes, which the policy forbids.
     // They repeat what classes say, or are of the MathML, which is for screen readers.
