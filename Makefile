@@ -47,7 +47,7 @@ bench: $(VENV)/.bench  ## Measure; figures as a table, and as JSON in benchmarks
 	for case in $(CASES); do \
 	  $(BIN)/python -m benchmarks.$$case --json benchmarks/results/$$case.json || exit 1; done
 
-vendor:  ## Put highlight.js and KaTeX beside the page (needs npm)
+vendor:  ## Put highlight.js, KaTeX and a bundle beside the page (needs npm)
 	$(PYTHON) vendor/fetch.py
 
 wheel: vendor $(VENV)/bin/python  ## Build dist/*.whl, with what the page needs

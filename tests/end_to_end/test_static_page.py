@@ -42,3 +42,31 @@ def test_no_other_file_is_served(shared_service: Running) -> None:
         answer = shared_service.client.http.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_file_is_compressed_and_sent_once(shared_service: Running) -> None:
+    get = shared_service.client.http.get
+    for path in ("/", "/web/page.css", "/web/longtask.js"):
+        plain = get(path, headers={"Accept-Encoding": "gzip;q=0, br"})
+        zipped = get(path, headers={"Accept-Encoding": "br, GZip; q=0.5"})
+        assert "Content-Encoding" not in plain.headers
+        assert zipped.headers["Content-Encoding"] == "gzip"
+        assert zipped.headers["Vary"] == "Accept-Encoding"
+        assert int(zipped.headers["Content-Length"]) < len(plain.content) / 2
+        assert zipped.content == plain.content
+        for sent in (plain.headers["ETag"], f'"other", {plain.headers["ETag"]}', "*"):
+            again = get(path, headers={"If-None-Match": sent})
+            assert again.status_code == 304
+            assert again.content == b""
+            for name in ("ETag", "Cache-Control", "Content-Security-Policy", "Vary"):
+                assert again.headers[name] == zipped.headers[name]
+        assert get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_what_is_named_by_its_version_is_kept(shared_service: Running) -> None:
+    get = shared_service.client.http.get
+    version = get("/web/page.css").headers["ETag"].split('"')[1]
+    assert "immutable" in get(f"/web/page.css?v={version}").headers["Cache-Control"]
+    of_another_instance = get("/web/page.css?v=other")
+    assert of_another_instance.status_code == 200
+    assert of_another_instance.headers["Cache-Control"] == "no-cache"

@@ -8,6 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from entrypoints.http.page import WEB
+from entrypoints.http.page_bundle import is_bundled
+
 ROOT = Path(__file__).parents[2] / "vendor"
 
 
@@ -22,10 +25,10 @@ def fetching() -> ModuleType:
 
 
 def test_each_library_is_pinned_by_version_and_hash_and_by_no_host(fetching: ModuleType) -> None:
-    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
     packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
-    assert set(wanted) == set(fetching.FILES)
-    for name, version in wanted.items():
+    assert set(wanted["dependencies"]) == set(fetching.FILES)
+    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
         assert packages[f"node_modules/{name}"]["version"] == version
     for name, locked in packages.items():
         assert "resolved" not in locked
@@ -44,15 +47,25 @@ def test_without_npm_nothing_is_changed(
     assert there.read_text(encoding="utf-8") == "{}"
 
 
+def copy_page(target: Path) -> None:
+    for file in WEB.iterdir():
+        if file.is_file() and ".min." not in file.name:
+            shutil.copy(file, target)
+
+
 @pytest.mark.soak
 @pytest.mark.skipif(shutil.which("npm") is None, reason="no npm")
 def test_what_is_fetched_is_whole_with_its_licences_and_fetched_once(
     fetching: ModuleType, tmp_path: Path
 ) -> None:
+    copy_page(tmp_path)
     assert fetching.fetch(tmp_path)
     vendor = tmp_path / "vendor"
     assert {each.parent.name for each in vendor.rglob("LICENSE")} == {"katex", "highlight"}
     assert (vendor / "katex" / "katex.min.js").stat().st_size > 100_000
     assert (vendor / "highlight" / "highlight.min.js").stat().st_size > 100_000
     assert len(list((vendor / "katex" / "fonts").glob("*.woff2"))) == 20
+    assert is_bundled(tmp_path)
     assert not fetching.fetch(tmp_path)
+    (tmp_path / "said.js").write_text("// changed", encoding="utf-8")
+    assert not is_bundled(tmp_path)

@@ -28,12 +28,13 @@ from entrypoints.http.openai.chat_routes import ChatController
 from entrypoints.http.openai.errors import PATH as OPENAI_PATH
 from entrypoints.http.openai.models import ModelController
 from entrypoints.http.openai.response_routes import ResponseController
-from entrypoints.http.page import page_handlers, static_files
+from entrypoints.http.page import page_handlers
 from entrypoints.http.parts import HttpParts
 from entrypoints.http.qstash import qstash_router
 from entrypoints.http.request_log import RequestLog
 from entrypoints.http.request_spans import RequestSpans
 from entrypoints.http.security_headers import SecurityHeaders
+from entrypoints.http.static_files import static_files
 
 ASSETS_PATH = "/schema-assets"
 
