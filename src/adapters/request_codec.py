@@ -14,7 +14,8 @@ instances of an older version run what they can:
 2. may have neither,
 3. may have options, a history, an echo, a time to live, and messages of any role and form,
 4. may have a delay, a time not to begin before, a deadline, or a webhook,
-5. may say whether it may be continued by prefill.
+5. may say whether it may be continued by prefill,
+6. may have flow control.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -26,7 +27,7 @@ import msgspec
 
 from domain.request import TaskRequest
 
-VERSION = 5
+VERSION = 6
 LAST_FLAT_VERSION = 2
 """The last one in which a request is a text or messages of texts. The version before reads no
 other."""
@@ -60,6 +61,8 @@ def _version(request: TaskRequest) -> int:
         and isinstance(message["content"], str)
         for message in request.messages
     )
+    if request.flow_control is not None:
+        return 6
     if request.prefill is not None:
         return 5
     newest = request.delay, request.not_before, request.deadline, request.webhook_url

@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.answer import DEPTH_LIMIT
 from domain.errors import Fault, InvalidRequest
+from domain.flow_control import FlowControl
 from domain.messages import (
     Message,
     message_faults,
@@ -89,6 +90,8 @@ class TaskRequest:
     """When it may begin, in milliseconds since the Unix epoch."""
     deadline: int | None = None
     """Seconds from its acceptance on after which the task fails, whatever it is doing."""
+    flow_control: FlowControl | None = None
+    """How many tasks of this caller with the same key may run at once, or begin in a period."""
     webhook_url: str | None = None
     """Whom the service tells that the task has ended."""
     prefill: bool | None = None
@@ -147,6 +150,7 @@ class TaskRequest:
             tool_faults((), self.messages) if self.previous_task_id is None else (),
             self._number_faults(bounds),
             time_faults(self.delay, self.not_before, self.deadline, bounds.max_delay, now),
+            () if self.flow_control is None else self.flow_control.faults(),
             self._prefill_faults(bounds),
             self._webhook_faults(bounds),
             option_faults(self.options, bounds.refused_options),
@@ -257,6 +261,8 @@ def _plain_fields(request: TaskRequest) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, FlowControl):
+        return value.to_fields()
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple) else value

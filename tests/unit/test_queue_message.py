@@ -16,6 +16,7 @@ from adapters.qstash.message import (
 )
 from adapters.request_codec import UnknownVersion
 from application.ports import Announcement, Delivery
+from domain.flow_control import FlowControl
 from domain.request import TaskRequest
 from domain.task import Task
 from tests.builders import REQUEST
@@ -40,6 +41,14 @@ AS_WRITTEN = {
     "request of version 4": (
         AROUND + b'{"v":4,"model":"m","prompt":"Hi.","delay":60},"notBefore":60007}',
         Task.submit("task_1_a", TaskRequest(model="m", prompt="Hi.", delay=60), 7),
+    ),
+    "request of version 6": (
+        AROUND + b'{"v":6,"model":"m","prompt":"Hi.","flow_control":{"rate":1,"key":"k"}}}',
+        Task.submit(
+            "task_1_a",
+            TaskRequest(model="m", prompt="Hi.", flow_control=FlowControl(key="k", rate=1)),
+            7,
+        ),
     ),
     "deadline": (
         AROUND + b'{"v":4,"model":"m","prompt":"Hi.","deadline":60},"deadline":60007}',
@@ -189,3 +198,15 @@ def test_depth_makes_no_message(depth: int) -> None:
             request = delivered_task(body, 9, OlderMessages("alice", "default")).request
             assert request is not None
             assert request.prompt == "Hi."
+
+
+@pytest.mark.parametrize("limit", [1, MESSAGE_LIMIT])
+@pytest.mark.parametrize("flow", [None, FlowControl(key="k", parallelism=1)])
+def test_a_delivery_says_whether_its_message_has_a_key_of_its_own(
+    flow: FlowControl | None, limit: int
+) -> None:
+    """Also one without its request."""
+    request = replace(REQUEST, flow_control=flow)
+    delivery = decode(encode(Task.submit("task_1_a", request, 7).task, request, 2, limit), 7)
+    assert isinstance(delivery, Delivery)
+    assert delivery.own_flow is (flow is not None)

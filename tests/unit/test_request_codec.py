@@ -15,6 +15,7 @@ from adapters.request_codec import (
     request_from_plain,
     request_to_plain,
 )
+from domain.flow_control import FlowControl
 from domain.request import TaskRequest
 from tests.contract.legal_logs import OBJECTS, TEXTS
 
@@ -55,6 +56,7 @@ def test_the_form_of_each_version() -> None:
         "delay",
         "not_before",
         "deadline",
+        "flow_control",
         "webhook_url",
         "prefill",
         "echo",
@@ -136,13 +138,30 @@ def test_a_request_that_says_whether_it_may_be_continued_is_for_no_older_instanc
     for allowed in (True, False):
         request = TaskRequest(model="m", prompt="Hi.", delay=7, prefill=allowed)
         plain = request_to_plain(request)
-        assert plain["v"] == VERSION == 5
+        assert plain["v"] == 5
         assert request_from_plain(plain) == request
 
 
+@pytest.mark.parametrize(
+    "flow",
+    [
+        FlowControl(key="a", parallelism=1),
+        FlowControl(key="a.b-c_d", rate=60, period=60),
+        FlowControl(key="a", parallelism=4, rate=60, period=1),
+    ],
+)
+def test_a_request_with_flow_control_is_for_no_older_instance(flow: FlowControl) -> None:
+    request = TaskRequest(model="m", prompt="Hi.", flow_control=flow)
+    plain = msgspec.json.decode(msgspec.json.encode(request_to_plain(request)))
+    assert plain["v"] == VERSION == 6
+    assert request_from_plain(plain) == request
+    assert request_from_plain(plain).digest() == request.digest()
+    assert request.digest() != TaskRequest(model="m", prompt="Hi.").digest()
+
+
 def test_the_next_version_is_refused_as_such() -> None:
-    with pytest.raises(UnknownVersion, match="the request has version 6, this instance reads 5"):
-        request_from_plain({"v": 6, "prompt": ["Hi."]})
+    with pytest.raises(UnknownVersion, match="the request has version 7, this instance reads 6"):
+        request_from_plain({"v": 7, "prompt": ["Hi."]})
 
 
 def test_what_was_accepted_once_is_read_though_its_bounds_have_changed(

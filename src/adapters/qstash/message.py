@@ -88,6 +88,8 @@ class _Reference(msgspec.Struct, rename="camel", omit_defaults=True):
     guard_id: str | None = None
     webhooks: tuple[_Target, ...] = ()
     retry_delay: str | None = None
+    own_flow: bool = False
+    """An instance that does not know this does not hold the share of the owner."""
 
 
 class _Guard(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -162,7 +164,10 @@ def encode(
         return whole
     del whole
     named = (request.model, size, request.digest())
-    return msgspec.json.encode(_Reference(2, *facts, *named, ttl=task.ttl, **known))
+    own_flow = request.flow_control is not None
+    return msgspec.json.encode(
+        _Reference(2, *facts, *named, ttl=task.ttl, own_flow=own_flow, **known)
+    )
 
 
 def encode_guard(guard: Guard) -> bytes:
@@ -219,6 +224,7 @@ def decode(
         guard_id=message.guard_id,
         webhooks=_webhooks(message.webhooks),
         retry_delay=_pause(message, retried),
+        own_flow=request.flow_control is not None,
     )
 
 
@@ -270,6 +276,7 @@ def _decode_reference(plain: dict[str, Any], retried: int | None) -> Delivery:
         guard_id=message.guard_id,
         webhooks=_webhooks(message.webhooks),
         retry_delay=_pause(message, retried),
+        own_flow=message.own_flow,
     )
 
 

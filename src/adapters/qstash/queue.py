@@ -21,11 +21,14 @@ from qstash.message import BatchRequest, BatchResponse, PublishResponse
 
 from adapters.batching import MicroBatcher
 from adapters.qstash.clock import QueueClock
+from adapters.qstash.flow import flow_of
 from adapters.qstash.message import MESSAGE_LIMIT, encode, encode_announcement, encode_guard
 from adapters.qstash.responses import UnreadableResponse, watch_responses
+from adapters.qstash.retry_policies import RetryPolicies
 from adapters.qstash.sdk_internals import http_client_of, is_server_fault
 from application.errors import QueueRefused, QueueUnavailable
 from application.ports import Announcement, Guard, TaskQueue
+from domain.flow_control import NO_SHARES, Shares
 from domain.request import TaskRequest
 from domain.task import Task
 
@@ -42,22 +45,6 @@ PAUSE = 0.005
 to a call, so a busy process makes few calls and no caller notices the pause."""
 RATE_LIMIT_PAUSE = 60.0
 """Seconds to wait at QStash's rate limit. The reset header is a time by QStash's clock."""
-GUARD_RETRIES, GUARD_RETRY_DELAY = 3, "60000 * pow(15, retried)"
-"""Deliveries of a guard after the first one, and the pauses before them: a minute, a quarter of an
-hour, almost four hours. Each plan of QStash has as many. The failure callback has the same, so a
-guard is lost only if no instance works for eight hours."""
-ANNOUNCEMENT_CALLBACK_DELAY = "1000 * pow(120, retried)"
-"""The pauses before the retries of the failure callback of an announcement, as many as those of a
-guard: a second, two minutes, four hours. If all fail, the webhook is lost."""
-REDACTED: _Message = {
-    "redact": {"body": True},
-    "failure_callback_headers": {"Redact-Fields": "body"},
-}
-"""The failure callback is a message of its own, whose body contains that of the failed one.
-Upstash's Workflow SDK redacts it with the same header."""
-ANNOUNCEMENT_LABEL, GUARD_LABEL = "longtask-webhook", "longtask-guard"
-"""The labels of announcements and guards. By them the queue inside the service tells what works on
-no task."""
 ERROR_LIMIT = 300
 """Characters of an error that are kept: the SDK puts the whole body into its message."""
 _MESSAGE_ID = re.compile(r"[!-~]{1,500}")
@@ -86,6 +73,7 @@ class QStashQueue(TaskQueue):
         clock: QueueClock | None = None,
         max_message_bytes: int = MESSAGE_LIMIT,
         redact_bodies: bool = False,
+        shares: Shares = NO_SHARES,
     ) -> None:
         """QStash delivers to `webhook_url`, and reports failures to `failure_url`. `retry_delay` is
         an expression in milliseconds (`Upstash-Retry-Delay`), since QStash's own back-off begins at
@@ -93,7 +81,9 @@ class QStashQueue(TaskQueue):
         `delivery_timeout` each of QStash's calls to this service. Each delivery carries the headers
         that `forwarded` returns. `clock` learns from each response. A message of more than
         `max_message_bytes` is published without its request. With `redact_bodies` QStash's
-        console and API show a hash in place of each message's body; it delivers the body itself."""
+        console and API show a hash in place of each message's body; it delivers the body itself.
+        `shares`: by which it holds the tasks of each owner back, and nothing else: a guard or an
+        announcement never waits for a task."""
         # The SDK tries again only if no response came, and counts its own pauses in milliseconds.
         self._client = AsyncQStash(
             token, base_url=url, retry={"retries": 2, "backoff": lambda n: 100.0 * 2**n}
@@ -101,13 +91,12 @@ class QStashQueue(TaskQueue):
         self._http = http_client_of(self._client)
         watch_responses(self._http, clock or QueueClock())
         self._webhook_url = webhook_url
-        self._failure_url = failure_url
         self._retries = retries
-        self._retry_delay = retry_delay
+        self._policies = RetryPolicies(failure_url, retries, retry_delay, redacted=redact_bodies)
         self._timeout = timeout
         self._max_message_bytes = max_message_bytes
         self._forwarded = forwarded
-        self._redacted = REDACTED if redact_bodies else {}
+        self._shares = shares
         self._batched = MicroBatcher(
             self._publish_all,
             max_calls=CALLS,
@@ -125,58 +114,38 @@ class QStashQueue(TaskQueue):
         bounds = self._retries, self._max_message_bytes, self._retry_delay
         body = encode(task, request, *bounds)
         name = f"{task.id}-{occasion}" if occasion else task.id
+        rest = self._policies.task()
+        if (flow := flow_of(task.owner, request.flow_control, self._shares)) is not None:
+            rest["flow_control"] = flow
         # Not as a time of day: the clock of QStash may be another.
-        return await self._enqueue(task.id, body, name, task.delay_left(_now()), self._retrying())
+        return await self._enqueue(task.id, body, name, task.delay_left(_now()), rest)
 
     async def enqueue_guard(self, guard: Guard, delay: float) -> str:
-        retrying = _Message(
-            retries=GUARD_RETRIES,
-            retry_delay=GUARD_RETRY_DELAY,
-            failure_callback=self._failure_url,
-            failure_callback_headers={
-                "Retries": str(GUARD_RETRIES),
-                "Retry-Delay": GUARD_RETRY_DELAY,
-            },
-            label=GUARD_LABEL,
-        )
         name = f"guard-{guard.task_id}" + (f"-{guard.round}" if guard.round else "")
-        return await self._enqueue(guard.task_id, encode_guard(guard), name, delay, retrying)
+        return await self._enqueue(
+            guard.task_id, encode_guard(guard), name, delay, self._policies.guard()
+        )
 
     async def enqueue_announcement(self, announcement: Announcement, delay: float = 0.0) -> str:
-        retrying = self._retrying()
-        told = retrying.get("failure_callback_headers", {}) | {
-            "Retries": str(GUARD_RETRIES),
-            "Retry-Delay": ANNOUNCEMENT_CALLBACK_DELAY,
-        }
-        retrying |= _Message(label=ANNOUNCEMENT_LABEL, failure_callback_headers=told)
         name = f"webhook-{announcement.task_id}-{announcement.number}-{announcement.round}"
         if announcement.uncalled:
             name += f"-again-{announcement.uncalled}"
-        return await self._enqueue(
-            announcement.task_id, encode_announcement(announcement), name, delay, retrying
-        )
-
-    def _retrying(self) -> _Message:
-        """What becomes of a message that this service, as a whole, fails to handle."""
-        return _Message(
-            retries=self._retries,
-            retry_delay=self._retry_delay,
-            failure_callback=self._failure_url,
-            **self._redacted,
-        )
+        body, policy = encode_announcement(announcement), self._policies.announcement()
+        return await self._enqueue(announcement.task_id, body, name, delay, policy)
 
     async def _enqueue(
-        self, task_id: str, body: bytes, name: str, delay: float, retrying: _Message
+        self, task_id: str, body: bytes, name: str, delay: float, rest: _Message
     ) -> str:
         """Publish a message about a task once. `name`: tells it from others. `delay`: seconds
-        before which it is not to be delivered. `retrying`: what becomes of it if that fails."""
+        before which it is not to be delivered. `rest`: what becomes of it if that fails, and what
+        holds it back."""
         message = _Message(
             url=self._webhook_url,
             body=body.decode(),
             content_type="application/json",
             headers=self._forwarded(),  # the SDK marks them as to be forwarded
             deduplication_id=name,
-            **(_Message(label="longtask") | retrying),
+            **(_Message(label="longtask") | rest),
         )
         if delay > 0:
             message["delay"] = math.ceil(delay)
@@ -243,6 +212,13 @@ class QStashQueue(TaskQueue):
         if not all(isinstance(key, str) and key.strip() for key in (keys.current, keys.next)):
             raise UnreadableResponse("the queue's response holds no signing keys")
         return keys.current, keys.next
+
+    async def parallelism(self) -> int | None:
+        """Return how many messages QStash delivers at the same time, of all keys together. None if
+        it does not tell. Raises QueueUnavailable or QueueRefused."""
+        told = await self._call(self._client.flow_control.get_global_parallelism())
+        most: object = told.parallelism_max
+        return most if isinstance(most, int) and most > 0 else None
 
     async def _call(self, request: Awaitable[T], deadline: float | None = None) -> T:
         """At most until `deadline`, or for the time-out."""

@@ -42,6 +42,9 @@ class Delivery:
     retry_delay: float | None = None
     """Seconds after which the queue delivers the task again unless the outcome names another time.
     None: that is not known, or this is the last delivery of the message."""
+    own_flow: bool = False
+    """Whether the queue does not hold it back by the share of its owner: its message has a flow
+    control of its own, or there is none."""
 
     def next_at(self, now: int, retry_after: float | None) -> int | None:
         """Return when the queue delivers the task again if its attempt is lost now and the outcome
@@ -126,7 +129,8 @@ class Announcement:
 class TaskQueue(Protocol):
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
         """Have the task delivered to the webhook at least once, and not before its time
-        (`Task.not_before`); return the message id. Enqueued again, the same task is the same
+        (`Task.not_before`), nor before its flow control allows it: that of the request, else the
+        share of its owner. Return the message id. Enqueued again, the same task is the same
         message, unless `occasion` (letters, digits, '-', '_') differs. Raises QueueUnavailable or
         QueueRefused."""
         ...

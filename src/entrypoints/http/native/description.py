@@ -13,6 +13,7 @@ from litestar.openapi.spec import (
     Tag,
 )
 
+from domain.flow_control import AMOUNT_LIMIT, KEY_PATTERN, PERIOD_LIMIT
 from domain.messages import MESSAGES_LIMIT
 from domain.request import (
     MAX_TOKENS_LIMIT,
@@ -54,6 +55,17 @@ _START_BOUNDS: dict[str, dict[str, Any]] = {
         "max_properties": METADATA_PAIRS_LIMIT,
         "property_names": Schema(min_length=1, max_length=METADATA_KEY_LIMIT),
         "additional_properties": Schema(type=OpenAPIType.STRING, max_length=METADATA_VALUE_LIMIT),
+    },
+}
+_FLOW_BOUNDS: dict[str, dict[str, Any]] = {
+    "key": {"pattern": f"^{KEY_PATTERN}$"},
+    **{
+        name: {"one_of": _WHOLE_OR_NULL, "minimum": 1, "maximum": limit}
+        for name, limit in (
+            ("parallelism", AMOUNT_LIMIT),
+            ("rate", AMOUNT_LIMIT),
+            ("period", PERIOD_LIMIT),
+        )
     },
 }
 
@@ -130,7 +142,13 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
         schemas["WebhookTarget"],
         {"url": {"format": OpenAPIFormat.URI, "max_length": MAX_URL_LENGTH}},
     )
-    for strict in (start, schemas["WebhookTarget"]):
+    flow = schemas["FlowControlBody"]
+    _complete(flow, _FLOW_BOUNDS)
+    flow.any_of = [
+        Schema(required=[name], properties={name: Schema(type=OpenAPIType.INTEGER)})
+        for name in ("parallelism", "rate")
+    ]
+    for strict in (start, schemas["WebhookTarget"], flow):
         strict.additional_properties = False
     messages = {"one_of": _MESSAGES_OR_NULL}
     whole = {"one_of": _WHOLE_OR_NULL}

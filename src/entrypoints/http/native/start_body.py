@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from domain.flow_control import AMOUNT_LIMIT, KEY_LIMIT, PERIOD_LIMIT, FlowControl
 from domain.messages import Message
 from domain.request import (
     MAX_TOKENS_LIMIT,
@@ -21,6 +22,8 @@ WHOLE_NUMBERS = ("max_tokens", "ttl", "delay", "not_before", "deadline")
 MALFORMED_TIME = (
     "must be milliseconds since 1970, or a time with its zone such as 2026-11-29T17:46:54Z"
 )
+FLOW_NUMBERS = ("parallelism", "rate", "period")
+"""Those of its flow control."""
 _OWN = "the service's, if it has one, else the model's own"
 
 
@@ -34,6 +37,35 @@ class WebhookTarget(msgspec.Struct, forbid_unknown_fields=True):
             examples=["https://example.com/hooks"],
         ),
     ]
+
+
+class FlowControlBody(msgspec.Struct, forbid_unknown_fields=True):
+    """At least one of `parallelism` and `rate`. All tasks of the caller that name the same key
+    count together, by the limits of the newest."""
+
+    key: Annotated[
+        str,
+        msgspec.Meta(
+            description=f"1 to {KEY_LIMIT} letters, digits, `.`, `_` or `-`.", examples=["reports"]
+        ),
+    ]
+    parallelism: Annotated[
+        int | float | None,
+        msgspec.Meta(description=f"How many run at the same time: 1 to {AMOUNT_LIMIT:,}."),
+    ] = None
+    rate: Annotated[
+        int | float | None,
+        msgspec.Meta(description=f"How many begin within one period: 1 to {AMOUNT_LIMIT:,}."),
+    ] = None
+    period: Annotated[
+        int | float | None,
+        msgspec.Meta(description=f"Seconds: 1 to {PERIOD_LIMIT:,}. Default: 1."),
+    ] = None
+
+    def flow_control(self) -> FlowControl:
+        given = {name: getattr(self, name) for name in FLOW_NUMBERS}
+        numbers = {name: int(value) for name, value in given.items() if value is not None}
+        return FlowControl(key=self.key, **numbers)
 
 
 class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -136,6 +168,11 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         ),
     ] = None
 
+    flow_control: Annotated[
+        FlowControlBody | None,
+        msgspec.Meta(description="How many tasks with the same key may run at once, or begin."),
+    ] = None
+
     webhook: Annotated[
         WebhookTarget | None,
         msgspec.Meta(description="Told once when the task has ended, whatever its end."),
@@ -150,6 +187,8 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         del given["webhook"]
         if self.webhook is not None:
             given["webhook_url"] = self.webhook.url
+        if self.flow_control is not None:
+            given["flow_control"] = self.flow_control.flow_control()
         if isinstance(self.not_before, str):
             given["not_before"] = milliseconds_of(self.not_before)
         for name in WHOLE_NUMBERS:
@@ -166,6 +205,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
 
     @staticmethod
     def of(request: TaskRequest) -> "RequestBody":
+        flow = request.flow_control
         return RequestBody(
             prompt=request.prompt,
             messages=_plain(request.messages),
@@ -181,6 +221,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
             not_before=request.not_before,
             deadline=request.deadline,
             prefill=request.prefill,
+            flow_control=None if flow is None else FlowControlBody(**flow.to_fields()),
             webhook=None if request.webhook_url is None else WebhookTarget(request.webhook_url),
             history=_plain(request.history),
         )

@@ -11,7 +11,12 @@ from domain.request import FAULTS_LIMIT, RequestBounds
 from entrypoints.http.idempotency_key import key_faults
 from entrypoints.http.json_body import BadBody, decoded, read_content
 from entrypoints.http.native.shape import shape_faults
-from entrypoints.http.native.start_body import MALFORMED_TIME, WHOLE_NUMBERS, StartBody
+from entrypoints.http.native.start_body import (
+    FLOW_NUMBERS,
+    MALFORMED_TIME,
+    WHOLE_NUMBERS,
+    StartBody,
+)
 from entrypoints.http.problems import FieldFault, camel, invalid
 from entrypoints.http.request_defaults import RequestDefaults
 from entrypoints.identity import SystemClock
@@ -37,7 +42,10 @@ class StartRequest(Request[Any, Any, Any]):
             raise _refusal([*faults, bad.fault]) from None
         except msgspec.ValidationError as error:
             raise _refusal(faults + _body_faults(content, error, bounds)) from None
-        faults += _number_faults({camel(name): getattr(body, name) for name in WHOLE_NUMBERS})
+        numbers = {camel(name): getattr(body, name) for name in WHOLE_NUMBERS}
+        if body.flow_control is not None:
+            numbers["flowControl"] = msgspec.structs.asdict(body.flow_control)
+        faults += _number_faults(numbers)
         if faults:
             raise _refusal(faults + _bound_faults(_decode_plain(content), faults, bounds))
         return body
@@ -97,6 +105,8 @@ def _number_faults(plain: dict[str, Any]) -> list[FieldFault]:
     """What is wrong with the fields that are whole numbers, apart from their types: fractions, and
     a time that is none, or in seconds."""
     numbers = {name: plain.get(name) for name in _WHOLE}
+    if isinstance(flow := plain.get("flowControl"), dict):
+        numbers |= {f"flowControl.{name}": flow.get(name) for name in FLOW_NUMBERS}
     fractions = [
         name
         for name, number in numbers.items()
