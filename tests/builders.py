@@ -11,6 +11,7 @@ from application.attempt import AttemptBounds
 from application.backlog import WAITING_BATCHES
 from application.follow_task import PAGE, FollowTask
 from application.make_attempt import MakeAttempt
+from application.owner_shares import OwnerShares
 from application.ports import (
     ORPHAN_TIMEOUT,
     AttemptsObserver,
@@ -64,9 +65,18 @@ def delivery_of(
     created_at: int = 1,
     max_attempts: int = 4,
     owner: str | None = None,
+    own_flow: bool = False,
 ) -> Delivery:
+    size = request.size()
     return Delivery(
-        task_id, request, created_at, max_attempts, request.model, request.size(), owner=owner
+        task_id,
+        request,
+        created_at,
+        max_attempts,
+        request.model,
+        size,
+        owner=owner,
+        own_flow=own_flow,
     )
 
 
@@ -131,6 +141,7 @@ def run_task(
     observer: AttemptsObserver | None = None,
     max_concurrent_deliveries: int = 1,
     requests_room: int = REQUESTS_ROOM,
+    shares: OwnerShares | None = None,
 ) -> RunTask:
     return RunTask(
         tasks,
@@ -141,6 +152,7 @@ def run_task(
             tasks, model, clock, quotas, end, observer or CountingAttempts(), bounds=bounds
         ),
         end,
+        shares=shares,
         lease=bounds.lease,
         max_concurrent_deliveries=max_concurrent_deliveries,
         requests_room=requests_room,

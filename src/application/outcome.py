@@ -27,10 +27,18 @@ class Overloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class OverShare:
+    """Other tasks of the same owner use up its share. The queue should deliver the task again after
+    `retry_after` seconds."""
+
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """The task failed. Another delivery cannot change that."""
 
     code: str
 
 
-Outcome = Ack | Retry | Overloaded | Reject
+Outcome = Ack | Retry | Overloaded | OverShare | Reject

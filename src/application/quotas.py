@@ -21,6 +21,7 @@ from application.errors import (
     UnknownTask,
     UnreadableTask,
 )
+from application.held_slots import HeldSlots
 from application.ports import Limiter, TaskLog
 from application.reap import FailOrphanedTasks
 from domain.events import Usage
@@ -62,7 +63,7 @@ class Quotas:
         self._tasks = tasks
         self._fail_if_orphaned = fail_if_orphaned
         self._accounts = accounts
-        self._streams: dict[str, set[str]] = {}
+        self._streams = HeldSlots(limiter, STREAM_TTL, "streams")
 
     def accounts_of(self, caller: Caller) -> Sequence[Account]:
         """Return what the use of a caller is counted for."""
@@ -133,32 +134,17 @@ class Quotas:
     def enter(self, slot: StreamSlot) -> None:
         """Keep the slot from now on until `leave`: the stream has begun."""
         for account in slot.accounts:
-            self._streams.setdefault(account, set()).add(slot.holder)
+            self._streams.enter(account, slot.holder)
 
     async def leave(self, slot: StreamSlot) -> None:
         """Release the slot of a stream that has ended or was not admitted."""
         for account in slot.accounts:
-            if (holders := self._streams.get(account)) is not None:
-                holders.discard(slot.holder)
-                if not holders:
-                    del self._streams[account]
-            try:
-                await self._limiter.release(account, slot.holder)
-            except StoreUnavailable as error:
-                log.warning("stream slot not released: it lapses", error=str(error))
+            await self._streams.leave(account, slot.holder)
 
     async def keep_streams(self) -> None:
         """Renew the slots of all open streams of this process. To be called several times in
         STREAM_TTL."""
-        for account in list(self._streams):
-            holders = list(self._streams.get(account, ()))
-            try:
-                await self._limiter.renew(account, holders, STREAM_TTL)
-                # A stream that left during the call may have been given its slot back by it.
-                for left in set(holders).difference(self._streams.get(account, ())):
-                    await self._limiter.release(account, left)
-            except StoreUnavailable as error:
-                log.warning("stream slots not renewed", error=str(error))
+        await self._streams.renew()
 
     async def _consume(
         self, account: Account, what: str, amount: int, limit: int, window: float

@@ -8,7 +8,7 @@ import structlog
 from application.accounts import Caller
 from application.errors import DeletedTask, StoreUnavailable, UnknownTask
 from application.manage_task import owned
-from application.outcome import Outcome, Overloaded, Retry
+from application.outcome import Outcome, Overloaded, OverShare, Retry
 from application.ports import Clock, Delivery, TaskIds, TaskLog
 from application.previous_task import PreviousTasks
 from application.quotas import Quotas
@@ -94,12 +94,13 @@ class RunDirectly:
             not_before=task.not_before,
             deadline=task.deadline,
             webhooks=task.webhooks,
+            own_flow=True,
         )
         with structlog.contextvars.bound_contextvars(task_id=new_id):
             outcome = await self._run_task(delivery)
             # A task that has a message is left to the queue, which delivers it again. Any other
             # would stay pending until its orphan timeout, since no queue has it.
-            if isinstance(outcome, Retry | Overloaded) and task.message_id is None:
+            if isinstance(outcome, Retry | Overloaded | OverShare) and task.message_id is None:
                 with suppress(IllegalTransition, UnknownTask, StoreUnavailable):
                     await self._tasks.fail(new_id, INTERRUPTED, self._clock.now())
         return DirectRun(new_id, outcome)

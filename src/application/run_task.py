@@ -19,7 +19,16 @@ from application.errors import (
 )
 from application.make_attempt import MakeAttempt, Stop, Superseded
 from application.openings import claim_task
-from application.outcome import UNREADABLE_RETRY_AFTER, Ack, Outcome, Overloaded, Reject, Retry
+from application.outcome import (
+    UNREADABLE_RETRY_AFTER,
+    Ack,
+    Outcome,
+    Overloaded,
+    OverShare,
+    Reject,
+    Retry,
+)
+from application.owner_shares import OwnerShares
 from application.ports import Busy, Clock, Delivery, Ended, EventFeed, LanguageModel, TaskLog
 from application.task_watch import watching
 from domain.attempt import Attempt
@@ -44,11 +53,13 @@ class RunTask:
         make_attempt: MakeAttempt,
         after_end: AfterEnd,
         *,
+        shares: OwnerShares | None = None,
         lease: float,
         max_concurrent_deliveries: int,
         requests_room: int = REQUESTS_ROOM,
     ) -> None:
-        """`lease`: of each attempt, in seconds. `requests_room`: bytes of the requests of all
+        """`shares`: what owners may use at the same time; None: no limit. `lease`: of each attempt,
+        in seconds. `requests_room`: bytes of the requests of all
         deliveries that are handled at the same time."""
         self._tasks = tasks
         self._feed = feed
@@ -56,6 +67,7 @@ class RunTask:
         self._clock = clock
         self._make_attempt = make_attempt
         self._after_end = after_end
+        self._shares = shares
         self._lease = lease
         self._max_concurrent_deliveries = max_concurrent_deliveries
         self._requests_room = requests_room
@@ -82,9 +94,9 @@ class RunTask:
         await self._idle.wait()
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Run the task unless it has ended or was deleted. While another attempt has the lease,
-        wait, and claim the task if that lease lapses. A fault of the model or the store does not
-        raise: it is part of the outcome."""
+        """Run the task unless it has ended or was deleted, or its owner's share is used up. While
+        another attempt has the lease, wait, and claim the task if that lease lapses. A fault of the
+        model or the store does not raise: it is part of the outcome."""
         if self.stopping:
             return Retry()
         size = delivery.request_size
@@ -96,23 +108,10 @@ class RunTask:
         self._held += size
         self._idle.clear()
         try:
-            async with watching(self._feed, delivery.task_id) as watch:
-                while not self.stopping:
-                    claimed = await self._claim(delivery)
-                    if isinstance(claimed, Ended):
-                        log.info("task already ended", status=claimed.task.status)
-                        return await self._end(claimed.task, Ack())
-                    if isinstance(claimed, Busy):
-                        log.info("waiting for the active attempt", lease_left=claimed.lease_left)
-                        await watch.change(claimed.lease_left)
-                        continue
-                    self._make_attempt.retries.works()
-                    outcome = await self._make_attempt(claimed, watch, delivery, self._stop)
-                    if isinstance(outcome, Ack | Reject):
-                        return await self._end(claimed.task, outcome)
-                    if not isinstance(outcome, Superseded):
-                        return outcome
-                return Retry()
+            if self._shares is None:
+                return await self._run(delivery)
+            async with self._shares.held(delivery, self._stop.begun) as postponed:
+                return await self._run(delivery) if postponed is None else OverShare(postponed)
         except DeletedTask:
             log.info("task was deleted: delivery acknowledged")
             return Ack()
@@ -129,6 +128,27 @@ class RunTask:
             self._held -= size
             if self._running == 0:
                 self._idle.set()
+
+    async def _run(self, delivery: Delivery) -> Outcome:
+        """Claim the task and have attempts made until there is an outcome. Raises DeletedTask,
+        FeedClosed, StoreUnavailable or Unreadable."""
+        async with watching(self._feed, delivery.task_id) as watch:
+            while not self.stopping:
+                claimed = await self._claim(delivery)
+                if isinstance(claimed, Ended):
+                    log.info("task already ended", status=claimed.task.status)
+                    return await self._end(claimed.task, Ack())
+                if isinstance(claimed, Busy):
+                    log.info("waiting for the active attempt", lease_left=claimed.lease_left)
+                    await watch.change(claimed.lease_left)
+                    continue
+                self._make_attempt.retries.works()
+                outcome = await self._make_attempt(claimed, watch, delivery, self._stop)
+                if isinstance(outcome, Ack | Reject):
+                    return await self._end(claimed.task, outcome)
+                if not isinstance(outcome, Superseded):
+                    return outcome
+            return Retry()
 
     async def _end(self, task: Task, outcome: Ack | Reject) -> Outcome:
         """Return the outcome of a delivery whose task has ended, once nothing is missing after the

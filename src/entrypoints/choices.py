@@ -7,6 +7,7 @@ from application.attempt import AttemptBounds
 from application.ports import ORPHAN_TIMEOUT
 from application.reap import QUEUEING_LIMIT
 from application.webhooks import WebhookRules
+from domain.flow_control import NO_SHARES
 from domain.request import RequestBounds
 from entrypoints.descriptors import max_connections
 from entrypoints.http.origins import Origins
@@ -46,7 +47,14 @@ def orphan_timeout(settings: Settings) -> float:
     if settings.queue.embedded and not (settings.store.shared and settings.data_file is None):
         # The queue loses nothing that the store keeps, and tasks wait in it for their turn.
         pauses += QUEUEING_LIMIT
+    elif settings.access.shares != NO_SHARES:
+        pauses += QUEUEING_LIMIT  # what is more than a share waits in the queue, without a sign
     return ORPHAN_TIMEOUT + pauses + (retries + 1) * (settings.queue.delivery_timeout or 0.0)
+
+
+def queue_holds_shares(settings: Settings) -> bool:
+    """Whether all instances have one queue. Inside the service each has one of its own."""
+    return not (settings.queue.embedded and settings.store.shared)
 
 
 def start_room(settings: Settings) -> int:

@@ -63,6 +63,7 @@ def qstash_queue(
         clock=clock,
         max_message_bytes=settings.queue.max_message_bytes,
         redact_bodies=settings.queue.qstash_redact_bodies,
+        shares=settings.access.shares,
     )
 
 

@@ -19,6 +19,7 @@ from application.list_models import ListModels
 from application.list_tasks import ListTasks
 from application.make_attempt import MakeAttempt
 from application.manage_task import CancelTask, DeleteTask, GetTask
+from application.owner_shares import OwnerShares
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from application.retry_task import RetryTask
@@ -69,6 +70,14 @@ class Container(Outside):
         bounds=attempt_bounds,
         checker=checker,
     )
+    shares = Singleton(
+        OwnerShares,
+        Outside.limiter,
+        given.access.shares,
+        clock,
+        attempt_bounds.provided.lease,
+        queue_holds_shares=providers.Callable(choices.queue_holds_shares, settings),
+    )
     run_task = Singleton(
         RunTask,
         tasks,
@@ -77,6 +86,7 @@ class Container(Outside):
         clock,
         make_attempt,
         after_end,
+        shares=shares,
         lease=attempt_bounds.provided.lease,
         max_concurrent_deliveries=given.service.max_concurrent_deliveries,
     )
@@ -214,6 +224,7 @@ class Container(Outside):
         open_streams=open_streams,
         valid_keys=valid_keys,
         quotas=quotas,
+        shares=shares,
         signing_keys=Outside.signing_keys,
         metrics=metrics,
         connections=List(

@@ -11,6 +11,7 @@ import structlog
 from adapters.prometheus import Metrics
 from adapters.qstash import SigningKeys
 from application.cancellation import end_tasks
+from application.owner_shares import OwnerShares
 from application.quotas import STREAM_TTL, Quotas
 from application.run_task import RunTask
 from entrypoints.http.open_streams import OpenStreams
@@ -42,6 +43,7 @@ class Lifecycle:
     open_streams: OpenStreams
     valid_keys: ValidKeys
     quotas: Quotas
+    shares: OwnerShares
     signing_keys: SigningKeys
     metrics: Metrics
     connections: Sequence[object]
@@ -53,6 +55,7 @@ class Lifecycle:
         """Work in the background for as long as the context is open, then close the connections."""
         work = (
             self._keep_stream_slots,
+            self.shares.keep,
             self._measure_lag,
             self._watch_keys,
             self.signing_keys.learn,

@@ -11,6 +11,7 @@ from adapters.memory import MemoryTaskLog
 from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
 from application.outcome import Outcome
+from application.owner_shares import OwnerShares
 from application.ports import Finished
 from application.quotas import Quotas
 from application.run_task import REQUESTS_ROOM
@@ -63,6 +64,7 @@ class Bench:
         read_timeout: float = 60.0,
         attempt_timeout: float = 60.0,
         quotas: Quotas | None = None,
+        shares: OwnerShares | None = None,
     ) -> None:
         self.feed = Hub()
         self.tasks = SlowLog(self.feed)
@@ -82,6 +84,7 @@ class Bench:
             observer=self.observer,
             max_concurrent_deliveries=max_concurrent_deliveries,
             requests_room=requests_room,
+            shares=shares,
         )
         self.run = self._process()
 
@@ -92,8 +95,11 @@ class Bench:
         task_id: str = TASK_ID,
         request: TaskRequest = REQUEST,
         retry_delay: float | None = None,
+        own_flow: bool = False,
     ) -> asyncio.Task[Outcome]:
-        delivery = delivery_of(task_id, request, max_attempts=max_attempts, owner=OWNER)
+        delivery = delivery_of(
+            task_id, request, max_attempts=max_attempts, owner=OWNER, own_flow=own_flow
+        )
         return asyncio.create_task(self.run(replace(delivery, retry_delay=retry_delay)))
 
     async def stopped(self) -> Outcome:

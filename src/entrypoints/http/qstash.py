@@ -21,7 +21,7 @@ from litestar.params import QueryParameter
 
 from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, UnreadableDelivery
 from application.accounts import Caller
-from application.outcome import Ack, Outcome, Overloaded, Reject, Retry
+from application.outcome import Ack, Outcome, Overloaded, OverShare, Reject, Retry
 from application.ports import Announcement, Delivery, Guard
 from entrypoints.http.access import Access
 from entrypoints.http.checks import is_check
@@ -211,6 +211,11 @@ def _respond(task_id: str, outcome: Outcome) -> Response[Any]:
             headers = retry_after_header(retry_after)
             raise problem(
                 429, "no-room", "Too many tasks are running at this instance.", headers=headers
+            )
+        case OverShare(retry_after):
+            headers = retry_after_header(retry_after)
+            raise problem(
+                429, "over-share", "Other tasks of its owner use up the share.", headers=headers
             )
         case Reject(code):
             raise problem(489, "task-failed", f"The task failed: {code}.", headers=NON_RETRYABLE)

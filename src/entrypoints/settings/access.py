@@ -8,11 +8,13 @@ from typing import Annotated, ClassVar
 from pydantic import SecretStr
 
 from application.accounts import Limits
+from domain.flow_control import NO_SHARES, Shares
 from entrypoints.api_keys import ApiKey, parse_keys
 from entrypoints.host_names import host_of
 from entrypoints.keys_file import KeysFile, read_keys_file
 from entrypoints.outside_text import is_http_url
 from entrypoints.settings.group import Group, parsed, setting, words, words_of
+from entrypoints.settings.shares import parse_shares
 
 Network = IPv4Network | IPv6Network
 
@@ -137,6 +139,16 @@ class AccessSettings(Group):
         "LONGTASK_ADDRESS_LIMITS",
         Limits(),
         "The same limits for each network address. An IPv6 address counts by its first 64 bits.",
+        otherwise="no limit",
+    )
+    shares: Annotated[Shares, parsed(parse_shares)] = setting(
+        "LONGTASK_SHARES",
+        NO_SHARES,
+        "How many tasks of each API key run at the same time, and how many begin in a period, so "
+        "that none keeps the others from running ([fair-shares.md](fair-shares.md)); what is more "
+        "waits in the queue. An entry is `NAME:parallelism=N`, `NAME:rate=N/PERIOD` (`60/1m`), or "
+        "both; `*` is every key that has no entry, and all callers where there are no keys. "
+        "Example: `*:parallelism=4,team-a:parallelism=20:rate=600/1h`.",
         otherwise="no limit",
     )
     trusted_proxies: Annotated[tuple[Network, ...], parsed(words_of(_network))] = setting(

@@ -69,6 +69,17 @@ def _older_messages(settings: Settings) -> Iterator[str]:
         )
 
 
+def _shares(settings: Settings) -> Iterator[str]:
+    access = settings.access
+    if access.api_keys_file is not None:  # the names in it come and go
+        return
+    keys = {key.name for key in access.keys_at_start}
+    # A name that is none of a key is not repeated: it could be a key.
+    if not all(name in keys for name in access.shares.named):
+        where = "LONGTASK_API_KEYS" if keys else "LONGTASK_API_KEYS, which is not set"
+        yield f"LONGTASK_SHARES has an entry with a name that is not one of {where}"
+
+
 def _keys_file(settings: Settings) -> Iterator[str]:
     file = settings.access.api_keys_file
     if file is not None and (fault := file.wrong(plain_allowed=settings.development)) is not None:
@@ -169,6 +180,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _store,
     _workers,
     _older_messages,
+    _shares,
     _keys_file,
     _plain_keys,
     _stream_secret,

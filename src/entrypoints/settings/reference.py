@@ -10,11 +10,13 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from application.accounts import Limits
+from domain.flow_control import Shares
 from entrypoints.outside_text import without_password
 from entrypoints.settings.access import limits_as_text
 from entrypoints.settings.group import Group
 from entrypoints.settings.loading import groups
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.shares import shares_as_text
 
 _MARKDOWN = """\
 # Settings
@@ -111,5 +113,7 @@ def _shown(value: object) -> str:
             return ",".join(map(str, value))
         case Limits():
             return limits_as_text(value)
+        case Shares():
+            return shares_as_text(value)
         case _:
             return str(value)
