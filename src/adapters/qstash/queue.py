@@ -111,7 +111,7 @@ class QStashQueue(TaskQueue):
         await self._http.aclose()
 
     async def enqueue(self, task: Task, request: TaskRequest, occasion: str = "") -> str:
-        bounds = self._retries, self._max_message_bytes, self._retry_delay
+        bounds = self._retries, self._max_message_bytes, self._policies.retry_delay
         body = encode(task, request, *bounds)
         name = f"{task.id}-{occasion}" if occasion else task.id
         rest = self._policies.task()
