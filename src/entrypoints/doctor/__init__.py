@@ -14,6 +14,7 @@ from entrypoints.doctor.prefill import check_prefill
 from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.responses import check_responses
 from entrypoints.doctor.service import check_access, check_address
+from entrypoints.doctor.shares import check_shares
 from entrypoints.doctor.store import check_store
 from entrypoints.doctor.webhooks import check_receivers, check_webhooks
 from entrypoints.host_names import local_url
@@ -38,6 +39,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_access(settings),
         check_store(settings, redis),
         check_queue(settings, queue, clock),
+        check_shares(settings, queue),
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_model(settings.model),
         check_prefill(settings.model),
