@@ -46,6 +46,30 @@ async def test_a_rate_is_kept_until_its_period_ends(monkeypatch: pytest.MonkeyPa
     assert len(flows) == 0
 
 
+async def test_those_that_wait_for_a_rate_begin_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each new period wakes one of them, not all thousand."""
+    now, naps, turn = 1_000.0, 0, asyncio.sleep
+
+    async def nap(seconds: float) -> None:
+        nonlocal now, naps
+        naps += 1
+        until = now + seconds
+        await turn(0)
+        now = max(now, until)
+
+    monkeypatch.setattr(slots, "monotonic", lambda: now)
+    monkeypatch.setattr(asyncio, "sleep", nap)
+    flows, begun = Slots(), list[int]()
+
+    async def begin(number: int) -> None:
+        async with flows.hold("flow:a", None, 2, 60.0):
+            begun.append(number)
+
+    await asyncio.gather(*map(begin, range(7)))
+    assert begun == list(range(7))
+    assert (now, naps) == (1_180.0, 3)
+
+
 async def test_idle_flows_are_bounded() -> None:
     flows = Slots()
     for number in range(bounds.IDLE_FLOWS + 5):

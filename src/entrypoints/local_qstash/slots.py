@@ -21,6 +21,8 @@ class _Slots:
         self._limit: int | None = None
         self._held = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._rate_turn = asyncio.Lock()
+        """Only the first of those that wait for the rate looks at the time."""
         self._period_began = 0.0
         self._begun = 0
         self.matters_until = 0.0
@@ -40,7 +42,8 @@ class _Slots:
         try:
             await turn
             if rate is not None:
-                await self._keep_rate(rate, period)
+                async with self._rate_turn:
+                    await self._keep_rate(rate, period)
             yield
         finally:
             if turn.done() and not turn.cancelled():
