@@ -16,13 +16,10 @@ _WHOLE = "a whole number"
 _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 
 
-UNSUPPORTED = {
-    "flowControl": "is not accepted: this service does not have it yet",
-    **dict.fromkeys(
-        ("deadline", "delay", "notBefore", "prefill", "webhook"),
-        "is not accepted here: use /api/tasks/start",
-    ),
-}
+UNSUPPORTED = dict.fromkeys(
+    ("deadline", "delay", "flowControl", "notBefore", "prefill", "webhook"),
+    "is not accepted here: use /api/tasks/start",
+)
 """Extensions that a server of models would ignore. Passed on, they would seem to be in force."""
 
 
