@@ -57,4 +57,4 @@ def shown_steps(page: Page) -> list[list[str]]:
 
 def shown_facts(page: Page) -> list[str]:
     """The numbers: the time, the time to the first token, tokens, tokens a second."""
-    return page.locator(".run-facts dd").all_text_contents()
+    return page.locator(".run-facts > div:not([hidden]) dd").all_text_contents()

@@ -53,7 +53,7 @@ def test_a_run_is_told_step_by_step(page: Page) -> None:
             "What it said was dropped",
             "Next try after 9.0 s",
         ],
-        ["Attempt 2", "+9.9 s", "First token after 500 ms", "≈ 10 tokens in 0 ms"],
+        ["Attempt 2", "+9.9 s", "First token after 500 ms", "≈ 38 tokens in 0 ms"],
         [
             "Attempt 2 lost",
             "+11.0 s",
@@ -61,7 +61,7 @@ def test_a_run_is_told_step_by_step(page: Page) -> None:
             "What it said was kept",
             "Next try after 1.0 s",
         ],
-        ["Attempt 3, resumed", "+12.0 s", "First token after 500 ms", "≈ 11 tokens in 1.9 s"],
+        ["Attempt 3, resumed", "+12.0 s", "First token after 500 ms", "≈ 42 tokens in 1.9 s"],
         ["Done", "+14.5 s", "By model-1"],
     ]
     tones = "[...document.querySelectorAll('.strip span')].map((part) => part.dataset.tone)"

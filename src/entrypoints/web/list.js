@@ -5,7 +5,7 @@ import { menuButton } from "./menu.js";
 import * as remembered from "./remembered.js";
 import { ServedTasks } from "./served.js";
 import { text } from "./texts.js";
-import { ago, dateOf, tokens } from "./times.js";
+import { ago, dateOf, money, tokens } from "./times.js";
 import { keepRight } from "./waiting.js";
 
 const MINUTE = 60_000; // milliseconds
@@ -25,7 +25,8 @@ export class List {
   #rows = new Map(); // by id: {shows, row}
 
   /** `actions`: the functions open, deleted, and entries (those of its menu), called with a task's id,
-   * and keyRefused, called if the list needs another API key. */
+   * keyRefused, called if the list needs another API key, and shown, called with the open task as it is
+   * listed, or undefined, each time that the list is shown. */
   constructor(node, actions) {
     this.#node = node;
     this.#actions = actions;
@@ -118,6 +119,7 @@ export class List {
     const count = known.filter(({ id }) => hidden.has(id)).length;
     $("list-hidden").hidden = count === 0;
     $("list-hidden").textContent = text(this.#showsHidden ? "hideAgain" : "showHidden", { count });
+    this.#actions.shown(known.find(({ id }) => id === this.#open));
     const focused = this.#node.contains(document.activeElement) ? document.activeElement : null;
     const place = [...this.#node.children].indexOf(focused?.closest("li"));
     this.#place(all);
@@ -132,8 +134,8 @@ export class List {
   #place(all) {
     const before = this.#rows;
     this.#rows = new Map(all.map((task) => {
-      const { id, title, status, model, usage } = task;
-      const shows = JSON.stringify([title, status, model, usage, id === this.#open, document.documentElement.lang]);
+      const { id, title, status, model, usage, cost } = task;
+      const shows = JSON.stringify([title, status, model, usage, cost, id === this.#open, document.documentElement.lang]);
       const known = before.get(id);
       return [id, known?.shows === shows ? known : { shows, row: this.#row(task) }];
     }));
@@ -161,7 +163,7 @@ export class List {
 
   #tasks() {
     if (!this.isServed) return remembered.tasks();
-    return this.#served.all.map(({ taskId, title, status, model, createdAt, usage }) => ({ id: taskId, title, status, model, createdAt, usage }));
+    return this.#served.all.map(({ taskId, ...task }) => ({ id: taskId, ...task }));
   }
 
   /** Return whether a task is one of those that are searched for. */
@@ -192,8 +194,8 @@ export class List {
   }
 }
 
-/** Return the second line of a row: the status, when the task was started, its model and its tokens. */
-function about({ status, createdAt, model, usage }) {
+/** Return the second line of a row: the status, when the task was started, its model, its tokens and its cost. */
+function about({ status, createdAt, model, usage, cost }) {
   const line = document.createElement("div");
   line.className = "about";
   const badge = document.createElement("span");
@@ -211,7 +213,7 @@ function about({ status, createdAt, model, usage }) {
     time.textContent = ago(createdAt);
     line.append(time);
   }
-  for (const [name, value] of [["model", model], ["tokens", usage && tokens(usage.completionTokens, usage.estimated)]]) {
+  for (const [name, value] of [["model", model], ["tokens", usage && tokens(usage.completionTokens, usage.estimated)], ["cost", money(cost)]]) {
     if (!value) continue;
     const node = document.createElement("span");
     node.className = name;

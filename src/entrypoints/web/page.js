@@ -19,7 +19,7 @@ import { showExamples } from "./welcome.js";
 
 const $ = (id) => document.getElementById(id);
 const list = new List($("list"), {
-  open: go, entries: actions.entries, deleted: task.deleted, keyRefused: () => askForKey(remembered.apiKey() !== "", false),
+  open: go, entries: actions.entries, deleted: task.deleted, shown: task.price, keyRefused: () => askForKey(remembered.apiKey() !== "", false),
 });
 actions.use(list, start);
 offerCommands(list);

@@ -4,18 +4,19 @@ import { RawEvents } from "./events.js";
 import { node } from "./nodes.js";
 import { begin, numbers, serverTime, step } from "./run.js";
 import { showStrip, Timeline } from "./timeline.js";
-import { duration, number } from "./times.js";
+import { duration, money, number } from "./times.js";
 import { text } from "./texts.js";
 
 const TICK = 250; // milliseconds
 const PAUSE = 150; // milliseconds between two times that the panel is drawn
 const TABS = ["runTimeline", "runEvents"];
-const FACTS = ["factTime", "factFirst", "factTokens", "factRate"];
+const FACTS = ["factTime", "factFirst", "factTokens", "factRate", "factCost"];
 
 export class RunPanel {
   #root;
   #run = begin();
   #notBefore = null;
+  #cost = null;
   #drawnAt = -PAUSE;
   #timer = 0;
   #facts = new Map(); // by name: {term, value}
@@ -61,6 +62,7 @@ export class RunPanel {
   reset() {
     this.#run = begin();
     this.#notBefore = null;
+    this.#cost = null;
     this.#timeline.reset();
     this.#strip.replaceChildren();
     this.#events.reset();
@@ -75,9 +77,20 @@ export class RunPanel {
     this.#notBefore = notBefore;
   }
 
+  /** Note what the task has cost, as the service says it, or null. */
+  price(cost) {
+    this.#cost = cost;
+    this.show();
+  }
+
+  /** The present time by the service's clock. */
+  get now() {
+    return serverTime(this.#run);
+  }
+
   /** The numbers of the run until now. */
   get numbers() {
-    return numbers(this.#run, serverTime(this.#run));
+    return numbers(this.#run, this.now);
   }
 
   /** Take an event. `id` is empty for one that is not in the log. */
@@ -130,6 +143,8 @@ export class RunPanel {
     this.#fact("factFirst", firstToken !== null && duration(firstToken), "factFirstMeans");
     this.#fact("factTokens", tokens !== null && guessed(number(tokens)), isEstimated ? "factTokensGuessed" : "factTokensMeans", rest);
     this.#fact("factRate", rateText && guessed(rateText), "factRateMeans");
+    this.#fact("factCost", money(this.#cost), "factCostMeans");
+    this.#facts.get("factCost").value.parentElement.hidden = this.#cost === null;
   }
 
   #fact(name, value, means, { prompt, cached, reasoning } = {}) {

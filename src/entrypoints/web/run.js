@@ -10,8 +10,9 @@ const SHORTEST_RATE = 100; // milliseconds: over less, a rate says nothing
 const encoder = new TextEncoder();
 const bytesOf = (text) => encoder.encode(text).length;
 
-/** What the model has said of the answer that counts: by all attempts that went on with each other. */
-const nothingSaid = () => ({ bytes: 0, firstAt: null, lastAt: null, reasoning: false });
+/** What the model has said of the answer that counts: by all `attempts`, which are steps, that went on with
+ * each other. */
+const nothingSaid = () => ({ attempts: [], bytes: 0, firstAt: null, lastAt: null, reasoning: false });
 
 /**
  * Return the run of a task of which no event is known.
@@ -87,6 +88,7 @@ function attempt(run, { timestamp, attempt, resumed = false }) {
     kind: "attempt", attempt, resumed, isLost: false, isKept: false,
     firstAt: null, reasonedAt: null, wroteAt: null, lastAt: null, bytes: 0, calls: [],
   });
+  run.said.attempts.push(lastOf(run));
 }
 
 function piece(run, event) {
@@ -127,6 +129,20 @@ function end(run, event) {
 /** Return the present time by the service's clock. */
 export const serverTime = (run, now = Date.now()) => now + run.clock;
 
+/** Return how many tokens the model has counted and not shown: its reasoning, before the first piece. */
+const hiddenTokens = ({ said, usage }) => (said.reasoning ? 0 : usage?.reasoningTokens ?? 0);
+
+/** Return how many tokens an attempt, which is a step, has said: {tokens, isEstimated}. The model counts those
+ * of an answer: where several attempts said it, each is given a part by the size of what it said. */
+export function tokensOf(run, attempt) {
+  const { said, usage } = run;
+  if (usage === null || !said.attempts.includes(attempt)) {
+    return { tokens: Math.ceil(attempt.bytes / BYTES_PER_TOKEN), isEstimated: true };
+  }
+  const tokens = Math.round(((usage.completionTokens - hiddenTokens(run)) * attempt.bytes) / said.bytes);
+  return { tokens, isEstimated: usage.estimated === true || attempt.bytes < said.bytes };
+}
+
 /**
  * Return the numbers of a run at a time of the service's clock:
  * `duration`: milliseconds from its start to its end, or until now;
@@ -140,8 +156,7 @@ export function numbers(run, now) {
   const { said, usage, beganAt, endedAt } = run;
   const estimated = Math.ceil(said.bytes / BYTES_PER_TOKEN);
   const tokens = usage?.completionTokens ?? estimated;
-  // Reasoning that the model counts and does not show was over before the first piece.
-  const hidden = said.reasoning ? 0 : usage?.reasoningTokens ?? 0;
+  const hidden = hiddenTokens(run);
   const written = said.lastAt - said.firstAt; // milliseconds
   const hasRate = said.firstAt !== null && written >= SHORTEST_RATE && tokens > hidden;
   return {

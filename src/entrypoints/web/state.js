@@ -11,7 +11,7 @@ export function begin() {
     status: "pending",
     attempt: 0,
     answer: NOTHING, // what the model said: text, reasoning, toolCalls and so on
-    lost: null, // {attempt, reason, counts} while `answer` is that of a lost attempt; it counts until the next begins anew
+    lost: null, // {attempt, reason, nextAt, counts} while `answer` is that of a lost attempt; it counts until the next begins anew
     reasoned: 0, // milliseconds
     reasoningSince: null, // when the reasoning began that goes on
     pieces: 0,
@@ -37,7 +37,7 @@ export function apply(state, event) {
     case "status": {
       const restarted = event.data === "running";
       if (event.data === "pending" && event.attempt > 0) {
-        state.lost = { attempt: event.attempt, reason: event.reason ?? "", counts: true };
+        state.lost = { attempt: event.attempt, reason: event.reason ?? "", nextAt: event.nextAttemptAt ?? null, counts: true };
       }
       if (event.data === "pending" && event.attempt === 0 && saysSomething(state.answer)) {
         // The log starts over: the service has lost it.
@@ -45,7 +45,7 @@ export function apply(state, event) {
         return "anew";
       }
       if (restarted && !event.resumed && (state.lost !== null || saysSomething(state.answer))) {
-        state.lost = { attempt: state.attempt, reason: "", ...state.lost, counts: false };
+        state.lost = { attempt: state.attempt, reason: "", ...state.lost, nextAt: null, counts: false };
       }
       state.status = event.data;
       state.attempt = event.attempt;

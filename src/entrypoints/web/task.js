@@ -10,7 +10,8 @@ import { promptOf, showSent } from "./sent.js";
 import { ACTIVE, apply, begin, saysSomething } from "./state.js";
 import { offerToTell } from "./tell.js";
 import { advice, ending, failure, reason, text } from "./texts.js";
-import { duration, tokens } from "./times.js";
+import { nextTry } from "./timeline.js";
+import { duration, money, tokens } from "./times.js";
 
 const TITLE = 200; // characters
 const $ = (id) => document.getElementById(id);
@@ -22,7 +23,7 @@ const said = new Said(() => {
 
 const GONE = new Set(["gone", "locked", "deleted"]); // connections
 
-let current = null; // {id, request, state, connection, stop, isGreeted}
+let current = null; // {id, request, cost, state, connection, stop, isGreeted}
 let changed = () => {};
 let needsKey = () => {};
 let gone = () => {};
@@ -38,7 +39,7 @@ export const onGone = (callback) => (gone = callback);
 
 export function open(id) {
   current?.stop();
-  current = { id, request: remembered.find(id)?.request ?? null, isGreeted: false }; // `listen` adds the rest
+  current = { id, request: remembered.find(id)?.request ?? null, cost: null, isGreeted: false }; // `listen` adds the rest
   setView("task");
   $("task-id").textContent = id;
   showRaw(false);
@@ -122,6 +123,7 @@ export function listen() {
   said.replace(mine.state.answer);
   run.reset();
   run.plan(mine.notBefore ?? null);
+  run.price(mine.cost);
   const connected = (connection) => {
     if (stopping.signal.aborted || mine.connection === connection) return;
     mine.connection = connection;
@@ -190,8 +192,6 @@ export function show() {
   $("status").dataset.status = isGone ? "failed" : state.status;
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
   $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
-  $("attempt").textContent = state.attempt > 0 ? text("attempt", state) : "";
-  $("attempt").hidden = state.attempt < 2;
   said.show(state);
   showNumbers();
   // One action for each state. The others are in the menu.
@@ -205,7 +205,6 @@ export function show() {
   $("notice").hidden = state.lost === null && !isGone;
   $("notice").textContent = isGone ? text(connection) : state.lost === null ? "" : lostNotice(state);
   $("waiting").hidden = $("status").hidden || !(active && (!running || !saysSomething(state.answer)));
-  $("waiting-text").textContent = text(state.status === "running" ? "waitModel" : state.lost === null ? "waitQueued" : "waitNext");
   $("failure").hidden = !failed;
   if (failed) {
     $("failure-what").textContent = failure(state.end);
@@ -225,11 +224,30 @@ function lostNotice({ answer, lost: { attempt, reason: code, counts } }) {
 function showNumbers() {
   const { state, connection } = current;
   const { duration: lasted, tokens: count, isEstimated } = run.numbers;
+  const nextAt = state.status === "pending" ? state.lost?.nextAt ?? null : null;
+  $("attempt").textContent = nextAt !== null ? nextTry(nextAt, run.now) : state.attempt > 0 ? text("attempt", state) : "";
+  $("attempt").hidden = nextAt === null && state.attempt < 2;
+  $("waiting-text").textContent = waitsFor(state);
   $("elapsed").textContent = lasted === null ? "" : duration(lasted);
   $("tokens").textContent = count > 0 ? tokens(count, isEstimated) : "";
+  $("tokens").title = money(current.cost);
   offerToTell(ACTIVE.has(state.status) && !GONE.has(connection) ? lasted ?? 0 : 0);
   said.showTime(state);
 }
+function waitsFor({ status, lost }) {
+  if (status === "running") return text("waitModel");
+  if (lost === null) return text("waitQueued");
+  return lost.nextAt === null ? text("waitNext") : nextTry(lost.nextAt, run.now);
+}
+
+/** Show what the task that is shown has cost. `listed`: that task as the list has it, or undefined. */
+export function price(listed) {
+  if (current === null || listed?.id !== current.id) return;
+  current.cost = listed.cost ?? null;
+  run.price(current.cost);
+  showNumbers();
+}
+
 setInterval(() => {
   if (current !== null && ACTIVE.has(current.state.status)) showNumbers();
 }, 250);

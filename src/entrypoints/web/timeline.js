@@ -1,19 +1,19 @@
 // The timeline of a run: what happened, step by step, and where the time went. Makes nodes of a run (run.js).
 
 import { node } from "./nodes.js";
+import { tokensOf } from "./run.js";
 import { clockOf, counted, dateOf, duration, number } from "./times.js";
 import { reason, text } from "./texts.js";
 
-const BYTES_PER_TOKEN = 4;
 const NOTABLE = 100; // milliseconds: shorter pauses are not told
 const CALLS = 3; // names of tools that are said
 
 /** Return a sentence as a line that stands alone. */
 const withoutStop = (sentence) => sentence.replace(/[.。]$/, "");
 
-/** Return what is said of a step at a time of the service's clock: {tone, title, details}. `notBefore`:
- * when the task begins at the earliest, or null. */
-function words(step, now, notBefore = null) {
+/** Return what is said of a step of a run at a time of the service's clock: {tone, title, details}.
+ * `notBefore`: when the task begins at the earliest, or null. */
+function words(run, step, now, notBefore = null) {
   const time = (step.until ?? now) - step.at;
   switch (step.kind) {
     case "queued": {
@@ -22,7 +22,7 @@ function words(step, now, notBefore = null) {
       return { tone: "waits", title: text("stepQueued"), details: [delay ?? wait] };
     }
     case "attempt":
-      return { tone: toneOf(step), title: text(step.resumed ? "stepResumed" : "stepAttempt", step), details: [...said(step, now)] };
+      return { tone: toneOf(step), title: text(step.resumed ? "stepResumed" : "stepAttempt", step), details: [...said(run, step, now)] };
     case "lost":
       return { tone: "lost", title: text("stepLost", step), details: [...lost(step, now)] };
     case "anew":
@@ -34,9 +34,13 @@ function words(step, now, notBefore = null) {
   }
 }
 
+/** Return when the next try begins, in words. `nextAt`: the time, `now`: the present one, both by the
+ * service's clock. */
+export const nextTry = (nextAt, now) => (nextAt > now ? text("nextIn", { time: counted(nextAt - now + 999) }) : text("nextDue"));
+
 const toneOf = ({ isLost, isKept }) => (isKept ? "kept" : isLost ? "lost" : "works");
 
-function* said(step, now) {
+function* said(run, step, now) {
   const { at, until, firstAt, lastAt, reasonedAt, wroteAt, bytes, calls } = step;
   if (firstAt === null) {
     if (until === null) yield text("isThinking", { time: counted(now - at) });
@@ -50,8 +54,10 @@ function* said(step, now) {
     const names = calls.slice(0, CALLS).join(", ") + (calls.length > CALLS ? ", …" : "");
     yield text("called", { names });
   }
-  const tokens = number(Math.ceil(bytes / BYTES_PER_TOKEN));
-  if (bytes > 0) yield text("isWriting", { tokens, time: duration((until === null ? now : lastAt) - firstAt) });
+  if (bytes === 0) return;
+  const { tokens: count, isEstimated } = tokensOf(run, step);
+  const tokens = isEstimated ? text("about", { value: number(count) }) : number(count);
+  yield text("isWriting", { tokens, time: duration((until === null ? now : lastAt) - firstAt) });
 }
 
 function* lost(step, now) {
@@ -62,7 +68,7 @@ function* lost(step, now) {
   } else if (step.nextAt === null) {
     yield text("isWaiting", { time: counted(now - step.at) });
   } else {
-    yield step.nextAt > now ? text("nextIn", { time: counted(step.nextAt - now + 999) }) : text("nextDue");
+    yield nextTry(step.nextAt, now);
   }
 }
 
@@ -102,7 +108,7 @@ export class Timeline {
   show(run, now, notBefore) {
     const { steps, beganAt } = run;
     steps.forEach((step, place) => {
-      const { tone, title, details } = words(step, now, notBefore);
+      const { tone, title, details } = words(run, step, now, notBefore);
       const isOpen = step.until === null;
       const says = JSON.stringify([tone, title, details, isOpen, step.at]);
       if (this.#shown[place] === says) return;
@@ -130,6 +136,6 @@ export function showStrip(strip, run, now) {
     const spent = (step.until ?? now) - step.at;
     part.dataset.tone = step.kind === "attempt" ? toneOf(step) : "waits";
     part.style.flexGrow = String(spent);
-    part.title = `${words(step, now).title}: ${duration(spent)}`;
+    part.title = `${words(run, step, now).title}: ${duration(spent)}`;
   });
 }

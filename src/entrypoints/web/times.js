@@ -1,4 +1,4 @@
-// Times, durations and numbers in words, in the language of the page.
+// Times, durations, numbers and costs in words, in the language of the page.
 
 import { locale, text } from "./texts.js";
 
@@ -10,6 +10,7 @@ function format(kind, make) {
   return made.get(key);
 }
 
+const SMALL = 0.1; // of a currency: below it, cents say too little
 const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]]; // milliseconds
 
 /** Return how long ago a time was, such as "5 min. ago". */
@@ -52,4 +53,19 @@ export const number = (value) => format("number", (language) => new Intl.NumberF
 export function tokens(count, rough) {
   const shown = format("compact", (language) => new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 })).format(count);
   return text(count === 1 ? "oneToken" : "tokens", { count: rough ? `≈ ${shown}` : shown });
+}
+
+/** Return a cost as people write it, such as "$0.0042" or "≈ $1.25", or "" if none is known. `cost`:
+ * {amount, currency, estimated}, as the service gives it, or null. */
+export function money(cost) {
+  if (!cost) return "";
+  const { amount, currency } = cost;
+  const digits = amount < SMALL ? { maximumSignificantDigits: 3 } : {};
+  let value;
+  try {
+    value = new Intl.NumberFormat(locale(), { style: "currency", currency, ...digits }).format(amount);
+  } catch { // a currency of the operator's own
+    value = `${new Intl.NumberFormat(locale(), digits).format(amount)} ${currency}`;
+  }
+  return cost.estimated ? text("about", { value }) : value;
 }
