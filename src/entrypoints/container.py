@@ -197,6 +197,7 @@ class Container(Outside):
         delivery_bodies=delivery_bodies,
         start_bodies=start_bodies,
         request_bounds=request_bounds,
+        prices=given.usage.price_table,
         sse_encoder=Singleton(SseEncoder),
         steps=Singleton(Steps),
         response_views=Singleton(Views, get_task, ResponseView),

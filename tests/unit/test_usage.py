@@ -9,6 +9,7 @@ from application.ports import Batch
 from domain.answer import Answer
 from domain.events import TaskEnded, Usage
 from domain.position import START
+from domain.prices import NO_PRICES
 from domain.task import Task
 from entrypoints.http.native.bodies import task_body
 from entrypoints.http.sse.encoder import SseEncoder
@@ -31,7 +32,7 @@ def test_reasoning_tokens_are_told_on_all_ways(reasoning: int | None) -> None:
     assert json.loads(frame.partition(b"data: ")[2])["usage"] == told
     begun = Task.submit("task_1_a", REQUEST, 1).task.claim(1).task
     task = begun.complete(1, answer=Answer(""), finish_reason="length", model="m", usage=usage).task
-    body = task_body(TaskWithAnswer(task, REQUEST, Answer()), "/stream")
+    body = task_body(TaskWithAnswer(task, REQUEST, Answer()), "/stream", NO_PRICES)
     assert body.usage is not None
     assert {name: getattr(body.usage, name) for name in body.usage.__struct_fields__} == {
         "prompt_tokens": 3,

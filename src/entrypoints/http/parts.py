@@ -11,6 +11,7 @@ from adapters.prometheus import Metrics
 from adapters.qstash import DeliveryVerifier
 from application.ports import Clock
 from application.use_cases import UseCases
+from domain.prices import Prices
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
 from entrypoints.http.ai_sdk.views import UiView
@@ -47,6 +48,7 @@ class HttpParts:
     delivery_bodies: DeliveryBodies
     start_bodies: StartBodies
     request_bounds: RequestBounds
+    prices: Prices
     sse_encoder: SseEncoder
     steps: Steps
     """Of the streams in the form of another protocol."""

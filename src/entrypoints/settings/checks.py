@@ -136,6 +136,20 @@ def _webhook_secrets(settings: Settings) -> Iterator[str]:
         )
 
 
+def _operators(settings: Settings) -> Iterator[str]:
+    access, operators = settings.access, settings.usage.operators
+    if not operators:
+        return
+    if not access.requires_keys:
+        yield "LONGTASK_OPERATORS names API keys, but there are none: set LONGTASK_API_KEYS"
+    elif access.api_keys_file is None:  # whose keys may come later
+        known = {key.name for key in access.api_keys}
+        for number, name in enumerate(operators, 1):
+            if name not in known:
+                # Not repeated: it could be a key that was taken for its name.
+                yield f"LONGTASK_OPERATORS: name {number} is not one of LONGTASK_API_KEYS"
+
+
 def _webhook_url(settings: Settings) -> Iterator[str]:
     url, private_allowed = settings.webhooks.webhook_url, settings.webhooks.private_webhooks
     if url is not None and url_fault(str(url), http_allowed=private_allowed) is not None:
@@ -188,6 +202,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _development_keys,
     _webhook_secrets,
     _webhook_url,
+    _operators,
     _prefill,
     _traces,
 )

@@ -11,12 +11,14 @@ from pydantic.fields import FieldInfo
 
 from application.accounts import Limits
 from domain.flow_control import Shares
+from domain.prices import Prices
 from entrypoints.outside_text import without_password
 from entrypoints.settings.access import limits_as_text
 from entrypoints.settings.group import Group
 from entrypoints.settings.loading import groups
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.shares import shares_as_text
+from entrypoints.settings.usage import prices_as_text
 
 _MARKDOWN = """\
 # Settings
@@ -115,5 +117,7 @@ def _shown(value: object) -> str:
             return limits_as_text(value)
         case Shares():
             return shares_as_text(value)
+        case Prices():
+            return prices_as_text(value)
         case _:
             return str(value)

@@ -15,6 +15,7 @@ from entrypoints.settings.queue import QueueSettings
 from entrypoints.settings.service import ServiceSettings
 from entrypoints.settings.store import StoreSettings
 from entrypoints.settings.tasks import TaskSettings
+from entrypoints.settings.usage import UsageSettings
 from entrypoints.settings.webhooks import WebhookSettings
 
 _PATH = "/%-._~!$&()*+,;=:@"
@@ -25,6 +26,7 @@ _PATH = "/%-._~!$&()*+,;=:@"
 class Settings:
     service: ServiceSettings
     access: AccessSettings
+    usage: UsageSettings
     http: HttpSettings
     tasks: TaskSettings
     webhooks: WebhookSettings

@@ -9,6 +9,8 @@ import msgspec
 from application.manage_task import TaskWithAnswer
 from domain.events import Usage
 from domain.failure import Failure
+from domain.prices import Prices
+from domain.task import Task
 from domain.webhook import Webhook
 from entrypoints.http.native.start_body import RequestBody
 
@@ -42,6 +44,16 @@ class UsageBody(msgspec.Struct, rename="camel"):
     cached_tokens: int | None
     estimated: bool
     """Whether the model told no numbers: these follow from the numbers of characters."""
+
+
+class CostBody(msgspec.Struct):
+    """What the tokens of `usage` cost, by the service's table of prices as it now is."""
+
+    amount: float
+    currency: str
+    """Three letters, such as `USD`."""
+    estimated: bool
+    """Whether the numbers of tokens are estimates."""
 
 
 class ToolCallBody(msgspec.Struct):
@@ -94,6 +106,8 @@ class TaskBody(msgspec.Struct, rename="camel", kw_only=True):
     model: str | None
     finish_reason: str | None
     usage: UsageBody | None
+    cost: CostBody | None
+    """Null: `usage` or the price of the model is not known."""
     error: FailureBody | None
     webhook: WebhookBody | None
     """What has become of the webhook that the start named. Null: it named none."""
@@ -118,6 +132,11 @@ def usage_body(usage: Usage | None) -> UsageBody | None:
     return None if usage is None else UsageBody(**asdict(usage))
 
 
+def cost_body(task: Task, prices: Prices) -> CostBody | None:
+    cost = prices.cost(task.model, task.usage)
+    return None if cost is None else CostBody(float(cost.amount), cost.currency, cost.estimated)
+
+
 def failure_body(failure: Failure | None) -> FailureBody | None:
     return None if failure is None else FailureBody(**asdict(failure))
 
@@ -130,7 +149,7 @@ def webhook_body(webhooks: Sequence[Webhook]) -> WebhookBody | None:
     return None
 
 
-def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
+def task_body(found: TaskWithAnswer, stream_url: str, prices: Prices) -> TaskBody:
     task, answer = found.task, found.answer
     return TaskBody(
         task_id=task.id,
@@ -149,6 +168,7 @@ def task_body(found: TaskWithAnswer, stream_url: str) -> TaskBody:
         model=task.model,
         finish_reason=task.finish_reason,
         usage=usage_body(task.usage),
+        cost=cost_body(task, prices),
         error=failure_body(task.failure),
         webhook=webhook_body(task.webhooks),
         stream_url=stream_url,

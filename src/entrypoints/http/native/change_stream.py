@@ -19,6 +19,7 @@ from litestar.types import Receive, Scope, Send
 from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping, Reached
 from application.ports import Clock
 from application.quotas import StreamSlot
+from domain.prices import Prices
 from entrypoints.http.native.summary import (
     TaskChange,
     TaskChanged,
@@ -46,6 +47,7 @@ class Changes:
     clock: Clock
     resumed: bool
     """Whether the client names the last id that it has seen."""
+    prices: Prices
 
 
 class ChangeStream(Response[None]):
@@ -154,7 +156,9 @@ class _Writing:
         now = self._changes.clock.now()
         match change:
             case Changed(task, cursor):
-                told = TaskChanged(timestamp=now, task_id=task.id, task=summary_of(task))
+                told = TaskChanged(
+                    timestamp=now, task_id=task.id, task=summary_of(task, self._changes.prices)
+                )
                 return _frame(told, cursor)
             case Gone(task_id):
                 return _frame(TaskDeleted(timestamp=now, task_id=task_id))

@@ -51,7 +51,9 @@ class TaskListController(Controller):
             request.user.owner, asked.wanted, asked.after, asked.limit
         )
         after = None if page.next is None else cursor_text(page.next)
-        return Response(TaskListBody([summary_of(each) for each in page.tasks], after))
+        return Response(
+            TaskListBody([summary_of(each, parts.prices) for each in page.tasks], after)
+        )
 
     @get(
         "/events",
@@ -95,7 +97,9 @@ class TaskListController(Controller):
             await quotas.leave(slot)
             raise
         resumed = since is not None
-        return ChangeStream(Changes(watch, slot, parts.open_streams, parts.clock, resumed))
+        return ChangeStream(
+            Changes(watch, slot, parts.open_streams, parts.clock, resumed, parts.prices)
+        )
 
 
 def _check_trusted(parts: HttpParts) -> None:

@@ -13,6 +13,7 @@ from litestar.types import Receive, Send
 
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
 from application.manage_task import TaskWithAnswer, TaskWithPages
+from domain.prices import Prices
 from entrypoints.http.litestar_internals import UnsizedResponse
 from entrypoints.http.native.bodies import TaskBody, task_body
 from entrypoints.http.protocol.direct_write import DirectWriter, direct_writer_of
@@ -25,9 +26,9 @@ _REASONING, _TEXT, _END = b'"reasoning":"', b'","text":"', b'"}'
 
 
 def record_response(
-    found: TaskWithAnswer | TaskWithPages, stream_url: str, status_code: int = 200
+    found: TaskWithAnswer | TaskWithPages, stream_url: str, prices: Prices, status_code: int = 200
 ) -> Response[TaskBody]:
-    body = task_body(found, stream_url)
+    body = task_body(found, stream_url, prices)
     if isinstance(found, TaskWithPages):
         return _LongRecord(body, found, status_code)
     return Response(body, status_code=status_code)

@@ -222,4 +222,4 @@ async def _record(
 ) -> Response[TaskBody]:
     found = await parts.use_cases.get_task.with_answer(task_id, caller.owner)
     stream_url = parts.access.stream_url(task_id, caller.owner)
-    return record_response(found, stream_url, status)
+    return record_response(found, stream_url, parts.prices, status)

@@ -2,11 +2,14 @@
 
 import msgspec
 
+from domain.prices import Prices
 from domain.task import Task
 from entrypoints.http.native.bodies import (
+    CostBody,
     FailureBody,
     UsageBody,
     WebhookBody,
+    cost_body,
     failure_body,
     usage_body,
     webhook_body,
@@ -37,6 +40,8 @@ class TaskSummary(msgspec.Struct, rename="camel", kw_only=True):
     """When the next attempt may begin, as the record says it."""
     finish_reason: str | None
     usage: UsageBody | None
+    cost: CostBody | None
+    """What the usage cost, as the record says it."""
     error: FailureBody | None
     metadata: dict[str, str]
     retry_of: str | None
@@ -55,7 +60,7 @@ class TaskListBody(msgspec.Struct):
     """The cursor to go on behind (`after`). Null: there are no more."""
 
 
-def summary_of(task: Task) -> TaskSummary:
+def summary_of(task: Task, prices: Prices) -> TaskSummary:
     return TaskSummary(
         task_id=task.id,
         status=task.status,
@@ -72,6 +77,7 @@ def summary_of(task: Task) -> TaskSummary:
         next_attempt_at=task.next_attempt_at,
         finish_reason=task.finish_reason,
         usage=usage_body(task.usage),
+        cost=cost_body(task, prices),
         error=failure_body(task.failure),
         metadata=dict(task.metadata),
         retry_of=task.retry_of,
