@@ -3,6 +3,8 @@
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from adapters.prometheus import MeasuredTaskLog, Metrics
+from domain.answer import Answer
+from domain.events import Usage
 from tests.builders import LEASE, NOW, begun
 
 
@@ -14,3 +16,36 @@ async def test_a_restart_is_a_lost_attempt_and_another_one() -> None:
     counted = metrics.exposition().decode()
     assert 'longtask_attempts_lost_total{reason="continuation_lost"} 1.0' in counted
     assert "longtask_attempts_total 2.0" in counted
+
+
+async def _ended(tasks: MeasuredTaskLog, answered: str, usage: Usage | None = None) -> None:
+    attempt = await begun(tasks)
+    change = attempt.task.complete(
+        NOW, answer=Answer(), finish_reason="stop", model=answered, usage=usage
+    )
+    await tasks.commit(attempt, change)
+
+
+async def test_tasks_and_tokens_are_counted_by_the_model_that_answered() -> None:
+    metrics = Metrics()
+    tasks = MeasuredTaskLog(MemoryTaskLog(Hub(), 60.0), metrics)
+    await tasks.cancel((await begun(tasks)).task.id, NOW)
+    await _ended(tasks, "m", Usage(100, 20, 120, 5, 40))
+    await _ended(tasks, "m", Usage.estimate(3, 4))
+    await tasks.cancel((await begun(tasks)).task.id, NOW)
+    counted = metrics.exposition().decode()
+    assert 'longtask_model_tasks_total{model="other",status="cancelled"} 1.0' in counted
+    assert 'longtask_model_tasks_total{model="m",status="completed"} 2.0' in counted
+    assert 'longtask_model_tasks_total{model="m",status="cancelled"} 1.0' in counted
+    for kind, tokens in (("input", 103), ("output", 24), ("cached", 40), ("reasoning", 5)):
+        assert f'longtask_model_tokens_total{{kind="{kind}",model="m"}} {tokens}.0' in counted
+
+
+async def test_no_more_than_fifty_models_are_told_apart() -> None:
+    metrics = Metrics()
+    tasks = MeasuredTaskLog(MemoryTaskLog(Hub(), 60.0), metrics)
+    for number in range(60):
+        await _ended(tasks, f"model-{number}")
+    counted = metrics.exposition().decode()
+    assert counted.count("longtask_model_tasks_total{") == 51
+    assert 'longtask_model_tasks_total{model="other",status="completed"} 10.0' in counted

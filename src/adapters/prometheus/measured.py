@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from adapters.prometheus.metrics import Metrics
+from adapters.prometheus.model_names import ModelNames
 from application.errors import (
     ModelRefused,
     ModelUnavailable,
@@ -45,6 +46,7 @@ class MeasuredTaskLog(EndObservingTaskLog):
     def __init__(self, inner: TaskLog, metrics: Metrics) -> None:
         super().__init__(inner)
         self._metrics = metrics
+        self._models = ModelNames()
 
     async def claim(
         self, task_id: str, lease: float, now: int, opening: Openings = anew
@@ -95,6 +97,16 @@ class MeasuredTaskLog(EndObservingTaskLog):
 
     async def _ended(self, task: Task) -> None:
         self._metrics.tasks.labels(task.status.value).inc()
+        model = self._models.label(task)
+        self._metrics.model_tasks.labels(model, task.status.value).inc()
+        if (usage := task.usage) is not None:
+            for kind, tokens in (
+                ("input", usage.prompt_tokens),
+                ("cached", usage.cached_tokens),
+                ("output", usage.completion_tokens),
+                ("reasoning", usage.reasoning_tokens),
+            ):
+                self._metrics.model_tokens.labels(model, kind).inc(tokens or 0)
 
 
 class MeasuredModel(LanguageModel):

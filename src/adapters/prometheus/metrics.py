@@ -1,5 +1,6 @@
 """What Prometheus reads at /metrics. No label is taken from a request, a task or a person: each has
-few values, and this service defines them.
+few values, and this service defines them. Names of models are those that upstreams answered with,
+and few of them too (`model_names`).
 
 With several worker processes, each keeps its metrics in files of the directory that
 PROMETHEUS_MULTIPROC_DIR names (prometheus_client's own way), and the process that is asked adds
@@ -46,6 +47,16 @@ class Metrics(FeedObserver, AttemptsObserver):
         )
         self.cancels = self._counter("cancels", "Tasks cancelled by a client.")
         self.tasks = self._counter("tasks", "Tasks that ended, by status.", "status")
+        self.model_tasks = self._counter(
+            "model_tasks", "Tasks that ended, by the model that answered.", "model", "status"
+        )
+        self.model_tokens = self._counter(
+            "model_tokens",
+            "Tokens of completed tasks, as their records have them: input and output, and of those "
+            "the cached and the reasoning ones.",
+            "model",
+            "kind",
+        )
         self.attempts = self._counter("attempts", "Attempts that began.")
         self.attempts_lost = self._counter(
             "attempts_lost", "Attempts that were requeued.", "reason"
