@@ -33,7 +33,7 @@ export default {
   hiddenKept: "已在本浏览器中隐藏。服务仍保留该任务。",
   showHidden: "显示隐藏的任务（{count}）",
   hideAgain: "不显示隐藏的任务（{count}）",
-  noneFound: "已列出的任务中没有匹配的。",
+  noneFound: "没有匹配的任务。",
   tokens: "{count} 个 token",
   oneToken: "{count} 个 token",
   demo: "现在由演示模型用示例文本作答。设置 OPENAI_API_KEY 后重新启动服务，即可使用真实模型。",

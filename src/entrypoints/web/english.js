@@ -33,7 +33,7 @@ export default {
   hiddenKept: "Hidden in this browser. The service keeps the task.",
   showHidden: "Show hidden tasks ({count})",
   hideAgain: "Hide hidden tasks ({count})",
-  noneFound: "No task that is listed matches.",
+  noneFound: "No task matches.",
   tokens: "{count} tokens",
   oneToken: "{count} token",
   demo: "The demo model answers, with sample text. Start the service with OPENAI_API_KEY for a real one.",

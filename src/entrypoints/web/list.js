@@ -3,9 +3,10 @@
 import { LongtaskError } from "./longtask.js";
 import { menuButton } from "./menu.js";
 import * as remembered from "./remembered.js";
+import { Searching } from "./searching.js";
 import { ServedTasks } from "./served.js";
 import { text } from "./texts.js";
-import { ago, dateOf, money, tokens } from "./times.js";
+import { ago, dateOf, money, number, tokens } from "./times.js";
 import { keepRight } from "./waiting.js";
 
 const MINUTE = 60_000; // milliseconds
@@ -18,7 +19,11 @@ export class List {
   #open = null;
   #served = null;
   #needsKey = false;
-  #search = "";
+  #searching = new Searching({
+    served: () => (this.isServed ? this.#served : null),
+    matching: () => this.#kept.filter((each) => this.#searching.matches(each)).length,
+    changed: () => this.show(this.#open),
+  });
   #showsHidden = false;
   #following = new AbortController();
   #scheduled = false;
@@ -30,10 +35,7 @@ export class List {
   constructor(node, actions) {
     this.#node = node;
     this.#actions = actions;
-    $("search").addEventListener("input", () => {
-      this.#search = $("search").value.trim().toLowerCase();
-      this.show(this.#open);
-    });
+    $("search").addEventListener("input", () => this.#searching.begin($("search").value));
     $("list-hidden").addEventListener("click", () => {
       this.#showsHidden = !this.#showsHidden;
       this.show(this.#open);
@@ -96,7 +98,7 @@ export class List {
   /** Show the next older tasks. */
   async older() {
     const last = this.#node.children.length;
-    await this.#served?.more();
+    await (this.#searching.words === "" ? this.#served?.more() : this.#searching.further());
     this.show(this.#open);
     if ($("list-older").hidden) this.#node.children[last]?.querySelector("button").focus();
   }
@@ -105,17 +107,16 @@ export class List {
   show(open) {
     this.#open = open ?? null;
     if (this.isServed) remembered.noteAll((id) => this.#served.find(id)?.status);
-    const known = this.#tasks();
-    const hidden = remembered.hidden();
-    const kept = known.filter(({ id }) => this.#showsHidden || !hidden.has(id));
-    const all = kept.filter((each) => this.#isSearched(each));
+    const kept = this.#kept;
+    const all = kept.filter((each) => this.#searching.matches(each));
     const empty = $("list-empty");
-    const isBeingRead = this.#served !== null && !this.isServed;
+    const isBeingRead = (this.#served !== null && !this.isServed) || this.#searching.isBusy;
     empty.hidden = all.length > 0 || isBeingRead;
     empty.dataset.text = kept.length > 0 ? "noneFound" : this.isServed ? "noTasks" : this.#needsKey ? "listNeedsKey" : "noneRemembered";
     empty.textContent = text(empty.dataset.text);
     $("list-away").hidden = !this.#served?.isAway;
-    $("list-older").hidden = !(this.isServed && this.#served.hasOlder);
+    this.#showOlder();
+    const [known, hidden] = [this.#tasks(), remembered.hidden()];
     const count = known.filter(({ id }) => hidden.has(id)).length;
     $("list-hidden").hidden = count === 0;
     $("list-hidden").textContent = text(this.#showsHidden ? "hideAgain" : "showHidden", { count });
@@ -128,6 +129,23 @@ export class List {
       const row = this.#rows.get(task)?.row ?? this.#node.children[Math.min(place, all.length - 1)];
       (row?.querySelector(`[data-action="${action}"]`) ?? row?.querySelector("button"))?.focus();
     }
+  }
+
+  /** Show whether there are older tasks, and how many were searched. */
+  #showOlder() {
+    const hasOlder = this.isServed && this.#served.hasOlder;
+    const isSearch = this.#searching.words !== "";
+    const { isBusy } = this.#searching;
+    $("list-searched").hidden = !(hasOlder && isSearch);
+    $("list-searched").textContent = isBusy ? text("searching") : text("searched", { count: number(this.#served?.count ?? 0) });
+    $("list-older").hidden = !hasOlder || isBusy;
+    $("list-older").textContent = text(isSearch ? "searchOlder" : "older");
+  }
+
+  /** The tasks without those that are hidden. */
+  get #kept() {
+    const hidden = remembered.hidden();
+    return this.#tasks().filter(({ id }) => this.#showsHidden || !hidden.has(id));
   }
 
   /** Place the rows of all tasks. Those that show the same as before stay: there may be hundreds. */
@@ -164,11 +182,6 @@ export class List {
   #tasks() {
     if (!this.isServed) return remembered.tasks();
     return this.#served.all.map(({ taskId, ...task }) => ({ id: taskId, ...task }));
-  }
-
-  /** Return whether a task is one of those that are searched for. */
-  #isSearched({ id, title, model }) {
-    return this.#search === "" || [id, title, model].some((each) => each?.toLowerCase().includes(this.#search));
   }
 
   #row(task) {

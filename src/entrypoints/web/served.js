@@ -33,6 +33,11 @@ export class ServedTasks {
     return [...this.#rows.values()].sort(newestFirst);
   }
 
+  /** How many of the newest tasks were read. */
+  get count() {
+    return this.#rows.size;
+  }
+
   get hasOlder() {
     return this.#oldest !== null;
   }
@@ -68,12 +73,12 @@ export class ServedTasks {
     });
   }
 
-  /** Add the next older tasks. Throws as getJson does. */
-  async more() {
+  /** Add at least one and up to so many older tasks. Throws as getJson does. */
+  async more(most = PAGE) {
     const before = this.#rows.size;
     // By the time and not by a cursor, since old rows may have been pushed out. The oldest one comes
     // again, and there may be more tasks of one millisecond than fit a page.
-    const query = { createdBefore: this.#oldest.createdAt + 1, limit: PAGE + 1 };
+    const query = { createdBefore: this.#oldest.createdAt + 1, limit: Math.min(LONGEST_PAGE, most + 1) };
     do {
       const { tasks, next } = await getJson(`${TASKS}?${new URLSearchParams(query)}`, this.#headers);
       for (const task of tasks) this.#rows.set(task.taskId, task);
