@@ -8,7 +8,7 @@ import * as remembered from "./remembered.js";
 import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
 import { entryOfTelling } from "./tell.js";
-import { text } from "./texts.js";
+import { refusal, text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -72,7 +72,7 @@ async function remove(id) {
       await api.twice(() => api.remove(id));
     } catch (error) {
       if (error instanceof api.Away) return showProblem(text("away"));
-      if (error.status !== 404) return showProblem(text("refused", { detail: error.message }));
+      if (error.status !== 404) return showProblem(text("refused", { detail: refusal(error) }));
     }
     list.gone(id);
     task.deleted(id);

@@ -5,11 +5,14 @@ import { apiKey } from "./remembered.js";
 /** The address of the service, without a slash at its end. Behind a proxy it may have a path. */
 const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
 
-/** Thrown when the service refused a call. `message` is for people. */
+/** Thrown when the service refused a call: `message` is its sentence, `kind` the problem as docs/codes.md
+ * has it ("" where a proxy responded), and `errors` says which fields are at fault. */
 export class Refusal extends Error {
-  constructor(status, detail) {
-    super(detail);
+  constructor(status, { error, type = "", errors = [] }) {
+    super(error ?? `HTTP ${status}`);
     this.status = status;
+    this.kind = type.replace("urn:longtask:problem:", "");
+    this.errors = errors;
   }
 }
 
@@ -42,7 +45,7 @@ async function call(path, options = {}) {
   if (response.ok) return body;
   if (response.status === 401 && options.key === undefined) refused(key !== "");
   if ([502, 503, 504].includes(response.status) && body?.error === undefined) throw new Away(response.statusText);
-  throw new Refusal(response.status, body?.error ?? `${response.status} ${response.statusText}`);
+  throw new Refusal(response.status, body ?? {});
 }
 
 /** Return who the service takes the caller with this API key for, {owner, limits}. */

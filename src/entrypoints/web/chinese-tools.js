@@ -13,6 +13,7 @@ export default {
   keyForget: "忘记此密钥",
   keyForgotten: "本浏览器已忘记 API 密钥和记住的任务。",
   keyOwner: "您的 API 密钥",
+  limitIs: "上限为 {limit}。",
   searching: "正在搜索更早的任务…",
   searched: "已搜索最近的 {count} 个任务。",
   searchOlder: "搜索更早的任务",

@@ -66,7 +66,7 @@ export default {
   file: "文件",
   system: "系统消息",
   json: "其他选项（JSON）：tools、response_format、reasoning_effort 等",
-  badOptions: "其他选项必须是 JSON：{detail}",
+  badOptions: "其他选项必须是 JSON 对象，例如 {\"reasoning_effort\": \"low\"}。",
   noObject: "一个对象，例如 {\"reasoning_effort\": \"low\"}",
   before: "更早的 {count} 条消息",
   oneBefore: "更早的 1 条消息",

@@ -13,6 +13,7 @@ export default {
   keyForget: "Forget this key",
   keyForgotten: "This browser has forgotten the API key and the tasks that it remembered.",
   keyOwner: "Your API key",
+  limitIs: " The limit is {limit}.",
   searching: "Searching older tasks…",
   searched: "Searched the newest {count} tasks.",
   searchOlder: "Search older tasks",

@@ -80,7 +80,7 @@ async function check(key) {
   } catch (error) {
     if (error instanceof api.Away) tell("keyUnchecked", true);
     else if (error.status === 401) tell("keyRefused", true);
-    else hint.textContent = refusal(error);
+    else hint.textContent = text("refused", { detail: refusal(error) });
     field.select();
     return null;
   }

@@ -14,7 +14,7 @@ import { promptOf } from "./sent.js";
 import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
 import { showTheme } from "./theme.js";
-import { otherLanguage, text, translate } from "./texts.js";
+import { otherLanguage, refusal, text, translate } from "./texts.js";
 import { showExamples } from "./welcome.js";
 
 const $ = (id) => document.getElementById(id);
@@ -41,7 +41,7 @@ async function start(request) {
     return true;
   } catch (error) {
     waitsForKey = error.status === 401;
-    if (!waitsForKey) showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: error.message }));
+    if (!waitsForKey) showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: refusal(error) }));
     return false;
   } finally {
     button.disabled = false;

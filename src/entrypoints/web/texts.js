@@ -1,6 +1,7 @@
 // The texts of the page in the chosen language. Each file in English and its Chinese one have the same names.
 
 import chineseCodes from "./chinese-codes.js";
+import { PROBLEMS, faultInChinese } from "./chinese-problems.js";
 import chineseRun from "./chinese-run.js";
 import chineseTools from "./chinese-tools.js";
 import chinese from "./chinese.js";
@@ -51,8 +52,20 @@ export function failure({ code, data }) {
   return isSpecific ? `${reason(code)} ${data}` : reason(code);
 }
 
-/** Return what the service says of a call that it refused (a Refusal of api.js). */
-export const refusal = ({ message }) => message;
+const LABELS = { prompt: "promptLabel", model: "model", temperature: "temperature", maxTokens: "length", system: "system" };
+
+/** Return what the service says of a call that it refused (a Refusal of api.js): in English as it does,
+ * else by the kind of problem and the fields at fault. */
+export function refusal({ message, kind, status, errors }) {
+  if (language === "en") return message;
+  if (kind === "invalid-request" && errors.length > 0) {
+    const name = (field) => (Object.hasOwn(LABELS, field) ? text(LABELS[field]) : field);
+    return errors.map((each) => `${name(each.field)}：${faultInChinese(each.message)}`).join("；");
+  }
+  if (!Object.hasOwn(PROBLEMS, kind)) return `HTTP ${status}`;
+  const [, limit] = /The limit is (\d+)/.exec(message) ?? [];
+  return PROBLEMS[kind] + (limit ? text("limitIs", { limit }) : "");
+}
 
 export function advice(code, retryable) {
   const name = ADVICE[code] ?? (retryable ? "doLater" : "");
