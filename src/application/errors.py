@@ -25,6 +25,7 @@ ApplicationError
 ├── NotRetryable             the task cannot be started anew
 ├── OverLimit                the caller has used up one of its limits
 ├── TooManyStreams           this process has its maximum of open streams
+├── OperatorsOnly            the usage of others is shown to operators only
 ├── IdempotencyConflict      the key was used for another request
 ├── ChatBusy                 the chat's newest task has not ended
 └── StartUncertain           it is not known yet whether the task was started
@@ -235,6 +236,10 @@ class OverLimit(ApplicationError):
 
 class TooManyStreams(ApplicationError):
     """Raised when this process has its maximum of open streams."""
+
+
+class OperatorsOnly(ApplicationError):
+    """Raised when an owner asks for the usage of another one and is no operator."""
 
 
 class IdempotencyConflict(ApplicationError):

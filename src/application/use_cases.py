@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from application.chats import Chats
 from application.deadlines import EndOverdueTask
 from application.follow_task import FollowTask
+from application.get_usage import GetUsage
 from application.list_models import ListModels
 from application.list_tasks import ListTasks
 from application.manage_task import CancelTask, DeleteTask, GetTask
@@ -30,6 +31,7 @@ class UseCases:
     list_tasks: ListTasks
     watch_tasks: WatchTasks
     list_models: ListModels
+    get_usage: GetUsage
     run_task: RunTask
     run_directly: RunDirectly
     handle_exhausted: HandleExhaustedDeliveries

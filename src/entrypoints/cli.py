@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": "service_commands:serve_command",
     "show": "task_commands.manage:show_command",
     "tasks": "task_commands.tasks:tasks_command",
+    "usage": "task_commands.usage:usage_command",
     "webhook": "webhook_commands:webhook_group",
 }
 """The module in this package, and the name in it, of each command."""

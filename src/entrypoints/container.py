@@ -15,6 +15,7 @@ from application.after_end import AfterEnd
 from application.chats import Chats
 from application.deadlines import EndOverdueTask
 from application.follow_task import FollowTask
+from application.get_usage import GetUsage
 from application.list_models import ListModels
 from application.list_tasks import ListTasks
 from application.make_attempt import MakeAttempt
@@ -137,6 +138,9 @@ class Container(Outside):
             max_watchers=providers.Callable(choices.max_watchers, settings),
         ),
         list_models=Singleton(ListModels, model, given.model.default_model),
+        get_usage=Singleton(
+            GetUsage, Outside.ledger, given.usage.price_table, given.usage.operators
+        ),
         run_task=run_task,
         run_directly=Singleton(
             RunDirectly, tasks, clock, Outside.ids, quotas, run_task, bounds=request_bounds

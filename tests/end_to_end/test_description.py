@@ -41,6 +41,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("post", "/api/tasks/{taskId}/cancel"),
         ("get", "/api/tasks/{taskId}/result"),
         ("post", "/api/tasks/{taskId}/retry"),
+        ("get", "/api/usage"),
         ("post", "/api/qstash/webhook"),
         ("get", "/api/qstash/webhook"),
         ("post", "/api/qstash/failure"),
@@ -59,14 +60,14 @@ def test_every_route_is_described(shared_service: Running) -> None:
         "/api/tasks/{taskId}/result",
         "/api/tasks/{taskId}/retry",
     ]
-    assert [each["name"] for each in schema["tags"]] == ["tasks", "operation", "qstash"]
+    assert [each["name"] for each in schema["tags"]] == ["tasks", "usage", "operation", "qstash"]
     operations = {
         each["operationId"] for item in schema["paths"].values() for each in item.values()
     }
     assert operations == {
         *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
         *("deleteTask", "retryTask", "awaitTask", "listTasks", "watchTasks", "getMe"),
-        *("getHealth", "getReadiness", "getMetrics"),
+        *("getUsage", "getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),
     }
     start = schema["paths"]["/api/tasks/start"]["post"]

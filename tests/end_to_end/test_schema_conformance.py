@@ -46,6 +46,9 @@ def before_call(context, case, kwargs):
     valid = case.meta is not None and case.meta.generation.mode.is_positive
     if valid and case.query and "createdAfter" in case.query:
         case.query.pop("createdBefore", None)
+    if valid and case.path == "/api/usage" and case.query:
+        case.query.pop("from", None)  # which days are kept, no schema says
+        case.query.pop("to", None)
     if not isinstance(case.body, dict):
         return
     later = case.body.get("notBefore")
@@ -88,6 +91,7 @@ def test_generated_requests_are_answered_as_described(
         api_keys=ENTRY,
         stream_secret="a secret of forty characters, or even more",
         webhook_secrets=f"alice:{new_secret()}",
+        operators="alice",
     )
     with running_service(settings) as service:
         ran = subprocess.run(  # noqa: S603

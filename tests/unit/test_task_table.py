@@ -125,3 +125,21 @@ def test_a_view_keeps_the_newest_and_all_unfinished(monkeypatch: pytest.MonkeyPa
     assert [each.split()[0] for each in lines[1:-1]] == [f"task_{n}" for n in range(100, 95, -1)]
     assert lines[-1] == "1 more unfinished"
     assert len(view) <= 30
+
+
+def test_costs_are_shown_where_there_are_any_and_there_is_room() -> None:
+    free = summary(1, "completed")
+    priced = {
+        **summary(2, "completed"),
+        "cost": {"amount": 0.00456, "currency": "USD", "estimated": True},
+    }
+
+    def text(width: int, *tasks: dict[str, Any]) -> str:
+        out = console(width)
+        out.print(table_of(tasks, width))
+        assert isinstance(out.file, io.StringIO)
+        return out.file.getvalue()
+
+    assert "~0.0046 USD" in text(140, free, priced)
+    assert "COST" not in text(140, free)
+    assert "COST" not in text(139, priced)

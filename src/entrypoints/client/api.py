@@ -85,6 +85,14 @@ class Api:
             raise self.refusal(response)
         return dict(body)
 
+    async def usage(self, query: Query) -> Body:
+        """Return what was used: `rows` and their `total`, of which each is an object."""
+        response = await self._call("GET", "/api/usage", query=query)
+        body = self._json(response)
+        if not _is_report(body):
+            raise self.refusal(response)
+        return dict(body)
+
     def changes(self, after: str) -> AbstractAsyncContextManager[httpx_sse.EventSource]:
         """Watch the caller's tasks, those that changed since `after` first, which is the id of an
         event; without one, those of the last hour. All else is in the response."""
@@ -168,6 +176,15 @@ def _is_page(body: Any) -> bool:
         and isinstance(body.get("tasks"), list)
         and all(is_summary(each) for each in body["tasks"])
         and isinstance(body.get("next"), str | None)
+    )
+
+
+def _is_report(body: Any) -> bool:
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("rows"), list)
+        and all(isinstance(each, dict) for each in (body.get("total"), *body["rows"]))
+        and isinstance(body.get("unpriced"), list | None)
     )
 
 

@@ -24,6 +24,7 @@ from entrypoints.http.native.list_routes import TaskListController
 from entrypoints.http.native.me_routes import MeController
 from entrypoints.http.native.routes import TaskController
 from entrypoints.http.native.start_routes import StartController
+from entrypoints.http.native.usage_routes import UsageController
 from entrypoints.http.openai.chat_routes import ChatController
 from entrypoints.http.openai.errors import PATH as OPENAI_PATH
 from entrypoints.http.openai.models import ModelController
@@ -58,6 +59,7 @@ def create_app(
                     TaskListController,
                     TaskController,
                     MeController,
+                    UsageController,
                     UiChatController,
                 ],
                 guards=[parts.access.guard],

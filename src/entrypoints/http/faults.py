@@ -18,6 +18,7 @@ from application.errors import (
     FeedClosed,
     IdempotencyConflict,
     NotRetryable,
+    OperatorsOnly,
     OverLimit,
     PreviousUnusable,
     QueueRefused,
@@ -179,6 +180,9 @@ def _translations(
             "idempotency-conflict",
             "This Idempotency-Key was used with another request.",
             errors=[{"field": "Idempotency-Key", "message": "used with another request"}],
+        ),
+        OperatorsOnly: lambda _: problem(
+            403, "operators-only", "The usage of others is shown to operators only."
         ),
         ChatBusy: lambda _: problem(
             409, "chat-busy", "A task of this chat has not ended. Stop it, or wait for its end."

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from entrypoints.client.amounts import cost_text
 from entrypoints.client.api import Body
 from entrypoints.client.item_lines import item_line
 from entrypoints.client.printing import shown_time, source_lines
@@ -34,6 +35,7 @@ def _facts(record: Body) -> Iterator[tuple[str, Any]]:
     yield "next try", shown_time(record.get("nextAttemptAt"))
     yield "retry of", record.get("retryOf")
     yield "usage", _usage(record.get("usage") or {})
+    yield "cost", cost_text(record.get("cost"))
     request = record.get("request") or {}
     yield "metadata", " ".join(f"{key}={value}" for key, value in _items(request.get("metadata")))
     yield "system", _shortened(request.get("system"))

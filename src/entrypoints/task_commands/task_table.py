@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from entrypoints.client.amounts import cost_text
 from entrypoints.client.api import Body
 from entrypoints.terminal import one_line
 
@@ -23,7 +24,7 @@ _STYLES = {
     "failed": "red",
     "cancelled": "dim",
 }
-_LEAST_WIDTHS = {"title": 64, "age": 70, "duration": 90, "tokens": 100, "model": 120}
+_LEAST_WIDTHS = {"title": 64, "age": 70, "duration": 90, "tokens": 100, "model": 120, "cost": 140}
 """Columns of a terminal without which one of the table is left out. Ids are not shortened where a
 line can hold them: they are what other commands take."""
 _MODEL_WIDTH = 24
@@ -54,10 +55,12 @@ def line_of(task: Body) -> str:
 
 def table_of(tasks: Iterable[Body], width: int) -> Table:
     """Return a table of these tasks for a terminal of that width: a line for each, and a head."""
+    tasks = list(tasks)
     shown = [
         name
-        for name in ("id", "status", "title", "model", "age", "duration", "tokens")
+        for name in ("id", "status", "title", "model", "age", "duration", "tokens", "cost")
         if width >= _LEAST_WIDTHS.get(name, 0)
+        and (name != "cost" or any(task.get("cost") for task in tasks))
     ]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.expand = "title" in shown
@@ -68,7 +71,7 @@ def table_of(tasks: Iterable[Body], width: int) -> Table:
             overflow="ellipsis",
             ratio=1 if name == "title" else None,
             max_width=_MODEL_WIDTH if name == "model" else None,
-            justify="right" if name in ("age", "duration", "tokens") else "left",
+            justify="right" if name in ("age", "duration", "tokens", "cost") else "left",
         )
     now = time.time()
     for task in tasks:
@@ -86,6 +89,7 @@ def _cells(task: Body, now: float) -> dict[str, Text]:
         "age": "" if created is None else _span(now - created / 1_000, parts=1),
         "duration": _delay(task, now) if seconds is None else _span(seconds, parts=2),
         "tokens": _tokens(task),
+        "cost": cost_text(task.get("cost")).replace("about ", "~"),
     }
     status = task["status"]
     return {

@@ -72,6 +72,7 @@ _FLOW_BOUNDS: dict[str, dict[str, Any]] = {
 
 TAGS = [
     Tag("tasks", "Start tasks, look at them, follow and cancel them."),
+    Tag("usage", "What was used, and what it cost."),
     Tag("operation", "For monitoring."),
     Tag("qstash", "Called by QStash."),
 ]
