@@ -69,6 +69,9 @@ export const remove = (taskId) => call(`/api/tasks/${encodeURIComponent(taskId)}
 /** Return the record of a task once it has ended, or after five minutes as it then stands. */
 export const result = (taskId, signal) => call(`/api/tasks/${encodeURIComponent(taskId)}/result?wait=300`, { signal });
 
+/** Return what was used. `query`: {from, to, by}. */
+export const usage = (query) => call(`/api/usage?${new URLSearchParams(query)}`);
+
 /** Make a call that is safe to repeat, and repeat it once if the service could not be reached. */
 export async function twice(call) {
   try {

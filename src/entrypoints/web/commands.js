@@ -31,6 +31,7 @@ function ofPage(list) {
     list.beside(-1) !== null && named("previousTask", () => step(list, -1), { about: "k" }),
     { label: text("theme", { theme: $("theme").textContent }), act: click("theme") },
     { label: $("language").textContent, act: click("language") },
+    named("usage", click("usage-open")),
     named("api", () => document.querySelector(".tools a").click()),
     ...key.entriesOfKey().map(({ name, ...rest }) => ({ label: text(name), ...rest })),
     named("keys", showKeys, { about: "?" }),

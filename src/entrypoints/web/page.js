@@ -15,6 +15,7 @@ import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
 import { showTheme } from "./theme.js";
 import { otherLanguage, refusal, text, translate } from "./texts.js";
+import "./usage.js";
 import { showExamples } from "./welcome.js";
 
 const $ = (id) => document.getElementById(id);

@@ -4,15 +4,17 @@ import chineseCodes from "./chinese-codes.js";
 import { PROBLEMS, faultInChinese } from "./chinese-problems.js";
 import chineseRun from "./chinese-run.js";
 import chineseTools from "./chinese-tools.js";
+import chineseUsage from "./chinese-usage.js";
 import chinese from "./chinese.js";
 import englishCodes from "./english-codes.js";
 import englishRun from "./english-run.js";
 import englishTools from "./english-tools.js";
+import englishUsage from "./english-usage.js";
 import english from "./english.js";
 
 const TEXTS = {
-  en: { ...english, ...englishRun, ...englishTools },
-  zh: { ...chinese, ...chineseRun, ...chineseTools },
+  en: { ...english, ...englishRun, ...englishTools, ...englishUsage },
+  zh: { ...chinese, ...chineseRun, ...chineseTools, ...chineseUsage },
 };
 const CODES = { en: englishCodes, zh: chineseCodes };
 

@@ -25,6 +25,10 @@ export function ago(time) {
 export const dateOf = (time) =>
   format("date", (language) => new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" })).format(time);
 
+/** Return a day of UTC, by the time at which it begins. */
+export const dayName = (time) =>
+  format("day", (language) => new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: "UTC" })).format(time);
+
 /** Return a time of a day, to the second. */
 export const clockOf = (time) => format("clock", (language) => new Intl.DateTimeFormat(language, { timeStyle: "medium" })).format(time);
 
