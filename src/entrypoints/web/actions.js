@@ -1,9 +1,13 @@
 // What can be done with a task, and the menus that offer it.
 
 import * as api from "./api.js";
+import { addressOf } from "./beside.js";
 import { copy, copyAndSay, say } from "./clipboard.js";
+import { showCode } from "./code-dialog.js";
+import { edit, isEditable } from "./edit.js";
 import { showProblem } from "./form.js";
 import { toggleMenu } from "./menu.js";
+import { chooseModel } from "./model-choice.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
@@ -63,6 +67,24 @@ async function goOn(id) {
   if (request === null) return;
   const { messages, ...rest } = request;
   await start({ ...rest, prompt: text("goOnPrompt"), previousTaskId: id });
+}
+
+async function editAndRun(id) {
+  const request = await requestLike(id);
+  if (request !== null) edit(request, start);
+}
+
+/** Run the request of a task with another model, and show both answers. */
+async function runBeside(id) {
+  const request = await requestLike(id);
+  if (request === null) return;
+  const model = await chooseModel([request.model].filter(Boolean));
+  if (model) await start({ ...request, model }, (other) => addressOf(id, other));
+}
+
+async function asCode(id) {
+  const request = await requestLike(id);
+  if (request !== null) showCode(request);
 }
 
 async function remove(id) {
@@ -130,6 +152,11 @@ export function entriesOfShown() {
   const isActive = !isGone && ACTIVE.has(state.status);
   const says = state.answer.text !== "";
   const isRaw = !$("raw").hidden;
+  const again = [
+    !isGone && isEditable(task.shown().request) && { name: "edit", act: () => editAndRun(id) },
+    !isGone && { name: "beside", act: () => runBeside(id) },
+    !isGone && { name: "asCode", act: () => asCode(id) },
+  ].filter(Boolean);
   const groups = [
     !isGone && !isActive && $("retry").hidden && { name: "retry", act: () => retry(id) },
     says && $("copy").hidden && { name: "copy", act: () => copyAndSay(state.answer.text) },
@@ -140,7 +167,7 @@ export function entriesOfShown() {
     entryOfTelling(),
     isActive && { name: connection === "stopped" ? "listen" : "stopListening", act: connection === "stopped" ? task.listen : task.stopListening },
   ];
-  return [...groups.filter(Boolean), null, ...leaving(id)];
+  return [...again, ...(again.length > 0 ? [null] : []), ...groups.filter(Boolean), null, ...leaving(id)];
 }
 
 function download() {
@@ -155,6 +182,7 @@ function download() {
 $("more").addEventListener("click", ({ currentTarget }) => toggleMenu(currentTarget, entriesOfShown()));
 $("cancel").addEventListener("click", () => cancel(task.shown().id));
 $("retry").addEventListener("click", () => retry(task.shown().id));
+$("edit").addEventListener("click", () => editAndRun(task.shown().id));
 $("go-on").addEventListener("click", () => goOn(task.shown().id));
 $("copy").addEventListener("click", (event) => copy(task.shown().state.answer.text, event.currentTarget, "copy"));
 $("run-toggle").addEventListener("click", () => task.showRun($("run").hidden));

@@ -11,6 +11,9 @@ let demo = false;
 /** Return the name of the model that answers where none is chosen, or "" while it is not known. */
 export const defaultModel = () => names[0] ?? "";
 
+/** Return the names of all of them. */
+export const modelNames = () => names;
+
 /** Whether the demo model answers. */
 export const isDemo = () => demo;
 

@@ -3,8 +3,11 @@
 
 import * as actions from "./actions.js";
 import * as api from "./api.js";
+import * as beside from "./beside.js";
+import { showCode } from "./code-dialog.js";
 import { offerCommands } from "./commands.js";
 import { closeDrawer } from "./drawer.js";
+import { closeEditor } from "./edit.js";
 import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showModels, showProblem } from "./form.js";
 import { askForKey, onKeyChange, showOwner } from "./key.js";
 import { List } from "./list.js";
@@ -20,7 +23,10 @@ import { showExamples } from "./welcome.js";
 
 const $ = (id) => document.getElementById(id);
 const list = new List($("list"), {
-  open: go, entries: actions.entries, deleted: task.deleted, shown: task.price, keyRefused: () => askForKey(remembered.apiKey() !== "", false),
+  open: go, entries: actions.entries, shown: task.price, deleted: (id) => {
+    task.deleted(id);
+    beside.deletedBeside(id);
+  }, keyRefused: () => askForKey(remembered.apiKey() !== "", false),
 });
 actions.use(list, start);
 offerCommands(list);
@@ -28,7 +34,9 @@ const showList = () => list.show(task.shown()?.id);
 
 // Starting
 
-async function start(request) {
+/** Start a request and open its task. `addressOf` returns the fragment of its address, which may name
+ * another task beside it. Returns whether it was started. */
+async function start(request, addressOf = beside.addressOf) {
   const button = $("submit");
   button.disabled = true;
   button.textContent = text("starting");
@@ -38,7 +46,7 @@ async function start(request) {
     const started = await api.twice(() => api.start(request, key));
     remembered.remember({ id: started.taskId, status: "pending", title: promptOf(request), request });
     list.show(started.taskId);
-    go(started.taskId);
+    go(addressOf(started.taskId));
     return true;
   } catch (error) {
     waitsForKey = error.status === 401;
@@ -56,6 +64,12 @@ $("start").addEventListener("submit", async (event) => {
   if (request !== null && (await start(request))) clearForm();
 });
 
+$("as-code").addEventListener("click", () => {
+  showProblem("");
+  const request = requestOfForm();
+  if (request !== null) showCode(request);
+});
+
 // The API key, if the service requires one
 
 let waitsForKey = false; // whether a start was refused since it had no valid key
@@ -63,6 +77,7 @@ let waitsForKey = false; // whether a start was refused since it had no valid ke
 onKeyChange(useKey);
 api.onKeyRefused(askForKey);
 task.onKeyNeeded(askForKey);
+beside.onKeyNeeded(askForKey);
 
 /** Use the API key that is stored now. */
 function useKey() {
@@ -72,21 +87,26 @@ function useKey() {
   showModels();
   if (!remembered.apiKey()) location.hash = NONE;
   else if (waitsForKey) $("start").requestSubmit();
-  else if (task.shown()?.connection === "locked") open(task.shown().id);
+  else {
+    if (task.shown()?.connection === "locked") open(task.shown().id);
+    beside.unlockBeside();
+  }
 }
 
 // Which task is open
 
 const NONE = "start"; // the fragment of the address that opens no task: that of the form
 
-function go(id) {
+/** Open what a fragment of the address names. */
+function go(fragment) {
   closeDrawer();
-  if (location.hash === `#${id}`) open(id);
-  else location.hash = id; // hashchange opens it
+  if (location.hash === `#${fragment}`) openWhatIsNamed(true);
+  else location.hash = fragment; // hashchange opens it
 }
 
 function open(id) {
   showProblem("");
+  closeEditor();
   task.open(id);
   changed();
 }
@@ -94,7 +114,8 @@ function open(id) {
 /** Show what follows from a change of the task that is shown. */
 function changed() {
   showList();
-  offerReply(task.answered(), task.shown() !== null);
+  const answered = task.answered();
+  offerReply(answered && { ...answered, prompt: beside.named(answered.prompt) }, task.shown() !== null);
 }
 
 // The page itself
@@ -105,6 +126,7 @@ function showAll() {
   showExamples(start);
   task.showRequest();
   task.translateRun();
+  beside.translateBeside();
   task.show();
   showForm();
   showList();
@@ -116,26 +138,31 @@ $("language").addEventListener("click", () => {
 
 function close() {
   closeDrawer();
+  closeEditor();
+  beside.closeBeside();
   task.close();
   focusPrompt();
 }
 $("new").addEventListener("click", close); // also where the address is that of no task already
 
-function openWhatIsNamed() {
-  let id = location.hash.slice(1);
-  try {
-    id = decodeURIComponent(id);
-  } catch {
-    // Not a task id. The page will say that it does not know the task.
-  }
+/** `again`: whether to open also what is open already. */
+function openWhatIsNamed(again = false) {
+  const [id, other] = beside.idsIn(location.hash.slice(1));
+  if (other !== undefined && task.shown()?.id === id && beside.besideId() === other && !again) return;
+  if (id !== "" && id !== NONE && $(id) !== null) return; // an element of the page, such as the target of the skip link
+  const wasBeside = beside.besideId() !== null;
+  beside.closeBeside();
   if (id === NONE) return close();
-  if ($(id) !== null) return; // an element of the page, such as the target of the skip link
-  if (id) return open(id);
+  if (id) {
+    if (again || task.shown()?.id !== id || !(wasBeside || other)) open(id);
+    if (other && other !== id) beside.openBeside(other);
+    return changed();
+  }
   // Open the newest task that has not ended, if any.
   const unfinished = remembered.tasks().find((each) => ACTIVE.has(each.status));
   if (unfinished !== undefined) go(unfinished.id);
 }
-addEventListener("hashchange", openWhatIsNamed);
+addEventListener("hashchange", () => openWhatIsNamed());
 remembered.onChange(showList, useKey);
 task.onChange(changed);
 task.onGone(actions.forgotten);

@@ -1,6 +1,7 @@
 // The task that the page shows: its stream, its state, and what is shown of it.
 
 import * as api from "./api.js";
+import { isEditable } from "./edit.js";
 import { LongtaskError, follow } from "./longtask.js";
 import { begin as beginReading } from "./reading.js";
 import * as remembered from "./remembered.js";
@@ -30,6 +31,9 @@ let gone = () => {};
 
 /** Return the task that is shown, or null. */
 export const shown = () => current;
+
+/** Return the numbers of its run until now. */
+export const shownNumbers = () => run.numbers;
 
 /** Set the function to call when the task that is shown has changed its status or has ended, the one when an API
  * key is required or refused, and the one when the service does not know the task. */
@@ -198,6 +202,7 @@ export function show() {
   const failed = state.end?.type === "error";
   const again = !active && !isGone && (failed || state.status === "cancelled");
   $("task-prompt").hidden = isGone && request === null;
+  $("edit").hidden = isGone || !isEditable(request);
   $("cancel").hidden = !active;
   $("retry").hidden = !again;
   $("copy").hidden = active || again || !state.answer.text;

@@ -1,11 +1,13 @@
 // The texts of the page in the chosen language. Each file in English and its Chinese one have the same names.
 
+import chineseAgain from "./chinese-again.js";
 import chineseCodes from "./chinese-codes.js";
 import { PROBLEMS, faultInChinese } from "./chinese-problems.js";
 import chineseRun from "./chinese-run.js";
 import chineseTools from "./chinese-tools.js";
 import chineseUsage from "./chinese-usage.js";
 import chinese from "./chinese.js";
+import englishAgain from "./english-again.js";
 import englishCodes from "./english-codes.js";
 import englishRun from "./english-run.js";
 import englishTools from "./english-tools.js";
@@ -13,8 +15,8 @@ import englishUsage from "./english-usage.js";
 import english from "./english.js";
 
 const TEXTS = {
-  en: { ...english, ...englishRun, ...englishTools, ...englishUsage },
-  zh: { ...chinese, ...chineseRun, ...chineseTools, ...chineseUsage },
+  en: { ...english, ...englishRun, ...englishTools, ...englishUsage, ...englishAgain },
+  zh: { ...chinese, ...chineseRun, ...chineseTools, ...chineseUsage, ...chineseAgain },
 };
 const CODES = { en: englishCodes, zh: chineseCodes };
 

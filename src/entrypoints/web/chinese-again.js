@@ -1,0 +1,28 @@
+// The texts of what is run once more, in Chinese: an edited prompt, another model, a request as code.
+
+export default {
+  edit: "编辑并重新运行",
+  editMeans: "使用相同的模型和选项运行。原来的任务仍保留在列表中。",
+  editPrompt: "编辑后的提示词",
+  runAgain: "重新运行",
+  editNot: "取消编辑",
+  beside: "并排使用另一个模型",
+  besideAnswer: "并排的回答",
+  besideStart: "用另一个模型运行同一请求，并排显示两个回答。",
+  findModel: "查找模型，或输入名称",
+  noModelFound: "服务未列出此模型。按 Enter 将直接使用该名称。",
+  modelOfTask: "已在作答",
+  modelUnknown: "默认模型",
+  rate: "{value} token/秒",
+  closeColumn: "关闭 {model} 的回答",
+  useName: "使用“{model}”",
+  asCode: "查看 curl、Python、JavaScript 代码",
+  codeWhat: "用代码发送此请求",
+  codeKey: "请把 LONGTASK_API_KEY 设为本服务的 API 密钥。",
+  codeOpenai: "使用 OpenAI 的 SDK 运行。由它启动的任务也会出现在这里的列表中。",
+  codeNative: "此请求包含只有原生 API 接受的内容，因此发送到原生 API。",
+  codeCurl: "响应中有任务 id。第二个调用跟随该任务。",
+  codeLanguage: "语言",
+  demoHow: "连接真实模型",
+  demoMeans: "启动服务时给出支持 chat completions 的服务器地址或密钥：OpenAI、vLLM、Ollama、LiteLLM 等。",
+};

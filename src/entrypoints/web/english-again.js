@@ -1,0 +1,28 @@
+// The texts of what is run once more, in English: an edited prompt, another model, a request as code.
+
+export default {
+  edit: "Edit and run again",
+  editMeans: "Runs with the same model and options. The task that you edit stays in the list.",
+  editPrompt: "Edited prompt",
+  runAgain: "Run again",
+  editNot: "Cancel editing",
+  beside: "Another model beside it",
+  besideAnswer: "Answer beside it",
+  besideStart: "Run the same request with another model. Both answers are shown side by side.",
+  findModel: "Find a model, or write its name",
+  noModelFound: "The service lists no such model. Enter uses the name as it is.",
+  modelOfTask: "answers already",
+  modelUnknown: "default model",
+  rate: "{value} tokens/s",
+  closeColumn: "Close the answer of {model}",
+  useName: "Use “{model}”",
+  asCode: "As curl, Python, JavaScript",
+  codeWhat: "This request, as code",
+  codeKey: "Set LONGTASK_API_KEY to an API key of this service.",
+  codeOpenai: "Runs with OpenAI’s SDK. What it started is in the list here too.",
+  codeNative: "This request has what only the native API takes, so it is sent there.",
+  codeCurl: "The response has the id of the task. The second call follows it.",
+  codeLanguage: "Language",
+  demoHow: "Connect a real one",
+  demoMeans: "Start the service with the address or the key of a server that speaks chat completions: OpenAI, vLLM, Ollama, LiteLLM and others.",
+};
