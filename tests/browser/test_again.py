@@ -1,12 +1,13 @@
 """What is run once more: an edited prompt, and another model beside the one that has answered."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from entrypoints.api_keys import new_key
 from tests.browser.page import OpenPage, choose, reply, row, start, status
 from tests.browser.test_answers import IMAGE, PNG
-from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece
+from tests.doubles.upstream import DONE, Gate, Script, Upstream, answer, finish, piece, reasoning
 from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually
 
@@ -110,7 +111,7 @@ def test_another_model_answers_beside_the_first(
     expect(page.locator("dialog.choice li")).to_have_text(["second-model"])
     page.click("dialog.choice li button")
     beside = page.locator("#beside")
-    expect(beside.locator("h3")).to_have_text("second-model")
+    expect(beside.locator("h2")).to_have_text("second-model")
     expect(beside.locator(".answer").nth(1)).to_have_text("Two")
     expect(page.locator("#answer")).to_have_text("One")
     assert [each.body["model"] for each in upstream.received][1] == "second-model"
@@ -162,14 +163,14 @@ def test_a_request_is_shown_as_code_without_the_key(
     with running_service(settings) as guarded:
         page = open_page(guarded.url)
         page.fill("#key", key)
-        page.click("#key-form button")
+        page.press("#key", "Enter")
         expect(page.locator("#key-form")).to_be_hidden()
         page.click("#as-code")
         expect(page.locator("#start-error")).to_have_text("Write a prompt first.")
-        page.fill("#prompt", "What's in \"it\"?")
+        page.fill("#prompt", 'What\'s in "it"?')
         page.click("#as-code")
         shown = page.locator("#code-shown")
-        expect(shown).to_contain_text('"prompt": "What's in \\"it\\"?"')
+        expect(shown).to_contain_text('"prompt": "What\'s in \\"it\\"?"')
         expect(shown).to_contain_text("Bearer $LONGTASK_API_KEY")
         page.keyboard.press("ArrowRight")
         expect(page.get_by_role("tab", name="Python")).to_be_focused()
@@ -186,3 +187,44 @@ def test_a_request_is_shown_as_code_without_the_key(
         expect(shown).to_contain_text("background=True")  # the language that was shown last
         page.get_by_role("tab", name="JavaScript").click()
         expect(shown).to_contain_text("process.env.LONGTASK_API_KEY")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_is_accessible(
+    service: Running, upstream: Upstream, open_page: OpenPage, scheme: str, width: int
+) -> None:
+    upstream.always = Script([reasoning("Let me see."), *answer("# One\n\n`two`")])
+    viewport = {"width": width, "height": 844}
+    page = open_page(service.url, viewport=viewport, color_scheme=scheme, has_touch=width == 390)
+
+    def look() -> None:
+        assert Axe().run(page).response["violations"] == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        small = page.evaluate(
+            "[...document.querySelectorAll('dialog[open] button, .asked button, .column-head button')]"
+            ".map((each) => each.getBoundingClientRect().height)"
+            ".filter((height) => height > 0 && height < 40)"
+        )
+        assert width == 1280 or small == []
+
+    start(page, "Look.")
+    status(page, "completed")
+    choose(page, "edit")
+    look()
+    page.keyboard.press("Escape")
+    choose(page, "asCode")
+    look()
+    page.keyboard.press("Escape")
+    choose(page, "beside")
+    expect(page.locator("dialog.choice li")).to_have_count(3)
+    look()
+    page.keyboard.type("any-model")
+    page.keyboard.press("Enter")
+    expect(page.locator("#beside .badge")).to_have_text("done")
+    expect(page.locator("#beside .reasoning summary")).to_have_text("Reasoning")
+    look()
+    page.evaluate("document.getElementById('language').click()")  # in the drawer of a phone
+    expect(page.locator("#beside .badge")).to_have_text("已完成")
+    look()

@@ -7,7 +7,7 @@ import { text } from "./texts.js";
 import { duration, number, tokens } from "./times.js";
 
 export class ColumnHead {
-  #model = node("h3");
+  #model = node("h2");
   #status = node("span", "badge");
   #facts = new Map(["time", "tokens", "rate"].map((name) => [name, node("span", name)]));
   #close = node("button", "icon", icon("close"));
