@@ -128,7 +128,7 @@ def test_another_model_answers_beside_the_first(
     expect(page.locator("#answer")).to_have_text("One whole")
     expect(beside.locator(".answer").nth(1)).to_have_text("Two whole")
     expect(page.locator("#first-head .rate")).to_have_count(1)
-    expect(page.locator("#going-on-from")).to_have_text("test-model: Compare.")
+    expect(page.locator("#going-on-from")).to_have_text("gpt-4o-mini: Compare.")
     (left, top), (right, beside_top) = _boxes(page)
     assert left < right
     assert top == beside_top
@@ -187,6 +187,15 @@ def test_a_request_is_shown_as_code_without_the_key(
         expect(shown).to_contain_text("background=True")  # the language that was shown last
         page.get_by_role("tab", name="JavaScript").click()
         expect(shown).to_contain_text("process.env.LONGTASK_API_KEY")
+        page.keyboard.press("Escape")
+
+        page.evaluate("localStorage.setItem('longtask.key', 'lt_' + '0'.repeat(43))")
+        choose(page, "edit")
+        page.fill(".editing textarea", "Edited, and held until there is a key.")
+        page.click(".editing .primary")
+        page.fill("#key", key)
+        page.press("#key", "Enter")
+        expect(page.locator("#task-prompt")).to_have_text("Edited, and held until there is a key.")
 
 
 @pytest.mark.soak

@@ -2,9 +2,9 @@
 // has both ids, `#first&second`, and each answer can be closed: the other one is the page then.
 
 import * as api from "./api.js";
-import { SideAnswer } from "./side-answer.js";
 import { ColumnHead } from "./column-head.js";
 import * as remembered from "./remembered.js";
+import { SideAnswer } from "./side-answer.js";
 import * as task from "./task.js";
 import { text } from "./texts.js";
 
@@ -12,6 +12,7 @@ const TICK = 250; // milliseconds
 const $ = (id) => document.getElementById(id);
 
 let current = null; // {id, answer, models, stop}
+let changed = () => {};
 let needsKey = () => {};
 
 /** Return the fragment of the address that names one task or two. */
@@ -32,7 +33,9 @@ export const besideId = () => current?.id ?? null;
 /** Return a prompt with the name of the model that answers it, if another one answers it too. */
 export const named = (prompt) => (current === null ? prompt : `${current.models.first || task.shown().state.end.model}: ${prompt}`);
 
-/** Set the function to call when an API key is required or refused. */
+/** Set the function to call when the names of the models are known, and the one when an API key is
+ * required or refused. */
+export const onChange = (callback) => (changed = callback);
 export const onKeyNeeded = (callback) => (needsKey = callback);
 
 const go = (id) => (location.hash = addressOf(id));
@@ -60,6 +63,7 @@ async function readModel(models, which, id) {
   const isKnown = remembered.find(id)?.request?.model;
   try {
     models[which] = isKnown ?? (await api.record(id)).request?.model ?? "";
+    changed();
   } catch {
     // Its stream says what is wrong, and names the model at its end.
   }

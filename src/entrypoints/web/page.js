@@ -35,22 +35,25 @@ const showList = () => list.show(task.shown()?.id);
 // Starting
 
 /** Start a request and open its task. `addressOf` returns the fragment of its address, which may name
- * another task beside it. Returns whether it was started. */
-async function start(request, addressOf = beside.addressOf) {
+ * another task beside it. `started` is called once it was started, which it is later too, after a key
+ * was given. Returns whether it was started now. */
+async function start(request, addressOf = beside.addressOf, started = () => {}) {
   const button = $("submit");
   button.disabled = true;
   button.textContent = text("starting");
   showProblem("");
+  waiting = null;
   const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   try {
-    const started = await api.twice(() => api.start(request, key));
-    remembered.remember({ id: started.taskId, status: "pending", title: promptOf(request), request });
-    list.show(started.taskId);
-    go(addressOf(started.taskId));
+    const { taskId } = await api.twice(() => api.start(request, key));
+    remembered.remember({ id: taskId, status: "pending", title: promptOf(request), request });
+    list.show(taskId);
+    go(addressOf(taskId));
+    started();
     return true;
   } catch (error) {
-    waitsForKey = error.status === 401;
-    if (!waitsForKey) showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: refusal(error) }));
+    if (error.status === 401) waiting = () => start(request, addressOf, started);
+    else showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: refusal(error) }));
     return false;
   } finally {
     button.disabled = false;
@@ -58,10 +61,10 @@ async function start(request, addressOf = beside.addressOf) {
   }
 }
 
-$("start").addEventListener("submit", async (event) => {
+$("start").addEventListener("submit", (event) => {
   event.preventDefault();
   const request = requestOfForm();
-  if (request !== null && (await start(request))) clearForm();
+  if (request !== null) start(request, undefined, clearForm);
 });
 
 $("as-code").addEventListener("click", () => {
@@ -72,7 +75,7 @@ $("as-code").addEventListener("click", () => {
 
 // The API key, if the service requires one
 
-let waitsForKey = false; // whether a start was refused since it had no valid key
+let waiting = null; // the start that was refused since it had no valid key
 
 onKeyChange(useKey);
 api.onKeyRefused(askForKey);
@@ -86,7 +89,7 @@ function useKey() {
   list.follow();
   showModels();
   if (!remembered.apiKey()) location.hash = NONE;
-  else if (waitsForKey) $("start").requestSubmit();
+  else if (waiting !== null) waiting();
   else {
     if (task.shown()?.connection === "locked") open(task.shown().id);
     beside.unlockBeside();
@@ -165,6 +168,7 @@ function openWhatIsNamed(again = false) {
 addEventListener("hashchange", () => openWhatIsNamed());
 remembered.onChange(showList, useKey);
 task.onChange(changed);
+beside.onChange(changed);
 task.onGone(actions.forgotten);
 $("list-older").addEventListener("click", () => list.older().catch(() => showProblem(text("away"))));
 
