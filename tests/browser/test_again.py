@@ -59,6 +59,7 @@ def test_a_prompt_is_edited_and_run_again_from_the_same_conversation(
     expect(page.locator("#prompt")).to_have_value("")
 
 
+@pytest.mark.soak
 def test_attachments_stay_with_an_edited_prompt_and_are_dropped_and_pasted(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
@@ -151,6 +152,7 @@ def test_another_model_answers_beside_the_first(
     assert page.url.endswith(f"#{first}")
 
 
+@pytest.mark.soak
 def test_a_request_is_shown_as_code_without_the_key(
     upstream: Upstream, open_page: OpenPage
 ) -> None:
