@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from entrypoints.api_keys import new_key
 from entrypoints.key_commands import key_group
 from tests.browser.page import OpenPage, row, start, status
+from tests.browser.test_looks import violations
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
 from tests.running import Running, running_service, settings_for
 from tests.tcp_proxy import TcpProxy
@@ -112,6 +113,43 @@ def test_who_one_is_shows_and_a_key_is_changed_only_for_a_good_one_and_forgotten
     page.reload()
     expect(page.locator("#key-form")).to_be_visible()
     expect(page.locator("#list li")).to_have_count(0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_form_is_accessible_and_fits_a_phone(
+    guarded: Running, open_page: OpenPage, scheme: str
+) -> None:
+    page = open_page(
+        guarded.url,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        color_scheme=scheme,
+        locale="zh-CN",
+    )
+
+    def look() -> None:
+        assert violations(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+    expect(page.locator("#key-hint")).to_be_visible()
+    look()
+    page.fill("#key", ENTRY)
+    page.tap("#use-key")
+    expect(page.locator("#key-hint")).to_contain_text("lt_")
+    look()
+    page.fill("#key", KEY)
+    page.tap("#use-key")
+    expect(page.locator("#key-form")).to_be_hidden()
+    page.tap("#side-open")
+    page.tap("#me")
+    look()
+    page.tap("#menu [data-do=keyChange]")
+    expect(page.locator("#key")).to_be_focused()
+    expect(page.locator("#key-keep")).to_be_visible()
+    look()
+    page.keyboard.press("Escape")
+    expect(page.locator("#key-form")).to_be_hidden()
 
 
 @pytest.mark.soak

@@ -47,13 +47,13 @@ const LETTERS = {
 addEventListener("keydown", (event) => {
   const { key, ctrlKey, metaKey, altKey, target } = event;
   if (event.defaultPrevented || event.isComposing) return;
-  const isCovered = document.querySelector("dialog[open], :popover-open") !== null;
+  const isModal = document.querySelector("dialog[open]") !== null;
   if (key.toLowerCase() === "k" && (ctrlKey || metaKey) && !altKey && !event.shiftKey) {
     event.preventDefault();
-    if (!isCovered) acts.palette();
+    if (!isModal) acts.palette();
     return;
   }
-  if (isCovered || ctrlKey || metaKey || altKey) return;
+  if (isModal || document.querySelector(":popover-open") !== null || ctrlKey || metaKey || altKey) return;
   const field = target.closest?.(WRITING) ?? null;
   if (key === "Escape") return escape(field);
   const act = field === null && keyLetters() && Object.hasOwn(LETTERS, key) ? LETTERS[key] : null;

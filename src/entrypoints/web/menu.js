@@ -15,7 +15,8 @@ export function toggleMenu(button, entries) {
   if (menu.matches(":popover-open")) menu.hidePopover();
   if (wasOpen) return;
   menu.replaceChildren(...entries.map((entry) => (entry === null ? document.createElement("hr") : item(entry))));
-  menu.setAttribute("aria-label", button.getAttribute("aria-label"));
+  menu.setAttribute("aria-label", button.getAttribute("aria-label") ?? button.textContent.trim());
+  button.closest("aside, header, main").append(menu); // what else is inert while the drawer is open
   owner = button;
   button.setAttribute("aria-expanded", "true");
   menu.showPopover();
