@@ -29,6 +29,8 @@ export const PROBLEMS = {
   "chat-token-refused": "令牌不允许此操作。",
   "chats-closed": "没有 API 密钥时，只有本机可以使用会话。",
   "list-closed": "没有 API 密钥时，只有本机可以列出任务。",
+  "usage-closed": "没有 API 密钥时，只有本机可以查看用量。",
+  "operators-only": "只有运维人员可以查看他人的用量。",
   "no-api-keys": "服务没有 API 密钥，因此没有令牌。",
   "unknown-chunk": "任务的流中没有这一段。",
   "request-refused": "服务不接受这个请求。",

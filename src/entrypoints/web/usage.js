@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { money } from "./cost.js";
 import { node } from "./nodes.js";
 import { dayName, number, tokens } from "./times.js";
-import { text } from "./texts.js";
+import { refusal, text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 const DAY = 86_400_000; // milliseconds
@@ -48,7 +48,7 @@ async function show() {
 
 function fault(error) {
   if (error instanceof api.Away) return text("usageAway");
-  return error.status === 403 ? text("usageClosed") : text("refused", { detail: error.message });
+  return error.status === 403 ? text("usageClosed") : text("refused", { detail: refusal(error) });
 }
 
 /** Return what is shown of the reports by model, by day and by owner. */
