@@ -68,7 +68,7 @@ class AttemptBounds:
     """Seconds."""
     read_timeout: float
     """Seconds without a piece from the model (text, reasoning, tool call) after which the attempt
-    is lost."""
+    is lost, unless the model has its own (`LanguageModel.read_timeout`)."""
     attempt_timeout: float
     """Seconds after which the attempt is stopped and the task fails."""
     max_output_chars: int
@@ -108,7 +108,8 @@ class RunningAttempt:
         self._bounds = bounds
         self._retries = retries
         self._checker = checker
-        self._times = ModelTimes(bounds.read_timeout, bounds.attempt_timeout)
+        read_timeout = model.read_timeout(request.model) or bounds.read_timeout
+        self._times = ModelTimes(read_timeout, bounds.attempt_timeout)
         self.continuing = Continuing(attempt, request, tasks, model, observer, self._transcript)
 
     @property

@@ -28,6 +28,11 @@ from what another caller's task has left at the model's server."""
 
 OPTIONS_LIMIT = 1_000
 
+HOSTED_KINDS = ("file_search", "code_interpreter", "image_generation", "mcp")
+"""Types of tools that the model's server runs itself."""
+WEB_SEARCH = "web_search"
+"""One more. Its versions are types of their own, such as `web_search_preview_2025_03_11`."""
+
 _FIELDS = {
     **{name: name for name in ("model", "messages", "temperature", "metadata", "prompt", "system")},
     **dict.fromkeys(("max_tokens", "max_completion_tokens", "maxTokens"), "maxTokens"),
@@ -72,6 +77,18 @@ def option_faults(options: Mapping[str, Any], refused: Sequence[str]) -> Iterato
             yield Fault(field, "is refused by this service")
         elif name in _ONLY and not _is_one_of(value, ACCEPTED_VALUES[name]):
             yield Fault(field, _ONLY[name][1])
+
+
+def is_hosted_tool(tool: object) -> bool:
+    """Whether a tool, or the choice of one, is run by the model's server."""
+    kind = tool.get("type") if isinstance(tool, Mapping) else None
+    return isinstance(kind, str) and (kind in HOSTED_KINDS or kind.startswith(WEB_SEARCH))
+
+
+def asks_hosted_tools(options: Mapping[str, Any]) -> bool:
+    """Whether any of the tools of a request is one."""
+    tools = options.get("tools")
+    return isinstance(tools, Sequence) and any(map(is_hosted_tool, tools))
 
 
 def _is_one_of(value: object, values: Sequence[object]) -> bool:

@@ -119,6 +119,9 @@ class MeasuredModel(LanguageModel):
     def keeper(self, model: str) -> str | None:
         return self._inner.keeper(model)
 
+    def read_timeout(self, model: str) -> float | None:
+        return self._inner.read_timeout(model)
+
     def goes_on(self, request: TaskRequest, said: Answer) -> bool:
         return self._inner.goes_on(request, said)
 

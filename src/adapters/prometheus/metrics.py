@@ -1,6 +1,6 @@
 """What Prometheus reads at /metrics. No label is taken from a request, a task or a person: each has
-few values, and this service defines them. Names of models are those that upstreams answered with,
-and few of them too (`model_names`).
+few values, and this service or its settings define them. Names of models are those that upstreams
+answered with, and few of them too (`model_names`).
 
 With several worker processes, each keeps its metrics in files of the directory that
 PROMETHEUS_MULTIPROC_DIR names (prometheus_client's own way), and the process that is asked adds
@@ -91,6 +91,12 @@ class Metrics(FeedObserver, AttemptsObserver):
         self.model_errors = self._counter(
             "model_errors", "Calls of the model that failed, by error code.", "code"
         )
+        self.upstream_fallbacks = self._counter(
+            "upstream_fallbacks",
+            "Calls of a model that went on to the fallback of an upstream, by both of their names.",
+            "upstream",
+            "fallback",
+        )
         self.webhooks = self._counter(
             "webhooks", "Calls of the receivers of webhooks, by what came of them.", "outcome"
         )
@@ -128,6 +134,9 @@ class Metrics(FeedObserver, AttemptsObserver):
 
     def thrown_away(self, tokens: int) -> None:
         self.tokens_paid_twice.inc(tokens)
+
+    def fell_back(self, upstream: str, fallback: str) -> None:
+        self.upstream_fallbacks.labels(upstream, fallback).inc()
 
     def missed(self) -> None:
         self.missed_events.inc()

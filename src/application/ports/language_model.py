@@ -81,6 +81,11 @@ class LanguageModel(Protocol):
         none. Two upstreams have two names, also in other processes."""
         return None
 
+    def read_timeout(self, model: str) -> float | None:
+        """Return how many seconds this model may send no piece before the attempt is lost. None: as
+        long as any."""
+        return None
+
     def goes_on(self, request: TaskRequest, said: Answer) -> bool:
         """Whether the model can go on from this unfinished answer, though no upstream keeps it
         (prefill)."""

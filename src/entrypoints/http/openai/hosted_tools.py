@@ -4,23 +4,15 @@ passed on as they are."""
 from collections.abc import Mapping
 from typing import Any
 
+from domain.options import HOSTED_KINDS, WEB_SEARCH
 from entrypoints.http.fields import Fields
 
 Json = dict[str, Any]
 
-_KINDS = ("file_search", "code_interpreter", "image_generation", "mcp")
-_WEB_SEARCH = "web_search"
-"""Its versions are types of their own, such as `web_search_preview_2025_03_11`."""
 _INCLUDED = ("code_interpreter_call.", "file_search_call.", "web_search_call.")
 _SECRETS = ("authorization", "headers")
 """Fields of a tool that no response repeats."""
-NAMES = ", ".join(f'"{each}"' for each in (_WEB_SEARCH, *_KINDS))
-
-
-def is_hosted(tool: Mapping[str, Any]) -> bool:
-    """Whether a tool, or the choice of one, is run by the model's server."""
-    kind = tool.get("type")
-    return isinstance(kind, str) and (kind in _KINDS or kind.startswith(_WEB_SEARCH))
+NAMES = ", ".join(f'"{each}"' for each in (WEB_SEARCH, *HOSTED_KINDS))
 
 
 def hosted_tool(tool: Fields) -> Json:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from domain.messages import objects_in
+from domain.options import is_hosted_tool
 from entrypoints.http.fields import Fields
-from entrypoints.http.openai.hosted_tools import NAMES, hosted_tool, is_hosted, told_of_hosted
+from entrypoints.http.openai.hosted_tools import NAMES, hosted_tool, told_of_hosted
 
 CHOICES = ("auto", "none", "required")
 _FORMATS = ("text", "json_object", "json_schema")
@@ -31,7 +32,7 @@ def nested_choice(body: Fields, *, hosted: bool) -> str | Json | None:
     choice = body.inner("tool_choice") if isinstance(wanted, dict) else None
     if choice is None:
         return body.choice("tool_choice", CHOICES)
-    if hosted and is_hosted(choice.given()):
+    if hosted and is_hosted_tool(choice.given()):
         return choice.given()
     match choice.value("type"):
         case "function":
@@ -68,7 +69,7 @@ def nested_format(text: Fields) -> Json | None:
 
 
 def _nested_tool(tool: Fields, *, hosted: bool) -> Json:
-    if hosted and is_hosted(tool.given()):
+    if hosted and is_hosted_tool(tool.given()):
         return hosted_tool(tool)
     if (kind := tool.value("type")) != "function":
         words = _NO_SUCH_TOOL if hosted else _NO_HOSTED_TOOLS
@@ -92,7 +93,7 @@ def _nested_tool(tool: Fields, *, hosted: bool) -> Json:
 
 
 def _nested_name(choice: Fields, *, hosted: bool) -> Json:
-    if hosted and is_hosted(choice.given()):
+    if hosted and is_hosted_tool(choice.given()):
         return choice.given()
     if choice.value("type") != "function":
         choice.refuse("type", _NO_SUCH_TOOL if hosted else _NO_HOSTED_TOOLS)
@@ -109,7 +110,7 @@ def flat_tools(tools: object) -> list[Json]:
     told = []
     for tool in objects_in(tools):
         function = of_type(tool.get("function"), dict) or {}
-        if is_hosted(tool):
+        if is_hosted_tool(tool):
             told.append(told_of_hosted(tool))
         elif isinstance(function.get("name"), str):
             told.append(
@@ -128,7 +129,7 @@ def flat_choice(choice: object) -> str | Json:
     """Return the choice of a tool as a response has it. What it cannot have is `auto`."""
     if isinstance(choice, str) and choice in CHOICES:
         return choice
-    if isinstance(choice, dict) and is_hosted(choice):
+    if isinstance(choice, dict) and is_hosted_tool(choice):
         return choice
     if (name := _name(choice)) is not None:
         return {"type": "function", "name": name}
@@ -138,7 +139,7 @@ def flat_choice(choice: object) -> str | Json:
         tools = [
             each if name is None else {"type": "function", "name": name}
             for each, name in chosen
-            if name is not None or is_hosted(each)
+            if name is not None or is_hosted_tool(each)
         ]
         mode = "required" if allowed.get("mode") == "required" else "auto"
         return {"type": "allowed_tools", "mode": mode, "tools": tools}
