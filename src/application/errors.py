@@ -21,6 +21,7 @@ ApplicationError
 │   ├── WebhookRefused       the target is none that this service may call
 │   ├── WebhookUnreachable   the receiver did not respond
 │   └── TooManyWebhooks      this process sends its maximum at once
+├── ModelNotAllowed          the caller may not use the model that it names
 ├── PreviousUnusable         the task that a request continues cannot be continued
 ├── NotRetryable             the task cannot be started anew
 ├── OverLimit                the caller has used up one of its limits
@@ -189,6 +190,16 @@ class WebhookUnreachable(WebhookError):
 
 class TooManyWebhooks(WebhookError):
     """Raised when this process sends its maximum of webhooks at once. Nothing was sent."""
+
+
+class ModelNotAllowed(ApplicationError):
+    """Raised for a request of an owner that may not use its model. `allowed`: the names of those
+    that it may use, for people."""
+
+    def __init__(self, model: str, allowed: str) -> None:
+        super().__init__(f"the model {model} is not allowed")
+        self.model = model
+        self.allowed = allowed
 
 
 class PreviousUnusable(ApplicationError):

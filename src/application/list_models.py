@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from application.errors import ModelError
+from application.model_rules import ANY_MODEL, ModelRules
 from application.ports import LanguageModel, OfferedModel
 
 log = structlog.get_logger(__name__)
@@ -22,18 +23,24 @@ class ListModels:
         self,
         model: LanguageModel,
         default: str,
+        rules: ModelRules = ANY_MODEL,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`default`: the model of requests that name none."""
+        """`default`: the model of requests that name none. `rules`: who may name which."""
         self._model = model
         self._default = default
+        self._rules = rules
         self._now = now
         self._listed: Sequence[OfferedModel] = ()
         self._until = 0.0
         self._asking = asyncio.Lock()
 
-    async def __call__(self) -> Sequence[OfferedModel]:
-        """Return the models, the default one first: alone, if the server lists none."""
+    async def __call__(self, owner: str | None = None) -> Sequence[OfferedModel]:
+        """Return the models that an owner may name, the default one first: alone, if the server
+        lists none."""
+        return [each for each in await self._all() if self._rules.offers(each.name, owner)]
+
+    async def _all(self) -> Sequence[OfferedModel]:
         async with self._asking:
             if not self._listed or self._now() >= self._until:
                 kept = KEPT

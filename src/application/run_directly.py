@@ -8,6 +8,7 @@ import structlog
 from application.accounts import Caller
 from application.errors import DeletedTask, StoreUnavailable, UnknownTask
 from application.manage_task import owned
+from application.model_rules import ANY_MODEL, ModelRules
 from application.outcome import Outcome, Overloaded, OverShare, Retry
 from application.ports import Clock, Delivery, TaskIds, TaskLog
 from application.previous_task import PreviousTasks
@@ -41,6 +42,7 @@ class RunDirectly:
         run_task: RunTask,
         *,
         bounds: RequestBounds = DEFAULT_BOUNDS,
+        models: ModelRules = ANY_MODEL,
     ) -> None:
         """`bounds`: of the requests that are accepted."""
         self._tasks = tasks
@@ -49,6 +51,7 @@ class RunDirectly:
         self._quotas = quotas
         self._run_task = run_task
         self._bounds = bounds
+        self._models = models
         self._previous = PreviousTasks(tasks, bounds)
 
     async def __call__(
@@ -56,9 +59,9 @@ class RunDirectly:
     ) -> DirectRun:
         """Start a task that the caller will own, if its limits allow it, and run it to its end. If
         the caller already has a task of this id, run that one. Raises InvalidRequest,
-        PreviousUnusable, OverLimit, MalformedTaskId, UnknownTask (the id is another owner's or was
-        deleted) or StoreUnavailable."""
-        request.check(self._bounds)
+        ModelNotAllowed, PreviousUnusable, OverLimit, MalformedTaskId, UnknownTask (the id is
+        another owner's or was deleted) or StoreUnavailable."""
+        self._models.check(request, caller.owner, self._bounds)
         async with self._previous.continued(request, caller.owner) as whole:
             return await self._run(whole, caller, task_id)
 

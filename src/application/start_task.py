@@ -7,6 +7,7 @@ requests (start_by_sdk), or the turn of a chat (start_in_chat); without any it i
 
 from application.accounts import Caller
 from application.manage_task import CancelTask, GetTask
+from application.model_rules import ANY_MODEL, ModelRules
 from application.new_tasks import NewTasks, Started
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -43,6 +44,7 @@ class StartTask:
         bounds: RequestBounds = DEFAULT_BOUNDS,
         wait: float = WAIT,
         webhooks: WebhookRules = NO_WEBHOOKS,
+        models: ModelRules = ANY_MODEL,
         orphan_timeout: float = ORPHAN_TIMEOUT,
     ) -> None:
         """`bounds`: of the requests that are accepted. `wait`: seconds for which a start waits for
@@ -52,6 +54,7 @@ class StartTask:
         self._ids = ids
         self._bounds = bounds
         self._webhooks = webhooks
+        self._models = models
         self._new = NewTasks(tasks, keys, queue, clock, quotas, bounds, webhooks, orphan_timeout)
         self._with_key = StartWithKey(tasks, keys, clock, ids, self._new, wait)
         self._by_sdk = StartBySdk(tasks, keys, clock, ids, self._new, wait)
@@ -91,11 +94,11 @@ class StartTask:
         A request that names a previous task is started with the conversation of that task.
         `retry_of`: the task that the new one retries; only without a Try or a Turn.
 
-        Raises InvalidRequest, PreviousUnusable, OverLimit, IdempotencyConflict (only with a key),
-        ChatBusy (only with a Turn), StartUncertain, QueueUnavailable (never with a key, a Try or a
-        Turn), QueueRefused or StoreUnavailable.
+        Raises InvalidRequest, ModelNotAllowed, PreviousUnusable, OverLimit, IdempotencyConflict
+        (only with a key), ChatBusy (only with a Turn), StartUncertain, QueueUnavailable (never with
+        a key, a Try or a Turn), QueueRefused or StoreUnavailable.
         """
-        request.check(self._bounds, self._clock.now())
+        self._models.check(request, caller.owner, self._bounds, self._clock.now())
         self._webhooks.check(request, caller.owner)
         if isinstance(key, Try):
             return await self._by_sdk(request, caller, key)

@@ -22,12 +22,6 @@ def queue_of(settings: Settings) -> Literal["local", "qstash"]:
     return "local" if settings.queue.embedded else "qstash"
 
 
-def model_of(settings: Settings) -> Literal["demo", "chat", "responses"]:
-    """Which model answers: the demo, or that of a server that is asked through one of OpenAI's
-    APIs."""
-    return "demo" if settings.model.demo else settings.model.openai_api
-
-
 def traces_of(settings: Settings) -> Literal["off", "otlp"]:
     return "off" if settings.observability.otlp_endpoint is None else "otlp"
 
@@ -72,7 +66,7 @@ def request_bounds(settings: Settings) -> RequestBounds:
         max_delay=settings.tasks.max_delay,
         http_webhooks=settings.webhooks.private_webhooks,
         prefill=settings.model.continues_by_prefill,
-        hosted_tools=model_of(settings) == "responses",
+        hosted_tools=settings.model.keeps_answers,
     )
 
 

@@ -93,6 +93,7 @@ class Container(Outside):
     )
     webhook_rules = Singleton(choices.webhook_rules, settings)
     request_bounds = Singleton(choices.request_bounds, settings)
+    model_rules = given.model.rules
     get_task = Singleton(GetTask, tasks, clock, fail_if_orphaned)
     cancel_task = Singleton(CancelTask, tasks, queue, clock, after_end)
     start_task = Singleton(
@@ -107,6 +108,7 @@ class Container(Outside):
         cancel_task,
         bounds=request_bounds,
         webhooks=webhook_rules,
+        models=model_rules,
         orphan_timeout=Outside.orphan_timeout,
     )
     use_cases = Singleton(
@@ -137,13 +139,20 @@ class Container(Outside):
             ping_interval=given.http.sse_ping_interval,
             max_watchers=providers.Callable(choices.max_watchers, settings),
         ),
-        list_models=Singleton(ListModels, model, given.model.default_model),
+        list_models=Singleton(ListModels, model, given.model.default_model, model_rules),
         get_usage=Singleton(
             GetUsage, Outside.ledger, given.usage.price_table, given.usage.operators
         ),
         run_task=run_task,
         run_directly=Singleton(
-            RunDirectly, tasks, clock, Outside.ids, quotas, run_task, bounds=request_bounds
+            RunDirectly,
+            tasks,
+            clock,
+            Outside.ids,
+            quotas,
+            run_task,
+            bounds=request_bounds,
+            models=model_rules,
         ),
         end_overdue=Singleton(
             EndOverdueTask,

@@ -7,7 +7,6 @@ receivers of webhooks; and the store as its observers decorate it.
 from dependency_injector import providers
 from dependency_injector.providers import Dependency, Factory, Object, Selector, Singleton
 
-from adapters.demo import DemoModel
 from adapters.prometheus import MeasuredModel, MeasuredSender, MeasuredTaskLog
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.sqlite import Housekeeping
@@ -15,9 +14,9 @@ from adapters.webhooks import HttpWebhookSender
 from application.accounts import Accounts
 from application.reap import RequeueInterrupted
 from application.running_slots import SlotReleasingLog
-from entrypoints import __version__, choices, connections
+from entrypoints import __version__, choices, connections, models
 from entrypoints.identity import RandomTaskIds, SystemClock
-from entrypoints.providers import kept, on_demand, revealed, traced
+from entrypoints.providers import kept, on_demand, traced
 from entrypoints.store_container import StoreContainer as Store
 
 
@@ -30,7 +29,6 @@ class OutsideContainer(Store):
 
     # What the settings choose
     queue_choice = providers.Callable(choices.queue_of, settings)  # local | qstash
-    model_choice = providers.Callable(choices.model_of, settings)  # demo | chat | responses
     traces_choice = providers.Callable(choices.traces_of, settings)  # off | otlp
     slots_choice = providers.Callable(choices.slots_of, settings)  # unlimited | limited
 
@@ -89,26 +87,7 @@ class OutsideContainer(Store):
     )
 
     # The model
-    openai_key = providers.Callable(revealed, given.model.openai_api_key)
-    model_client = Selector(
-        model_choice,
-        demo=Singleton(DemoModel, given.model.demo_speed),
-        chat=Singleton(
-            on_demand("adapters.openai:OpenAIModel"),
-            api_key=openai_key,
-            base_url=given.model.openai_base_url,
-            read_timeout=given.model.model_read_timeout,
-            prefill=given.model.prefill_server,
-            prefill_unasked=given.model.prefill_unasked,
-        ),
-        responses=Singleton(
-            on_demand("adapters.openai.responses:ResponsesModel"),
-            api_key=openai_key,
-            base_url=given.model.openai_base_url,
-            read_timeout=given.model.model_read_timeout,
-            delete=given.model.delete_responses,
-        ),
-    )
+    model_client = Singleton(models.open_model, given.model, metrics)
     measured_model = Singleton(MeasuredModel, model_client, metrics)
     model = traced(traces_choice, tracing, "TracedModel", measured_model)
 

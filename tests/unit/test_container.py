@@ -12,6 +12,7 @@ from adapters.openai import OpenAIModel
 from adapters.openai.responses import ResponsesModel
 from adapters.redis import RedisTaskLog
 from adapters.sqlite import SqliteTaskLog
+from adapters.upstreams import RoutedModel
 from application.running_slots import SlotReleasingLog
 from entrypoints.container import Container
 from entrypoints.data_file import open_data_file
@@ -39,8 +40,14 @@ MODELS: dict[str, dict[str, Any]] = {
     "demo": {},
     "chat": {"openai_api_key": "sk-test"},
     "responses": {"openai_api_key": "sk-test", "openai_api": "responses"},
+    "several": {"models": '{"upstreams": [{"name": "a", "models": ["*"], "apiKey": "sk-test"}]}'},
 }
-MODEL_TYPES = {"demo": DemoModel, "chat": OpenAIModel, "responses": ResponsesModel}
+MODEL_TYPES = {
+    "demo": DemoModel,
+    "chat": OpenAIModel,
+    "responses": ResponsesModel,
+    "several": RoutedModel,
+}
 TRACES: dict[str, dict[str, Any]] = {"off": {}, "otlp": {"otlp_endpoint": "http://127.0.0.1:1"}}
 
 

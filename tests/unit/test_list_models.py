@@ -33,7 +33,7 @@ class Time:
 
 def listing(model: Offering, default: str = "b") -> tuple[ListModels, Time]:
     time = Time()
-    return ListModels(model, default, lambda: time.now), time
+    return ListModels(model, default, now=lambda: time.now), time
 
 
 async def test_the_default_model_is_first_and_there_once() -> None:

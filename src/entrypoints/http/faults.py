@@ -17,6 +17,7 @@ from application.errors import (
     ChatBusy,
     FeedClosed,
     IdempotencyConflict,
+    ModelNotAllowed,
     NotRetryable,
     OperatorsOnly,
     OverLimit,
@@ -32,6 +33,7 @@ from application.errors import (
 from domain.errors import IllegalTransition, InvalidRequest, MalformedEventId, MalformedTaskId
 from entrypoints.http.litestar_internals import is_client_gone, missing_parameter
 from entrypoints.http.problems import (
+    FieldFault,
     bad_field,
     camel,
     invalid,
@@ -71,6 +73,12 @@ def _over_limit(error: OverLimit, request_counts: RequestCounts) -> ProblemDetai
     )
     refused.limit_statuses = (status,)
     return refused
+
+
+def _model_not_allowed(error: ModelNotAllowed) -> ProblemDetailsException:
+    detail = f"You may not use the model {error.model}. You may use {error.allowed}."
+    errors: list[FieldFault] = [{"field": "model", "message": detail}]
+    return problem(403, "model-not-allowed", detail, errors=errors)
 
 
 _PREVIOUS_STATUSES = {"previous_unknown": 400, "previous_too_long": 413}
@@ -173,6 +181,7 @@ def _translations(
         MalformedEventId: lambda error: bad_field("lastEventId", str(error)),
         UnknownTask: lambda _: problem(404, "unknown-task", "There is no task with this id."),
         IllegalTransition: _illegal,
+        ModelNotAllowed: _model_not_allowed,
         PreviousUnusable: _previous,
         NotRetryable: _not_retryable,
         IdempotencyConflict: lambda _: problem(

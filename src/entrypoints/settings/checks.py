@@ -6,11 +6,11 @@ value ends with UnknownValue (malformed.py), and the caller skips the rest of it
 
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from urllib.parse import urlsplit
 
 from domain.webhook_url import url_fault
 from entrypoints.host_names import is_loopback
 from entrypoints.settings.malformed import UnknownValue
+from entrypoints.settings.model_map import deepseek_fault
 from entrypoints.settings.queue import UPSTASH_URL
 from entrypoints.settings.settings import Settings
 
@@ -170,13 +170,39 @@ def _prefill(settings: Settings) -> Iterator[str]:
         )
     elif url is None:
         yield f"LONGTASK_PREFILL is {kind} but OPENAI_BASE_URL is not set: OpenAI has no prefill"
-    elif kind == "deepseek":
-        address = urlsplit(str(url))
-        if address.hostname == "api.deepseek.com" and address.path != "/beta":
+    elif kind == "deepseek" and (fault := deepseek_fault(str(url))) is not None:
+        yield f"OPENAI_BASE_URL: {fault}"
+
+
+def _models(settings: Settings) -> Iterator[str]:
+    model = settings.model
+    if (found := model.models) is None:
+        return
+    unused = {
+        "OPENAI_BASE_URL": model.openai_base_url is not None,
+        "LONGTASK_OPENAI_API": model.openai_api != "chat",
+        "LONGTASK_OPENAI_DELETE_RESPONSES": model.delete_responses,
+        "LONGTASK_PREFILL": model.prefill != "off",
+    }
+    for name in (name for name, given in unused.items() if given):
+        yield f"{name} and LONGTASK_MODELS exclude each other: say it there, of an upstream"
+    for index, each in enumerate(found.upstreams):
+        keyed = each.api_key or each.api_key_env or each.base_url or model.openai_api_key
+        if not keyed and not each.demo:
             yield (
-                "LONGTASK_PREFILL is deepseek, which has prefill at its beta address only: set "
-                "OPENAI_BASE_URL to https://api.deepseek.com/beta"
+                f"LONGTASK_MODELS: upstreams[{index}]: {each.name} is OpenAI, since it has no "
+                "baseUrl, and needs apiKey, apiKeyEnv or OPENAI_API_KEY"
             )
+    if found.upstream_of(model.default_model) is None:
+        yield (
+            f"LONGTASK_DEFAULT_MODEL is {model.default_model}, which no upstream of "
+            "LONGTASK_MODELS has"
+        )
+    if found.named_owners and not settings.access.requires_keys:
+        yield (
+            f"LONGTASK_MODELS: owners names API keys ({', '.join(sorted(found.named_owners))}), "
+            "but there are none: set LONGTASK_API_KEYS, or leave them out"
+        )
 
 
 def _traces(settings: Settings) -> Iterator[str]:
@@ -204,5 +230,6 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _webhook_url,
     _operators,
     _prefill,
+    _models,
     _traces,
 )

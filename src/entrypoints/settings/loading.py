@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from entrypoints.settings.checks import CHECKS
 from entrypoints.settings.group import Group, names_of
 from entrypoints.settings.malformed import MALFORMED, UnknownValue
+from entrypoints.settings.model_keys import with_upstream_keys
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.sources import misspelt, named_in, stray_secrets
 
@@ -47,6 +48,8 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
         given = {each: overrides.pop(each) for each in group.model_fields if each in overrides}
         loaded[name], found = load_group(group, env_file, given)
         malformed += found
+    loaded["model"], found = with_upstream_keys(loaded["model"], env_file)
+    malformed += found
     if overrides:
         raise TypeError(f"no such settings: {', '.join(overrides)}")
     settings = Settings(**loaded)

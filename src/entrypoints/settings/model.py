@@ -1,13 +1,15 @@
-"""The model: any server that speaks OpenAI's protocol, or the demo."""
+"""The model: any server that speaks OpenAI's protocol, several of them, or the demo."""
 
 import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import SecretStr
 
+from application.model_rules import ANY_MODEL, ModelRules
 from domain.options import REFUSED_OPTIONS
 from domain.request import MAX_TOKENS_LIMIT, TEMPERATURE_LIMIT
 from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting, words_of
+from entrypoints.settings.model_map import MappedUpstream, ModelMap, parse_model_map
 
 _OPTION = re.compile(r"[A-Za-z0-9_.-]+\*?|\*")
 
@@ -49,6 +51,15 @@ class ModelSettings(Group):
         "LONGTASK_OPENAI_DELETE_RESPONSES",
         False,
         "`true` deletes each background response at the model's server once its task has ended.",
+    )
+    models: Annotated[ModelMap | None, parsed(parse_model_map)] = setting(
+        "LONGTASK_MODELS",
+        None,
+        "Several upstreams, and which of them has which models: a JSON object, or the path of a "
+        "file that holds it ([upstreams.md](upstreams.md)). It takes the place of "
+        "`OPENAI_BASE_URL`, `LONGTASK_OPENAI_API`, `LONGTASK_OPENAI_DELETE_RESPONSES` and "
+        "`LONGTASK_PREFILL`.",
+        secret=True,
     )
     default_model: str = setting(
         "LONGTASK_DEFAULT_MODEL",
@@ -117,14 +128,44 @@ class ModelSettings(Group):
         ge=0,
     )
 
+    def at(self, upstream: MappedUpstream) -> "ModelSettings":
+        """The settings of one upstream of the map, as if it were the only one."""
+        own = upstream.base_url is not None or upstream.demo
+        unasked, timeout = upstream.prefill_unasked, upstream.read_timeout
+        given = {
+            "models": None,
+            "openai_api_key": upstream.api_key or (None if own else self.openai_api_key),
+            "openai_base_url": upstream.base_url,
+            "openai_api": upstream.api,
+            "delete_responses": upstream.delete_responses,
+            "prefill": upstream.prefill or "off",
+            "prefill_unasked": self.prefill_unasked if unasked is None else unasked,
+            "model_read_timeout": self.model_read_timeout if timeout is None else timeout,
+        }
+        return self.model_copy(update=given)
+
     @property
     def demo(self) -> bool:
-        """Whether the demo model answers."""
-        return self.openai_api_key is None and self.openai_base_url is None
+        """Whether the demo model answers, and no other."""
+        server = self.openai_api_key is not None or self.openai_base_url is not None
+        return not server and self.models is None
+
+    @property
+    def rules(self) -> ModelRules:
+        return ANY_MODEL if self.models is None else self.models.rules()
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether a server is asked for answers that it keeps, which may run tools itself."""
+        if self.models is not None:
+            return any(each.keeps for each in self.models.upstreams)
+        return self.openai_api == "responses" and not self.demo
 
     @property
     def continues_by_prefill(self) -> bool:
-        """Whether the model goes on from what it has said, if a request allows it."""
+        """Whether a model goes on from what it has said, if a request allows it."""
+        if self.models is not None:
+            return any(each.continues_by_prefill for each in self.models.upstreams)
         return self.demo or self.prefill_server is not None
 
     @property
@@ -133,4 +174,6 @@ class ModelSettings(Group):
 
     @property
     def name(self) -> str:
+        if self.models is not None:
+            return self.models.names
         return "demo" if self.demo else self.openai_base_url or "OpenAI"

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from litestar import Controller, get
+from litestar import Controller, Request, get
 from litestar.params import PathParameter
 
+from application.accounts import Caller
 from application.ports import OfferedModel
 from entrypoints.http.parts import Parts
 from entrypoints.http.problems import problem
@@ -17,14 +18,14 @@ class ModelController(Controller):
     path = "/models"
 
     @get("", include_in_schema=False)
-    async def list_all(self, parts: Parts) -> Json:
-        models = await parts.use_cases.list_models()
+    async def list_all(self, request: Request[Caller, Any, Any], parts: Parts) -> Json:
+        models = await parts.use_cases.list_models(request.user.owner)
         return {"object": "list", "data": [_body(each) for each in models]}
 
     @get("/{name:path}", include_in_schema=False)
-    async def one(self, name: ModelName, parts: Parts) -> Json:
+    async def one(self, name: ModelName, request: Request[Caller, Any, Any], parts: Parts) -> Json:
         wanted = name.removeprefix("/")
-        for each in await parts.use_cases.list_models():
+        for each in await parts.use_cases.list_models(request.user.owner):
             if each.name == wanted:
                 return _body(each)
         raise problem(404, "model-not-found", f"The model '{wanted}' does not exist.")
