@@ -9,13 +9,11 @@ LONGTASK_OPENAI_API=responses.
 from adapters.qstash import QueueClock
 from entrypoints.connections import qstash_queue, redis_connection, rest_connection
 from entrypoints.doctor.findings import Finding
-from entrypoints.doctor.model import check_model
-from entrypoints.doctor.prefill import check_prefill
 from entrypoints.doctor.queue import check_queue
-from entrypoints.doctor.responses import check_responses
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.shares import check_shares
 from entrypoints.doctor.store import check_store
+from entrypoints.doctor.upstreams import check_models
 from entrypoints.doctor.webhooks import check_receivers, check_webhooks
 from entrypoints.host_names import local_url
 from entrypoints.http.paths import WEBHOOK_PATH
@@ -41,9 +39,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_queue(settings, queue, clock),
         check_shares(settings, queue),
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
-        check_model(settings.model),
-        check_prefill(settings.model),
-        check_responses(settings.model),
+        check_models(settings.model),
         check_webhooks(settings),
         check_receivers(settings, base_url),
     )
