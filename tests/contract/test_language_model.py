@@ -8,6 +8,8 @@ import pytest
 from adapters.demo import MODEL_NAME, DemoModel
 from adapters.openai import OpenAIModel
 from adapters.openai.responses import ResponsesModel
+from adapters.upstreams import RoutedModel
+from adapters.upstreams import Upstream as Mapped
 from application.errors import ModelRefused, ModelUnavailable
 from application.ports import Finished, Kept, LanguageModel, Numbered
 from domain.answer import Reasoning, Text, ToolCallDelta
@@ -43,21 +45,24 @@ def _request(prompt: str = "Hi.", max_tokens: int = 1_000) -> TaskRequest:
     return TaskRequest(model="m", max_tokens=max_tokens, temperature=0.5, prompt=prompt)
 
 
-@pytest.fixture(params=["openai", "responses", "demo"])
+@pytest.fixture(params=["openai", "responses", "demo", "fallback", "keeping fallback"])
 async def model(
     request: pytest.FixtureRequest, upstream: Upstream, responses_upstream: ResponsesUpstream
 ) -> AsyncIterator[LanguageModel]:
     if request.param == "demo":
         yield DemoModel(tokens_per_second=0)
         return
-    if request.param == "responses":
+    opened: OpenAIModel | ResponsesModel | RoutedModel
+    if request.param in ("responses", "keeping fallback"):
         responses_upstream.usual = answer_events(*WORDS)
-        keeping = ResponsesModel("key", responses_upstream.url, read_timeout=5.0)
-        yield keeping
-        await keeping.aclose()
-        return
-    upstream.then(Script(answer(*WORDS)))
-    opened = OpenAIModel("key", upstream.url, read_timeout=5.0)
+        opened = ResponsesModel("key", responses_upstream.url, read_timeout=5.0)
+    else:
+        upstream.then(Script(answer(*WORDS)))
+        opened = OpenAIModel("key", upstream.url, read_timeout=5.0)
+    if request.param.endswith("fallback"):
+        nobody = type(opened)("key", "http://127.0.0.1:9/v1", read_timeout=5.0)
+        down = Mapped("down", nobody, ("m",), 5.0, fallback=("up",))
+        opened = RoutedModel([down, Mapped("up", opened, ("*",), 5.0)], lambda *_: None)
     yield opened
     await opened.aclose()
 
@@ -94,7 +99,7 @@ async def test_the_models_that_it_offers_have_names(
     model: LanguageModel, upstream: Upstream
 ) -> None:
     upstream.scripts.clear()
-    upstream.then(Script([b'{"data": [{"id": "m"}]}']))
+    upstream.then(Script([b'{"data": [{"id": "m"}, {"id": "n"}]}']))
     models = await model.models()
     assert models
     assert all(each.name for each in models)

@@ -143,7 +143,7 @@ class RoutedModel(LanguageModel):
                 log.info("fallback asked", upstream=route[0].name, fallback=upstream.name)
             said = False
             try:
-                async with aclosing(self._ask(upstream, request, resumption)) as items:
+                async with aclosing(_ask(upstream, request, resumption)) as items:
                     async for item in items:
                         if not said:
                             said = True
@@ -191,28 +191,10 @@ class RoutedModel(LanguageModel):
             words = "The settings no longer name the upstream that keeps the answer."
             raise ContinuationLost("continuation_lost", words)
         async with aclosing(
-            self._ask(upstream, request, replace(resumption, continuation=own))
+            _ask(upstream, request, replace(resumption, continuation=own))
         ) as items:
             async for item in items:
                 yield item
-
-    async def _ask(
-        self, upstream: Upstream, request: TaskRequest, resumption: Resumption | None
-    ) -> AsyncGenerator[Item, None]:
-        """Yield the answer of one upstream, whose name stands before the ids that it gives."""
-        try:
-            async with aclosing(
-                upstream.model.stream(upstream.renamed(request), resumption)
-            ) as items:
-                async for item in items:
-                    yield (
-                        Kept(_id_at(upstream, item.response_id)) if isinstance(item, Kept) else item
-                    )
-        except ContinuationLost as lost:
-            if lost.resumes_at is not None:
-                response_id, cursor = lost.resumes_at
-                lost.resumes_at = (_id_at(upstream, response_id), cursor)
-            raise
 
     def _kept_at(self, kept: Continuation) -> tuple[Upstream | None, Continuation]:
         """Return the upstream that keeps an answer, and the continuation as it knows it."""
@@ -222,6 +204,28 @@ class RoutedModel(LanguageModel):
             return None, kept
         keeper = upstream.model.keeper("") or ""
         return upstream, replace(kept, upstream=keeper, response_id=response_id)
+
+
+def _ask(
+    upstream: Upstream, request: TaskRequest, resumption: Resumption | None
+) -> AsyncGenerator[Item, None]:
+    asked = upstream.model.stream(upstream.renamed(request), resumption)
+    return _named(upstream, asked) if upstream.keeps else asked
+
+
+async def _named(
+    upstream: Upstream, asked: AsyncGenerator[Item, None]
+) -> AsyncGenerator[Item, None]:
+    """Yield the answer of an upstream, with its name before the ids that it gives."""
+    try:
+        async with aclosing(asked) as items:
+            async for item in items:
+                yield Kept(_id_at(upstream, item.response_id)) if isinstance(item, Kept) else item
+    except ContinuationLost as lost:
+        if lost.resumes_at is not None:
+            response_id, cursor = lost.resumes_at
+            lost.resumes_at = (_id_at(upstream, response_id), cursor)
+        raise
 
 
 def _id_at(upstream: Upstream, response_id: str) -> str:
