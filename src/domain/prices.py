@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 
 from domain.events import Usage
+from domain.model_names import matches
 
 PER = 1_000_000
 """Tokens that a price is for."""
@@ -81,23 +82,6 @@ class Prices:
 
 
 NO_PRICES = Prices()
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Whether a name fits a pattern, in which each `*` stands for any characters, or none."""
-    first, *others = pattern.split("*")
-    if not others:
-        return name == pattern
-    *middle, last = others
-    if not name.startswith(first) or not name.endswith(last):
-        return False
-    begin, end = len(first), len(name) - len(last)
-    for each in middle:  # the leftmost place of each leaves most room for the others
-        found = name.find(each, begin, max(begin, end))
-        if found < 0:
-            return False
-        begin = found + len(each)
-    return begin <= end
 
 
 def is_currency(text: str) -> bool:

@@ -26,6 +26,7 @@ SOURCES = (
     "domain/request.py",
     "domain/request_times.py",
     "domain/webhook_url.py",
+    "application/model_rules.py",
     "application/webhooks.py",
     "entrypoints/http/idempotency_key.py",
     "entrypoints/http/json_body.py",

@@ -77,10 +77,10 @@ def test_a_map_may_lie_in_a_file(tmp_path: Path) -> None:
     shown = {name: value for name, value, _ in describe(settings)}
     assert shown["LONGTASK_MODELS"] == "(set)"
     for wrong in (str(tmp_path / "none.json"), str(tmp_path)):
-        with pytest.raises(SettingsError, match="neither a JSON object nor a file"):
+        with pytest.raises(SettingsError, match="is neither a JSON object nor a file"):
             load_settings(env_file=None, models=wrong)
     file.write_text("{")
-    with pytest.raises(SettingsError, match="LONGTASK_MODELS: Invalid JSON"):
+    with pytest.raises(SettingsError, match="LONGTASK_MODELS: is not JSON"):
         load_settings(env_file=None, models=str(file))
 
 

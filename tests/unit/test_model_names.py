@@ -10,11 +10,17 @@ from domain.model_names import is_exact, matches, overlap
 @pytest.mark.parametrize(
     ("pattern", "name", "fits"),
     [
+        ("gpt-4o", "gpt-4o-mini", False),
         ("gpt-*", "gpt-4o", True),
         ("gpt-*", "gpt-", True),
         ("gpt-*", "my-gpt-4o", False),
         ("*-mini", "gpt-4o-mini", True),
         ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "abbc-", False),
+        ("ab*bc", "abc", False),
+        ("*a*b*a*", "xbaxbxa", True),
+        ("gpt.4", "gpt-4", False),
+        ("*", "", True),
         ("GPT", "gpt", False),
         ("a?[b]", "a?[b]", True),
         ("a?[b]", "axb", False),

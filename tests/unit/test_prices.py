@@ -9,7 +9,7 @@ import pytest
 from application.manage_task import TaskWithAnswer
 from domain.answer import Answer
 from domain.events import Usage
-from domain.prices import NO_PRICES, Price, Prices, matches
+from domain.prices import NO_PRICES, Price, Prices
 from domain.task import Task
 from entrypoints.api_keys import new_key
 from entrypoints.http.native.bodies import task_body
@@ -24,31 +24,6 @@ TABLE = (
     '"gpt-4o*": {"input": 2.5, "cached": 1.25, "output": 10}}'
 )
 PRICES = parse_prices(TABLE)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "fits"),
-    [
-        ("gpt-4o", "gpt-4o", True),
-        ("gpt-4o", "gpt-4o-mini", False),
-        ("gpt-4o*", "gpt-4o", True),
-        ("*", "", True),
-        ("*/llama*", "meta/llama-3", True),
-        ("a*b*c", "a-b-b-c", True),
-        ("a*b*c", "abbc-", False),
-        ("ab*bc", "abc", False),
-        ("a*a", "a", False),
-        ("*a*b*a*", "xbaxbxa", True),
-        ("gpt.4", "gpt-4", False),
-        ("[g]pt?", "[g]pt?", True),
-    ],
-)
-def test_a_star_stands_for_any_characters(pattern: str, name: str, fits: bool) -> None:
-    assert matches(pattern, name) is fits
-
-
-def test_many_stars_take_no_time() -> None:
-    assert not matches("*a" * 90 + "b", "a" * 200)
 
 
 def test_the_first_name_that_matches_counts() -> None:

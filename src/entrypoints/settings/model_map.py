@@ -4,9 +4,9 @@ The map is JSON, in the setting itself or in the file that it names. Everything 
 it is told by its path.
 """
 
+import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ from domain.model_names import is_exact, matches_any, overlap
 from domain.request import MODEL_NAME_LIMIT
 from entrypoints.outside_text import header_word
 from entrypoints.settings.group import http_url
+from entrypoints.settings.json_setting import read_json_object
 
 T = TypeVar("T")
 
@@ -115,15 +116,10 @@ class ModelMap(_Part):
 
 def parse_model_map(text: str) -> ModelMap:
     """Read a map, or the file of one. Raises ValueError with every fault, a line each."""
-    content = text.strip()
-    if not content.startswith("{"):
-        try:
-            content = Path(content).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "it is no text"
-            raise ValueError(f"neither a JSON object nor a file that can be read: {why}") from None
+    content = read_json_object(text)
     try:
-        found = ModelMap.model_validate_json(content)
+        # As JSON once more, since pydantic takes a list for a tuple only there.
+        found = ModelMap.model_validate_json(json.dumps(content, default=float))
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         told = [f"{_path(each['loc'])}{_words(each['msg'])}" for each in faults]
