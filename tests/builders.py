@@ -3,7 +3,7 @@ in."""
 
 import secrets
 
-from adapters.memory import MemoryLimiter
+from adapters.memory import MemoryLimiter, MemoryUsageLedger
 from adapters.redis import Connection, connect, parse_address
 from application.accounts import Accounts, Limits
 from application.after_end import AfterEnd
@@ -11,6 +11,7 @@ from application.attempt import AttemptBounds
 from application.backlog import WAITING_BATCHES
 from application.follow_task import PAGE, FollowTask
 from application.make_attempt import MakeAttempt
+from application.meter import Meter
 from application.owner_shares import OwnerShares
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -20,8 +21,10 @@ from application.ports import (
     EventFeed,
     FeedObserver,
     LanguageModel,
+    Limiter,
     TaskLog,
     TaskQueue,
+    UsageLedger,
 )
 from application.quotas import Quotas
 from application.reap import FailOrphanedTasks
@@ -134,7 +137,7 @@ def run_task(
     feed: EventFeed,
     model: LanguageModel,
     clock: Clock,
-    quotas: Quotas,
+    meter: Meter,
     end: AfterEnd,
     bounds: AttemptBounds,
     *,
@@ -148,9 +151,7 @@ def run_task(
         feed,
         model,
         clock,
-        MakeAttempt(
-            tasks, model, clock, quotas, end, observer or CountingAttempts(), bounds=bounds
-        ),
+        MakeAttempt(tasks, model, clock, meter, end, observer or CountingAttempts(), bounds=bounds),
         end,
         shares=shares,
         lease=bounds.lease,
@@ -159,10 +160,21 @@ def run_task(
     )
 
 
+def meter_of(accounts: Accounts | None = None, ledger: UsageLedger | None = None) -> Meter:
+    """A meter that nothing runs."""
+    return Meter(
+        ledger or MemoryUsageLedger(), accounts or Accounts(Limits(), Limits()), SystemClock()
+    )
+
+
+def quotas_of(limiter: Limiter, tasks: TaskLog, accounts: Accounts) -> Quotas:
+    orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
+    return Quotas(limiter, tasks, orphans, accounts, meter_of(accounts))
+
+
 def unlimited(tasks: TaskLog) -> Quotas:
     """Quotas that refuse nothing."""
-    orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    return Quotas(MemoryLimiter(), tasks, orphans, Accounts(Limits(), Limits()))
+    return quotas_of(MemoryLimiter(), tasks, Accounts(Limits(), Limits()))
 
 
 def to_redis(url: str) -> Connection:

@@ -15,7 +15,7 @@ instances of an older version run what they can:
 3. may have options, a history, an echo, a time to live, and messages of any role and form,
 4. may have a delay, a time not to begin before, a deadline, or a webhook,
 5. may say whether it may be continued by prefill,
-6. may have flow control.
+6. may have flow control or a budget.
 
 Nothing is checked but the types: the bounds may have changed since the request was accepted.
 """
@@ -61,7 +61,7 @@ def _version(request: TaskRequest) -> int:
         and isinstance(message["content"], str)
         for message in request.messages
     )
-    if request.flow_control is not None:
+    if request.flow_control is not None or request.budget_tokens is not None:
         return 6
     if request.prefill is not None:
         return 5

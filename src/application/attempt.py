@@ -25,6 +25,7 @@ from application.errors import (
     ModelUnavailable,
     ShuttingDown,
 )
+from application.meter import Meter
 from application.ports import (
     AnswerChecker,
     AttemptsObserver,
@@ -34,10 +35,12 @@ from application.ports import (
     LanguageModel,
     Numbered,
     TaskLog,
+    Tokens,
 )
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch
 from application.transcript import Transcript
+from application.usage_count import tokens_of
 from domain.answer import Answer
 from domain.attempt import Attempt
 from domain.events import PieceAdded, Usage
@@ -78,7 +81,7 @@ class AttemptBounds:
 
 
 class RunningAttempt:
-    """`billed`, `usage` and `continuing` are up to date while the attempt runs and after it has
+    """`billed`, `used` and `continuing` are up to date while the attempt runs and after it has
     ended, however it did."""
 
     def __init__(
@@ -91,6 +94,7 @@ class RunningAttempt:
         bounds: AttemptBounds,
         retries: StoreRetries,
         observer: AttemptsObserver,
+        meter: Meter,
         checker: AnswerChecker | None = None,
     ) -> None:
         """`checker`: says whether answers fit the schemas of requests."""
@@ -98,7 +102,8 @@ class RunningAttempt:
         """Whether the attempt has written a piece."""
         self.billed = False
         """Whether the request was sent and may have been billed."""
-        self._reported: Usage | None = None
+        self.finished: Finished | None = None
+        """What the model said at the end of its answer."""
         self._attempt = attempt
         self._request = request
         self._transcript = Transcript(attempt.task.id, bounds.max_output_chars)
@@ -111,21 +116,28 @@ class RunningAttempt:
         read_timeout = model.read_timeout(request.model) or bounds.read_timeout
         self._times = ModelTimes(read_timeout, bounds.attempt_timeout)
         self.continuing = Continuing(attempt, request, tasks, model, observer, self._transcript)
+        self._meter = meter
+        self.count = meter.count(attempt.task, self.used, request.budget_tokens)
+
+    def used(self) -> Tokens:
+        """Return what the attempt has used of the model, without what earlier ones have counted of
+        the same answer."""
+        return tokens_of(self._usage) + -self.continuing.counted if self.billed else Tokens()
 
     @property
-    def usage(self) -> Usage:
-        """What the attempt has used of the model: as the model reported it at the end of its
-        answer, else estimated by the request and the answer so far. Of an answer that an upstream
-        keeps: what all attempts have used."""
-        return self._reported or self.continuing.estimate(self._transcript.answer())
+    def _usage(self) -> Usage:
+        """As the model reported it at the end of its answer, else estimated by the request and the
+        answer so far. Of an answer that an upstream keeps: what all attempts have used."""
+        reported = None if self.finished is None else self.finished.usage
+        return reported or self.continuing.estimate()
 
     async def run(
         self, watch: TaskWatch, stopping: asyncio.Event, at_once: asyncio.Event
     ) -> Answered:
         """Write the answer and return it. Raises what ended the attempt early: LeaseLost,
-        ModelUnavailable, ModelRefused, ContinuationLost, StoreUnavailable, DeadlineOver, or
-        ShuttingDown: a grace period after `stopping` was set, or when `at_once` is set too; at once
-        where an upstream keeps the answer, since the next attempt reads on."""
+        ModelUnavailable, ModelRefused, ContinuationLost, StoreUnavailable, DeadlineOver,
+        BudgetExceeded, or ShuttingDown: a grace period after `stopping` was set, or when `at_once`
+        is set too; at once where an upstream keeps the answer, since the next attempt reads on."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         cancellations = task.cancelling()
@@ -137,6 +149,7 @@ class RunningAttempt:
                     group.create_task(self._times.watch()),
                     group.create_task(watch_deadline(self._clock, self._attempt.task.deadline)),
                     group.create_task(self._watch_stop(stopping, at_once)),
+                    group.create_task(self.count.watch()),
                 ]
                 answer = await self._write(self._attempt, stopping)
                 for watcher in watchers:
@@ -151,10 +164,9 @@ class RunningAttempt:
     async def _write(self, attempt: Attempt, stopping: asyncio.Event) -> Answered:
         """Append pieces to the log as they come. The model buffers, in bounded memory, what arrives
         during an append."""
-        finished: Finished | None = None
         continuing = self.continuing
         resumption = await continuing.resumption(self._retries, self._bounds.lease)
-        # What an upstream keeps is charged once, by the attempt that ends it.
+        await self._open_count()
         works = continuing.kept is not None and self._transcript.characters > 0
         self.billed = True
         self._times.wait()
@@ -163,8 +175,7 @@ class RunningAttempt:
                 async for item in stream:
                     works = True
                     if isinstance(item, Finished):
-                        finished = item
-                        self._reported = item.usage
+                        self.finished = item
                         continue
                     if isinstance(item, Kept):
                         self._times.pause()
@@ -186,12 +197,18 @@ class RunningAttempt:
         except (ModelUnavailable, ModelRefused) as fault:
             self.billed = works or not fault.unbilled
             raise
-        if finished is None:
+        if (finished := self.finished) is None:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
         self._times.pause()
         answer = self._transcript.answer()
         valid = await self._fits(answer, finished)
-        return Answered(attempt, answer, finished, continuing.total(self.usage), valid)
+        return Answered(attempt, answer, finished, continuing.total(self._usage), valid)
+
+    async def _open_count(self) -> None:
+        """Count the attempt from now on, since its request is sent. Raises BudgetExceeded."""
+        self.count.before = self.continuing.spent_before
+        self.count.check((tokens_of(self._usage) + -self.continuing.counted).total)
+        await self._meter.open(self.count)
 
     async def _fits(self, answer: Answer, finished: Finished) -> bool | None:
         """Check a whole answer while the lease is still renewed. Return None if the request gives
@@ -207,7 +224,11 @@ class RunningAttempt:
     ) -> Attempt:
         lease = self._bounds.lease
         append = partial(self._tasks.append, attempt, events, lease, cursor)
-        return await self._retries.while_leased(append, lease)
+        try:
+            return await self._retries.while_leased(append, lease)
+        except LeaseLost:
+            self._transcript.unwritten(events)
+            raise
 
     async def _renew(self) -> NoReturn:
         while True:

@@ -1,14 +1,13 @@
 """What one attempt goes on with, and what it leaves for the next one to go on with."""
 
-from functools import partial
+from functools import cached_property, partial
 
 from application.earlier import Earlier, total
 from application.errors import ContinuationLost
 from application.openings import kept_for
-from application.ports import AttemptsObserver, LanguageModel, Resumption, TaskLog
+from application.ports import AttemptsObserver, LanguageModel, Resumption, TaskLog, Tokens
 from application.store_retries import StoreRetries
 from application.transcript import Transcript
-from domain.answer import Answer
 from domain.attempt import Attempt
 from domain.continuation import Continuation
 from domain.events import Usage
@@ -29,6 +28,7 @@ class Continuing:
         """`transcript`: that of the attempt. It is given what earlier ones said."""
         self.kept: Continuation | None = kept_for(model, attempt.task)
         """The answer that the upstream keeps, if it keeps one."""
+        self._keeping = self.kept is not None
         self.noted = self.kept is not None and self.kept.response_id is not None
         """Whether the record says how the upstream calls it."""
         self._attempt = attempt
@@ -40,6 +40,10 @@ class Continuing:
         self._earlier = Earlier(transcript)
         self.resumed = False
         """Whether it goes on with something that may be gone."""
+        self.counted = Tokens()
+        """What earlier attempts have counted of the answer that an upstream keeps."""
+        self.spent_before = 0
+        """Tokens that earlier attempts have used, without what this one adds to `counted`."""
 
     async def resumption(self, retries: StoreRetries, lease: float) -> Resumption | None:
         """Read what earlier attempts have left in the log, and return what the model goes on with.
@@ -50,6 +54,7 @@ class Continuing:
             await retries.while_leased(read, lease)
         self.resumed = self.noted or earlier.resumed
         said = self._transcript.answer()
+        self._settle()
         if kept is not None and earlier.covered != kept.logged:
             # The upstream has it: all of it is read once more.
             at = None if kept.response_id is None else (kept.response_id, None)
@@ -82,26 +87,56 @@ class Continuing:
 
     @property
     def is_handed_over(self) -> bool:
-        """Whether the attempt that goes on with the answer is charged for all of it."""
+        """Whether the next attempt goes on with the answer of the same upstream."""
         unsaid = self._transcript.characters == 0
         return self.kept is not None and (self.noted or unsaid)
 
-    def estimate(self, answer: Answer) -> Usage:
-        """Estimate what was used of the model for an answer so far. An upstream that keeps it made
+    def estimate(self) -> Usage:
+        """Estimate what was used of the model for the answer so far. An upstream that keeps it made
         all of it; a model that went on from a text, only the last part."""
-        asked, said, taken_over = self._request.tokens(), answer.tokens, self._taken_over
+        asked, said, taken_over = self.asked, self._transcript.tokens(), self._taken_over
         return Usage.estimate(asked + taken_over, max(0, said - taken_over))
+
+    def counted_for_good(self, used: Tokens, *, ended: bool, rereads: bool) -> Tokens:
+        """Return what stays counted of what this attempt has used, once it is over: what the next
+        one takes as counted (`counted`) if that goes on with the same answer. `ended`: whether the
+        task has ended. `rereads`: whether the next one reads all of the answer once more."""
+        if ended or not self.is_handed_over:
+            return used
+        if rereads:
+            return Tokens(self.asked) + -self.counted
+        return used if self.noted or self._transcript.characters else Tokens()
 
     def total(self, own: Usage) -> Usage:
         """Return the usage of a whole answer: of this attempt, and of all others that have said any
         of it."""
         if not self._taken_over:
             return own
-        return total(self._earlier.usage_before(self._request.tokens()), own)
+        return total(self._earlier.usage_before(self.asked), own)
 
     @property
     def _taken_over(self) -> int:
-        return 0 if self.kept is not None else self._earlier.taken_over
+        return 0 if self._keeping else self._earlier.taken_over
+
+    @cached_property
+    def asked(self) -> int:
+        """About how many tokens the text of the request costs."""
+        return self._request.tokens()
+
+    def _settle(self) -> None:
+        """Find out what earlier attempts have used."""
+        earlier, said = self._earlier, self._transcript.tokens()
+        if self.kept is not None:
+            if said or self.kept.response_id is not None:
+                self.counted = Tokens(self.asked, 0, said)
+            before = self.counted.total
+        elif earlier.resumed:
+            before = earlier.usage_before(self.asked).total_tokens
+        else:
+            before = 0
+        self.spent_before = before + (
+            earlier.discarded_by(self.asked) if self._attempt.number > 1 else 0
+        )
 
     def _observe(self) -> None:
         kept, earlier = self.kept, self._earlier

@@ -27,6 +27,9 @@ class Earlier:
         """How many attempts before the last one have said what still counts."""
         self.taken_over = 0
         """Tokens, estimated, that the last attempt goes on with."""
+        self._discarded = self._discarded_asks = 0
+        """Tokens of what no longer counts, without what was asked; and how many attempts said it.
+        """
         self._went_on_with = 0
         self._offset = 0
 
@@ -43,6 +46,11 @@ class Earlier:
             if page.caught_up:
                 return
 
+    def discarded_by(self, asked: int) -> int:
+        """Estimate the tokens that were used for what no longer counts, by attempts each of which
+        was asked with so many."""
+        return asked * self._discarded_asks + self._discarded
+
     def usage_before(self, asked: int) -> Usage:
         """Estimate the usage of the attempts before the last one, each of which was asked with so
         many tokens, and with those that it went on with."""
@@ -56,13 +64,16 @@ class Earlier:
         if event.status is not TaskStatus.RUNNING:
             return
         self.resumed, self.added = event.resumed, False
-        said = self.transcript.answer().tokens
+        said = self.transcript.tokens()
         if event.resumed:
             self.asked_before += 1
             self._went_on_with += self.taken_over
             self.taken_over = said
             return
         self.thrown_away = said
+        if said:
+            self._discarded += self._went_on_with + self.taken_over + said
+            self._discarded_asks += self.asked_before + 1
         self.covered = self.asked_before = self._went_on_with = self.taken_over = 0
         self.transcript.clear()
 

@@ -5,6 +5,7 @@ ApplicationError
 │   └── DeletedTask          it was deleted, or its own time to live is over
 │       └── ExpiredTask      the latter
 ├── LeaseLost                this attempt may not write any more
+├── BudgetExceeded           an attempt may use no more tokens
 ├── ShuttingDown             this process stops before the attempt has ended
 ├── FeedClosed               this process stops delivering events
 ├── StoreUnavailable         the store cannot be reached or does not work
@@ -60,6 +61,15 @@ class LeaseLost(ApplicationError):
 
 class DeadlineOver(Exception):
     """Raised in an attempt when the deadline of its task is over."""
+
+
+class BudgetExceeded(ApplicationError):
+    """Raised when an attempt has used the tokens that its request or its owner may use. `message`:
+    for people."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
 class ShuttingDown(ApplicationError):

@@ -5,13 +5,15 @@ makes the lost one not count.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
 from application.after_end import AfterEnd
-from application.attempt import Answered, AttemptBounds, RunningAttempt
+from application.attempt import AttemptBounds, RunningAttempt
+from application.attempt_ends import AttemptEnds, Superseded
 from application.errors import (
+    BudgetExceeded,
     ContinuationLost,
     DeadlineOver,
     DeletedTask,
@@ -23,7 +25,8 @@ from application.errors import (
     UnknownTask,
     Unreadable,
 )
-from application.outcome import Ack, Outcome, Reject, Retry
+from application.meter import Meter
+from application.outcome import Ack, Outcome, Reject
 from application.ports import (
     AnswerChecker,
     AttemptsObserver,
@@ -32,24 +35,17 @@ from application.ports import (
     LanguageModel,
     TaskLog,
 )
-from application.quotas import Quotas
 from application.reap import INPUT_LOST
 from application.store_retries import StoreRetries
 from application.task_watch import TaskWatch
 from domain.attempt import Attempt
 from domain.failure import DEADLINE_EXCEEDED, Failure
-from domain.task import Change
 
 log = structlog.get_logger(__name__)
 
 MAX_RESTARTS = 10
 """How often the attempts of one delivery may begin anew, whatever the upstream says of its
 answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """This attempt lost its lease. The store tells whether another one runs or the task ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class MakeAttempt:
         tasks: TaskLog,
         model: LanguageModel,
         clock: Clock,
-        quotas: Quotas,
+        meter: Meter,
         after_end: AfterEnd,
         observer: AttemptsObserver,
         *,
@@ -77,10 +73,11 @@ class MakeAttempt:
     ) -> None:
         """`bounds`: of each attempt. `checker`: says whether answers fit their schemas, if any."""
         self.retries = StoreRetries()
+        self._ends = AttemptEnds(tasks, clock, self.retries, bounds.lease)
         self._tasks = tasks
         self._model = model
         self._clock = clock
-        self._quotas = quotas
+        self._meter = meter
         self._after_end = after_end
         self._observer = observer
         self._bounds = bounds
@@ -89,11 +86,11 @@ class MakeAttempt:
     async def __call__(
         self, attempt: Attempt, watch: TaskWatch, delivery: Delivery, stop: Stop
     ) -> Outcome | Superseded:
-        """Make one attempt and charge its cost. If it was to go on with an answer that is gone,
+        """Make one attempt and count what it uses. If it was to go on with an answer that is gone,
         make another one, which begins anew. Raises StoreUnavailable, Unreadable or DeletedTask."""
         request = attempt.request
         if request is None or not delivery.matches(request):
-            return await self._fail(attempt, INPUT_LOST)
+            return await self._ends.fail(attempt, INPUT_LOST)
         restarts = 0
         while True:
             running = RunningAttempt(
@@ -105,6 +102,7 @@ class MakeAttempt:
                 self._bounds,
                 self.retries,
                 self._observer,
+                self._meter,
                 self._checker,
             )
             with structlog.contextvars.bound_contextvars(attempt=attempt.number):
@@ -121,12 +119,16 @@ class MakeAttempt:
                     outcome = await self._begin_anew(attempt, running, delivery, error, may_restart)
                     restarts += 1
                 finally:
-                    # Of what an upstream keeps, the attempt that reads it to its end is charged.
-                    if running.billed and (ended or not running.continuing.is_handed_over):
-                        await asyncio.shield(self._quotas.charge(attempt.task, running.usage))
+                    self._close(running, ended=ended, rereads=isinstance(outcome, Attempt))
             if not isinstance(outcome, Attempt):
                 return outcome
             attempt = outcome
+
+    def _close(self, running: RunningAttempt, *, ended: bool, rereads: bool) -> None:
+        """Count what the attempt has used in all, for the model that has answered."""
+        used = running.continuing.counted_for_good(running.used(), ended=ended, rereads=rereads)
+        model = running.finished.model if running.finished else running.count.model
+        self._meter.close(running.count, used, model, running.continuing.counted)
 
     async def _outcome(
         self,
@@ -138,99 +140,38 @@ class MakeAttempt:
     ) -> Outcome | Superseded:
         try:
             answered = await running.run(watch, stop.begun, stop.at_once)
-            await self._complete(answered)
+            await self._ends.complete(answered)
         except LeaseLost:
             log.info("attempt superseded")
             return Superseded()
         except ModelRefused as error:
-            return await self._fail(attempt, Failure(error.code, error.message, False))
+            return await self._ends.fail(attempt, Failure(error.code, error.message, False))
         except ModelUnavailable as error:
             if error.answer_ended:
                 await self._give_up(attempt, running, completed=True)
             failure = Failure(error.code, error.message, True)
-            return await self._lose(attempt, running, delivery, failure, error.retry_after)
+            return await self._ends.lose(attempt, running, delivery, failure, error.retry_after)
         except DeadlineOver:
-            failed = await self._fail(attempt, DEADLINE_EXCEEDED)
-            return failed if isinstance(failed, Superseded) else Ack()
+            return await self._ends.stop(attempt, DEADLINE_EXCEEDED)
+        except BudgetExceeded as error:
+            return await self._ends.stop(attempt, Failure("budget_exceeded", error.message, False))
         except ShuttingDown:
-            return await self._requeue(attempt, running, "shutting_down")
+            return await self._ends.requeue(attempt, running, "shutting_down")
         except (ContinuationLost, StoreUnavailable, Unreadable):
             raise
         except asyncio.CancelledError:
             # The server is cancelling its requests. If the store still responds, the next delivery
             # need not wait for the lease to lapse.
-            requeue = self._requeue(attempt, running, "shutting_down")
+            requeue = self._ends.requeue(attempt, running, "shutting_down")
             await asyncio.shield(requeue)
             raise
         except Exception:
             log.exception("attempt crashed")
             failure = Failure("internal_error", "An internal error occurred.", True)
-            return await self._lose(attempt, running, delivery, failure)
+            return await self._ends.lose(attempt, running, delivery, failure)
         reason, characters = answered.finished.reason, len(answered.answer.text)
         log.info("attempt completed", finish_reason=reason, characters=characters)
         return Ack()
-
-    async def _complete(self, answered: Answered) -> None:
-        finished, attempt = answered.finished, answered.attempt
-        change = attempt.task.complete(
-            self._clock.now(),
-            answer=answered.answer,
-            finish_reason=finished.reason,
-            model=finished.model,
-            usage=answered.usage,
-            valid=answered.valid,
-        )
-        await self._commit(attempt, change)
-
-    async def _fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
-        log.warning("attempt failed", code=failure.code)
-        try:
-            await self._commit(attempt, attempt.task.fail(self._clock.now(), failure))
-        except LeaseLost:
-            return Superseded()
-        return Reject(failure.code)
-
-    async def _lose(
-        self,
-        attempt: Attempt,
-        running: RunningAttempt,
-        delivery: Delivery,
-        failure: Failure,
-        retry_after: float | None = None,
-    ) -> Outcome | Superseded:
-        """Requeue the task, or fail it if that was the last attempt that it may have."""
-        last = attempt.task.counted_attempts >= delivery.max_attempts
-        if last and not (running.added and running.continuing.goes_on()):
-            return await self._fail(attempt, failure)
-        return await self._requeue(attempt, running, failure.code, retry_after, delivery)
-
-    async def _requeue(
-        self,
-        attempt: Attempt,
-        running: RunningAttempt,
-        reason: str,
-        retry_after: float | None = None,
-        delivery: Delivery | None = None,
-    ) -> Outcome | Superseded:
-        """Requeue the task, or fail it if its attempts were interrupted too often. `delivery`: that
-        of the attempt. None if a stop ended it: then it does not count, and nothing says when the
-        next one begins, since the queue may be stopping too."""
-        added = running.added and running.continuing.goes_on()
-        log.warning("attempt lost", reason=reason, retry_after=retry_after, added=added)
-        task = attempt.task
-        if running.continuing.kept is None:
-            task = replace(task, continuation=None)
-        now, counted = self._clock.now(), delivery is not None
-        next_at = None if delivery is None else delivery.next_at(now, retry_after)
-        change = task.requeue(now, reason, counted=counted, added=added, next_attempt_at=next_at)
-        try:
-            await self._tasks.commit(attempt, change)
-        except LeaseLost:
-            return Superseded()
-        if (failure := change.task.failure) is None:
-            return Retry(retry_after)
-        log.warning("task failed", code=failure.code)
-        return Reject(failure.code)
 
     async def _begin_anew(
         self,
@@ -249,7 +190,7 @@ class MakeAttempt:
         if not may_restart:
             await self._give_up(attempt, running, completed=False)
             failure = Failure("incomplete", error.message, True)
-            return await self._lose(attempt, running, delivery, failure)
+            return await self._ends.lose(attempt, running, delivery, failure)
         if error.resumes_at is None:
             running.continuing.kept = None  # what the upstream has forgotten needs no release
         log.warning("attempt begins anew", reason=error.message)
@@ -287,7 +228,3 @@ class MakeAttempt:
         if not running.continuing.noted:
             await self._give_up(attempt, running, completed=False)
         return True
-
-    async def _commit(self, attempt: Attempt, change: Change) -> None:
-        lease = self._bounds.lease
-        await self.retries.while_leased(lambda: self._tasks.commit(attempt, change), lease)

@@ -22,10 +22,9 @@ from application.errors import (
     UnreadableTask,
 )
 from application.held_slots import HeldSlots
+from application.meter import Meter
 from application.ports import Limiter, TaskLog
 from application.reap import FailOrphanedTasks
-from domain.events import Usage
-from domain.task import Task
 
 log = structlog.get_logger(__name__)
 
@@ -58,11 +57,13 @@ class Quotas:
         tasks: TaskLog,
         fail_if_orphaned: FailOrphanedTasks,
         accounts: Accounts,
+        meter: Meter,
     ) -> None:
         self._limiter = limiter
         self._tasks = tasks
         self._fail_if_orphaned = fail_if_orphaned
         self._accounts = accounts
+        self._meter = meter
         self._streams = HeldSlots(limiter, STREAM_TTL, "streams")
 
     def accounts_of(self, caller: Caller) -> Sequence[Account]:
@@ -80,12 +81,12 @@ class Quotas:
         try:
             for account in self._accounts.of(caller.owner, caller.address):
                 if (limit := account.limits.tokens) is not None:
-                    limit_statuses.append(await self._consume(account, "tokens", 0, limit, DAY))
+                    limit_statuses.append(await self._tokens_left(account, limit))
                 if (limit := account.limits.running) is not None:
                     await self._acquire_running(account, task_id, limit, slots_of(delayed))
                     acquired.append(account.of(slots_of(delayed)))
                 if (limit := account.limits.starts) is not None:
-                    limit_statuses.append(await self._consume(account, "starts", 1, limit, MINUTE))
+                    limit_statuses.append(await self._consume(account, "starts", limit, MINUTE))
         except BaseException:
             for name in acquired:
                 with suppress(StoreUnavailable):  # a later start finds and releases it
@@ -101,20 +102,10 @@ class Quotas:
                     await self._limiter.release(account.of(slots_of(delayed)), task_id)
 
     def origin(self, caller: Caller) -> str | None:
-        """Return the caller's address if its record needs it, to charge tokens to it and to release
+        """Return the caller's address if its record needs it, to count tokens for it and to release
         its slot."""
         limits = self._accounts.per_address
         return None if limits.tokens is None and limits.running is None else caller.address
-
-    async def charge(self, task: Task, usage: Usage) -> None:
-        """Count the tokens of an attempt, as the model reported them or as they are estimated."""
-        tokens = usage.total_tokens
-        try:
-            for account in self._accounts.of(task.owner, task.origin):
-                if account.limits.tokens is not None and tokens > 0:
-                    await self._limiter.consume(account.of("tokens"), tokens, None, DAY)
-        except StoreUnavailable as error:
-            log.error("tokens not counted", tokens=tokens, error=str(error))
 
     async def stream(self, caller: Caller) -> StreamSlot:
         """Admit a stream. Raises OverLimit or StoreUnavailable."""
@@ -146,13 +137,18 @@ class Quotas:
         STREAM_TTL."""
         await self._streams.renew()
 
-    async def _consume(
-        self, account: Account, what: str, amount: int, limit: int, window: float
-    ) -> LimitStatus:
-        """Consume an amount; for an amount of 0, check that at least 1 is left. Raises
-        OverLimit."""
-        bound = limit if amount else limit - 1
-        usage = await self._limiter.consume(account.of(what), amount, bound, window)
+    async def _tokens_left(self, account: Account, limit: int) -> LimitStatus:
+        """Return what is left of this day's tokens. Raises OverLimit if nothing is."""
+        left = max(0, limit - await self._meter.used(account.id))
+        reset = self._meter.until_midnight()
+        status = LimitStatus(account.policy("tokens"), limit, left, reset, DAY)
+        if left == 0:
+            raise OverLimit(status)
+        return status
+
+    async def _consume(self, account: Account, what: str, limit: int, window: float) -> LimitStatus:
+        """Consume one. Raises OverLimit."""
+        usage = await self._limiter.consume(account.of(what), 1, limit, window)
         left = max(0, limit - usage.used)
         status = LimitStatus(account.policy(what), limit, left, usage.reset, window)
         if not usage.granted:

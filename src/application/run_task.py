@@ -9,6 +9,7 @@ import asyncio
 import structlog
 
 from application.after_end import AfterEnd
+from application.attempt_ends import Superseded
 from application.deadlines import fail_overdue
 from application.errors import (
     DeletedTask,
@@ -17,7 +18,7 @@ from application.errors import (
     UnknownTask,
     Unreadable,
 )
-from application.make_attempt import MakeAttempt, Stop, Superseded
+from application.make_attempt import MakeAttempt, Stop
 from application.openings import claim_task
 from application.outcome import (
     UNREADABLE_RETRY_AFTER,

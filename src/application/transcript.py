@@ -24,6 +24,7 @@ from domain.events import (
     ToolCallAdded,
     add_piece,
 )
+from domain.tokens import tokens_in
 
 EVENT_LIMIT = 32 * 1024
 """Characters of one event. A longer piece becomes several events, but for an output item."""
@@ -37,6 +38,7 @@ class Transcript:
         self._task_id = task_id
         self._max_chars = max_chars
         self._answer = AnswerBuilder()
+        self._unwritten = 0
         self._calls: set[int] = set()
         self._call_ids: set[str] = set()
 
@@ -93,6 +95,18 @@ class Transcript:
         self._answer.clear()
         self._calls.clear()
         self._call_ids.clear()
+
+    def tokens(self) -> int:
+        """Return about how many tokens the events in the log cost. Looks only at what was added
+        since the last call."""
+        return tokens_in(self._answer.weight() - self._unwritten)
+
+    def unwritten(self, events: Sequence[PieceAdded]) -> None:
+        """Leave these last events out of `tokens`: the log has refused them."""
+        refused = AnswerBuilder()
+        for event in events:
+            add_piece(refused, event)
+        self._unwritten = refused.weight()
 
     def answer(self) -> Answer:
         """Return what all events add up to."""

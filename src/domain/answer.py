@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from domain.tokens import estimate_tokens
+from domain.tokens import estimate_tokens, weight_of
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """A JSON object of a client or a model, kept and passed on as it is. Nothing changes it."""
@@ -140,12 +140,23 @@ class _Call:
     id: str
     names: list[str]
     arguments: list[str]
+    weighed: int = 0
+    """How many of the arguments are weighed."""
 
 
 class AnswerBuilder:
     """Adds up the pieces of an answer. The first piece of each call must have its id."""
 
-    __slots__ = ("_annotations", "_calls", "_items", "_reasoning", "_refusal", "_text")
+    __slots__ = (
+        "_annotations",
+        "_calls",
+        "_items",
+        "_reasoning",
+        "_refusal",
+        "_text",
+        "_weighed",
+        "_weight",
+    )
 
     def __init__(self) -> None:
         self.clear()
@@ -158,6 +169,21 @@ class AnswerBuilder:
         self._calls: dict[int, _Call] = {}
         self._annotations: list[JsonObject] = []
         self._items: list[JsonObject] = []
+        self._weight = 0
+        self._weighed = 0, 0
+        """How many pieces of text and of reasoning are weighed."""
+
+    def weight(self) -> int:
+        """Return what text, reasoning and arguments weigh (domain.tokens). Looks only at what was
+        added since the last call."""
+        text, reasoning = self._weighed
+        new = [*self._text[text:], *self._reasoning[reasoning:]]
+        self._weighed = len(self._text), len(self._reasoning)
+        for call in self._calls.values():
+            new += call.arguments[call.weighed :]
+            call.weighed = len(call.arguments)
+        self._weight += weight_of("".join(new))
+        return self._weight
 
     def add_text(
         self, text: str, refusal: bool = False, annotations: tuple[JsonObject, ...] = ()

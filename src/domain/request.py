@@ -28,6 +28,8 @@ REQUEST_LIMIT = 8 * 1024 * 1024
 TTL_LIMIT = 86_400
 """Seconds for which an ended task may ask to be kept, unless the settings say otherwise."""
 MAX_TOKENS_LIMIT = 10_000_000
+BUDGET_LIMIT = 1_000_000_000
+"""Tokens of the budget of a request."""
 TEMPERATURE_LIMIT = 2.0
 MODEL_NAME_LIMIT = 200
 METADATA_PAIRS_LIMIT = 16
@@ -92,6 +94,8 @@ class TaskRequest:
     """Seconds from its acceptance on after which the task fails, whatever it is doing."""
     flow_control: FlowControl | None = None
     """How many tasks of this caller with the same key may run at once, or begin in a period."""
+    budget_tokens: int | None = None
+    """Tokens of all attempts together after which the task fails."""
     webhook_url: str | None = None
     """Whom the service tells that the task has ended."""
     prefill: bool | None = None
@@ -217,6 +221,8 @@ class TaskRequest:
     def _number_faults(self, bounds: RequestBounds) -> Iterator[Fault]:
         if self.max_tokens is not None and not 1 <= self.max_tokens <= MAX_TOKENS_LIMIT:
             yield Fault("max_tokens", f"must be from 1 to {MAX_TOKENS_LIMIT}")
+        if self.budget_tokens is not None and not 1 <= self.budget_tokens <= BUDGET_LIMIT:
+            yield Fault("budget.tokens", f"must be from 1 to {BUDGET_LIMIT}")
         if self.temperature is not None and not 0 <= self.temperature <= TEMPERATURE_LIMIT:
             yield Fault("temperature", f"must be from 0 to {TEMPERATURE_LIMIT:g}")
         if self.ttl is not None and not 1 <= self.ttl <= bounds.max_ttl:

@@ -57,7 +57,8 @@ class Container(Outside):
     # The use cases
     after_end = Singleton(AfterEnd, tasks, queue, model, clock)
     fail_if_orphaned = Singleton(FailOrphanedTasks, tasks, clock, Outside.orphan_timeout, after_end)
-    quotas = Singleton(Quotas, Outside.limiter, tasks, fail_if_orphaned, Outside.accounts)
+    accounts, meter = Outside.accounts, Outside.meter
+    quotas = Singleton(Quotas, Outside.limiter, tasks, fail_if_orphaned, accounts, meter)
     checker = Singleton(JsonSchemaChecker)
     attempt_bounds = Singleton(choices.attempt_bounds, settings)
     make_attempt = Singleton(
@@ -65,7 +66,7 @@ class Container(Outside):
         tasks,
         model,
         clock,
-        quotas,
+        meter,
         after_end,
         metrics,
         bounds=attempt_bounds,
@@ -237,6 +238,7 @@ class Container(Outside):
         held_streams=held_streams,
         open_streams=open_streams,
         valid_keys=valid_keys,
+        meter=meter,
         quotas=quotas,
         shares=shares,
         signing_keys=Outside.signing_keys,

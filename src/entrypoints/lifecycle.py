@@ -11,6 +11,7 @@ import structlog
 from adapters.prometheus import Metrics
 from adapters.qstash import SigningKeys
 from application.cancellation import end_tasks
+from application.meter import Meter
 from application.owner_shares import OwnerShares
 from application.quotas import STREAM_TTL, Quotas
 from application.run_task import RunTask
@@ -42,6 +43,7 @@ class Lifecycle:
     held_streams: HeldStreams
     open_streams: OpenStreams
     valid_keys: ValidKeys
+    meter: Meter
     quotas: Quotas
     shares: OwnerShares
     signing_keys: SigningKeys
@@ -57,11 +59,13 @@ class Lifecycle:
             self._keep_stream_slots,
             self.shares.keep,
             self._measure_lag,
+            self.meter.run,
             self._watch_keys,
             self.signing_keys.learn,
         )
         async with AsyncExitStack() as stack:
             stack.push_async_callback(close_all, self.connections)
+            stack.push_async_callback(self.meter.flush)
             working = [asyncio.create_task(each()) for each in work]
             stack.push_async_callback(end_tasks, working)
             yield

@@ -12,6 +12,7 @@ from adapters.qstash import QueueClock, QueueCredentials
 from adapters.sqlite import Housekeeping
 from adapters.webhooks import HttpWebhookSender
 from application.accounts import Accounts
+from application.meter import Meter, MeteredTaskLog
 from application.reap import RequeueInterrupted
 from application.running_slots import SlotReleasingLog
 from entrypoints import __version__, choices, connections, models
@@ -48,10 +49,12 @@ class OutsideContainer(Store):
 
     # The store, as observers decorate it
     accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
+    meter = Singleton(Meter, Store.ledger, accounts, clock)
+    metered_tasks = Singleton(MeteredTaskLog, Store.kept_tasks, meter)
     releasing_tasks = Selector(
         slots_choice,
-        unlimited=Store.kept_tasks,
-        limited=Singleton(SlotReleasingLog, Store.kept_tasks, Store.limiter, accounts),
+        unlimited=metered_tasks,
+        limited=Singleton(SlotReleasingLog, metered_tasks, Store.limiter, accounts),
     )
     measured_tasks = Singleton(MeasuredTaskLog, releasing_tasks, metrics)
     tasks = traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)

@@ -5,12 +5,10 @@ import secrets
 from typing import Any, cast
 
 from application.accounts import Accounts, Caller, Limits
-from application.ports import ORPHAN_TIMEOUT, IdempotencyKeys
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
+from application.ports import IdempotencyKeys
 from application.start_task import StartTask, Try
 from domain.request import TaskRequest
-from entrypoints.identity import SystemClock
+from tests.builders import quotas_of
 from tests.contract.stores import Store
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import Frozen, Slow, start_task
@@ -22,9 +20,8 @@ ROUNDS, AT_ONCE = 5, 10
 def _starter(
     store: Store, queue: RecordingQueue, starts: int, keys: IdempotencyKeys | None = None
 ) -> StartTask:
-    orphans = FailOrphanedTasks(store.tasks, SystemClock(), ORPHAN_TIMEOUT)
     limits = Accounts(Limits(starts=starts), Limits())
-    quotas = Quotas(store.limiter, store.tasks, orphans, limits)
+    quotas = quotas_of(store.limiter, store.tasks, limits)
     return start_task(store.tasks, keys or store.keys, queue, quotas, wait=within(5.0))
 
 

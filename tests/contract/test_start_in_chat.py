@@ -8,14 +8,11 @@ import pytest
 from application.accounts import Accounts, Caller, Limits
 from application.chats import Chats
 from application.errors import OverLimit
-from application.ports import ORPHAN_TIMEOUT
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
 from application.running_slots import SlotReleasingLog
 from application.start_task import StartTask, Turn
 from domain.events import TaskStatus
 from domain.request import TaskRequest
-from entrypoints.identity import SystemClock
+from tests.builders import quotas_of
 from tests.contract.stores import Store
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import get_task, start_task
@@ -28,8 +25,7 @@ NO_LIMITS = Limits()
 def _starter(store: Store, queue: RecordingQueue, limits: Limits = NO_LIMITS) -> StartTask:
     accounts = Accounts(limits, NO_LIMITS)
     tasks = SlotReleasingLog(store.tasks, store.limiter, accounts)
-    orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    quotas = Quotas(store.limiter, tasks, orphans, accounts)
+    quotas = quotas_of(store.limiter, tasks, accounts)
     return start_task(tasks, store.keys, queue, quotas, wait=within(10.0))
 
 

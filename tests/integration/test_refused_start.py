@@ -9,11 +9,9 @@ from adapters.redis import RedisLimiter, RedisTaskLog
 from adapters.redis.server import ServerConnection
 from application.accounts import Accounts, Caller, Limits
 from application.errors import OverLimit
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
 from domain.task import Task
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, to_redis
+from tests.builders import REQUEST, quotas_of, to_redis
 from tests.redis_server import LocalRedis
 
 ALICE = Caller("alice", "192.0.2.1")
@@ -40,8 +38,7 @@ async def _commands(connection: ServerConnection) -> int:
 
 async def test_a_refused_start_costs_few_commands(connection: ServerConnection) -> None:
     tasks, limiter = RedisTaskLog(connection, 600.0), RedisLimiter(connection)
-    orphans = FailOrphanedTasks(tasks, SystemClock(), 600.0)
-    quotas = Quotas(limiter, tasks, orphans, Accounts(Limits(running=RUNNING), Limits()))
+    quotas = quotas_of(limiter, tasks, Accounts(Limits(running=RUNNING), Limits()))
     now = SystemClock().now()
 
     async def start(number: int) -> None:

@@ -4,13 +4,11 @@ import asyncio
 from typing import Any
 
 from adapters.live import Hub
-from adapters.memory import MemoryLimiter, MemoryTaskLog
+from adapters.memory import MemoryTaskLog
 from application.accounts import Accounts, Limits
 from application.attempt import AttemptBounds
 from application.outcome import Outcome
-from application.ports import ORPHAN_TIMEOUT, EventFeed, Finished, LanguageModel, TaskLog
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
+from application.ports import EventFeed, Finished, LanguageModel, TaskLog
 from application.run_task import RunTask
 from domain.answer import Answer, Reasoning, Text, ToolCall, ToolCallDelta
 from domain.events import (
@@ -23,7 +21,7 @@ from domain.events import (
 )
 from domain.task import Task
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, after_end, delivery_of, run_task
+from tests.builders import REQUEST, after_end, delivery_of, meter_of, run_task
 from tests.doubles.attempts import CountingAttempts
 from tests.doubles.keeping import KeepingModel
 from tests.doubles.queue import RecordingQueue
@@ -65,11 +63,7 @@ class Bench:
         self.model = model or self.keeping
         self.queue = RecordingQueue()
         self.observer = CountingAttempts()
-        self.limiter = MemoryLimiter()
-        clock = SystemClock()
-        orphans = FailOrphanedTasks(self.tasks, clock, ORPHAN_TIMEOUT)
-        accounts = Accounts(Limits(tokens=10_000_000), Limits())
-        self.quotas = Quotas(self.limiter, self.tasks, orphans, accounts)
+        self.meter = meter_of(Accounts(Limits(tokens=10_000_000), Limits()))
         self.after_end = after_end(self.tasks, self.queue, model=self.model)
         self.bounds = AttemptBounds(LEASE, 60.0, 60.0, 1_000_000, grace)
 
@@ -82,7 +76,7 @@ class Bench:
             self.feed,
             self.model,
             SystemClock(),
-            self.quotas,
+            self.meter,
             end,
             self.bounds,
             observer=self.observer,
@@ -111,7 +105,7 @@ class Bench:
 
     async def charged(self) -> int:
         """The tokens that its owner was charged for."""
-        return (await self.limiter.consume(f"tokens:key:{OWNER}", 0, None, 60.0)).used
+        return await self.meter.used(f"key:{OWNER}")
 
     async def ended(self) -> TaskEnded:
         """The end of a log that keeps the rules."""

@@ -19,7 +19,7 @@ from application.reap import FailOrphanedTasks, HandleExhaustedDeliveries
 from application.send_webhook import SendWebhook
 from domain.request import DEFAULT_BOUNDS, TaskRequest
 from domain.task import Task
-from tests.builders import LEASE, NOW, REQUEST, after_end, run_task, unlimited
+from tests.builders import LEASE, NOW, REQUEST, after_end, meter_of, run_task, unlimited
 from tests.doubles.model import DrivenModel
 from tests.unit.webhook_bench import ORPHAN_TIMEOUT, RULES, TASK_ID, URL, Receiver
 
@@ -132,7 +132,7 @@ class Process:
             tasks, keys, queue, world, quotas, DEFAULT_BOUNDS, RULES, ORPHAN_TIMEOUT
         )
         bounds = AttemptBounds(LEASE, 60.0, 60.0, 1_000, 0.0)
-        self._run = run_task(tasks, hub, self._model, world, quotas, ended, bounds)
+        self._run = run_task(tasks, hub, self._model, world, meter_of(), ended, bounds)
         self.guard = EndOverdueTask(tasks, hub, queue, world, orphans, ended, ORPHAN_TIMEOUT)
         self._exhausted = HandleExhaustedDeliveries(tasks, hub, queue, world, ended)
         self._send = SendWebhook(tasks, queue, world.receiver, world, RULES)

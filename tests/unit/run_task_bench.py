@@ -10,16 +10,16 @@ from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.attempt import AttemptBounds
 from application.errors import StoreUnavailable, UnknownTask
+from application.meter import Meter
 from application.outcome import Outcome
 from application.owner_shares import OwnerShares
 from application.ports import Finished
-from application.quotas import Quotas
 from application.run_task import REQUESTS_ROOM
 from domain.attempt import Attempt
 from domain.events import ContentAdded, Event
 from domain.request import TaskRequest
 from entrypoints.identity import SystemClock
-from tests.builders import REQUEST, after_end, delivery_of, run_task, unlimited
+from tests.builders import REQUEST, after_end, delivery_of, meter_of, run_task
 from tests.doubles.attempts import CountingAttempts
 from tests.doubles.model import DrivenModel
 from tests.doubles.queue import RecordingQueue
@@ -63,7 +63,7 @@ class Bench:
         max_output_chars: int = 1_000_000,
         read_timeout: float = 60.0,
         attempt_timeout: float = 60.0,
-        quotas: Quotas | None = None,
+        meter: Meter | None = None,
         shares: OwnerShares | None = None,
     ) -> None:
         self.feed = Hub()
@@ -78,7 +78,7 @@ class Bench:
             self.feed,
             self.model,
             SystemClock(),
-            quotas or unlimited(self.tasks),
+            meter or meter_of(),
             self.after_end,
             AttemptBounds(lease, read_timeout, attempt_timeout, max_output_chars, grace),
             observer=self.observer,

@@ -5,17 +5,13 @@ import asyncio
 
 import pytest
 
-from adapters.live import Hub
-from adapters.memory import MemoryLimiter, MemoryTaskLog
 from application.accounts import Accounts, Limits
 from application.errors import ModelRefused, ModelUnavailable
 from application.outcome import Outcome
-from application.ports import ORPHAN_TIMEOUT, Finished
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
+from application.ports import Finished
 from domain.events import Usage
 from domain.request import TaskRequest
-from entrypoints.identity import SystemClock
+from tests.builders import meter_of
 from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
 from tests.waiting import within
 
@@ -25,23 +21,19 @@ REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="x" * SE
 
 
 class Charged:
-    """A bench whose limiter count, and a running attempt of it."""
+    """A bench whose meter counts, and a running attempt of it."""
 
     def __init__(self, *, read_timeout: float = 60.0, max_output_chars: int = 1_000_000) -> None:
-        self.limiter = MemoryLimiter()
-        tasks = MemoryTaskLog(Hub(), 60.0)
-        orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-        accounts = Accounts(Limits(tokens=10_000_000), Limits())
-        quotas = Quotas(self.limiter, tasks, orphans, accounts)
+        self.meter = meter_of(Accounts(Limits(tokens=10_000_000), Limits()))
         self.bench = Bench(
-            quotas=quotas, read_timeout=read_timeout, max_output_chars=max_output_chars
+            meter=self.meter, read_timeout=read_timeout, max_output_chars=max_output_chars
         )
         self.running = self.bench.deliver(request=REQUEST)
 
     async def tokens(self) -> int:
         """Once the delivery is over."""
         await asyncio.wait_for(asyncio.wait({self.running}), within(10))
-        return (await self.limiter.consume(f"tokens:key:{OWNER}", 0, None, 60.0)).used
+        return await self.meter.used(f"key:{OWNER}")
 
 
 async def asked(charged: Charged) -> None:

@@ -50,7 +50,7 @@ def reasons() -> Iterator[str]:
         match name, values:
             case ("ModelUnavailable", [str(reason), *_]):
                 yield reason
-            case ("requeue", [_, str(reason), *_]) | ("_requeue", [_, _, str(reason), *_]):
+            case "requeue", [_, str(reason), *_] | [_, _, str(reason), *_]:
                 yield reason
 
 

@@ -13,6 +13,7 @@ from adapters.openai.responses import ResponsesModel
 from adapters.redis import RedisTaskLog
 from adapters.sqlite import SqliteTaskLog
 from adapters.upstreams import RoutedModel
+from application.meter import MeteredTaskLog
 from application.running_slots import SlotReleasingLog
 from entrypoints.container import Container
 from entrypoints.data_file import open_data_file
@@ -91,7 +92,7 @@ def test_slots_are_released_where_running_tasks_are_limited(limited: str) -> Non
         settings=settings, base_url="", queue_credentials=settings.queue.credentials()
     )
     assert isinstance(container.releasing_tasks(), SlotReleasingLog)
-    assert isinstance(Container(settings=settings_for()).releasing_tasks(), MemoryTaskLog)
+    assert isinstance(Container(settings=settings_for()).releasing_tasks(), MeteredTaskLog)
 
 
 class Connected:

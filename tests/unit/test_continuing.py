@@ -181,7 +181,7 @@ async def test_what_the_log_has_lost_is_read_once_more(lost: int) -> None:
     assert (await bench.ended()).answer == WHOLE
     assert "pending continuation_lost" in await bench.statuses()
     assert [each.released for each in bench.keeping.by_key.values()] == [True]
-    assert await bench.charged() == USAGE.total_tokens
+    assert 0 <= await bench.charged() - USAGE.total_tokens <= 4, "but for what the log has lost"
 
 
 async def test_settings_that_name_another_upstream_begin_anew() -> None:

@@ -12,16 +12,15 @@ from application.accounts import Accounts, Caller, Limits
 from application.errors import DeletedTask, QueueUnavailable, StartUncertain, UnknownTask
 from application.manage_task import CancelTask, DeleteTask
 from application.outcome import Ack
-from application.ports import ORPHAN_TIMEOUT, TaskLog
+from application.ports import TaskLog
 from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
 from application.run_directly import RunDirectly
 from application.running_slots import SlotReleasingLog
 from domain.events import TaskStatus
 from domain.request import TaskRequest
 from domain.task import Task
 from entrypoints.identity import RandomTaskIds, SystemClock
-from tests.builders import NOW, REQUEST, after_end, naming_delivery_of, submit, unlimited
+from tests.builders import NOW, REQUEST, after_end, naming_delivery_of, quotas_of, submit, unlimited
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import start_task
 from tests.unit.run_task_bench import FINISHED, OWNER, TASK_ID, Bench
@@ -196,8 +195,7 @@ ACCOUNTS = Accounts(Limits(running=1), Limits())
 
 
 def _quotas(tasks: TaskLog, limiter: MemoryLimiter) -> Quotas:
-    orphans = FailOrphanedTasks(tasks, SystemClock(), ORPHAN_TIMEOUT)
-    return Quotas(limiter, tasks, orphans, ACCOUNTS)
+    return quotas_of(limiter, tasks, ACCOUNTS)
 
 
 async def test_deleting_releases_the_slot() -> None:

@@ -16,9 +16,7 @@ from application.errors import (
     PreviousUnusable,
     UnknownTask,
 )
-from application.ports import ORPHAN_TIMEOUT, Page
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
+from application.ports import Page
 from domain.answer import Answer, ToolCall
 from domain.errors import InvalidRequest
 from domain.events import ContentAdded
@@ -26,8 +24,7 @@ from domain.failure import Failure
 from domain.messages import MESSAGES_LIMIT, text_message
 from domain.request import RequestBounds, TaskRequest
 from domain.task import Task
-from entrypoints.identity import SystemClock
-from tests.builders import LEASE, NOW, claim
+from tests.builders import LEASE, NOW, claim, quotas_of
 from tests.doubles.queue import RecordingQueue
 from tests.doubles.starts import start_task
 from tests.waiting import until
@@ -60,13 +57,12 @@ class Bench:
     def __init__(self, bounds: RequestBounds | None = None, limits: Limits | None = None) -> None:
         self.tasks = MemoryTaskLog(Hub(), 60.0)
         self.queue = HeldQueue()
-        orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
         accounts = Accounts(limits or Limits(), Limits())
         self._start = start_task(
             self.tasks,
             MemoryIdempotencyKeys(),
             self.queue,
-            Quotas(MemoryLimiter(), self.tasks, orphans, accounts),
+            quotas_of(MemoryLimiter(), self.tasks, accounts),
             bounds=bounds or RequestBounds(),
         )
 

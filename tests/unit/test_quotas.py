@@ -9,12 +9,8 @@ from adapters.live import Hub
 from adapters.memory import MemoryLimiter, MemoryTaskLog
 from application.accounts import Accounts, Caller, Limits, network
 from application.errors import OverLimit, UnreadableTask
-from application.ports import ORPHAN_TIMEOUT
-from application.quotas import Quotas
-from application.reap import FailOrphanedTasks
 from domain.task import Task
-from entrypoints.identity import SystemClock
-from tests.builders import REQUEST
+from tests.builders import REQUEST, quotas_of
 
 ALICE = Caller("alice", "192.0.2.1")
 
@@ -23,11 +19,9 @@ class Bench:
     def __init__(self, **limits: int) -> None:
         self.now = 1_000.0
         self.tasks = MemoryTaskLog(Hub(), 60.0)
-        orphans = FailOrphanedTasks(self.tasks, SystemClock(), ORPHAN_TIMEOUT)
         self.limiter = MemoryLimiter(lambda: self.now)
-        self.quotas = Quotas(
-            self.limiter, self.tasks, orphans, Accounts(Limits(**limits), Limits())
-        )
+        accounts = Accounts(Limits(**limits), Limits())
+        self.quotas = quotas_of(self.limiter, self.tasks, accounts)
 
 
 async def test_a_start_without_a_record_yet_keeps_its_slot() -> None:

@@ -57,6 +57,7 @@ def test_the_form_of_each_version() -> None:
         "not_before",
         "deadline",
         "flow_control",
+        "budget_tokens",
         "webhook_url",
         "prefill",
         "echo",
@@ -157,6 +158,13 @@ def test_a_request_with_flow_control_is_for_no_older_instance(flow: FlowControl)
     assert request_from_plain(plain) == request
     assert request_from_plain(plain).digest() == request.digest()
     assert request.digest() != TaskRequest(model="m", prompt="Hi.").digest()
+
+
+def test_a_request_with_a_budget_is_for_no_older_instance() -> None:
+    request = TaskRequest(model="m", prompt="Hi.", budget_tokens=7)
+    plain = request_to_plain(request)
+    assert plain["v"] == VERSION
+    assert request_from_plain(plain) == request
 
 
 def test_the_next_version_is_refused_as_such() -> None:

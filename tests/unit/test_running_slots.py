@@ -17,7 +17,7 @@ from domain.answer import Answer
 from domain.attempt import Attempt
 from domain.failure import Failure
 from domain.task import Task
-from tests.builders import REQUEST
+from tests.builders import REQUEST, meter_of
 
 TASK_ID = "task_1_a"
 ALICE = Caller("alice", "192.0.2.1")
@@ -50,7 +50,7 @@ class Bench:
         if releasing:
             self.tasks = SlotReleasingLog(self.plain, self.limiter, accounts)
         orphans = FailOrphanedTasks(self.tasks, self, ORPHAN_TIMEOUT)
-        self.quotas = Quotas(self.limiter, self.tasks, orphans, accounts)
+        self.quotas = Quotas(self.limiter, self.tasks, orphans, accounts, meter_of(accounts))
 
     def now(self) -> int:
         return int(self.seconds * 1000)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from adapters.live import Hub
-from adapters.memory import MemoryTaskLog
 from adapters.qstash.message import decode, encode, encode_announcement
 from application.attempt import AttemptBounds
 from application.deadlines import GUARD_MARGIN, EndOverdueTask
@@ -24,7 +23,7 @@ from domain.answer import Answer
 from domain.errors import InvalidRequest
 from domain.events import TaskStatus
 from domain.failure import Failure
-from tests.builders import NOW, REQUEST, after_end, delivery_of, run_task, unlimited
+from tests.builders import NOW, REQUEST, after_end, delivery_of, meter_of, run_task
 from tests.doubles.model import DrivenModel
 from tests.signing import delivered_task
 from tests.unit.webhook_bench import (
@@ -160,9 +159,8 @@ async def _runs(tasks: Any, queue: Any, clock: Clock) -> object:
     model = DrivenModel()
     model.say("Said", Finished("stop", "m", None))
     bounds = AttemptBounds(30.0, 60.0, 60.0, 1_000, 0.0)
-    quotas = unlimited(MemoryTaskLog(Hub(), 60.0))
     end = after_end(tasks, queue, clock)
-    run = run_task(tasks, Hub(), model, clock, quotas, end, bounds)
+    run = run_task(tasks, Hub(), model, clock, meter_of(), end, bounds)
     return await run(delivery_of(TASK_ID, created_at=NOW, owner="alice"))
 
 

@@ -17,7 +17,7 @@ _RESULT = re.compile(r"messages\[\d+\]\.tool_call_id")
 
 
 UNSUPPORTED = dict.fromkeys(
-    ("deadline", "delay", "flowControl", "notBefore", "prefill", "webhook"),
+    ("budget", "deadline", "delay", "flowControl", "notBefore", "prefill", "webhook"),
     "is not accepted here: use /api/tasks/start",
 )
 """Extensions that a server of models would ignore. Passed on, they would seem to be in force."""

@@ -21,6 +21,7 @@ export default {
   invalid_response: "The model’s answer could not be read.",
   incomplete: "The model’s answer ended before it was complete.",
   internal_error: "The service failed unexpectedly.",
+  budget_exceeded: "The task used up the tokens that it or its owner may use.",
   deadline_exceeded: "The task had not ended by its deadline.",
   deliveries_exhausted: "No try of the queue could finish the task.",
   forgotten: "The queue lost the task.",

@@ -16,6 +16,7 @@ from litestar.openapi.spec import (
 from domain.flow_control import AMOUNT_LIMIT, KEY_PATTERN, PERIOD_LIMIT
 from domain.messages import MESSAGES_LIMIT
 from domain.request import (
+    BUDGET_LIMIT,
     MAX_TOKENS_LIMIT,
     METADATA_KEY_LIMIT,
     METADATA_PAIRS_LIMIT,
@@ -149,7 +150,10 @@ def _describe_bounds(schemas: dict[str, Schema], bounds: RequestBounds) -> None:
         Schema(required=[name], properties={name: Schema(type=OpenAPIType.INTEGER)})
         for name in ("parallelism", "rate")
     ]
-    for strict in (start, schemas["WebhookTarget"], flow):
+    budget = schemas["BudgetBody"]
+    tokens = Schema(type=OpenAPIType.INTEGER)
+    _complete(budget, {"tokens": {"one_of": [tokens], "minimum": 1, "maximum": BUDGET_LIMIT}})
+    for strict in (start, schemas["WebhookTarget"], flow, budget):
         strict.additional_properties = False
     messages = {"one_of": _MESSAGES_OR_NULL}
     whole = {"one_of": _WHOLE_OR_NULL}

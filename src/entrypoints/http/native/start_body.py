@@ -9,6 +9,7 @@ import msgspec
 from domain.flow_control import AMOUNT_LIMIT, KEY_LIMIT, PERIOD_LIMIT, FlowControl
 from domain.messages import Message
 from domain.request import (
+    BUDGET_LIMIT,
     MAX_TOKENS_LIMIT,
     METADATA_PAIRS_LIMIT,
     TEMPERATURE_LIMIT,
@@ -66,6 +67,21 @@ class FlowControlBody(msgspec.Struct, forbid_unknown_fields=True):
         given = {name: getattr(self, name) for name in FLOW_NUMBERS}
         numbers = {name: int(value) for name, value in given.items() if value is not None}
         return FlowControl(key=self.key, **numbers)
+
+
+class BudgetBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What all attempts of the task may use together."""
+
+    tokens: Annotated[
+        int | float,
+        msgspec.Meta(
+            description=(
+                f"1 to {BUDGET_LIMIT:,}. The task fails as `budget_exceeded` within two seconds of "
+                "going over, with what was said kept."
+            ),
+            examples=[50_000],
+        ),
+    ]
 
 
 class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -173,6 +189,11 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         msgspec.Meta(description="How many tasks with the same key may run at once, or begin."),
     ] = None
 
+    budget: Annotated[
+        BudgetBody | None,
+        msgspec.Meta(description="Default: none. The owner's limits count beside it."),
+    ] = None
+
     webhook: Annotated[
         WebhookTarget | None,
         msgspec.Meta(description="Told once when the task has ended, whatever its end."),
@@ -184,7 +205,9 @@ class StartBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_o
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         if self.messages is not None:
             given["messages"] = tuple(self.messages)
-        del given["webhook"]
+        del given["webhook"], given["budget"]
+        if self.budget is not None:
+            given["budget_tokens"] = int(self.budget.tokens)
         if self.webhook is not None:
             given["webhook_url"] = self.webhook.url
         if self.flow_control is not None:
@@ -205,7 +228,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
 
     @staticmethod
     def of(request: TaskRequest) -> "RequestBody":
-        flow = request.flow_control
+        flow, budget = request.flow_control, request.budget_tokens
         return RequestBody(
             prompt=request.prompt,
             messages=_plain(request.messages),
@@ -222,6 +245,7 @@ class RequestBody(StartBody, rename="camel", kw_only=True):
             deadline=request.deadline,
             prefill=request.prefill,
             flow_control=None if flow is None else FlowControlBody(**flow.to_fields()),
+            budget=None if budget is None else BudgetBody(budget),
             webhook=None if request.webhook_url is None else WebhookTarget(request.webhook_url),
             history=_plain(request.history),
         )

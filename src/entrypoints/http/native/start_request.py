@@ -45,6 +45,8 @@ class StartRequest(Request[Any, Any, Any]):
         numbers = {camel(name): getattr(body, name) for name in WHOLE_NUMBERS}
         if body.flow_control is not None:
             numbers["flowControl"] = msgspec.structs.asdict(body.flow_control)
+        if body.budget is not None:
+            numbers["budget"] = {"tokens": body.budget.tokens}
         faults += _number_faults(numbers)
         if faults:
             raise _refusal(faults + _bound_faults(_decode_plain(content), faults, bounds))
@@ -107,6 +109,8 @@ def _number_faults(plain: dict[str, Any]) -> list[FieldFault]:
     numbers = {name: plain.get(name) for name in _WHOLE}
     if isinstance(flow := plain.get("flowControl"), dict):
         numbers |= {f"flowControl.{name}": flow.get(name) for name in FLOW_NUMBERS}
+    if isinstance(budget := plain.get("budget"), dict):
+        numbers["budget.tokens"] = budget.get("tokens")
     fractions = [
         name
         for name, number in numbers.items()
