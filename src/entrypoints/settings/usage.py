@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 from domain.errors import shown
-from domain.prices import MAX_PRICE, NO_PRICES, Price, Prices, is_currency, matches
+from domain.model_names import matches
+from domain.prices import MAX_PRICE, NO_PRICES, Price, Prices, is_currency
 from domain.request import MODEL_NAME_LIMIT
 from entrypoints.api_keys import is_name
 from entrypoints.settings.group import Group, parsed, setting, words_of
