@@ -21,7 +21,7 @@ export default {
   invalid_response: "无法读取模型的回答。",
   incomplete: "模型的回答在完成之前就结束了。",
   internal_error: "本服务发生意外错误。",
-  budget_exceeded: "任务用完了它或其所有者可用的词元。",
+  budget_exceeded: "任务用完了它或其所有者可用的 token。",
   deadline_exceeded: "任务没有在截止时间前结束。",
   deliveries_exhausted: "队列的所有尝试都未能完成任务。",
   forgotten: "队列丢失了任务。",

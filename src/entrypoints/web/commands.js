@@ -32,7 +32,6 @@ function ofPage(list) {
     { label: text("theme", { theme: $("theme").textContent }), act: click("theme") },
     { label: $("language").textContent, act: click("language") },
     named("usage", click("usage-open")),
-    named("usage", click("usage-open")),
     named("api", () => document.querySelector(".tools a").click()),
     ...key.entriesOfKey().map(({ name, ...rest }) => ({ label: text(name), ...rest })),
     named("keys", showKeys, { about: "?" }),
