@@ -9,6 +9,7 @@ const KEPT = 50_000; // events
 const DROPPED = 5_000; // of the oldest at once, when there are more
 const WINDOW = 100; // rows that are shown at first, and added with each click
 const MOST = 3 * WINDOW; // rows, while the newest are followed
+const FLOOD = 40; // rows, where more events come at once than one could read
 const SHOWN = 120; // characters
 const NEAR = 40; // pixels from the end at which the newest are followed
 
@@ -77,7 +78,7 @@ export class RawEvents {
     const due = this.#matching.length - this.#next;
     if (due === 0) return;
     if (due > WINDOW) { // those between are not worth their rows
-      this.#from = this.#matching.length - WINDOW;
+      this.#from = this.#matching.length - FLOOD;
       this.#next = this.#from;
       this.#rows.replaceChildren();
     }

@@ -1,10 +1,14 @@
 // Paint what arrives. What arrives between two frames is painted at once, but not more than a frame has
-// time for. After a slow frame there is a pause.
+// time for: how much that is, the frames before have shown. After each there is a pause for the rest of
+// the page, so that whoever scrolls, types or cancels need not wait.
 
 import { uncut } from "./plain.js";
 import { keepUp } from "./reading.js";
 
-const AT_ONCE = 32_768; // characters
+const FRAME = 12; // milliseconds that a frame may take, with its layout; painting takes as long again
+const LEAST = 512; // characters in a frame
+const FIRST = 4_096;
+const MOST = 32_768;
 
 /** Text on its way to some views, in order. */
 export class Queue {
@@ -48,6 +52,7 @@ export class Painter {
   #painted;
   #scheduled = false;
   #pausedUntil = 0;
+  #room = FIRST; // characters that a frame has time for
 
   /** `painted`: a function that is called in each frame to show everything else. */
   constructor(painted) {
@@ -67,11 +72,15 @@ export class Painter {
   #paint() {
     this.#scheduled = false;
     const began = performance.now();
-    let room = AT_ONCE;
+    const most = document.hidden ? MOST : this.#room; // what is hidden is not laid out
+    let room = most;
     for (const queue of this.queues) if (room > 0 && queue.waits) room -= queue.paint(room);
     this.#painted();
     keepUp(); // forces the layout, so that its time is measured
-    this.#pausedUntil = performance.now() + 3 * (performance.now() - began);
+    const took = performance.now() - began;
+    // A frame that was not full shows only that there was time for what it had.
+    if (took > FRAME || room <= 0) this.#room = Math.min(MOST, Math.max(LEAST, most * Math.min(2, Math.max(0.25, FRAME / took))));
+    this.#pausedUntil = began + 3 * took;
     if ([...this.queues].some((queue) => queue.waits)) this.later();
   }
 }

@@ -41,6 +41,7 @@ function notice() {
 function look() {
   place = scrollY;
   end = root.scrollHeight - innerHeight;
+  root.classList.toggle("follows", follows);
   latest.hidden = follows || !grows || end - place < FAR;
 }
 

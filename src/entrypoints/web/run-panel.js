@@ -102,12 +102,12 @@ export class RunPanel {
   /** Show what has changed, if it can be seen: at once, or a moment after the last time. */
   show() {
     if (this.#timer !== 0) return;
-    const wait = PAUSE - (performance.now() - this.#drawnAt);
-    if (wait <= 0) return this.#draw();
+    if (this.#drawnAt < 0) return this.#draw();
+    // Also if it is due: in a frame of its own, not in that in which the answer is painted.
     this.#timer = setTimeout(() => {
       this.#timer = 0;
       this.#draw();
-    }, wait);
+    }, PAUSE - (performance.now() - this.#drawnAt));
   }
 
   #draw() {
