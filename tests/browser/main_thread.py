@@ -51,8 +51,17 @@ def watched(browser: Browser, page: Page) -> Iterator[Tasks]:
 
 _SHIFTS = """() => {
     window.shifted = 0;
+    window.shifts = [];
+    let [total, first, last] = [0, -Infinity, -Infinity];
     new PerformanceObserver((list) => {
-        for (const each of list.getEntries()) if (!each.hadRecentInput) window.shifted += each.value;
+        for (const { value, startTime, hadRecentInput, sources } of list.getEntries()) {
+            if (hadRecentInput) continue;
+            if (startTime - last > 1000 || startTime - first > 5000) [total, first] = [0, startTime];
+            [total, last] = [total + value, startTime];
+            window.shifted = Math.max(window.shifted, total);
+            const nodes = sources.map(({ node }) => node?.id || node?.className || node?.nodeName);
+            window.shifts.push([value, ...nodes.map(String)]);
+        }
     }).observe({ type: "layout-shift" });
 }"""
 
@@ -63,5 +72,6 @@ def watch_shifts(page: Page) -> None:
 
 
 def shifted(page: Page) -> float:
-    """Return how much has moved: parts of the page, times how far, as parts of the page."""
+    """Return how much has moved in the worst five seconds (CLS): parts of the page, times how far,
+    as parts of the page."""
     return float(page.evaluate("window.shifted"))
