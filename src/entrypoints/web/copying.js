@@ -26,7 +26,7 @@ document.addEventListener("copy", (event) => {
   shown.append(content);
   document.body.append(shown);
   event.clipboardData.setData("text/plain", shown.innerText.trim());
-  event.clipboardData.setData("text/html", shown.innerHTML);
+  event.clipboardData.setData("text/html", new XMLSerializer().serializeToString(shown));
   shown.remove();
   event.preventDefault();
 });
