@@ -174,7 +174,9 @@ export class RawEvents {
   #open(details) {
     if (!details.open || $("pre", details) !== null) return;
     const { event, id } = details.parentElement.entry;
-    details.append(node("pre", "", `id: ${id}\n${JSON.stringify(event, null, 2)}`));
+    const whole = node("pre", "", `id: ${id}\n${JSON.stringify(event, null, 2)}`);
+    whole.tabIndex = 0; // it may scroll
+    details.append(whole);
   }
 }
 
