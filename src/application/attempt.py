@@ -207,8 +207,9 @@ class RunningAttempt:
     async def _open_count(self) -> None:
         """Count the attempt from now on, since its request is sent. Raises BudgetExceeded."""
         self.count.before = self.continuing.spent_before
-        self.count.check((tokens_of(self._usage) + -self.continuing.counted).total)
-        await self._meter.open(self.count)
+        asked = (tokens_of(self._usage) + -self.continuing.counted).total
+        self.count.check(asked)
+        await self._meter.open(self.count, asked)
 
     async def _fits(self, answer: Answer, finished: Finished) -> bool | None:
         """Check a whole answer while the lease is still renewed. Return None if the request gives

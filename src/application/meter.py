@@ -57,17 +57,20 @@ class Meter:
         limited = [each for each in accounts if each.limits.tokens is not None]
         return UsageCount(self._names(task), limited, task.requested_model, used, budget)
 
-    async def open(self, count: UsageCount) -> None:
-        """Count an attempt from now on. Raises BudgetExceeded if an account of it has used up what
-        it may use in this day."""
+    async def open(self, count: UsageCount, asked: int) -> None:
+        """Count an attempt from now on, whose request costs so many tokens. Raises BudgetExceeded
+        if an account of it has fewer left of this day."""
         for account in count.limited:
             try:
                 used = await self.used(account.id)
             except StoreUnavailable as error:  # the attempt is cut later
                 log.warning("use not known", error=str(error))
             else:
-                if used >= _limit(account):
-                    raise _exceeded(account)
+                left = max(0, _limit(account) - used)
+                if left < max(1, asked):
+                    raise BudgetExceeded(
+                        f"Only {left} are left of {_of_the_day(account)}: too few for this request."
+                    )
         self._counts.add(count)
 
     def close(self, count: UsageCount, used: Tokens, model: str, counted: Tokens) -> None:
@@ -141,7 +144,7 @@ class Meter:
         for count in self._counts:
             for account in count.limited:
                 if used.get(account.id, 0) > _limit(account):
-                    count.cut(_exceeded(account))
+                    count.cut(BudgetExceeded(f"This used up {_of_the_day(account)}."))
 
     def _add(
         self,
@@ -182,6 +185,6 @@ def _limit(account: Account) -> int:
     return account.limits.tokens
 
 
-def _exceeded(account: Account) -> BudgetExceeded:
+def _of_the_day(account: Account) -> str:
     of = "API key" if account.kind == "key" else "address"
-    return BudgetExceeded(f"The {_limit(account)} tokens a day of this {of} are used up.")
+    return f"the {_limit(account)} tokens that this {of} may use in a day"

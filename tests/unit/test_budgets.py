@@ -96,7 +96,7 @@ async def test_an_attempt_over_the_days_tokens_is_cut_and_its_text_kept() -> Non
     await day.meter.flush()
     assert await day.failure(running) == (
         "budget_exceeded",
-        "The 150 tokens a day of this API key are used up.",
+        "This used up the 150 tokens that this API key may use in a day.",
     )
     assert await day.bench.content() == [FORTY, CHINESE]
     assert day.bench.model.closed == 1
@@ -112,12 +112,16 @@ async def test_what_other_instances_use_cuts_an_attempt_that_says_nothing() -> N
     assert (await day.failure(running))[0] == "budget_exceeded"
 
 
-async def test_no_request_is_sent_once_the_day_is_spent() -> None:
+async def test_no_request_is_sent_for_which_the_rest_of_the_day_is_too_little() -> None:
     day = Budgeted(tokens=1_000)
-    await day.ledger.add([Addition(KEY, day_of(day.clock.at), "m", Tokens(output=1_000))])
-    assert (await day.failure(day.bench.deliver(request=REQUEST)))[0] == "budget_exceeded"
+    await day.ledger.add([Addition(KEY, day_of(day.clock.at), "m", Tokens(output=901))])
+    assert await day.failure(day.bench.deliver(request=REQUEST)) == (
+        "budget_exceeded",
+        "Only 99 are left of the 1000 tokens that this API key may use in a day: too few for this "
+        "request.",
+    )
     assert day.bench.model.asked == 0
-    assert await day.meter.used(KEY) == 1_000
+    assert await day.meter.used(KEY) == 901
 
 
 async def test_the_next_day_has_tokens_again_and_each_day_keeps_its_own() -> None:
