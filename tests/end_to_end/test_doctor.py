@@ -150,6 +150,7 @@ def fault(lines: list[str], level: str, part: str) -> str:
         (
             {
                 "LONGTASK_API_KEYS": "",
+                "LONGTASK_LIMITS": "",
                 "LONGTASK_HOST": "0.0.0.0",  # noqa: S104
                 "LONGTASK_ALLOW_ANONYMOUS": "true",
             },

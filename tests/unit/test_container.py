@@ -15,6 +15,7 @@ from adapters.sqlite import SqliteTaskLog
 from adapters.upstreams import RoutedModel
 from application.meter import MeteredTaskLog
 from application.running_slots import SlotReleasingLog
+from entrypoints.api_keys import new_key
 from entrypoints.container import Container
 from entrypoints.data_file import open_data_file
 from entrypoints.http.parts import HttpParts
@@ -87,7 +88,9 @@ async def test_every_choice_is_built_and_closed(
 
 @pytest.mark.parametrize("limited", ["limits", "address_limits"])
 def test_slots_are_released_where_running_tasks_are_limited(limited: str) -> None:
-    settings = settings_for(**{limited: "running=1"})
+    _, entry = new_key("alice")
+    keys = {"api_keys": entry, "stream_secret": "s" * 40}
+    settings = settings_for(**{limited: "running=1"}, **keys)
     container = Container(
         settings=settings, base_url="", queue_credentials=settings.queue.credentials()
     )

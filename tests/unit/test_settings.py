@@ -204,12 +204,12 @@ def test_prefill_needs_a_server_that_has_it(kind: str, url: str | None, fault: s
 def test_limits_and_lists_are_read_with_commas_or_spaces() -> None:
     settings = load_settings(
         env_file=None,
-        limits=" starts=60, running=20 streams=0,",
+        address_limits=" starts=60, running=20 streams=1,",
         trusted_proxies="10.0.0.0/8 ::1",
         cors_origins="https://a.example,http://localhost:3000",
     )
-    assert settings.access.limits == Limits(starts=60, running=20, streams=0)
-    assert settings.access.address_limits == Limits()
+    assert settings.access.address_limits == Limits(starts=60, running=20, streams=1)
+    assert settings.access.limits == Limits()
     assert list(map(str, settings.access.trusted_proxies)) == ["10.0.0.0/8", "::1/128"]
     assert settings.access.cors_origins == ("https://a.example", "http://localhost:3000")
 

@@ -19,6 +19,7 @@ from entrypoints.settings.shares import parse_shares
 Network = IPv4Network | IPv6Network
 
 ANY_ORIGIN = "*"
+LARGEST_LIMIT = 10**15
 _LIMITS = tuple(each.name for each in fields(Limits))
 
 
@@ -33,6 +34,8 @@ def parse_limits(text: str) -> Limits:
             faults.append(f"{entry!r} is not one of {choices}")
         elif name in found:
             faults.append(f"{entry!r} comes after another limit of {name}")
+        elif len(number) > len(str(LARGEST_LIMIT)) or not 1 <= int(number) <= LARGEST_LIMIT:
+            faults.append(f"{name} must be from 1 to {LARGEST_LIMIT}, or left out for no limit")
         else:
             found[name] = int(number)
     if faults:
@@ -131,7 +134,8 @@ class AccessSettings(Group):
         "LONGTASK_LIMITS",
         Limits(),
         "The limits of each API key: `starts` per minute, `running` tasks, open `streams`, and "
-        "`tokens` per day. Any subset may be given; what is not named is not limited. Example: "
+        "`tokens` per day of UTC, which also cut what runs ([budgets.md](budgets.md)). Any subset "
+        "may be given; what is not named is not limited. Example: "
         "`starts=60,running=20,streams=50,tokens=1000000`.",
         otherwise="no limit",
     )

@@ -7,6 +7,7 @@ value ends with UnknownValue (malformed.py), and the caller skips the rest of it
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 
+from application.accounts import Limits
 from domain.webhook_url import url_fault
 from entrypoints.host_names import is_loopback
 from entrypoints.settings.malformed import UnknownValue
@@ -136,6 +137,14 @@ def _webhook_secrets(settings: Settings) -> Iterator[str]:
         )
 
 
+def _limits(settings: Settings) -> Iterator[str]:
+    if settings.access.limits != Limits() and not settings.access.requires_keys:
+        yield (
+            "LONGTASK_LIMITS limits API keys, but there are none: set LONGTASK_API_KEYS, or limit "
+            "addresses with LONGTASK_ADDRESS_LIMITS"
+        )
+
+
 def _operators(settings: Settings) -> Iterator[str]:
     access, operators = settings.access, settings.usage.operators
     if not operators:
@@ -228,6 +237,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _development_keys,
     _webhook_secrets,
     _webhook_url,
+    _limits,
     _operators,
     _prefill,
     _models,
