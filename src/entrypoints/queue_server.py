@@ -18,8 +18,9 @@ from entrypoints.host_names import accepts_host
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
 from entrypoints.local_qstash.app import create_app
-from entrypoints.local_qstash.at_start import kept_keys, messages_left
+from entrypoints.local_qstash.at_start import kept_keys, messages_left, periods_left
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Pending
 from entrypoints.local_qstash.tables import QUEUE
 from entrypoints.settings import Settings
@@ -58,9 +59,10 @@ def local_qstash(
         return service_url + (FAILURE_PATH if url.endswith(FAILURE_PATH) else WEBHOOK_PATH)
 
     left: Sequence[Pending] = ()
+    periods: Sequence[Period] = ()
     if database is not None:
         with _told_of(database):
-            left = messages_left(database)
+            left, periods = messages_left(database), periods_left(database)
     app = create_app(
         credentials.token,
         credentials.current_key,
@@ -72,6 +74,7 @@ def local_qstash(
         address_of,
         left,
         at_once,
+        periods,
     )
     return GracefulServer(app, signals=signals)
 

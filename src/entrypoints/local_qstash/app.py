@@ -19,6 +19,7 @@ from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.message import QueuedMessage, read_message
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 from entrypoints.local_qstash.refusals import BadMessage, Refused
+from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Pending
 
 Destination = Annotated[str, QueryParameter(name="destination")]
@@ -35,6 +36,7 @@ def create_app(
     address_of: Callable[[str], str] = str,
     left: Sequence[Pending] = (),
     at_once: int | None = None,
+    periods: Sequence[Period] = (),
 ) -> ASGIApp:
     """A QStash with this token and these signing keys. `accepts_host` is given the Host header of
     each request (None if there is not exactly one) and returns whether to accept it. A message's
@@ -43,8 +45,8 @@ def create_app(
     With a database, which has the schema QUEUE and is closed by the caller afterwards, it keeps
     everything there, else in memory. Once `stopping` returns True, no delivery begins, and one that
     fails costs no retry: its message waits for the next start. `address_of` returns where a message
-    for a URL is delivered. `left`: the messages that are in the database (`messages_left`).
-    `at_once`: as `Deliveries` says."""
+    for a URL is delivered. `left` and `periods`: what is in the database (`messages_left`,
+    `periods_left`). `at_once`: as `Deliveries` says."""
     deliveries: list[Deliveries] = []
 
     @asynccontextmanager
@@ -53,7 +55,7 @@ def create_app(
             Deliveries(current_key, message_limit, database, stopping, address_of, at_once)
         )
         try:
-            deliveries[0].resume(left)
+            deliveries[0].resume(left, periods)
             yield
         finally:
             await deliveries.pop().aclose()

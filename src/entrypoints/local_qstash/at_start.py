@@ -1,5 +1,5 @@
 """What is read from the file before the queue serves, so that a damaged file is told at once: the
-token and signing keys, and the messages.
+token and signing keys, the messages, and the periods of rates.
 
 The token and keys stay with the messages. What was published or signed before a restart is good
 behind it, too. Each function blocks for some milliseconds, may be called in any thread but those of
@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from adapters.database import Database, DatabaseUnavailable, Transaction
-from entrypoints.local_qstash.file_store import unfinished
+from entrypoints.local_qstash.file_store import unended, unfinished
+from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Pending
 
 T = TypeVar("T")
@@ -44,6 +45,12 @@ def messages_left(database: Database) -> list[Pending]:
         return _apart(lambda: database.read(lambda db: unfinished(db, at)))
     except (TypeError, ValueError) as error:
         raise DatabaseUnavailable("the file is damaged") from error
+
+
+def periods_left(database: Database) -> list[Period]:
+    """Return the periods of rates that have not ended."""
+    at = int(time.time() * 1000)
+    return _apart(lambda: database.read(lambda db: unended(db, at)))
 
 
 def _apart(step: Callable[[], Coroutine[Any, Any, T]]) -> T:

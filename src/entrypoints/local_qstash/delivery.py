@@ -15,8 +15,7 @@ import structlog
 
 from adapters.database import Database
 from entrypoints.local_qstash.bounds import HELD_BYTES, MESSAGE_LIMIT, size_of
-from entrypoints.local_qstash.callbacks import callback_of, failure_callback_of
-from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.decisions import outcome_of
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.memory_store import MemoryStore
@@ -25,8 +24,8 @@ from entrypoints.local_qstash.pauses import again_at, until
 from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused, Unavailable
 from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
 from entrypoints.local_qstash.sending import Sender
-from entrypoints.local_qstash.slots import Slots
-from entrypoints.local_qstash.store import DeadLetterStore, Outcome, Pending, Store
+from entrypoints.local_qstash.slots import Period, Slots
+from entrypoints.local_qstash.store import DeadLetterStore, Pending, Store
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +68,7 @@ class Deliveries:
         """Messages that are being delivered, until what that leads to is kept."""
         self._cancelled: set[str] = set()
         """Those that were cancelled meanwhile."""
-        self._slots = Slots()
+        self._slots = Slots(self._note_period)
         self._resumption = Resumption(self._clear)
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
         self._held = 0
@@ -82,9 +81,10 @@ class Deliveries:
     def dead_letters(self) -> DeadLetterStore:
         return self._store.dead_letters
 
-    def resume(self, left: Sequence[Pending]) -> None:
-        """Go on with the messages that an earlier process has left. One that was being delivered is
-        delivered again at once."""
+    def resume(self, left: Sequence[Pending], periods: Sequence[Period] = ()) -> None:
+        """Go on with the messages that an earlier process has left, and with the periods of its
+        rates. A message that was being delivered is delivered again at once."""
+        self._slots.restore(periods)
         for each in left:
             self._carry_on(each)
         if left:
@@ -224,7 +224,7 @@ class Deliveries:
         if self._room is not None and response.status == TOO_MANY:
             pending.not_before = again_at(sent[0], response)
             return pending.id not in self._cancelled
-        outcome = self._outcome(*sent)
+        outcome = outcome_of(*sent, self._fits)
         kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
         if kept and outcome.letter is not None:
             log.warning("message given up", message_id=pending.id, status=response.status)
@@ -251,6 +251,9 @@ class Deliveries:
             await self._patiently(lambda: self._store.note_resumed(pending.id))
         return message, await self._sender.send(message)
 
+    async def _note_period(self, period: Period) -> None:
+        await self._patiently(lambda: self._store.note_period(period))
+
     async def _clear(self, message_ids: Sequence[str]) -> None:
         await self._patiently(lambda: self._store.note_innocent(message_ids))
 
@@ -265,30 +268,10 @@ class Deliveries:
                     log.error("deliveries wait for the queue's file", error=str(error))
                 await asyncio.sleep(STORE_PAUSE)
 
-    def _outcome(self, message: QueuedMessage, response: DeliveryResponse) -> Outcome:
-        callback = self._callback(message, response)
-        if response.delivered:
-            return Outcome(message_id=message.id, callback=callback)
-        if not response.final and message.retried < message.retries:
-            at = again_at(message, response)
-            return Outcome(message_id=message.id, callback=callback, again_at=at)
-        letter = DeadLetter.of(message, response)
-        failure = failure_callback_of(letter)
-        return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)
-
-    def _callback(self, message: QueuedMessage, response: DeliveryResponse) -> QueuedMessage | None:
-        if message.callback is None:
-            return None
-        try:
-            callback = callback_of(message, response, message.callback, message.callback_headers)
-            if len(callback.body) > self._message_limit:
-                raise MessageTooLarge
-            if self._held + self._arriving + size_of(callback) > HELD_BYTES:
-                raise QueueFull
-        except Refused as error:
-            log.error("callback not published", message_id=message.id, error=str(error))
-            return None
-        return callback
+    def _fits(self, callback: QueuedMessage) -> bool:
+        """Whether there is room for a callback."""
+        room = HELD_BYTES - self._held - self._arriving
+        return len(callback.body) <= self._message_limit and size_of(callback) <= room
 
     async def _sweep(self) -> None:
         """Forget what is old although nothing new arrives."""

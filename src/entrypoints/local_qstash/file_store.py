@@ -10,6 +10,7 @@ from adapters.database import Database, Insert, Transaction
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED, size_of
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
+from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import TASKLESS_LABELS, Outcome, Pending, Store
 from entrypoints.local_qstash.tables import flow_of, head_of, message_of, translated
 
@@ -21,6 +22,8 @@ _RECENT = Insert("INSERT OR REPLACE INTO recent (name, message, at)", 3)
 RETURNED_PAGES = 2_000
 """Free pages that a sweep returns to the file system at most: 8 MB. A store of tasks in the same
 file returns them sooner."""
+LONGEST_PERIOD = 7 * 86_400 * 1000
+"""Milliseconds."""
 _WINDOW = int(DEDUPLICATION_WINDOW * 1000)
 
 
@@ -107,6 +110,19 @@ class FileStore(Store):
         await self._database.write(lambda tx: tx.execute(statement, ids), durable=False)
 
     @translated
+    async def note_period(self, period: Period) -> None:
+        def work(tx: Transaction) -> None:
+            # Two that begin at the same time may be noted in either order.
+            tx.execute(
+                "INSERT INTO periods (name, ends_at, begun) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET ends_at = excluded.ends_at, begun = "
+                " iif(ends_at = excluded.ends_at, max(begun, excluded.begun), excluded.begun)",
+                (period.name, period.ends_at, period.begun),
+            )
+
+        await self._database.write(work, durable=False)
+
+    @translated
     async def settle(self, outcome: Outcome, now: float) -> bool:
         callbacks = [each for each in (outcome.callback, outcome.failure) if each is not None]
         rows, at = [_Row.of(each) for each in callbacks], int(now * 1000)
@@ -169,10 +185,21 @@ class FileStore(Store):
                 "DELETE FROM recent WHERE rowid <= (SELECT max(rowid) FROM recent) - ?",
                 (REMEMBERED,),
             )
+            tx.execute("DELETE FROM periods WHERE ends_at <= ?", (at,))
             self._dead_letters.drop_old(tx)
             tx.return_pages(RETURNED_PAGES)
 
         await self._database.write(work, durable=False)
+
+
+def unended(db: Connection, at: int) -> list[Period]:
+    """Return the periods of rates that have not ended. `at`: now, in ms since 1970. One that ends
+    later than any period may was noted before the clock was set back."""
+    rows = db.execute(
+        "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ? ORDER BY ends_at",
+        (at + 1, at + LONGEST_PERIOD),
+    )
+    return [Period(*row) for row in rows]
 
 
 def unfinished(db: Connection, at: int) -> list[Pending]:

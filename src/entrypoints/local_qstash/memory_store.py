@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED
 from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Outcome, Store
 
 
@@ -56,6 +57,9 @@ class MemoryStore(Store):
 
     async def note_innocent(self, message_ids: Sequence[str]) -> None:
         """The same."""
+
+    async def note_period(self, period: Period) -> None:
+        """Nothing outlives the process."""
 
     async def settle(self, outcome: Outcome, now: float) -> bool:
         message = self._messages.get(outcome.message_id)

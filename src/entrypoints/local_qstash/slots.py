@@ -5,12 +5,25 @@ Source of the rules: QStash's documentation, features/queues and features/flowco
 
 import asyncio
 import contextlib
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from time import monotonic
 
 from entrypoints.local_qstash.bounds import IDLE_FLOWS
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """How many have begun in the current period of a rate."""
+
+    name: str
+    """That of the slots."""
+    ends_at: int
+    """Milliseconds since the Unix epoch."""
+    begun: int
 
 
 class _Slots:
@@ -23,14 +36,21 @@ class _Slots:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._rate_turn = asyncio.Lock()
         """Only the first of those that wait for the rate looks at the time."""
-        self._period_began = 0.0
-        self._begun = 0
+        self.begun = 0
+        self.ends_at = 0
+        """When the rate's period ends, in milliseconds since the Unix epoch."""
         self.matters_until = 0.0
-        """The end of the rate's period, in seconds of `monotonic`: until then the count matters."""
+        """The same in seconds of `monotonic`: until then the count matters."""
 
     @property
     def idle(self) -> bool:
         return not (self._held or self._waiting)
+
+    def begin_period(self, left: float) -> None:
+        """Begin a period of the rate that ends in `left` seconds."""
+        self.begun = 0
+        self.matters_until = monotonic() + left
+        self.ends_at = int(1000 * (time.time() + left))
 
     @asynccontextmanager
     async def hold(self, limit: int | None, rate: int | None, period: float) -> AsyncIterator[None]:
@@ -62,26 +82,36 @@ class _Slots:
 
     async def _keep_rate(self, rate: int, period: float) -> None:
         while True:
-            now = monotonic()
-            if now - self._period_began >= period:
-                self._period_began, self._begun = now, 0
-            if self._begun < rate:
-                self._begun += 1
-                self.matters_until = self._period_began + period
+            left = self.matters_until - monotonic()
+            if left <= 0:
+                self.begin_period(period)
+            if self.begun < rate:
+                self.begun += 1
                 return
-            await asyncio.sleep(self._period_began + period - now)
+            await asyncio.sleep(left)
 
 
 class Slots:
     """Slots by name. A name that no message uses is dropped when its period has ended, or earlier
     if there are more than IDLE_FLOWS of them (the oldest first)."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[Period], Awaitable[None]] | None = None) -> None:
+        """`note`: keeps how many have begun in a period, before each of them does."""
+        self._note = note
         self._busy: dict[str, _Slots] = {}
         self._idle: dict[str, _Slots] = {}
 
     def __len__(self) -> int:
         return len(self._busy) + len(self._idle)
+
+    def restore(self, periods: Iterable[Period]) -> None:
+        """Go on with the periods of an earlier process."""
+        for each in periods:
+            left = each.ends_at / 1000 - time.time()
+            if left > 0:
+                slots = self._idle[each.name] = _Slots()
+                slots.begin_period(left)
+                slots.begun = each.begun
 
     @asynccontextmanager
     async def hold(
@@ -92,6 +122,8 @@ class Slots:
         self._busy[name] = slots
         try:
             async with slots.hold(limit, rate, period):
+                if rate is not None and self._note is not None:
+                    await self._note(Period(name, slots.ends_at, slots.begun))
                 yield
         finally:
             # Of several that are cancelled at the same time, the first may find it idle already.

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from entrypoints.local_qstash.bounds import size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
+from entrypoints.local_qstash.slots import Period
 
 TASKLESS_LABELS = ("longtask-webhook", "longtask-guard")
 """The labels of the service's messages that work on no task: announcements of webhooks and guards
@@ -99,6 +100,9 @@ class Store(Protocol):
     async def note_innocent(self, message_ids: Sequence[str]) -> None:
         """Note that the processes which ended during the deliveries of these messages did not end
         by them."""
+
+    async def note_period(self, period: Period) -> None:
+        """Note how many have begun in a period of a rate, which a new process goes on with."""
 
     async def settle(self, outcome: Outcome, now: float) -> bool:
         """Note what a delivery has led to, in one step. Returns whether the message was still kept.

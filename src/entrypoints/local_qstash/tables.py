@@ -64,6 +64,14 @@ QUEUE = Schema(
             next_key TEXT NOT NULL
         );
         """,
+        """
+        -- How many messages have begun in the current period of each rate.
+        CREATE TABLE periods (
+            name TEXT PRIMARY KEY,        -- that of the slots
+            ends_at INTEGER NOT NULL,     -- milliseconds since the Unix epoch
+            begun INTEGER NOT NULL
+        );
+        """,
     ),
 )
 

@@ -1,0 +1,50 @@
+"""What a delivery leads to: the end of its message, another delivery, a dead letter, callbacks.
+
+Sources of the rules: QStash's documentation, features/retry, callbacks, dlq.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from entrypoints.local_qstash.callbacks import callback_of, failure_callback_of
+from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.pauses import again_at
+from entrypoints.local_qstash.refusals import Refused
+from entrypoints.local_qstash.store import Outcome
+
+log = structlog.get_logger(__name__)
+
+
+def outcome_of(
+    message: QueuedMessage, response: DeliveryResponse, fits: Callable[[QueuedMessage], bool]
+) -> Outcome:
+    """Return what a delivery with this response leads to. `fits`: whether there is room for a
+    callback. One for which there is none is not published."""
+    callback = _callback(message, response, fits)
+    if response.delivered:
+        return Outcome(message_id=message.id, callback=callback)
+    if not response.final and message.retried < message.retries:
+        at = again_at(message, response)
+        return Outcome(message_id=message.id, callback=callback, again_at=at)
+    letter = DeadLetter.of(message, response)
+    failure = failure_callback_of(letter)
+    return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)
+
+
+def _callback(
+    message: QueuedMessage, response: DeliveryResponse, fits: Callable[[QueuedMessage], bool]
+) -> QueuedMessage | None:
+    if message.callback is None:
+        return None
+    try:
+        callback = callback_of(message, response, message.callback, message.callback_headers)
+    except Refused as error:
+        log.error("callback not published", message_id=message.id, error=str(error))
+        return None
+    if not fits(callback):
+        log.error("callback not published", message_id=message.id, error="no room for it")
+        return None
+    return callback

@@ -1,0 +1,55 @@
+"""The rates of flow control in a local QStash with a file."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.database import Database, open_database
+from entrypoints.local_qstash.at_start import messages_left, periods_left
+from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.tables import QUEUE
+from tests.doubles.destination import Destination
+from tests.waiting import until
+
+KEY = "sig_" + "x" * 28
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = open_database(tmp_path / "queue.db", [QUEUE])
+    yield database
+    await database.aclose()
+
+
+def _message(url: str, key: str) -> QueuedMessage:
+    flow = {
+        "Upstash-Flow-Control-Key": key,
+        "Upstash-Flow-Control-Value": "rate=3, period=1h",
+    }
+    return read_message(url, flow, b"x", now=time.time())
+
+
+async def test_a_start_goes_on_with_the_period_of_a_rate(
+    database: Database, destination: Destination
+) -> None:
+    """Else as many messages could begin with each start."""
+    deliveries = Deliveries(KEY, database=database)
+    for number in range(2):
+        await deliveries.publish(_message(f"{destination.url}/{number}", "a"))
+    await until(lambda: len(destination.delivered) == 2)
+    await until(lambda: not deliveries._tasks)
+    await deliveries.aclose()
+
+    deliveries = Deliveries(KEY, database=database)
+    deliveries.resume(messages_left(database), periods_left(database))
+    for number in range(2, 5):
+        await deliveries.publish(_message(f"{destination.url}/{number}", "a"))
+    await deliveries.publish(_message(f"{destination.url}/other", "b"))
+    await until(lambda: destination.at("/other") and len(deliveries._tasks) == 2)
+    assert len(destination.delivered) == 4, "two wait for the next period"
+    await deliveries.aclose()
+    left = {each.name: each.begun for each in periods_left(database)}
+    assert left == {"flow:a": 3, "flow:b": 1}
