@@ -90,6 +90,13 @@ def _closes(data: dict[str, Any]) -> bool:
     return data["type"] in ("end", "error")
 
 
+FLOWS = (
+    {"key": "a", "parallelism": 2},
+    {"key": "b", "rate": 2},
+    {"key": "c", "parallelism": 3, "rate": 5, "period": 2},
+)
+
+
 class User:
     """Starts one task and stays until its followers have seen it all."""
 
@@ -109,6 +116,7 @@ class User:
         self.delay = 2 if self.rng.random() < 0.15 else None
         self.deadline = self.rng.choice([3, 5, 10]) if self.rng.random() < 0.2 else None
         self.wants_webhook = self.rng.random() < 0.4
+        self.flow = self.rng.choice(FLOWS) if self.rng.random() < 0.3 else None
         self.task_id = ""
         self.accepted_at = self.delete_began_at = self.deleted_at = math.inf
         """When the service had accepted the start, was asked to delete the task, and had said that
@@ -182,6 +190,7 @@ class User:
                 "metadata": {"kind": self.kind},
                 "delay": self.delay,
                 "deadline": self.deadline,
+                "flowControl": self.flow,
                 "webhook": {"url": self.world.receiver.url} if self.wants_webhook else None,
             },
             headers={"Idempotency-Key": self.plan.name},

@@ -24,6 +24,8 @@ ORPHAN_TIMEOUT = 60.0
 """More than QStash takes for the four deliveries of a message and of its failure callback, of which
 each may be told to come again after five seconds or run into its time-out."""
 RETRIES = 3
+SHARE = 10
+"""Tasks that run at the same time: half of those that users start, so that some wait."""
 MESSAGE_LIMIT = 4096
 """Bytes of a request above which it is in the store only."""
 SETTINGS = {
@@ -34,6 +36,7 @@ SETTINGS = {
     "LONGTASK_DELIVERY_TIMEOUT": "4",
     "LONGTASK_ORPHAN_TIMEOUT": str(ORPHAN_TIMEOUT),
     "LONGTASK_LEASE": str(LEASE),
+    "LONGTASK_SHARES": f"*:parallelism={SHARE}",
     "LONGTASK_GRACE": "0.5",
     "LONGTASK_SSE_PING_INTERVAL": "1",
     "LONGTASK_MODEL_READ_TIMEOUT": "2",
