@@ -65,6 +65,7 @@ def test_a_caller_is_told_who_it_is_and_what_its_limits_are(upstream: Upstream) 
         stream_secret=SECRET,
         limits="starts=60,tokens=1000",
         address_limits="streams=5",
+        shares="*:parallelism=4",
     )
     with running_service(settings) as service:
         path = f"{service.url}/api/me"
@@ -75,11 +76,13 @@ def test_a_caller_is_told_who_it_is_and_what_its_limits_are(upstream: Upstream) 
             ("streams-per-address", 5),
             ("tokens-per-key", 1000),
         ]
+        assert me["share"] == {"parallelism": 4, "rate": None, "period": 1}
         assert httpx.head(path, headers=as_bearer(ALICE)).status_code == 200
 
 
 def test_without_keys_there_is_one_owner(shared_service: Running) -> None:
-    assert shared_service.client.http.get("/api/me").json() == {"owner": None, "limits": []}
+    me = shared_service.client.http.get("/api/me").json()
+    assert me == {"owner": None, "limits": [], "share": None}
 
 
 def test_every_route_under_api_is_among_these_or_signed(service: Running) -> None:

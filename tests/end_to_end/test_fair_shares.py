@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT
@@ -176,3 +177,23 @@ def test_tasks_with_one_key_run_as_it_says(deployment: Deployment) -> None:
     model.let_all_go()
     for key, each in [(ALICE, each) for each in many] + [(BOB, each) for each in others]:
         eventually(partial(deployment.completed, key, each))
+
+
+@pytest.mark.parametrize("deployment", [_embedded], indirect=True)
+def test_the_share_holds_for_what_runs_without_the_queue(deployment: Deployment) -> None:
+    for _ in range(SHARE):
+        deployment.start(ALICE)
+    eventually(lambda: deployment.model.running_now == SHARE)
+    query = {"prompt": "Hello.", "taskId": "task_1_direct"}
+
+    def run(key: str) -> httpx.Response:
+        return deployment.clients[0].http.get(
+            "/api/qstash/webhook", params=query, headers=as_bearer(key)
+        )
+
+    refused = run(ALICE)
+    assert (refused.status_code, refused.json()["type"]) == (429, "urn:longtask:problem:over-share")
+    assert float(refused.headers["retry-after"]) >= 5
+    assert deployment.record(ALICE, "task_1_direct")["error"]["code"] == "interrupted"
+    query["taskId"] = "task_1_other"
+    assert run(BOB).status_code == 200

@@ -12,6 +12,7 @@ from adapters.qstash import DeliveryVerifier
 from application.ports import Clock
 from application.use_cases import UseCases
 from domain.prices import Prices
+from domain.flow_control import Shares
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
 from entrypoints.http.ai_sdk.views import UiView
@@ -49,6 +50,7 @@ class HttpParts:
     start_bodies: StartBodies
     request_bounds: RequestBounds
     prices: Prices
+    shares: Shares
     sse_encoder: SseEncoder
     steps: Steps
     """Of the streams in the form of another protocol."""

@@ -21,11 +21,24 @@ class LimitBody(msgspec.Struct):
     limit: int
 
 
+class ShareBody(msgspec.Struct):
+    """At least one of `parallelism` and `rate` is set."""
+
+    parallelism: int | None
+    """How many of the caller's tasks run at the same time."""
+    rate: int | None
+    """How many begin within one period."""
+    period: int
+    """Seconds."""
+
+
 class MeBody(msgspec.Struct):
     owner: str | None
     """The name of the API key. Null: the service needs no key, and all callers are one owner."""
     limits: list[LimitBody]
     """Those that the caller's key and its network address have. None: there is no limit."""
+    share: ShareBody | None
+    """What is more waits in the queue. Null: nothing is held back."""
 
 
 class MeController(Controller):
@@ -45,4 +58,6 @@ class MeController(Controller):
     async def me(self, request: Request[Caller, Any, Any], parts: Parts) -> MeBody:
         accounts = parts.use_cases.quotas.accounts_of(request.user)
         limits = [LimitBody(*each) for account in accounts for each in account.policies()]
-        return MeBody(request.user.owner, limits)
+        share = parts.shares.of(request.user.owner)
+        held = None if share is None else ShareBody(share.parallelism, share.rate, share.period)
+        return MeBody(request.user.owner, limits, held)
