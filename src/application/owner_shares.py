@@ -6,7 +6,7 @@ share is held here, over all instances. All tasks of the owner count:
 
 - One that the queue already holds back by the share waits here if others run instead of it: those
   with keys of their own, and those of a process that has died, until their slots lapse. No more
-  wait than the share has slots.
+  wait than the share has slots, and none for longer than a lease: they take up room here.
 - Of those with keys of their own any number may be delivered. They are postponed, for longer the
   older they are, so that thousands of them do not keep all instances busy.
 """
@@ -14,6 +14,7 @@ share is held here, over all instances. All tasks of the owner count:
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 
 import structlog
 
@@ -88,8 +89,9 @@ class OwnerShares:
         self, counter: str, limit: int, delivery: Delivery, stopping: asyncio.Event
     ) -> bool:
         """Acquire a slot. Two deliveries of one task share it: one of them waits for the other."""
+        until = monotonic() + self._ttl
         while not await self._limiter.acquire(counter, delivery.task_id, limit, self._ttl):
-            if delivery.own_flow:
+            if delivery.own_flow or monotonic() >= until:
                 return False
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), WAIT)

@@ -96,6 +96,18 @@ async def test_a_task_that_the_queue_holds_back_by_the_share_waits_here() -> Non
         assert await waiting is None
 
 
+async def test_none_waits_for_longer_than_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes up room that the tasks of others need."""
+    both, passed = Instances(parallelism=1), 0.0
+    monkeypatch.setattr(owner_shares, "monotonic", lambda: passed)
+    async with both.handled(both.one, "task_1_a"):
+        waiting = asyncio.create_task(_through(both, "task_1_b"))
+        await both.limiter.asked_often("task_1_b")
+        passed = LEASE
+        async with asyncio.timeout(within(5)):
+            assert await waiting == SOONEST
+
+
 async def test_one_that_waits_ends_as_its_process_stops() -> None:
     both = Instances(parallelism=1)
     async with both.handled(both.one, "task_1_a"):
