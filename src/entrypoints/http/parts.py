@@ -11,8 +11,8 @@ from adapters.prometheus import Metrics
 from adapters.qstash import DeliveryVerifier
 from application.ports import Clock
 from application.use_cases import UseCases
-from domain.prices import Prices
 from domain.flow_control import Shares
+from domain.prices import Prices
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
 from entrypoints.http.ai_sdk.views import UiView
