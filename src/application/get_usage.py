@@ -1,6 +1,7 @@
 """GetUsage: what was used from one day to another, and what it cost."""
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -18,6 +19,8 @@ None."""
 ROWS_LIMIT = 10_000
 """Rows of one report."""
 _OWNER = owner_account("")
+_Models = dict[str, tuple[Tokens, int]]
+"""By model: tokens and tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class UsageQuery:
     last: int
     """The last one, which is included."""
     by: Sequence[By]
-    """What each row is to be of. Nothing: the total alone."""
+    """What each row is to be of: one or several."""
     owner: str | None = None
     """None: of the caller, and for an operator of all."""
 
@@ -61,20 +64,24 @@ class GetUsage:
     async def __call__(self, caller: str | None, query: UsageQuery) -> UsageReport:
         """Return what an owner may see. Raises OperatorsOnly, InvalidRequest if there are more than
         `ROWS_LIMIT` rows, or StoreUnavailable."""
-        accounts = self._accounts(caller, query.owner)
-        found = await self._ledger.rows(accounts, query.first, query.last)
-        groups: dict[tuple[Part, ...], list[Row]] = {}
-        for row in found:
-            groups.setdefault(tuple(_part(row, each) for each in query.by), []).append(row)
-        if len(groups) > ROWS_LIMIT:
-            message = f"gives more than {ROWS_LIMIT} rows: ask for fewer days, or for less in a row"
-            raise InvalidRequest([Fault("by", message)])
-        rows = [self._row(dict(zip(query.by, key, strict=True)), of) for key, of in groups.items()]
-        total = self._row({}, found)
-        rows.sort(key=lambda row: [_order(row.key[each]) for each in query.by])
-        models = {row.model for row in found} if self._prices else ()
-        unpriced = sorted(model for model in models if self._prices.of(model) is None)
-        return UsageReport(rows if query.by else (), total, unpriced)
+        groups: dict[tuple[Part, ...], _Models] = {}
+        async for rows in self._pages(self._accounts(caller, query.owner), query):
+            for row in rows:
+                key = tuple(_part(row, each) for each in query.by)
+                _add(groups.setdefault(key, {}), row.model, row.tokens, row.tasks)
+            if len(groups) > ROWS_LIMIT:
+                message = f"gives more than {ROWS_LIMIT} rows: ask for fewer days, or by less"
+                raise InvalidRequest([Fault("by", message)])
+        total: _Models = {}
+        for models in groups.values():
+            for model, (tokens, tasks) in models.items():
+                _add(total, model, tokens, tasks)
+        ordered = sorted(groups.items(), key=lambda group: [_order(each) for each in group[0]])
+        return UsageReport(
+            [self._row(dict(zip(query.by, key, strict=True)), of) for key, of in ordered],
+            self._row({}, total),
+            sorted(each for each in total if self._prices and self._prices.of(each) is None),
+        )
 
     def _accounts(self, caller: str | None, wanted: str | None) -> Sequence[str] | None:
         operator = caller in self._operators
@@ -84,17 +91,32 @@ class GetUsage:
             raise OperatorsOnly
         return [owner_account(wanted)]
 
-    def _row(self, key: Mapping[By, Part], rows: Sequence[Row]) -> UsageRow:
+    async def _pages(
+        self, accounts: Sequence[str] | None, query: UsageQuery
+    ) -> AsyncGenerator[Sequence[Row], None]:
+        """Read the rows of one owner at once, and those of all day by day: they may be hundreds of
+        thousands, and the event loop has other things to do."""
+        if accounts is not None:
+            yield await self._ledger.rows(accounts, query.first, query.last)
+            return
+        for day in range(query.first, query.last + 1):
+            yield await self._ledger.rows(None, day, day)
+            await asyncio.sleep(0)
+
+    def _row(self, key: Mapping[By, Part], models: _Models) -> UsageRow:
         tokens, tasks = Tokens(), 0
-        cost = None if rows or not self._prices else Decimal(0)
-        for row in rows:
-            tokens += row.tokens
-            tasks += row.tasks
-            price = self._prices.of(row.model)
-            if price is not None:
-                each = price.of(row.tokens.input, row.tokens.cached, row.tokens.output)
-                cost = each if cost is None else cost + each
+        cost = None if models or not self._prices else Decimal(0)
+        for model, (used, ended) in models.items():
+            tokens += used
+            tasks += ended
+            if (price := self._prices.of(model)) is not None:
+                cost = (cost or Decimal(0)) + price.of(used.input, used.cached, used.output)
         return UsageRow(key, tokens, tasks, cost)
+
+
+def _add(models: _Models, model: str, tokens: Tokens, tasks: int) -> None:
+    before = models.get(model)
+    models[model] = (tokens, tasks) if before is None else (before[0] + tokens, before[1] + tasks)
 
 
 def _part(row: Row, by: By) -> Part:

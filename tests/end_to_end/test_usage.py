@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx_sse
 import pytest
 from click.testing import Result
 from rich.console import Console
@@ -226,3 +227,28 @@ def test_a_terminal_gets_a_table_with_sums(used: Running) -> None:
     assert head[-2:] == ["TOKENS", "USD"]
     assert first == [r"[red]gpt\x1b[31m", "alice", "3", "2,000", "400", "6", "2", "2,006", "0.0046"]
     assert last == ["total", "5", "2,010", "400", "1,000,016", "2", "1,002,026", "10.00"]
+
+
+def test_record_list_and_watch_tell_the_cost() -> None:
+    with Upstream().running() as upstream:
+        settings = settings_for(
+            openai_base_url=upstream.url, prices='{"test*": {"input": 1, "output": 2}}'
+        )
+        with running_service(settings) as service:
+            task = service.client.start()
+            record = service.client.wait_for(task, "completed")
+            (listed,) = service.client.http.get("/api/tasks").json()["tasks"]
+            with httpx_sse.connect_sse(service.client.http, "GET", "/api/tasks/events") as source:
+                told = next(
+                    data["task"]
+                    for data in (json.loads(each.data) for each in source.iter_sse())
+                    if data["type"] == "task"
+                )
+    usage = record["usage"]
+    amount = (usage["promptTokens"] + 2 * usage["completionTokens"]) / 1_000_000
+    assert record["cost"] == {
+        "amount": pytest.approx(amount),
+        "currency": "USD",
+        "estimated": usage["estimated"],
+    }
+    assert listed["cost"] == told["cost"] == record["cost"]
