@@ -18,5 +18,4 @@ export default {
   usageReasoned: "（推理 {count}）",
   usageUnpriced: "没有价格：{models}。",
   usageAway: "无法连接服务，请稍后再试。",
-  usageClosed: "没有 API 密钥时，服务只在本机显示用量。",
 };

@@ -18,5 +18,4 @@ export default {
   usageReasoned: " ({count} on reasoning)",
   usageUnpriced: "Without a price: {models}.",
   usageAway: "The service cannot be reached. Try again in a moment.",
-  usageClosed: "Without API keys, this service shows its usage on its own machine only.",
 };

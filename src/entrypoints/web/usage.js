@@ -46,10 +46,7 @@ async function show() {
   part.removeAttribute("aria-busy");
 }
 
-function fault(error) {
-  if (error instanceof api.Away) return text("usageAway");
-  return error.status === 403 ? text("usageClosed") : text("refused", { detail: refusal(error) });
-}
+const fault = (error) => (error instanceof api.Away ? text("usageAway") : text("refused", { detail: refusal(error) }));
 
 /** Return what is shown of the reports by model, by day and by owner. */
 function report(days, byModel, byDay, byOwner) {
