@@ -157,6 +157,7 @@ def _tell(report: Report, file: Path) -> None:
         (report.tasks, "task", "tasks"),
         (report.keys, "idempotency key or chat", "idempotency keys and chats"),
         (report.tombstones, "tombstone", "tombstones"),
+        (report.usage, "day of usage", "days of usage"),
     ):
         there = f", {moved.there:,} there already" if moved.there else ""
         click.echo(f"{moved.copied:,} {one if moved.copied == 1 else many} copied{there}")

@@ -1,9 +1,10 @@
 """Moving from the data file to Redis: `longtask migrate`.
 
 Ended tasks are copied with their logs and positions, with what is left of their times to live,
-their tombstones, and all idempotency keys and chats. The file is held meanwhile, and not changed.
-What Redis has already stays as it is there, so a move that was interrupted is simply repeated. Only
-a task that has not ended there is replaced by the ended one, unless an attempt is running.
+their tombstones, all idempotency keys and chats, and the usage of all owners. The file is held
+meanwhile, and not changed. What Redis has already stays as it is there, so a move that was
+interrupted is simply repeated. Only a task that has not ended there is replaced by the ended one,
+unless an attempt is running.
 """
 
 import asyncio
@@ -46,6 +47,8 @@ class Report:
     tasks: Moved = field(default_factory=Moved)
     tombstones: Moved = field(default_factory=Moved)
     keys: Moved = field(default_factory=Moved)
+    usage: Moved = field(default_factory=Moved)
+    """Days of owners."""
     unreadable: list[str] = field(default_factory=list)
     """Ids of tasks whose records or logs cannot be read. They were not copied."""
     running: list[str] = field(default_factory=list)
@@ -86,4 +89,5 @@ async def migrate(
     await all_of(source.ended(), move_task, report.tasks)
     await all_of(source.tombstones(), target.tombstone, report.tombstones)
     await all_of(source.keys(), target.key, report.keys)
+    await all_of(source.usage(), target.usage, report.usage)
     return report

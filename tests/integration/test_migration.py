@@ -19,15 +19,22 @@ from adapters.redis import (
     RedisIdempotencyKeys,
     RedisTaskIndex,
     RedisTaskLog,
+    RedisUsageLedger,
     RestConnection,
 )
 from adapters.redis.adoption import COMMAND_BYTES, COMMAND_EVENTS
 from adapters.redis.connection import Word
 from adapters.redis.keys import keys_of, owner_keys
-from adapters.sqlite import AwakeClock, HandingOver, SqliteIdempotencyKeys, SqliteTaskLog
+from adapters.sqlite import (
+    AwakeClock,
+    HandingOver,
+    SqliteIdempotencyKeys,
+    SqliteTaskLog,
+    SqliteUsageLedger,
+)
 from application.chats import chat_key
 from application.errors import DeletedTask, ExpiredTask, StoreUnavailable
-from application.ports import IDEMPOTENCY_TTL
+from application.ports import IDEMPOTENCY_TTL, Addition, Row, Tokens
 from domain.continuation import Continuation
 from domain.events import ContentAdded, ReasoningAdded
 from domain.request import TaskRequest
@@ -41,6 +48,13 @@ from tests.integration.moved_tasks import assert_the_same, cancelled, completed,
 from tests.redis_server import LocalRedis
 
 TTL = 3600.0
+TODAY = int(time.time()) // 86_400
+USED = [
+    Addition(account, day, model, Tokens(100, 40, 20, 5), tasks=2)
+    for account in ("all", "key:moved")
+    for day in (TODAY, TODAY - 40)
+    for model in ("a", "b")
+]
 LOOK = "return {redis.call('EXISTS', KEYS[1]), redis.call('LLEN', KEYS[2])}"
 
 
@@ -87,6 +101,7 @@ async def filled(tmp_path: Path) -> AsyncIterator[Filled]:
             await failed(tasks),
             await cancelled(tasks),
         ]
+        await SqliteUsageLedger(database).add(USED)
         key = secrets.token_hex(8)
         await keys.bind(key, "print", ended[0])
         await keys.rebind(chat_key(key, "me"), "turn", ended[1], TTL)
@@ -259,3 +274,19 @@ async def test_the_command(filled: Filled, tmp_path: Path, own_redis: LocalRedis
     assert "6 tasks copied\n2 idempotency keys and chats copied\n" in moved.output
     again = await command(tmp_path, "--to", own_redis.url, **data)
     assert "0 tasks copied, 6 there already" in again.output
+
+
+async def test_the_usage_of_owners_moves_once(filled: Filled, own_redis: LocalRedis) -> None:
+    redis = to_redis(own_redis.url)
+    try:
+        first, again = await filled.migrate(redis), await filled.migrate(redis)
+        assert (first.usage.copied, first.usage.there) == (4, 0)
+        assert (again.usage.copied, again.usage.there) == (0, 4)
+        rows = await RedisUsageLedger(redis).rows(None, TODAY - 90, TODAY)
+        assert set(rows) == {Row(*_of(each)) for each in USED}
+    finally:
+        await redis.aclose()
+
+
+def _of(each: Addition) -> tuple[str, int, str, Tokens, int]:
+    return each.account, each.day, each.model, each.tokens, each.tasks

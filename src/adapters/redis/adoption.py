@@ -18,7 +18,9 @@ from adapters.redis.index_writer import IndexWriter
 from adapters.redis.keys import TaskKeys, hashed_idempotency_key, keys_of, owner_keys
 from adapters.redis.records import Records
 from adapters.redis.script import Script
+from adapters.redis.usage import RedisUsageLedger
 from application.errors import StoreUnavailable, UnknownTask
+from application.ports import Addition, Row
 from domain.events import TaskStatus
 from domain.task import Task
 
@@ -50,6 +52,7 @@ class Adoption:
         self._adopt = Script(connection, "adopt", long=True)
         self._records = Records(connection)
         self._index = IndexWriter(connection)
+        self._ledger = RedisUsageLedger(connection)
 
     async def task(self, task: EndedTask, log: AsyncIterable[Sequence[bytes]]) -> Adopted:
         """Write a task, and put it into its owner's index. `log`: all its events, as every store
@@ -100,6 +103,17 @@ class Adoption:
         """Bind an idempotency key. Return False, and change nothing, if it is bound."""
         value = f"{bound.fingerprint} {bound.task_id} {bound.since}"
         return await self._set(hashed_idempotency_key(bound.digest), value, bound.ttl)
+
+    async def usage(self, rows: Sequence[Row]) -> bool:
+        """Add what an owner has used in a day. Return False, and change nothing, if Redis has
+        anything of that."""
+        account, day = rows[0].account, rows[0].day
+        if await self._ledger.rows([account], day, day):
+            return False
+        await self._ledger.add(
+            [Addition(account, day, row.model, row.tokens, row.tasks) for row in rows]
+        )
+        return True
 
     async def _set(self, name: str, value: str, ttl: float) -> bool:
         return bool(await self._call("SET", name, value, "NX", "PX", _milliseconds(ttl)))

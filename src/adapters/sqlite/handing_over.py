@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,11 +12,13 @@ from adapters.database import Database
 from adapters.handover import BoundKey, EndedTask, Tombstone
 from adapters.sqlite.errors import translated_errors
 from adapters.sqlite.schema import OFFSETS, key_of
+from adapters.sqlite.usage import DAY_MS, SqliteUsageLedger
 from application.errors import UnreadableEvent
-from application.ports import PAGE_SIZE
+from application.ports import PAGE_SIZE, Row
+from application.ports.usage import RETENTION_DAYS
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
+_Columns = tuple[Any, ...]
 
 ROWS = 200
 """Tasks, keys or tombstones that are listed at once."""
@@ -127,7 +131,14 @@ class HandingOver:
                 for digest, fingerprint, task_id, since, expires in rows
             ]
 
-    async def _pages(self, listing: str, first: int | str | bytes) -> AsyncIterator[list[Row]]:
+    async def usage(self) -> AsyncIterator[Sequence[Sequence[Row]]]:
+        """Yield what each owner has used in each day, a day at a time."""
+        ledger, today = SqliteUsageLedger(self._database), self._now // DAY_MS
+        for day in range(today - RETENTION_DAYS, today + 1):
+            rows = await ledger.rows(None, day, day)
+            yield [list(each) for _, each in groupby(rows, key=attrgetter("account"))]
+
+    async def _pages(self, listing: str, first: int | str | bytes) -> AsyncIterator[list[_Columns]]:
         """Yield pages of rows, which begin with what they are ordered by."""
         after = first
         while rows := await self._read(_rows_of(listing, (after, self._now, ROWS))):
@@ -144,5 +155,5 @@ class HandingOver:
 
 def _rows_of(
     listing: str, values: tuple[int | str | bytes, int, int]
-) -> Callable[[sqlite3.Connection], list[Row]]:
+) -> Callable[[sqlite3.Connection], list[_Columns]]:
     return lambda connection: connection.execute(listing, values).fetchall()
