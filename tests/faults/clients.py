@@ -97,6 +97,9 @@ FLOWS = (
 )
 
 
+BUDGET = 600
+
+
 class User:
     """Starts one task and stays until its followers have seen it all."""
 
@@ -108,8 +111,13 @@ class User:
         weights = list(_OUTCOMES.values())
         calls = self.rng.choices(list(_OUTCOMES), weights, k=self.rng.randrange(3))
         pieces, pace = self.rng.choice([(5, 0.2), (60, 0.03), (120, 0.02), (400, 0.002)])
+        self.budget = BUDGET if self.rng.random() < 0.1 else None
+        """Tokens, of an answer that has many more and takes 15 s."""
+        if self.budget is not None:
+            calls, pieces, pace = [], 1_500, 0.01
         self.plan = Plan(name, pieces, pace, tuple(calls), mixed=self.rng.random() < 0.5)
-        self.system = "x" * MESSAGE_LIMIT if self.rng.random() < 0.3 else None
+        large = self.budget is None and self.rng.random() < 0.3
+        self.system = "x" * MESSAGE_LIMIT if large else None
         """Too long for a message of the queue, for some."""
         self.kind = "mixed" if self.plan.mixed else "plain"
         """What its metadata says, so that lists can ask for it."""
@@ -191,6 +199,7 @@ class User:
                 "delay": self.delay,
                 "deadline": self.deadline,
                 "flowControl": self.flow,
+                "budget": None if self.budget is None else {"tokens": self.budget},
                 "webhook": {"url": self.world.receiver.url} if self.wants_webhook else None,
             },
             headers={"Idempotency-Key": self.plan.name},

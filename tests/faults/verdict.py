@@ -4,13 +4,15 @@
 import time
 from typing import Any
 
+from domain.answer import Answer
 from domain.errors import IllegalLog
 from domain.events import TaskStatus, fold
 from domain.failure import MAX_INTERRUPTIONS
+from domain.tokens import estimate_tokens
 from tests.faults.clients import Follower, User
 from tests.faults.planned import REFUSED
 from tests.faults.response_clients import ResponseFollower
-from tests.faults.world import RETRIES, World
+from tests.faults.world import LEASE, RETRIES, World
 from tests.native_events import answer_of, event_of
 from tests.running import Client, Seen
 
@@ -97,6 +99,7 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
     answer = answer_of(record, record["text"])
     if folded.status.value != record["status"] or folded.answer != answer:
         faults.append("record and log disagree")
+    faults += _excess(user, folded.answer)
     completed = folded.status is TaskStatus.COMPLETED
     if completed and folded.answer not in world.model.good_answers(user.plan):
         faults.append(f"an answer that no call gave: {str(folded.answer)[:500]}")
@@ -106,11 +109,35 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
         faults.append(f"its cancellation was accepted, but it is {folded.status}")
     if folded.status is TaskStatus.FAILED:
         code = late.logged[-1].data["code"]
-        if code != "deadline_exceeded":
+        if code == "budget_exceeded":
+            faults += _cut_faults(user, late, folded.attempt)
+        elif code != "deadline_exceeded":
             faults += _failure_faults(world, user, code, folded.attempt)
         elif user.deadline is None or record["finishedAt"] < record["deadline"]:
             faults.append(f"{code} before its deadline")
     return faults
+
+
+def _cut_faults(user: User, late: Seen, attempts: int) -> list[str]:
+    """A task is cut once its attempts have used its budget, by the log that tells of all."""
+    if user.budget is None:
+        return ["cut by a budget that it has not"]
+    kinds = ("content", "reasoning", "tool_call")
+    said = [each.data["data"] for each in late.logged if each.data["type"] in kinds]
+    texts = [each["arguments"] if isinstance(each, dict) else each for each in said]
+    used = estimate_tokens(*texts) + attempts * estimate_tokens(user.plan.prompt())
+    return [] if used > user.budget else [f"cut after {used} tokens of {user.budget}"]
+
+
+def _excess(user: User, answer: Answer) -> list[str]:
+    """What the last attempt may have said beyond a budget: that of two seconds, and of the time for
+    which its process may have been frozen."""
+    if user.budget is None:
+        return []
+    word = estimate_tokens(user.plan.word(1, user.plan.pieces))
+    beyond = word * (2.0 + 3 * LEASE + 1.0) / user.plan.pace
+    most = round(user.budget + beyond)
+    return [f"said {answer.tokens} tokens, {most} at most"] if answer.tokens > most else []
 
 
 def _failure_faults(world: World, user: User, code: str, attempts: int) -> list[str]:
