@@ -54,6 +54,7 @@ def as_bearer(key: str) -> dict[str, str]:
 CALLS = {
     "start": ("POST", "/api/tasks/start"),
     "me": ("GET", "/api/me"),
+    "usage": ("GET", "/api/usage"),
     "list": ("GET", "/api/tasks"),
     "watch": ("GET", "/api/tasks/events"),
     "status": ("GET", "/api/tasks/start?taskId={task}"),
