@@ -58,3 +58,18 @@ async def test_on_redis(redis_url: str) -> None:
         assert ADDRESS.encode() not in await redis.call("SMEMBERS", keys[2])
     finally:
         await redis.aclose()
+
+
+async def test_an_account_that_redis_has_lost_is_entered_again(redis_url: str) -> None:
+    redis = to_redis(redis_url)
+    try:
+        ledger = RedisUsageLedger(redis)
+        await fill(ledger)
+        await redis.call("DEL", usage_key(OWNER, TODAY))
+        await redis.call("DEL", usage_accounts_key(TODAY))
+        for _ in range(2):
+            await fill(ledger)
+        rows = await ledger.rows(None, TODAY, TODAY)
+        assert [row.tokens.output for row in rows if row.account == OWNER] == [2]
+    finally:
+        await redis.aclose()

@@ -1,10 +1,10 @@
 """UsageLedger on Redis: a hash for each account and day, which one script adds to.
 
 The accounts of a day stand in a set, for those who ask for all. It lies in a slot of its own, so it
-is written beside the script: an account is in it even if it has used nothing.
+is written beside the script, by the first addition of each process and day.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import product
 
@@ -20,6 +20,8 @@ from application.ports.usage import (
 )
 
 DAY = 86_400
+ENTERED = 10_000
+"""Entries of the sets that a process remembers."""
 HASHES_AT_ONCE = 200
 """Hashes that one pipeline reads."""
 _AS_LIST = "return redis.call(ARGV[1], KEYS[1])"
@@ -30,6 +32,8 @@ list of what a script does."""
 class RedisUsageLedger(UsageLedger):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._entered: set[tuple[str, int]] = set()
+        """Accounts and days that are known to stand in their sets."""
         script = files("adapters.redis").joinpath("scripts", "use.lua").read_text()
         lines = (each.strip() for each in script.splitlines())
         self._script = "\n".join(each for each in lines if not each.startswith("--"))
@@ -37,8 +41,17 @@ class RedisUsageLedger(UsageLedger):
     async def add(self, additions: Sequence[Addition]) -> Sequence[int]:
         kept = [kept_form(each) for each in additions]
         commands = [self._addition(each) for each in kept]
-        used = await self._connection.pipeline([*commands, *_entries(kept)])
-        return used[: len(kept)]
+        keys = {(each.account, each.day) for each in kept if not is_address(each.account)}
+        entering = keys - self._entered
+        results = await self._connection.pipeline([*commands, *_entries(entering)])
+        results = results[: len(kept)]
+        if len(self._entered) > ENTERED:
+            self._entered.clear()
+        self._entered |= entering
+        for each, (_, new) in zip(kept, results, strict=True):
+            if new and (each.account, each.day) not in entering:  # Redis has lost it
+                self._entered.discard((each.account, each.day))
+        return [used for used, _ in results]
 
     async def used(self, account: str, day: int) -> int:
         return int(await self._connection.call("HGET", usage_key(account, day), "used") or 0)
@@ -79,12 +92,11 @@ class RedisUsageLedger(UsageLedger):
         return ("EVAL", self._script, 1, key, ttl, MODELS_LIMIT, addition.model, *numbers)
 
 
-def _entries(additions: Sequence[Addition]) -> Iterator[Sequence[Word]]:
+def _entries(keys: Iterable[tuple[str, int]]) -> Iterator[Sequence[Word]]:
     """Yield the commands that enter accounts into the sets of their days."""
-    by_day: dict[int, set[str]] = {}
-    for each in additions:
-        if not is_address(each.account):
-            by_day.setdefault(each.day, set()).add(each.account)
+    by_day: dict[int, list[str]] = {}
+    for account, day in keys:
+        by_day.setdefault(day, []).append(account)
     for day, accounts in by_day.items():
         key = usage_accounts_key(day)
         yield ("SADD", key, *accounts)
