@@ -60,7 +60,16 @@ def test_a_long_request_is_run_from_the_store(bounded: Running, scripted: Upstre
     assert record["request"]["prompt"] == LONG
     body = json.loads(_queued(bounded, record["messageId"]))
     assert body.keys() == {
-        *("v", "taskId", "createdAt", "maxRetries", "model", "requestSize", "requestDigest")
+        *(
+            "v",
+            "taskId",
+            "createdAt",
+            "maxRetries",
+            "retryDelay",
+            "model",
+            "requestSize",
+            "requestDigest",
+        )
     }
     gate.open()
     record = client.wait_for(task_id, "completed")

@@ -67,7 +67,7 @@ class Restarted:
 
 @pytest.fixture(scope="module")
 def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
-    """A service that was killed once and stopped once, in its third process."""
+    """A service that was killed once and stopped once, in its fourth process."""
     model = Model()
     with model.running(), ThreadPoolExecutor() as calls:
         home = Home(tmp_path_factory.mktemp("restarted"), model, LONGTASK_ADDRESS_LIMITS=MANY)
@@ -104,12 +104,14 @@ def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
             process.send_signal(signal.SIGINT)
             assert process.wait(within(20)) == 0
             assert "Traceback" not in home.log.read_text()
+        with home.serving():
+            was_stopped = stopped.whole()
         with home.serving(LONGTASK_ADDRESS_LIMITS="tokens=1"):
             yield Restarted(
                 url,
                 was_killed,
                 has_waited,
-                stopped.whole(),
+                was_stopped,
                 (before, after),
                 asked.id,
                 completed,

@@ -87,6 +87,8 @@ def test_the_record_tells_all(service: Running) -> None:
         "metadata": {"team": "red"},
         "history": None,
         "ttl": None,
+        "budget": None,
+        "flowControl": None,
         "delay": None,
         "notBefore": None,
         "prefill": None,

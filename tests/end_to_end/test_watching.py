@@ -104,7 +104,7 @@ def test_no_figure_names_a_task_or_a_text(service: Running) -> None:
     for secret in (task, "prompt that nobody", "Hello, world", "127.0.0.1"):
         assert secret not in text
     labels = set(re.findall(r"[{,](\w+)=", text))
-    assert labels <= {"status", "reason", "code", "policy", "le"}
+    assert labels <= {"status", "reason", "code", "policy", "model", "kind", "le"}
 
 
 @pytest.mark.soak
