@@ -5,8 +5,8 @@ address.
 """
 
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,14 @@ class Account:
 class Accounts:
     per_owner: Limits
     per_address: Limits
+    named: Mapping[str, Limits] = field(default_factory=dict)
+    """The limits of owners for whom `per_owner` does not count."""
 
     def of(self, owner: str | None, address: str | None) -> Sequence[Account]:
         """Return the accounts of an owner and an address, as far as each is known."""
         accounts = []
         if owner is not None:
-            accounts.append(Account("key", owner, self.per_owner))
+            accounts.append(Account("key", owner, self.named.get(owner, self.per_owner)))
         if address is not None:
             accounts.append(Account("address", network(address), self.per_address))
         return accounts

@@ -42,6 +42,11 @@ def is_name(text: str) -> bool:
     return re.fullmatch(_NAME, text) is not None
 
 
+def could_be_key(name: str) -> bool:
+    """Whether what stands where a name should could be a key, and is to be shown to nobody."""
+    return name.startswith(_PREFIX) or len(name) > 20
+
+
 def setting_lines(settings: dict[str, str], secret_is_set: bool) -> list[str]:
     """The lines of these settings, and of a secret for stream links if there is none yet. They
     begin with an empty one, since the file that they are added to may not end with a line's end."""

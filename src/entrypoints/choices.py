@@ -28,7 +28,8 @@ def traces_of(settings: Settings) -> Literal["off", "otlp"]:
 
 def slots_of(settings: Settings) -> Literal["unlimited", "limited"]:
     """Whether any account has a limit of running tasks."""
-    limits = settings.access.limits, settings.access.address_limits
+    access = settings.access
+    limits = access.limits, access.address_limits, *access.limits_of_owners.values()
     return "unlimited" if all(each.running is None for each in limits) else "limited"
 
 

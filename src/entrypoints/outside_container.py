@@ -48,7 +48,12 @@ class OutsideContainer(Store):
     ids = Singleton(RandomTaskIds)
 
     # The store, as observers decorate it
-    accounts = Factory(Accounts, given.access.limits, given.access.address_limits)
+    accounts = Factory(
+        Accounts,
+        given.access.limits,
+        given.access.address_limits,
+        given.access.limits_of_owners,
+    )
     meter = Singleton(Meter, Store.ledger, accounts, clock)
     metered_tasks = Singleton(MeteredTaskLog, Store.kept_tasks, meter)
     releasing_tasks = Selector(

@@ -69,6 +69,23 @@ def test_tasks_of_two_instances_are_cut_once_both_together_are_over(
         assert 0 < int(refused.headers["Retry-After"]) <= 86_400
 
 
+def test_an_owner_is_held_to_limits_of_its_own(upstream: Upstream, emptied_redis: str) -> None:
+    said = estimate_tokens(CHINESE)
+    gates = [Gate() for _ in range(2)]
+    upstream.then(*(Script([piece(CHINESE), gate, *answer("End.")]) for gate in gates))
+    of_all, own = f"tokens={said // 2}", "alice:tokens=none"
+    with instances(upstream, emptied_redis, 1, limits=of_all, owner_limits=own) as (service,):
+        begun = [begin(service, key) for key in (ALICE, BOB)]
+        eventually(lambda: record(service, begun[1], BOB)["status"] == "failed")
+        assert record(service, begun[0])["status"] == "running"
+        for gate in gates:
+            gate.open()
+        eventually(lambda: record(service, begun[0])["status"] == "completed")
+        caller = service.client.http.get("/api/me", headers={"Authorization": f"Bearer {BOB}"})
+        assert caller.json()["limits"][0]["limit"] == said // 2
+        assert service.client.http.get("/api/me").json()["limits"] == []
+
+
 def test_a_request_is_cut_by_a_budget_of_its_own(upstream: Upstream) -> None:
     upstream.then(Script([piece("x" * 400), Gate()]), Script([*answer("a"), finish(), USAGE, DONE]))
     with running_service(settings_for(openai_base_url=upstream.url)) as service:

@@ -142,7 +142,10 @@ def test_what_does_not_go_with_other_settings() -> None:
     _load(VLLM, default_model="llama3")
     unknown = _faults(OPENAI, owners={"bob": ["llama*"]}, api_keys=BOBS_ENTRY, stream_secret=SECRET)
     assert "owners.bob[0]: llama* matches no model of any upstream" in unknown[0]
-    assert "owners names API keys (bob)" in _faults(OPENAI, owners={"bob": ["gpt-4o"]})[0]
+    assert (
+        "owners names API keys, but there are none"
+        in _faults(OPENAI, owners={"bob": ["gpt-4o"]})[0]
+    )
     _load(OPENAI, owners={"*": ["gpt-4o"]})
 
 

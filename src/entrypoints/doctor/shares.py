@@ -5,15 +5,15 @@ from application.errors import QueueRefused, QueueUnavailable
 from entrypoints.descriptors import deliveries_at_once
 from entrypoints.doctor.findings import Finding, Findings, ok, warn
 from entrypoints.settings import Settings
+from entrypoints.settings.owner_names import unknown_owners
 
 
 async def check_shares(settings: Settings, queue: QStashQueue) -> Findings:
     shares = settings.access.shares
-    keys = {key.name for key in settings.access.keys_at_start}
-    if unknown := [name for name in shares.named if name not in keys]:
+    for setting, owners in unknown_owners(settings).items():
         yield warn(
             "access",
-            f"LONGTASK_SHARES names keys that there are none of: {', '.join(unknown)}",
+            f"{setting} names keys that there are none of: {', '.join(owners)}",
             "correct the names, or make the keys with `longtask key new NAME`",
         )
     limits = [share.parallelism for _, share in shares.all() if share.parallelism is not None]

@@ -63,12 +63,11 @@ _LIMITED = {
 def _over_limit(error: OverLimit, request_counts: RequestCounts) -> ProblemDetailsException:
     status = error.status
     what, _, whose = status.policy.partition("-per-")
-    log.warning("over a limit", policy=status.policy)
     request_counts.over_limit(status.policy)
     refused = problem(
         429,
         f"too-many-{what}",
-        f"{_LIMITED[what]} The limit is {status.limit} for each {whose}.",
+        f"{_LIMITED[what]} The limit is {status.limit} for this {whose}.",
         headers={**retry_after_header(status.reset), **rate_limit_headers([status])},
     )
     refused.limit_statuses = (status,)

@@ -1,6 +1,6 @@
 """Who may use the service, how much, and from where."""
 
-from dataclasses import fields
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -13,40 +13,13 @@ from entrypoints.api_keys import ApiKey, parse_keys
 from entrypoints.host_names import host_of
 from entrypoints.keys_file import KeysFile, read_keys_file
 from entrypoints.outside_text import is_http_url
-from entrypoints.settings.group import Group, parsed, setting, words, words_of
+from entrypoints.settings.group import Group, parsed, setting, words_of
+from entrypoints.settings.limits import OwnerLimits, parse_limits, parse_owner_limits
 from entrypoints.settings.shares import parse_shares
 
 Network = IPv4Network | IPv6Network
 
 ANY_ORIGIN = "*"
-LARGEST_LIMIT = 10**15
-_LIMITS = tuple(each.name for each in fields(Limits))
-
-
-def parse_limits(text: str) -> Limits:
-    """Read `starts=60,running=20`. Raises ValueError with every fault, a line each."""
-    found: dict[str, int] = {}
-    faults = []
-    for entry in words(text):
-        name, _, number = entry.partition("=")
-        if name not in _LIMITS or not number.isascii() or not number.isdigit():
-            choices = ", ".join(f"{each}=N" for each in _LIMITS)
-            faults.append(f"{entry!r} is not one of {choices}")
-        elif name in found:
-            faults.append(f"{entry!r} comes after another limit of {name}")
-        elif len(number) > len(str(LARGEST_LIMIT)) or not 1 <= int(number) <= LARGEST_LIMIT:
-            faults.append(f"{name} must be from 1 to {LARGEST_LIMIT}, or left out for no limit")
-        else:
-            found[name] = int(number)
-    if faults:
-        raise ValueError("\n".join(faults))
-    return Limits(**found)
-
-
-def limits_as_text(limits: Limits) -> str:
-    """The text that `parse_limits` reads as these limits."""
-    values = {name: getattr(limits, name) for name in _LIMITS}
-    return ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 
 def _keys_file(text: str) -> KeysFile:
@@ -139,10 +112,20 @@ class AccessSettings(Group):
         "`starts=60,running=20,streams=50,tokens=1000000`.",
         otherwise="no limit",
     )
+    owner_limits: Annotated[OwnerLimits, parsed(parse_owner_limits)] = setting(
+        "LONGTASK_OWNER_LIMITS",
+        OwnerLimits(),
+        "The limits of API keys that have others than `LONGTASK_LIMITS`. An entry is "
+        "`NAME:LIMIT:LIMIT`, with any subset of the same limits, or `none` for no limit; what an "
+        "entry does not name is as in `LONGTASK_LIMITS`. Example: "
+        "`team-a:tokens=5000000:running=50,team-b:tokens=none`.",
+        otherwise="`LONGTASK_LIMITS`",
+    )
     address_limits: Annotated[Limits, parsed(parse_limits)] = setting(
         "LONGTASK_ADDRESS_LIMITS",
         Limits(),
-        "The same limits for each network address. An IPv6 address counts by its first 64 bits.",
+        "The limits of each network address, written as those of `LONGTASK_LIMITS`. An IPv6 "
+        "address counts by its first 64 bits.",
         otherwise="no limit",
     )
     shares: Annotated[Shares, parsed(parse_shares)] = setting(
@@ -185,6 +168,11 @@ class AccessSettings(Group):
     def keys_at_start(self) -> tuple[ApiKey, ...]:
         """The keys of both settings when they were read."""
         return (*self.api_keys, *(self.api_keys_file.keys if self.api_keys_file else ()))
+
+    @property
+    def limits_of_owners(self) -> Mapping[str, Limits]:
+        """All the limits of each owner that has others than `limits`."""
+        return self.owner_limits.over(self.limits)
 
     @property
     def named_origins(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from domain.webhook_url import url_fault
 from entrypoints.host_names import is_loopback
 from entrypoints.settings.malformed import UnknownValue
 from entrypoints.settings.model_map import deepseek_fault
+from entrypoints.settings.owner_names import OWNER_CHECKS
 from entrypoints.settings.queue import UPSTASH_URL
 from entrypoints.settings.settings import Settings
 
@@ -68,17 +69,6 @@ def _older_messages(settings: Settings) -> Iterator[str]:
             "LONGTASK_OLDER_MESSAGES_OWNER is not a name of LONGTASK_API_KEYS or "
             "LONGTASK_API_KEYS_FILE"
         )
-
-
-def _shares(settings: Settings) -> Iterator[str]:
-    access = settings.access
-    if access.api_keys_file is not None:  # the names in it come and go
-        return
-    keys = {key.name for key in access.keys_at_start}
-    # A name that is none of a key is not repeated: it could be a key.
-    if not all(name in keys for name in access.shares.named):
-        where = "LONGTASK_API_KEYS" if keys else "LONGTASK_API_KEYS, which is not set"
-        yield f"LONGTASK_SHARES has an entry with a name that is not one of {where}"
 
 
 def _keys_file(settings: Settings) -> Iterator[str]:
@@ -145,20 +135,6 @@ def _limits(settings: Settings) -> Iterator[str]:
         )
 
 
-def _operators(settings: Settings) -> Iterator[str]:
-    access, operators = settings.access, settings.usage.operators
-    if not operators:
-        return
-    if not access.requires_keys:
-        yield "LONGTASK_OPERATORS names API keys, but there are none: set LONGTASK_API_KEYS"
-    elif access.api_keys_file is None:  # whose keys may come later
-        known = {key.name for key in access.api_keys}
-        for number, name in enumerate(operators, 1):
-            if name not in known:
-                # Not repeated: it could be a key that was taken for its name.
-                yield f"LONGTASK_OPERATORS: name {number} is not one of LONGTASK_API_KEYS"
-
-
 def _webhook_url(settings: Settings) -> Iterator[str]:
     url, private_allowed = settings.webhooks.webhook_url, settings.webhooks.private_webhooks
     if url is not None and url_fault(str(url), http_allowed=private_allowed) is not None:
@@ -207,11 +183,6 @@ def _models(settings: Settings) -> Iterator[str]:
             f"LONGTASK_DEFAULT_MODEL is {model.default_model}, which no upstream of "
             "LONGTASK_MODELS has"
         )
-    if found.named_owners and not settings.access.requires_keys:
-        yield (
-            f"LONGTASK_MODELS: owners names API keys ({', '.join(sorted(found.named_owners))}), "
-            "but there are none: set LONGTASK_API_KEYS, or leave them out"
-        )
 
 
 def _traces(settings: Settings) -> Iterator[str]:
@@ -229,7 +200,6 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _store,
     _workers,
     _older_messages,
-    _shares,
     _keys_file,
     _plain_keys,
     _stream_secret,
@@ -238,8 +208,8 @@ CHECKS: tuple[Callable[[Settings], Iterator[str]], ...] = (
     _webhook_secrets,
     _webhook_url,
     _limits,
-    _operators,
     _prefill,
     _models,
     _traces,
+    *OWNER_CHECKS,
 )

@@ -13,8 +13,8 @@ from application.accounts import Limits
 from domain.flow_control import Shares
 from domain.prices import Prices
 from entrypoints.outside_text import without_password
-from entrypoints.settings.access import limits_as_text
 from entrypoints.settings.group import Group
+from entrypoints.settings.limits import OwnerLimits, limits_as_text, owner_limits_as_text
 from entrypoints.settings.loading import groups
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.shares import shares_as_text
@@ -109,6 +109,8 @@ def _shown(value: object) -> str:
             return str(value).lower()
         case float():
             return f"{value:.12g}"
+        case OwnerLimits():
+            return owner_limits_as_text(value)
         case dict():  # of secrets, which are never shown
             return ""
         case tuple():

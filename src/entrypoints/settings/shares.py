@@ -18,6 +18,11 @@ _FORM = (
     "where NAME is that of an API key, or *"
 )
 
+_VALUES = {
+    "parallelism": "a number of digits only, such as 4",
+    "rate": "N/PERIOD, such as 10/s, 60/1m, 1000/2h or 5000/1d",
+}
+
 
 def parse_shares(text: str) -> Shares:
     """Read the shares of owners. Raises ValueError with every fault, a line each, without
@@ -26,10 +31,13 @@ def parse_shares(text: str) -> Shares:
     faults: list[str] = []
     for number, entry in enumerate(words(text), 1):
         name, _, limits = entry.partition(":")
-        if name != EVERYBODY and not is_name(name):
-            faults.append(f"entry {number} is not {_FORM}")
+        if not limits or (name != EVERYBODY and not is_name(name)):
+            faults.append(f"entry {number} is not {_FORM}{_nameless(entry)}")
         elif name in found:
-            faults.append(f"entry {number} comes after another one of the same name")
+            faults.append(
+                f"entry {number} comes after another one of the same name: join them, as in "
+                "NAME:parallelism=N:rate=N/PERIOD"
+            )
         else:
             try:
                 found[name] = _share(limits)
@@ -52,19 +60,28 @@ def _share(text: str) -> Share:
     for part in text.split(":"):
         name, _, value = part.partition("=")
         rate = _RATE.fullmatch(value)
-        if name in numbers:
+        if name and name in numbers:
             raise ValueError(f"names {name} twice")
         if name == "parallelism" and re.fullmatch("[0-9]{1,12}", value):
             numbers["parallelism"] = int(value)
         elif name == "rate" and rate is not None:
             numbers["rate"] = int(rate[1])
             numbers["period"] = int(rate[2] or 1) * _UNITS[rate[3]]
+        elif name in _VALUES and "=" in part:
+            raise ValueError(f"has a {name} that is not {_VALUES[name]}")
         else:
             raise ValueError(f"is not {_FORM}")
     share = Share(**numbers)
     if faults := [f"{fault.field} {fault.message}" for fault in share.faults()]:
         raise ValueError(f"is out of bounds: {', '.join(faults)}")
     return share
+
+
+def _nameless(entry: str) -> str:
+    """Return what to do about an entry that is a limit without a name."""
+    if entry.partition("=")[0] in _VALUES:
+        return "; limits of one name are joined by ':', entries are separated by ','"
+    return ""
 
 
 def _as_text(share: Share) -> str:
