@@ -42,7 +42,7 @@ class AttemptEnds:
         await self._commit(attempt, change)
 
     async def fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
-        log.warning("attempt failed", code=failure.code)
+        log.warning("attempt failed", code=failure.code, owner=attempt.task.owner)
         try:
             await self._commit(attempt, attempt.task.fail(self._clock.now(), failure))
         except LeaseLost:

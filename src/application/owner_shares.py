@@ -51,6 +51,10 @@ class OwnerShares:
         self._queue_holds_shares = queue_holds_shares
         self._held = HeldSlots(limiter, lease, "shares")
 
+    def of(self, owner: str | None) -> Share | None:
+        """Return the share of an owner, None if it has none."""
+        return self._shares.of(owner)
+
     @asynccontextmanager
     async def held(
         self, delivery: Delivery, stopping: asyncio.Event
@@ -74,6 +78,14 @@ class OwnerShares:
         finally:
             if share.parallelism is not None:
                 await self._held.leave(counter, delivery.task_id)
+
+    async def running(self, owner: str | None) -> int | None:
+        """Return how many tasks of an owner run now, over all instances. None: its share has no
+        parallelism. Raises StoreUnavailable."""
+        share = self._shares.of(owner)
+        if share is None or share.parallelism is None:
+            return None
+        return len(await self._limiter.holders(_counter(owner), share.parallelism))
 
     async def keep(self) -> None:
         """Renew what this process holds, for as long as it lives."""

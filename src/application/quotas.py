@@ -70,6 +70,16 @@ class Quotas:
         """Return what the use of a caller is counted for."""
         return self._accounts.of(caller.owner, caller.address)
 
+    async def tokens_left(self, caller: Caller) -> Sequence[LimitStatus]:
+        """Return what is left of this day's tokens, for each account that has a limit of them.
+        Raises StoreUnavailable."""
+        limited = [
+            (account, account.limits.tokens)
+            for account in self.accounts_of(caller)
+            if account.limits.tokens is not None
+        ]
+        return [await self._tokens_left(account, limit) for account, limit in limited]
+
     async def start(
         self, caller: Caller, task_id: str, *, delayed: bool = False
     ) -> Sequence[LimitStatus]:
@@ -81,7 +91,7 @@ class Quotas:
         try:
             for account in self._accounts.of(caller.owner, caller.address):
                 if (limit := account.limits.tokens) is not None:
-                    limit_statuses.append(await self._tokens_left(account, limit))
+                    limit_statuses.append(await self._require_tokens(account, limit))
                 if (limit := account.limits.running) is not None:
                     await self._acquire_running(account, task_id, limit, slots_of(delayed))
                     acquired.append(account.of(slots_of(delayed)))
@@ -119,7 +129,8 @@ class Quotas:
             name, limit = account.of("streams"), account.limits.streams or 0
             if not await self._limiter.acquire(name, slot.holder, limit, STREAM_TTL):
                 await self.leave(slot)
-                raise OverLimit(LimitStatus(account.policy("streams"), limit, 0, SLOT_RETRY_AFTER))
+                status = LimitStatus(account.policy("streams"), limit, 0, SLOT_RETRY_AFTER)
+                raise _over_limit(account, status)
         return slot
 
     def enter(self, slot: StreamSlot) -> None:
@@ -137,14 +148,17 @@ class Quotas:
         STREAM_TTL."""
         await self._streams.renew()
 
-    async def _tokens_left(self, account: Account, limit: int) -> LimitStatus:
+    async def _require_tokens(self, account: Account, limit: int) -> LimitStatus:
         """Return what is left of this day's tokens. Raises OverLimit if nothing is."""
+        status = await self._tokens_left(account, limit)
+        if status.left == 0:
+            raise _over_limit(account, status)
+        return status
+
+    async def _tokens_left(self, account: Account, limit: int) -> LimitStatus:
         left = max(0, limit - await self._meter.used(account.id))
         reset = self._meter.until_midnight()
-        status = LimitStatus(account.policy("tokens"), limit, left, reset, DAY)
-        if left == 0:
-            raise OverLimit(status)
-        return status
+        return LimitStatus(account.policy("tokens"), limit, left, reset, DAY)
 
     async def _consume(self, account: Account, what: str, limit: int, window: float) -> LimitStatus:
         """Consume one. Raises OverLimit."""
@@ -152,7 +166,7 @@ class Quotas:
         left = max(0, limit - usage.used)
         status = LimitStatus(account.policy(what), limit, left, usage.reset, window)
         if not usage.granted:
-            raise OverLimit(status)
+            raise _over_limit(account, status)
         return status
 
     async def _acquire_running(
@@ -161,7 +175,8 @@ class Quotas:
         name = account.of(slots)
         while not await self._limiter.acquire(name, task_id, limit, RUNNING_TTL):
             if not await self._release_ended(name):
-                raise OverLimit(LimitStatus(account.policy(slots), limit, 0, SLOT_RETRY_AFTER))
+                status = LimitStatus(account.policy(slots), limit, 0, SLOT_RETRY_AFTER)
+                raise _over_limit(account, status)
 
     async def _release_ended(self, name: str) -> bool:
         """Check a few slots and release those whose tasks have ended; return whether any has. The
@@ -185,3 +200,10 @@ class Quotas:
         for task_id in ended:
             await self._limiter.release(name, task_id)
         return bool(ended)
+
+
+def _over_limit(account: Account, status: LimitStatus) -> OverLimit:
+    """Return the refusal, which the log tells with the owner; addresses stand in no log."""
+    owner = account.name if account.kind == "key" else None
+    log.warning("over a limit", policy=status.policy, limit=status.limit, owner=owner)
+    return OverLimit(status)

@@ -212,7 +212,7 @@ class Container(Outside):
         start_bodies=start_bodies,
         request_bounds=request_bounds,
         prices=given.usage.price_table,
-        shares=given.access.shares,
+        shares=shares,
         sse_encoder=Singleton(SseEncoder),
         steps=Singleton(Steps),
         response_views=Singleton(Views, get_task, ResponseView),

@@ -76,7 +76,10 @@ def test_a_caller_is_told_who_it_is_and_what_its_limits_are(upstream: Upstream) 
             ("streams-per-address", 5),
             ("tokens-per-key", 1000),
         ]
-        assert me["share"] == {"parallelism": 4, "rate": None, "period": 1}
+        tokens = next(each for each in me["limits"] if each["name"] == "tokens-per-key")
+        assert tokens["left"] == 1000
+        assert 0 < tokens["reset"] <= 86_400
+        assert me["share"] == {"parallelism": 4, "running": 0, "rate": None, "period": 1}
         assert httpx.head(path, headers=as_bearer(ALICE)).status_code == 200
 
 

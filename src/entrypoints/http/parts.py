@@ -9,9 +9,9 @@ from litestar.params import SkipValidation
 
 from adapters.prometheus import Metrics
 from adapters.qstash import DeliveryVerifier
+from application.owner_shares import OwnerShares
 from application.ports import Clock
 from application.use_cases import UseCases
-from domain.flow_control import Shares
 from domain.prices import Prices
 from domain.request import RequestBounds
 from entrypoints.http.access import Access
@@ -50,7 +50,7 @@ class HttpParts:
     start_bodies: StartBodies
     request_bounds: RequestBounds
     prices: Prices
-    shares: Shares
+    shares: OwnerShares
     sse_encoder: SseEncoder
     steps: Steps
     """Of the streams in the form of another protocol."""
