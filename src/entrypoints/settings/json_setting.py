@@ -12,9 +12,9 @@ MAX_BYTES = 1_048_576
 def read_json_object(text: str) -> dict[str, Any]:
     """Return the object that a setting holds, or the file that it names. Its numbers are exact
     (`Decimal`). Raises ValueError with one sentence."""
-    text = text.strip()
+    text, told = text.strip(), "is"
     if not text.startswith(("{", "[", '"')):
-        text = _read_file(Path(text))
+        text, told = _read_file(Path(text)), f"the file {text} is"
     try:
         value = json.loads(
             text,
@@ -25,10 +25,10 @@ def read_json_object(text: str) -> dict[str, Any]:
         )
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            f"{told} not JSON: {_fault(error)} at line {error.lineno}, column {error.colno}"
         ) from None
     except RecursionError:
-        raise ValueError("is not JSON that can be read: it lies too deep in itself") from None
+        raise ValueError(f"{told} not JSON that can be read: it lies too deep in itself") from None
     if isinstance(value, dict):
         return value
     raise ValueError("must be a JSON object")
@@ -43,10 +43,21 @@ def _read_file(path: Path) -> str:
         return found.decode("utf-8-sig")
     except OSError as error:
         raise ValueError(
-            f"is neither a JSON object nor a file that can be read: {path}: {error.strerror}"
+            "is neither a JSON object nor a file that can be read: "
+            f"{path.absolute()}: {error.strerror}"
         ) from None
     except UnicodeDecodeError:
         raise ValueError(f"the file {path} is not UTF-8") from None
+
+
+def _fault(error: json.JSONDecodeError) -> str:
+    """Return what is wrong, in words that people in a hurry understand."""
+    before, after = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()
+    if after[:1] in ("}", "]") and before.endswith(","):
+        return f"a comma stands before {after[0]}"
+    if after.startswith(("//", "/*", "#")):
+        return "JSON has no comments, and one stands"
+    return error.msg
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

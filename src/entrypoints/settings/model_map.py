@@ -7,6 +7,7 @@ it is told by its path.
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from application.model_rules import EVERYBODY, ModelRules, ServedModels
 from domain.model_names import is_exact, matches_any, overlap
@@ -122,7 +124,7 @@ def parse_model_map(text: str) -> ModelMap:
         found = ModelMap.model_validate_json(json.dumps(content, default=float))
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        told = [f"{_path(each['loc'])}{_words(each['msg'])}" for each in faults]
+        told = [f"{_path(each['loc'])}{_words(each['msg'])}{_meant(each)}" for each in faults]
         raise ValueError("\n".join(dict.fromkeys(told))) from None
     if wrong := list(_faults(found)):
         raise ValueError("\n".join(wrong))
@@ -144,8 +146,19 @@ def _words(message: str) -> str:
     words = {
         "Field required": "is required",
         "Extra inputs are not permitted": "is not known",
+        "Input should be a valid array": "must be a list: [...]",
     }.get(message, message)
     return re.sub(r"^\w+ should", "must", words.removeprefix("Value error, "))
+
+
+def _meant(fault: ErrorDetails) -> str:
+    """Return the name of a field that an unknown one is likely to stand for, as a question."""
+    if fault["type"] != "extra_forbidden":
+        return ""
+    group = ModelMap if len(fault["loc"]) == 1 else MappedUpstream
+    known = {to_camel(name).lower(): to_camel(name) for name in group.model_fields}
+    like = get_close_matches(str(fault["loc"][-1]).lower().replace("_", ""), known, 1)
+    return f": is {known[like[0]]} meant?" if like else f"; known are {', '.join(known.values())}"
 
 
 def _faults(found: ModelMap) -> Iterator[str]:
