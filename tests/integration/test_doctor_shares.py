@@ -72,6 +72,16 @@ def test_nothing_is_asked_without_a_parallelism(shares: str) -> None:
     assert _examined(settings_for(**KEYS, shares=shares)) == []
 
 
+def test_a_share_that_the_limits_do_not_let_be_used_is_told() -> None:
+    settings = settings_for(
+        **KEYS, shares=SHARES, limits="running=10", owner_limits="bob:running=3"
+    )
+    found = [each.what for each in _examined(settings) if each.level == "warn"]
+    assert found == [
+        "the share of alice lets 20 tasks run at a time, but its limit of running tasks is 10"
+    ]
+
+
 def test_names_without_a_key_are_told(tmp_path: Any) -> None:
     file = tmp_path / "keys"
     file.write_text(f"{ALICES_ENTRY}\n")

@@ -9,6 +9,7 @@ LONGTASK_OPENAI_API=responses.
 from adapters.qstash import QueueClock
 from entrypoints.connections import qstash_queue, redis_connection, rest_connection
 from entrypoints.doctor.findings import Finding
+from entrypoints.doctor.prices import check_prices
 from entrypoints.doctor.queue import check_queue
 from entrypoints.doctor.service import check_access, check_address
 from entrypoints.doctor.shares import check_shares
@@ -40,6 +41,7 @@ async def examine(settings: Settings) -> list[Finding]:
         check_shares(settings, queue),
         check_address(settings, queue, clock, base_url, WEBHOOK_PATH),
         check_models(settings.model),
+        check_prices(settings),
         check_webhooks(settings),
         check_receivers(settings, base_url),
     )

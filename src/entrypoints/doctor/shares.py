@@ -1,5 +1,7 @@
 """Can the owners run as many tasks as their shares say, so that none waits for another?"""
 
+from collections.abc import Iterator
+
 from adapters.qstash import QStashQueue
 from application.errors import QueueRefused, QueueUnavailable
 from entrypoints.descriptors import deliveries_at_once
@@ -16,6 +18,8 @@ async def check_shares(settings: Settings, queue: QStashQueue) -> Findings:
             f"{setting} names keys that there are none of: {', '.join(owners)}",
             "correct the names, or make the keys with `longtask key new NAME`",
         )
+    for finding in _beyond_limits(settings):
+        yield finding
     limits = [share.parallelism for _, share in shares.all() if share.parallelism is not None]
     if not limits:
         return
@@ -31,6 +35,21 @@ async def check_shares(settings: Settings, queue: QStashQueue) -> Findings:
     if known is not None:
         advice = "take a plan of QStash with more parallelism, or lower LONGTASK_SHARES"
         yield _compared("your plan of QStash has", known, sum(limits), advice)
+
+
+def _beyond_limits(settings: Settings) -> Iterator[Finding]:
+    """A limit of `running` counts what waits for the share, too, and refuses the rest."""
+    access, own = settings.access, settings.access.limits_of_owners
+    for owner, share in access.shares.all():
+        limit = own.get(owner, access.limits).running
+        if share.parallelism is not None and limit is not None and limit < share.parallelism:
+            yield warn(
+                "access",
+                f"the share of {owner} lets {share.parallelism} tasks run at a time, but its limit "
+                f"of running tasks is {limit}",
+                "raise running in LONGTASK_LIMITS or LONGTASK_OWNER_LIMITS, or lower "
+                "LONGTASK_SHARES",
+            )
 
 
 def _compared(whose: str, most: int, together: int, advice: str) -> Finding:

@@ -106,10 +106,10 @@ class AccessSettings(Group):
     limits: Annotated[Limits, parsed(parse_limits)] = setting(
         "LONGTASK_LIMITS",
         Limits(),
-        "The limits of each API key: `starts` per minute, `running` tasks, open `streams`, and "
-        "`tokens` per day of UTC, which also cut what runs ([budgets.md](budgets.md)). Any subset "
-        "may be given; what is not named is not limited. Example: "
-        "`starts=60,running=20,streams=50,tokens=1000000`.",
+        "The limits of each API key: `starts` per minute, `running` tasks (those that wait "
+        "included), open `streams`, and `tokens` per day of UTC, which also cut what runs "
+        "([budgets.md](budgets.md)). Any subset may be given; what is not named is not limited. "
+        "Example: `starts=60,running=20,streams=50,tokens=1000000`.",
         otherwise="no limit",
     )
     owner_limits: Annotated[OwnerLimits, parsed(parse_owner_limits)] = setting(
