@@ -131,6 +131,7 @@ export default {
   reconnecting: "连接中断，正在重新连接…",
   notListening: "未在监听。任务仍在继续。",
   waitQueued: "等待工作进程…",
+  waitShare: "等待您的其他任务结束，同时最多运行 {amount} 个。",
   waitModel: "模型正在思考…",
   lostWaiting: "第 {attempt} 次尝试中断。{reason}下一次尝试会接着这个回答继续，或重新开始。",
   lost: "第 {attempt} 次尝试中断。{reason}下面的文本不再有效，将重新开始。",

@@ -131,6 +131,7 @@ export default {
   reconnecting: "Connection lost. Reconnecting…",
   notListening: "Not listening. The task continues.",
   waitQueued: "Waiting for a worker…",
+  waitShare: "Waiting until another of your tasks has ended. {amount} may run at the same time.",
   waitModel: "The model is thinking…",
   lostWaiting: "Attempt {attempt} was lost. {reason} The next one goes on with the answer, or begins it anew.",
   lost: "Attempt {attempt} was lost. {reason} The text below no longer counts; the answer starts over.",

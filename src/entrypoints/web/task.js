@@ -8,6 +8,7 @@ import * as remembered from "./remembered.js";
 import { RunPanel } from "./run-panel.js";
 import { Said } from "./said.js";
 import { promptOf, showSent } from "./sent.js";
+import { heldBackAt } from "./share.js";
 import { ACTIVE, apply, begin, saysSomething } from "./state.js";
 import { offerToTell } from "./tell.js";
 import { advice, ending, failure, reason, text } from "./texts.js";
@@ -232,16 +233,19 @@ function showNumbers() {
   const nextAt = state.status === "pending" ? state.lost?.nextAt ?? null : null;
   $("attempt").textContent = nextAt !== null ? nextTry(nextAt, run.now) : state.attempt > 0 ? text("attempt", state) : "";
   $("attempt").hidden = nextAt === null && state.attempt < 2;
-  $("waiting-text").textContent = waitsFor(state);
+  $("waiting-text").textContent = waitsFor(state, lasted ?? 0);
   $("elapsed").textContent = lasted === null ? "" : duration(lasted);
   $("tokens").textContent = count > 0 ? tokens(count, isEstimated) : "";
   $("tokens").title = money(current.cost);
   offerToTell(ACTIVE.has(state.status) && !GONE.has(connection) ? lasted ?? 0 : 0);
   said.showTime(state);
 }
-function waitsFor({ status, lost }) {
+function waitsFor({ status, lost }, lasted) {
   if (status === "running") return text("waitModel");
-  if (lost === null) return text("waitQueued");
+  if (lost === null) {
+    const amount = status === "pending" ? heldBackAt(lasted) : null;
+    return amount === null ? text("waitQueued") : text("waitShare", { amount });
+  }
   return lost.nextAt === null ? text("waitNext") : nextTry(lost.nextAt, run.now);
 }
 
