@@ -4,11 +4,11 @@
 import time
 from typing import Any
 
-from domain.answer import Answer
+from domain.answer import Answer, AnswerBuilder
 from domain.errors import IllegalLog
-from domain.events import TaskStatus, fold
+from domain.events import StatusChanged, TaskStatus, add_piece, fold
 from domain.failure import MAX_INTERRUPTIONS
-from domain.tokens import estimate_tokens
+from domain.tokens import PARTS, estimate_tokens, tokens_in
 from tests.faults.clients import Follower, User
 from tests.faults.planned import REFUSED
 from tests.faults.response_clients import ResponseFollower
@@ -110,7 +110,7 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
     if folded.status is TaskStatus.FAILED:
         code = late.logged[-1].data["code"]
         if code == "budget_exceeded":
-            faults += _cut_faults(user, late, folded.attempt)
+            faults += _cut_faults(user, late)
         elif code != "deadline_exceeded":
             faults += _failure_faults(world, user, code, folded.attempt)
         elif user.deadline is None or record["finishedAt"] < record["deadline"]:
@@ -118,14 +118,21 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
     return faults
 
 
-def _cut_faults(user: User, late: Seen, attempts: int) -> list[str]:
+def _cut_faults(user: User, late: Seen) -> list[str]:
     """A task is cut once its attempts have used its budget, by the log that tells of all."""
     if user.budget is None:
         return ["cut by a budget that it has not"]
-    kinds = ("content", "reasoning", "tool_call")
-    said = [each.data["data"] for each in late.logged if each.data["type"] in kinds]
-    texts = [each["arguments"] if isinstance(each, dict) else each for each in said]
-    used = estimate_tokens(*texts) + attempts * estimate_tokens(user.plan.prompt())
+    prompt, used, said = PARTS * estimate_tokens(user.plan.prompt()), 0, 0
+    for event in (event_of(each.data) for each in late.logged):
+        if isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
+            said = said if event.resumed else 0
+            used += prompt + said  # what it goes on with may be sent again
+            continue
+        piece = AnswerBuilder()
+        add_piece(piece, event)
+        said += piece.weight()
+        used += piece.weight()
+    used = tokens_in(used)
     return [] if used > user.budget else [f"cut after {used} tokens of {user.budget}"]
 
 
