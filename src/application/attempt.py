@@ -207,8 +207,8 @@ class RunningAttempt:
     async def _open_count(self) -> None:
         """Count the attempt from now on, since its request is sent. Raises BudgetExceeded."""
         self.count.before = self.continuing.spent_before
-        asked = (tokens_of(self._usage) + -self.continuing.counted).total
-        self.count.check(asked)
+        asked = tokens_of(self._usage) + -self.continuing.counted
+        self.count.check(asked.total)
         await self._meter.open(self.count, asked)
 
     async def _fits(self, answer: Answer, finished: Finished) -> bool | None:

@@ -46,6 +46,8 @@ class Meter:
         self._counts: set[UsageCount] = set()
         self._pending: dict[tuple[str, int, str], _Pending] = {}
         """By account, day and model."""
+        self._failed = False
+        """Whether the last call left something out."""
         self._calls = 0
         self._no_call = asyncio.Event()
         self._no_call.set()
@@ -57,9 +59,10 @@ class Meter:
         limited = [each for each in accounts if each.limits.tokens is not None]
         return UsageCount(self._names(task), limited, task.requested_model, used, budget)
 
-    async def open(self, count: UsageCount, asked: int) -> None:
-        """Count an attempt from now on, whose request costs so many tokens. Raises BudgetExceeded
-        if an account of it has fewer left of this day."""
+    async def open(self, count: UsageCount, asked: Tokens) -> None:
+        """Count an attempt from now on, whose request costs these tokens. Raises BudgetExceeded if
+        an account of it has fewer left of this day. They count at once, so that of many attempts
+        that begin together no more are sent."""
         for account in count.limited:
             try:
                 used = await self.used(account.id)
@@ -67,11 +70,14 @@ class Meter:
                 log.warning("use not known", error=str(error))
             else:
                 left = max(0, _limit(account) - used)
-                if left < max(1, asked):
+                if left < max(1, asked.total):
                     raise BudgetExceeded(
                         f"Only {left} are left of {_of_the_day(account)}: too few for this request."
                     )
         self._counts.add(count)
+        day = self._today()
+        count.expect(day, asked)
+        self._add(count.accounts, day, count.model, asked)
 
     def close(self, count: UsageCount, used: Tokens, model: str, counted: Tokens) -> None:
         """End a count. The arguments are those of `UsageCount.corrections`."""
@@ -108,11 +114,15 @@ class Meter:
         """Call the ledger once a second, without end."""
         while True:
             await asyncio.sleep(INTERVAL)
-            await asyncio.shield(self.flush())  # so that the stop leaves no call undecided
+            try:
+                await asyncio.shield(self.flush())  # so that the stop leaves no call undecided
+            except Exception:
+                log.exception("use not counted yet")
 
     async def flush(self) -> None:
         """Add to the ledger what is new, and cut the attempts whose accounts are over a limit. What
-        the ledger could not be told is added by the next call. It may then count twice."""
+        the ledger could not be told is added by the next call. It may then count twice, and no
+        more than that: while the ledger cannot be read it is told nothing."""
         await self._no_call.wait()
         day = self._today()
         for count in self._counts:
@@ -121,16 +131,20 @@ class Meter:
             for account in count.limited:  # also what other instances have used
                 self._pending.setdefault((account.id, day, count.model), _Pending())
         pending, self._pending = self._pending, {}
-        additions = [Addition(*key, each.tokens, each.tasks) for key, each in pending.items()]
+        additions: Sequence[Addition] = [
+            Addition(*key, each.tokens, each.tasks) for key, each in pending.items()
+        ]
         if not additions:
             return
         self._calls += 1
         self._no_call.clear()
         try:
-            used = await self._ledger.add(additions)
+            if self._failed:
+                additions = await self._within_reach(additions)
+            used = await self._ledger.add(additions) if additions else ()
         except BaseException as error:
-            for each in additions:
-                self._add([each.account], each.day, each.model, each.tokens, each.tasks)
+            self._failed = True
+            self._keep(additions)
             if not isinstance(error, StoreUnavailable):
                 raise
             log.warning("use not counted yet", error=str(error))
@@ -139,6 +153,29 @@ class Meter:
             self._cut({each.account: now for each, now in accounts if each.day == day})
         finally:
             self._no_call.set()
+
+    async def _within_reach(self, additions: Sequence[Addition]) -> Sequence[Addition]:
+        """Return those whose accounts the ledger can read, and keep the others for the next call:
+        of a store on several servers one may be down."""
+        places = list({(each.account, each.day) for each in additions})
+        read = await asyncio.gather(*(self._can_read(*place) for place in places))
+        reached = {place for place, found in zip(places, read, strict=True) if found}
+        self._failed = len(reached) < len(places)
+        if self._failed:
+            log.warning("use not counted yet", accounts=len(places) - len(reached))
+        self._keep([each for each in additions if (each.account, each.day) not in reached])
+        return [each for each in additions if (each.account, each.day) in reached]
+
+    async def _can_read(self, account: str, day: int) -> bool:
+        try:
+            await self._ledger.used(account, day)
+        except StoreUnavailable:
+            return False
+        return True
+
+    def _keep(self, additions: Sequence[Addition]) -> None:
+        for each in additions:
+            self._add([each.account], each.day, each.model, each.tokens, each.tasks)
 
     def _cut(self, used: Mapping[str, int]) -> None:
         for count in self._counts:

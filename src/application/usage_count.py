@@ -55,6 +55,10 @@ class UsageCount:
         assert self._exceeded is not None  # noqa: S101
         raise self._exceeded
 
+    def expect(self, day: int, tokens: Tokens) -> None:
+        """Take these tokens, which the attempt is about to use, as counted on this day."""
+        self._added[day] = tokens
+
     def news(self, day: int) -> Tokens:
         """Return what was used since the last call, all of it on this day. Cuts the attempt if that
         is more than its request allows."""

@@ -16,6 +16,7 @@ from application.ports import Addition, Finished, Kept, Row, Tokens, UsageLedger
 from domain.answer import Answer
 from domain.events import TaskStatus, Usage
 from domain.request import TaskRequest
+from domain.task import Task
 from domain.tokens import estimate_tokens
 from tests.builders import NOW, begun
 from tests.doubles.model import Word
@@ -122,6 +123,19 @@ async def test_no_request_is_sent_for_which_the_rest_of_the_day_is_too_little() 
     )
     assert day.bench.model.asked == 0
     assert await day.meter.used(KEY) == 901
+
+
+async def test_of_attempts_that_begin_at_once_the_day_has_room_for_those_that_are_sent() -> None:
+    day = Budgeted(tokens=ASKED * 3)
+    task = Task.submit(TASK_ID, REQUEST, NOW, owner=OWNER).task
+    counts = [day.meter.count(task, Tokens, None) for _ in range(9)]
+    opened = await asyncio.gather(
+        *(day.meter.open(each, Tokens(ASKED)) for each in counts), return_exceptions=True
+    )
+    assert opened.count(None) == 3
+    for each in counts[:3]:  # none of which was billed after all
+        day.meter.close(each, Tokens(), REQUEST.model, Tokens())
+    assert await day.meter.used(KEY) == 0
 
 
 async def test_the_next_day_has_tokens_again_and_each_day_keeps_its_own() -> None:

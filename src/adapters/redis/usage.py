@@ -8,8 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import product
 
+import structlog
+
 from adapters.redis.connection import Connection, Word
 from adapters.redis.keys import usage_accounts_key, usage_key
+from application.errors import StoreUnavailable
 from application.ports import Addition, Row, Tokens, UsageLedger
 from application.ports.usage import (
     MODELS_LIMIT,
@@ -18,6 +21,8 @@ from application.ports.usage import (
     kept_form,
     retention_days,
 )
+
+log = structlog.get_logger(__name__)
 
 DAY = 86_400
 ENTERED = 10_000
@@ -34,24 +39,36 @@ class RedisUsageLedger(UsageLedger):
         self._connection = connection
         self._entered: set[tuple[str, int]] = set()
         """Accounts and days that are known to stand in their sets."""
+        self._missing: set[tuple[str, int]] = set()
+        """Those that are still to be entered."""
         script = files("adapters.redis").joinpath("scripts", "use.lua").read_text()
         lines = (each.strip() for each in script.splitlines())
         self._script = "\n".join(each for each in lines if not each.startswith("--"))
 
     async def add(self, additions: Sequence[Addition]) -> Sequence[int]:
         kept = [kept_form(each) for each in additions]
-        commands = [self._addition(each) for each in kept]
-        keys = {(each.account, each.day) for each in kept if not is_address(each.account)}
-        entering = keys - self._entered
-        results = await self._connection.pipeline([*commands, *_entries(entering)])
-        results = results[: len(kept)]
+        results = await self._connection.pipeline([self._addition(each) for each in kept])
+        for each, (_, new) in zip(kept, results, strict=True):
+            key = (each.account, each.day)
+            if not is_address(each.account) and (new or key not in self._entered):
+                self._missing.add(key)
+        if self._missing:
+            await self._enter()
+        return [used for used, _ in results]
+
+    async def _enter(self) -> None:
+        """Enter what is missing in the sets. If that fails the additions stand nevertheless, and it
+        is tried again with the next ones."""
+        entering = set(self._missing)
+        try:
+            await self._connection.pipeline(list(_entries(entering)))
+        except StoreUnavailable as error:
+            log.warning("accounts not entered yet", error=str(error))
+            return
+        self._missing -= entering
         if len(self._entered) > ENTERED:
             self._entered.clear()
         self._entered |= entering
-        for each, (_, new) in zip(kept, results, strict=True):
-            if new and (each.account, each.day) not in entering:  # Redis has lost it
-                self._entered.discard((each.account, each.day))
-        return [used for used, _ in results]
 
     async def used(self, account: str, day: int) -> int:
         return int(await self._connection.call("HGET", usage_key(account, day), "used") or 0)
