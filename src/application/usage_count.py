@@ -92,10 +92,12 @@ class UsageCount:
 
 
 def tokens_of(usage: Usage) -> Tokens:
-    """Return a usage as the ledger counts it. What a server counts in the total alone is output."""
-    output = max(usage.completion_tokens, usage.total_tokens - usage.prompt_tokens)
+    """Return a usage as the ledger counts it."""
     return Tokens(
-        usage.prompt_tokens, usage.cached_tokens or 0, output, usage.reasoning_tokens or 0
+        usage.prompt_tokens,
+        usage.cached_tokens or 0,
+        usage.output_tokens,
+        usage.reasoning_tokens or 0,
     )
 
 

@@ -66,6 +66,12 @@ class Usage:
     estimated: bool = False
     """Whether the model told no numbers, or not all: these follow from the texts."""
 
+    @property
+    def output_tokens(self) -> int:
+        """The completion tokens, and those that a server counts in the total alone, as Gemini does
+        with reasoning."""
+        return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
+
     @staticmethod
     def estimate(asked: int, said: int) -> "Usage":
         """Return a usage of estimated numbers of tokens: of a request (`TaskRequest.tokens`) and of

@@ -77,7 +77,7 @@ class Prices:
         price = None if model is None or usage is None else self.of(model)
         if price is None or usage is None:
             return None
-        amount = price.of(usage.prompt_tokens, usage.cached_tokens or 0, usage.completion_tokens)
+        amount = price.of(usage.prompt_tokens, usage.cached_tokens or 0, usage.output_tokens)
         return Cost(amount, self.currency, usage.estimated)
 
 

@@ -55,6 +55,7 @@ def test_record_and_summary_have_the_cost() -> None:
         return body.cost and (body.cost.amount, body.cost.currency, body.cost.estimated)
 
     assert told("gpt-4o", Usage(1_000, 3, 1_003, None, 200)) == (0.00228, "USD", False)
+    assert told("gpt-4o", Usage(1_000, 3, 1_103)) == (0.00353, "USD", False), "as Gemini counts"
     assert told("gpt-4o", Usage.estimate(1_000, 3)) == (0.00253, "USD", True)
     euros = Prices(PRICES.table, "EUR")
     assert told("gpt-4o-mini", Usage(0, 0, 0), euros) == (0.0, "EUR", False)

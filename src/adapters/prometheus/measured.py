@@ -103,7 +103,7 @@ class MeasuredTaskLog(EndObservingTaskLog):
             for kind, tokens in (
                 ("input", usage.prompt_tokens),
                 ("cached", usage.cached_tokens),
-                ("output", usage.completion_tokens),
+                ("output", usage.output_tokens),
                 ("reasoning", usage.reasoning_tokens),
             ):
                 self._metrics.model_tokens.labels(model, kind).inc(tokens or 0)
