@@ -40,6 +40,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("delete", "/api/tasks/{taskId}"),
         ("post", "/api/tasks/{taskId}/cancel"),
         ("get", "/api/tasks/{taskId}/result"),
+        ("get", "/api/tasks/{taskId}/stream"),
         ("post", "/api/tasks/{taskId}/retry"),
         ("get", "/api/usage"),
         ("post", "/api/qstash/webhook"),
@@ -49,7 +50,7 @@ def test_every_route_is_described(shared_service: Running) -> None:
         ("get", "/readyz"),
         ("get", "/metrics"),
     }
-    assert list(schema["paths"])[:9] == [
+    assert list(schema["paths"])[:10] == [
         "/api/me",
         "/api/tasks",
         "/api/tasks/events",
@@ -59,13 +60,14 @@ def test_every_route_is_described(shared_service: Running) -> None:
         "/api/tasks/{taskId}/cancel",
         "/api/tasks/{taskId}/result",
         "/api/tasks/{taskId}/retry",
+        "/api/tasks/{taskId}/stream",
     ]
     assert [each["name"] for each in schema["tags"]] == ["tasks", "usage", "operation", "qstash"]
     operations = {
         each["operationId"] for item in schema["paths"].values() for each in item.values()
     }
     assert operations == {
-        *("startTask", "getTaskStatus", "followTask", "getTask", "cancelTask"),
+        *("startTask", "getTaskStatus", "followTask", "followTaskByPath", "getTask", "cancelTask"),
         *("deleteTask", "retryTask", "awaitTask", "listTasks", "watchTasks", "getMe"),
         *("getUsage", "getHealth", "getReadiness", "getMetrics"),
         *("deliverTask", "reportExhaustedDeliveries", "runTask"),

@@ -25,6 +25,7 @@ OF_ONE_RESPONSE = (*OF_A_BODY, "date", "x-request-id", "last-modified")
         "/api/tasks/{task}",
         "/api/tasks/{task}/result",
         "/api/tasks/stream?taskId={task}",
+        "/api/tasks/{task}/stream",
         "/api/tasks",
         "/api/tasks?status=completed&limit=1",
         "/api/tasks/start",  # 400

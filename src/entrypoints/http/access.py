@@ -65,7 +65,7 @@ class Access:
         authorization = connection.headers.get("authorization", "")
         user, chat = None, None
         if token is not None and not authorization and handler.opt.get(BY_LINK):
-            task_id = connection.query_params.get("taskId")
+            task_id = connection.path_params.get("taskId") or connection.query_params.get("taskId")
             user = self.by_link(token, task_id, address)
         elif right := handler.opt.get(BY_CHAT_TOKEN):
             user, chat = self._by_chat_token(authorization, right, address)

@@ -80,7 +80,11 @@ TAGS = [
 """The groups of routes, those for users first."""
 
 
-_EVENTS = {"followTask": "StreamEvent", "watchTasks": "TaskChange"}
+_EVENTS = {
+    "followTask": "StreamEvent",
+    "followTaskByPath": "StreamEvent",
+    "watchTasks": "TaskChange",
+}
 """The name of the events of each stream, by the id of its operation."""
 
 

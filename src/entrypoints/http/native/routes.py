@@ -43,6 +43,30 @@ from entrypoints.http.sse.response import (
 )
 from entrypoints.http.waiting import Waiting
 
+_FOLLOWING: dict[str, Any] = {
+    "media_type": EVENT_STREAM,
+    "opt": {BY_LINK: True, READABLE_BY_ALL: True},
+    "security": [{"key": []}, {"link": []}],
+    "description": (
+        "Server-Sent Events without an event field, each data line a JSON object with type, taskId "
+        "and timestamp. With the id of the last event seen, the stream goes on right behind that "
+        "event. 204 once the client has seen the last event. A cancelled task ends with an end "
+        "whose finishReason is cancelled. docs/codes.md lists the values of code, reason and "
+        "finishReason."
+    ),
+    "responses": {
+        200: ResponseSpec(
+            StreamEvent,  # type: ignore[arg-type]  # a union is a type too
+            description="The data of each event.",
+            media_type="text/event-stream",
+            generate_examples=False,
+        ),
+        204: ResponseSpec(None, description="The client has the last event."),
+        **documented(401, 404, 429, 503),
+    },
+}
+"""What the two routes of a stream share."""
+
 
 class TaskController(Controller):
     path = TASKS_PATH
@@ -56,31 +80,7 @@ class TaskController(Controller):
     async def allowed_at_task(self) -> Response[None]:
         return Response(None, status_code=204, headers={"Allow": "DELETE, GET, OPTIONS"})
 
-    @get(
-        "/stream",
-        media_type=EVENT_STREAM,
-        opt={BY_LINK: True, READABLE_BY_ALL: True},
-        security=[{"key": []}, {"link": []}],
-        operation_id="followTask",
-        summary="Follow a task live",
-        description=(
-            "Server-Sent Events without an event field, each data line a JSON object with type, "
-            "taskId and timestamp. With the id of the last event seen, the stream goes on right "
-            "behind that event. 204 once the client has seen the last event. A cancelled task ends "
-            "with an end whose finishReason is cancelled. docs/codes.md lists the values of code, "
-            "reason and finishReason."
-        ),
-        responses={
-            200: ResponseSpec(
-                StreamEvent,  # type: ignore[arg-type]  # a union is a type too
-                description="The data of each event.",
-                media_type="text/event-stream",
-                generate_examples=False,
-            ),
-            204: ResponseSpec(None, description="The client has the last event."),
-            **documented(401, 404, 429, 503),
-        },
-    )
+    @get("/stream", operation_id="followTask", summary="Follow a task live", **_FOLLOWING)
     async def stream(
         self,
         task_id: TaskIdQuery,
@@ -89,31 +89,23 @@ class TaskController(Controller):
         last_event_header: LastEventHeader = "",
         last_event_query: LastEventQuery = "",
     ) -> Response[Any]:
-        seen = position_of(task_id, last_event_header, last_event_query)
-        if is_head(request.scope):
-            await parts.use_cases.get_task.record(task_id, request.user.owner)
-            return headers_only(EVENT_STREAM, HEADERS)
-        quotas = parts.use_cases.quotas
-        reader = await parts.use_cases.follow_task(task_id, seen, request.user.owner)
-        if isinstance(reader, NothingLeft):
-            return Response(None, status_code=204)
-        try:
-            slot = await quotas.stream(request.user)
-        except BaseException:
-            reader.close()
-            raise
-        resumed = seen != START
-        held = parts.held_streams
-        hold = held.holder(request.headers, request.user.address, resumed=resumed)
-        events = Events(
-            reader,
-            partial(NativeConnection, task_id, parts.sse_encoder, hold),
-            slot,
-            parts.open_streams,
-            resumed,
-            connected_frame(reader, parts.clock.now()),
-        )
-        return EventStream(events)
+        return await _follow(task_id, last_event_header, last_event_query, request, parts)
+
+    @get(
+        "/{taskId:str}/stream",
+        operation_id="followTaskByPath",
+        summary="The same, with the task in the path",
+        **_FOLLOWING,
+    )
+    async def stream_by_path(
+        self,
+        task_id: TaskIdPath,
+        request: Request[Caller, Any, Any],
+        parts: Parts,
+        last_event_header: LastEventHeader = "",
+        last_event_query: LastEventQuery = "",
+    ) -> Response[Any]:
+        return await _follow(task_id, last_event_header, last_event_query, request, parts)
 
     @get(
         "/{taskId:str}",
@@ -215,6 +207,40 @@ class TaskController(Controller):
         await parts.use_cases.delete_task(check_task_id(task_id), request.user.owner)
         parts.response_views.forget(task_id)
         parts.ui_views.forget(task_id)
+
+
+async def _follow(
+    task_id: str,
+    last_event_header: str,
+    last_event_query: str,
+    request: Request[Caller, Any, Any],
+    parts: HttpParts,
+) -> Response[Any]:
+    seen = position_of(task_id, last_event_header, last_event_query)
+    if is_head(request.scope):
+        await parts.use_cases.get_task.record(task_id, request.user.owner)
+        return headers_only(EVENT_STREAM, HEADERS)
+    quotas = parts.use_cases.quotas
+    reader = await parts.use_cases.follow_task(task_id, seen, request.user.owner)
+    if isinstance(reader, NothingLeft):
+        return Response(None, status_code=204)
+    try:
+        slot = await quotas.stream(request.user)
+    except BaseException:
+        reader.close()
+        raise
+    resumed = seen != START
+    held = parts.held_streams
+    hold = held.holder(request.headers, request.user.address, resumed=resumed)
+    events = Events(
+        reader,
+        partial(NativeConnection, task_id, parts.sse_encoder, hold),
+        slot,
+        parts.open_streams,
+        resumed,
+        connected_frame(reader, parts.clock.now()),
+    )
+    return EventStream(events)
 
 
 async def _record(
