@@ -26,6 +26,8 @@ export function use(tasks, starting) {
   start = starting;
 }
 
+const showFault = (error) => showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: refusal(error) }));
+
 /** Note that the service does not know a task. */
 export function forgotten(id) {
   remembered.note(id, "unknown");
@@ -38,8 +40,8 @@ async function cancel(id) {
     const { status } = await api.twice(() => api.cancel(id));
     remembered.note(id, status);
   } catch (error) {
-    if (error instanceof api.Away) showProblem(text("away"));
-    else if (error.status === 404) forgotten(id);
+    if (error.status === 404) forgotten(id);
+    else if (error.status !== 409) showFault(error); // it has ended meanwhile, as its stream tells
   }
   showList();
 }
@@ -55,7 +57,7 @@ async function requestLike(id) {
   try {
     request = await task.requestLike(id);
   } catch (error) {
-    if (error instanceof api.Away) return showProblem(text("away")) ?? null;
+    if (error.status !== 404) return showFault(error) ?? null;
   }
   if (request === null) showProblem(text("gone"));
   return request;
@@ -93,8 +95,7 @@ async function remove(id) {
     try {
       await api.twice(() => api.remove(id));
     } catch (error) {
-      if (error instanceof api.Away) return showProblem(text("away"));
-      if (error.status !== 404) return showProblem(text("refused", { detail: refusal(error) }));
+      if (error.status !== 404) return showFault(error);
     }
     list.gone(id);
     task.deleted(id);

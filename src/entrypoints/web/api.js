@@ -8,15 +8,15 @@ const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
 /** Thrown when the service refused a call: `message` is its sentence, `kind` the problem as docs/codes.md
  * has it ("" where a proxy responded), and `errors` says which fields are at fault. */
 export class Refusal extends Error {
-  constructor(status, { error, type = "", errors = [] }) {
-    super(error ?? `HTTP ${status}`);
+  constructor(status, { error, type, errors }) {
+    super(typeof error === "string" ? error : `HTTP ${status}`);
     this.status = status;
-    this.kind = type.replace("urn:longtask:problem:", "");
-    this.errors = errors;
+    this.kind = String(type ?? "").replace("urn:longtask:problem:", "");
+    this.errors = Array.isArray(errors) ? errors : [];
   }
 }
 
-/** Thrown when the service could not be reached. */
+/** Thrown when the service could not be reached, or something else responded in its place. */
 export class Away extends Error {}
 
 let refused = () => {};
@@ -40,8 +40,9 @@ async function call(path, options = {}) {
   try {
     body = await response.json();
   } catch {
-    // Not JSON, such as an error page of a proxy: the status is enough.
+    // Not JSON, such as the page of a proxy, or cut.
   }
+  if (response.ok && body === null && response.status !== 204) throw new Away("no JSON");
   if (response.ok) return body;
   if (response.status === 401 && options.key === undefined) refused(key !== "");
   if ([502, 503, 504].includes(response.status) && body?.error === undefined) throw new Away(response.statusText);

@@ -5,7 +5,7 @@ import { text } from "./texts.js";
 
 const LIMIT = 50_000_000; // bytes of a file that is read at all: the service accepts less, and says so
 const IMAGES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
-const AUDIO = { wav: "wav", mp3: "mp3" };
+const AUDIO = new Set(["wav", "mp3"]); // the formats, which are the endings of names too
 
 const $ = (id) => document.getElementById(id);
 
@@ -39,8 +39,8 @@ export async function attach(files, refuse) {
  * anything else that is no image, such as a PDF, as a file. */
 async function partOf(file) {
   if (IMAGES.has(file.type)) return { type: "image_url", image_url: { url: await dataUrl(file) } };
-  const format = AUDIO[file.name.split(".").at(-1).toLowerCase()];
-  if (format !== undefined) {
+  const format = file.name.split(".").at(-1).toLowerCase();
+  if (AUDIO.has(format)) {
     const url = await dataUrl(file);
     return { type: "input_audio", input_audio: { data: url.slice(url.indexOf(",") + 1), format } };
   }

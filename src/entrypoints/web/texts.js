@@ -72,7 +72,7 @@ export function refusal({ message, kind, status, errors }) {
 }
 
 export function advice(code, retryable) {
-  const name = ADVICE[code] ?? (retryable ? "doLater" : "");
+  const name = Object.hasOwn(ADVICE, code) ? ADVICE[code] : retryable ? "doLater" : "";
   return name && text(name);
 }
 
