@@ -5,14 +5,14 @@ import { addressOf } from "./beside.js";
 import { copy, copyAndSay, say } from "./clipboard.js";
 import { showCode } from "./code-dialog.js";
 import { edit, isEditable } from "./edit.js";
-import { showProblem } from "./form.js";
+import { showFault, showProblem } from "./form.js";
 import { toggleMenu } from "./menu.js";
 import { chooseModel } from "./model-choice.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
 import { entryOfTelling } from "./tell.js";
-import { refusal, text } from "./texts.js";
+import { text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -25,8 +25,6 @@ export function use(tasks, starting) {
   list = tasks;
   start = starting;
 }
-
-const showFault = (error) => showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: refusal(error) }));
 
 /** Note that the service does not know a task. */
 export function forgotten(id) {

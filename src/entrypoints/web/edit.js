@@ -4,6 +4,7 @@
 import { node } from "./nodes.js";
 import { attachmentOf, promptOf } from "./sent.js";
 import { text } from "./texts.js";
+import { isComposed, sends } from "./typing.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -39,9 +40,8 @@ export function edit(request, start) {
   cancel.type = "button";
   cancel.addEventListener("click", () => closeEditor(true));
   form.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
-    if (event.key === "Escape") closeEditor(true);
-    else if (event.key === "Enter" && event.target === field && sends(event)) form.requestSubmit();
+    if (event.key === "Escape" && !isComposed(event)) closeEditor(true);
+    else if (event.target === field && sends(event)) form.requestSubmit();
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -60,9 +60,6 @@ export function edit(request, start) {
   editor = form;
   field.focus();
 }
-
-const isTouch = matchMedia("(pointer: coarse)"); // its keyboard has Enter for a new line only
-const sends = ({ ctrlKey, metaKey, shiftKey }) => !shiftKey && (ctrlKey || metaKey || !isTouch.matches);
 
 /** Edit no more. `byHand`: whether the focus goes back to where the editing began. */
 export function closeEditor(byHand = false) {

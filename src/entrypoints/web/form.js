@@ -1,9 +1,11 @@
 // The form of a new task.
 
+import { Away } from "./api.js";
 import { attach, attachedParts, detachAll } from "./attach.js";
 import { choices, defaultModel, isDemo, readModels } from "./models.js";
 import { keepDraft, keepOptions, options } from "./remembered.js";
-import { text } from "./texts.js";
+import { refusal, text } from "./texts.js";
+import { isTouch, sends } from "./typing.js";
 
 const OPTIONS = ["model", "temperature", "length", "system", "json"]; // fields that stay
 
@@ -156,15 +158,18 @@ export function showProblem(sentence) {
   $("start-error").hidden = !sentence;
 }
 
+/** Show why a call has failed: an error of api.js. Where a key is needed, the page asks for it. */
+export function showFault(error) {
+  if (error.status !== 401) showProblem(error instanceof Away ? text("away") : text("refused", { detail: refusal(error) }));
+}
+
 async function attachAll(files) {
   showProblem("");
   await attach(files, showProblem);
 }
 
-const isTouch = matchMedia("(pointer: coarse)"); // its keyboard has Enter for a new line only
 $("prompt").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.isComposing || event.shiftKey) return;
-  if (isTouch.matches && !event.ctrlKey && !event.metaKey) return;
+  if (!sends(event)) return;
   event.preventDefault();
   $("start").requestSubmit();
 });

@@ -3,6 +3,7 @@
 import { closeDrawer, isDrawerOpen, openDrawer } from "./drawer.js";
 import { closeKeyForm } from "./key.js";
 import { keyLetters, keepKeyLetters } from "./remembered.js";
+import { isComposed } from "./typing.js";
 
 const WRITING = "input:not([type=checkbox], [type=button]), textarea, select, [contenteditable]";
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
@@ -46,7 +47,7 @@ const LETTERS = {
 
 addEventListener("keydown", (event) => {
   const { key, ctrlKey, metaKey, altKey, target } = event;
-  if (event.defaultPrevented || event.isComposing) return;
+  if (event.defaultPrevented || isComposed(event)) return;
   const isModal = document.querySelector("dialog[open]") !== null;
   if (key.toLowerCase() === "k" && (ctrlKey || metaKey) && !altKey && !event.shiftKey) {
     event.preventDefault();

@@ -8,7 +8,7 @@ import { showCode } from "./code-dialog.js";
 import { offerCommands } from "./commands.js";
 import { closeDrawer } from "./drawer.js";
 import { closeEditor } from "./edit.js";
-import { clearForm, focusPrompt, offerReply, requestOfForm, showForm, showModels, showProblem } from "./form.js";
+import { clearForm, focusPrompt, offerReply, requestOfForm, showFault, showForm, showModels, showProblem } from "./form.js";
 import { askForKey, onKeyChange, showOwner } from "./key.js";
 import { List } from "./list.js";
 import "./outline.js";
@@ -17,7 +17,7 @@ import { promptOf } from "./sent.js";
 import { ACTIVE } from "./state.js";
 import * as task from "./task.js";
 import { showTheme } from "./theme.js";
-import { otherLanguage, refusal, text, translate } from "./texts.js";
+import { otherLanguage, text, translate } from "./texts.js";
 import "./usage.js";
 import { showExamples } from "./welcome.js";
 
@@ -53,7 +53,7 @@ async function start(request, addressOf = beside.addressOf, started = () => {}) 
     return true;
   } catch (error) {
     if (error.status === 401) waiting = () => start(request, addressOf, started);
-    else showProblem(error instanceof api.Away ? text("away") : text("refused", { detail: refusal(error) }));
+    else showFault(error);
     return false;
   } finally {
     button.disabled = false;

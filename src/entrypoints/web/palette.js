@@ -2,6 +2,7 @@
 
 import { node } from "./nodes.js";
 import { text } from "./texts.js";
+import { isComposed } from "./typing.js";
 
 const MOST = 30; // tasks that are shown
 
@@ -80,7 +81,7 @@ function run(entry) {
 
 field.addEventListener("input", show);
 field.addEventListener("keydown", (event) => {
-  if (event.isComposing) return;
+  if (isComposed(event)) return;
   const count = shown.length;
   const to = { ArrowDown: chosen + 1, ArrowUp: chosen - 1 + count }[event.key];
   if (to === undefined && event.key !== "Enter") return;
