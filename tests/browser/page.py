@@ -107,7 +107,7 @@ def start(page: Page, prompt: str) -> str:
 
 def reply(page: Page, prompt: str) -> str:
     """Start a task that goes on from the one that is open, once that has ended; its id."""
-    expect(page.locator("#going-on")).to_be_visible()
+    expect(page.locator("#going-on")).not_to_have_attribute("hidden", "")
     return _send(page, prompt)
 
 

@@ -18,11 +18,12 @@ def test_a_reply_goes_on_from_the_task_that_is_open_unless_that_is_not_wanted(
     expect(page.locator("#welcome")).to_be_visible()
     start(page, "First.")
     expect(page.locator("#welcome")).to_be_hidden()
-    expect(page.locator("#not-going-on .chip")).to_have_text("New task")
+    expect(page.locator("#prompt")).to_have_attribute("placeholder", "Start another task…")
     gate.open()
     expect(page.locator("#going-on-from")).to_have_text("First.")
     page.click("#stop-going-on")
     expect(page.locator("#going-on")).to_be_hidden()
+    expect(page.locator("#not-going-on .chip")).to_have_text("New task")
     page.click("#go-on-after-all")
     reply(page, "Second.")
     status(page, "completed")
@@ -113,10 +114,16 @@ def test_on_a_phone_the_list_is_a_drawer(service: Running, open_page: OpenPage) 
         ".filter(([, height]) => height < 40)"
     )
     assert small == []
+    for fact in ("#elapsed", "#tokens"):
+        expect(page.locator(fact)).to_be_visible()
     dock = page.locator("#start").bounding_box()
     assert dock is not None
     eventually(lambda: page.evaluate("document.documentElement.scrollWidth") == 390)
     assert dock["y"] + dock["height"] <= 844
+    assert dock["height"] < 70  # one line, until one writes
+    page.locator("#prompt").focus()
+    expect(page.locator("#going-on")).to_be_visible()
+    expect(page.locator("#options-toggle")).to_be_visible()
 
 
 @pytest.mark.soak

@@ -106,8 +106,7 @@ export function offerReply(task, beside) {
 export function showForm() {
   const task = previous();
   $("going-on").hidden = task === null;
-  $("not-going-on").hidden = task !== null || !isBeside;
-  $("go-on-after-all").hidden = offered === null;
+  $("not-going-on").hidden = task !== null || offered === null;
   const name = task !== null ? "replyPlaceholder" : isBeside ? "newPlaceholder" : "promptPlaceholder";
   $("prompt").dataset.placeholder = name;
   $("prompt").placeholder = text(name);
