@@ -235,7 +235,7 @@ def test_everything_that_the_form_has_reaches_the_model(
     messages = upstream.received[1].body["messages"]
     assert [each["role"] for each in messages] == ["system", "user", "assistant", "user"]
     assert messages[1] == user
-    choose(page, "retry")  # as the task before: with the conversation, which the service resolves
+    choose(page, "runAgain")  # as the task before: with the conversation, which the service resolves
     eventually(lambda: len(upstream.received) == 3)
     assert upstream.received[2].body["messages"] == messages
 
@@ -271,7 +271,7 @@ def test_a_request_with_images_is_not_kept_in_the_browser(
     for number in range(2):  # behind them are the tasks of other tests
         expect(page.locator("#list .open").nth(number)).to_have_text(f"Look {1 - number}.")
     expect(page.locator("#sent img")).to_be_visible()  # the service has it
-    choose(page, "retry")
+    choose(page, "runAgain")
     eventually(lambda: len(upstream.received) == 3)
     first, last = upstream.received[1], upstream.received[2]
     assert last.body["messages"] == first.body["messages"]

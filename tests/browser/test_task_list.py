@@ -75,7 +75,7 @@ def test_what_is_done_in_one_tab_shows_in_another(
     page.click(row(ids[1], "open"))
     status(page, "cancelled")
     expect(page.locator("#answer")).to_have_text("Text 1")
-    choose(page, "retry", ids[0])
+    choose(page, "runAgain", ids[0])
     expect(other.locator("#list .open").nth(0)).to_have_text("Prompt 0")
     status(page, "completed")
     gates[2].open()

@@ -139,8 +139,9 @@ function leaving(id) {
 
 /** Return the entries of the menu of a task in the list. */
 export function entries(id) {
-  const isActive = ACTIVE.has(list.find(id)?.status);
-  const first = isActive ? { name: "cancel", act: () => cancel(id) } : { name: "retry", act: () => retry(id) };
+  const status = list.find(id)?.status;
+  const again = { name: status === "completed" ? "runAgain" : "retry", act: () => retry(id) };
+  const first = ACTIVE.has(status) ? { name: "cancel", act: () => cancel(id) } : again;
   return [first, null, ...leaving(id)];
 }
 
@@ -157,7 +158,7 @@ export function entriesOfShown() {
     !isGone && { name: "asCode", act: () => asCode(id) },
   ].filter(Boolean);
   const groups = [
-    !isGone && !isActive && $("retry").hidden && { name: "retry", act: () => retry(id) },
+    !isGone && !isActive && $("retry").hidden && { name: "runAgain", act: () => retry(id) },
     says && $("copy").hidden && { name: "copy", act: () => copyAndSay(state.answer.text) },
     says && { name: "download", act: download },
     says && { name: isRaw ? "formatted" : "raw", act: () => task.showRaw(!isRaw) },

@@ -110,6 +110,8 @@ export function showForm() {
   const name = task !== null ? "replyPlaceholder" : isBeside ? "newPlaceholder" : "promptPlaceholder";
   $("prompt").dataset.placeholder = name;
   $("prompt").placeholder = text(name);
+  $("submit").dataset.text = task !== null ? "send" : "start";
+  if (!$("submit").disabled) $("submit").textContent = text($("submit").dataset.text);
   showChosen();
   if (task !== null) {
     $("going-on-from").textContent = task.prompt.slice(0, 80) || task.id;

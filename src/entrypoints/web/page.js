@@ -57,7 +57,7 @@ async function start(request, addressOf = beside.addressOf, started = () => {}) 
     return false;
   } finally {
     button.disabled = false;
-    button.textContent = text("start");
+    button.textContent = text(button.dataset.text);
   }
 }
 

@@ -66,7 +66,7 @@ export function refusal({ message, kind, status, errors }) {
     const name = (field) => (Object.hasOwn(LABELS, field) ? text(LABELS[field]) : field);
     return errors.map((each) => `${name(each.field)}：${faultInChinese(each.message)}`).join("；");
   }
-  if (!Object.hasOwn(PROBLEMS, kind)) return `HTTP ${status}`;
+  if (!Object.hasOwn(PROBLEMS, kind)) return `HTTP ${status}（${message}）`;
   const [, limit] = /The limit is (\d+)/.exec(message) ?? [];
   return PROBLEMS[kind] + (limit ? text("limitIs", { limit }) : "");
 }
