@@ -126,6 +126,11 @@ def test_on_a_phone_the_list_is_a_drawer(service: Running, open_page: OpenPage) 
     page.locator("#prompt").focus()
     expect(page.locator("#going-on")).to_be_visible()
     expect(page.locator("#options-toggle")).to_be_visible()
+    choose(page, "run")  # a sheet over the text
+    sheet = page.locator("#run").bounding_box()
+    assert sheet is not None
+    assert sheet["y"] >= 844 / 4
+    assert sheet["y"] + sheet["height"] == pytest.approx(844)
 
 
 @pytest.mark.soak
