@@ -70,7 +70,7 @@ def test_attachments_stay_with_an_edited_prompt_and_are_dropped_and_pasted(
                 const files = new DataTransfer();
                 files.items.add(new File([new Uint8Array(bytes)], `${name}.png`, { type: "image/png" }));
                 const [type, target, data] = kind === "DragEvent"
-                    ? ["drop", "start", { dataTransfer: files }]
+                    ? ["drop", "title", { dataTransfer: files }] // anywhere on the page
                     : ["paste", "prompt", { clipboardData: files }];
                 const event = new window[kind](type, { ...data, bubbles: true, cancelable: true });
                 document.getElementById(target).dispatchEvent(event);

@@ -181,13 +181,21 @@ $("prompt").addEventListener("paste", (event) => {
   event.preventDefault();
   attachAll([...files]);
 });
-$("start").addEventListener("dragover", (event) => {
-  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+// Wherever on the page files are dropped: beside the composer, the browser would leave the page for them.
+const showDrop = (shown) => $("start").classList.toggle("drop", shown);
+addEventListener("dragover", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  showDrop(true);
 });
-$("start").addEventListener("drop", (event) => {
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) showDrop(false); // it left the window
+});
+addEventListener("drop", (event) => {
+  showDrop(false);
   if (event.dataTransfer.files.length === 0) return;
   event.preventDefault();
-  attachAll([...event.dataTransfer.files]);
+  if (document.querySelector("dialog[open]") === null) attachAll([...event.dataTransfer.files]);
 });
 $("attach").addEventListener("click", () => $("files").click());
 $("files").addEventListener("change", async () => {
