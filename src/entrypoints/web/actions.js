@@ -9,7 +9,7 @@ import { showFault, showProblem } from "./form.js";
 import { toggleMenu } from "./menu.js";
 import { chooseModel } from "./model-choice.js";
 import * as remembered from "./remembered.js";
-import { ACTIVE } from "./state.js";
+import { ACTIVE, isGone } from "./state.js";
 import * as task from "./task.js";
 import { entryOfTelling } from "./tell.js";
 import { text } from "./texts.js";
@@ -148,17 +148,17 @@ export function entries(id) {
 /** Return the entries of the menu of the task that is shown: what no button of the header does. */
 export function entriesOfShown() {
   const { id, connection, state } = task.shown();
-  const isGone = ["gone", "locked", "deleted"].includes(connection);
-  const isActive = !isGone && ACTIVE.has(state.status);
+  const unknown = isGone(connection);
+  const isActive = !unknown && ACTIVE.has(state.status);
   const says = state.answer.text !== "";
   const isRaw = !$("raw").hidden;
   const again = [
-    !isGone && isEditable(task.shown().request) && { name: "edit", act: () => editAndRun(id) },
-    !isGone && { name: "beside", act: () => runBeside(id) },
-    !isGone && { name: "asCode", act: () => asCode(id) },
+    !unknown && isEditable(task.shown().request) && { name: "edit", act: () => editAndRun(id) },
+    !unknown && { name: "beside", act: () => runBeside(id) },
+    !unknown && { name: "asCode", act: () => asCode(id) },
   ].filter(Boolean);
   const groups = [
-    !isGone && !isActive && $("retry").hidden && { name: "runAgain", act: () => retry(id) },
+    !unknown && !isActive && $("retry").hidden && { name: "runAgain", act: () => retry(id) },
     says && $("copy").hidden && { name: "copy", act: () => copyAndSay(state.answer.text) },
     says && { name: "download", act: download },
     says && { name: isRaw ? "formatted" : "raw", act: () => task.showRaw(!isRaw) },

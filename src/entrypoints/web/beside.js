@@ -5,8 +5,9 @@ import * as api from "./api.js";
 import { ColumnHead } from "./column-head.js";
 import * as remembered from "./remembered.js";
 import { SideAnswer } from "./side-answer.js";
+import { isGone } from "./state.js";
 import * as task from "./task.js";
-import { text } from "./texts.js";
+import { statusText, text } from "./texts.js";
 
 const TICK = 250; // milliseconds
 const $ = (id) => document.getElementById(id);
@@ -97,11 +98,10 @@ export function translateBeside() {
 function show() {
   const { answer, models } = current;
   const { state, connection } = task.shown();
-  const isGone = ["gone", "locked", "deleted"].includes(connection);
   first.show({
     model: models.first || state.end?.model,
-    status: isGone ? "failed" : state.status,
-    shownAs: text(connection === "deleted" ? "wasDeleted" : isGone ? "unknown" : state.status),
+    status: isGone(connection) ? "failed" : state.status,
+    shownAs: statusText(connection, state.status),
     numbers: task.shownNumbers(),
   });
   answer.showHead(models.second);

@@ -10,8 +10,8 @@ import { node } from "./nodes.js";
 import { Painter, Queue } from "./painting.js";
 import * as remembered from "./remembered.js";
 import * as run from "./run.js";
-import { ACTIVE, apply, begin, reasonedFor, saysSomething } from "./state.js";
-import { advice, ending, failure, reason, text } from "./texts.js";
+import { ACTIVE, apply, begin, isGone, reasonedFor, saysSomething } from "./state.js";
+import { advice, ending, failure, lostNotice, statusText, text } from "./texts.js";
 
 export class SideAnswer {
   connection = "open"; // as that of the open task: open, lost, locked, gone, deleted
@@ -76,17 +76,12 @@ export class SideAnswer {
   /** `model`: the one that was asked for. */
   showHead(model) {
     const { status, end } = this.#state;
-    const isGone = this.#isGone();
     this.#head.show({
       model: model || end?.model,
-      status: isGone ? "failed" : status,
-      shownAs: text(this.connection === "deleted" ? "wasDeleted" : isGone ? "unknown" : status),
+      status: isGone(this.connection) ? "failed" : status,
+      shownAs: statusText(this.connection, status),
       numbers: run.numbers(this.#run, run.serverTime(this.#run)),
     });
-  }
-
-  #isGone() {
-    return ["gone", "locked", "deleted"].includes(this.connection);
   }
 
   #follow() {
@@ -129,10 +124,10 @@ export class SideAnswer {
 
   #show() {
     const { status, answer, lost, end } = this.#state;
-    const isGone = this.#isGone();
-    const active = ACTIVE.has(status) && !isGone;
+    const unknown = isGone(this.connection);
+    const active = ACTIVE.has(status) && !unknown;
     const seconds = Math.round(reasonedFor(this.#state) / 1000);
-    const notice = isGone ? text(this.connection) : this.connection === "lost" ? text("reconnecting") : lost === null ? "" : lostNotice(this.#state);
+    const notice = unknown ? text(this.connection) : this.connection === "lost" ? text("reconnecting") : lost === null ? "" : lostNotice(this.#state);
     this.#notice.textContent = notice;
     this.#notice.hidden = notice === "";
     this.#cancel.hidden = !active;
@@ -145,13 +140,8 @@ export class SideAnswer {
     const failed = end?.type === "error";
     this.#failure.hidden = !failed;
     if (failed) this.#failure.replaceChildren(node("strong", "", failure(end)), " ", advice(end.code, end.retryable));
-    const sentence = !isGone && end?.type === "end" ? ending(end) : "";
+    const sentence = !unknown && end?.type === "end" ? ending(end) : "";
     this.#ended.textContent = sentence;
     this.#ended.hidden = !sentence;
   }
-}
-
-function lostNotice({ answer, lost: { attempt, reason: code, counts } }) {
-  const name = !saysSomething(answer) ? "lostEmpty" : counts ? "lostWaiting" : "lost";
-  return text(name, { attempt, reason: reason(code) });
 }

@@ -3,6 +3,10 @@
 import { added } from "./longtask.js";
 
 export const ACTIVE = new Set(["pending", "running"]);
+const GONE = new Set(["gone", "locked", "deleted"]);
+
+/** Whether the service does not show a task, or not any more, by the connection to it. */
+export const isGone = (connection) => GONE.has(connection);
 
 const NOTHING = added(undefined, {});
 

@@ -9,9 +9,9 @@ import { RunPanel } from "./run-panel.js";
 import { Said } from "./said.js";
 import { promptOf, showSent } from "./sent.js";
 import { heldBackAt } from "./share.js";
-import { ACTIVE, apply, begin, saysSomething } from "./state.js";
+import { ACTIVE, apply, begin, isGone, saysSomething } from "./state.js";
 import { offerToTell } from "./tell.js";
-import { advice, ending, failure, reason, text } from "./texts.js";
+import { advice, ending, failure, lostNotice, statusText, text } from "./texts.js";
 import { nextTry } from "./timeline.js";
 import { duration, money, tokens } from "./times.js";
 
@@ -22,8 +22,6 @@ const said = new Said(() => {
   show();
   run.show();
 });
-
-const GONE = new Set(["gone", "locked", "deleted"]); // connections
 
 let current = null; // {id, request, cost, state, connection, stop, isGreeted}
 let changed = () => {};
@@ -89,7 +87,7 @@ function setView(view) {
 /** Return what the next task may go on from, {id, prompt, calls}: the task that is shown, if it has ended
  * in an answer or was cancelled. Else null. */
 export function answered() {
-  if (current === null || GONE.has(current.connection) || current.state.end?.type !== "end") return null;
+  if (current === null || isGone(current.connection) || current.state.end?.type !== "end") return null;
   const { id, request, state } = current;
   // A cancelled task's calls are not part of the conversation.
   return { id, prompt: request === null ? "" : promptOf(request), calls: state.status === "completed" ? state.answer.toolCalls : [] };
@@ -133,7 +131,7 @@ export function listen() {
     if (stopping.signal.aborted || mine.connection === connection) return;
     mine.connection = connection;
     show();
-    if (GONE.has(connection)) changed();
+    if (isGone(connection)) changed();
   };
   const stopping = new AbortController();
   mine.stop = () => stopping.abort();
@@ -188,43 +186,38 @@ function take(event, id) {
 export function show() {
   if (current === null) return;
   const { state, connection, id, request } = current;
-  const isGone = GONE.has(connection);
-  const active = ACTIVE.has(state.status) && !isGone;
+  const unknown = isGone(connection);
+  const active = ACTIVE.has(state.status) && !unknown;
   const running = state.status === "running" && state.lost === null;
   const isNew = state.createdAt === null; // none of its events has come
   $("status").hidden = isNew && connection === "lost";
-  $("status").textContent = text(connection === "deleted" ? "wasDeleted" : isGone ? "unknown" : state.status);
-  $("status").dataset.status = isGone ? "failed" : state.status;
+  $("status").textContent = statusText(connection, state.status);
+  $("status").dataset.status = unknown ? "failed" : state.status;
   $("connection").hidden = !(active && (connection === "lost" || connection === "stopped"));
   $("connection").textContent = text(connection === "lost" ? "reconnecting" : "notListening");
   said.show(state);
   showNumbers();
   // One action for each state. The others are in the menu.
   const failed = state.end?.type === "error";
-  const again = !active && !isGone && (failed || state.status === "cancelled");
-  $("task-prompt").hidden = isGone && request === null;
-  $("edit").hidden = isGone || !isEditable(request);
+  const again = !active && !unknown && (failed || state.status === "cancelled");
+  $("task-prompt").hidden = unknown && request === null;
+  $("edit").hidden = unknown || !isEditable(request);
   $("cancel").hidden = !active;
   $("retry").hidden = !again;
   $("copy").hidden = active || again || !state.answer.text;
-  $("go-on").hidden = isGone || state.end?.finishReason !== "length" || !state.answer.text;
-  $("notice").hidden = state.lost === null && !isGone;
-  $("notice").textContent = isGone ? text(connection) : state.lost === null ? "" : lostNotice(state);
+  $("go-on").hidden = unknown || state.end?.finishReason !== "length" || !state.answer.text;
+  $("notice").hidden = state.lost === null && !unknown;
+  $("notice").textContent = unknown ? text(connection) : state.lost === null ? "" : lostNotice(state);
   $("waiting").hidden = $("status").hidden || !(active && (!running || !saysSomething(state.answer)));
   $("failure").hidden = !failed;
   if (failed) {
     $("failure-what").textContent = failure(state.end);
     $("failure-do").textContent = advice(state.end.code, state.end.retryable);
   }
-  const sentence = !isGone && state.end?.type === "end" ? ending(state.end) : "";
+  const sentence = !unknown && state.end?.type === "end" ? ending(state.end) : "";
   $("ended").textContent = sentence;
   $("ended").hidden = !sentence;
   document.title = `${active ? "● " : ""}${((request && promptOf(request)) || id).slice(0, 60)} · Longtask`;
-}
-
-function lostNotice({ answer, lost: { attempt, reason: code, counts } }) {
-  const name = !saysSomething(answer) ? "lostEmpty" : counts ? "lostWaiting" : "lost";
-  return text(name, { attempt, reason: reason(code) });
 }
 
 function showNumbers() {
@@ -237,9 +230,10 @@ function showNumbers() {
   $("elapsed").textContent = lasted === null ? "" : duration(lasted);
   $("tokens").textContent = count > 0 ? tokens(count, isEstimated) : "";
   $("tokens").title = money(current.cost);
-  offerToTell(ACTIVE.has(state.status) && !GONE.has(connection) ? lasted ?? 0 : 0);
+  offerToTell(ACTIVE.has(state.status) && !isGone(connection) ? lasted ?? 0 : 0);
   said.showTime(state);
 }
+
 function waitsFor({ status, lost }, lasted) {
   if (status === "running") return text("waitModel");
   if (lost === null) {

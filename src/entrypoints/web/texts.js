@@ -13,6 +13,7 @@ import englishRun from "./english-run.js";
 import englishTools from "./english-tools.js";
 import englishUsage from "./english-usage.js";
 import english from "./english.js";
+import { isGone, saysSomething } from "./state.js";
 
 const TEXTS = {
   en: { ...english, ...englishRun, ...englishTools, ...englishUsage, ...englishAgain },
@@ -74,6 +75,15 @@ export function refusal({ message, kind, status, errors }) {
 export function advice(code, retryable) {
   const name = Object.hasOwn(ADVICE, code) ? ADVICE[code] : retryable ? "doLater" : "";
   return name && text(name);
+}
+
+/** Return the status of a task, by the connection to it and what its state says. */
+export const statusText = (connection, status) => text(connection === "deleted" ? "wasDeleted" : isGone(connection) ? "unknown" : status);
+
+/** Return a sentence about the attempt that was lost last, by the state of its task. */
+export function lostNotice({ answer, lost: { attempt, reason: code, counts } }) {
+  const name = !saysSomething(answer) ? "lostEmpty" : counts ? "lostWaiting" : "lost";
+  return text(name, { attempt, reason: reason(code) });
 }
 
 /** Return a sentence about how a task ended: its `end` event. */

@@ -1,9 +1,8 @@
 // What was used and what it cost: of a month or of 90 days, as bars by day, by model and by API key.
 
 import * as api from "./api.js";
-import { money } from "./cost.js";
 import { node } from "./nodes.js";
-import { dayName, number, tokens } from "./times.js";
+import { dayName, money, number, tokens } from "./times.js";
 import { refusal, text } from "./texts.js";
 
 const $ = (id) => document.getElementById(id);
