@@ -1,5 +1,6 @@
 """The page beside a service that wants API keys."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -81,10 +82,15 @@ def test_who_one_is_shows_and_a_key_is_changed_only_for_a_good_one_and_forgotten
     page = open_page(guarded.url)
     page.evaluate("key => localStorage.setItem('longtask.key', key)", KEY)
     page.reload()
+    page.click("#options-toggle")
+    page.fill("#system", "A system message.")
+    page.fill("#prompt", "A draft.")
     task = start(page, "Hi.")
     status(page, "completed")
     expect(page.locator("#me-name")).to_have_text("alice")
-    stored = "localStorage.getItem('longtask.key')"
+    other_tab = open_page(f"{guarded.url}/#{task}", page.context)
+    status(other_tab, "completed")
+    stored, everything = "localStorage.getItem('longtask.key')", "JSON.stringify(localStorage)"
 
     def try_another(key: str) -> None:
         page.click("#me")
@@ -103,6 +109,14 @@ def test_who_one_is_shows_and_a_key_is_changed_only_for_a_good_one_and_forgotten
     expect(page.locator("#key-form")).to_be_hidden()
     expect(page.locator(row(task, "open"))).to_have_count(0)
     assert page.input_value("#key-form [name=username]") == "bob"
+    # Of what Alice has asked he sees nothing, in the storage neither.
+    for each in (page, other_tab):
+        expect(each.locator("#notice")).to_contain_text("does not know the task")
+        expect(each.locator("#task-prompt")).to_be_hidden()
+        expect(each.locator("#answer")).to_be_empty()
+    assert "Hi." not in page.evaluate(everything)
+    page.fill("#system", "Of Bob.")
+    page.fill("#prompt", "A draft of Bob.")
     page.click("#me")
     page.click("#menu [data-do=keyForget]")
     expect(page.locator("#key-form")).to_be_visible()
@@ -110,6 +124,11 @@ def test_who_one_is_shows_and_a_key_is_changed_only_for_a_good_one_and_forgotten
     expect(page.locator("#task")).to_be_hidden()
     expect(page.locator("#list li")).to_have_count(0)
     assert page.evaluate(stored) is None
+    assert set(json.loads(page.evaluate(everything))) <= {"longtask.language", "longtask.plain"}
+    for each in (page, other_tab):
+        expect(each.locator("#task")).to_be_hidden()
+        expect(each.locator("#prompt")).to_have_value("")
+        expect(each.locator("#system")).to_have_value("")
     page.reload()
     expect(page.locator("#key-form")).to_be_visible()
     expect(page.locator("#list li")).to_have_count(0)

@@ -85,13 +85,8 @@ export function deletedBeside(id) {
   if (current?.id === id) current.answer.lose("deleted");
 }
 
-/** Follow the task beside again, if it could not be read without an API key. */
-export function unlockBeside() {
-  if (current?.answer.connection === "locked") openBeside(current.id);
-}
-
-/** Say everything in the language that the page has now. */
-export function translateBeside() {
+/** Follow the task beside again: with the API key and in the language that the page has now. */
+export function openBesideAgain() {
   if (current !== null) openBeside(current.id);
 }
 

@@ -4,7 +4,7 @@ import { asCode, isForOpenai } from "./as-code.js";
 import { copy } from "./clipboard.js";
 import { icon } from "./icons.js";
 import { node } from "./nodes.js";
-import { apiKey } from "./remembered.js";
+import { apiKey, keep } from "./remembered.js";
 import { text } from "./texts.js";
 
 const HOME = new URL("..", import.meta.url).href.replace(/\/$/, "");
@@ -32,7 +32,7 @@ export function showCode(request) {
   });
 
   function choose(name) {
-    localStorage.setItem(KEY, name);
+    keep(KEY, name);
     shown = asCode(name, request, { home: HOME, hasKey });
     code.textContent = shown;
     code.scrollTo(0, 0);

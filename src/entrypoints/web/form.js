@@ -3,7 +3,7 @@
 import { Away } from "./api.js";
 import { attach, attachedParts, detachAll } from "./attach.js";
 import { choices, defaultModel, isDemo, readModels } from "./models.js";
-import { keepDraft, keepOptions, options } from "./remembered.js";
+import { draft, keepDraft, keepOptions, options } from "./remembered.js";
 import { refusal, text } from "./texts.js";
 import { isTouch, sends } from "./typing.js";
 
@@ -90,6 +90,13 @@ export function requestOfForm() {
 export function clearForm() {
   $("prompt").value = "";
   keepDraft("");
+  detachAll();
+}
+
+/** Fill the form with what this browser has stored of it, and with no files. */
+export function readForm() {
+  $("prompt").value = draft();
+  for (const id of OPTIONS) $(id).value = options()[id] ?? "";
   detachAll();
 }
 
@@ -213,7 +220,7 @@ $("go-on-after-all").addEventListener("click", () => {
   ($("result-0") ?? $("prompt")).focus();
 });
 $("options-toggle").addEventListener("click", () => showOptions($("options").hidden));
-for (const id of OPTIONS) $(id).value = options()[id] ?? "";
+readForm();
 $("options").addEventListener("input", () => {
   keepOptions(Object.fromEntries(OPTIONS.map((id) => [id, $(id).value])));
   showChosen();

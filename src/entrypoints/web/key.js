@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { say } from "./clipboard.js";
 import { closeDrawer } from "./drawer.js";
 import { toggleMenu } from "./menu.js";
-import { apiKey, forgetApiKey, keepApiKey } from "./remembered.js";
+import { apiKey, forgetApiKey, keepApiKey, keepOwner } from "./remembered.js";
 import { refusal, text } from "./texts.js";
 
 const KEY = /(?<![\w-])lt_[\w-]{20,}/g;
@@ -16,7 +16,8 @@ const [form, field, hint] = ["key-form", "key", "key-hint"].map($);
 
 let changed = () => {};
 
-/** Set the function to call once another key is stored, or none. */
+/** Set the function to call once another key is stored, or none. It is told whether all of the owner of the
+ * one before is forgotten. */
 export const onKeyChange = (callback) => (changed = callback);
 
 /** Return the key in what was pasted, such as a line of a settings file or all that `longtask key new`
@@ -63,12 +64,15 @@ export function closeKeyForm() {
 
 /** Show whose key is stored. */
 export async function showOwner() {
+  const key = apiKey();
   let owner = null;
   try {
-    if (apiKey()) ({ owner } = await api.me(apiKey()));
+    if (key) ({ owner } = await api.me(key));
   } catch {
     // It was withdrawn, which the list will tell, or the service cannot be reached.
   }
+  if (key !== apiKey()) return; // another call asks for that one
+  if (owner !== null) keepOwner(owner);
   $("me").hidden = owner === null;
   $("me-name").textContent = owner ?? "";
   field.form.elements.username.value = owner ?? "";
@@ -101,11 +105,11 @@ form.addEventListener("submit", async (event) => {
   button.textContent = text("useKey");
   if (me === null) return;
   form.elements.username.value = me.owner ?? ""; // under which a password manager keeps the key
-  keepApiKey(key);
+  const isOther = keepApiKey(key, me.owner ?? "");
   field.value = "";
   form.hidden = true;
   if (me.owner !== null) say(text("keyIs", { owner: me.owner }));
-  changed();
+  changed(isOther);
 });
 
 // A field of one line would join the lines of what is pasted.
@@ -121,7 +125,7 @@ function forget() {
   forgetApiKey();
   form.elements.username.value = "";
   say(text("keyForgotten"));
-  changed();
+  changed(true);
 }
 
 $("key-keep").addEventListener("click", closeKeyForm);

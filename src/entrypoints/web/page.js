@@ -8,7 +8,7 @@ import { showCode } from "./code-dialog.js";
 import { offerCommands } from "./commands.js";
 import { closeDrawer } from "./drawer.js";
 import { closeEditor } from "./edit.js";
-import { clearForm, focusPrompt, offerReply, requestOfForm, showFault, showForm, showModels, showProblem } from "./form.js";
+import { clearForm, focusPrompt, offerReply, readForm, requestOfForm, showFault, showForm, showModels, showProblem } from "./form.js";
 import { askForKey, onKeyChange, showOwner } from "./key.js";
 import { List } from "./list.js";
 import "./outline.js";
@@ -82,17 +82,18 @@ api.onKeyRefused(askForKey);
 task.onKeyNeeded(askForKey);
 beside.onKeyNeeded(askForKey);
 
-/** Use the API key that is stored now. */
-function useKey() {
+/** Use the API key that is stored now. `isOther`: whether all of the owner of the one before is forgotten. */
+function useKey(isOther = false) {
+  if (isOther) readForm();
   $("key-form").hidden = true;
   showOwner();
   list.follow();
   showModels();
   if (!remembered.apiKey()) location.hash = NONE;
   else if (waiting !== null) waiting();
-  else {
-    if (task.shown()?.connection === "locked") open(task.shown().id);
-    beside.unlockBeside();
+  else if (task.shown() !== null) {
+    open(task.shown().id); // the key may be that of another owner
+    beside.openBesideAgain();
   }
 }
 
@@ -129,7 +130,7 @@ function showAll() {
   showExamples(start);
   task.showRequest();
   task.translateRun();
-  beside.translateBeside();
+  beside.openBesideAgain();
   task.show();
   showForm();
   showList();
@@ -166,13 +167,12 @@ function openWhatIsNamed(again = false) {
   if (unfinished !== undefined) go(unfinished.id);
 }
 addEventListener("hashchange", () => openWhatIsNamed());
-remembered.onChange(showList, useKey);
+remembered.onChange(showList, useKey, readForm);
 task.onChange(changed);
 beside.onChange(changed);
 task.onGone(actions.forgotten);
 $("list-older").addEventListener("click", () => list.older().catch(() => showProblem(text("away"))));
 
-$("prompt").value = remembered.draft();
 showAll();
 openWhatIsNamed();
 list.follow();

@@ -5,6 +5,7 @@ import { ACTIVE } from "./state.js";
 const TASKS = "longtask.tasks";
 const DRAFT = "longtask.draft";
 const KEY = "longtask.key";
+const OWNER = "longtask.owner"; // of that key
 const OPTIONS = "longtask.options";
 const HIDDEN = "longtask.hidden";
 const LETTERS = "longtask.letters";
@@ -24,13 +25,16 @@ export function tasks() {
   }
 }
 
-function save(all) {
+/** Store a value, unless the storage is full. */
+export function keep(name, value) {
   try {
-    localStorage.setItem(TASKS, JSON.stringify(all.slice(0, LIMIT)));
+    localStorage.setItem(name, value);
   } catch {
-    // The storage is full or disabled. The list is only a convenience.
+    // All that is stored is only a convenience.
   }
 }
+
+const save = (all) => keep(TASKS, JSON.stringify(all.slice(0, LIMIT)));
 
 export function find(id) {
   const task = tasks().find((each) => each.id === id);
@@ -77,13 +81,7 @@ export function options() {
   }
 }
 
-export function keepOptions(options) {
-  try {
-    localStorage.setItem(OPTIONS, JSON.stringify(options));
-  } catch {
-    // As above.
-  }
-}
+export const keepOptions = (options) => keep(OPTIONS, JSON.stringify(options));
 
 /** Return the ids of the tasks that this browser does not list. */
 export function hidden() {
@@ -97,43 +95,53 @@ export function hidden() {
 /** List a task no more, or again. */
 export function hide(id, hide = true) {
   const others = [...hidden()].filter((each) => each !== id);
-  try {
-    localStorage.setItem(HIDDEN, JSON.stringify(hide ? [id, ...others].slice(0, HIDDEN_LIMIT) : others));
-  } catch {
-    // As above.
-  }
+  keep(HIDDEN, JSON.stringify(hide ? [id, ...others].slice(0, HIDDEN_LIMIT) : others));
 }
 
 /** Whether single letters are keys of the page. */
 export const keyLetters = () => localStorage.getItem(LETTERS) !== "no";
 
-export const keepKeyLetters = (on) => localStorage.setItem(LETTERS, on ? "yes" : "no");
+export const keepKeyLetters = (on) => keep(LETTERS, on ? "yes" : "no");
 
 /** Return the API key, or an empty string. */
 export const apiKey = () => localStorage.getItem(KEY) ?? "";
 
-export const keepApiKey = (key) => localStorage.setItem(KEY, key);
+/** Store the name of the owner of the API key. */
+export const keepOwner = (owner) => keep(OWNER, owner);
 
-/** Forget the API key, and the tasks: their prompts are its owner's. */
+/** Store the API key of an owner. Return whether the one before was of another owner, of whom all is
+ * forgotten then. */
+export function keepApiKey(key, owner) {
+  const isOther = apiKey() !== "" && localStorage.getItem(OWNER) !== owner;
+  if (isOther) forgetOwner();
+  localStorage.setItem(KEY, key);
+  keepOwner(owner);
+  return isOther;
+}
+
+/** Forget the API key and all of its owner. */
 export function forgetApiKey() {
-  for (const each of [KEY, TASKS, DRAFT]) localStorage.removeItem(each);
+  forgetOwner();
+  localStorage.removeItem(KEY);
+}
+
+function forgetOwner() {
+  for (const each of [TASKS, HIDDEN, DRAFT, OPTIONS, OWNER]) localStorage.removeItem(each);
   large.clear();
 }
 
 export const draft = () => localStorage.getItem(DRAFT) ?? "";
 
-export function keepDraft(prompt) {
-  try {
-    localStorage.setItem(DRAFT, prompt);
-  } catch {
-    // As above.
-  }
-}
+export const keepDraft = (prompt) => keep(DRAFT, prompt);
 
-/** Call a function when another tab has changed the list, and one when it has changed the API key. */
-export function onChange(changed, keyChanged) {
-  addEventListener("storage", ({ key }) => {
+/** Call a function when another tab has changed the list, one when it has changed the API key, and one
+ * when it has forgotten the owner of the key. */
+export function onChange(changed, keyChanged, forgotten) {
+  addEventListener("storage", ({ key, oldValue }) => {
     if (key === TASKS || key === HIDDEN || key === null) changed();
     if (key === KEY || key === null) keyChanged();
+    if (key !== null && (key !== OWNER || oldValue === null)) return;
+    large.clear();
+    forgotten();
   });
 }

@@ -43,7 +43,7 @@ async function askToTell() {
 const tellNoMore = () => choose("no");
 
 function choose(answer) {
-  localStorage.setItem(KEY, answer);
+  remembered.keep(KEY, answer);
   $("tell").hidden = true;
 }
 

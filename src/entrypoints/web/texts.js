@@ -13,6 +13,7 @@ import englishRun from "./english-run.js";
 import englishTools from "./english-tools.js";
 import englishUsage from "./english-usage.js";
 import english from "./english.js";
+import { keep } from "./remembered.js";
 import { isGone, saysSomething } from "./state.js";
 
 const TEXTS = {
@@ -104,7 +105,7 @@ export function ending(end) {
 
 export function otherLanguage() {
   language = language === "zh" ? "en" : "zh";
-  localStorage.setItem(KEY, language);
+  keep(KEY, language);
 }
 
 /** The language of the page, as Intl names it. */

@@ -1,5 +1,6 @@
 // The theme of the page: the system's, or the one that the user chose.
 
+import { keep } from "./remembered.js";
 import { text } from "./texts.js";
 
 const button = document.getElementById("theme");
@@ -14,7 +15,7 @@ export function showTheme() {
 }
 button.addEventListener("click", () => {
   const dark = button.getAttribute("aria-pressed") === "true";
-  localStorage.setItem(THEME, dark ? "light" : "dark");
+  keep(THEME, dark ? "light" : "dark");
   showTheme();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);

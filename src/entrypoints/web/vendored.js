@@ -2,6 +2,7 @@
 // come with a built package; a clone has them after `make vendor`. Without them code and formulas are
 // shown as they are written, and the page says so once.
 
+import { keep } from "./remembered.js";
 import { text } from "./texts.js";
 
 const TOLD = "longtask.plain"; // whether this browser was told
@@ -39,7 +40,7 @@ export const library = (name) => loaded.get(name) ?? null;
 /** Say, once in a browser, that code and formulas are shown as they are written. */
 export function tellOnce(root) {
   if (localStorage.getItem(TOLD) !== null) return;
-  localStorage.setItem(TOLD, "told");
+  keep(TOLD, "told");
   const node = document.createElement("p");
   node.className = "hint";
   node.dataset.text = "plainOnly";
