@@ -76,9 +76,15 @@ def test_a_map_may_lie_in_a_file(tmp_path: Path) -> None:
     assert settings.model.name == "openai"
     shown = {name: value for name, value, _ in describe(settings)}
     assert shown["LONGTASK_MODELS"] == "(set)"
+    secret_map = json.dumps({"upstreams": [{"name": "a", "apiKey": "sk-planted"}]})
     for wrong in (str(tmp_path / "none.json"), str(tmp_path)):
         with pytest.raises(SettingsError, match="is neither a JSON object nor a file"):
             load_settings(env_file=None, models=wrong)
+    for before in ("'", "LONGTASK_MODELS="):
+        with pytest.raises(SettingsError) as refused:
+            load_settings(env_file=None, models=f"{before}{secret_map}'")
+        assert "a JSON object begins with {, without quotes" in str(refused.value)
+        assert "planted" not in str(refused.value)
     file.write_text("{")
     with pytest.raises(SettingsError, match=r"LONGTASK_MODELS: the file .*\.json is not JSON"):
         load_settings(env_file=None, models=str(file))

@@ -42,10 +42,10 @@ def _read_file(path: Path) -> str:
             raise ValueError(f"the file {path} has more than {MAX_BYTES} bytes")
         return found.decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(
-            "is neither a JSON object nor a file that can be read: "
-            f"{path.absolute()}: {error.strerror}"
-        ) from None
+        what = "is neither a JSON object nor a file that can be read"
+        if "{" in str(path):  # a map that something stands before, with the keys that it holds
+            raise ValueError(f"{what}: a JSON object begins with {{, without quotes") from None
+        raise ValueError(f"{what}: {path.absolute()}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"the file {path} is not UTF-8") from None
 
