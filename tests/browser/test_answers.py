@@ -235,7 +235,8 @@ def test_everything_that_the_form_has_reaches_the_model(
     messages = upstream.received[1].body["messages"]
     assert [each["role"] for each in messages] == ["system", "user", "assistant", "user"]
     assert messages[1] == user
-    choose(page, "runAgain")  # as the task before: with the conversation, which the service resolves
+    # As the task before: with the conversation, which the service resolves.
+    choose(page, "runAgain")
     eventually(lambda: len(upstream.received) == 3)
     assert upstream.received[2].body["messages"] == messages
 
