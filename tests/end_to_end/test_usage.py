@@ -36,7 +36,10 @@ def day_of(day: date) -> int:
 @pytest.fixture(scope="module")
 def used() -> Iterator[Running]:
     """A service where Alice is an operator, and she and Bob have used two models."""
-    with Upstream().running() as upstream, alices(upstream, operators="alice", prices=PRICES) as it:
+    with (
+        Upstream().running() as upstream,
+        alices(upstream, operators="alice", prices=PRICES, owner_limits="bob:tokens=5000") as it,
+    ):
         first, last = day_of(FIRST), day_of(LAST)
         additions = [
             Addition("key:alice", first, "gpt", Tokens(1_000, 200, 3, 1), tasks=1),
@@ -204,6 +207,7 @@ def test_the_command_prints_lines_with_tabs_or_json(tmp_path: Path, used: Runnin
     assert json.loads(run(*span, "--json").stdout) == asked(used, SPAN)
     own = run(*span, key=BOB)
     assert own.stdout.splitlines() == ["gpt-mini\t1\t0\t0\t1000000\t0\t1000000\t10.0"]
+    assert own.stderr == "left of today's tokens of your API key: 5,000 of 5,000\n"
     nothing = run("--owner", "carol", *span)
     assert (nothing.exit_code, nothing.stdout) == (0, "")
     assert nothing.stderr == f"nothing was used from {FIRST} to {LAST}\n"

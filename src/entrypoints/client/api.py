@@ -93,6 +93,15 @@ class Api:
             raise self.refusal(response)
         return dict(body)
 
+    async def me(self) -> Body:
+        """Return the caller: its `owner`, its `limits` and its `share`."""
+        response = await self._call("GET", "/api/me")
+        body = self._json(response)
+        limits = body.get("limits") if isinstance(body, dict) else None
+        if not isinstance(limits, list) or not all(isinstance(each, dict) for each in limits):
+            raise self.refusal(response)
+        return dict(body)
+
     def changes(self, after: str) -> AbstractAsyncContextManager[httpx_sse.EventSource]:
         """Watch the caller's tasks, those that changed since `after` first, which is the id of an
         event; without one, those of the last hour. All else is in the response."""

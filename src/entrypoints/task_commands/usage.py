@@ -63,12 +63,13 @@ def usage_command(
 
     A terminal gets a table with the sums. A file or a pipe gets a line for each row, with tabs
     between what it is of, tasks, input, cached, output, reasoning and all tokens, and the cost.
+    What you have left of today's tokens comes on standard error, where they are limited.
 
     Exit status: 0 also if there is none, 1 if it cannot be shown, 2 when the command line is
     wrong."""
     given = {"from": first, "to": last, "by": ",".join(by), "owner": owner}
     query = [(name, value) for name, value in given.items() if value is not None]
-    report = asyncio.run(_report(server or local_server(), query))
+    report, caller = asyncio.run(_report(server or local_server(), query))
     if as_json:
         print_json(report)
         return
@@ -85,11 +86,22 @@ def usage_command(
         say(f"nothing was used from {report.get('from')} to {report.get('to')}")
     if unpriced := report.get("unpriced"):
         say(f"without a price: {', '.join(map(str, unpriced))}")
+    for line in _left(caller):
+        say(line)
 
 
-async def _report(server: Server, query: Sequence[tuple[str, str]]) -> Body:
+async def _report(server: Server, query: Sequence[tuple[str, str]]) -> tuple[Body, Body]:
     async with Api(server) as api:
-        return await api.usage(query)
+        return await api.usage(query), await api.me()
+
+
+def _left(caller: Body) -> Iterator[str]:
+    """Yield what the caller has left of this day's tokens, where these are limited."""
+    for each in caller["limits"]:
+        name, limit, left = (each.get(key) for key in ("name", "limit", "left"))
+        if isinstance(left, int) and isinstance(limit, int):
+            whose = "your address" if name == "tokens-per-address" else "your API key"
+            yield f"left of today's tokens of {whose}: {left:,} of {limit:,}"
 
 
 def table_of(report: Body, by: Sequence[str], width: int) -> "Table":
