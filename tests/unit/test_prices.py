@@ -80,7 +80,7 @@ def test_prices_come_from_the_setting_or_a_file(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("[]", "must be a JSON object"),
-        ('{"a": 1', "is not JSON: Expecting ',' delimiter at line 1, column 8"),
+        ('{"a": 1', "is not JSON: it ends too early"),
         ('{"a": {"input": 1, "output": 2,}}', "is not JSON: a comma stands before }"),
         ('{"a": NaN}', "has NaN, which is no number of JSON"),
         ("{" * 3, "is not JSON: Expecting property name"),

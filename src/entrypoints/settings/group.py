@@ -85,6 +85,14 @@ def words(text: str) -> list[str]:
     return [each for each in re.split(r"[,\s]+", text) if each]
 
 
+def entries(text: str) -> list[str]:
+    """Split the entries of a setting that has one for each of several names. Raises ValueError if
+    they are separated by something else."""
+    if ";" in text:
+        raise ValueError("has a ';', but its entries are separated by ','")
+    return words(text)
+
+
 def words_of(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     """A parser of several words by one of a single word. It raises all faults, a line each."""
 

@@ -24,6 +24,11 @@ def read_json_object(text: str) -> dict[str, Any]:
             object_pairs_hook=_object,
         )
     except json.JSONDecodeError as error:
+        if told == "is" and error.pos >= len(text):
+            raise ValueError(
+                "is not JSON: it ends too early. In .env a setting is one line: write the JSON "
+                "into a file of its own, and set this to its path"
+            ) from None
         raise ValueError(
             f"{told} not JSON: {_fault(error)} at line {error.lineno}, column {error.colno}"
         ) from None

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 from application.accounts import Limits
 from entrypoints.api_keys import is_name
-from entrypoints.settings.group import words
+from entrypoints.settings.group import entries, words
 
 LARGEST_LIMIT = 10**15
 NO_LIMIT = "none"
@@ -44,7 +44,7 @@ def parse_owner_limits(text: str) -> OwnerLimits:
     fault, a line each, without repeating what could be a key."""
     found = OwnerLimits()
     faults: list[str] = []
-    for number, entry in enumerate(words(text), 1):
+    for number, entry in enumerate(entries(text), 1):
         name, _, limits = entry.partition(":")
         if not is_name(name) or not limits:
             faults.append(f"entry {number} is not {_FORM}{_nameless(entry)}")
@@ -99,7 +99,9 @@ def _read(entries: Iterable[str], *, lifted: bool) -> dict[str, int | None]:
 
 
 def _nameless(entry: str) -> str:
-    """Return what to do about an entry of LONGTASK_OWNER_LIMITS that is a limit without a name."""
+    """Return what to do about an entry of LONGTASK_OWNER_LIMITS that has no name."""
+    if entry.startswith("*:"):
+        return "; LONGTASK_LIMITS has those of everybody else"
     if entry.partition("=")[0] in _LIMITS:
         return "; limits of one key are joined by ':', entries are separated by ','"
     return ""

@@ -8,7 +8,7 @@ import re
 
 from domain.flow_control import Share, Shares
 from entrypoints.api_keys import is_name
-from entrypoints.settings.group import words
+from entrypoints.settings.group import entries
 
 EVERYBODY = "*"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -29,7 +29,7 @@ def parse_shares(text: str) -> Shares:
     repeating what could be a key."""
     found: dict[str, Share] = {}
     faults: list[str] = []
-    for number, entry in enumerate(words(text), 1):
+    for number, entry in enumerate(entries(text), 1):
         name, _, limits = entry.partition(":")
         if not limits or (name != EVERYBODY and not is_name(name)):
             faults.append(f"entry {number} is not {_FORM}{_nameless(entry)}")
