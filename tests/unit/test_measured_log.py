@@ -5,6 +5,7 @@ from adapters.memory import MemoryTaskLog
 from adapters.prometheus import MeasuredTaskLog, Metrics
 from domain.answer import Answer
 from domain.events import Usage
+from domain.failure import Failure
 from tests.builders import LEASE, NOW, begun
 
 
@@ -49,3 +50,15 @@ async def test_no_more_than_fifty_models_are_told_apart() -> None:
     counted = metrics.exposition().decode()
     assert counted.count("longtask_model_tasks_total{") == 51
     assert 'longtask_model_tasks_total{model="other",status="completed"} 10.0' in counted
+
+
+async def test_a_task_that_a_budget_cut_is_counted_apart() -> None:
+    """Else a team that has used up its day would wake those who operate the service."""
+    metrics = Metrics()
+    tasks = MeasuredTaskLog(MemoryTaskLog(Hub(), 60.0), metrics)
+    for code in ("budget_exceeded", "invalid_api_key"):
+        attempt = await begun(tasks)
+        await tasks.commit(attempt, attempt.task.fail(NOW, Failure(code, "No.", False)))
+    counted = metrics.exposition().decode()
+    assert 'longtask_tasks_total{status="failed"} 2.0' in counted
+    assert "longtask_tasks_over_budget_total 1.0" in counted

@@ -97,6 +97,8 @@ class MeasuredTaskLog(EndObservingTaskLog):
 
     async def _ended(self, task: Task) -> None:
         self._metrics.tasks.labels(task.status.value).inc()
+        if task.failure is not None and task.failure.code == "budget_exceeded":
+            self._metrics.tasks_over_budget.inc()
         model = self._models.label(task)
         self._metrics.model_tasks.labels(model, task.status.value).inc()
         if (usage := task.usage) is not None:

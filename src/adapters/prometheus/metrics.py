@@ -47,6 +47,9 @@ class Metrics(FeedObserver, AttemptsObserver):
         )
         self.cancels = self._counter("cancels", "Tasks cancelled by a client.")
         self.tasks = self._counter("tasks", "Tasks that ended, by status.", "status")
+        self.tasks_over_budget = self._counter(
+            "tasks_over_budget", "Tasks that failed since a budget was used up."
+        )
         self.model_tasks = self._counter(
             "model_tasks", "Tasks that ended, by the model that answered.", "model", "status"
         )
