@@ -21,11 +21,11 @@ def test_both_languages(open_page: OpenPage) -> None:
         status(page, "completed")
         expect(page.locator("#status")).to_have_text("已完成")
         page.click("#language")
-        expect(page.locator("#submit")).to_have_text("Start")
+        expect(page.locator("#submit")).to_have_text("Send")
         expect(page.locator("#status")).to_have_text("done")
         expect(page.locator("#answer figure button")).to_have_text("Copy")
         page.reload()
-        expect(page.locator("#submit")).to_have_text("Start")
+        expect(page.locator("#submit")).to_have_text("Send")
 
 
 def test_every_sentence_is_there_in_both_languages(service: Running, open_page: OpenPage) -> None:
