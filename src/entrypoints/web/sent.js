@@ -6,7 +6,7 @@
 import { anchor } from "./inline.js";
 import { Markdown } from "./markdown.js";
 import { breakable } from "./plain.js";
-import { text } from "./texts.js";
+import { isText, text } from "./texts.js";
 
 const SHOWN = 20; // attachments, and messages of the conversation
 const MESSAGE_LIMIT = 2_000; // characters of a message of the conversation
@@ -89,7 +89,7 @@ export function showSent(request) {
   showWhole(!isLong);
   showAttachments(partsOf(request?.messages?.at(-1)).map(attachmentOf).filter(Boolean));
   const system = request?.system ? [{ role: "system", content: request.system }] : [];
-  showConversation([...system, ...(request?.history ?? []), ...(request?.messages?.slice(0, -1) ?? [])], request?.previousTaskId);
+  showConversation([...system, ...(request?.history ?? []), ...(request?.messages?.slice(0, -1) ?? [])], request?.previousTaskId, isText(prompt, "goOnPrompt"));
 }
 
 function showWhole(whole) {
@@ -106,24 +106,28 @@ function showAttachments(attachments) {
   $("sent").hidden = items.length === 0;
 }
 
-function showConversation(messages, previous) {
+/** `continues`: whether the task goes on in the middle of an answer: then that is in view. */
+function showConversation(messages, previous, continues) {
   $("before").hidden = messages.length === 0 && !previous;
   $("before-title").textContent = text(messages.length === 1 ? "oneBefore" : "before", { count: messages.length });
-  const items = messages.slice(-SHOWN).map(messageNode);
+  const items = messages.slice(-SHOWN).map((each) => messageNode(each, continues));
+  if (continues) $("before").open = true;
   if (messages.length > SHOWN) items.unshift(item(text("earlier", { count: messages.length - SHOWN })));
   $("before-list").replaceChildren(...items);
   $("previous").hidden = !previous;
   $("previous").href = `#${encodeURIComponent(previous ?? "")}`;
 }
 
-/** Return an item that shows an earlier message: what the model said as Markdown, anything else as text. */
-function messageNode(message) {
+/** Return an item that shows an earlier message: what the model said as Markdown, anything else as text.
+ * `end`: whether the end counts of one that is too long, and not its beginning. */
+function messageNode(message, end) {
   const role = document.createElement("b");
   role.textContent = `${message.role}: `;
   const attached = partsOf(message).map(attachmentOf).filter(Boolean).map(({ name }) => `[${name}]`);
   const calls = (message.tool_calls ?? []).map(({ function: tool }) => `${tool?.name}(${tool?.arguments})`);
   const said = [textOf(message), ...attached, ...calls].filter(Boolean).join(" ");
-  const shown = said.slice(0, MESSAGE_LIMIT) + (said.length > MESSAGE_LIMIT ? "…" : "");
+  const cut = () => (end ? `…${said.slice(-MESSAGE_LIMIT)}` : `${said.slice(0, MESSAGE_LIMIT)}…`);
+  const shown = said.length > MESSAGE_LIMIT ? cut() : said;
   const body = document.createElement("div");
   const isAnswer = message.role === "assistant" && calls.length === 0;
   if (isAnswer) new Markdown(body).append(shown);

@@ -46,6 +46,7 @@ export function open(id) {
   setView("task");
   $("task-id").textContent = id;
   showRaw(false);
+  $("before").open = false;
   showRequest();
   beginReading(false);
   const mine = current;

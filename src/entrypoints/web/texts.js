@@ -48,6 +48,9 @@ export function text(name, values = {}) {
   return sentence.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 }
 
+/** Return whether a sentence is that text in any language. */
+export const isText = (sentence, name) => Object.values(TEXTS).some((texts) => texts[name] === sentence);
+
 /** Return a sentence about a code of a failure or of a lost attempt. What is not known is said as it is. */
 export const reason = (code) => (Object.hasOwn(CODES[language], code) ? CODES[language][code] : code);
 
