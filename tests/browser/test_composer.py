@@ -54,6 +54,8 @@ def test_an_answer_that_was_cut_by_its_length_is_continued(
     expect(page.locator("#answer")).to_have_text("whole")
     said = [each["content"] for each in upstream.received[1].body["messages"]]
     assert said == ["Much.", "Half", "Continue exactly where you stopped."]
+    expect(page.locator("#before-list .answer")).to_have_text("Half")
+    expect(page.locator("#before-list .answer")).to_be_visible()
 
 
 @pytest.mark.soak
@@ -139,6 +141,8 @@ def test_the_demo_model_says_that_it_is_one_and_options_are_remembered(open_page
         page = open_page(demo.url)
         expect(page.locator("#demo")).to_contain_text("OPENAI_API_KEY")
         expect(page.locator("#model-name")).to_have_text("demo model")
+        task = start(page, "Say something.")
+        expect(page.locator(f"li:has({row(task, 'open')}) .model")).to_have_text("demo model")
         page.click("#options-toggle")
         page.fill("#model", "some-model")
         page.fill("#system", "Be short.")

@@ -2,6 +2,7 @@
 
 import { LongtaskError } from "./longtask.js";
 import { menuButton } from "./menu.js";
+import { modelLabel } from "./models.js";
 import * as remembered from "./remembered.js";
 import { Searching } from "./searching.js";
 import { ServedTasks } from "./served.js";
@@ -152,7 +153,8 @@ export class List {
   #place(all) {
     const before = this.#rows;
     this.#rows = new Map(all.map((task) => {
-      const { id, title, status, model, usage, cost } = task;
+      const { id, title, status, usage, cost } = task;
+      const model = modelLabel(task.model);
       const shows = JSON.stringify([title, status, model, usage, cost, id === this.#open, document.documentElement.lang]);
       const known = before.get(id);
       return [id, known?.shows === shows ? known : { shows, row: this.#row(task) }];
@@ -226,7 +228,7 @@ function about({ status, createdAt, model, usage, cost }) {
     time.textContent = ago(createdAt);
     line.append(time);
   }
-  for (const [name, value] of [["model", model], ["tokens", usage && tokens(usage.completionTokens, usage.estimated)], ["cost", money(cost)]]) {
+  for (const [name, value] of [["model", modelLabel(model)], ["tokens", usage && tokens(usage.completionTokens, usage.estimated)], ["cost", money(cost)]]) {
     if (!value) continue;
     const node = document.createElement("span");
     node.className = name;

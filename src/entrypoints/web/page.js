@@ -88,7 +88,7 @@ function useKey(isOther = false) {
   $("key-form").hidden = true;
   showOwner();
   list.follow();
-  showModels();
+  showModels().then(showList);
   if (!remembered.apiKey()) location.hash = NONE;
   else if (waiting !== null) waiting();
   else if (task.shown() !== null) {
@@ -177,4 +177,4 @@ showAll();
 openWhatIsNamed();
 list.follow();
 showOwner();
-showModels();
+showModels().then(showList);
