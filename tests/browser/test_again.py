@@ -110,7 +110,8 @@ def test_another_model_answers_beside_the_first(
     expect(page.locator("dialog.choice li")).to_have_count(3)
     page.fill(".choice input", "SECOND")
     expect(page.locator("dialog.choice li")).to_have_text(["second-model"])
-    page.click("dialog.choice li button")
+    expect(page.locator("dialog.choice .quiet")).to_have_text("Use “SECOND”")
+    page.keyboard.press("Enter")  # the first that is found
     beside = page.locator("#beside")
     expect(beside.locator("h2")).to_have_text("second-model")
     expect(beside.locator(".answer").nth(1)).to_have_text("Two")

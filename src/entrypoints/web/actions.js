@@ -8,6 +8,7 @@ import { edit, isEditable } from "./edit.js";
 import { showFault, showProblem } from "./form.js";
 import { toggleMenu } from "./menu.js";
 import { chooseModel } from "./model-choice.js";
+import { defaultModel } from "./models.js";
 import * as remembered from "./remembered.js";
 import { ACTIVE, isGone } from "./state.js";
 import * as task from "./task.js";
@@ -78,7 +79,7 @@ async function editAndRun(id) {
 async function runBeside(id) {
   const request = await requestLike(id);
   if (request === null) return;
-  const model = await chooseModel([request.model].filter(Boolean));
+  const model = await chooseModel([request.model ?? defaultModel()]);
   if (model) await start({ ...request, model }, (other) => addressOf(id, other));
 }
 

@@ -15,18 +15,23 @@ export async function chooseModel(taken) {
   const found = node("ul");
   const none = node("p", "hint", text("noModelFound"));
   const cancel = node("button", "", text("close"));
+  const asItIs = node("button", "quiet");
   const means = node("p", "hint", text("besideStart"));
-  const form = node("form", "", means, field, found, none, node("div", "actions", cancel));
+  const form = node("form", "", means, field, found, none, node("div", "actions", asItIs, cancel));
   dialog.append(title, form);
   title.id = "choice-title";
   dialog.setAttribute("aria-labelledby", title.id);
   Object.assign(field, { type: "text", autocomplete: "off", spellcheck: false, maxLength: 200, placeholder: text("findModel"), ariaLabel: text("findModel") });
   form.className = "choice-form";
-  cancel.type = "button";
+  cancel.type = asItIs.type = "button";
 
+  const written = () => field.value.trim();
+  function matches() {
+    const wanted = written().toLowerCase();
+    return modelNames().filter((name) => name.toLowerCase().includes(wanted)).slice(0, SHOWN);
+  }
   function show() {
-    const wanted = field.value.trim().toLowerCase();
-    const names = modelNames().filter((name) => name.toLowerCase().includes(wanted)).slice(0, SHOWN);
+    const names = matches();
     found.replaceChildren(...names.map((name) => {
       const button = node("button", "", name, ...(taken.includes(name) ? [node("small", "", text("modelOfTask"))] : []));
       button.type = "button";
@@ -34,13 +39,17 @@ export async function chooseModel(taken) {
       return node("li", "", button);
     }));
     found.hidden = names.length === 0;
-    none.hidden = names.length > 0 || wanted === "";
+    none.hidden = names.length > 0 || written() === "";
+    asItIs.hidden = written() === "" || names.includes(written());
+    asItIs.textContent = text("useName", { model: written() });
   }
   field.addEventListener("input", show);
   cancel.addEventListener("click", () => dialog.close(""));
+  asItIs.addEventListener("click", () => dialog.close(written()));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (field.value.trim()) dialog.close(field.value.trim());
+    const names = matches();
+    if (written()) dialog.close(names.includes(written()) ? written() : names[0] ?? written());
   });
   document.body.append(dialog);
   show();
