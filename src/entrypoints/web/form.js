@@ -182,6 +182,7 @@ $("prompt").addEventListener("keydown", (event) => {
   $("start").requestSubmit();
 });
 $("prompt").addEventListener("input", () => keepDraft($("prompt").value));
+$("start").addEventListener("input", () => showProblem("")); // it was about what has changed now
 $("prompt").addEventListener("paste", (event) => {
   const { files, types } = event.clipboardData;
   if (files.length === 0 || types.includes("text/plain")) return; // text, as usual, perhaps with its picture
