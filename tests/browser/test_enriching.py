@@ -33,6 +33,12 @@ SHOW = """async (pieces) => {
     }
 }"""
 
+DEPTH = """() => Math.max(...[...document.querySelectorAll("#answer pre *")].map((each) => {
+    let depth = 0;
+    for (let node = each; node.id !== "answer"; node = node.parentElement) depth += 1;
+    return depth;
+}))"""
+
 
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
@@ -61,6 +67,18 @@ def test_code_is_highlighted_while_it_grows_and_stays_the_same_text(page: Page) 
     assert page.locator("#answer .hl-string").first.text_content() == code[13:46]
     assert page.locator("#answer pre").text_content() == code.rstrip("\n")
     assert page.evaluate("window.code.isConnected")
+
+
+@vendored
+def test_what_is_nested_a_thousand_times_does_not_crash_the_browser(page: Page) -> None:
+    formula = "$$" + "x^{" * 900 + "x" + "}" * 900 + "$$"
+    code = ("`${" * 600 + "\n") * 8
+    _show(page, f"{formula}\n\n$$x^2$$\n\n```js\n{code}```\n\nEnd.")
+    expect(page.locator("#answer .typeset")).to_have_count(1)
+    expect(page.locator("#answer .plain-math")).to_have_text(formula)
+    expect(page.locator("#answer .hl-string").first).to_be_attached()
+    assert page.locator("#answer pre").text_content() == code.rstrip("\n")
+    assert page.evaluate(DEPTH) < 100
 
 
 @vendored

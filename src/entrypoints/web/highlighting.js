@@ -2,6 +2,7 @@
 // for.
 
 const LINE_LIMIT = 2_000; // characters of a line, above which patterns may take too long
+const DEPTH_LIMIT = 50; // of tokens within tokens: browsers crash at some thousands
 const SLOW = 500; // milliseconds, after which a language is not highlighted any more
 const FAR = 3_000; // characters
 const MARKUP = "xml";
@@ -19,6 +20,7 @@ class Nodes {
   }
 
   startScope(scope) {
+    if (this.#open.length > DEPTH_LIMIT) return this.#open.push(this.#open.at(-1));
     const node = document.createElement("span");
     node.className = scope.split(".").map((each) => `hl-${each}`).join(" ");
     this.#open.at(-1).append(node);

@@ -5,6 +5,7 @@ import "./copying.js";
 import { latexOf } from "./formulas.js";
 
 const LENGTH_LIMIT = 4_000; // characters of a formula
+const DEPTH_LIMIT = 400; // of a formula's nodes: browsers crash at some thousands
 const KEPT = 500; // formulas
 const OPTIONS = { throwOnError: true, strict: "ignore", trust: false, maxSize: 40, maxExpand: 200 };
 
@@ -40,15 +41,17 @@ function typesetOf(katex, node) {
     // The nodes that katex.render would make, without the style attributes, which the policy forbids.
     // They repeat what classes say, or are of the MathML, which is for screen readers.
     const tree = katex.__renderToDomTree(latex, { ...OPTIONS, displayMode: isDisplay(node) });
-    removeStyles(tree);
+    removeStyles(tree, DEPTH_LIMIT);
     shown.append(tree.toNode());
   } catch {
-    return null; // no LaTeX that it knows
+    return null; // no LaTeX that it knows, or nested too deep
   }
   return shown;
 }
 
-function removeStyles({ attributes, children }) {
+/** Remove the style attributes of a tree. Throws where it has more levels. */
+function removeStyles({ attributes, children }, levels) {
+  if (levels === 0) throw new RangeError();
   if (attributes?.style !== undefined) delete attributes.style;
-  for (const child of children ?? []) removeStyles(child);
+  for (const child of children ?? []) removeStyles(child, levels - 1);
 }
