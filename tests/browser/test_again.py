@@ -79,6 +79,10 @@ def test_attachments_stay_with_an_edited_prompt_and_are_dropped_and_pasted(
             [list(PNG), name, event],
         )
         expect(page.locator(f"#attached img[alt='{name}.png']")).to_be_visible()
+    page.set_input_files(
+        "#files", {"name": 'a"b<c .constructor', "mimeType": "", "buffer": b"Text."}
+    )
+    expect(page.locator("#attached .file")).to_have_text('a"b<c .constructor (5 B)')
     start(page, "What is it?")
     status(page, "completed")
     choose(page, "edit")
@@ -86,7 +90,9 @@ def test_attachments_stay_with_an_edited_prompt_and_are_dropped_and_pasted(
     page.click(".editing .primary")
     eventually(lambda: len(upstream.received) == 2)
     image = {"type": "image_url", "image_url": {"url": IMAGE}}
-    assert _said(upstream, 1) == [[image, image, {"type": "text", "text": "What else?"}]]
+    file = '<file name="a&quot;b&lt;c .constructor">\nText.\n</file>'
+    texts = [{"type": "text", "text": text} for text in (file, "What else?")]
+    assert _said(upstream, 1) == [[image, image, *texts]]
     expect(page.locator("#sent img")).to_have_count(2)
 
 

@@ -32,6 +32,11 @@ def test_a_reply_goes_on_from_the_task_that_is_open_unless_that_is_not_wanted(
     expect(page.locator("#before-title")).to_have_text("2 earlier messages")
     said = [each["content"] for each in upstream.received[1].body["messages"]]
     assert said == ["First.", "One", "Second."]
+    # Safari's Enter that ends a composition of an input method.
+    page.evaluate(
+        """document.getElementById("prompt").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true }))"""
+    )
     page.keyboard.type("Line")
     page.keyboard.press("Shift+Enter")
     expect(page.locator("#prompt")).to_have_value("Line\n")
