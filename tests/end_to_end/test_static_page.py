@@ -9,9 +9,10 @@ WEB = Path("src/entrypoints/web")
 
 
 def test_the_page_may_run_its_own_scripts_and_nothing_else(shared_service: Running) -> None:
-    for path in ("/", "/web/page.js", "/web/page.css"):
+    for path, kind in (("/", "html"), ("/web/page.js", "javascript"), ("/web/page.css", "css")):
         answer = shared_service.client.http.get(path)
         assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == f"text/{kind}; charset=utf-8"
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "script-src 'self';" in policy

@@ -44,8 +44,8 @@ class StaticContent:
         self.plain = plain
         self.zipped = plain if suffix in _COMPRESSED else gzip.compress(plain, mtime=0)
         self.version = hashlib.sha256(plain).hexdigest()[:20]
-        kind = _TYPES.get(suffix) or mimetypes.types_map.get(suffix, "application/octet-stream")
-        self.media_type = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
+        known = _TYPES.get(suffix) or mimetypes.types_map.get(suffix)
+        self.media_type = known or "application/octet-stream"  # Litestar adds the charset of texts
 
     def response(self, request: Request[Any, Any, Any]) -> Response[bytes]:
         """Return what the request gets: the bytes, compressed if it accepts that and they become
