@@ -14,7 +14,7 @@ let editor = null; // the form, while there is one
 export const isEditable = (request) => request?.prompt !== undefined || request?.messages?.at(-1)?.role === "user";
 
 /** Return a request with another text in its last message. Its attachments stay. */
-export function withText(request, prompt) {
+function withText(request, prompt) {
   if (request.prompt !== undefined) return { ...request, prompt };
   const last = request.messages.at(-1);
   const kept = Array.isArray(last.content) ? last.content.filter((part) => attachmentOf(part) !== null) : [];

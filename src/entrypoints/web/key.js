@@ -22,7 +22,7 @@ export const onKeyChange = (callback) => (changed = callback);
 
 /** Return the key in what was pasted, such as a line of a settings file or all that `longtask key new`
  * prints, as {key}; or as {fault} the name of a text that says why there is none. */
-export function keyIn(pasted) {
+function keyIn(pasted) {
   const whole = pasted.trim();
   const found = new Set(whole.match(KEY) ?? []);
   if (found.size === 1) return { key: [...found][0] };
