@@ -11,7 +11,7 @@ from entrypoints.http.page import WEB
 from tests.browser.page import OpenPage, pages, start, status
 from tests.doubles.upstream import Gate, Script, Upstream, answer, finish, piece
 from tests.running import Running, running_service, settings_for
-from tests.waiting import within
+from tests.waiting import eventually, within
 
 pytestmark = pytest.mark.soak
 
@@ -240,8 +240,8 @@ def test_formulas_are_copied_as_they_were_written(page: Page) -> None:
         page.evaluate("navigator.clipboard.writeText('')")
         page.evaluate(COPY, part)
         page.keyboard.press("Control+c")
-        page.wait_for_function("async () => await navigator.clipboard.readText() !== ''")
-        return str(page.evaluate("navigator.clipboard.readText()")).replace("\r\n", "\n")
+        text = eventually(lambda: page.evaluate("navigator.clipboard.readText()"))
+        return str(text).replace("\r\n", "\n")
 
     lines = [line for line in copied(part=False).split("\n") if line]
     assert lines == [written, r"$$\frac{1}{2}$$", "holds for all:", "py", "x = 1", "y = 2"]
