@@ -5,9 +5,9 @@ from typing import Any
 
 from domain.events import Usage
 
-COUNT_LIMIT = 2**53
-"""The largest number of tokens that is believed. JSON's integers are exact up to here (RFC 8259,
-section 6)."""
+COUNT_LIMIT = 10**9
+"""The largest number of tokens that is believed: far more than any model reads or writes at once,
+and little enough that a server that counts wrongly does not use up everybody's budget."""
 
 
 def read_usage(reported: Any) -> Usage | None:
