@@ -19,15 +19,17 @@ def open_model(settings: ModelSettings, metrics: Metrics) -> LanguageModel:
     if settings.demo:
         return DemoModel(settings.demo_speed)
     key, url = revealed(settings.openai_api_key), settings.openai_base_url
-    timeout = settings.model_read_timeout
+    timeout, environment = settings.model_read_timeout, settings.alone
     if settings.openai_api == "responses":
         from adapters.openai.responses import ResponsesModel  # noqa: PLC0415
 
-        return ResponsesModel(key, url, timeout, delete=settings.delete_responses)
+        return ResponsesModel(
+            key, url, timeout, delete=settings.delete_responses, environment=environment
+        )
     from adapters.openai import OpenAIModel  # noqa: PLC0415
 
     server, unasked = settings.prefill_server, settings.prefill_unasked
-    return OpenAIModel(key, url, timeout, server, prefill_unasked=unasked)
+    return OpenAIModel(key, url, timeout, server, prefill_unasked=unasked, environment=environment)
 
 
 def _open_upstreams(settings: ModelSettings, found: ModelMap, metrics: Metrics) -> RoutedModel:

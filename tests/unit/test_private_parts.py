@@ -19,6 +19,7 @@ PARTS: list[tuple[type[Any], str]] = [
         uvicorn_internals.PRIVATE_PARTS,
         litestar_internals.PRIVATE_PARTS,
         sdk_internals.PRIVATE_PARTS,
+        client_internals.PRIVATE_PARTS,
     )
     for kind, names in parts.items()
     for name in names

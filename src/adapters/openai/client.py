@@ -14,7 +14,7 @@ import httpx2
 import openai
 
 from adapters.openai.bounded_body import bound_body
-from adapters.openai.client_internals import read_at_once
+from adapters.openai.client_internals import HEADERS, forget_environment, read_at_once
 from adapters.openai.errors import classify_broken, classify_error
 from adapters.openai.model_list import MODELS_TIMEOUT, read_models
 from application.ports import OfferedModel
@@ -32,16 +32,19 @@ BROKEN = (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, ValueError)
 not HTTP, nor Python's ValueError for an invalid address."""
 
 
-def open_client(api_key: str, base_url: str | None, read_timeout: float) -> openai.AsyncOpenAI:
+def open_client(
+    api_key: str, base_url: str | None, read_timeout: float, *, environment: bool = True
+) -> openai.AsyncOpenAI:
     """`api_key`: empty for a server that needs none. `read_timeout`: seconds for each read from the
-    connection."""
+    connection. `environment`: whether the server is the one for which the variables of OpenAI's
+    client are set (`forget_environment`)."""
     read_at_once(READ_SIZE)
-    return openai.AsyncOpenAI(
+    client = openai.AsyncOpenAI(
         api_key=api_key or "none",  # the client requires one
         base_url=base_url,
         max_retries=0,
         timeout=httpx2.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
-        default_headers={"Accept-Encoding": "identity"},
+        default_headers=HEADERS,
         # Needs a third of the CPU time of the client's default transport for each read.
         http_client=openai.DefaultAioHttpClient(
             limits=httpx2.Limits(max_connections=CONNECTIONS),
@@ -52,6 +55,9 @@ def open_client(api_key: str, base_url: str | None, read_timeout: float) -> open
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         ),
     )
+    if not environment:
+        forget_environment(client)
+    return client
 
 
 async def list_models(client: openai.AsyncOpenAI, api_key: str) -> Sequence[OfferedModel]:

@@ -45,12 +45,13 @@ class OpenAIModel(LanguageModel):
         prefill: str | None = None,
         *,
         prefill_unasked: bool = True,
+        environment: bool = True,
     ) -> None:
         """`api_key`: empty for a server that needs none. `read_timeout`: seconds for each read from
         the connection. `prefill`: the kind of server, one of `prefill.SERVERS`, if it goes on from
         the beginning of an answer. `prefill_unasked`: also for requests that do not say whether it
-        may."""
-        self._client = open_client(api_key, base_url, read_timeout)
+        may. `environment`: as `open_client` takes it."""
+        self._client = open_client(api_key, base_url, read_timeout, environment=environment)
         self._api_key = api_key
         self._known = KnownModels(_REPLACEMENTS)
         self._prefill = None if prefill is None else SERVERS[prefill]

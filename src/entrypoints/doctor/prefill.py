@@ -31,7 +31,9 @@ async def check_prefill(settings: ModelSettings) -> Findings:
     from adapters.openai import OpenAIModel  # noqa: PLC0415  (slow to load, and only needed here)
 
     name = settings.default_model
-    model = OpenAIModel(revealed(settings.openai_api_key), url, TIMEOUT, kind)
+    model = OpenAIModel(
+        revealed(settings.openai_api_key), url, TIMEOUT, kind, environment=settings.alone
+    )
     try:
         async with asyncio.timeout(TIMEOUT):
             rest = await _rest(model, name)

@@ -27,7 +27,7 @@ async def check_responses(settings: ModelSettings) -> Findings:
     from adapters.openai.responses import ResponsesModel  # noqa: PLC0415  (slow to load)
 
     key, url = revealed(settings.openai_api_key), settings.openai_base_url
-    model = ResponsesModel(key, url, _MORE_TIME, delete=True)
+    model = ResponsesModel(key, url, _MORE_TIME, delete=True, environment=settings.alone)
     name = settings.default_model
     without = "set LONGTASK_OPENAI_API=chat, with which lost attempts begin anew"
     try:

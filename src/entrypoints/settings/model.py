@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import SecretStr
+from pydantic import PrivateAttr, SecretStr
 
 from application.model_rules import ANY_MODEL, ModelRules
 from domain.options import REFUSED_OPTIONS
@@ -128,6 +128,8 @@ class ModelSettings(Group):
         ge=0,
     )
 
+    _alone: bool = PrivateAttr(default=True)
+
     def at(self, upstream: MappedUpstream) -> "ModelSettings":
         """The settings of one upstream of the map, as if it were the only one."""
         own = upstream.base_url is not None or upstream.demo
@@ -142,7 +144,14 @@ class ModelSettings(Group):
             "prefill_unasked": self.prefill_unasked if unasked is None else unasked,
             "model_read_timeout": self.model_read_timeout if timeout is None else timeout,
         }
-        return self.model_copy(update=given)
+        settings = self.model_copy(update=given)
+        settings._alone = not own
+        return settings
+
+    @property
+    def alone(self) -> bool:
+        """Whether what the environment tells OpenAI's client is meant for this server."""
+        return self._alone
 
     @property
     def demo(self) -> bool:

@@ -67,12 +67,13 @@ class ResponsesModel(LanguageModel):
         read_timeout: float,
         *,
         delete: bool = False,
+        environment: bool = True,
         poll_pause: float = POLL_PAUSE,
     ) -> None:
         """`api_key`: empty for a server that needs none. `read_timeout`: seconds for each read from
         the connection. `delete`: whether answers are deleted at the server when their tasks have
-        ended."""
-        self._client = open_client(api_key, base_url, read_timeout)
+        ended. `environment`: as `open_client` takes it."""
+        self._client = open_client(api_key, base_url, read_timeout, environment=environment)
         self._responses = self._client.responses.with_streaming_response
         self._api_key = api_key
         self._delete = delete
