@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 from application.accounts import owner_account
 from application.errors import OperatorsOnly
@@ -18,6 +18,9 @@ Part = int | str | None
 None."""
 ROWS_LIMIT = 10_000
 """Rows of one report."""
+ROWS_AT_ONCE = 300
+"""Rows that are worked on before the event loop may do something else."""
+T = TypeVar("T")
 _OWNER = owner_account("")
 _Models = dict[str, tuple[Tokens, int]]
 """By model: tokens and tasks."""
@@ -65,20 +68,23 @@ class GetUsage:
         """Return what an owner may see. Raises OperatorsOnly, InvalidRequest if there are more than
         `ROWS_LIMIT` rows, or StoreUnavailable."""
         groups: dict[tuple[Part, ...], _Models] = {}
-        async for rows in self._pages(self._accounts(caller, query.owner), query):
+        async for rows in self._read(self._accounts(caller, query.owner), query):
             for row in rows:
                 key = tuple(_part(row, each) for each in query.by)
                 _add(groups.setdefault(key, {}), row.model, row.tokens, row.tasks)
             if len(groups) > ROWS_LIMIT:
                 message = f"gives more than {ROWS_LIMIT} rows: ask for fewer days, or by less"
                 raise InvalidRequest([Fault("by", message)])
-        total: _Models = {}
-        for models in groups.values():
-            for model, (tokens, tasks) in models.items():
-                _add(total, model, tokens, tasks)
         ordered = sorted(groups.items(), key=lambda group: [_order(each) for each in group[0]])
+        total: _Models = {}
+        report: list[UsageRow] = []
+        async for some in in_turns(ordered):
+            for key, models in some:
+                report.append(self._row(dict(zip(query.by, key, strict=True)), models))
+                for model, (tokens, tasks) in models.items():
+                    _add(total, model, tokens, tasks)
         return UsageReport(
-            [self._row(dict(zip(query.by, key, strict=True)), of) for key, of in ordered],
+            report,
             self._row({}, total),
             sorted(each for each in total if self._prices and self._prices.of(each) is None),
         )
@@ -91,17 +97,16 @@ class GetUsage:
             raise OperatorsOnly
         return [owner_account(wanted)]
 
-    async def _pages(
+    async def _read(
         self, accounts: Sequence[str] | None, query: UsageQuery
     ) -> AsyncGenerator[Sequence[Row], None]:
-        """Read the rows of one owner at once, and those of all day by day: they may be hundreds of
-        thousands, and the event loop has other things to do."""
-        if accounts is not None:
-            yield await self._ledger.rows(accounts, query.first, query.last)
-            return
-        for day in range(query.first, query.last + 1):
-            yield await self._ledger.rows(None, day, day)
-            await asyncio.sleep(0)
+        """Yield the rows of one owner, and those of all day by day: they may be hundreds of
+        thousands."""
+        days = query.last - query.first + 1 if accounts is not None else 1
+        for first in range(query.first, query.last + 1, max(1, days)):
+            rows = await self._ledger.rows(accounts, first, first + days - 1)
+            async for some in in_turns(rows):
+                yield some
 
     def _row(self, key: Mapping[By, Part], models: _Models) -> UsageRow:
         tokens, tasks = Tokens(), 0
@@ -112,6 +117,13 @@ class GetUsage:
             if (price := self._prices.of(model)) is not None:
                 cost = (cost or Decimal(0)) + price.of(used.input, used.cached, used.output)
         return UsageRow(key, tokens, tasks, cost)
+
+
+async def in_turns(items: Sequence[T]) -> AsyncGenerator[Sequence[T], None]:
+    """Yield all of them, some at a time, and let the event loop do something else in between."""
+    for begin in range(0, len(items), ROWS_AT_ONCE):
+        yield items[begin : begin + ROWS_AT_ONCE]
+        await asyncio.sleep(0)
 
 
 def _add(models: _Models, model: str, tokens: Tokens, tasks: int) -> None:

@@ -15,35 +15,39 @@ from application.ports.usage import (
 DAY = 86_400
 
 
+_Models = dict[str, tuple[Tokens, int]]
+"""By model: its tokens and tasks."""
+
+
 class MemoryUsageLedger(UsageLedger):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock`: gives seconds since 1970."""
         self._clock = clock
         self._swept = 0
-        self._used: dict[tuple[str, int], dict[str, tuple[Tokens, int]]] = {}
-        """By account and day: by model, its tokens and tasks."""
+        self._days: dict[int, dict[str, _Models]] = {}
+        """By day and account."""
 
     async def add(self, additions: Sequence[Addition]) -> Sequence[int]:
         self._sweep()
         return [self._add(kept_form(each)) for each in additions]
 
     async def used(self, account: str, day: int) -> int:
-        return _total(self._used.get((account, day), {}))
+        return _total(self._days.get(day, {}).get(account, {}))
 
     async def rows(self, accounts: Sequence[str] | None, first: int, last: int) -> Sequence[Row]:
         self._sweep()
-        found = [
-            Row(account, day, model, tokens, tasks)
-            for (account, day), models in self._used.items()
-            if first <= day <= last and not is_address(account)
-            if accounts is None or account in accounts
-            for model, (tokens, tasks) in models.items()
-            if tokens or tasks
+        return [
+            Row(account, day, model, *models[model])
+            for day in range(first, last + 1)
+            for account, models in sorted(self._days.get(day, {}).items())
+            if not is_address(account) and (accounts is None or account in accounts)
+            for model in sorted(models)
+            if any(models[model])
         ]
-        return sorted(found, key=lambda row: (row.day, row.account, row.model))
 
     def _add(self, addition: Addition) -> int:
-        models = self._used.setdefault((addition.account, addition.day), {})
+        accounts = self._days.setdefault(addition.day, {})
+        models = accounts.setdefault(addition.account, {})
         model = addition.model
         if model not in models and len(models) >= MODELS_LIMIT:
             model = OTHER
@@ -55,12 +59,15 @@ class MemoryUsageLedger(UsageLedger):
         today = int(self._clock()) // DAY
         if today != self._swept:
             self._swept = today
-            over = [each for each in self._used if each[1] < today - retention_days(each[0])]
-            for each in over:
-                del self._used[each]
+            for day, accounts in list(self._days.items()):
+                for account in list(accounts):
+                    if day < today - retention_days(account):
+                        del accounts[account]
+                if not accounts:
+                    del self._days[day]
 
 
-def _total(models: dict[str, tuple[Tokens, int]]) -> int:
+def _total(models: _Models) -> int:
     return sum(tokens.total for tokens, _ in models.values())
 
 

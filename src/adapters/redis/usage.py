@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 DAY = 86_400
 ENTERED = 10_000
 """Entries of the sets that a process remembers."""
-HASHES_AT_ONCE = 200
-"""Hashes that one pipeline reads."""
+HASHES_AT_ONCE = 100
+"""Hashes that one pipeline reads. To decode them takes some milliseconds."""
 _AS_LIST = "return redis.call(ARGV[1], KEYS[1])"
 """Reads a whole key. Each client library makes another type of what such a command returns, and a
 list of what a script does."""

@@ -8,7 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import UNSET, UnsetType
 
 from application.accounts import Caller
-from application.get_usage import UsageRow
+from application.get_usage import UsageRow, in_turns
 from entrypoints.http.head_requests import headers_only, is_head
 from entrypoints.http.native.usage_query import (
     DescribedUsageQuery,
@@ -92,7 +92,7 @@ class UsageController(Controller):
             first=asked.first.isoformat(),
             last=asked.last.isoformat(),
             currency=parts.prices.currency if priced else UNSET,
-            rows=[_used(each) for each in report.rows],
+            rows=[_used(each) async for some in in_turns(report.rows) for each in some],
             total=_used(report.total),
             unpriced=list(report.unpriced) if priced else UNSET,
         )
