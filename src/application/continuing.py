@@ -8,6 +8,7 @@ from application.openings import kept_for
 from application.ports import AttemptsObserver, LanguageModel, Resumption, TaskLog, Tokens
 from application.store_retries import StoreRetries
 from application.transcript import Transcript
+from application.usage_count import tokens_of
 from domain.attempt import Attempt
 from domain.continuation import Continuation
 from domain.events import Usage
@@ -105,7 +106,10 @@ class Continuing:
             return used
         if rereads:
             return Tokens(self.asked) + -self.counted
-        return used if self.noted or self._transcript.characters else Tokens()
+        if not used or not (self.noted or self._transcript.characters):
+            return Tokens()
+        # Also if the upstream has reported more: the next one hears that, too.
+        return tokens_of(self.estimate()) + -self.counted
 
     def total(self, own: Usage) -> Usage:
         """Return the usage of a whole answer: of this attempt, and of all others that have said any

@@ -2,9 +2,12 @@
 
 import pytest
 
-from application.errors import ModelUnavailable
+from application.errors import LeaseLost, ModelUnavailable
 from application.manage_task import CancelTask
 from application.outcome import Ack, Reject, Retry
+from application.ports import ForwardingTaskLog
+from domain.attempt import Attempt
+from domain.task import Change
 from domain.tokens import estimate_tokens
 from entrypoints.identity import SystemClock
 from tests.builders import REQUEST
@@ -55,6 +58,24 @@ async def test_a_worker_that_wakes_after_the_end_is_charged_for_nothing() -> Non
     assert await bench.deliver() == Ack()
     bench.keeping.unheld.set()
     assert await frozen == Ack()
+    assert await bench.charged() == USAGE.total_tokens
+
+
+async def test_a_kept_answer_whose_end_could_not_be_written_is_charged_once() -> None:
+    bench = Bench()
+
+    class LapsedOnce(ForwardingTaskLog):
+        lapsed = False
+
+        async def commit(self, attempt: Attempt, change: Change) -> None:
+            if not self.lapsed:
+                self.lapsed = True
+                bench.seconds += LEASE + 1
+                raise LeaseLost
+            await super().commit(attempt, change)
+
+    assert await bench.deliver(bench.process(LapsedOnce(bench.tasks))) == Ack()
+    assert bench.keeping.streams == 2
     assert await bench.charged() == USAGE.total_tokens
 
 
