@@ -199,8 +199,9 @@ class Meter:
             pending.tasks += tasks
 
     def _names(self, task: Task) -> Sequence[str]:
-        accounts = self._accounts.of(None, task.origin)
-        return [owner_account(task.owner), *(each.id for each in accounts)]
+        addresses = self._accounts.of(None, task.origin)
+        limited = [each.id for each in addresses if each.limits.tokens is not None]
+        return [owner_account(task.owner), *limited]
 
     def _today(self) -> int:
         return day_of(self._clock.now())

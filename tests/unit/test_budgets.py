@@ -18,7 +18,7 @@ from domain.events import TaskStatus, Usage
 from domain.request import TaskRequest
 from domain.task import Task
 from domain.tokens import estimate_tokens
-from tests.builders import NOW, begun
+from tests.builders import NOW, begun, meter_of
 from tests.doubles.model import Word
 from tests.unit.run_task_bench import OWNER, TASK_ID, Bench
 from tests.waiting import until, within
@@ -231,6 +231,19 @@ async def test_while_the_ledger_is_away_attempts_go_on_and_nothing_is_lost() -> 
     await day.meter.flush()
     assert (await day.failure(running))[0] == "budget_exceeded"
     assert await day.meter.used(KEY) == ASKED + 40
+
+
+async def test_an_address_is_counted_only_if_its_tokens_are_limited() -> None:
+    counted = []
+    for limits in (Limits(running=5), Limits(tokens=5)):
+        ledger = MemoryUsageLedger()
+        meter = meter_of(Accounts(Limits(), limits), ledger)
+        task = Task.submit(TASK_ID, REQUEST, NOW, origin="10.0.0.1").task
+        count = meter.count(task, lambda: Tokens(1), None)
+        meter.close(count, Tokens(3), "m", Tokens())
+        await meter.flush()
+        counted.append(await meter.used("address:10.0.0.1"))
+    assert counted == [0, 3]
 
 
 async def test_a_kept_answer_is_released_when_it_is_cut() -> None:
