@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 INTERVAL = 1.0
 """Seconds between two calls of the ledger."""
+READS = 3
+"""How often `used` asks the ledger, if each time a call that adds something comes in between: then
+it may miss what that call adds."""
 DAY_MS = 86_400_000
 NOTHING = Tokens()
 
@@ -93,18 +96,17 @@ class Meter:
     async def used(self, account: str) -> int:
         """Return the tokens that an account has used today, those included that this process has
         yet to add. Raises StoreUnavailable."""
-        day = self._today()
-        while True:
+        day, used = self._today(), 0
+        for _ in range(READS):
             await self._no_call.wait()
             calls = self._calls
             used = await self._ledger.used(account, day)
             if calls == self._calls:
-                waiting = self._pending.items()
-                return used + sum(
-                    each.tokens.total
-                    for (name, on, _), each in waiting
-                    if (name, on) == (account, day)
-                )
+                break
+        waiting = self._pending.items()
+        return used + sum(
+            each.tokens.total for (name, on, _), each in waiting if (name, on) == (account, day)
+        )
 
     def until_midnight(self) -> float:
         """Return the seconds until the next day of UTC begins."""
