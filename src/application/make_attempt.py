@@ -127,8 +127,10 @@ class MakeAttempt:
     def _close(self, running: RunningAttempt, *, ended: bool, rereads: bool) -> None:
         """Count what the attempt has used in all, for the model that has answered."""
         used = running.continuing.counted_for_good(running.used(), ended=ended, rereads=rereads)
-        model = running.finished.model if running.finished else running.count.model
+        finished = running.finished
+        model = running.count.model if finished is None else finished.model
         self._meter.close(running.count, used, model, running.continuing.counted)
+        self._observer.used(used, model, answered=finished is not None)
 
     async def _outcome(
         self,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from application.ports import AttemptsObserver
+from application.ports import AttemptsObserver, Tokens
 
 
 class CountingAttempts(AttemptsObserver):
@@ -12,6 +12,8 @@ class CountingAttempts(AttemptsObserver):
         self.repeated = 0
         """How many attempts asked for what may have been asked for already."""
         self.lost_tokens: list[int] = []
+        self.used_tokens: list[tuple[Tokens, str, bool]] = []
+        """What each attempt has used, of which model, and whether that one has answered."""
 
     def resumed(self, how: Literal["kept", "prefill"], tokens: int) -> None:
         self.resumptions.append((how, tokens))
@@ -21,3 +23,6 @@ class CountingAttempts(AttemptsObserver):
 
     def thrown_away(self, tokens: int) -> None:
         self.lost_tokens.append(tokens)
+
+    def used(self, tokens: Tokens, model: str, *, answered: bool) -> None:
+        self.used_tokens.append((tokens, model, answered))

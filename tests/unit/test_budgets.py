@@ -85,6 +85,7 @@ async def test_what_streams_is_counted_each_second_and_corrected_at_the_end() ->
     day.bench.model.say(DONE)
     await running
     assert await day.rows() == [Row(KEY, today, "answered", Tokens(90, 40, 30, 10), 0)]
+    assert day.bench.observer.used_tokens == [(Tokens(90, 40, 30, 10), "answered", True)]
 
 
 async def test_an_attempt_over_the_days_tokens_is_cut_and_its_text_kept() -> None:
@@ -101,6 +102,8 @@ async def test_an_attempt_over_the_days_tokens_is_cut_and_its_text_kept() -> Non
     )
     assert await day.bench.content() == [FORTY, CHINESE]
     assert day.bench.model.closed == 1
+    cut = Tokens(ASKED, 0, estimate_tokens(FORTY, CHINESE))
+    assert day.bench.observer.used_tokens == [(cut, "asked", False)]
     assert await day.meter.used(KEY) == ASKED + estimate_tokens(FORTY, CHINESE)
 
 

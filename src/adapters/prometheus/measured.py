@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from adapters.prometheus.metrics import Metrics
-from adapters.prometheus.model_names import ModelNames
 from application.errors import (
     ModelRefused,
     ModelUnavailable,
@@ -34,7 +33,7 @@ from application.ports import (
 from domain.answer import Answer
 from domain.attempt import Attempt
 from domain.continuation import Continuation
-from domain.events import Event, StatusChanged
+from domain.events import Event, StatusChanged, TaskStatus
 from domain.request import TaskRequest
 from domain.task import Change, Task
 from domain.webhook import GivenUp, Note
@@ -46,7 +45,6 @@ class MeasuredTaskLog(EndObservingTaskLog):
     def __init__(self, inner: TaskLog, metrics: Metrics) -> None:
         super().__init__(inner)
         self._metrics = metrics
-        self._models = ModelNames()
 
     async def claim(
         self, task_id: str, lease: float, now: int, opening: Openings = anew
@@ -99,16 +97,9 @@ class MeasuredTaskLog(EndObservingTaskLog):
         self._metrics.tasks.labels(task.status.value).inc()
         if task.failure is not None and task.failure.code == "budget_exceeded":
             self._metrics.tasks_over_budget.inc()
-        model = self._models.label(task)
+        name, answered = task.model or task.requested_model, task.status is TaskStatus.COMPLETED
+        model = self._metrics.models.label(name, answered=answered)
         self._metrics.model_tasks.labels(model, task.status.value).inc()
-        if (usage := task.usage) is not None:
-            for kind, tokens in (
-                ("input", usage.prompt_tokens),
-                ("cached", usage.cached_tokens),
-                ("output", usage.output_tokens),
-                ("reasoning", usage.reasoning_tokens),
-            ):
-                self._metrics.model_tokens.labels(model, kind).inc(tokens or 0)
 
 
 class MeasuredModel(LanguageModel):

@@ -8,6 +8,7 @@ them up.
 """
 
 import os
+from dataclasses import asdict
 from typing import Literal
 
 from prometheus_client import (
@@ -20,7 +21,8 @@ from prometheus_client import (
     multiprocess,
 )
 
-from application.ports import AttemptsObserver, FeedObserver
+from adapters.prometheus.model_names import ModelNames
+from application.ports import AttemptsObserver, FeedObserver, Tokens
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -46,6 +48,7 @@ class Metrics(FeedObserver, AttemptsObserver):
             "status",
         )
         self.cancels = self._counter("cancels", "Tasks cancelled by a client.")
+        self.models = ModelNames()
         self.tasks = self._counter("tasks", "Tasks that ended, by status.", "status")
         self.tasks_over_budget = self._counter(
             "tasks_over_budget", "Tasks that failed since a budget was used up."
@@ -55,7 +58,7 @@ class Metrics(FeedObserver, AttemptsObserver):
         )
         self.model_tokens = self._counter(
             "model_tokens",
-            "Tokens of completed tasks, as their records have them: input and output, and of those "
+            "Tokens of attempts that have ended, however they did: input and output, and of those "
             "the cached and the reasoning ones.",
             "model",
             "kind",
@@ -140,6 +143,12 @@ class Metrics(FeedObserver, AttemptsObserver):
 
     def fell_back(self, upstream: str, fallback: str) -> None:
         self.upstream_fallbacks.labels(upstream, fallback).inc()
+
+    def used(self, tokens: Tokens, model: str, *, answered: bool) -> None:
+        label = self.models.label(model, answered=answered)
+        for kind, number in asdict(tokens).items():
+            # Less than nothing: an attempt that went on has learnt that an estimate was too high.
+            self.model_tokens.labels(label, kind).inc(max(0, number))
 
     def missed(self) -> None:
         self.missed_events.inc()

@@ -1,8 +1,5 @@
 """Which names of models label metrics."""
 
-from domain.events import TaskStatus
-from domain.task import Task
-
 MOST = 50
 OTHER = "other"
 
@@ -14,12 +11,12 @@ class ModelNames:
     def __init__(self) -> None:
         self._names: set[str] = set()
 
-    def label(self, task: Task) -> str:
-        """Return the label of a task that has ended, `OTHER` if its model has none."""
-        name = task.model or task.requested_model
+    def label(self, name: str, *, answered: bool) -> str:
+        """Return the label of a model, `OTHER` if it has none. `answered`: whether an upstream has
+        answered with this name."""
         if name in self._names:
             return name
-        if task.status is not TaskStatus.COMPLETED or len(self._names) >= MOST:
+        if not answered or len(self._names) >= MOST:
             return OTHER
         self._names.add(name)
         return name

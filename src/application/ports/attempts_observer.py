@@ -2,9 +2,11 @@
 
 from typing import Literal, Protocol
 
+from application.ports.usage import Tokens
+
 
 class AttemptsObserver(Protocol):
-    """Receives measurements of attempts that follow on others, for metrics. Its methods must not
+    """Receives measurements of attempts, for metrics. Its methods must not
     block."""
 
     def resumed(self, how: Literal["kept", "prefill"], tokens: int) -> None:
@@ -20,4 +22,9 @@ class AttemptsObserver(Protocol):
     def thrown_away(self, tokens: int) -> None:
         """Count the tokens, about so many, that an attempt has thrown away by beginning anew. They
         are paid twice."""
+        ...
+
+    def used(self, tokens: Tokens, model: str, *, answered: bool) -> None:
+        """Count what an attempt has used, once it has ended, however it did. `model`: the one that
+        answered; if `answered` is False the one asked for."""
         ...
