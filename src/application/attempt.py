@@ -59,7 +59,7 @@ class Answered:
     """The attempt after its last append."""
     answer: Answer
     finished: Finished
-    usage: Usage
+    usage: Usage | None
     """Of all attempts that have said any of it, as the model reported it or estimated."""
     valid: bool | None
     """Whether the answer fits the schema of the request, as `TaskEnded` tells it."""
@@ -123,6 +123,11 @@ class RunningAttempt:
         """Return what the attempt has used of the model, without what earlier ones have counted of
         the same answer."""
         return tokens_of(self._usage) + -self.continuing.counted if self.billed else Tokens()
+
+    def total_usage(self) -> Usage | None:
+        """Return the usage of the answer so far: of this attempt and of all others that have said
+        any of it. None: nothing was asked."""
+        return self.continuing.total(self._usage) if self.billed else None
 
     @property
     def _usage(self) -> Usage:
@@ -202,7 +207,7 @@ class RunningAttempt:
         self._times.pause()
         answer = self._transcript.answer()
         valid = await self._fits(answer, finished)
-        return Answered(attempt, answer, finished, continuing.total(self._usage), valid)
+        return Answered(attempt, answer, finished, self.total_usage(), valid)
 
     async def _open_count(self) -> None:
         """Count the attempt from now on, since its request is sent. Raises BudgetExceeded."""

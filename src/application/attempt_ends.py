@@ -41,17 +41,23 @@ class AttemptEnds:
         )
         await self._commit(attempt, change)
 
-    async def fail(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
+    async def fail(
+        self, attempt: Attempt, failure: Failure, running: RunningAttempt | None = None
+    ) -> Outcome | Superseded:
+        """Fail the task. `running`: None if the attempt has not begun."""
         log.warning("attempt failed", code=failure.code, owner=attempt.task.owner)
+        usage = None if running is None else running.total_usage()
         try:
-            await self._commit(attempt, attempt.task.fail(self._clock.now(), failure))
+            await self._commit(attempt, attempt.task.fail(self._clock.now(), failure, usage))
         except LeaseLost:
             return Superseded()
         return Reject(failure.code)
 
-    async def stop(self, attempt: Attempt, failure: Failure) -> Outcome | Superseded:
+    async def stop(
+        self, attempt: Attempt, failure: Failure, running: RunningAttempt
+    ) -> Outcome | Superseded:
         """Fail the task, as it was to be: the queue need not keep its message."""
-        failed = await self.fail(attempt, failure)
+        failed = await self.fail(attempt, failure, running)
         return failed if isinstance(failed, Superseded) else Ack()
 
     async def lose(
@@ -65,7 +71,7 @@ class AttemptEnds:
         """Requeue the task, or fail it if that was the last attempt that it may have."""
         last = attempt.task.counted_attempts >= delivery.max_attempts
         if last and not (running.added and running.continuing.goes_on()):
-            return await self.fail(attempt, failure)
+            return await self.fail(attempt, failure, running)
         return await self.requeue(attempt, running, failure.code, retry_after, delivery)
 
     async def requeue(

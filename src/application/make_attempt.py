@@ -147,16 +147,18 @@ class MakeAttempt:
             log.info("attempt superseded")
             return Superseded()
         except ModelRefused as error:
-            return await self._ends.fail(attempt, Failure(error.code, error.message, False))
+            failure = Failure(error.code, error.message, False)
+            return await self._ends.fail(attempt, failure, running)
         except ModelUnavailable as error:
             if error.answer_ended:
                 await self._give_up(attempt, running, completed=True)
             failure = Failure(error.code, error.message, True)
             return await self._ends.lose(attempt, running, delivery, failure, error.retry_after)
         except DeadlineOver:
-            return await self._ends.stop(attempt, DEADLINE_EXCEEDED)
+            return await self._ends.stop(attempt, DEADLINE_EXCEEDED, running)
         except BudgetExceeded as error:
-            return await self._ends.stop(attempt, Failure("budget_exceeded", error.message, False))
+            failure = Failure("budget_exceeded", error.message, False)
+            return await self._ends.stop(attempt, failure, running)
         except ShuttingDown:
             return await self._ends.requeue(attempt, running, "shutting_down")
         except (ContinuationLost, StoreUnavailable, Unreadable):

@@ -72,9 +72,9 @@ class Prices:
             )
         return self._found[model]
 
-    def cost(self, model: str | None, usage: Usage | None) -> Cost | None:
+    def cost(self, model: str, usage: Usage | None) -> Cost | None:
         """Return what an answer of this model cost. None: its tokens or its price are not known."""
-        price = None if model is None or usage is None else self.of(model)
+        price = None if usage is None else self.of(model)
         if price is None or usage is None:
             return None
         amount = price.of(usage.prompt_tokens, usage.cached_tokens or 0, usage.output_tokens)

@@ -59,6 +59,8 @@ class Record:
     """The model that answered, once the task has ended."""
     finish_reason: str | None = None
     usage: Usage | None = None
+    """Of the answer, once it has ended: the whole one, or what an attempt said that failed the
+    task."""
     valid: bool | None = None
     """Whether the text fits the schema of the request, as `TaskEnded` tells it."""
     failure: Failure | None = None

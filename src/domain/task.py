@@ -174,10 +174,16 @@ class Task(Record):
         model = self.model or self.requested_model
         return self._end(TaskStatus.CANCELLED, now, answer, "cancelled", model, None, None)
 
-    def fail(self, now: int, failure: Failure) -> Change:
-        """Fail the task for good."""
+    def fail(self, now: int, failure: Failure, usage: Usage | None = None) -> Change:
+        """Fail the task for good. `usage`: of what it has said, if the attempt that fails it knows
+        that."""
         change = self._move(
-            TaskStatus.FAILED, now, reason=failure.code, failure=failure, finished_at=now
+            TaskStatus.FAILED,
+            now,
+            reason=failure.code,
+            failure=failure,
+            finished_at=now,
+            usage=usage,
         )
         error = TaskErrored(now, failure.message, failure.code, failure.retryable)
         return Change(change.task, (*change.events, error))

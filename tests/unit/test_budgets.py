@@ -104,6 +104,8 @@ async def test_an_attempt_over_the_days_tokens_is_cut_and_its_text_kept() -> Non
     assert day.bench.model.closed == 1
     cut = Tokens(ASKED, 0, estimate_tokens(FORTY, CHINESE))
     assert day.bench.observer.used_tokens == [(cut, "asked", False)]
+    usage = (await day.bench.tasks.get(TASK_ID)).usage
+    assert usage == Usage.estimate(cut.input, cut.output)
     assert await day.meter.used(KEY) == ASKED + estimate_tokens(FORTY, CHINESE)
 
 
@@ -125,6 +127,7 @@ async def test_no_request_is_sent_for_which_the_rest_of_the_day_is_too_little() 
         "request.",
     )
     assert day.bench.model.asked == 0
+    assert (await day.bench.tasks.get(TASK_ID)).usage is None
     assert await day.meter.used(KEY) == 901
 
 

@@ -1,6 +1,7 @@
 """The usage of a task, as streams and records tell it."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -8,8 +9,9 @@ from application.manage_task import TaskWithAnswer
 from application.ports import Batch
 from domain.answer import Answer
 from domain.events import TaskEnded, Usage
+from domain.failure import DEADLINE_EXCEEDED
 from domain.position import START
-from domain.prices import NO_PRICES
+from domain.prices import NO_PRICES, Price, Prices
 from domain.task import Task
 from entrypoints.http.native.bodies import task_body
 from entrypoints.http.sse.encoder import SseEncoder
@@ -42,3 +44,14 @@ def test_reasoning_tokens_are_told_on_all_ways(reasoning: int | None) -> None:
         "cached_tokens": 2,
         "estimated": False,
     }
+
+
+def test_what_a_failed_task_has_said_costs_what_the_model_asked_for_does() -> None:
+    begun = Task.submit("task_1_a", REQUEST, 1).task.claim(1).task
+    task = begun.fail(1, DEADLINE_EXCEEDED, Usage.estimate(3, 2)).task
+    prices = Prices({REQUEST.model: Price(Decimal(1_000_000), Decimal(10_000_000))})
+    body = task_body(TaskWithAnswer(task, REQUEST, Answer()), "/stream", prices)
+    assert body.usage is not None
+    assert body.usage.estimated
+    assert body.cost is not None
+    assert (body.cost.amount, body.cost.estimated) == (23.0, True)

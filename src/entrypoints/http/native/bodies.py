@@ -133,7 +133,7 @@ def usage_body(usage: Usage | None) -> UsageBody | None:
 
 
 def cost_body(task: Task, prices: Prices) -> CostBody | None:
-    cost = prices.cost(task.model, task.usage)
+    cost = prices.cost(task.model or task.requested_model, task.usage)
     return None if cost is None else CostBody(float(cost.amount), cost.currency, cost.estimated)
 
 
