@@ -1,11 +1,13 @@
 """The slots of queues and flows: a name without a message is forgotten."""
 
 import asyncio
+import time
 
 import pytest
 
 from entrypoints.local_qstash import bounds, slots
-from entrypoints.local_qstash.slots import Slots
+from entrypoints.local_qstash.slots import Period, Slots
+from tests.waiting import within
 
 
 async def test_a_name_that_nobody_waits_for_is_forgotten() -> None:
@@ -68,6 +70,14 @@ async def test_those_that_wait_for_a_rate_begin_in_order(monkeypatch: pytest.Mon
     await asyncio.gather(*map(begin, range(7)))
     assert begun == list(range(7))
     assert (now, naps) == (1_180.0, 3)
+
+
+async def test_a_period_lasts_no_longer_than_the_newest_message_says() -> None:
+    """As after a clock that was set back by a day, or a rate whose period was shortened."""
+    flows = Slots()
+    flows.restore([Period("flow", int(1000 * (time.time() + 86_400)), 1)])
+    async with asyncio.timeout(within(5)):
+        await _held(flows, "flow", rate=1, period=0.05)
 
 
 async def test_idle_flows_are_bounded() -> None:

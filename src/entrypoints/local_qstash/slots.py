@@ -49,6 +49,9 @@ class _Slots:
     def begin_period(self, left: float) -> None:
         """Begin a period of the rate that ends in `left` seconds."""
         self.begun = 0
+        self._end_in(left)
+
+    def _end_in(self, left: float) -> None:
         self.matters_until = monotonic() + left
         self.ends_at = int(1000 * (time.time() + left))
 
@@ -85,6 +88,8 @@ class _Slots:
             left = self.matters_until - monotonic()
             if left <= 0:
                 self.begin_period(period)
+            elif left > period:  # the period was longer, or the clock has been set back
+                self._end_in(left := period)
             if self.begun < rate:
                 self.begun += 1
                 return
