@@ -15,6 +15,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.soak
 
 TABS = 8
+CONNECTIONS = 6  # that a browser opens to one origin over HTTP/1.1
 QUIET = 30_000  # milliseconds
 
 
@@ -80,6 +81,36 @@ def test_more_tabs_than_connections_work(
         expect(shown.locator("#list [data-status=completed]").last).to_be_visible()
         eventually(lambda: open_streams(service) == 1)
         assert shown.locator("#list [data-status=running]").count() < TABS
+
+
+def test_six_tabs_with_running_tasks_show_their_answers_in_turn(
+    service: Running, upstream: Upstream, open_page: OpenPage
+) -> None:
+    """As a person reads them: one is shown, and the browser hides the others. Their tasks all run,
+    and each tells what came meanwhile and what comes from then on."""
+    gates = [[Gate(), Gate()] for _ in range(CONNECTIONS)]
+    tabs: list[Page] = []
+    for number, (first, second) in enumerate(gates):
+        steps = [piece(f"Tab {number}"), first, piece(" meanwhile"), second, piece(" live")]
+        upstream.then(Script([*steps, finish(), DONE]))
+        tab = open_page(f"{service.url}/#start", tabs[0].context if tabs else None)
+        start(tab, f"Prompt {number}")
+        expect(tab.locator("#answer")).to_have_text(f"Tab {number}")
+        hide(tab)
+        tabs.append(tab)
+    eventually(lambda: open_streams(service) == 0)
+    for first, _ in gates:
+        first.open()
+    for number, (tab, (_, second)) in enumerate(zip(tabs, gates, strict=True)):
+        show(tab)
+        expect(tab.locator("#answer")).to_have_text(f"Tab {number} meanwhile")
+        assert open_streams(service) == 2, "the list's and the task's, and none of a tab before"
+        expect(tab.locator("#list [data-status=running]")).to_have_count(CONNECTIONS - number)
+        second.open()
+        expect(tab.locator("#answer")).to_have_text(f"Tab {number} meanwhile live")
+        status(tab, "completed")
+        hide(tab)
+        eventually(lambda: open_streams(service) == 0)
 
 
 def test_a_tab_that_is_opened_in_the_background_holds_nothing(
