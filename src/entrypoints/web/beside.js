@@ -55,6 +55,7 @@ export function openBeside(id) {
   current = { id, answer, models, stop: () => clearInterval(timer) };
   for (const [which, each] of [["first", task.shown().id], ["second", id]]) readModel(models, which, each);
   $("beside").hidden = $("first-head").hidden = false;
+  document.body.toggleAttribute("data-beside", true);
   $("beside").setAttribute("aria-label", text("besideAnswer"));
   task.showRun(false);
   show();
@@ -77,6 +78,7 @@ export function closeBeside() {
   current.answer.stop();
   current = null;
   $("beside").hidden = $("first-head").hidden = true;
+  document.body.toggleAttribute("data-beside", false);
   $("beside").replaceChildren();
 }
 

@@ -266,6 +266,7 @@ export const translateRun = () => run.translate();
 /** Show the run of the task beside it, or hide it. `tab`: "runTimeline", "runEvents" or the one before. */
 export function showRun(shown, tab) {
   $("run").hidden = !shown;
+  document.body.toggleAttribute("data-run", shown);
   $("run-toggle").setAttribute("aria-expanded", String(shown));
   if (tab) run.choose(tab);
   run.show();
