@@ -50,15 +50,10 @@ def watched(browser: Browser, page: Page) -> Iterator[Tasks]:
 
 
 _SHIFTS = """() => {
-    window.shifted = 0;
     window.shifts = [];
-    let [total, first, last] = [0, -Infinity, -Infinity];
     new PerformanceObserver((list) => {
-        for (const { value, startTime, hadRecentInput, sources } of list.getEntries()) {
+        for (const { value, hadRecentInput, sources } of list.getEntries()) {
             if (hadRecentInput) continue;
-            if (startTime - last > 1000 || startTime - first > 5000) [total, first] = [0, startTime];
-            [total, last] = [total + value, startTime];
-            window.shifted = Math.max(window.shifted, total);
             const nodes = sources.map(({ node }) => node?.id || node?.className || node?.nodeName);
             window.shifts.push([value, ...nodes.map(String)]);
         }
@@ -67,11 +62,12 @@ _SHIFTS = """() => {
 
 
 def watch_shifts(page: Page) -> None:
-    """Add up what moves though nobody has done anything: see `shifted`."""
+    """Note what moves from now on though nobody has done anything: see `shifts`."""
     page.evaluate(_SHIFTS)
 
 
-def shifted(page: Page) -> float:
-    """Return how much has moved in the worst five seconds (CLS): parts of the page, times how far,
-    as parts of the page."""
-    return float(page.evaluate("window.shifted"))
+def shifts(page: Page) -> list[tuple[float, list[str]]]:
+    """Return each shift of the layout, the largest first: which part of the page moved times how
+    far, as parts of the page, and names of what moved."""
+    found = [(float(value), nodes) for value, *nodes in page.evaluate("window.shifts")]
+    return sorted(found, reverse=True)

@@ -6,6 +6,7 @@ import { isKnown, typeset } from "./typesetting.js";
 import { areHere, library, load, tellOnce } from "./vendored.js";
 
 const AT_ONCE = 6; // milliseconds
+const LONG = 16; // milliseconds, with the layout, after which less is done at once
 const PAUSE = 200; // milliseconds until code that grows is highlighted again, or ten times as long as it took
 const FORMULAS_LIMIT = 2_000; // of a document, since each becomes many nodes
 const WANTED = { katex: ".math:not(.plain-math)", highlighter: "code[data-language]" };
@@ -16,6 +17,7 @@ const codesIn = (node, isFinished) => all(node, WANTED.highlighter).filter((code
 
 export class Enricher {
   #root;
+  #keepUp;
   #waiting = new Set(); // finished blocks
   #growing = []; // blocks that may still change
   #growingAfter = 0; // the time from which they may be highlighted again
@@ -23,9 +25,12 @@ export class Enricher {
   #loading = new Set(); // names of libraries that have not been waited for yet
   #asked = new Set(); // names of libraries
   #timer = null;
+  #atOnce = AT_ONCE;
 
-  constructor(root) {
+  /** `keepUp`: a function to call when a height may have changed, or null. It forces the layout. */
+  constructor(root, keepUp) {
     this.#root = root;
+    this.#keepUp = keepUp;
   }
 
   reset() {
@@ -65,12 +70,14 @@ export class Enricher {
   #later(wait) {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
-      this.#work();
+      const began = performance.now();
+      this.#work(began + this.#atOnce);
+      this.#keepUp?.(); // now, since to the browser the text has moved if its layout comes before it is followed
+      this.#atOnce = performance.now() - began > LONG ? Math.max(1, this.#atOnce / 2) : Math.min(AT_ONCE, 1.2 * this.#atOnce);
     }, wait);
   }
 
-  #work() {
-    const end = performance.now() + AT_ONCE;
+  #work(end) {
     const inTime = () => performance.now() < end;
     for (const node of this.#waiting) {
       if (node.isConnected && !(this.#typeset(node, inTime) && this.#highlight(node, true, inTime))) return this.#later(0);

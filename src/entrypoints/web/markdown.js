@@ -14,6 +14,7 @@ import { Plain } from "./plain.js";
 import { text } from "./texts.js";
 
 const ELEMENTS_LIMIT = 50_000;
+const FRESH = 48; // blocks at the end that are always laid out: more than a screen has
 const PROSE = 40; // characters of a cell, from which its column needs some width
 const TASK = /^\[([ xX])\][ \t]+/;
 
@@ -25,13 +26,18 @@ export class Markdown {
   #growing = null; // the fence that is the last block, and the node of its code
   #notes;
   #enricher;
+  #isFollowed;
+  #fresh = []; // the newest nodes
   #elements = 0; // finished ones
   #rest = null; // the plain text after the limit
 
-  constructor(root) {
+  /** `keepUp`: what keeps the end in view for a reader who follows it, if one may. Then the height of the
+   * newest blocks is known at once, and not guessed until they are in sight. */
+  constructor(root, keepUp = null) {
     this.#root = root;
+    this.#isFollowed = keepUp !== null;
     this.#notes = new Notes(root);
-    this.#enricher = new Enricher(root);
+    this.#enricher = new Enricher(root, keepUp);
   }
 
   reset() {
@@ -39,6 +45,7 @@ export class Markdown {
     this.#before = START;
     this.#tail = [];
     this.#growing = null;
+    this.#fresh = [];
     this.#notes.reset();
     this.#enricher.reset();
     this.#elements = 0;
@@ -54,6 +61,7 @@ export class Markdown {
     const grown = this.#grow(found[0]);
     for (const node of this.#tail) if (node !== grown) node?.remove();
     this.#tail = [];
+    for (const node of this.#fresh.splice(0, Math.max(0, this.#fresh.length - FRESH))) node.classList.remove("fresh");
     const made = [];
     let before = this.#before;
     let kept = 0;
@@ -112,6 +120,10 @@ export class Markdown {
     }
     const node = make(block, 0);
     if (before.cut && before.kind === block.kind) node.classList.add("more");
+    if (this.#isFollowed) {
+      node.classList.add("fresh");
+      this.#fresh.push(node);
+    }
     this.#root.append(node);
     return node;
   }

@@ -6,6 +6,7 @@ import { Items } from "./items.js";
 import { Markdown } from "./markdown.js";
 import { Painter, Queue } from "./painting.js";
 import { Plain } from "./plain.js";
+import { keepUp } from "./reading.js";
 import { webLink } from "./sent.js";
 import { reasonedFor } from "./state.js";
 import { text } from "./texts.js";
@@ -17,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 /** Shows an answer as Markdown or, where JSON was asked for, as code. */
 class Answer {
   isJson = false;
-  #markdown = new Markdown($("answer"));
+  #markdown = new Markdown($("answer"), keepUp);
   #empty = true;
 
   reset() {

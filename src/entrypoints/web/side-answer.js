@@ -8,6 +8,7 @@ import { LongtaskError, follow } from "./longtask.js";
 import { Markdown } from "./markdown.js";
 import { node } from "./nodes.js";
 import { Painter, Queue } from "./painting.js";
+import { keepUp } from "./reading.js";
 import * as remembered from "./remembered.js";
 import * as run from "./run.js";
 import { ACTIVE, apply, begin, isGone, reasonedFor, saysSomething } from "./state.js";
@@ -52,7 +53,7 @@ export class SideAnswer {
     this.#head = new ColumnHead(head, [this.#cancel, this.#copy], close);
     this.#texts = {
       reasoning: new Queue([new Markdown(reasoning)], () => this.#fold.open),
-      content: new Queue([new Markdown(answer)]),
+      content: new Queue([new Markdown(answer, keepUp)]),
     };
     for (const queue of Object.values(this.#texts)) this.#painter.queues.add(queue);
     this.#calls = new ToolCalls(calls, this.#painter);
