@@ -91,8 +91,8 @@ def test_six_tabs_with_running_tasks_show_their_answers_in_turn(
     gates = [[Gate(), Gate()] for _ in range(CONNECTIONS)]
     tabs: list[Page] = []
     for number, (first, second) in enumerate(gates):
-        steps = [piece(f"Tab {number}"), first, piece(" meanwhile"), second, piece(" live")]
-        upstream.then(Script([*steps, finish(), DONE]))
+        said = [piece(f"Tab {number}"), piece(" meanwhile"), piece(" live")]
+        upstream.then(Script([said[0], first, said[1], second, said[2], finish(), DONE]))
         tab = open_page(f"{service.url}/#start", tabs[0].context if tabs else None)
         start(tab, f"Prompt {number}")
         expect(tab.locator("#answer")).to_have_text(f"Tab {number}")
