@@ -70,7 +70,7 @@ def test_what_fails_at_a_task_is_said(service: Running, open_page: OpenPage) -> 
     status(page, "completed")
     _fail_everything(page)
     page.evaluate("location.hash = 'start'")
-    choose(page, "retry", page.locator("#list [data-task]").first.get_attribute("data-task"))
+    choose(page, "runAgain", page.locator("#list [data-task]").first.get_attribute("data-task"))
     expect(page.locator("#start-error")).to_contain_text("HTTP 500")
     choose(page, "delete", page.locator("#list [data-task]").first.get_attribute("data-task"))
     page.click("#delete")

@@ -154,7 +154,11 @@ def test_the_header_of_long_code_stays_in_view_and_its_button_shows_on_hover(
             window.shown = new Markdown(document.getElementById("answer"));
             document.getElementById("task").hidden = false;
             window.shown.append("```\\n" + "line\\n".repeat(200) + "```\\n\\n" + "End.\\n\\n".repeat(60));
-            document.querySelector("#answer code").scrollIntoView({ block: "center", behavior: "instant" });
+            // What is out of sight is laid out, and has its height, once it comes into sight.
+            for (const [part, block] of [["figure", "start"], ["code", "center"]]) {
+                document.querySelector(`#answer ${part}`).scrollIntoView({ block, behavior: "instant" });
+                await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+            }
         }"""
     )
     header, button = page.locator("#answer figcaption"), page.locator("#answer figcaption button")

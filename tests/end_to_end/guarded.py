@@ -60,6 +60,7 @@ CALLS = {
     "status": ("GET", "/api/tasks/start?taskId={task}"),
     "record": ("GET", "/api/tasks/{task}"),
     "stream": ("GET", "/api/tasks/stream?taskId={task}"),
+    "stream by its path": ("GET", "/api/tasks/{task}/stream"),
     "cancel": ("POST", "/api/tasks/{task}/cancel"),
     "result": ("GET", "/api/tasks/{task}/result"),
     "retry": ("POST", "/api/tasks/{task}/retry"),

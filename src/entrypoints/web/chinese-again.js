@@ -15,6 +15,7 @@ export default {
   modelUnknown: "默认模型",
   rate: "{value} token/秒",
   closeColumn: "关闭 {model} 的回答",
+  useName: "使用“{model}”",
   asCode: "查看 curl、Python、JavaScript 代码",
   codeWhat: "用代码发送此请求",
   codeKey: "请把 LONGTASK_API_KEY 设为本服务的 API 密钥。",

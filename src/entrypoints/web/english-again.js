@@ -15,6 +15,7 @@ export default {
   modelUnknown: "default model",
   rate: "{value} tokens/s",
   closeColumn: "Close the answer of {model}",
+  useName: "Use “{model}”",
   asCode: "As curl, Python, JavaScript",
   codeWhat: "This request, as code",
   codeKey: "Set LONGTASK_API_KEY to an API key of this service.",
