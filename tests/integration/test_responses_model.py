@@ -143,6 +143,7 @@ async def test_what_is_not_streamed_any_more_is_waited_for(
     with pytest.raises(ModelUnavailable):
         await log.attempt(model)
     upstream.streams_kept = False
+    log.items.clear()
     attempt = asyncio.create_task(log.attempt(model))
     while () not in log.items:
         await asyncio.sleep(0)
@@ -247,6 +248,7 @@ async def test_a_few_looks_at_an_answer_may_fail(
     with pytest.raises(ModelUnavailable):
         await log.attempt(model)
     upstream.streams_kept = False
+    log.items.clear()
     attempt = asyncio.create_task(log.attempt(model))
     while () not in log.items:
         await asyncio.sleep(0)
