@@ -30,9 +30,10 @@ class Connection:
     """Each task with its state, or None where it was told as deleted, in the order of telling."""
     cursors: list[int] = field(default_factory=list)
     closed: float = math.inf
-    connected: float = -math.inf
+    connected: float = math.inf
     """When it was last told that it is connected: a page reads the list then, since of what was
-    deleted before it is told nothing."""
+    deleted before it is told nothing. Infinite if it broke behind the head of the response, before
+    it was told."""
 
 
 class TaskWatcher:

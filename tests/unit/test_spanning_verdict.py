@@ -106,9 +106,11 @@ def test_a_watcher_is_told_how_all_ended(
         ([Connection(1.0, [("t", RUNNING)], closed=17.0)], []),
         ([Connection(1.0, [("t", RUNNING)], closed=18.0)], ["not that it had ended"]),
         ([Connection(1.0, closed=18.0)], ["never told", "not that it had ended"]),
-        ([Connection(1.0, [("t", DONE), ("gone", DONE)], closed=18.0)], ["it was deleted"]),
-        ([Connection(1.0, [("t", DONE), ("gone", None)], closed=18.0)], []),
-        ([Connection(1.0, [("t", DONE), ("gone", DONE)], closed=18.0, connected=5.0)], []),
+        ([Connection(1.0, [("t", DONE), ("gone", DONE)], [], 18.0, 1.5)], ["it was deleted"]),
+        ([Connection(1.0, [("t", DONE), ("gone", None)], [], 18.0, 1.5)], []),
+        ([Connection(1.0, [("t", DONE), ("gone", DONE)], [], 18.0, 5.0)], []),
+        # The second one broke before it was told that it is connected.
+        ([Connection(1.0, [("gone", DONE)], [], 1.9, 1.5), Connection(17.9, [], [], 18.0)], []),
     ],
 )
 def test_what_a_watcher_is_told_is_judged(
