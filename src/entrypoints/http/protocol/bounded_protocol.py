@@ -60,7 +60,9 @@ class BoundedProtocol(UvicornConnection):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self._bounds.refuses(self.open_connections):
+        if self._bounds.closed:  # it was accepted before: nothing else would ever end it
+            transport.close()
+        elif self._bounds.refuses(self.open_connections):
             transport.write(bare_response("503 Service Unavailable"))
             transport.close()
         else:

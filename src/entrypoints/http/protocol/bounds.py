@@ -21,6 +21,8 @@ class Bounds:
     """Seconds for the head of a request, and again for its body."""
     max_connections: int
     unsent: Unsent
+    closed: bool = False
+    """Whether the server no longer listens."""
     _refused: int = field(default=0, init=False)
     _logged_at: float = field(default=float("-inf"), init=False)
 

@@ -55,7 +55,7 @@ class GracefulServer(uvicorn.Server):
         still served until `drained` returns: readiness is red by then, and a load balancer needs a
         moment to see it. X-Forwarded-For and X-Forwarded-Proto are believed from `proxies`
         (addresses or networks) only."""
-        self._unsent = Unsent(write_timeout)
+        self._bounds = Bounds(request_timeout, max_connections, Unsent(write_timeout))
         super().__init__(
             uvicorn.Config(
                 app,
@@ -64,13 +64,7 @@ class GracefulServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                http=cast(
-                    Any,
-                    partial(
-                        BoundedProtocol,
-                        bounds=Bounds(request_timeout, max_connections, self._unsent),
-                    ),
-                ),
+                http=cast(Any, partial(BoundedProtocol, bounds=self._bounds)),
                 ws="none",
                 proxy_headers=bool(proxies),
                 forwarded_allow_ips=list(proxies),
@@ -116,7 +110,7 @@ class GracefulServer(uvicorn.Server):
         self.ready.set()
 
     async def on_tick(self, counter: int) -> bool:
-        self._unsent.sweep(cast("set[BoundedProtocol]", self.server_state.connections))
+        self._bounds.unsent.sweep(cast("set[BoundedProtocol]", self.server_state.connections))
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
@@ -140,4 +134,5 @@ class GracefulServer(uvicorn.Server):
             while not (drained.done() or self.force_exit):
                 await asyncio.wait([drained], timeout=TICK)
             drained.cancel()
+        self._bounds.closed = True  # those that uvicorn does not see yet when it tells all to end
         await super().shutdown(sockets)
