@@ -25,6 +25,7 @@ def _said(upstream: Upstream, number: int) -> list[object]:
     return [each["content"] for each in upstream.received[number].body["messages"]]
 
 
+@pytest.mark.soak
 def test_a_prompt_is_edited_and_run_again_from_the_same_conversation(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

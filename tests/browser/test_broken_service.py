@@ -20,6 +20,7 @@ def _instead(status: int, media: str, body: str) -> Callable[[Route], None]:
     return lambda route: route.fulfill(status=status, content_type=media, body=body)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", RESPONSES)
 def test_what_is_no_response_of_the_service_is_said_to_be_none(
     service: Running, open_page: OpenPage, name: str

@@ -55,6 +55,7 @@ def test_on_a_slow_phone_the_page_is_there_in_a_second_and_small(
     assert max(size for _, size in loads) <= MOST, loads
 
 
+@pytest.mark.soak
 def test_a_second_load_sends_little(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
     _, first = _load(page, cold=True)
@@ -63,6 +64,7 @@ def test_a_second_load_sends_little(service: Running, open_page: OpenPage) -> No
     assert second < min(first, AGAIN + named)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("form", ["bundle", "sources"])
 def test_the_page_is_the_same_with_and_without_a_bundle(
     service: Running, open_page: OpenPage, form: str

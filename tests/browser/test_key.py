@@ -76,6 +76,7 @@ def test_the_page_asks_for_a_key_and_keeps_the_prompt(
     assert KEY not in page.url
 
 
+@pytest.mark.soak
 def test_who_one_is_shows_and_a_key_is_changed_only_for_a_good_one_and_forgotten(
     guarded: Running, open_page: OpenPage
 ) -> None:

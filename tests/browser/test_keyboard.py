@@ -23,6 +23,7 @@ def _with_tasks(
     return page, ids
 
 
+@pytest.mark.soak
 def test_the_palette_finds_commands_and_tasks(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

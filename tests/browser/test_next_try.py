@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.page import OpenPage, start, status
@@ -32,6 +33,7 @@ def test_the_page_counts_down_to_the_next_try(
     expect(page.locator("#attempt")).to_be_hidden()
 
 
+@pytest.mark.soak
 def test_what_comes_soon_is_not_in_the_way(
     service: Running, open_page: OpenPage, upstream: Upstream
 ) -> None:

@@ -21,6 +21,7 @@ def _here(page: Page, name: str) -> None:
     expect(page.locator("#outline [aria-current=location]")).to_have_text(name)
 
 
+@pytest.mark.soak
 def test_it_leads_to_each_heading_and_says_where_the_reader_is(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

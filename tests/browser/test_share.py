@@ -1,5 +1,6 @@
 """The page says that a queued task waits for the share of its owner."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.page import OpenPage, row
@@ -7,6 +8,7 @@ from tests.doubles.upstream import Gate, Script, Upstream, answer, piece
 from tests.running import running_service, settings_for
 
 
+@pytest.mark.soak
 def test_a_task_that_waits_for_others_says_so(upstream: Upstream, open_page: OpenPage) -> None:
     gate = Gate()
     upstream.then(Script([piece("One"), gate, *answer(" two")]), Script([gate, *answer("Other.")]))

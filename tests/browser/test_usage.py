@@ -107,6 +107,7 @@ def test_periods_are_those_of_utc(
     assert quiet_page.evaluate(script) == {"from": days[0], "to": days[1]}
 
 
+@pytest.mark.soak
 def test_a_time_without_use_and_a_service_that_shows_none_are_told(
     used: Running, open_page: OpenPage
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_time_without_use_and_a_service_that_shows_none_are_told(
     expect(page.locator("#key-form")).to_be_visible()
 
 
+@pytest.mark.soak
 def test_it_fits_a_phone_and_is_told_in_chinese(used: Running, open_page: OpenPage) -> None:
     page = opened(
         used,

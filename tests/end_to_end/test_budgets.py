@@ -34,6 +34,7 @@ def begin(service: Running, key: str = ALICE) -> str:
     return task
 
 
+@pytest.mark.soak
 def test_tasks_of_two_instances_are_cut_once_both_together_are_over(
     upstream: Upstream, emptied_redis: str
 ) -> None:
