@@ -15,6 +15,7 @@ import httpx_sse
 
 from adapters.database import Database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
+from entrypoints.event_loop import loop_factory
 from entrypoints.queue_server import local_qstash
 from entrypoints.server import Service
 from entrypoints.settings import Settings, load_settings
@@ -193,12 +194,13 @@ def running_local_qstash(
 def _in_thread(
     run: Callable[[], Coroutine[Any, Any, None]], ready: threading.Event, stop: Callable[[], None]
 ) -> Iterator[None]:
-    """An event loop of its own for a server. A server that breaks fails the test."""
+    """The event loop of production for a server. A server that breaks fails the test."""
     failed: list[BaseException] = []
 
     def run_until_stopped() -> None:
         try:
-            asyncio.run(run())
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(run())
         except BaseException as error:
             failed.append(error)
             ready.set()
