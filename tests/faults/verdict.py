@@ -125,18 +125,23 @@ def _cut_faults(user: User, late: Seen) -> list[str]:
     """A task is cut once its attempts have used its budget, by the log that tells of all."""
     if user.budget is None:
         return ["cut by a budget that it has not"]
-    prompt, used, said = PARTS * estimate_tokens(user.plan.prompt()), 0, 0
+    used = used_in(user.plan.prompt(), late)
+    return [] if used > user.budget else [f"cut after {used} tokens of {user.budget}"]
+
+
+def used_in(prompt: str, late: Seen) -> int:
+    """Return about how many tokens the attempts of a task have used, by its log."""
+    asked, used, said = PARTS * estimate_tokens(prompt), 0, 0
     for event in (event_of(each.data) for each in late.logged):
         if isinstance(event, StatusChanged) and event.status is TaskStatus.RUNNING:
             said = said if event.resumed else 0
-            used += prompt + said  # what it goes on with may be sent again
+            used += asked + said  # what it goes on with may be sent again
             continue
         piece = AnswerBuilder()
         add_piece(piece, event)
         said += piece.weight()
         used += piece.weight()
-    used = tokens_in(used)
-    return [] if used > user.budget else [f"cut after {used} tokens of {user.budget}"]
+    return tokens_in(used)
 
 
 def _excess(user: User, answer: Answer) -> list[str]:
