@@ -43,7 +43,7 @@ def is_name(text: str) -> bool:
 
 
 def could_be_key(name: str) -> bool:
-    """Whether what stands where a name should could be a key, and is to be shown to nobody."""
+    """Whether what stands where a name should could be a key, which no message may show."""
     return name.startswith(_PREFIX) or len(name) > 20
 
 

@@ -62,7 +62,7 @@ _SHIFTS = """() => {
 
 
 def watch_shifts(page: Page) -> None:
-    """Note what moves from now on though nobody has done anything: see `shifts`."""
+    """Note what moves from now on without any input: see `shifts`."""
     page.evaluate(_SHIFTS)
 
 

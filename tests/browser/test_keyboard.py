@@ -73,7 +73,7 @@ def test_the_palette_finds_commands_and_tasks(
 
 
 @pytest.mark.soak
-def test_single_keys_work_while_nobody_writes(
+def test_single_keys_work_outside_of_fields(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
     page, ids = _with_tasks(service, upstream, open_page)

@@ -60,8 +60,8 @@ async def model(
         upstream.then(Script(answer(*WORDS)))
         opened = OpenAIModel("key", upstream.url, read_timeout=5.0)
     if request.param.endswith("fallback"):
-        nobody = type(opened)("key", "http://127.0.0.1:9/v1", read_timeout=5.0)
-        down = Mapped("down", nobody, ("m",), 5.0, fallback=("up",))
+        absent = type(opened)("key", "http://127.0.0.1:9/v1", read_timeout=5.0)
+        down = Mapped("down", absent, ("m",), 5.0, fallback=("up",))
         opened = RoutedModel([down, Mapped("up", opened, ("*",), 5.0)], lambda *_: None)
     yield opened
     await opened.aclose()

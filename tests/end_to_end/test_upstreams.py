@@ -16,7 +16,7 @@ from tests.end_to_end.guarded import ALICE, ALICES_ENTRY, BOB, BOBS_ENTRY, SECRE
 from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually, within
 
-NOBODY = "http://127.0.0.1:9/v1"
+ABSENT = "http://127.0.0.1:9/v1"
 """Where no server is."""
 
 
@@ -140,7 +140,7 @@ def test_each_caller_sees_and_uses_its_own_models(upstream: Upstream, local: Ups
 
 def test_one_that_is_down_is_left_out_of_the_list(local: Upstream) -> None:
     local.models = _models("llama2")
-    with _several(local, local, NOBODY) as several:
+    with _several(local, local, ABSENT) as several:
         listed = [each.id for each in client_of(several.service).models.list()]
     assert listed == ["gpt-4o-mini", "llama2", "longtask-demo"]
 
@@ -149,7 +149,7 @@ def test_a_server_that_is_down_is_replaced_in_the_same_attempt(
     local: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     local.always = Script(answer("From", " local."))
-    with _several(local, local, NOBODY) as several:
+    with _several(local, local, ABSENT) as several:
         record = several.run(model="gpt-4o")
         assert (record["status"], record["attempt"]) == ("completed", 1)
         assert (record["text"], record["model"]) == ("From local.", "test-model")

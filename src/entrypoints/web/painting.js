@@ -1,6 +1,6 @@
 // Paint what arrives. What arrives between two frames is painted at once, but not more than a frame has
 // time for: how much that is, the frames before have shown. After each there is a pause for the rest of
-// the page, so that whoever scrolls, types or cancels need not wait.
+// the page, so that a user who scrolls, types or cancels need not wait.
 
 import { uncut } from "./plain.js";
 import { keepUp } from "./reading.js";

@@ -2,7 +2,7 @@
 
 import { me } from "./api.js";
 
-const PATIENCE = 2_000; // ms that a task is queued before the service is asked
+const ASKED_AFTER = 2_000; // ms that a task is queued before the service is asked
 const PERIOD = 15_000; // ms between two questions
 
 let share = null;
@@ -11,7 +11,7 @@ let askedAt = -Infinity;
 /** Return how many tasks of the caller run at the same time, if as many run already, else null. `queued`: for how
  * many milliseconds the task has been queued. */
 export function heldBackAt(queued) {
-  if (queued < PATIENCE) return null;
+  if (queued < ASKED_AFTER) return null;
   if (!document.hidden && performance.now() - askedAt > PERIOD) void ask();
   return share !== null && share.parallelism !== null && share.running >= share.parallelism ? share.parallelism : null;
 }
