@@ -29,7 +29,8 @@ _REFUSALS = {
     "context_length_exceeded": "The request is longer than this model can read.",
     "invalid_request": "The model's server refused the request.",
     "wrong_address": "The model's server has nothing to ask a model at this address. Check "
-    "OPENAI_BASE_URL (it usually ends in /v1) and LONGTASK_OPENAI_API.",
+    "its URL (it usually ends in /v1) and its API: OPENAI_BASE_URL and LONGTASK_OPENAI_API, or "
+    "baseUrl and api in LONGTASK_MODELS.",
     "redirected": "The model's server redirected the request, and redirects are not followed.",
 }
 _TEMPORARY = {
