@@ -8,7 +8,7 @@ from tests.doubles.upstream import Script, Upstream, answer, piece
 from tests.running import running_service, settings_for
 from tests.waiting import eventually
 
-OWNER = f"team-{secrets.token_hex(4)}"  # nobody else's, in a store that other tests use
+OWNER = f"team-{secrets.token_hex(4)}"  # of this test alone, in a store that other tests use
 KEY, ENTRY = new_key(OWNER)
 
 
