@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,10 @@ from entrypoints.event_loop import loop_factory
 from entrypoints.host_names import accepts_host
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
+from entrypoints.local_qstash.account import AccountSettings
 from entrypoints.local_qstash.app import create_app
-from entrypoints.local_qstash.at_start import kept_keys, messages_left, periods_left
+from entrypoints.local_qstash.at_start import Left, kept_keys, left_in
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
-from entrypoints.local_qstash.slots import Period
-from entrypoints.local_qstash.store import Pending
 from entrypoints.local_qstash.tables import QUEUE
 from entrypoints.settings import Settings
 from entrypoints.sockets import listen, url_of
@@ -58,24 +57,22 @@ def local_qstash(
             return url
         return service_url + (FAILURE_PATH if url.endswith(FAILURE_PATH) else WEBHOOK_PATH)
 
-    left: Sequence[Pending] = ()
-    periods: Sequence[Period] = ()
+    left = Left()
     if database is not None:
         with _told_of(database):
-            left, periods = messages_left(database), periods_left(database)
-    app = create_app(
-        credentials.token,
-        credentials.current_key,
-        credentials.next_key,
-        partial(accepts_host, names=frozenset(names)),
-        message_limit,
-        database,
-        stopping,
-        address_of,
-        left,
-        at_once,
-        periods,
+            left = left_in(database)
+    account = AccountSettings(
+        token=credentials.token,
+        current_key=credentials.current_key,
+        next_key=credentials.next_key,
+        message_limit=message_limit,
+        database=database,
+        left=left,
+        stopping=stopping,
+        address_of=address_of,
+        at_once=at_once,
     )
+    app = create_app([account], partial(accepts_host, names=frozenset(names)))
     return GracefulServer(app, signals=signals)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from entrypoints.local_qstash import sending
 from entrypoints.local_qstash.delivery import Deliveries
-from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import until
 

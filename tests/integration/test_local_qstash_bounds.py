@@ -12,7 +12,8 @@ from adapters.database import open_database
 from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import bounds, delivery, file_store, memory_store
 from entrypoints.local_qstash.delivery import Deliveries
-from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Answer, Destination

@@ -16,10 +16,11 @@ from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
 from entrypoints.local_qstash import delivery, resuming
-from entrypoints.local_qstash.at_start import kept_keys, messages_left
+from entrypoints.local_qstash.at_start import kept_keys, left_in
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
-from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull, Unavailable
 from entrypoints.local_qstash.resuming import MAX_INTERRUPTIONS
 from entrypoints.local_qstash.tables import QUEUE
@@ -66,7 +67,7 @@ async def test_a_delivery_that_fails_because_of_a_stop_costs_no_retry(
     assert destination.at("/late") == []
 
     deliveries = Deliveries(KEY, database=database)
-    deliveries.resume(messages_left(database))
+    deliveries.resume(left_in(database).messages)
     await until(lambda: len(destination.at("/x")) == 2 and destination.at("/late"))
     assert destination.at("/x")[1].headers["upstash-retried"] == "0"
     await until(lambda: not deliveries._tasks)
@@ -82,7 +83,7 @@ async def test_a_message_whose_process_ends_each_time_costs_a_retry_at_last(
     await FileStore(database, lambda _: None, lambda _: None).publish([message], time.time())
     for process in range(MAX_INTERRUPTIONS + 1):
         deliveries = Deliveries(KEY, database=database)
-        deliveries.resume(messages_left(database))
+        deliveries.resume(left_in(database).messages)
         if process < MAX_INTERRUPTIONS:
             await _delivered(destination, process + 1)
             await deliveries.aclose()  # under the delivery, which leaves what a kill leaves
@@ -91,7 +92,7 @@ async def test_a_message_whose_process_ends_each_time_costs_a_retry_at_last(
     assert len(destination.at("/x")) == MAX_INTERRUPTIONS
     # From then on it is as any other.
     await deliveries.aclose()
-    (pending,) = messages_left(database)
+    (pending,) = left_in(database).messages
     assert (pending.retried, pending.interruptions) == (1, 0)
     gate.set()
 
@@ -113,7 +114,7 @@ async def test_a_clock_that_was_set_back_before_a_start_makes_nothing_wait(
     message = read_message(f"{destination.url}/x", {}, b"x", now=time.time() + 7_200)
     await earlier.publish([message], message.created_at / 1000)
     deliveries = Deliveries(KEY, database=database)
-    deliveries.resume(messages_left(database))
+    deliveries.resume(left_in(database).messages)
     await until(lambda: destination.at("/x"))
     await until(lambda: not deliveries._tasks)
     await deliveries.aclose()
@@ -128,7 +129,7 @@ async def test_a_start_does_not_deliver_everything_at_once(
     messages = [_message(f"{destination.url}/{number}") for number in range(2_000)]
     await earlier.publish(messages, time.time())
     deliveries = Deliveries(KEY, database=database)
-    deliveries.resume(messages_left(database))
+    deliveries.resume(left_in(database).messages)
     await until(lambda: len(deliveries._tasks) == 1_996)
     # What is new does not wait for them.
     await deliveries.publish(_message(f"{destination.url}/new"))

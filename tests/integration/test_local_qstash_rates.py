@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapters.database import Database, open_database
-from entrypoints.local_qstash.at_start import messages_left, periods_left
+from entrypoints.local_qstash.at_start import left_in
 from entrypoints.local_qstash.delivery import Deliveries
-from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.waiting import until
@@ -44,12 +45,12 @@ async def test_a_start_goes_on_with_the_period_of_a_rate(
     await deliveries.aclose()
 
     deliveries = Deliveries(KEY, database=database)
-    deliveries.resume(messages_left(database), periods_left(database))
+    deliveries.resume(left_in(database).messages, left_in(database).periods)
     for number in range(2, 5):
         await deliveries.publish(_message(f"{destination.url}/{number}", "a"))
     await deliveries.publish(_message(f"{destination.url}/other", "b"))
     await until(lambda: destination.at("/other") and len(deliveries._tasks) == 2)
     assert len(destination.delivered) == 4, "two wait for the next period"
     await deliveries.aclose()
-    left = {each.name: each.begun for each in periods_left(database)}
+    left = {each.name: each.begun for each in left_in(database).periods}
     assert left == {"flow:a": 3, "flow:b": 1}

@@ -9,10 +9,10 @@ import pytest
 
 from adapters.database import open_database
 from entrypoints.local_qstash import resuming
-from entrypoints.local_qstash.at_start import messages_left
+from entrypoints.local_qstash.at_start import left_in
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
-from entrypoints.local_qstash.message import read_message
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import until
@@ -38,11 +38,11 @@ async def test_what_ends_each_process_is_soon_delivered_alone(
 
     for process in range(1, resuming.MAX_INTERRUPTIONS + 1):
         deliveries = Deliveries(KEY, database=database)
-        deliveries.resume(messages_left(database))
+        deliveries.resume(left_in(database).messages)
         await until(partial(is_there, process))
         await deliveries.aclose()  # as if the process were killed
     assert all(len(destination.at(path)) <= 7 for path in ("/a", "/b", "/c"))
-    (most,) = [each.id for each in messages_left(database) if each.interruptions == 10]
+    (most,) = [each.id for each in left_in(database).messages if each.interruptions == 10]
     assert most == new[2].id
     gate.set()
     await database.aclose()

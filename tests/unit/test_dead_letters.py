@@ -11,7 +11,8 @@ from entrypoints.local_qstash import bounds, dead_letters
 from entrypoints.local_qstash.dead_letters import DeadLetter, DeadLetters, Limits
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
-from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.store import DeadLetterStore
 from entrypoints.local_qstash.tables import QUEUE

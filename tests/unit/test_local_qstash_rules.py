@@ -7,13 +7,9 @@ from email.utils import formatdate
 import pytest
 
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
-from entrypoints.local_qstash.message import (
-    FlowControl,
-    QueuedMessage,
-    duration,
-    read_message,
-)
+from entrypoints.local_qstash.message import FlowControl, QueuedMessage
 from entrypoints.local_qstash.pauses import backoff, pause_before_retry
+from entrypoints.local_qstash.publish_headers import duration, read_message
 from entrypoints.local_qstash.refusals import BadMessage
 
 NOW = 1_700_000_000.0

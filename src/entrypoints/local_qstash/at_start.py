@@ -1,5 +1,5 @@
 """What is read from the file before the queue serves, so that a damaged file is told at once: the
-token and signing keys, the messages, and the periods of rates.
+token and signing keys, the messages, the periods of rates, and the records.
 
 The token and keys stay with the messages. What was published or signed before a restart is good
 behind it, too. Each function blocks for some milliseconds, may be called in any thread but those of
@@ -8,12 +8,14 @@ the database, and raises DatabaseUnavailable.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from adapters.database import Database, DatabaseUnavailable, Transaction
 from entrypoints.local_qstash.file_store import unended, unfinished
+from entrypoints.local_qstash.records import Record, all_records
 from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Pending
 
@@ -21,6 +23,17 @@ T = TypeVar("T")
 
 Keys = tuple[str, str, str]
 """The token, the current signing key and the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an earlier process has left."""
+
+    messages: Sequence[Pending] = ()
+    """In the order in which their queues deliver them."""
+    periods: Sequence[Period] = ()
+    """Those of rates that have not ended."""
+    records: Sequence[Record] = ()
 
 
 def kept_keys(database: Database, fresh: Keys) -> Keys:
@@ -37,20 +50,19 @@ def kept_keys(database: Database, fresh: Keys) -> Keys:
     return _apart(lambda: database.write(work))
 
 
-def messages_left(database: Database) -> list[Pending]:
-    """Return the messages that an earlier process has left, in the order in which their queues
-    deliver them."""
+def left_in(database: Database) -> Left:
+    """Return what is in the file."""
     at = int(time.time() * 1000)
+
+    async def read() -> Left:
+        return await database.read(
+            lambda db: Left(unfinished(db, at), unended(db, at), all_records(db))
+        )
+
     try:
-        return _apart(lambda: database.read(lambda db: unfinished(db, at)))
+        return _apart(read)
     except (TypeError, ValueError) as error:
         raise DatabaseUnavailable("the file is damaged") from error
-
-
-def periods_left(database: Database) -> list[Period]:
-    """Return the periods of rates that have not ended."""
-    at = int(time.time() * 1000)
-    return _apart(lambda: database.read(lambda db: unended(db, at)))
 
 
 def _apart(step: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -42,6 +42,9 @@ REMEMBERED = 50_000
 per second. If one is dropped early, a message may be delivered twice, as QStash itself may do."""
 DEDUPLICATION_WINDOW = 600.0
 """Seconds for which a deduplication id is valid."""
+RECORDS = 1_000
+"""Of each kind of what clients name: queues, schedules, URL groups and flow-control settings."""
+
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended."""
 
@@ -51,7 +54,16 @@ OVERHEAD = 4 * 1024
 
 def size_of(message: QueuedMessage) -> int:
     """Return the bytes that a message needs in memory."""
-    texts = [message.url, message.callback, message.failure_callback, message.queue, message.label]
+    texts = [
+        message.url,
+        message.callback,
+        message.failure_callback,
+        message.queue,
+        message.schedule_id,
+        message.url_group,
+        message.endpoint,
+        *message.labels,
+    ]
     settings = [message.callback_headers, message.failure_callback_headers]
     return (
         OVERHEAD

@@ -12,7 +12,8 @@ import structlog
 
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
-from entrypoints.local_qstash.message import QueuedMessage, read_message
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import Refused
 
 log = structlog.get_logger(__name__)

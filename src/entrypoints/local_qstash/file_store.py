@@ -210,7 +210,8 @@ def unfinished(db: Connection, at: int) -> list[Pending]:
     rows = db.execute(
         "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size,"
         " json_extract(head, '$.failure_callback') IS NULL"
-        " OR coalesce(json_extract(head, '$.label') IN (SELECT value FROM json_each(?)), 0)"
+        " OR coalesce(coalesce(json_extract(head, '$.labels[0]'), json_extract(head, '$.label'))"
+        " IN (SELECT value FROM json_each(?)), 0)"
         " FROM messages ORDER BY retried = 0, max(created_at, not_before), number",
         (at, json.dumps(TASKLESS_LABELS)),
     )

@@ -12,7 +12,8 @@ from email.utils import parsedate_to_datetime
 
 from adapters.qstash.retry_delay import MAX_DELAY
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
-from entrypoints.local_qstash.message import QueuedMessage, duration
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import duration
 from entrypoints.local_qstash.refusals import BadMessage
 
 LOOK = 30.0

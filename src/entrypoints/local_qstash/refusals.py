@@ -11,6 +11,13 @@ class BadMessage(Refused):
     """Raised for a publish that QStash would refuse."""
 
 
+class TooMany(Refused):
+    """Raised for one more of a kind of which there are RECORDS."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"there are too many of this kind already: {kind}")
+
+
 class MessageTooLarge(Refused):
     """Raised for a publish with a longer body than a message may have."""
 

@@ -72,6 +72,14 @@ QUEUE = Schema(
             begun INTEGER NOT NULL
         );
         """,
+        """
+        CREATE TABLE records (
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            value TEXT NOT NULL,          -- JSON
+            PRIMARY KEY (kind, name)
+        );
+        """,
     ),
 )
 
@@ -93,7 +101,10 @@ def head_of(message: QueuedMessage) -> str:
             "failure_callback_headers": message.failure_callback_headers,
             "queue": message.queue,
             "flow": flow_of(message),
-            "label": message.label,
+            "labels": message.labels,
+            "schedule_id": message.schedule_id,
+            "url_group": message.url_group,
+            "endpoint": message.endpoint,
             "caller_ip": message.caller_ip,
             "deduplication": message.deduplication,
             "redacted": sorted(message.redacted),
@@ -113,6 +124,8 @@ def message_of(
     """Return the message whose `head_of` and columns these are."""
     fields = json.loads(head)
     flow, delay, redacted = fields.pop("flow"), fields.pop("retry_delay"), fields.pop("redacted")
+    label = fields.pop("label", None)  # of a version that knew only one
+    labels = fields.pop("labels", [] if label is None else [label])
     return QueuedMessage(
         id=message_id,
         body=body,
@@ -121,6 +134,7 @@ def message_of(
         flow=flow and FlowControl(*flow),
         retry_delay=None if delay is None else RetryDelay(delay),
         redacted=frozenset(redacted),
+        labels=tuple(labels),
         **fields,
     )
 

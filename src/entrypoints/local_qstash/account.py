@@ -1,0 +1,57 @@
+"""An account of the local QStash: its token and keys, and all that it holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from adapters.database import Database
+from entrypoints.local_qstash.at_start import Left
+from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.records import Records
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountSettings:
+    token: str
+    current_key: str
+    """The signing keys."""
+    next_key: str
+    message_limit: int = MESSAGE_LIMIT
+    """Bytes of a message's body."""
+    database: Database | None = None
+    """Has the schema QUEUE, and is closed by the caller afterwards. With it everything is kept
+    there, else in memory."""
+    left: Left = field(default_factory=Left)
+    """What is in the database."""
+    stopping: Callable[[], bool] = lambda: False
+    """Once it returns True, no delivery begins, and one that fails costs no retry: its message
+    waits for the next start."""
+    address_of: Callable[[str], str] = str
+    """Returns where a message for a URL is delivered."""
+    at_once: int | None = None
+    """As `Deliveries` says."""
+
+
+class Account:
+    def __init__(self, settings: AccountSettings) -> None:
+        """Must be called while an event loop runs."""
+        self._left = settings.left
+        self.token = settings.token
+        self.current_key, self.next_key = settings.current_key, settings.next_key
+        self.records = Records(settings.database, settings.left.records)
+        self.deliveries = Deliveries(
+            settings.current_key,
+            settings.message_limit,
+            settings.database,
+            settings.stopping,
+            settings.address_of,
+            settings.at_once,
+        )
+
+    def resume(self) -> None:
+        """Go on with what an earlier process has left."""
+        self.deliveries.resume(self._left.messages, self._left.periods)
+        self._left = Left()
+
+    async def aclose(self) -> None:
+        await self.deliveries.aclose()

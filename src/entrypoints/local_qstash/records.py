@@ -1,0 +1,76 @@
+"""Small things that clients name and that have no end of their own, such as queues and schedules.
+All of them are in memory, and each change is in the file, if there is one, before it is seen."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from adapters.database import Database, Transaction
+from entrypoints.local_qstash.bounds import RECORDS
+from entrypoints.local_qstash.refusals import TooMany
+from entrypoints.local_qstash.tables import translated
+
+
+class Record(NamedTuple):
+    kind: str
+    name: str
+    value: dict[str, Any]
+    """As JSON has it. It is replaced, never changed."""
+
+
+class Records:
+    def __init__(self, database: Database | None, kept: Iterable[Record] = ()) -> None:
+        """`kept`: what is in the database."""
+        self._database = database
+        self._kinds: dict[str, dict[str, dict[str, Any]]] = {}
+        self._changing = asyncio.Lock()
+        """So that memory and file see the changes in the same order."""
+        for each in kept:
+            self._kinds.setdefault(each.kind, {})[each.name] = each.value
+
+    def of(self, kind: str) -> Mapping[str, dict[str, Any]]:
+        """Return the values of this kind by name, in the order in which they were first kept."""
+        return self._kinds.get(kind, {})
+
+    @translated
+    async def put(self, kind: str, name: str, value: dict[str, Any]) -> None:
+        """Keep the value under this name, instead of an earlier one. Raises TooMany beyond RECORDS
+        of a kind, or Unavailable."""
+        async with self._changing:
+            values = self._kinds.setdefault(kind, {})
+            if name not in values and len(values) >= RECORDS:
+                raise TooMany(kind)
+            if self._database is not None:
+                row = (kind, name, json.dumps(value))
+                await self._database.write(
+                    lambda tx: tx.execute(
+                        "INSERT INTO records (kind, name, value) VALUES (?, ?, ?)"
+                        " ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value",
+                        row,
+                    )
+                )
+            values[name] = value
+
+    @translated
+    async def drop(self, kind: str, name: str) -> bool:
+        """Keep the value no longer. Returns whether there was one. Raises Unavailable."""
+        async with self._changing:
+            values = self._kinds.get(kind, {})
+            if name not in values:
+                return False
+            if self._database is not None:
+                await self._database.write(lambda tx: _delete(tx, kind, name))
+            del values[name]
+            return True
+
+
+def _delete(tx: Transaction, kind: str, name: str) -> None:
+    tx.execute("DELETE FROM records WHERE kind = ? AND name = ?", (kind, name))
+
+
+def all_records(db: Connection) -> list[Record]:
+    """Return what is in the file."""
+    rows = db.execute("SELECT kind, name, value FROM records ORDER BY rowid")
+    return [Record(kind, name, json.loads(value)) for kind, name, value in rows]
