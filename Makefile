@@ -19,7 +19,7 @@ test: $(VENV)/.dev lint  ## Run the tests, some of them in a small dose
 	$(PYTEST) -m "not soak" --hypothesis-profile dose
 
 soak: $(VENV)/.dev  ## Run what takes long, at full size
-	$(PYTEST) -m "soak or hypothesis"
+	$(PYTEST) --maxprocesses 2 -m "soak or hypothesis"
 
 test-all: test soak  ## Run every test, at full size
 
