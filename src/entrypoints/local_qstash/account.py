@@ -8,6 +8,7 @@ from entrypoints.local_qstash.at_start import Left
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.records import Records
+from entrypoints.local_qstash.url_groups import UrlGroups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Account:
         self.token = settings.token
         self.current_key, self.next_key = settings.current_key, settings.next_key
         self.records = Records(settings.database, settings.left.records)
+        self.url_groups = UrlGroups(self.records)
         self.deliveries = Deliveries(
             settings.current_key,
             settings.message_limit,

@@ -14,6 +14,9 @@ MESSAGE_LIMIT = 8 * MIB
 BATCH_LIMIT = 1_000
 """Messages in one batch. Each has a result in the response, even one that is refused."""
 
+FANNED_OUT = 10_000
+"""Messages that the entries of one batch come to, since one to a URL group is several."""
+
 HELD_BYTES = 128 * MIB
 """Bytes of all messages that are not yet delivered: 26,000 messages of 1 KiB, or 300 with the
 longest prompt that the service accepts. A publish beyond that gets 429, as QStash responds beyond a
@@ -44,6 +47,11 @@ DEDUPLICATION_WINDOW = 600.0
 """Seconds for which a deduplication id is valid."""
 RECORDS = 1_000
 """Of each kind of what clients name: queues, schedules, URL groups and flow-control settings."""
+
+ENDPOINTS = 100
+"""Of one URL group, as many as QStash's paid plans allow."""
+GROUP_BYTES = 64 * 1024
+"""Bytes of one URL group."""
 
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended."""

@@ -42,8 +42,12 @@ def callback_of(
         "notBefore": message.not_before,
         "createdAt": message.created_at,
         "callerIP": message.caller_ip or "",
+        "topicName": message.url_group,
+        "endpointName": message.endpoint,
+        "scheduleId": message.schedule_id,
         **more,
     }
+    body = {name: value for name, value in body.items() if value is not None}
     inherited = {"Upstash-Retries": str(message.retries), "Content-Type": "application/json"}
     if message.retry_delay is not None:
         inherited["Upstash-Retry-Delay"] = str(message.retry_delay)

@@ -47,11 +47,9 @@ def read_message(
     for name, value in headers.items():
         if name.lower().startswith("upstash-forward-"):
             forwarded[name[len("upstash-forward-") :].title()] = [value]
-    callback = _http_url(given.get("upstash-callback"), "Upstash-Callback")
-    failure = _http_url(given.get("upstash-failure-callback"), "Upstash-Failure-Callback")
     return QueuedMessage(
         id=f"msg_{secrets.token_urlsafe(20)}",
-        url=_destination(destination),
+        url=http_url(destination, "destination"),
         method=_method(given.get("upstash-method", "POST")),
         headers=forwarded,
         body=body,
@@ -60,9 +58,9 @@ def read_message(
         retries=_whole(given.get("upstash-retries"), "Upstash-Retries", DEFAULT_RETRIES),
         retry_delay=_retry_delay(given.get("upstash-retry-delay")),
         timeout=_duration_of(given, "upstash-timeout"),
-        callback=callback,
+        callback=_url_in(given, "Upstash-Callback"),
         callback_headers=_callback_headers(headers, "upstash-callback-"),
-        failure_callback=failure,
+        failure_callback=_url_in(given, "Upstash-Failure-Callback"),
         failure_callback_headers=_callback_headers(headers, "upstash-failure-callback-"),
         queue=queue,
         flow=_flow_control(given),
@@ -94,17 +92,8 @@ def _labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
 
 
-def _destination(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise BadMessage("the destination must be a URL: the local QStash has no URL groups")
-    checked = _http_url(url, "destination")
-    assert checked is not None  # noqa: S101  (a URL was given)
-    return checked
-
-
-def _http_url(url: str | None, name: str) -> str | None:
-    if url is None:
-        return None
+def http_url(url: str, name: str) -> str:
+    """Return the URL. Raises BadMessage, with this name for it, if it is not one of HTTP."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -113,6 +102,11 @@ def _http_url(url: str | None, name: str) -> str | None:
     if not good:
         raise BadMessage(f"invalid {name}: {url!r} is not an http:// or https:// URL")
     return url
+
+
+def _url_in(given: Mapping[str, str], name: str) -> str | None:
+    url = given.get(name.lower())
+    return None if url is None else http_url(url, name)
 
 
 def _method(method: str) -> str:

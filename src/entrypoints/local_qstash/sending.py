@@ -104,11 +104,16 @@ class Sender:
     def _headers(self, message: QueuedMessage, url: str) -> list[tuple[str, str]]:
         forwarded = [(name, value) for name, values in message.headers.items() for value in values]
         signature = sign(self._signing_key, url, message.body, int(time.time()))
+        origin = {
+            "Upstash-Schedule-Id": message.schedule_id,
+            "Upstash-Topic-Name": message.url_group,
+        }
         return [
             *forwarded,
             ("Upstash-Message-Id", message.id),
             ("Upstash-Retried", str(message.retried)),
             ("Upstash-Signature", signature),
+            *((name, value) for name, value in origin.items() if value is not None),
         ]
 
 

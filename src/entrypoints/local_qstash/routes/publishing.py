@@ -1,6 +1,8 @@
 """Publishing messages: one, one into a queue, or many."""
 
 import time
+from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, post
@@ -8,9 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from entrypoints.local_qstash.account import Account
-from entrypoints.local_qstash.bounds import BATCH_LIMIT
+from entrypoints.local_qstash.addressing import messages_of
+from entrypoints.local_qstash.bounds import BATCH_LIMIT, FANNED_OUT
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import BadMessage, Refused
 from entrypoints.local_qstash.routes.reading import json_of
 
@@ -28,7 +30,7 @@ class Publishing(Controller):
         account: NamedDependency[Account],
     ) -> Response[dict[str, Any]]:
         headers, body = dict(request.headers), await request.body()
-        return await _publish(account, _message(request, destination, headers, body))
+        return await _publish(account, _read(request, account, destination, headers, body))
 
     @post("/enqueue/{queue:str}")
     async def enqueue(
@@ -39,47 +41,62 @@ class Publishing(Controller):
         account: NamedDependency[Account],
     ) -> Response[dict[str, Any]]:
         headers, body = dict(request.headers), await request.body()
-        return await _publish(account, _message(request, destination, headers, body, queue))
+        return await _publish(account, _read(request, account, destination, headers, body, queue))
 
     @post("/batch", status_code=200)
     async def batch(
         self, request: Request[Any, Any, Any], account: NamedDependency[Account]
-    ) -> list[dict[str, Any]]:
-        """Returns a result for each message, in order. One that is refused has an `error`, and does
-        not keep the others from being published."""
+    ) -> list[Any]:
+        """Returns a result for each message, in order: a list for one that is published to a URL
+        group. One that is refused has an `error`, and does not keep the others from being
+        published."""
         given = await json_of(request)
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise BadMessage("a batch is a list of messages")
         if len(given) > BATCH_LIMIT:
             raise BadMessage(f"a batch has at most {BATCH_LIMIT} messages")
-        read = [_read_one(request, each) for each in given]
-        accepted = [each for each in read if isinstance(each, QueuedMessage)]
-        published = iter(await account.deliveries.publish_all(accepted))
-        results = (next(published) if isinstance(each, QueuedMessage) else each for each in read)
-        return [
-            {"error": str(each)} if isinstance(each, Refused) else _shown(each) for each in results
-        ]
+        read: list[list[QueuedMessage] | Refused] = []
+        messages: list[QueuedMessage] = []
+        for each in given:
+            read.append(found := _read_one(request, account, each))
+            messages += [] if isinstance(found, Refused) else found
+            if len(messages) > FANNED_OUT:
+                raise BadMessage(f"a batch comes to at most {FANNED_OUT} messages")
+        published = iter(await account.deliveries.publish_all(messages))
+        results: list[Any] = []
+        for found in read:
+            try:
+                if isinstance(found, Refused):
+                    raise found
+                results.append(_shown(found, list(islice(published, len(found)))))
+            except Refused as error:
+                results.append({"error": str(error)})
+        return results
 
 
-def _read_one(request: Request[Any, Any, Any], given: dict[str, Any]) -> QueuedMessage | Refused:
+def _read_one(
+    request: Request[Any, Any, Any], account: Account, given: dict[str, Any]
+) -> list[QueuedMessage] | Refused:
     """Read a message of a batch, or return why it is refused."""
     headers = {str(name): str(value) for name, value in (given.get("headers") or {}).items()}
     queue = None if given.get("queue") is None else str(given["queue"])
     body = str(given.get("body") or "").encode()
     try:
-        return _message(request, str(given.get("destination", "")), headers, body, queue)
+        return _read(request, account, str(given.get("destination", "")), headers, body, queue)
     except Refused as error:
         return error
 
 
-def _message(
+def _read(
     request: Request[Any, Any, Any],
+    account: Account,
     destination: str,
     headers: dict[str, str],
     body: bytes,
     queue: str | None = None,
-) -> QueuedMessage:
-    return read_message(
+) -> list[QueuedMessage]:
+    return messages_of(
+        account.url_groups,
         destination,
         headers,
         body,
@@ -89,12 +106,23 @@ def _message(
     )
 
 
-def _shown(published: tuple[str, bool]) -> dict[str, Any]:
-    message_id, deduplicated = published
-    return {"messageId": message_id, **({"deduplicated": True} if deduplicated else {})}
+async def _publish(account: Account, messages: list[QueuedMessage]) -> Response[Any]:
+    results = await account.deliveries.publish_all(messages)
+    shown = _shown(messages, results)
+    return Response(shown, status_code=202 if "deduplicated" in shown else 201)
 
 
-async def _publish(account: Account, message: QueuedMessage) -> Response[dict[str, Any]]:
-    message_id, deduplicated = await account.deliveries.publish(message)
-    shown = _shown((message_id, deduplicated))
-    return Response(shown, status_code=202 if deduplicated else 201)
+def _shown(messages: list[QueuedMessage], results: Sequence[tuple[str, bool] | Refused]) -> Any:
+    """Return what the publish of these messages is answered: an object, or a list of them if it was
+    to a URL group. Raises the first refusal."""
+    shown: list[dict[str, Any]] = []
+    for message, result in zip(messages, results, strict=True):
+        if isinstance(result, Refused):
+            raise result
+        message_id, deduplicated = result
+        shown.append({"messageId": message_id})
+        if deduplicated:
+            shown[-1]["deduplicated"] = True
+        if message.url_group is not None:
+            shown[-1]["url"] = message.url
+    return shown if messages[0].url_group is not None else shown[0]
