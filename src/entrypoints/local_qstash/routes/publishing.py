@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
@@ -80,11 +81,18 @@ def _read_one(
     """Read a message of a batch, or return why it is refused."""
     headers = {str(name): str(value) for name, value in (given.get("headers") or {}).items()}
     queue = None if given.get("queue") is None else str(given["queue"])
-    body = str(given.get("body") or "").encode()
+    body = _body_in(given.get("body"))
     try:
         return _read(request, account, str(given.get("destination", "")), headers, body, queue)
     except Refused as error:
         return error
+
+
+def _body_in(given: Any) -> bytes:
+    """Return the body of a message of a batch. Clients send JSON as a text, or as it is."""
+    if given is None:
+        return b""
+    return given.encode() if isinstance(given, str) else msgspec.json.encode(given)
 
 
 def _read(
