@@ -9,6 +9,8 @@ from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.url_groups import UrlGroups
+from entrypoints.local_qstash.workflow_events import WorkflowEvents
+from entrypoints.local_qstash.workflow_runs import WorkflowRuns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Account:
             settings.address_of,
             settings.at_once,
         )
+        self.workflow_runs = WorkflowRuns(self.records, self.deliveries, settings.message_limit)
+        self.workflow_events = WorkflowEvents(self.records, self.deliveries, self.workflow_runs)
 
     def resume(self) -> None:
         """Go on with what an earlier process has left."""

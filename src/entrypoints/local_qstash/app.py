@@ -18,6 +18,7 @@ from entrypoints.local_qstash.routes.dead_letters import DeadLetters
 from entrypoints.local_qstash.routes.messages import Messages
 from entrypoints.local_qstash.routes.publishing import Publishing
 from entrypoints.local_qstash.routes.url_groups import UrlGroupRoutes
+from entrypoints.local_qstash.routes.workflows import WorkflowRoutes
 
 
 def create_app(
@@ -51,7 +52,7 @@ def create_app(
         return account
 
     app = Litestar(
-        route_handlers=[Publishing, Messages, DeadLetters, UrlGroupRoutes, keys],
+        route_handlers=[Publishing, Messages, DeadLetters, UrlGroupRoutes, keys, WorkflowRoutes],
         dependencies={"account": Provide(account_of, sync_to_thread=False)},
         before_request=require_token,
         lifespan=[lifespan],

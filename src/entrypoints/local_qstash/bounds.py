@@ -53,6 +53,12 @@ ENDPOINTS = 100
 GROUP_BYTES = 64 * 1024
 """Bytes of one URL group."""
 
+RUNS = 1_000
+"""Runs of Upstash Workflow that have not ended. Then the oldest is forgotten, since one that fails
+does not say so."""
+RUN_BYTES = 32 * MIB
+"""Bytes of their steps."""
+
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended."""
 

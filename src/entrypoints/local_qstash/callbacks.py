@@ -15,6 +15,7 @@ from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import Refused
+from entrypoints.local_qstash.workflow_headers import told_of_run
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,7 @@ def callback_of(
         "topicName": message.url_group,
         "endpointName": message.endpoint,
         "scheduleId": message.schedule_id,
+        **told_of_run(message),
         **more,
     }
     body = {name: value for name, value in body.items() if value is not None}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 from entrypoints.local_qstash.message import DEFAULT_RETRIES, FlowControl, QueuedMessage
 from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.workflow_headers import forwarded_of_run
 
 _UNITS = {
     "ns": 1e-9,
@@ -47,6 +48,7 @@ def read_message(
     for name, value in headers.items():
         if name.lower().startswith("upstash-forward-"):
             forwarded[name[len("upstash-forward-") :].title()] = [value]
+    forwarded.update(forwarded_of_run(given))
     return QueuedMessage(
         id=f"msg_{secrets.token_urlsafe(20)}",
         url=http_url(destination, "destination"),

@@ -63,7 +63,7 @@ class Publishing(Controller):
             messages += [] if isinstance(found, Refused) else found
             if len(messages) > FANNED_OUT:
                 raise BadMessage(f"a batch comes to at most {FANNED_OUT} messages")
-        published = iter(await account.deliveries.publish_all(messages))
+        published = iter(await account.workflow_runs.publish_all(messages))
         results: list[Any] = []
         for found in read:
             try:
@@ -115,7 +115,7 @@ def _read(
 
 
 async def _publish(account: Account, messages: list[QueuedMessage]) -> Response[Any]:
-    results = await account.deliveries.publish_all(messages)
+    results = await account.workflow_runs.publish_all(messages)
     shown = _shown(messages, results)
     return Response(shown, status_code=202 if "deduplicated" in shown else 201)
 

@@ -1,0 +1,98 @@
+"""What the SDK of Upstash Workflow asks beside publishing the steps of its runs."""
+
+from typing import Any
+
+from litestar import Controller, Request, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from entrypoints.local_qstash.account import Account
+from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.routes.reading import json_of, not_found
+
+
+class WorkflowRoutes(Controller):
+    path = "/v2"
+
+    @get("/workflows/runs/{run_id:str}")
+    async def steps(
+        self, run_id: FromPath[str], account: NamedDependency[Account]
+    ) -> list[dict[str, Any]]:
+        steps = account.workflow_runs.steps(run_id)
+        if steps is None:
+            raise not_found("workflow run")
+        return steps
+
+    @delete("/workflows/runs/{run_id:str}", status_code=200)
+    async def end(
+        self,
+        run_id: FromPath[str],
+        account: NamedDependency[Account],
+        cancel: FromQuery[bool] = True,
+    ) -> None:
+        """A workflow that has come to its end says so by `cancel=false`, with its result."""
+        if not await account.workflow_runs.end(run_id, cancel=cancel):
+            raise not_found("workflow run")
+
+    @delete("/workflows/runs", status_code=200)
+    async def cancel_many(
+        self, request: Request[Any, Any, Any], account: NamedDependency[Account]
+    ) -> dict[str, int]:
+        chosen = _chosen(request, account)
+        ended = [await account.workflow_runs.end(each, cancel=True) for each in chosen]
+        return {"cancelled": sum(ended)}
+
+    @post("/wait/{event_id:str}", status_code=200)
+    async def wait(
+        self,
+        request: Request[Any, Any, Any],
+        event_id: FromPath[str],
+        account: NamedDependency[Account],
+    ) -> None:
+        run_id = request.headers.get("upstash-workflow-runid")
+        if run_id is None:
+            raise BadMessage("Upstash-Workflow-RunId is missing")
+        await account.workflow_events.wait(event_id, run_id, await json_of(request))
+
+    @get("/waiters/{event_id:str}")
+    async def waiters(
+        self, event_id: FromPath[str], account: NamedDependency[Account]
+    ) -> list[dict[str, Any]]:
+        return account.workflow_events.waiters(event_id)
+
+    @post("/notify/{event_id:str}", status_code=200)
+    async def notify(
+        self,
+        request: Request[Any, Any, Any],
+        event_id: FromPath[str],
+        account: NamedDependency[Account],
+    ) -> list[dict[str, Any]]:
+        return await account.workflow_events.notify(event_id, await request.body())
+
+    @post("/notify/{run_id:str}/{event_id:str}", status_code=200)
+    async def notify_run(
+        self,
+        request: Request[Any, Any, Any],
+        run_id: FromPath[str],
+        event_id: FromPath[str],
+        account: NamedDependency[Account],
+    ) -> list[dict[str, Any]]:
+        return await account.workflow_events.notify(event_id, await request.body(), run_id)
+
+
+def _chosen(request: Request[Any, Any, Any], account: Account) -> list[str]:
+    """Return the ids of the runs that a request names. Raises BadMessage for a criterion that is
+    not known: it must not stand for all runs."""
+    given = request.query_params
+    known = {"workflowRunIds", "workflowUrl", "workflowUrlExactMatch", "count", "cursor"}
+    if unknown := sorted(set(given) - known):
+        raise BadMessage(f"unknown: {', '.join(unknown)}")
+    if ids := [one for each in given.getall("workflowRunIds", []) for one in each.split(",")]:
+        return list(dict.fromkeys(ids))
+    url, exact = given.get("workflowUrl", ""), given.get("workflowUrlExactMatch") == "true"
+    runs = account.workflow_runs.all()
+    return [
+        run_id
+        for run_id, run in runs.items()
+        if (run["url"] == url if exact else run["url"].startswith(url))
+    ]

@@ -1,0 +1,140 @@
+"""Runs of Upstash Workflow that wait for an event, and what notifies them of it.
+
+A wait publishes the step of its time-out at once, to be delivered when that is over. What notifies
+the run cancels that message and publishes the step with the event instead.
+"""
+
+import base64
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import read_message
+from entrypoints.local_qstash.records import Records
+from entrypoints.local_qstash.refusals import BadMessage, Refused
+from entrypoints.local_qstash.workflow_runs import Run, WorkflowRuns
+
+KIND = "workflow waiters"
+LONGEST_WAIT = "7d"
+"""That of a wait which names none, as Upstash documents it."""
+
+Waiter = dict[str, Any]
+
+
+class WorkflowEvents:
+    def __init__(self, records: Records, deliveries: Deliveries, runs: WorkflowRuns) -> None:
+        self._records = records
+        self._deliveries = deliveries
+        self._runs = runs
+
+    async def wait(self, event_id: str, run_id: str, given: Any) -> None:
+        """Let a run wait for an event. `given`: the SDK's request. Raises Refused."""
+        fields, now = _Wait(given), time.time()
+        async with self._runs.changing:
+            run = self._run(run_id)
+            if event_id in run.get("notified", {}):
+                body = fields.step_with(run["notified"][event_id], timeout=False)
+                await self._append(run_id, run, fields.message(body, now))
+                return
+            message = fields.message(fields.step_with(None, timeout=True), now, fields.timeout)
+            await self._append(run_id, run, message, later=True)
+            waiter = {
+                "event": event_id,
+                "run": run_id,
+                "request": given,
+                "deadline": message.not_before // 1000,
+            }
+            await self._drop_those_over()
+            await self._records.put(KIND, message.id, waiter)
+
+    def waiters(self, event_id: str) -> list[Waiter]:
+        """Return the runs that wait for an event, as QStash shows them."""
+        return [_shown(each) for each in self._waiting().values() if each["event"] == event_id]
+
+    async def notify(
+        self, event_id: str, data: bytes, run_id: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Let the runs go on that wait for an event, or only this one, which otherwise has the
+        event once it waits for it. Returns what became of each. Raises Refused."""
+        out = base64.b64encode(data).decode()
+        notified = []
+        async with self._runs.changing:
+            for message_id, waiter in self._waiting().items():
+                if waiter["event"] != event_id or run_id not in (None, waiter["run"]):
+                    continue
+                await self._records.drop(KIND, message_id)
+                run = self._runs.get(waiter["run"])
+                if run is None or not await self._deliveries.cancel([message_id]):
+                    continue  # it has ended, or its time is over just now
+                steps = [each for each in run["steps"] if each["messageId"] != message_id]
+                fields = _Wait(waiter["request"])
+                message = fields.message(fields.step_with(out, timeout=False), time.time())
+                await self._append(waiter["run"], {**run, "steps": steps}, message)
+                shown = {"waiter": _shown(waiter), "messageId": message.id, "error": ""}
+                notified.append(shown)
+            if run_id is not None and not notified and (run := self._runs.get(run_id)):
+                kept = {**run.get("notified", {}), event_id: out}
+                await self._runs.put(run_id, {**run, "notified": kept})
+        return notified
+
+    def _run(self, run_id: str) -> Run:
+        run = self._runs.get(run_id)
+        if run is None:
+            raise BadMessage("the workflow run is not known, or has ended")
+        return run
+
+    async def _append(
+        self, run_id: str, run: Run, message: QueuedMessage, *, later: bool = False
+    ) -> None:
+        result = await self._runs.append(run_id, run, message, later=later)
+        if isinstance(result, Refused):
+            raise result
+
+    def _waiting(self) -> dict[str, Waiter]:
+        return dict(self._records.of(KIND))
+
+    async def _drop_those_over(self) -> None:
+        for message_id, waiter in self._waiting().items():
+            if waiter["deadline"] < time.time() or self._runs.get(waiter["run"]) is None:
+                await self._records.drop(KIND, message_id)
+
+
+class _Wait:
+    """What the SDK sends to wait for an event."""
+
+    def __init__(self, given: Any) -> None:
+        """Raises BadMessage."""
+        if not (isinstance(given, Mapping) and isinstance(given.get("step"), Mapping)):
+            raise BadMessage("a wait is an object with a step")
+        headers = given.get("timeoutHeaders") or {}
+        if not isinstance(headers, Mapping):
+            raise BadMessage("timeoutHeaders must be an object")
+        self.url = str(given.get("url"))
+        self._step = given["step"]
+        self._headers = {
+            str(name): ",".join(map(str, each)) if isinstance(each, list) else str(each)
+            for name, each in headers.items()
+        }
+        timeout = given.get("timeout") or LONGEST_WAIT
+        self.timeout = f"{timeout}s" if isinstance(timeout, int) else str(timeout)
+
+    def step_with(self, out: str | None, *, timeout: bool) -> bytes:
+        """Return the step once the wait is over. `out`: the event, in base64."""
+        step = {**self._step, "waitTimeout": timeout, **({} if out is None else {"out": out})}
+        return msgspec.json.encode(step)
+
+    def message(self, body: bytes, now: float, delay: str = "0s") -> QueuedMessage:
+        """Return the message with which the run goes on. Raises BadMessage."""
+        headers = {**self._headers, "Upstash-Delay": delay}
+        return read_message(self.url, headers, body, now=now)
+
+
+def _shown(waiter: Waiter) -> Waiter:
+    given = waiter["request"]
+    shown = {"url": given.get("url"), "deadline": waiter["deadline"], "headers": {}}
+    names = ("timeoutUrl", "timeoutBody", "timeoutHeaders")
+    return {**shown, **{name: given[name] for name in names if given.get(name) is not None}}
