@@ -7,6 +7,7 @@ import pytest
 
 from entrypoints.local_qstash import sending
 from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from tests.doubles.destination import Answer, Destination
@@ -30,7 +31,7 @@ async def test_more_deliveries_wait_and_callbacks_do_not(destination: Destinatio
     await deliveries.publish(_message(destination, "/callback/other"))
     await until(lambda: destination.at("/callback/other"))
     # One of those that wait can be cancelled.
-    assert await deliveries.cancel([tasks[3].id]) == 1
+    assert await deliveries.cancel(Search.of(tasks[3].id)) == 1
     paths = sorted(each.path for each in destination.delivered)
     assert paths == ["/0", "/1", "/callback/other"]
     gate.set()

@@ -10,8 +10,9 @@ import pytest
 
 from adapters.database import open_database
 from adapters.qstash import DEVELOPMENT
-from entrypoints.local_qstash import bounds, delivery, file_store, memory_store
+from entrypoints.local_qstash import bounds, file_store, intake, memory_store
 from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull
@@ -118,13 +119,13 @@ def test_a_packed_response_is_not_unpacked(queue: httpx.Client, destination: Des
 async def test_messages_beyond_a_sum_of_bytes_are_refused(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "HELD_BYTES", 1_000_000)
+    monkeypatch.setattr(intake, "HELD_BYTES", 1_000_000)
     kept = [(await deliveries.publish(_later(90_000)))[0] for _ in range(10)]
     with pytest.raises(QueueFull):
         await deliveries.publish(_later(90_000, Deduplication_Id="again"))
     with pytest.raises(QueueFull):
         await deliveries.publish(_later(10, Forward_Long="x" * 90_000))
-    await deliveries.cancel(kept[:1])
+    await deliveries.cancel(Search.of(kept[0]))
     await until(lambda: len(deliveries._tasks) == 9)
     # What was refused may be published again: it does not count as known.
     message = _later(90_000, Deduplication_Id="again")
@@ -138,9 +139,9 @@ async def test_nothing_is_left_of_what_was_cancelled(deliveries: Deliveries) -> 
     for number in range(100):
         flow = {"Flow_Control_Key": f"k{number}", "Flow_Control_Value": "rate=1"}
         published.append((await deliveries.publish(_later(1_000, **flow)))[0])
-    assert await deliveries.cancel(None) == 100
+    assert await deliveries.cancel(Search()) == 100
     await until(lambda: not deliveries._tasks)
-    assert deliveries._held == 0
+    assert deliveries._intake.held == 0
     assert [await deliveries.message(each) for each in published] == [None] * 100
     assert len(deliveries._slots) == 0
 
@@ -176,7 +177,7 @@ async def test_a_failure_callback_is_not_refused(
     """Without it the task of the service would not be settled."""
     destination.answers.append(Answer(500))
     await deliveries.publish(_with_callbacks(destination, b"x"))
-    monkeypatch.setattr(delivery, "HELD_BYTES", 0)
+    monkeypatch.setattr(intake, "HELD_BYTES", 0)
     await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
 
@@ -191,7 +192,7 @@ async def test_nor_is_it_lost_with_a_callback_that_is_too_large(destination: Des
 
 
 def test_a_full_queue_says_so(queue: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "HELD_BYTES", 0)
+    monkeypatch.setattr(intake, "HELD_BYTES", 0)
     answer = queue.post("/v2/publish/http://127.0.0.1:1/", content="x")
     assert answer.status_code == 429
     assert "later" in answer.json()["error"]
@@ -201,7 +202,7 @@ def test_a_full_queue_says_so(queue: httpx.Client, monkeypatch: pytest.MonkeyPat
 
 def test_a_start_that_finds_the_queue_full_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with running_service(settings_for()) as service:
-        monkeypatch.setattr(delivery, "HELD_BYTES", 0)
+        monkeypatch.setattr(intake, "HELD_BYTES", 0)
         answer = service.client.http.post("/api/tasks/start", json={"prompt": "Hi."})
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0

@@ -15,10 +15,11 @@ from adapters.database import Database, open_database
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
-from entrypoints.local_qstash import delivery, resuming
+from entrypoints.local_qstash import delivery, intake, resuming
 from entrypoints.local_qstash.at_start import kept_keys, left_in
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull, Unavailable
@@ -172,7 +173,7 @@ async def test_a_file_that_is_full_takes_no_message(database: Database) -> None:
 async def test_a_batch_that_the_file_fails_for_is_not_published_in_part(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "HELD_BYTES", 10_000)
+    monkeypatch.setattr(intake, "HELD_BYTES", 10_000)
     deliveries = Deliveries(KEY, database=database)
     small = _message("http://127.0.0.1:1/", Delay="1h", Deduplication_Id="one")
     again = _message("http://127.0.0.1:1/", LARGE, Deduplication_Id="one")
@@ -220,9 +221,9 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
     assert len(destination.delivered) == 1
     await _allow(database, UNLIMITED)
     await until(lambda: destination.at("/callback/failure"))
-    letters, _ = await deliveries.dead_letters.page({}, None, 10)
+    letters, _ = await deliveries.dead_letters.page(Search())
     assert [each.message.id for each in letters] == [message.id]
-    assert await deliveries.message(message.id) is None
+    assert await deliveries._store.get(message.id) is None
     assert len(destination.at("/x")) == 1
     assert caplog.text.count("deliveries wait for the queue's file") == 1
     await deliveries.aclose()
@@ -261,7 +262,7 @@ async def test_the_file_shrinks_again(database: Database) -> None:
     await store.publish([_message("http://127.0.0.1:1/", LARGE) for _ in range(50)], time.time())
     full = await _pages(database)
     assert full > 50 * len(LARGE) // 4096
-    assert await store.cancel(None) == 50
+    assert await store.cancel(await store.search(Search())) == 50
     for _ in range(2):
         await store.sweep(time.time())
     assert await _pages(database) < 400

@@ -11,6 +11,7 @@ from entrypoints.local_qstash import bounds, dead_letters
 from entrypoints.local_qstash.dead_letters import DeadLetter, DeadLetters, Limits
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
+from entrypoints.local_qstash.filters import LETTERS, Search, read_search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import BadMessage
@@ -41,9 +42,9 @@ class Letters:
 
     async def all(self) -> list[DeadLetter]:
         """Newest first."""
-        letters, cursor = await self.store.page({}, None, 2)
+        letters, cursor = await self.store.page(Search(count=2))
         while cursor is not None:
-            more, cursor = await self.store.page({}, cursor, 2)
+            more, cursor = await self.store.page(Search(count=2, cursor=cursor))
             letters += more
         return letters
 
@@ -175,10 +176,10 @@ async def test_a_page_goes_on_although_its_letter_was_dropped(
     for _ in range(3):
         added.append(await letters.add(_message()))
         now += 1
-    _, cursor = await letters.store.page({}, None, 1)
+    _, cursor = await letters.store.page(Search(count=1))
     assert cursor == added[1].id
     await letters.store.delete([cursor])
-    rest, cursor = await letters.store.page({}, cursor, 5)
+    rest, cursor = await letters.store.page(Search(count=5, cursor=cursor))
     assert (rest, cursor) == ([added[0]], None)
 
 
@@ -186,28 +187,57 @@ async def test_a_page_is_bounded_in_bytes(letters_of: LettersOf) -> None:
     letters = letters_of(Limits())
     for _ in range(3):
         await letters.add(_message(bounds.PAGE_BYTES * 2 // 3))
-    page, cursor = await letters.store.page({}, None, 100)
+    page, cursor = await letters.store.page(Search(count=100))
     assert len(page) == 1
     assert cursor is not None
     assert len(await letters.all()) == 3
 
 
-async def test_filters(letters_of: LettersOf) -> None:
+async def test_filters_and_ids(letters_of: LettersOf) -> None:
     letters = letters_of(Limits())
-    tagged = await letters.add(_message(Upstash_Label="a"))
+    tagged = await letters.add(
+        replace(
+            _message(
+                Upstash_Label="a,b",
+                Upstash_Flow_Control_Key="key",
+                Upstash_Flow_Control_Value="rate=1",
+            ),
+            queue="q",
+            url_group="group",
+            schedule_id="scd_1",
+            caller_ip="10.0.0.1",
+        )
+    )
     other = await letters.add(_message(), DeliveryResponse(500, {}, b""))
 
-    async def found(**wanted: str) -> list[DeadLetter]:
-        page, _ = await letters.store.page(wanted, None, 100)
+    async def found(*wanted: tuple[str, str]) -> list[DeadLetter]:
+        search = read_search(LETTERS, wanted)
+        page, _ = await letters.store.page(search)
+        assert [each.id for each in page] == (await letters.store.ids(search))[0]
         return page
 
-    assert await found(label="a") == [tagged]
-    assert await found(responseStatus="500") == [other]
-    assert await found(messageId=tagged.message.id, label="b") == []
-    assert await found(fromDate=str(other.at), responseStatus="500") == [other]
-    assert await found(toDate=str(tagged.at - 1)) == []
-    with pytest.raises(BadMessage, match="fromDate"):
-        await found(fromDate="yesterday")
+    for name, value in (
+        ("label", "a"),
+        ("label", "x,b"),
+        ("queueName", "q"),
+        ("topicName", "group"),
+        ("scheduleId", "scd_1"),
+        ("callerIp", "10.0.0.1"),
+        ("flowControlKey", "key"),
+        ("responseStatus", "489"),
+        ("messageId", tagged.message.id),
+        ("toDate", str(tagged.at)) if tagged.at < other.at else ("label", "a"),
+        ("dlqIds", tagged.id),
+    ):
+        assert await found((name, value)) == [tagged], name
+    assert await found(("responseStatus", "500")) == [other]
+    assert await found(("url", other.message.url)) == [other, tagged]
+    assert await found(("messageId", tagged.message.id), ("label", "c")) == []
+    assert await found(("fromDate", str(other.at)), ("responseStatus", "500")) == [other]
+    assert await found(("toDate", str(tagged.at - 1))) == []
+    assert await found(("dlqIds", f"{tagged.id},nobody"), ("label", "c")) == [tagged]
+    with pytest.raises(BadMessage, match="cursor"):
+        await found(("cursor", "nothing"))
 
 
 def test_the_newest_always_fits() -> None:

@@ -53,6 +53,7 @@ class Account:
         )
         self.workflow_runs = WorkflowRuns(self.records, self.deliveries, settings.message_limit)
         self.workflow_events = WorkflowEvents(self.records, self.deliveries, self.workflow_runs)
+        self.journal = self.deliveries.journal
 
     def resume(self) -> None:
         """Go on with what an earlier process has left."""

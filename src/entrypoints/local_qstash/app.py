@@ -15,6 +15,7 @@ from entrypoints.local_qstash.bounds import BODY_LIMIT
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts
 from entrypoints.local_qstash.refusals import Refused
 from entrypoints.local_qstash.routes.dead_letters import DeadLetters
+from entrypoints.local_qstash.routes.logs import Logs
 from entrypoints.local_qstash.routes.messages import Messages
 from entrypoints.local_qstash.routes.publishing import Publishing
 from entrypoints.local_qstash.routes.url_groups import UrlGroupRoutes
@@ -52,7 +53,15 @@ def create_app(
         return account
 
     app = Litestar(
-        route_handlers=[Publishing, Messages, DeadLetters, UrlGroupRoutes, keys, WorkflowRoutes],
+        route_handlers=[
+            Publishing,
+            Messages,
+            DeadLetters,
+            Logs,
+            UrlGroupRoutes,
+            WorkflowRoutes,
+            keys,
+        ],
         dependencies={"account": Provide(account_of, sync_to_thread=False)},
         before_request=require_token,
         lifespan=[lifespan],

@@ -7,19 +7,24 @@ the database, and raises DatabaseUnavailable.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from adapters.database import Database, DatabaseUnavailable, Transaction
-from entrypoints.local_qstash.file_store import unended, unfinished
+from entrypoints.local_qstash.message import FlowControl
 from entrypoints.local_qstash.records import Record, all_records
 from entrypoints.local_qstash.slots import Period
-from entrypoints.local_qstash.store import Pending
+from entrypoints.local_qstash.store import TASKLESS_LABELS, Pending
 
 T = TypeVar("T")
+
+LONGEST_PERIOD = 7 * 86_400 * 1000
+"""Milliseconds."""
 
 Keys = tuple[str, str, str]
 """The token, the current signing key and the next one."""
@@ -56,13 +61,52 @@ def left_in(database: Database) -> Left:
 
     async def read() -> Left:
         return await database.read(
-            lambda db: Left(unfinished(db, at), unended(db, at), all_records(db))
+            lambda db: Left(_unfinished(db, at), _unended(db, at), all_records(db))
         )
 
     try:
         return _apart(read)
     except (TypeError, ValueError) as error:
         raise DatabaseUnavailable("the file is damaged") from error
+
+
+def _unended(db: Connection, at: int) -> list[Period]:
+    """Return the periods of rates that have not ended. `at`: now, in ms since 1970. One that ends
+    later than any period may was noted before the clock was set back."""
+    rows = db.execute(
+        "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ? ORDER BY ends_at",
+        (at + 1, at + LONGEST_PERIOD),
+    )
+    return [Period(*row) for row in rows]
+
+
+def _unfinished(db: Connection, at: int) -> list[Pending]:
+    """Return the messages that an earlier process has left, in the order in which their queues
+    deliver them. `at`: now, in ms since 1970."""
+    # What has been retried holds its queue. The others of a queue became due in this order. If the
+    # clock was set back behind the publish, the message waits no longer for that.
+    rows = db.execute(
+        "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size,"
+        " json_extract(head, '$.failure_callback') IS NULL"
+        " OR coalesce(coalesce(json_extract(head, '$.labels[0]'), json_extract(head, '$.label'))"
+        " IN (SELECT value FROM json_each(?)), 0)"
+        " FROM messages ORDER BY retried = 0, max(created_at, not_before), number",
+        (at, json.dumps(TASKLESS_LABELS)),
+    )
+    return [
+        Pending(
+            id=message_id,
+            queue=None if queue is None else json.loads(queue),
+            flow=None if flow is None else FlowControl(*json.loads(flow)),
+            not_before=not_before,
+            retried=retried,
+            interruptions=interruptions,
+            size=size,
+            callback=bool(callback),
+            resumed=True,
+        )
+        for message_id, queue, flow, not_before, retried, interruptions, size, callback in rows
+    ]
 
 
 def _apart(step: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -35,10 +35,24 @@ DEAD_AGE = 86_400.0
 """Seconds that a dead letter is kept: as long as a task by default, so that no prompt outlives its
 task here."""
 
-PAGE_LETTERS = 100
-"""Dead letters on a page of their list."""
 PAGE_BYTES = 4 * MIB
-"""Bytes of those, unless a single one has more."""
+"""Bytes of the dead letters or events on a page of their list, unless a single one has more."""
+
+LOG_EVENTS = 10_000
+"""As many as QStash keeps: three of each message that is delivered at once."""
+LOG_BYTES = 12 * MIB
+"""Bytes of what they tell of, but for the bodies of messages."""
+LOG_AGE = 86_400.0
+"""Seconds for which an event is kept."""
+LOG_BODY_BYTES = 8 * MIB
+"""Bytes of the bodies of messages that have ended: for the log, and for a look at one of them."""
+LOG_BODY_AGE = 600.0
+"""Seconds for which these are kept."""
+LOG_RESPONSE_BYTES = 16 * 1024
+"""Bytes of a response's body that an event shows. A dead letter has all that was read of it."""
+LOG_EVENT_BYTES, LOG_MESSAGE_BYTES = 256, 1_536
+"""Bytes that an event, and a message that events tell of, need in addition to their texts:
+measured."""
 
 REMEMBERED = 50_000
 """Deduplication ids, of 300 bytes each. With that window this allows 80 publishes

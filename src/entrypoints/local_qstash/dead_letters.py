@@ -6,7 +6,7 @@ are dropped after some time.
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import time
 from typing import Any, NamedTuple, Self
@@ -16,10 +16,10 @@ from entrypoints.local_qstash.bounds import (
     DEAD_BYTES,
     DEAD_LETTERS,
     PAGE_BYTES,
-    PAGE_LETTERS,
     size_of,
 )
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.filters import Facts, Search
 from entrypoints.local_qstash.message import QueuedMessage, text_or_base64
 from entrypoints.local_qstash.refusals import BadMessage
 
@@ -48,17 +48,10 @@ class DeadLetter:
         )
 
     @property
-    def facts(self) -> dict[str, str | None]:
-        """What a list may be filtered by."""
-        message = self.message
-        return {
-            "messageId": message.id,
-            "url": message.url,
-            "queueName": message.queue,
-            "label": message.label,
-            "callerIp": message.caller_ip,
-            "responseStatus": str(self.response.status),
-        }
+    def facts(self) -> Facts:
+        """What it is found by."""
+        status = self.response.status
+        return Facts.of(self.message)._replace(id=self.id, at=self.at, status=status)
 
     def as_json(self) -> dict[str, Any]:
         """As `GET /v2/dlq/{dlqId}` shows it."""
@@ -87,57 +80,38 @@ class Limits:
 class Line(NamedTuple):
     """As much of a letter as decides whether it is on a page."""
 
-    id: str
-    at: int
+    facts: Facts
     size: int
-    facts: Mapping[str, str | None]
 
 
-def page_of(
-    newest_first: Iterable[Line], wanted: Mapping[str, str], cursor: str | None, count: int
-) -> tuple[list[str], str | None]:
-    """Return the ids of the letters that the filters want, beginning with that of `cursor` if it is
-    there, and the cursor of the next page. A page has at most `count` of them, PAGE_LETTERS, and
-    PAGE_BYTES (but at least one). Raises BadMessage."""
-    begin, end = (_milliseconds(wanted, name) for name in ("fromDate", "toDate"))
+def page_of(newest_first: Iterable[Line], search: Search) -> tuple[list[str], str | None]:
+    """Return the ids of the letters that are searched, beginning with that of the cursor if it is
+    there, and the cursor of the next page. A page has at most PAGE_BYTES (but at least one letter),
+    and those that the search names are on one page. Raises BadMessage."""
     page: list[str] = []
     size = 0
-    passed = cursor
-    for line in newest_first:
+    passed = search.cursor
+    passed_at = None if passed is None else _time_of(passed)
+    for facts, its_size in newest_first:
         # If that of the cursor was dropped, the page begins with those that are older.
-        if passed is not None and passed != line.id and line.at >= _time_of(passed):
+        if passed_at is not None and passed != facts.id and facts.at >= passed_at:
             continue
-        passed = None
-        if not _matches(line, wanted, begin, end):
+        passed_at = None
+        if not search.matches(facts):
             continue
-        size += line.size
-        if page and (len(page) >= max(1, min(count, PAGE_LETTERS)) or size > PAGE_BYTES):
-            return page, line.id
-        page.append(line.id)
+        size += its_size
+        if page and search.ids is None and (len(page) == search.count or size > PAGE_BYTES):
+            return page, facts.id
+        page.append(facts.id)
     return page, None
 
 
-def _matches(line: Line, wanted: Mapping[str, str], begin: int | None, end: int | None) -> bool:
-    return (
-        all(line.facts[name] == value for name, value in wanted.items() if name in line.facts)
-        and (begin is None or begin <= line.at)
-        and (end is None or line.at <= end)
-    )
-
-
-def _milliseconds(wanted: Mapping[str, str], name: str) -> int | None:
-    text = wanted.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise BadMessage(f"invalid {name}: {text!r} is not in milliseconds")
-    return int(text)
-
-
-def _time_of(dlq_id: str) -> float:
-    """When the letter of this id was added. An id that is none of ours is newer than all."""
+def _time_of(dlq_id: str) -> int:
+    """When the letter of this id was added."""
     text = dlq_id.partition("-")[0]
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else float("inf")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise BadMessage("cursor is none that a page of the dead letters has returned")
+    return int(text)
 
 
 class DeadLetters:
@@ -155,17 +129,15 @@ class DeadLetters:
             self._drop(next(iter(self._letters)))
         self.drop_old()
 
-    async def page(
-        self, wanted: Mapping[str, str], cursor: str | None, count: int
-    ) -> tuple[list[DeadLetter], str | None]:
-        """Return a page of them, newest first, and the cursor of the next one (`page_of`)."""
-        self.drop_old()
-        lines = (
-            Line(each.id, each.at, each.size, each.facts)
-            for each in reversed(self._letters.values())
-        )
-        ids, following = page_of(lines, wanted, cursor, count)
+    async def page(self, search: Search) -> tuple[list[DeadLetter], str | None]:
+        ids, following = await self.ids(search)
         return [self._letters[each] for each in ids], following
+
+    async def ids(self, search: Search) -> tuple[list[str], str | None]:
+        self.drop_old()
+        return page_of(
+            (Line(each.facts, each.size) for each in reversed(self._letters.values())), search
+        )
 
     async def get(self, dlq_id: str) -> DeadLetter | None:
         self.drop_old()

@@ -10,9 +10,11 @@ import structlog
 from entrypoints.local_qstash.callbacks import callback_of, failure_callback_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.journal import Journal
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.pauses import again_at
 from entrypoints.local_qstash.refusals import Refused
+from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import Outcome
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,22 @@ def outcome_of(
     letter = DeadLetter.of(message, response)
     failure = failure_callback_of(letter)
     return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)
+
+
+def note_outcome(
+    journal: Journal, message: QueuedMessage, response: DeliveryResponse, outcome: Outcome | None
+) -> None:
+    """Note what a delivery has led to. `outcome`: None if the message was cancelled meanwhile."""
+    if response.delivered:
+        journal.note(message, State.DELIVERED)
+        return
+    journal.note(message, State.ERROR, response)
+    if outcome is None:
+        journal.note(message, State.CANCELED)
+    elif outcome.again_at is not None:
+        journal.note(message, State.RETRY, next_at=outcome.again_at)
+    else:
+        journal.note(message, State.FAILED)
 
 
 def _callback(

@@ -14,17 +14,22 @@ from typing import TypeVar
 import structlog
 
 from adapters.database import Database
-from entrypoints.local_qstash.bounds import HELD_BYTES, MESSAGE_LIMIT, size_of
-from entrypoints.local_qstash.decisions import outcome_of
+from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.decisions import note_outcome, outcome_of
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_store import FileStore
+from entrypoints.local_qstash.filters import Search
+from entrypoints.local_qstash.intake import Intake
+from entrypoints.local_qstash.journal import Journal
 from entrypoints.local_qstash.memory_store import MemoryStore
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.pauses import again_at, until
-from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused, Unavailable
+from entrypoints.local_qstash.refusals import Refused, Unavailable
 from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
 from entrypoints.local_qstash.sending import Sender
 from entrypoints.local_qstash.slots import Period, Slots
+from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import DeadLetterStore, Pending, Store
 
 log = structlog.get_logger(__name__)
@@ -34,6 +39,7 @@ T = TypeVar("T")
 SWEEP_PAUSE = 60.0
 STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
 """Seconds until what the store could not do is tried again, and until that is logged again."""
+CANCELLED_AT_ONCE = 1_000
 TOO_MANY = 429
 
 
@@ -55,7 +61,7 @@ class Deliveries:
         `at_once`: deliveries that the destination handles at the same time, if all messages are for
         one; the others wait, and one that it refuses all the same costs no retry. Callbacks do not
         count. Must be called while an event loop runs."""
-        self._message_limit = message_limit
+        self.journal = Journal()
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
         self._store: Store
@@ -63,16 +69,15 @@ class Deliveries:
             self._store = MemoryStore(self._begin, self._end_waits)
         else:
             self._store = FileStore(database, self._begin, self._end_waits)
+        self._intake = Intake(self._store, message_limit)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._in_flight: set[str] = set()
-        """Messages that are being delivered, until what that leads to is kept."""
+        self._in_flight: dict[str, QueuedMessage] = {}
+        """Messages that are being delivered, until what that leads to is kept and noted."""
         self._cancelled: set[str] = set()
         """Those that were cancelled meanwhile."""
         self._slots = Slots(self._note_period)
         self._resumption = Resumption(self._clear)
         self._room = None if at_once is None else asyncio.Semaphore(at_once)
-        self._held = 0
-        self._arriving = 0
         self._tell_of_store_at = 0.0
         self._closed = False
         self._sweeping = asyncio.create_task(self._sweep())
@@ -111,50 +116,37 @@ class Deliveries:
     async def publish_all(
         self, messages: Sequence[QueuedMessage]
     ) -> list[tuple[str, bool] | Refused]:
-        """Publish the messages in one step. Returns a result for each, in order. Raises
-        Unavailable."""
-        now, room = time.time(), HELD_BYTES - self._held - self._arriving
-        results: dict[str, tuple[str, bool] | Refused] = {}
-        accepted: list[QueuedMessage] = []
-        full: list[QueuedMessage] = []
-        taken = 0
-        for each in messages:
-            if len(each.body) > self._message_limit:
-                results[each.id] = MessageTooLarge()
-            elif taken + size_of(each) > room:
-                full.append(each)
-            else:
-                accepted.append(each)
-                taken += size_of(each)
-        self._arriving += taken
-        try:
-            # Read first: once something is published, nothing may fail.
-            names = [each.deduplication for each in full if each.deduplication is not None]
-            known = dict(await self._store.known(names, now)) if names else {}
-            ids = await self._store.publish(accepted, now) if accepted else []
-        finally:
-            self._arriving -= taken
-        for each, known_as in zip(accepted, ids, strict=True):
-            results[each.id] = known_as, known_as != each.id
-            if each.deduplication is not None:
-                known[each.deduplication] = known_as
-        for each in full:
-            earlier = known.get(each.deduplication or "")
-            results[each.id] = QueueFull() if earlier is None else (earlier, True)
-        return [results[each.id] for each in messages]
+        """As `Intake.publish_all`."""
+        return await self._intake.publish_all(messages)
 
     async def message(self, message_id: str) -> QueuedMessage | None:
-        """Raises Unavailable."""
-        return await self._store.get(message_id)
+        """Return a message that is not yet delivered, or has just ended. Raises Unavailable."""
+        kept = await self._store.get(message_id)
+        if kept is None and message_id not in self._cancelled:
+            return self._in_flight.get(message_id) or self.journal.message(message_id)
+        return kept
 
-    async def cancel(self, message_ids: Sequence[str] | None) -> int:
-        """Cancel these messages (None: all); return how many of them there were. A delivery in
-        progress is completed, but not retried. Raises Unavailable."""
-        return await self._store.cancel(message_ids)
+    async def cancel(self, search: Search) -> int:
+        """Cancel the messages that are searched, the oldest first; return how many of them there
+        were. A delivery in progress is completed, but not retried. Raises Unavailable."""
+        ids = list(await self._store.search(search) if search.ids is None else search.ids)
+        # A step that is too long would keep others from the file.
+        steps = [
+            ids[begin : begin + CANCELLED_AT_ONCE]
+            for begin in range(0, len(ids), CANCELLED_AT_ONCE)
+        ]
+        return sum([await self._store.cancel(step) for step in steps])
+
+    async def retry(
+        self, letters: Sequence[DeadLetter], again: Callable[[QueuedMessage], QueuedMessage]
+    ) -> list[str]:
+        """As `Intake.retry`."""
+        return await self._intake.retry(letters, again)
 
     def _begin(self, message: QueuedMessage) -> None:
         """Called once the message is kept."""
         if not self._closed:
+            self.journal.note(message, State.CREATED, next_at=message.not_before)
             self._carry_on(Pending.of(message), message)
 
     def _carry_on(self, pending: Pending, message: QueuedMessage | None = None) -> None:
@@ -167,22 +159,25 @@ class Deliveries:
             carrying = self._attempts(pending, message)
         task = asyncio.create_task(carrying)
         self._tasks[pending.id] = task
-        self._held += pending.size
+        self._intake.held += pending.size
         task.add_done_callback(lambda _: self._ended(pending, task))
 
     def _ended(self, pending: Pending, task: "asyncio.Task[None]") -> None:
         del self._tasks[pending.id]
         self._cancelled.discard(pending.id)
-        self._held -= pending.size
+        self._intake.held -= pending.size
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery failed unexpectedly", message_id=pending.id, exc_info=error)
 
-    def _end_waits(self, message_ids: Sequence[str]) -> None:
+    def _end_waits(self, messages: Sequence[QueuedMessage]) -> None:
         """Called once these are cancelled."""
-        for each in message_ids:
-            if each in self._in_flight:
-                self._cancelled.add(each)
-            elif (task := self._tasks.get(each)) is not None:
+        for each in messages:
+            self.journal.note(each, State.CANCEL_REQUESTED)
+            if each.id in self._in_flight:
+                self._cancelled.add(each.id)
+                continue
+            self.journal.note(each, State.CANCELED)
+            if (task := self._tasks.get(each.id)) is not None:
                 task.cancel()
 
     async def _in_order(self, pending: Pending) -> None:
@@ -202,7 +197,7 @@ class Deliveries:
             try:
                 goes_on = await self._attempt(pending, message)
             finally:
-                self._in_flight.discard(pending.id)
+                self._in_flight.pop(pending.id, None)
             message = None
 
     async def _attempt(self, pending: Pending, message: QueuedMessage | None) -> bool:
@@ -223,9 +218,13 @@ class Deliveries:
             return False  # delivered again at the next start, as if this had not been
         if self._room is not None and response.status == TOO_MANY:
             pending.not_before = again_at(sent[0], response)
-            return pending.id not in self._cancelled
-        outcome = outcome_of(*sent, self._fits)
+            cancelled = pending.id in self._cancelled
+            state = State.CANCELED if cancelled else State.RETRY
+            self.journal.note(sent[0], state, next_at=None if cancelled else pending.not_before)
+            return not cancelled
+        outcome = outcome_of(*sent, self._intake.fits)
         kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
+        note_outcome(self.journal, *sent, outcome if kept else None)
         if kept and outcome.letter is not None:
             log.warning("message given up", message_id=pending.id, status=response.status)
         if not kept or outcome.again_at is None or pending.id in self._cancelled:
@@ -242,7 +241,8 @@ class Deliveries:
             message = await self._patiently(lambda: self._store.get(pending.id))
         if message is None or self._stopping():
             return None
-        self._in_flight.add(pending.id)
+        self._in_flight[pending.id] = message
+        self.journal.note(message, State.ACTIVE)
         if pending.resumed:
             pending.resumed = False
             if pending.interruptions >= MAX_INTERRUPTIONS:
@@ -268,15 +268,11 @@ class Deliveries:
                     log.error("deliveries wait for the queue's file", error=str(error))
                 await asyncio.sleep(STORE_PAUSE)
 
-    def _fits(self, callback: QueuedMessage) -> bool:
-        """Whether there is room for a callback."""
-        room = HELD_BYTES - self._held - self._arriving
-        return len(callback.body) <= self._message_limit and size_of(callback) <= room
-
     async def _sweep(self) -> None:
         """Forget what is old although nothing new arrives."""
         while True:
             await asyncio.sleep(SWEEP_PAUSE)
+            self.journal.drop_old(time.time())
             try:
                 await self._store.sweep(time.time())
             except Unavailable as error:

@@ -2,15 +2,16 @@
 there are, few are in memory."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from sqlite3 import Connection
 from typing import Any
 
 from adapters.database import Database, Transaction
 from entrypoints.local_qstash.dead_letters import DeadLetter, Limits, Line, page_of
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.store import DeadLetterStore
-from entrypoints.local_qstash.tables import head_of, message_of, translated
+from entrypoints.local_qstash.tables import FACTS, facts_of, head_of, message_of, translated
 
 
 class FileDeadLetters(DeadLetterStore):
@@ -28,7 +29,7 @@ class FileDeadLetters(DeadLetterStore):
                 letter.id,
                 letter.at,
                 letter.size,
-                json.dumps(letter.facts),
+                "",  # of earlier versions
                 message.id,
                 head_of(message),
                 message.not_before,
@@ -55,19 +56,24 @@ class FileDeadLetters(DeadLetterStore):
             _delete(tx, ids)
 
     @translated
-    async def page(
-        self, wanted: Mapping[str, str], cursor: str | None, count: int
-    ) -> tuple[list[DeadLetter], str | None]:
+    async def page(self, search: Search) -> tuple[list[DeadLetter], str | None]:
         def work(db: Connection) -> tuple[list[DeadLetter], str | None]:
-            rows = db.execute(
-                "SELECT id, at, size, facts FROM dead_letters WHERE at > ? ORDER BY number DESC",
-                (self._limits.oldest_kept(),),
-            )
-            lines = (Line(each, at, size, json.loads(facts)) for each, at, size, facts in rows)
-            ids, following = page_of(lines, wanted, cursor, count)
+            ids, following = self._page_of(db, search)
             return [_letter_of(db, each) for each in ids], following
 
         return await self._database.read(work)
+
+    @translated
+    async def ids(self, search: Search) -> tuple[list[str], str | None]:
+        return await self._database.read(lambda db: self._page_of(db, search))
+
+    def _page_of(self, db: Connection, search: Search) -> tuple[list[str], str | None]:
+        rows = db.execute(
+            f"SELECT id, at, message, {FACTS}, status, size FROM dead_letters"  # noqa: S608
+            " WHERE at > ? ORDER BY number DESC",
+            (self._limits.oldest_kept(),),
+        )
+        return page_of((Line(facts_of(*facts), size) for *facts, size in rows), search)
 
     @translated
     async def get(self, dlq_id: str) -> DeadLetter | None:
@@ -83,7 +89,11 @@ class FileDeadLetters(DeadLetterStore):
     @translated
     async def delete(self, dlq_ids: Iterable[str]) -> int:
         ids = list(dlq_ids)
-        return await self._database.write(lambda tx: _delete(tx, ids))
+        return await self._database.write(lambda tx: self.drop(tx, ids))
+
+    def drop(self, tx: Transaction, dlq_ids: list[str]) -> int:
+        """Drop these letters; return how many of them there were."""
+        return _delete(tx, dlq_ids)
 
 
 def _letter_of(db: Connection, dlq_id: str) -> DeadLetter:

@@ -3,16 +3,26 @@ delivery led to, is in the file before anybody is told."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from adapters.database import Database, Insert, Transaction
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED, size_of
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
-from entrypoints.local_qstash.message import FlowControl, QueuedMessage
+from entrypoints.local_qstash.filters import Search
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.refusals import NotThere
 from entrypoints.local_qstash.slots import Period
-from entrypoints.local_qstash.store import TASKLESS_LABELS, Outcome, Pending, Store
-from entrypoints.local_qstash.tables import flow_of, head_of, message_of, translated
+from entrypoints.local_qstash.store import Outcome, Store
+from entrypoints.local_qstash.tables import (
+    FACTS,
+    facts_of,
+    flow_of,
+    head_of,
+    message_of,
+    translated,
+)
 
 _MESSAGE = Insert(
     "INSERT INTO messages (id, queue, flow, created_at, not_before, retried, size, head)", 8
@@ -22,8 +32,6 @@ _RECENT = Insert("INSERT OR REPLACE INTO recent (name, message, at)", 3)
 RETURNED_PAGES = 2_000
 """Free pages that a sweep returns to the file system at most: 8 MB. A store of tasks in the same
 file returns them sooner."""
-LONGEST_PERIOD = 7 * 86_400 * 1000
-"""Milliseconds."""
 _WINDOW = int(DEDUPLICATION_WINDOW * 1000)
 
 
@@ -56,7 +64,7 @@ class FileStore(Store):
         self,
         database: Database,
         begin: Callable[[QueuedMessage], None],
-        cancelled: Callable[[list[str]], None],
+        cancelled: Callable[[list[QueuedMessage]], None],
     ) -> None:
         self._database = database
         self._begin = begin
@@ -156,23 +164,54 @@ class FileStore(Store):
         return kept
 
     @translated
-    async def cancel(self, message_ids: Sequence[str] | None) -> int:
-        wanted = None if message_ids is None else json.dumps(list(message_ids))
-
-        def work(tx: Transaction) -> list[str]:
-            rows = tx.execute(
-                "SELECT id FROM messages"
-                " WHERE ?1 IS NULL OR id IN (SELECT value FROM json_each(?1))",
-                (wanted,),
+    async def search(self, search: Search) -> list[str]:
+        def work(db: Connection) -> list[str]:
+            if search.everything:
+                rows = db.execute(
+                    "SELECT id FROM messages ORDER BY number LIMIT ?", (search.count or -1,)
+                )
+                return [message_id for (message_id,) in rows]
+            rows = db.execute(
+                f"SELECT id, created_at, id, {FACTS} FROM messages ORDER BY number"  # noqa: S608
             )
-            found = [message_id for (message_id,) in rows]
-            ids = (json.dumps(found),)
-            tx.execute("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", ids)
-            tx.execute("DELETE FROM bodies WHERE message IN (SELECT value FROM json_each(?))", ids)
+            found = (row[0] for row in rows if search.matches(facts_of(*row)))
+            return list(islice(found, search.count))
+
+        return await self._database.read(work)
+
+    @translated
+    async def cancel(self, message_ids: Sequence[str]) -> int:
+        ids = (json.dumps(list(message_ids)),)
+
+        def work(tx: Transaction) -> list[QueuedMessage]:
+            rows = tx.execute(
+                "SELECT id, head, not_before, retried FROM messages"
+                " WHERE id IN (SELECT value FROM json_each(?))",
+                ids,
+            )
+            found = [message_of(one, head, b"", *changing) for one, head, *changing in rows]
+            kept = (json.dumps([each.id for each in found]),)
+            tx.execute("DELETE FROM messages WHERE id IN (SELECT value FROM json_each(?))", kept)
+            tx.execute("DELETE FROM bodies WHERE message IN (SELECT value FROM json_each(?))", kept)
             return found
 
         found = await self._database.write(work, committed=self._cancelled)
         return len(found)
+
+    @translated
+    async def retry(self, pairs: Sequence[tuple[str, QueuedMessage]], now: float) -> list[str]:
+        rows, at = [(dlq_id, _Row.of(message)) for dlq_id, message in pairs], int(now * 1000)
+
+        def work(tx: Transaction) -> list[str]:
+            for dlq_id, _ in rows:
+                if not self._dead_letters.drop(tx, [dlq_id]):
+                    raise NotThere(f"message {dlq_id} not found")
+            return _add(tx, [row for _, row in rows], at)
+
+        messages = [message for _, message in pairs]
+        return await self._database.write(
+            work, committed=lambda ids: self._begin_new(messages, ids)
+        )
 
     @translated
     async def sweep(self, now: float) -> None:
@@ -190,45 +229,6 @@ class FileStore(Store):
             tx.return_pages(RETURNED_PAGES)
 
         await self._database.write(work, durable=False)
-
-
-def unended(db: Connection, at: int) -> list[Period]:
-    """Return the periods of rates that have not ended. `at`: now, in ms since 1970. One that ends
-    later than any period may was noted before the clock was set back."""
-    rows = db.execute(
-        "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ? ORDER BY ends_at",
-        (at + 1, at + LONGEST_PERIOD),
-    )
-    return [Period(*row) for row in rows]
-
-
-def unfinished(db: Connection, at: int) -> list[Pending]:
-    """Return the messages that an earlier process has left, in the order in which their queues
-    deliver them. `at`: now, in ms since 1970."""
-    # What has been retried holds its queue. The others of a queue became due in this order. If the
-    # clock was set back behind the publish, the message waits no longer for that.
-    rows = db.execute(
-        "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size,"
-        " json_extract(head, '$.failure_callback') IS NULL"
-        " OR coalesce(coalesce(json_extract(head, '$.labels[0]'), json_extract(head, '$.label'))"
-        " IN (SELECT value FROM json_each(?)), 0)"
-        " FROM messages ORDER BY retried = 0, max(created_at, not_before), number",
-        (at, json.dumps(TASKLESS_LABELS)),
-    )
-    return [
-        Pending(
-            id=message_id,
-            queue=None if queue is None else json.loads(queue),
-            flow=None if flow is None else FlowControl(*json.loads(flow)),
-            not_before=not_before,
-            retried=retried,
-            interruptions=interruptions,
-            size=size,
-            callback=bool(callback),
-            resumed=True,
-        )
-        for message_id, queue, flow, not_before, retried, interruptions, size, callback in rows
-    ]
 
 
 def _known(

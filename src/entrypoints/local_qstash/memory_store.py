@@ -2,17 +2,22 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED
 from entrypoints.local_qstash.dead_letters import DeadLetters
+from entrypoints.local_qstash.filters import Facts, Search
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.refusals import NotThere
 from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Outcome, Store
 
 
 class MemoryStore(Store):
     def __init__(
-        self, begin: Callable[[QueuedMessage], None], cancelled: Callable[[list[str]], None]
+        self,
+        begin: Callable[[QueuedMessage], None],
+        cancelled: Callable[[list[QueuedMessage]], None],
     ) -> None:
         self._begin = begin
         self._cancelled = cancelled
@@ -78,11 +83,22 @@ class MemoryStore(Store):
             self._publish(outcome.failure, now)
         return True
 
-    async def cancel(self, message_ids: Sequence[str] | None) -> int:
-        wanted = list(self._messages) if message_ids is None else message_ids
-        found = [each for each in wanted if self._messages.pop(each, None) is not None]
+    async def search(self, search: Search) -> list[str]:
+        found = (each.id for each in self._messages.values() if search.matches(Facts.of(each)))
+        return list(islice(found, search.count))
+
+    async def cancel(self, message_ids: Sequence[str]) -> int:
+        popped = [self._messages.pop(each, None) for each in message_ids]
+        found = [each for each in popped if each is not None]
         self._cancelled(found)
         return len(found)
+
+    async def retry(self, pairs: Sequence[tuple[str, QueuedMessage]], now: float) -> list[str]:
+        for dlq_id, _ in pairs:
+            if await self._dead_letters.get(dlq_id) is None:
+                raise NotThere(f"message {dlq_id} not found")
+        await self._dead_letters.delete(dlq_id for dlq_id, _ in pairs)
+        return [self._publish(message, now) for _, message in pairs]
 
     async def sweep(self, now: float) -> None:
         self._dead_letters.drop_old()

@@ -76,6 +76,7 @@ class QueuedMessage:
             "topicName": self.url_group,
             "endpointName": self.endpoint,
             "callerIP": self.caller_ip,
+            "callerIp": self.caller_ip,  # as the JavaScript SDK reads it
             "retryDelayExpression": None if self.retry_delay is None else str(self.retry_delay),
             **text_or_base64(
                 "body", _redacted(self.body).encode() if "body" in self.redacted else self.body

@@ -27,6 +27,12 @@ class MessageTooLarge(Refused):
         super().__init__("the message's body is longer than this queue accepts")
 
 
+class NotThere(Refused):
+    """Raised for a call about dead letters of which one is not there."""
+
+    status = 404
+
+
 class QueueFull(Refused):
     """Raised for a publish beyond HELD_BYTES."""
 

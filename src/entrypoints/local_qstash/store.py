@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from entrypoints.local_qstash.bounds import size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
 from entrypoints.local_qstash.slots import Period
 
@@ -64,10 +65,11 @@ class Outcome:
 class DeadLetterStore(Protocol):
     """Its limits hold at any time: beyond them the oldest are dropped."""
 
-    async def page(
-        self, wanted: Mapping[str, str], cursor: str | None, count: int
-    ) -> tuple[list[DeadLetter], str | None]:
+    async def page(self, search: Search) -> tuple[list[DeadLetter], str | None]:
         """Return a page of them, newest first, and the cursor of the next one (`page_of`)."""
+
+    async def ids(self, search: Search) -> tuple[list[str], str | None]:
+        """Return their ids only."""
 
     async def get(self, dlq_id: str) -> DeadLetter | None: ...
 
@@ -77,7 +79,8 @@ class DeadLetterStore(Protocol):
 
 class Store(Protocol):
     """Made with two functions: `begin(message)` is called for each message once it is kept, in the
-    order in which they are kept, and `cancelled(ids)` once these are no longer kept.
+    order in which they are kept, and `cancelled(messages)` once these are no longer kept; they may
+    be without their bodies.
 
     Every method raises Unavailable, and has then changed nothing."""
 
@@ -108,8 +111,15 @@ class Store(Protocol):
         """Note what a delivery has led to, in one step. Returns whether the message was still kept.
         If not, it was cancelled, and only `callback` is kept."""
 
-    async def cancel(self, message_ids: Sequence[str] | None) -> int:
-        """Keep these messages (None: all) no longer; return how many of them there were."""
+    async def search(self, search: Search) -> list[str]:
+        """Return the ids of the messages that are searched, oldest first."""
+
+    async def cancel(self, message_ids: Sequence[str]) -> int:
+        """Keep these messages no longer; return how many of them there were."""
+
+    async def retry(self, pairs: Sequence[tuple[str, QueuedMessage]], now: float) -> list[str]:
+        """Replace dead letters by messages, in one step. Returns their ids. Raises NotThere if a
+        letter is not there, and has then changed nothing."""
 
     async def sweep(self, now: float) -> None:
         """Forget what is old."""

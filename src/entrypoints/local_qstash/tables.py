@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from adapters.database import DatabaseUnavailable, Schema
 from adapters.qstash.retry_delay import RetryDelay
+from entrypoints.local_qstash.filters import Facts
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
 from entrypoints.local_qstash.refusals import Unavailable
 
@@ -136,6 +137,33 @@ def message_of(
         redacted=frozenset(redacted),
         labels=tuple(labels),
         **fields,
+    )
+
+
+FACTS = (
+    "json_extract(head, '$.url', '$.labels', '$.label', '$.queue', '$.flow[0]', '$.url_group',"
+    " '$.schedule_id', '$.caller_ip')"
+)
+"""An expression of SQL: what a `head_of` says that messages are found by."""
+
+
+def facts_of(
+    found_by: str, at: int, message_id: str, facts: str, status: int | None = None
+) -> Facts:
+    """Return what a row is found by, whose id, FACTS and other columns these are."""
+    url, labels, label, queue, flow_key, url_group, schedule_id, caller_ip = json.loads(facts)
+    return Facts(
+        id=found_by,
+        at=at,
+        url=url,
+        message_id=message_id,
+        labels=labels if labels is not None else [] if label is None else [label],
+        queue=queue,
+        flow_key=flow_key,
+        url_group=url_group,
+        schedule_id=schedule_id,
+        caller_ip=caller_ip,
+        status=status,
     )
 
 

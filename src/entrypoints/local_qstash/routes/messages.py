@@ -1,5 +1,6 @@
 """The messages that are known, and their cancellation."""
 
+from dataclasses import replace
 from typing import Any
 
 from litestar import Controller, Request, delete, get
@@ -7,7 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from entrypoints.local_qstash.account import Account
-from entrypoints.local_qstash.routes.reading import ids_in, json_of, not_found
+from entrypoints.local_qstash.filters import MESSAGES, Search
+from entrypoints.local_qstash.routes.reading import not_found, search_of
+
+ALWAYS_SENT = 100
+"""The count that the JavaScript SDK sends with each bulk cancel, and of which it says that the
+server ignores it. Other counts bound the call, as the description of the API says."""
 
 
 class Messages(Controller):
@@ -22,16 +28,19 @@ class Messages(Controller):
             raise not_found("message")
         return message.as_json()
 
-    @delete("/{message_id:str}", status_code=202)
-    async def cancel(self, message_id: FromPath[str], account: NamedDependency[Account]) -> None:
-        if not await account.deliveries.cancel([message_id]):
+    @delete("/{message_id:str}", status_code=200)
+    async def cancel(
+        self, message_id: FromPath[str], account: NamedDependency[Account]
+    ) -> dict[str, int]:
+        if not await account.deliveries.cancel(Search.of(message_id)):
             raise not_found("message")
+        return {"cancelled": 1}
 
     @delete("/", status_code=200)
     async def cancel_many(
         self, request: Request[Any, Any, Any], account: NamedDependency[Account]
     ) -> dict[str, int]:
-        given = await json_of(request)
-        if given is None:
-            return {"cancelled": await account.deliveries.cancel(None)}
-        return {"cancelled": await account.deliveries.cancel(ids_in(given, "messageIds"))}
+        search = await search_of(request, MESSAGES)
+        if search.count == ALWAYS_SENT:
+            search = replace(search, count=None)
+        return {"cancelled": await account.deliveries.cancel(search)}

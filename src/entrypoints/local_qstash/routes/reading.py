@@ -4,8 +4,10 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
 
+from entrypoints.local_qstash.filters import Kind, Search, read_search
 from entrypoints.local_qstash.refusals import BadMessage
 
 
@@ -21,8 +23,12 @@ async def json_of(request: Request[Any, Any, Any]) -> Any:
         raise BadMessage("the body is not JSON") from None
 
 
-def ids_in(given: Any, name: str) -> list[str]:
-    ids = given.get(name) if isinstance(given, dict) else None
-    if not isinstance(ids, list):
-        raise BadMessage(f"{name} must be a list")
-    return [str(each) for each in ids]
+async def search_of(request: Request[Any, Any, Any], kind: Kind) -> Search:
+    """Return what a call is about, by its query and its body. Raises BadMessage."""
+    body = None if request.method == HttpMethod.GET else await json_of(request)
+    return read_search(kind, request.query_params.multi_items(), body)
+
+
+def page(name: str, shown: object, following: str | None) -> dict[str, Any]:
+    """Return a page by this name, and the cursor of the next one if there is one."""
+    return {name: shown} if following is None else {name: shown, "cursor": following}

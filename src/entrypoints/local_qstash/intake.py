@@ -1,0 +1,81 @@
+"""What is accepted: messages for which there is room. The bounds hold before anything is kept."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from entrypoints.local_qstash.bounds import HELD_BYTES, size_of
+from entrypoints.local_qstash.dead_letters import DeadLetter
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused
+from entrypoints.local_qstash.store import Store
+
+
+class Intake:
+    def __init__(self, store: Store, message_limit: int) -> None:
+        """`message_limit`: bytes of a message's body."""
+        self._store = store
+        self._message_limit = message_limit
+        self.held = 0
+        """Bytes of the messages that are not yet delivered. The deliveries count them."""
+        self._arriving = 0
+
+    @property
+    def _room(self) -> int:
+        return HELD_BYTES - self.held - self._arriving
+
+    def fits(self, callback: QueuedMessage) -> bool:
+        """Whether there is room for a callback."""
+        return len(callback.body) <= self._message_limit and size_of(callback) <= self._room
+
+    async def publish_all(
+        self, messages: Sequence[QueuedMessage]
+    ) -> list[tuple[str, bool] | Refused]:
+        """Publish the messages in one step. Returns a result for each, in order. Raises
+        Unavailable."""
+        now, room = time.time(), self._room
+        results: dict[str, tuple[str, bool] | Refused] = {}
+        accepted: list[QueuedMessage] = []
+        full: list[QueuedMessage] = []
+        taken = 0
+        for each in messages:
+            if len(each.body) > self._message_limit:
+                results[each.id] = MessageTooLarge()
+            elif taken + size_of(each) > room:
+                full.append(each)
+            else:
+                accepted.append(each)
+                taken += size_of(each)
+        self._arriving += taken
+        try:
+            # Read first: once something is published, nothing may fail.
+            names = [each.deduplication for each in full if each.deduplication is not None]
+            known = dict(await self._store.known(names, now)) if names else {}
+            ids = await self._store.publish(accepted, now) if accepted else []
+        finally:
+            self._arriving -= taken
+        for each, known_as in zip(accepted, ids, strict=True):
+            results[each.id] = known_as, known_as != each.id
+            if each.deduplication is not None:
+                known[each.deduplication] = known_as
+        for each in full:
+            earlier = known.get(each.deduplication or "")
+            results[each.id] = QueueFull() if earlier is None else (earlier, True)
+        return [results[each.id] for each in messages]
+
+    async def retry(
+        self, letters: Sequence[DeadLetter], again: Callable[[QueuedMessage], QueuedMessage]
+    ) -> list[str]:
+        """Publish what `again` makes of the messages of dead letters in place of these, in one
+        step. Returns the ids of the new messages. Raises Refused, and has then changed nothing:
+        NotThere if one of the letters is gone by now."""
+        pairs = [(each.id, again(each.message)) for each in letters]
+        if any(len(message.body) > self._message_limit for _, message in pairs):
+            raise MessageTooLarge
+        taken = sum(size_of(message) for _, message in pairs)
+        if taken > self._room:
+            raise QueueFull
+        self._arriving += taken
+        try:
+            return await self._store.retry(pairs, time.time())
+        finally:
+            self._arriving -= taken
