@@ -26,6 +26,7 @@ class Delivered:
     method: str
     path: str
     headers: dict[str, str]
+    """By their names in lower case. The values of a repeated one are joined."""
     body: bytes
     at: float
 
@@ -80,7 +81,10 @@ class Destination:
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 with destination._lock:
-                    headers = {name.lower(): value for name, value in self.headers.items()}
+                    headers = {
+                        name.lower(): ", ".join(self.headers.get_all(name) or [])
+                        for name in self.headers
+                    }
                     destination.delivered.append(
                         Delivered(self.command, self.path, headers, body, time.monotonic())
                     )

@@ -1,10 +1,9 @@
 """From a publish to its messages: one, or one for each endpoint of a URL group."""
 
 import hashlib
-from collections.abc import Mapping
 
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.publish_headers import read_message
+from entrypoints.local_qstash.publish_headers import Headers, read_message
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.url_groups import Endpoint, UrlGroups
 
@@ -17,7 +16,7 @@ def is_url(destination: str) -> bool:
 def messages_of(
     url_groups: UrlGroups,
     destination: str,
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes,
     *,
     now: float,

@@ -86,6 +86,10 @@ class Deliveries:
     def dead_letters(self) -> DeadLetterStore:
         return self._store.dead_letters
 
+    def sign_with(self, key: str) -> None:
+        """Sign what is delivered from now on with this key."""
+        self._sender.signing_key = key
+
     def resume(self, left: Sequence[Pending], periods: Sequence[Period] = ()) -> None:
         """Go on with the messages that an earlier process has left, and with the periods of its
         rates. A message that was being delivered is delivered again at once."""

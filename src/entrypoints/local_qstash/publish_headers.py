@@ -7,7 +7,7 @@ Source of the header names and their forms: the official Python SDK and QStash's
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
@@ -30,9 +30,13 @@ LONGEST = 1e12
 """Seconds. What is longer would be no time that a file can hold."""
 
 
+Headers = Mapping[str, str | Sequence[str]]
+"""By name. One that was sent several times has a list."""
+
+
 def read_message(
     destination: str,
-    headers: Mapping[str, str],
+    headers: Headers,
     body: bytes,
     *,
     now: float,
@@ -41,13 +45,14 @@ def read_message(
 ) -> QueuedMessage:
     """Return the message that a publish with these headers creates. `now` is in seconds since the
     Unix epoch. Raises BadMessage."""
-    given = {name.lower(): value for name, value in headers.items()}
+    given = {name.lower(): _joined(value) for name, value in headers.items()}
     forwarded: dict[str, list[str]] = {}
     if "content-type" in given:
         forwarded["Content-Type"] = [given["content-type"]]
     for name, value in headers.items():
         if name.lower().startswith("upstash-forward-"):
-            forwarded[name[len("upstash-forward-") :].title()] = [value]
+            values = forwarded.setdefault(name[len("upstash-forward-") :].title(), [])
+            values += [value] if isinstance(value, str) else value
     forwarded.update(forwarded_of_run(given))
     return QueuedMessage(
         id=f"msg_{secrets.token_urlsafe(20)}",
@@ -82,6 +87,11 @@ def duration(text: str) -> float:
     if seconds > LONGEST:
         raise BadMessage(f"invalid duration: {text!r} is too long")
     return seconds
+
+
+def _joined(value: str | Sequence[str]) -> str:
+    """Several values as one (RFC 9110, section 5.3)."""
+    return value if isinstance(value, str) else ", ".join(value)
 
 
 def _redacted_fields(text: str) -> frozenset[str]:
@@ -179,11 +189,11 @@ def _deduplication(
     return f"content:{content.hexdigest()}"
 
 
-def _callback_headers(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
+def _callback_headers(headers: Headers, prefix: str) -> dict[str, str]:
     """Return the headers of the callback's own message. It must not have a callback of its own,
     which would contain the whole message again."""
     return {
-        f"Upstash-{name[len(prefix) :]}": value
+        f"Upstash-{name[len(prefix) :]}": _joined(value)
         for name, value in headers.items()
         if name.lower().startswith(prefix)
         and not name.lower()[len(prefix) :].startswith(("callback", "failure-callback"))

@@ -49,13 +49,14 @@ def sign(key: str, url: str, body: bytes, now: int) -> str:
 
 class Sender:
     def __init__(self, signing_key: str, address_of: Callable[[str], str]) -> None:
-        """`address_of` returns where a message for a URL is delivered."""
-        self._signing_key = signing_key
+        """`address_of` returns where a message for a URL is delivered. The key may be replaced at
+        any time."""
+        self.signing_key = signing_key
         self._address_of = address_of
         context = httpx.create_ssl_context()
         self._clients = [
             httpx.AsyncClient(
-                headers={"Accept-Encoding": "identity"},
+                headers={"Accept-Encoding": "identity", "User-Agent": "Upstash-QStash"},
                 timeout=httpx.Timeout(None, connect=5.0),
                 limits=httpx.Limits(max_connections=None),
                 verify=context,
@@ -103,8 +104,9 @@ class Sender:
 
     def _headers(self, message: QueuedMessage, url: str) -> list[tuple[str, str]]:
         forwarded = [(name, value) for name, values in message.headers.items() for value in values]
-        signature = sign(self._signing_key, url, message.body, int(time.time()))
+        signature = sign(self.signing_key, url, message.body, int(time.time()))
         origin = {
+            "Upstash-Caller-Ip": message.caller_ip,
             "Upstash-Schedule-Id": message.schedule_id,
             "Upstash-Topic-Name": message.url_group,
         }

@@ -12,7 +12,7 @@ from entrypoints.local_qstash.filters import LETTERS, Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.refusals import NotThere
 from entrypoints.local_qstash.retrying import message_again
-from entrypoints.local_qstash.routes.reading import not_found, page, search_of
+from entrypoints.local_qstash.routes.reading import headers_of, not_found, page, search_of
 
 
 class DeadLetters(Controller):
@@ -70,7 +70,7 @@ async def _retry(
 ) -> tuple[list[dict[str, str]], str | None]:
     """Return a response for each letter, in the order in which the search names them, else newest
     first, and the cursor of the next page. If one that it names is not there, none is retried."""
-    headers, now = dict(request.headers), time.time()
+    headers, now = headers_of(request), time.time()
 
     def again(message: QueuedMessage) -> QueuedMessage:
         return message_again(message, headers, now)

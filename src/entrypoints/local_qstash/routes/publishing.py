@@ -14,8 +14,9 @@ from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.addressing import messages_of
 from entrypoints.local_qstash.bounds import BATCH_LIMIT, FANNED_OUT
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import Headers
 from entrypoints.local_qstash.refusals import BadMessage, Refused
-from entrypoints.local_qstash.routes.reading import json_of
+from entrypoints.local_qstash.routes.reading import headers_of, json_of
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 
@@ -30,7 +31,7 @@ class Publishing(Controller):
         destination: Destination,
         account: NamedDependency[Account],
     ) -> Response[dict[str, Any]]:
-        headers, body = dict(request.headers), await request.body()
+        headers, body = headers_of(request), await request.body()
         return await _publish(account, _read(request, account, destination, headers, body))
 
     @post("/enqueue/{queue:str}")
@@ -41,7 +42,7 @@ class Publishing(Controller):
         destination: Destination,
         account: NamedDependency[Account],
     ) -> Response[dict[str, Any]]:
-        headers, body = dict(request.headers), await request.body()
+        headers, body = headers_of(request), await request.body()
         return await _publish(account, _read(request, account, destination, headers, body, queue))
 
     @post("/batch", status_code=200)
@@ -79,7 +80,10 @@ def _read_one(
     request: Request[Any, Any, Any], account: Account, given: dict[str, Any]
 ) -> list[QueuedMessage] | Refused:
     """Read a message of a batch, or return why it is refused."""
-    headers = {str(name): str(value) for name, value in (given.get("headers") or {}).items()}
+    headers = {
+        str(name): [str(each) for each in value] if isinstance(value, list) else str(value)
+        for name, value in (given.get("headers") or {}).items()
+    }
     queue = None if given.get("queue") is None else str(given["queue"])
     body = _body_in(given.get("body"))
     try:
@@ -99,7 +103,7 @@ def _read(
     request: Request[Any, Any, Any],
     account: Account,
     destination: str,
-    headers: dict[str, str],
+    headers: Headers,
     body: bytes,
     queue: str | None = None,
 ) -> list[QueuedMessage]:

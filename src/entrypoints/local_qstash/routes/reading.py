@@ -32,3 +32,17 @@ async def search_of(request: Request[Any, Any, Any], kind: Kind) -> Search:
 def page(name: str, shown: object, following: str | None) -> dict[str, Any]:
     """Return a page by this name, and the cursor of the next one if there is one."""
     return {name: shown} if following is None else {name: shown, "cursor": following}
+
+
+def headers_of(request: Request[Any, Any, Any]) -> dict[str, str | list[str]]:
+    """Return the headers. One that was sent several times has a list."""
+    found: dict[str, str | list[str]] = {}
+    for name, value in request.headers.multi_items():
+        earlier = found.get(name)
+        if earlier is None:
+            found[name] = value
+        elif isinstance(earlier, list):
+            earlier.append(value)
+        else:
+            found[name] = [earlier, value]
+    return found
