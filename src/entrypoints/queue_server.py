@@ -4,13 +4,14 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import structlog
 
 from adapters.database import Database, DatabaseUnavailable, open_database
-from adapters.qstash import DEVELOPMENT, QueueCredentials
+from adapters.qstash import DEVELOPMENT, DEVELOPMENT_USERS, QueueCredentials
 from entrypoints.data_file import DataFileError
 from entrypoints.descriptors import use_all_descriptors
 from entrypoints.event_loop import loop_factory
@@ -37,7 +38,6 @@ def local_qstash(
     credentials: QueueCredentials,
     *,
     signals: bool,
-    names: Collection[str] = (),
     message_limit: int = MESSAGE_LIMIT,
     database: Database | None = None,
     stopping: Callable[[], bool] = lambda: False,
@@ -46,7 +46,7 @@ def local_qstash(
 ) -> GracefulServer:
     """A QStash that is not yet started. A message's body may have `message_limit` bytes. It keeps
     what it holds in the database, if there is one; `stopping` says that the service which it
-    delivers to is being stopped (entrypoints/local_qstash/app.py). `service_url`: where that
+    delivers to is being stopped (entrypoints/local_qstash/account.py). `service_url`: where that
     service is now, if it has the queue for itself. It is sent all messages: an earlier process may
     have published them while it listened elsewhere, and a file that came from others must not have
     requests sent to any address. `at_once`: how many deliveries that service handles at the same
@@ -57,22 +57,16 @@ def local_qstash(
             return url
         return service_url + (FAILURE_PATH if url.endswith(FAILURE_PATH) else WEBHOOK_PATH)
 
-    left = Left()
-    if database is not None:
-        with _told_of(database):
-            left = left_in(database)
-    account = AccountSettings(
-        token=credentials.token,
-        current_key=credentials.current_key,
-        next_key=credentials.next_key,
+    with _told_of(None if database is None else database.path):
+        account = _account(credentials, database)
+    account = replace(
+        account,
         message_limit=message_limit,
-        database=database,
-        left=left,
         stopping=stopping,
         address_of=address_of,
         at_once=at_once,
     )
-    app = create_app([account], partial(accepts_host, names=frozenset(names)))
+    app = create_app([account], partial(accepts_host, names=()))
     return GracefulServer(app, signals=signals)
 
 
@@ -83,17 +77,17 @@ def credentials_of(settings: Settings, database: Database | None) -> QueueCreden
     if database is None or not settings.queue.embedded:
         return credentials
     fresh = (credentials.token, credentials.current_key, credentials.next_key)
-    with _told_of(database):
+    with _told_of(database.path):
         return QueueCredentials(*kept_keys(database, fresh))
 
 
 @contextmanager
-def _told_of(database: Database) -> Iterator[None]:
-    """Raise DatabaseUnavailable as DataFileError."""
+def _told_of(path: Path | None) -> Iterator[None]:
+    """Raise DatabaseUnavailable of this file as DataFileError."""
     try:
         yield
     except DatabaseUnavailable as error:
-        raise DataFileError(f"cannot use {database.path}: {error}") from error
+        raise DataFileError(f"cannot use {path}: {error}") from error
 
 
 def serve_local_qstash(
@@ -103,19 +97,55 @@ def serve_local_qstash(
     data: Path | None,
     on_listening: Callable[[str], None],
 ) -> None:
-    """Run a QStash alone until a signal, with the token and keys of Upstash's development server.
-    Besides addresses and localhost it accepts requests at `names`. It keeps what it holds in the
-    file `data`, if one is given. `on_listening` is told its URL. Raises AddressTaken,
-    DatabaseError and DataFileError."""
+    """Run a QStash alone until a signal, with the users of Upstash's development server, and a page
+    that shows what it holds. Besides addresses and localhost it accepts requests at `names`. It
+    keeps what it holds in files, if the one of the default user is given as `data`. `on_listening`
+    is told its URL. Raises AddressTaken, DatabaseError and DataFileError."""
     use_all_descriptors()
     with ExitStack() as stack:
-        database = None
-        if data is not None:
-            database = open_database(data, [QUEUE])
-            stack.callback(database.close)
+
+        def opened(file: Path | None, user: QueueCredentials) -> AccountSettings:
+            database = None
+            if file is not None:
+                database = open_database(file, [QUEUE])
+                stack.callback(database.close)
+            return _account(user, database)
+
+        at_start, later = [], {}
+        for name, user in DEVELOPMENT_USERS.items():
+            file = data and _file_of(data, name)
+            if user is DEVELOPMENT or (file is not None and file.exists()):
+                with _told_of(file):
+                    at_start.append(opened(file, user))
+            else:
+                later[user.token] = partial(opened, file, user)
         listener = stack.enter_context(listen(host, port, "--port"))
-        server = local_qstash(DEVELOPMENT, signals=True, names=names, database=database)
+        app = create_app(
+            at_start,
+            partial(accepts_host, names=frozenset(names)),
+            later,
+            {name: user.token for name, user in DEVELOPMENT_USERS.items()},
+        )
         on_listening(url_of(listener))
         log.info("local QStash listening", url=url_of(listener))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(server.serve([listener]))
+            runner.run(GracefulServer(app, signals=True).serve([listener]))
+
+
+def _file_of(data: Path, user: str) -> Path:
+    """Where what this user has is kept. Each has a file of its own: `data`, or one beside it."""
+    if DEVELOPMENT_USERS[user] is DEVELOPMENT:
+        return data
+    return data.with_name(f"{data.stem}-{user}{data.suffix}")
+
+
+def _account(credentials: QueueCredentials, database: Database | None) -> AccountSettings:
+    """An account that keeps what it holds in the database, if there is one. Raises
+    DatabaseUnavailable."""
+    return AccountSettings(
+        token=credentials.token,
+        current_key=credentials.current_key,
+        next_key=credentials.next_key,
+        database=database,
+        left=Left() if database is None else left_in(database),
+    )

@@ -22,7 +22,7 @@ KEY, ENTRY = new_key("alice")
 PUBLIC_KEYS = [
     "sig_7RvLjqfZBvP5KEUimQCE1pvpLuou",  # obsolete, and what this repository had
     "sig_7W3ZNbfKWk5NWwEs3U4ixuQ7fxwE",
-    *(key for user in DEVELOPMENT_USERS for key in (user.current_key, user.next_key)),
+    *(key for user in DEVELOPMENT_USERS.values() for key in (user.current_key, user.next_key)),
 ]
 
 
@@ -49,7 +49,7 @@ def test_no_public_key_signs_a_delivery(service: Running, key: str) -> None:
 
 def test_no_public_token_publishes_or_asks_for_the_keys(service: Running) -> None:
     queue = service.service.container.qstash_url()
-    for user in DEVELOPMENT_USERS:
+    for user in DEVELOPMENT_USERS.values():
         headers = {"Authorization": f"Bearer {user.token}"}
         assert httpx.get(f"{queue}/v2/keys", headers=headers).status_code == 401
         url = f"{queue}/v2/publish/{service.url}/api/qstash/webhook"

@@ -44,11 +44,11 @@ def _settings(credentials: QueueCredentials, **given: Any) -> Settings:
 
 
 def test_every_user_of_the_development_server_is_known() -> None:
-    for user in DEVELOPMENT_USERS:
+    for user in DEVELOPMENT_USERS.values():
         assert is_development_token(user.token)
         assert is_development_key(user.current_key)
         assert is_development_key(user.next_key)
-    assert len({user.token for user in DEVELOPMENT_USERS}) == 4
+    assert len({user.token for user in DEVELOPMENT_USERS.values()}) == 4
     assert all(map(is_development_key, OBSOLETE))
 
 
@@ -63,10 +63,10 @@ def test_others_are_not() -> None:
 @pytest.mark.parametrize(
     ("public", "named"),
     [
-        *((user, "QSTASH_TOKEN") for user in DEVELOPMENT_USERS),
+        *((user, "QSTASH_TOKEN") for user in DEVELOPMENT_USERS.values()),
         *(
             (QueueCredentials("own", user.current_key, "own"), "QSTASH_CURRENT_SIGNING_KEY")
-            for user in DEVELOPMENT_USERS
+            for user in DEVELOPMENT_USERS.values()
         ),
         (QueueCredentials("own", "own", DEVELOPMENT.next_key), "QSTASH_NEXT_SIGNING_KEY"),
         (QueueCredentials("own", OBSOLETE[0], "own"), "QSTASH_CURRENT_SIGNING_KEY"),

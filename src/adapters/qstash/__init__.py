@@ -3,6 +3,7 @@
 from adapters.qstash.clock import OFF, QueueClock
 from adapters.qstash.credentials import (
     DEVELOPMENT,
+    DEVELOPMENT_USERS,
     QueueCredentials,
     is_development_key,
     is_development_token,
@@ -21,6 +22,7 @@ from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 
 __all__ = [
     "DEVELOPMENT",
+    "DEVELOPMENT_USERS",
     "MESSAGE_LIMIT",
     "OFF",
     "DeliveryVerifier",

@@ -25,38 +25,38 @@ class QueueCredentials:
 
 
 # QStash's documentation, howto/local-development; JavaScript SDK, src/dev-server/constants.ts.
-DEVELOPMENT_USERS = (
-    QueueCredentials(
+DEVELOPMENT_USERS = {
+    "defaultUser": QueueCredentials(
         "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=",
         "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r",
         "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs",
     ),
-    QueueCredentials(
+    "testUser1": QueueCredentials(
         "eyJVc2VySUQiOiJ0ZXN0VXNlcjEiLCJQYXNzd29yZCI6InRlc3RQYXNzd29yZCJ9",
         "sig_7GVPjvuwsfqF65iC8fSrs1dfYruM",
         "sig_5NoELc3EFnZn4DVS5bDs2Nk4b7Ua",
     ),
-    QueueCredentials(
+    "testUser2": QueueCredentials(
         "eyJVc2VySUQiOiJ0ZXN0VXNlcjIiLCJQYXNzd29yZCI6InRlc3RQYXNzd29yZCJ9",
         "sig_6jWGaWRxHsw4vMSPJprXadyvrybF",
         "sig_7qHbvhmahe5GwfePDiS5Lg3pi6Qx",
     ),
-    QueueCredentials(
+    "testUser3": QueueCredentials(
         "eyJVc2VySUQiOiJ0ZXN0VXNlcjMiLCJQYXNzd29yZCI6InRlc3RQYXNzd29yZCJ9",
         "sig_5T8FcSsynBjn9mMLBsXhpacRovJf",
         "sig_7GFR4YaDshFcqsxWRZpRB161jguD",
     ),
-)
-"""The users of QStash's development server."""
-DEVELOPMENT = DEVELOPMENT_USERS[0]
+}
+"""The users of QStash's development server, by the names that their tokens say."""
+DEVELOPMENT = DEVELOPMENT_USERS["defaultUser"]
 """The default user."""
 
 _OBSOLETE_KEYS = ("sig_7RvLjqfZBvP5KEUimQCE1pvpLuou", "sig_7W3ZNbfKWk5NWwEs3U4ixuQ7fxwE")
 # A sample output of January 2025 in the documentation of Upstash Workflow, and this repository.
 _KEYS = frozenset(_OBSOLETE_KEYS).union(
-    *({each.current_key, each.next_key} for each in DEVELOPMENT_USERS)
+    *({each.current_key, each.next_key} for each in DEVELOPMENT_USERS.values())
 )
-_TOKENS = frozenset(each.token.rstrip("=") for each in DEVELOPMENT_USERS)
+_TOKENS = frozenset(each.token.rstrip("=") for each in DEVELOPMENT_USERS.values())
 
 
 def is_development_key(key: str) -> bool:

@@ -1,10 +1,11 @@
 """An account of the local QStash: its token and keys, and all that it holds."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapters.database import Database
-from entrypoints.local_qstash.at_start import Left
+from entrypoints.local_qstash.at_start import KEYS, Left
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.records import Records
@@ -40,11 +41,14 @@ class Account:
         """Must be called while an event loop runs."""
         self._left = settings.left
         self.token = settings.token
-        self.current_key, self.next_key = settings.current_key, settings.next_key
         self.records = Records(settings.database, settings.left.records)
         self.url_groups = UrlGroups(self.records)
+        kind, name = KEYS
+        given = {"current": settings.current_key, "next": settings.next_key}
+        self.keys = self.records.of(kind).get(name, given)
+        """The signing keys, as `GET /v2/keys` shows them."""
         self.deliveries = Deliveries(
-            settings.current_key,
+            self.keys["current"],
             settings.message_limit,
             settings.database,
             settings.stopping,
@@ -59,6 +63,13 @@ class Account:
         """Go on with what an earlier process has left."""
         self.deliveries.resume(self._left.messages, self._left.periods)
         self._left = Left()
+
+    async def rotate_keys(self) -> None:
+        """Sign with the next key from now on, and make another next one. Raises Unavailable."""
+        keys = {"current": self.keys["next"], "next": f"sig_{secrets.token_urlsafe(32)}"}
+        await self.records.put(*KEYS, keys)
+        self.keys = keys
+        self.deliveries.sign_with(keys["current"])
 
     async def aclose(self) -> None:
         await self.deliveries.aclose()

@@ -28,6 +28,8 @@ LONGEST_PERIOD = 7 * 86_400 * 1000
 
 Keys = tuple[str, str, str]
 """The token, the current signing key and the next one."""
+KEYS = ("keys", "signing")
+"""The kind and the name of the record that has the keys once they have been rotated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,12 @@ def kept_keys(database: Database, fresh: Keys) -> Keys:
         kept = tx.execute("SELECT token, current_key, next_key FROM keys").fetchone()
         if kept is not None:
             token, current_key, next_key = kept
+            rotated = tx.execute(
+                "SELECT value FROM records WHERE (kind, name) = (?, ?)", KEYS
+            ).fetchone()
+            if rotated is not None:
+                keys = json.loads(rotated[0])
+                current_key, next_key = keys["current"], keys["next"]
             return token, current_key, next_key
         tx.execute("INSERT INTO keys (token, current_key, next_key) VALUES (?, ?, ?)", fresh)
         return fresh

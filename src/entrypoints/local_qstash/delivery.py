@@ -147,6 +147,19 @@ class Deliveries:
         """As `Intake.retry`."""
         return await self._intake.retry(letters, again)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages are not yet delivered."""
+        return len(self._tasks)
+
+    def is_delivering(self, message_id: str) -> bool:
+        return message_id in self._in_flight
+
+    async def oldest(self, count: int) -> list[QueuedMessage]:
+        """Return so many of the messages that are not yet delivered, without their bodies. Raises
+        Unavailable."""
+        return await self._store.oldest(count)
+
     def _begin(self, message: QueuedMessage) -> None:
         """Called once the message is kept."""
         if not self._closed:

@@ -104,6 +104,15 @@ class FileStore(Store):
         return await self._database.read(work)
 
     @translated
+    async def oldest(self, count: int) -> list[QueuedMessage]:
+        statement = (
+            "SELECT id, head, x'', not_before, retried FROM messages ORDER BY number LIMIT ?"
+        )
+        return await self._database.read(
+            lambda db: [message_of(*row) for row in db.execute(statement, (count,))]
+        )
+
+    @translated
     async def note_resumed(self, message_id: str) -> None:
         statement = "UPDATE messages SET interruptions = interruptions + 1 WHERE id = ?"
         await self._database.write(lambda tx: tx.execute(statement, (message_id,)), durable=False)

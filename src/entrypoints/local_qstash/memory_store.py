@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED
@@ -56,6 +57,9 @@ class MemoryStore(Store):
 
     async def get(self, message_id: str) -> QueuedMessage | None:
         return self._messages.get(message_id)
+
+    async def oldest(self, count: int) -> list[QueuedMessage]:
+        return [replace(each, body=b"") for each in islice(self._messages.values(), count)]
 
     async def note_resumed(self, message_id: str) -> None:
         """Nothing here outlives its process."""

@@ -1,7 +1,7 @@
 """What a request passes through before the router of the local QStash."""
 
 from collections.abc import Callable
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote, unquote_to_bytes, urlencode
 
 from litestar.enums import ScopeType
 from litestar.response.base import ASGIResponse
@@ -23,13 +23,39 @@ class OwnHosts:
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             host = hosts[0].decode("latin-1") if len(hosts) == 1 else None
             if not self._accepts_host(host):
-                refusal = {
-                    "error": "this QStash does not accept requests at the name in the Host header: "
+                refused = _forbid(
+                    "this QStash does not accept requests at the name in the Host header: "
                     "call it by its address, or start it with --allowed-host NAME"
-                }
-                response = ASGIResponse(body=encode_json(refusal), status_code=403)
-                await response(scope, receive, send)
+                )
+                await refused(scope, receive, send)
                 return
+        await self._app(scope, receive, send)
+
+
+class TokenInQuery:
+    """Moves the token of `?qstash_token=` into the Authorization header, and so out of the query of
+    a destination.
+
+    Not for a web page: the token of `longtask local-qstash` is public, and a page of any site could
+    publish by a form. A browser says in Origin or Sec-Fetch-Site that a page has sent a request; to
+    send an Authorization header across origins, it would have to be allowed by this server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP and b"qstash_token=" in scope["query_string"]:
+            parts = scope["query_string"].split(b"&")
+            tokens = [each for each in parts if each.startswith(b"qstash_token=")]
+            scope["query_string"] = b"&".join(each for each in parts if each not in tokens)
+            names = {name for name, _ in scope["headers"]}
+            if tokens and b"authorization" not in names:
+                if not names.isdisjoint((b"origin", b"sec-fetch-site")):
+                    refused = _forbid("a web page must send its token in the Authorization header")
+                    await refused(scope, receive, send)
+                    return
+                token = unquote_to_bytes(tokens[0].partition(b"=")[2])
+                scope["headers"] = [*scope["headers"], (b"authorization", b"Bearer " + token)]
         await self._app(scope, receive, send)
 
 
@@ -54,3 +80,7 @@ class DestinationInQuery:
                     scope["raw_path"] = scope["path"].encode()
                     scope["query_string"] = urlencode({"destination": destination}).encode()
         await self._app(scope, receive, send)
+
+
+def _forbid(why: str) -> ASGIResponse:
+    return ASGIResponse(body=encode_json({"error": why}), status_code=403)

@@ -96,6 +96,9 @@ class Store(Protocol):
 
     async def get(self, message_id: str) -> QueuedMessage | None: ...
 
+    async def oldest(self, count: int) -> list[QueuedMessage]:
+        """Return so many messages, in the order of their publishes, without their bodies."""
+
     async def note_resumed(self, message_id: str) -> None:
         """Note that a message of an earlier process is about to be delivered. If this process ends
         before the delivery does, that is an interruption."""

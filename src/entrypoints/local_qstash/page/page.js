@@ -1,0 +1,208 @@
+// The page: which view of which user is open, kept up to date while it is looked at.
+
+import { call, useToken, users } from "./api.js";
+import { button, node, tick } from "./nodes.js";
+import { setup } from "./setup.js";
+import { Table } from "./table.js";
+import { VIEWS } from "./views.js";
+
+const PAUSE = 1_000; // milliseconds between two looks
+const SETUP = "setup";
+const STATES = ["", "CREATED", "ACTIVE", "IN_PROGRESS", "RETRY", "ERROR", "DELIVERED", "FAILED", "CANCEL_REQUESTED", "CANCELED"];
+
+const at = (id) => document.getElementById(id);
+let people = [];
+let user = null;
+let name = ""; // of the view
+let table = null;
+let wanted = {}; // filters and cursor
+let looks = 0; // what an older look finds is not shown
+let wake = () => {};
+
+function route() {
+  const [view, messageId = ""] = location.hash.slice(1).split("/");
+  const before = name;
+  name = view in VIEWS || view === SETUP ? view : "messages";
+  wanted = { messageId: decoded(messageId), state: name === before ? (wanted.state ?? "") : "" };
+  open();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
+
+/** Show the view anew. */
+function open() {
+  const view = VIEWS[name];
+  const title = view?.title ?? "Setup";
+  at("title").textContent = title;
+  document.title = `${title} · Local QStash`;
+  for (const link of at("views").querySelectorAll("a")) {
+    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  at("views").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  at("filter").hidden = !view?.filtered;
+  at("message").value = wanted.messageId;
+  at("state").value = wanted.state;
+  at("tools").replaceChildren(...Object.entries(view?.all ?? {}).map(([act, { text }]) => button(text, act, { "data-all": "", disabled: true })));
+  table = view ? new Table(view) : null;
+  at("content").replaceChildren();
+  at("empty").hidden = true;
+  at("paging").hidden = true;
+  look().finally(() => wake());
+}
+
+/** Bring what is shown up to date. */
+async function look() {
+  const mine = ++looks;
+  const view = VIEWS[name];
+  try {
+    if (!view) {
+      if (at("content").childElementCount > 0) return connected(Boolean(await call("GET", "/page/counts")));
+      const sections = await setup(user);
+      if (mine === looks) at("content").replaceChildren(node("div", { className: "setup" }, ...sections));
+      return connected(true);
+    }
+    const [{ items, cursor }, counts] = await Promise.all([view.load(wanted), call("GET", "/page/counts")]);
+    if (mine !== looks) return;
+    show(view, items, cursor);
+    for (const [of, count] of Object.entries(counts)) {
+      const shown = at(`count-${of}`);
+      if (shown) shown.textContent = count ? count.toLocaleString() : "";
+    }
+    connected(true);
+  } catch (error) {
+    if (mine === looks) connected(false, error.message);
+  }
+}
+
+function show(view, items, cursor) {
+  table.update(items);
+  if (items.length > 0 && !table.element.isConnected) at("content").replaceChildren(table.element);
+  if (items.length === 0) table.element.remove();
+  at("empty").hidden = items.length > 0;
+  at("empty").textContent = view.empty;
+  for (const each of at("tools").children) each.disabled = items.length === 0;
+  at("paging").hidden = !cursor && !wanted.cursor;
+  at("older").hidden = !cursor;
+  at("older").value = cursor ?? "";
+  at("newest").hidden = !wanted.cursor;
+  tick();
+}
+
+function connected(is, why = "") {
+  const shown = at("connection");
+  const text = is ? (wanted.cursor ? "Older" : "Live") : "Not up to date";
+  if (shown.textContent !== text) shown.textContent = text;
+  shown.dataset.tone = is ? "good" : "bad";
+  shown.title = why;
+}
+
+/** Look again and again, but not while nobody sees it, and not at an older page, which stays as it is. */
+async function keepLooking() {
+  for (;;) {
+    await new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, PAUSE);
+    });
+    while (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+    if (wanted.cursor) tick();
+    else await look();
+  }
+}
+
+async function act(pressed) {
+  const row = pressed.closest("tr.row");
+  const item = row && table.item(row.dataset.key);
+  if (pressed.dataset.act === "open") return table.toggle(row.dataset.key);
+  const isAll = "all" in pressed.dataset;
+  const action = (isAll ? VIEWS[name].all : VIEWS[name]?.actions)?.[pressed.dataset.act];
+  if (!action) return;
+  const question = isAll ? action.sure : action.sure?.(item);
+  if (question && !(await isSure(question, pressed.textContent))) return;
+  pressed.disabled = true;
+  try {
+    await call(...(isAll ? action.path : action.path(item)));
+    say(action.said ?? "Done.");
+  } catch (error) {
+    say(error.message);
+  } finally {
+    pressed.disabled = false;
+    await look();
+    // The row may be gone, and the focus with it.
+    if (document.activeElement === document.body) at("view").focus({ preventScroll: true });
+  }
+}
+
+function isSure(question, yes) {
+  const dialog = at("sure");
+  at("sure-what").textContent = question;
+  at("sure-yes").textContent = yes;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+let silence = 0;
+function say(text) {
+  at("said").textContent = text;
+  at("said").hidden = false;
+  clearTimeout(silence);
+  silence = setTimeout(() => (at("said").hidden = true), 4_000);
+}
+
+function choose(chosen) {
+  user = people.find((each) => each.name === chosen) ?? people[0];
+  useToken(user.token);
+  sessionStorage.setItem("user", user.name);
+  at("user").value = user.name;
+}
+
+async function begin() {
+  for (const [id, title] of [...Object.entries(VIEWS).map(([id, view]) => [id, view.title]), [SETUP, "Setup"]]) {
+    at("views").append(node("li", {}, node("a", { href: `#${id}` }, title, node("span", { className: "count", id: `count-${id}` }))));
+  }
+  at("state").append(...STATES.map((each) => node("option", { value: each }, each || "all")));
+  people = await users();
+  at("user").append(...people.map((each) => node("option", {}, each.name)));
+  choose(sessionStorage.getItem("user"));
+
+  at("user").addEventListener("change", () => {
+    choose(at("user").value);
+    wanted.cursor = undefined;
+    open();
+  });
+  at("filter").addEventListener("submit", (event) => event.preventDefault());
+  at("state").addEventListener("change", () => {
+    wanted = { ...wanted, state: at("state").value, cursor: undefined };
+    look();
+  });
+  at("message").addEventListener("change", () => {
+    const id = at("message").value.trim();
+    location.hash = id ? `log/${encodeURIComponent(id)}` : "log";
+  });
+  for (const id of ["older", "newest"]) {
+    at(id).addEventListener("click", () => {
+      wanted.cursor = at(id).value;
+      look();
+      at("view").focus();
+      scrollTo(0, 0);
+    });
+  }
+  document.addEventListener("click", (event) => {
+    const pressed = event.target.closest("button[data-act]");
+    if (pressed) act(pressed);
+  });
+  addEventListener("hashchange", route);
+  route();
+  keepLooking();
+}
+
+begin().catch((error) => connected(false, error.message));

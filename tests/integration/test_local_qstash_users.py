@@ -1,0 +1,137 @@
+"""The four users of QStash's development server, and their tokens and keys."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from qstash import Receiver
+
+from adapters.qstash import DEVELOPMENT_USERS
+from tests.doubles.destination import Destination
+from tests.integration.sdk import Sdk, one
+from tests.processes import found_in, process_of
+from tests.running import running_local_qstash
+from tests.waiting import eventually
+
+DEFAULT, OTHER, *_ = (each.token for each in DEVELOPMENT_USERS.values())
+NOWHERE = "http://127.0.0.1:1/"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[str]:
+    """`longtask local-qstash`, in memory; its address."""
+    with process_of(tmp_path, "local-qstash", "--port", "0", "--json-logs") as (_, log):
+        yield found_in(log)
+
+
+def _publish_for_later(url: str, token: str) -> str:
+    published = httpx.post(
+        f"{url}/v2/publish/{NOWHERE}", headers={**_bearer(token), "Upstash-Delay": "1h"}
+    )
+    return str(published.json()["messageId"])
+
+
+def _status(url: str, token: str, message_id: str) -> int:
+    return httpx.get(f"{url}/v2/messages/{message_id}", headers=_bearer(token)).status_code
+
+
+def test_each_user_has_keys_and_messages_of_their_own(alone: str, destination: Destination) -> None:
+    for name, user in DEVELOPMENT_USERS.items():
+        with closing(Sdk("sync", alone, user.token)) as sdk:
+            keys = sdk("signing_key.get")
+            assert (keys.current, keys.next) == (user.current_key, user.next_key)
+            sdk("message.publish", url=f"{destination.url}/{name}", body="x")
+        delivered = one(destination, f"/{name}")
+        Receiver(user.current_key, user.next_key).verify(
+            signature=delivered.headers["upstash-signature"], body="x"
+        )
+    message_id = _publish_for_later(alone, OTHER)
+    assert [_status(alone, each, message_id) for each in (OTHER, DEFAULT)] == [200, 404]
+    assert httpx.delete(f"{alone}/v2/messages", headers=_bearer(DEFAULT)).status_code == 200
+    assert _status(alone, OTHER, message_id) == 200
+
+
+def test_files_keep_the_users_apart(tmp_path: Path) -> None:
+    words = ("local-qstash", "--port", "0", "--json-logs", "--data", "queue.db")
+    with process_of(tmp_path, *words) as (_, log):
+        url = found_in(log)
+        first = _publish_for_later(url, DEFAULT)
+        assert not (tmp_path / "queue-testUser1.db").exists()
+        other = _publish_for_later(url, OTHER)
+        rotated = httpx.post(f"{url}/v2/keys/rotate", headers=_bearer(OTHER)).json()
+    assert [each.name for each in tmp_path.glob("*.db")] == ["queue-testUser1.db", "queue.db"]
+    with process_of(tmp_path, *words) as (_, log):
+        url = found_in(log)
+        assert [_status(url, DEFAULT, each) for each in (first, other)] == [200, 404]
+        assert [_status(url, OTHER, each) for each in (first, other)] == [404, 200]
+        assert httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER)).json() == rotated
+
+
+def test_a_file_that_cannot_be_opened_later_is_told(tmp_path: Path) -> None:
+    words = ("local-qstash", "--port", "0", "--json-logs", "--data", "queue.db")
+    with process_of(tmp_path, *words) as (_, log):
+        url = found_in(log)
+        (tmp_path / "queue-testUser1.db").mkdir()
+        refused = httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER))
+        assert refused.status_code == 503
+        assert "queue-testUser1.db" in refused.json()["error"]
+        (tmp_path / "queue-testUser1.db").rmdir()
+        eventually(lambda: httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER)).status_code == 200)
+
+
+def test_rotated_keys(destination: Destination) -> None:
+    with running_local_qstash() as url, closing(Sdk("async", url)) as sdk:
+        before = sdk("signing_key.get")
+        after = sdk("signing_key.rotate")
+        assert after.current == before.next
+        assert after.next not in (before.current, before.next)
+        assert sdk("signing_key.get") == after
+        sdk("message.publish", url=f"{destination.url}/rotated", body="x")
+        signature = one(destination, "/rotated").headers["upstash-signature"]
+    # Who still has the keys from before a rotation accepts what is signed behind it.
+    for keys in (before, after):
+        Receiver(keys.current, keys.next).verify(signature=signature, body="x")
+
+
+def _by_query(url: str, path: str, **headers: str) -> httpx.Response:
+    return httpx.post(f"{url}/v2/publish/{path}&qstash_token={DEFAULT}&b=2", headers=headers)
+
+
+def test_a_token_in_the_query(qstash_url: str, destination: Destination) -> None:
+    assert _by_query(qstash_url, f"{destination.url}/query?a=1").status_code == 201
+    assert one(destination, "/query?a=1&b=2")
+    keys = httpx.get(f"{qstash_url}/v2/keys", params={"qstash_token": DEFAULT})
+    assert keys.status_code == 200
+    assert httpx.get(f"{qstash_url}/v2/keys?qstash_token=x").status_code == 401
+    # The header counts. In either case no destination is told the token.
+    refused = _by_query(qstash_url, f"{destination.url}/no?a=1", Authorization="Bearer x")
+    assert refused.status_code == 401
+    accepted = _by_query(qstash_url, f"{destination.url}/both?a=1", **_bearer(DEFAULT))
+    assert accepted.status_code == 201
+    assert one(destination, "/both?a=1&b=2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")],
+)
+def test_a_web_page_cannot_use_a_token_in_the_query(
+    qstash_url: str, destination: Destination, name: str, value: str
+) -> None:
+    refused = _by_query(qstash_url, f"{destination.url}/page?a=1", **{name: value})
+    assert refused.status_code == 403
+    assert "Authorization" in refused.json()["error"]
+    assert "access-control-allow-origin" not in refused.headers
+    # A page may have a token that it is given: a browser asks the server first, which allows none.
+    asked = httpx.options(
+        f"{qstash_url}/v2/keys",
+        headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"},
+    )
+    assert "access-control-allow-origin" not in asked.headers
+    assert destination.delivered == []
