@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -16,7 +17,8 @@ import httpx_sse
 from adapters.database import Database
 from adapters.qstash import DEVELOPMENT, QueueCredentials
 from entrypoints.event_loop import loop_factory
-from entrypoints.queue_server import local_qstash
+from entrypoints.http.protocol.uvicorn_server import GracefulServer
+from entrypoints.queue_server import local_qstash, local_qstash_alone
 from entrypoints.server import Service
 from entrypoints.settings import Settings, load_settings
 from entrypoints.sockets import listen, url_of
@@ -174,7 +176,20 @@ def running_local_qstash(
     """A local QStash alone, by default with the development server's token and keys; its
     address."""
     server = local_qstash(credentials, signals=False, database=database, service_url=service_url)
-    listener = listen("127.0.0.1", 0)
+    with _serving(server) as url:
+        yield url
+
+
+@contextmanager
+def running_qstash_alone(data: Path | None = None) -> Iterator[str]:
+    """What `longtask local-qstash` runs: all users of the development server, and the page; its
+    address."""
+    with local_qstash_alone(data, signals=False) as (server, _), _serving(server) as url:
+        yield url
+
+
+@contextmanager
+def _serving(server: GracefulServer) -> Iterator[str]:
     ready = threading.Event()
 
     async def run() -> None:
@@ -183,10 +198,7 @@ def running_local_qstash(
         ready.set()
         await serving
 
-    def stop() -> None:
-        server.stop()
-
-    with _in_thread(run, ready, stop):
+    with listen("127.0.0.1", 0) as listener, _in_thread(run, ready, server.stop):
         yield url_of(listener)
 
 

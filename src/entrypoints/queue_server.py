@@ -90,18 +90,14 @@ def _told_of(path: Path | None) -> Iterator[None]:
         raise DataFileError(f"cannot use {path}: {error}") from error
 
 
-def serve_local_qstash(
-    host: str,
-    port: int,
-    names: Collection[str],
-    data: Path | None,
-    on_listening: Callable[[str], None],
-) -> None:
-    """Run a QStash alone until a signal, with the users of Upstash's development server, and a page
-    that shows what it holds. Besides addresses and localhost it accepts requests at `names`. It
-    keeps what it holds in files, if the one of the default user is given as `data`. `on_listening`
-    is told its URL. Raises AddressTaken, DatabaseError and DataFileError."""
-    use_all_descriptors()
+@contextmanager
+def local_qstash_alone(
+    data: Path | None = None, names: Collection[str] = (), *, signals: bool
+) -> Iterator[tuple[GracefulServer, QueueCredentials]]:
+    """A QStash that is not yet started, with the users of Upstash's development server and a page
+    that shows what they have; the token and keys of the default user. Besides addresses and
+    localhost it accepts requests at `names`. It keeps what it holds in files, if the one of the
+    default user is given as `data`. Raises DatabaseError and DataFileError."""
     with ExitStack() as stack:
 
         def opened(file: Path | None, user: QueueCredentials) -> AccountSettings:
@@ -119,17 +115,35 @@ def serve_local_qstash(
                     at_start.append(opened(file, user))
             else:
                 later[user.token] = partial(opened, file, user)
-        listener = stack.enter_context(listen(host, port, "--port"))
         app = create_app(
             at_start,
             partial(accepts_host, names=frozenset(names)),
             later,
             {name: user.token for name, user in DEVELOPMENT_USERS.items()},
         )
-        on_listening(url_of(listener))
+        keys = at_start[0].keys
+        default = QueueCredentials(DEVELOPMENT.token, keys["current"], keys["next"])
+        yield GracefulServer(app, signals=signals), default
+
+
+def serve_local_qstash(
+    host: str,
+    port: int,
+    names: Collection[str],
+    data: Path | None,
+    on_listening: Callable[[str, QueueCredentials], None],
+) -> None:
+    """Run a QStash alone until a signal (`local_qstash_alone`). `on_listening` is told its URL, and
+    the token and keys of the default user. Raises AddressTaken, DatabaseError and DataFileError."""
+    use_all_descriptors()
+    with (
+        local_qstash_alone(data, names, signals=True) as (server, default),
+        listen(host, port, "--port") as listener,
+    ):
+        on_listening(url_of(listener), default)
         log.info("local QStash listening", url=url_of(listener))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(GracefulServer(app, signals=True).serve([listener]))
+            runner.run(server.serve([listener]))
 
 
 def _file_of(data: Path, user: str) -> Path:

@@ -9,7 +9,7 @@ import click
 import structlog
 
 from adapters.database import DatabaseError
-from adapters.qstash import DEVELOPMENT
+from adapters.qstash import QueueCredentials
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.data_file import DataFileError
 from entrypoints.doctor import examine
@@ -71,16 +71,16 @@ def serve_command(host: str | None, port: int | None, workers: int | None) -> No
     "--data",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Keep messages in this file, which is made if it is not there. At its next start the "
-    "queue goes on with what it holds. Otherwise they are in memory.",
+    help="Keep what it holds in this file, which is made if it is not there, and go on with it at "
+    "the next start. The other users have files beside it. Otherwise all is in memory.",
 )
 @click.option("--json-logs", is_flag=True, help="Write log lines as JSON.")
 def local_qstash_command(
     host: str, port: int, allowed_hosts: tuple[str, ...], data: Path | None, json_logs: bool
 ) -> None:
-    """Run a QStash for development.
+    """Run a QStash for development, with a page that shows what it does.
 
-    It has the public token and keys of Upstash's development server."""
+    It has the public tokens and keys of Upstash's development server (docs/local-qstash.md)."""
     names = [host_of(name) for name in allowed_hosts]
     if None in names:
         raise click.BadParameter("not a host name", param_hint="--allowed-host")
@@ -92,12 +92,18 @@ def local_qstash_command(
         raise click.ClickException(str(error)) from error
 
 
-def _tell_of_local_qstash(url: str) -> None:
-    """The settings of a service that uses it."""
-    click.echo(f"QSTASH_URL={url}", err=True)
-    click.echo(f"QSTASH_TOKEN={DEVELOPMENT.token}", err=True)
-    click.echo(f"QSTASH_CURRENT_SIGNING_KEY={DEVELOPMENT.current_key}", err=True)
-    click.echo(f"QSTASH_NEXT_SIGNING_KEY={DEVELOPMENT.next_key}", err=True)
+def _tell_of_local_qstash(url: str, user: QueueCredentials) -> None:
+    """What a project that uses it puts into its .env."""
+    click.echo(
+        f"""\
+# Into the .env of your project (the default user; the page has the other three):
+QSTASH_URL={url}
+QSTASH_TOKEN={user.token}
+QSTASH_CURRENT_SIGNING_KEY={user.current_key}
+QSTASH_NEXT_SIGNING_KEY={user.next_key}
+# What it does: {url}/""",
+        err=True,
+    )
 
 
 @click.command("doctor")

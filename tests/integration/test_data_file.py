@@ -140,7 +140,7 @@ def test_messages_that_cannot_be_read_are_told_before_anything_starts(
     with pytest.raises(DataFileError, match=told):
         Service(settings_for(data=str(path)))
     with pytest.raises(DataFileError, match=told):
-        serve_local_qstash("127.0.0.1", 0, (), path, pytest.fail)
+        serve_local_qstash("127.0.0.1", 0, (), path, lambda *_: pytest.fail("it listens"))
 
 
 def test_a_name_is_not_taken_for_a_uri(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from qstash import Receiver
 from adapters.qstash import DEVELOPMENT_USERS
 from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk, one
-from tests.processes import found_in, process_of
-from tests.running import running_local_qstash
+from tests.running import running_local_qstash, running_qstash_alone
 from tests.waiting import eventually
 
 DEFAULT, OTHER, *_ = (each.token for each in DEVELOPMENT_USERS.values())
@@ -24,10 +23,9 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[str]:
-    """`longtask local-qstash`, in memory; its address."""
-    with process_of(tmp_path, "local-qstash", "--port", "0", "--json-logs") as (_, log):
-        yield found_in(log)
+def alone() -> Iterator[str]:
+    with running_qstash_alone() as url:
+        yield url
 
 
 def _publish_for_later(url: str, token: str) -> str:
@@ -58,25 +56,20 @@ def test_each_user_has_keys_and_messages_of_their_own(alone: str, destination: D
 
 
 def test_files_keep_the_users_apart(tmp_path: Path) -> None:
-    words = ("local-qstash", "--port", "0", "--json-logs", "--data", "queue.db")
-    with process_of(tmp_path, *words) as (_, log):
-        url = found_in(log)
+    with running_qstash_alone(tmp_path / "queue.db") as url:
         first = _publish_for_later(url, DEFAULT)
         assert not (tmp_path / "queue-testUser1.db").exists()
         other = _publish_for_later(url, OTHER)
         rotated = httpx.post(f"{url}/v2/keys/rotate", headers=_bearer(OTHER)).json()
     assert [each.name for each in tmp_path.glob("*.db")] == ["queue-testUser1.db", "queue.db"]
-    with process_of(tmp_path, *words) as (_, log):
-        url = found_in(log)
+    with running_qstash_alone(tmp_path / "queue.db") as url:
         assert [_status(url, DEFAULT, each) for each in (first, other)] == [200, 404]
         assert [_status(url, OTHER, each) for each in (first, other)] == [404, 200]
         assert httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER)).json() == rotated
 
 
 def test_a_file_that_cannot_be_opened_later_is_told(tmp_path: Path) -> None:
-    words = ("local-qstash", "--port", "0", "--json-logs", "--data", "queue.db")
-    with process_of(tmp_path, *words) as (_, log):
-        url = found_in(log)
+    with running_qstash_alone(tmp_path / "queue.db") as url:
         (tmp_path / "queue-testUser1.db").mkdir()
         refused = httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER))
         assert refused.status_code == 503

@@ -35,6 +35,15 @@ class AccountSettings:
     at_once: int | None = None
     """As `Deliveries` says."""
 
+    @property
+    def keys(self) -> dict[str, str]:
+        """The signing keys as `GET /v2/keys` shows them: in the database are others once they have
+        been rotated."""
+        for each in self.left.records:
+            if (each.kind, each.name) == KEYS:
+                return each.value
+        return {"current": self.current_key, "next": self.next_key}
+
 
 class Account:
     def __init__(self, settings: AccountSettings) -> None:
@@ -43,10 +52,7 @@ class Account:
         self.token = settings.token
         self.records = Records(settings.database, settings.left.records)
         self.url_groups = UrlGroups(self.records)
-        kind, name = KEYS
-        given = {"current": settings.current_key, "next": settings.next_key}
-        self.keys = self.records.of(kind).get(name, given)
-        """The signing keys, as `GET /v2/keys` shows them."""
+        self.keys = settings.keys
         self.deliveries = Deliveries(
             self.keys["current"],
             settings.message_limit,

@@ -53,6 +53,7 @@ function open() {
   table = view ? new Table(view) : null;
   at("content").replaceChildren();
   at("empty").hidden = true;
+  at("note").hidden = true;
   at("paging").hidden = true;
   look().finally(() => wake());
 }
@@ -68,9 +69,9 @@ async function look() {
       if (mine === looks) at("content").replaceChildren(node("div", { className: "setup" }, ...sections));
       return connected(true);
     }
-    const [{ items, cursor }, counts] = await Promise.all([view.load(wanted), call("GET", "/page/counts")]);
+    const [{ items, cursor, count }, counts] = await Promise.all([view.load(wanted), call("GET", "/page/counts")]);
     if (mine !== looks) return;
-    show(view, items, cursor);
+    show(view, items, cursor, count);
     for (const [of, count] of Object.entries(counts)) {
       const shown = at(`count-${of}`);
       if (shown) shown.textContent = count ? count.toLocaleString() : "";
@@ -81,12 +82,14 @@ async function look() {
   }
 }
 
-function show(view, items, cursor) {
+function show(view, items, cursor, count = 0) {
   table.update(items);
   if (items.length > 0 && !table.element.isConnected) at("content").replaceChildren(table.element);
   if (items.length === 0) table.element.remove();
   at("empty").hidden = items.length > 0;
   at("empty").textContent = view.empty;
+  at("note").hidden = count <= items.length;
+  at("note").textContent = `The first ${items.length} of ${count.toLocaleString()}`;
   for (const each of at("tools").children) each.disabled = items.length === 0;
   at("paging").hidden = !cursor && !wanted.cursor;
   at("older").hidden = !cursor;
@@ -167,7 +170,7 @@ function choose(chosen) {
 
 async function begin() {
   for (const [id, title] of [...Object.entries(VIEWS).map(([id, view]) => [id, view.title]), [SETUP, "Setup"]]) {
-    at("views").append(node("li", {}, node("a", { href: `#${id}` }, title, node("span", { className: "count", id: `count-${id}` }))));
+    at("views").append(node("li", {}, node("a", { href: `./#${id}` }, title, node("span", { className: "count", id: `count-${id}` }))));
   }
   at("state").append(...STATES.map((each) => node("option", { value: each }, each || "all")));
   people = await users();
@@ -197,8 +200,10 @@ async function begin() {
     });
   }
   document.addEventListener("click", (event) => {
-    const pressed = event.target.closest("button[data-act]");
-    if (pressed) act(pressed);
+    const pressed = event.target.closest("a, button, select, input");
+    const row = event.target.closest("tr.opens");
+    if (pressed?.dataset.act) act(pressed);
+    else if (row && !pressed && !String(getSelection())) table.toggle(row.dataset.key);
   });
   addEventListener("hashchange", route);
   route();

@@ -66,7 +66,7 @@ export class Table {
   }
 
   #add(key) {
-    const row = node("tr", { className: "row", "data-key": key });
+    const row = node("tr", { className: this.#view.detail ? "row opens" : "row", "data-key": key });
     if (this.#view.detail) {
       const open = node("button", { type: "button", className: "open", "data-act": "open", "aria-expanded": "false", "aria-label": `Details of ${key}` });
       row.append(node("td", { className: "chevron narrow" }, open));

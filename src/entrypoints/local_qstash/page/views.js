@@ -16,9 +16,13 @@ const pausing = (isPaused) => (isPaused ? button("Resume", "resume") : button("P
 const running = (isPaused) => (isPaused ? badge("Paused", "warm") : badge("Running", "good"));
 
 function message(id) {
-  const link = node("a", { className: "of-message", href: `#log/${path(id)}`, title: `The log of ${id}` });
+  const link = node("a", { className: "of-message", href: `./#log/${path(id)}`, title: `The log of ${id}` });
   link.append(id.length > 18 ? `${id.slice(0, 16)}…` : id);
   return link;
+}
+
+function address(before, url = "") {
+  return node("span", { className: "mono", title: url }, before ? node("span", { className: "method" }, before) : null, cut(url));
 }
 
 function destination(item) {
@@ -26,7 +30,7 @@ function destination(item) {
   const labels = item.labels?.length ? item.labels : [item.label].filter(Boolean);
   const told = [...via, ...labels.map((each) => `label ${each}`)].filter(Boolean).join(" · ");
   return [
-    node("span", { className: "mono", title: item.url ?? "" }, node("span", { className: "method" }, item.method ?? ""), cut(item.url ?? "")),
+    address(item.method, item.url),
     told && node("span", { className: "more" }, cut(told)),
   ];
 }
@@ -76,7 +80,7 @@ export const VIEWS = {
       { name: "State", kind: "narrow", cell: (item) => badge(item.state, TONES[item.state] ?? "") },
       { name: "Message", kind: "narrow", cell: (item) => message(item.messageId) },
       { name: "Destination", kind: "wide", cell: destination },
-      { name: "Outcome", kind: "wide", cell: outcome },
+      { name: "Outcome", kind: "wide less", cell: outcome },
     ],
     detail: (item) => detail(item, { body: "Body", responseBody: "Response" }, ["body", "responseBody"]),
   },
@@ -134,7 +138,7 @@ export const VIEWS = {
       { name: "Cron", kind: "narrow", cell: (item) => mono(cut(item.cron)) },
       { name: "Destination", kind: "wide", cell: (item) => destination({ ...item, url: item.destination, scheduleId: "" }) },
       { name: "Next", kind: "narrow", cell: (item) => (item.isPaused ? "" : moment(item.nextScheduleTime)) },
-      { name: "Last", kind: "narrow", cell: (item) => [moment(item.lastScheduleTime), node("span", { className: "more clip" }, [...new Set(Object.values(item.lastScheduleStates ?? {}))].join(", "))] },
+      { name: "Last", kind: "narrow", cell: (item) => [moment(item.lastScheduleTime), ...ends(item.lastScheduleStates ?? {})] },
       { name: "", kind: "narrow", cell: (item) => acts(pausing(item.isPaused), button("Delete", "delete", { className: "danger" })) },
     ],
     actions: {
@@ -168,11 +172,16 @@ export const VIEWS = {
     key: (item) => item.name,
     columns: [
       { name: "Group", kind: "narrow", cell: (item) => mono(cut(item.name)) },
-      { name: "Endpoints", kind: "wide", cell: (item) => (item.endpoints ?? []).map((each) => node("span", { className: "mono", title: each.url ?? "" }, node("span", { className: "method" }, each.name ?? ""), cut(each.url ?? ""))) },
+      { name: "Endpoints", kind: "wide", cell: (item) => (item.endpoints ?? []).map((each) => address(each.name, each.url)) },
       { name: "Changed", kind: "narrow", cell: (item) => moment(item.updatedAt) },
     ],
   },
 };
+
+function ends(states) {
+  const told = [...new Set(Object.values(states))].join(", ");
+  return told ? [node("span", { className: "more clip" }, told)] : [];
+}
 
 function outcome(item) {
   const status = item.responseStatus ? String(item.responseStatus) : "";
