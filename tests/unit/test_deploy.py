@@ -138,6 +138,7 @@ def test_the_images_of_the_stack_are_pinned(stack: Any) -> None:
     services = stack["services"]
     for name in ("proxy", "redis"):
         assert re.fullmatch(r"\w+:\d+\.\d+\.\d+-\w+", services[name]["image"])
+    assert services["local-qstash"]["build"]["args"] == services["app"]["build"]["args"]
     base = services["app"]["build"]["args"]["BASE_IMAGE"]
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base)
     assert f"ARG BASE_IMAGE={base}\n" in (ROOT / "Dockerfile").read_text()
@@ -145,7 +146,7 @@ def test_the_images_of_the_stack_are_pinned(stack: Any) -> None:
 
 def test_the_images_health_check_asks_no_proxy(service: Running) -> None:
     text = (ROOT / "Dockerfile").read_text()
-    (command,) = re.findall(r"^    CMD (\[.*\])$", text, re.MULTILINE)
+    *_, command = re.findall(r"^    CMD (\[.*\])$", text, re.MULTILINE)
     program, *words = json.loads(command)
     assert program == "python3"
     settings = {"HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1"}
@@ -157,3 +158,26 @@ def test_the_images_health_check_asks_no_proxy(service: Running) -> None:
             check=False,
         )
         assert done.returncode == status, done.stderr
+
+
+def test_the_image_of_the_local_qstash_takes_the_place_of_upstashs(
+    stack: Any, tmp_path: Path
+) -> None:
+    target = stack["services"]["local-qstash"]["build"]["target"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    stage = dockerfile.partition(f"FROM installed AS {target}\n")[2].partition("\nFROM ")[0]
+    assert "EXPOSE 8080\n" in stage
+    (command,) = re.findall(r"^CMD (\[.*\])$", stage, re.MULTILINE)
+    program, *words = json.loads(command)
+    assert stack["services"]["qstash"]["command"] == " ".join([program, *words])
+    (tmp_path / "longtask").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "longtask").chmod(0o755)
+    said = subprocess.run(  # noqa: S603
+        [DEPLOY / program, *words, "--port", "8081"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    options = "--host 0.0.0.0 --allowed-host qstash --json-logs --port 8081"
+    assert said == f"local-qstash {options}\n"
