@@ -1,9 +1,9 @@
 """What a call that lists, cancels, deletes or retries many is about: ids, or filters.
 
 Sources: QStash's description of its API and its SDKs. Several values of one filter mean any of
-them, several filters mean all of them, and ids replace the filters. They stand in the query or, as
-the Python SDK sends ids, in a JSON body. What is not understood is refused: a call that cancels
-some messages must never cancel all.
+them, and several filters mean all of them. They stand in the query or, as the Python SDK sends ids,
+in a JSON body. What is not understood is refused: a call that cancels some messages must never
+cancel all.
 """
 
 import re
@@ -54,6 +54,7 @@ class Facts(NamedTuple):
 
 _FIELDS = {
     "messageId": "message_id",
+    "messageIds": "message_id",
     "url": "url",
     "topicName": "url_group",
     "queueName": "queue",
@@ -69,7 +70,7 @@ _NO_CRITERION = ("qstash_token",)
 _COMMAS = {"url": re.compile(r",(?=https?://)"), "path": re.compile(r",(?=/)")}
 """What separates values: a URL and a path may have commas of their own."""
 _COMMA = re.compile(",")
-_WHOLE = re.compile(r"-?\d{1,18}")
+_WHOLE = re.compile(r"\d{1,18}")
 _COMMON = ("url", "topicName", "queueName", "label", "scheduleId", "callerIp", "flowControlKey")
 
 
@@ -77,8 +78,8 @@ _COMMON = ("url", "topicName", "queueName", "label", "scheduleId", "callerIp", "
 class Kind:
     """What is searched."""
 
-    ids: str
-    """The parameter that names them."""
+    ids: str | None
+    """The parameter that names them, and replaces the filters."""
     filters: Sequence[str]
     most: int
     """The highest count."""
@@ -90,8 +91,8 @@ class Kind:
 
 MESSAGES = Kind("messageIds", (*_COMMON, "host", "path"), 500, None, cursor=False)
 LETTERS = Kind("dlqIds", (*_COMMON, "messageId", "responseStatus"), 100, 100)
-LOGS = Kind("messageIds", (*_COMMON, "messageId", "state", "host", "path"), 100, 100)
-EVENTS = Kind(LOGS.ids, LOGS.filters, 1_000, 100)
+LOGS = Kind(None, (*_COMMON, "messageId", "messageIds", "state", "host", "path"), 100, 100)
+EVENTS = Kind(None, LOGS.filters, 1_000, 100)
 """The same by the name of the SDKs, one of which promises pages of 1,000."""
 
 
@@ -134,8 +135,9 @@ def read_search(kind: Kind, query: Iterable[tuple[str, str]], body: Any = None) 
     for name, value in (*query, *_in_body(body)):
         if name not in _NO_CRITERION:
             given.setdefault(_ALSO.get(name, name), []).append(value)
-    known = {kind.ids, "fromDate", "toDate", "count", *kind.filters}
+    known = {"fromDate", "toDate", "count", *kind.filters}
     known |= {"cursor"} if kind.cursor else set()
+    known |= set() if kind.ids is None else {kind.ids}
     if unknown := given.keys() - known:
         named = ", ".join(sorted(unknown))
         raise BadMessage(f"unknown: {named}. Known here: {', '.join(sorted(known))}")
@@ -144,12 +146,12 @@ def read_search(kind: Kind, query: Iterable[tuple[str, str]], body: Any = None) 
         raise BadMessage(f"count must be from 1 to {kind.most}")
     begin, end = (_whole(name, _only(given, name)) for name in ("fromDate", "toDate"))
     wanted = {name: _wanted(name, given[name]) for name in kind.filters if name in given}
-    ids = dict.fromkeys(_split(kind.ids, given[kind.ids])).keys() if kind.ids in given else None
+    if kind.ids is not None and kind.ids in given:
+        return Search.of(*_split(kind.ids, given[kind.ids]))
     return Search(
-        ids=ids,
-        wanted={} if ids is not None else wanted,
-        begin=None if ids is not None else begin,
-        end=None if ids is not None else end,
+        wanted=wanted,
+        begin=begin,
+        end=end,
         count=kind.count if count is None else count,
         cursor=_only(given, "cursor") or None,
     )

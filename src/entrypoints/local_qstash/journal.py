@@ -5,6 +5,7 @@ It is in memory, and of this process only: to note an event costs no write. QSta
 """
 
 import base64
+import re
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ from entrypoints.local_qstash.states import State
 EARLIEST_NUMBER = 10**14
 """Numbers of events are microseconds since 1970, so that none is lower. What is lower is a time in
 milliseconds, with which the JavaScript SDK may begin to page."""
+_CURSOR = re.compile(r"[0-9]{1,18}(-[0-9]{1,18})?")
+"""As QStash has it: the SDKs' own tests take what is before the dash as a number that falls from
+page to page. Behind it is nothing of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,7 @@ class Journal:
                 continue
             size += event.size + event.noted.size + len(event.noted.message.body)
             if page and (len(page) == search.count or size > PAGE_BYTES):
-                return page, str(event.number)
+                return page, f"{event.number}-0"
             page.append(event)
         return page, None
 
@@ -232,9 +236,9 @@ def _facts_of(event: Event) -> Facts:
 def _number(cursor: str | None) -> int | None:
     if cursor is None:
         return None
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 18):
+    if _CURSOR.fullmatch(cursor) is None:
         raise BadMessage("cursor is none that a page of the log has returned")
-    number = int(cursor)
+    number = int(cursor.partition("-")[0])
     return number if number >= EARLIEST_NUMBER else number * 1000 + 999
 
 
