@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.records import Records
@@ -68,14 +69,14 @@ class WorkflowEvents:
                     continue
                 await self._records.drop(KIND, message_id)
                 run = self._runs.get(waiter["run"])
-                if run is None or not await self._deliveries.cancel([message_id]):
+                if run is None or not await self._deliveries.cancel(Search.of(message_id)):
                     continue  # it has ended, or its time is over just now
                 steps = [each for each in run["steps"] if each["messageId"] != message_id]
                 fields = _Wait(waiter["request"])
                 message = fields.message(fields.step_with(out, timeout=False), time.time())
                 await self._append(waiter["run"], {**run, "steps": steps}, message)
-                shown = {"waiter": _shown(waiter), "messageId": message.id, "error": ""}
-                notified.append(shown)
+                told = {"messageId": message.id, "error": "", "workflowRunId": waiter["run"]}
+                notified.append({"waiter": _shown(waiter), **told})
             if run_id is not None and not notified and (run := self._runs.get(run_id)):
                 kept = {**run.get("notified", {}), event_id: out}
                 await self._runs.put(run_id, {**run, "notified": kept})

@@ -15,6 +15,7 @@ from typing import Any
 
 from entrypoints.local_qstash.bounds import RUN_BYTES, RUNS
 from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.refusals import BadMessage, Refused
@@ -62,7 +63,8 @@ class WorkflowRuns:
                 return False
             await self._records.drop(KIND, run_id)
             if cancel:
-                await self._deliveries.cancel([each["messageId"] for each in run["steps"]])
+                published = (each["messageId"] for each in run["steps"])
+                await self._deliveries.cancel(Search.of(*published))
             return True
 
     def all(self) -> dict[str, Run]:

@@ -71,11 +71,12 @@ await run({
     return told;
   },
 
-  async verifying({ keys, body, signature, url }) {
+  async verifying({ keys, body, signature, to }) {
     const receiver = new Receiver({ currentSigningKey: keys[0], nextSigningKey: keys[1] });
+    const given = { signature, url: to };
     return {
-      right: await outcome(() => receiver.verify({ signature, body, url })),
-      wrong: await outcome(() => receiver.verify({ signature, body: `${body}.`, url })),
+      right: await outcome(() => receiver.verify({ ...given, body })),
+      wrong: await outcome(() => receiver.verify({ ...given, body: `${body}.` })),
     };
   },
 
@@ -197,11 +198,13 @@ await run({
     await call("list", () => urlGroups.list());
     await call("publish", () => qstash.publishJSON({ urlGroup: name, body: { n: 1 } }));
     await call("topic", () => qstash.publish({ topic: name, body: "x" }));
-    await call("batch", () => qstash.batch([{ urlGroup: name, body: "x", delay: "1h" }]));
+    await urlGroups.addEndpoints({ name: "late", endpoints });
+    await call("batch", () => qstash.batch([{ urlGroup: "late", body: "x", delay: "1h" }]));
     await call("enqueue", () =>
       qstash.queue({ queueName: "of-a-group" }).enqueue({ urlGroup: name, body: "x" }),
     );
-    await call("cancel", () => qstash.messages.cancel({ filter: { urlGroup: [name, "other"] } }));
+    await call("cancel", () => qstash.messages.cancel({ filter: { urlGroup: ["late", "other"] } }));
+    await urlGroups.delete("late");
     await call("remove", () => urlGroups.removeEndpoints({ name, endpoints: [{ name: "first" }] }));
     await call("left", () => urlGroups.get(name));
     await call("delete", () => urlGroups.delete(name));

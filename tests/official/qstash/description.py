@@ -92,20 +92,21 @@ def _patch_parameters(method: str, path: str, operation: Json) -> None:
             # What is deleted need not exist, so any name will do.
             each["schema"] = _ANY_NAME if method == "delete" else _NAME
         elif each["schema"]["type"] == "array":
-            each["schema"] = {**each["schema"], "items": _value(each["schema"]["items"])}
+            each["schema"] = {**each["schema"], "items": _value(name, each["schema"]["items"])}
             each["schema"]["minItems"] = 1
         else:
-            each["schema"] = _value(each["schema"])
+            each["schema"] = _value(name, each["schema"])
         kept[name, place] = each  # once: the queue of an enqueue is described twice
     if kept:
         operation["parameters"] = list(kept.values())
 
 
-def _value(schema: Json) -> Json:
-    """That of a parameter in a query. An integer is never negative. A comma in a text separates two
-    values, and a text is not empty."""
+def _value(name: str, schema: Json) -> Json:
+    """That of a parameter in a query. A comma in a text separates two values."""
     if schema["type"] == "integer":
-        return {"minimum": 1, "maximum": 10**14, **schema}
+        longest = 10**18 - 1
+        least = -longest if name in ("fromDate", "toDate", "responseStatus") else 1
+        return {"minimum": least, "maximum": longest, **schema}
     if schema == {"type": "string"}:
         return {"type": "string", "pattern": "^[^,]{1,20}$"}
     return schema
