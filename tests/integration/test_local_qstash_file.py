@@ -15,11 +15,12 @@ from adapters.database import Database, open_database
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
-from entrypoints.local_qstash import delivery, intake, resuming
+from entrypoints.local_qstash import intake, patience, resuming
 from entrypoints.local_qstash.at_start import kept_keys, left_in
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.filters import Search
+from entrypoints.local_qstash.line import Limits
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull, Unavailable
@@ -124,8 +125,7 @@ async def test_a_clock_that_was_set_back_before_a_start_makes_nothing_wait(
 async def test_a_start_does_not_deliver_everything_at_once(
     database: Database, destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resuming, "RESUMED", 4)
-    monkeypatch.setattr(resuming, "RESUMED_PERIOD", 3600.0)
+    monkeypatch.setattr(resuming, "PACE", Limits(4, 4, 3600.0))
     earlier = FileStore(database, lambda _: None, lambda _: None)
     messages = [_message(f"{destination.url}/{number}") for number in range(2_000)]
     await earlier.publish(messages, time.time())
@@ -194,7 +194,7 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(delivery, "STORE_PAUSE", 0.02)
+    monkeypatch.setattr(patience, "STORE_PAUSE", 0.02)
     gate = threading.Event()
     destination.answers.append(Answer(500, body=LARGE, gate=gate))
     deliveries = Deliveries(KEY, database=database)

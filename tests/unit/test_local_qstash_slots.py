@@ -1,92 +1,141 @@
-"""The slots of queues and flows: a name without a message is forgotten."""
+"""The lines of queues and flows by their names: how long they are known, and what is kept."""
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from entrypoints.local_qstash import bounds, slots
-from entrypoints.local_qstash.slots import Period, Slots
-from tests.waiting import within
+from entrypoints.local_qstash import bounds
+from entrypoints.local_qstash.line import Limits
+from entrypoints.local_qstash.slots import LINGER, Period, Slots
+from tests.waiting import until, within
 
 
-async def test_a_name_that_nobody_waits_for_is_forgotten() -> None:
-    queues = Slots()
-    async with queues.hold("queue:a", 1):
-        waiting = asyncio.create_task(_held(queues, "queue:a"))
+class AheadClock:
+    """That of the event loop, with some time that did not pass."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time() + self.ahead
+
+    def call_at(self, when: float, callback: Callable[[], Any]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_at(when - self.ahead, callback)
+
+
+ONE = Limits(parallelism=1)
+ONE_EACH_MINUTE = Limits(1, rate=1, period=60.0)
+
+
+async def test_a_name_that_nobody_waits_for_is_known_for_a_moment() -> None:
+    slots = Slots(clock=(clock := AheadClock()))
+    async with slots.hold("queue:a", ONE):
+        waiting = asyncio.create_task(_held(slots, "queue:a"))
+        cancelled = asyncio.create_task(_held(slots, "queue:a"))
         await asyncio.sleep(0)
-        assert len(queues) == 1
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        clock.ahead += LINGER
+        assert slots.names() == ["queue:a"]
     await waiting
-    assert len(queues) == 0
+    assert slots.names() == ["queue:a"]
+    clock.ahead += LINGER
+    assert slots.names() == []
 
 
-async def test_so_is_one_whose_holder_was_cancelled() -> None:
-    queues = Slots()
-    async with queues.hold("queue:a", 1):
-        waiting = asyncio.create_task(_held(queues, "queue:a"))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        assert len(queues) == 1
-    assert len(queues) == 0
-
-
-async def test_a_rate_is_kept_until_its_period_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1_000.0
-    monkeypatch.setattr(slots, "monotonic", lambda: now)
-    flows = Slots()
-    await _held(flows, "flow:a", rate=1, period=60.0)
-    assert len(flows) == 1
-    second = asyncio.create_task(_held(flows, "flow:a", rate=1, period=60.0))
+async def test_a_rate_is_kept_until_its_period_ends() -> None:
+    slots = Slots(clock=(clock := AheadClock()))
+    minutes = Limits(1, rate=1, period=5 * LINGER)
+    await _held(slots, "flow:a", minutes)
+    clock.ahead += 2 * LINGER
+    assert slots.names() == ["flow:a"]
+    second = asyncio.create_task(_held(slots, "flow:a", minutes))
     for _ in range(10):
         await asyncio.sleep(0)
-    assert not second.done(), "one each minute"
+    assert not second.done(), "one in each period"
     second.cancel()
     await asyncio.gather(second, return_exceptions=True)
-    now += 61.0
-    await _held(flows, "flow:b")
-    assert len(flows) == 0
+    clock.ahead += 4 * LINGER
+    assert slots.names() == []
 
 
-async def test_those_that_wait_for_a_rate_begin_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And each new period wakes one of them, not all thousand."""
-    now, naps, turn = 1_000.0, 0, asyncio.sleep
-
-    async def nap(seconds: float) -> None:
-        nonlocal now, naps
-        naps += 1
-        until = now + seconds
-        await turn(0)
-        now = max(now, until)
-
-    monkeypatch.setattr(slots, "monotonic", lambda: now)
-    monkeypatch.setattr(asyncio, "sleep", nap)
-    flows, begun = Slots(), list[int]()
-
-    async def begin(number: int) -> None:
-        async with flows.hold("flow:a", None, 2, 60.0):
-            begun.append(number)
-
-    await asyncio.gather(*map(begin, range(7)))
-    assert begun == list(range(7))
-    assert (now, naps) == (1_180.0, 3)
+async def test_what_is_set_for_a_name_stays() -> None:
+    slots = Slots(clock=(clock := AheadClock()))
+    slots.pause("queue:paused")
+    slots.pin("flow:pinned", 1, None)
+    clock.ahead += 2 * LINGER
+    assert slots.names() == ["queue:paused", "flow:pinned"]
+    slots.resume("queue:paused")
+    slots.unpin("flow:pinned", parallelism=True, rate=False)
+    clock.ahead += LINGER
+    assert slots.names() == []
 
 
 async def test_a_period_lasts_no_longer_than_the_newest_message_says() -> None:
     """As after a clock that was set back by a day, or a rate whose period was shortened."""
-    flows = Slots()
-    flows.restore([Period("flow", int(1000 * (time.time() + 86_400)), 1)])
+    slots = Slots()
+    slots.restore([Period("flow", int(1000 * (time.time() + 86_400)), 1)])
     async with asyncio.timeout(within(5)):
-        await _held(flows, "flow", rate=1, period=0.05)
+        await _held(slots, "flow", Limits(1, rate=1, period=0.05))
 
 
-async def test_idle_flows_are_bounded() -> None:
-    flows = Slots()
+async def test_what_begins_in_a_period_is_kept_before_it_begins() -> None:
+    noted: list[Period] = []
+    gate = asyncio.Event()
+
+    async def note(period: Period) -> None:
+        noted.append(period)
+        await gate.wait()
+
+    slots = Slots(note)
+    holding = asyncio.create_task(_held(slots, "flow", ONE_EACH_MINUTE))
+    await until(lambda: noted)
+    assert (noted[0].name, noted[0].begun) == ("flow", 1)
+    assert 50 < noted[0].ends_at / 1000 - time.time() <= 60
+    assert not holding.done()
+    gate.set()
+    await holding
+    slots.reset("flow")
+    await slots.note_period("flow")
+    assert noted[1].begun == 0
+    again = Slots()
+    again.restore(noted[:1])
+    again.give("flow", ONE_EACH_MINUTE)
+    line = again.get("flow")
+    assert line is not None
+    assert line.begun == 1
+
+
+async def test_lines_share_the_slots_of_all_in_turn() -> None:
+    """A long line does not keep the others waiting until it is through."""
+    slots, begun = Slots(parallelism=1), list[str]()
+
+    async def begin(name: str) -> None:
+        async with slots.hold(name):
+            begun.append(name)
+            await asyncio.sleep(0)
+
+    async with slots.hold("$"):
+        tasks = [asyncio.create_task(begin(name)) for name in ["a"] * 4 + ["b"] * 2]
+        async with slots.hold("b", needs_room=False):
+            await asyncio.sleep(0)
+        assert begun == []
+    await asyncio.gather(*tasks)
+    assert begun == ["a", "b", "a", "b", "a", "a"]
+
+
+async def test_idle_flows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = Slots()
+    slots.pause("paused")
     for number in range(bounds.IDLE_FLOWS + 5):
-        await _held(flows, f"flow:{number}", rate=1, period=86_400.0)
-    assert len(flows) == bounds.IDLE_FLOWS
+        await _held(slots, f"flow:{number}", Limits(1, rate=1, period=86_400.0))
+    assert len(slots) == bounds.IDLE_FLOWS + 1
+    assert slots.names()[:2] == ["paused", "flow:5"]
 
 
-async def _held(slots: Slots, name: str, rate: int | None = None, period: float = 1.0) -> None:
-    async with slots.hold(name, 1, rate, period):
+async def _held(slots: Slots, name: str, limits: Limits = ONE) -> None:
+    async with slots.hold(name, limits):
         await asyncio.sleep(0)

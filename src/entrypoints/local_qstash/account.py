@@ -1,13 +1,15 @@
 """An account of the local QStash: its token and keys, and all that it holds."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from adapters.database import Database
 from entrypoints.local_qstash.at_start import KEYS, Left
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.flows import Flows
+from entrypoints.local_qstash.queues import Queues
 from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.url_groups import UrlGroups
 from entrypoints.local_qstash.workflow_events import WorkflowEvents
@@ -60,10 +62,16 @@ class Account:
             settings.stopping,
             settings.address_of,
             settings.at_once,
+            self._create_queues,
         )
+        self.queues = Queues(self.records, self.deliveries.turns)
+        self.flows = Flows(self.records, self.deliveries.turns.slots)
         self.workflow_runs = WorkflowRuns(self.records, self.deliveries, settings.message_limit)
         self.workflow_events = WorkflowEvents(self.records, self.deliveries, self.workflow_runs)
         self.journal = self.deliveries.journal
+
+    async def _create_queues(self, names: Iterable[str]) -> None:
+        await self.queues.create(names)
 
     def resume(self) -> None:
         """Go on with what an earlier process has left."""

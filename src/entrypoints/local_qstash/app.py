@@ -15,11 +15,13 @@ from entrypoints.local_qstash.bounds import BODY_LIMIT
 from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts, TokenInQuery
 from entrypoints.local_qstash.refusals import Refused
 from entrypoints.local_qstash.routes.dead_letters import DeadLetters
+from entrypoints.local_qstash.routes.flow_control import FlowControlRoutes
 from entrypoints.local_qstash.routes.keys import Keys
 from entrypoints.local_qstash.routes.logs import Logs
 from entrypoints.local_qstash.routes.messages import Messages
 from entrypoints.local_qstash.routes.page import PageContent, page_handlers
 from entrypoints.local_qstash.routes.publishing import Publishing
+from entrypoints.local_qstash.routes.queues import QueueRoutes
 from entrypoints.local_qstash.routes.url_groups import UrlGroupRoutes
 from entrypoints.local_qstash.routes.workflows import WorkflowRoutes
 
@@ -53,7 +55,17 @@ def create_app(
         account: Account = request.state.account
         return account
 
-    routes = [Publishing, Messages, DeadLetters, Logs, UrlGroupRoutes, WorkflowRoutes, Keys]
+    routes = [
+        Publishing,
+        Messages,
+        DeadLetters,
+        Logs,
+        QueueRoutes,
+        FlowControlRoutes,
+        UrlGroupRoutes,
+        WorkflowRoutes,
+        Keys,
+    ]
     api = Router(
         "/",
         route_handlers=[*routes, *([] if users is None else [PageContent])],

@@ -94,7 +94,8 @@ def _unfinished(db: Connection, at: int) -> list[Pending]:
     # What has been retried holds its queue. The others of a queue became due in this order. If the
     # clock was set back behind the publish, the message waits no longer for that.
     rows = db.execute(
-        "SELECT id, queue, flow, not_before - max(0, created_at - ?), retried, interruptions, size,"
+        "SELECT id, queue, flow, created_at, not_before - max(0, created_at - ?), retried,"
+        " interruptions, size,"
         " json_extract(head, '$.failure_callback') IS NULL"
         " OR coalesce(coalesce(json_extract(head, '$.labels[0]'), json_extract(head, '$.label'))"
         " IN (SELECT value FROM json_each(?)), 0)"
@@ -106,6 +107,7 @@ def _unfinished(db: Connection, at: int) -> list[Pending]:
             id=message_id,
             queue=None if queue is None else json.loads(queue),
             flow=None if flow is None else FlowControl(*json.loads(flow)),
+            created_at=created_at,
             not_before=not_before,
             retried=retried,
             interruptions=interruptions,
@@ -113,7 +115,17 @@ def _unfinished(db: Connection, at: int) -> list[Pending]:
             callback=bool(callback),
             resumed=True,
         )
-        for message_id, queue, flow, not_before, retried, interruptions, size, callback in rows
+        for (
+            message_id,
+            queue,
+            flow,
+            created_at,
+            not_before,
+            retried,
+            interruptions,
+            size,
+            callback,
+        ) in rows
     ]
 
 

@@ -74,7 +74,11 @@ RUN_BYTES = 32 * MIB
 """Bytes of their steps."""
 
 IDLE_FLOWS = 1_000
-"""Flow-control keys that no message uses but whose rate period has not ended."""
+"""Flow-control keys that no message uses but whose rate period has not ended, or that were used
+just now."""
+PARALLELISM = 10_000
+"""Deliveries at the same time, unless the process that starts the local QStash sets another limit.
+Each needs a connection."""
 
 OVERHEAD = 4 * 1024
 """Bytes that a message needs in addition to its texts: measured, with its asyncio task."""

@@ -7,9 +7,7 @@ features/retry, callbacks, dlq, deduplication, flowcontrol, queues.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
@@ -24,21 +22,19 @@ from entrypoints.local_qstash.intake import Intake
 from entrypoints.local_qstash.journal import Journal
 from entrypoints.local_qstash.memory_store import MemoryStore
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.patience import Patience
 from entrypoints.local_qstash.pauses import again_at, until
 from entrypoints.local_qstash.refusals import Refused, Unavailable
 from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
 from entrypoints.local_qstash.sending import Sender
-from entrypoints.local_qstash.slots import Period, Slots
+from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import DeadLetterStore, Pending, Store
+from entrypoints.local_qstash.turns import Turns
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 SWEEP_PAUSE = 60.0
-STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
-"""Seconds until what the store could not do is tried again, and until that is logged again."""
 CANCELLED_AT_ONCE = 1_000
 TOO_MANY = 429
 
@@ -54,13 +50,15 @@ class Deliveries:
         stopping: Callable[[], bool] = lambda: False,
         address_of: Callable[[str], str] = str,
         at_once: int | None = None,
+        create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None,
     ) -> None:
         """`message_limit`: bytes of a message's body. With a database everything is kept there, and
         `resume` goes on with it. Once `stopping` returns True, no delivery from there begins, and
         one that fails costs no retry. `address_of` returns where a message for a URL is delivered.
         `at_once`: deliveries that the destination handles at the same time, if all messages are for
         one; the others wait, and one that it refuses all the same costs no retry. Callbacks do not
-        count. Must be called while an event loop runs."""
+        count. `create_queues`: has queues of these names kept before anything is published into
+        them. Must be called while an event loop runs."""
         self.journal = Journal()
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
@@ -75,10 +73,11 @@ class Deliveries:
         """Messages that are being delivered, until what that leads to is kept and noted."""
         self._cancelled: set[str] = set()
         """Those that were cancelled meanwhile."""
-        self._slots = Slots(self._note_period)
+        self.turns = Turns(self._note_period, at_once)
+        self._create_queues = create_queues
+        self._at_once = at_once
         self._resumption = Resumption(self._clear)
-        self._room = None if at_once is None else asyncio.Semaphore(at_once)
-        self._tell_of_store_at = 0.0
+        self._patiently = Patience()
         self._closed = False
         self._sweeping = asyncio.create_task(self._sweep())
 
@@ -93,7 +92,7 @@ class Deliveries:
     def resume(self, left: Sequence[Pending], periods: Sequence[Period] = ()) -> None:
         """Go on with the messages that an earlier process has left, and with the periods of its
         rates. A message that was being delivered is delivered again at once."""
-        self._slots.restore(periods)
+        self.turns.restore(left, periods)
         for each in left:
             self._carry_on(each)
         if left:
@@ -120,7 +119,10 @@ class Deliveries:
     async def publish_all(
         self, messages: Sequence[QueuedMessage]
     ) -> list[tuple[str, bool] | Refused]:
-        """As `Intake.publish_all`."""
+        """As `Intake.publish_all`. Queues that do not exist yet are created."""
+        queues = dict.fromkeys(each.queue for each in messages if each.queue is not None)
+        if queues and self._create_queues is not None:
+            await self._create_queues(queues)
         return await self._intake.publish_all(messages)
 
     async def message(self, message_id: str) -> QueuedMessage | None:
@@ -176,11 +178,13 @@ class Deliveries:
             carrying = self._attempts(pending, message)
         task = asyncio.create_task(carrying)
         self._tasks[pending.id] = task
+        self.turns.arrives(pending)
         self._intake.held += pending.size
         task.add_done_callback(lambda _: self._ended(pending, task))
 
     def _ended(self, pending: Pending, task: "asyncio.Task[None]") -> None:
         del self._tasks[pending.id]
+        self.turns.ended(pending)
         self._cancelled.discard(pending.id)
         self._intake.held -= pending.size
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -201,7 +205,7 @@ class Deliveries:
         """Deliver a message of a queue. The next one also waits for this one's retries."""
         if not pending.retried:
             await until(pending.not_before)
-        async with self._slots.hold(f"queue:{pending.queue}", 1):
+        async with self.turns.of_queue(pending):
             await self._attempts(pending, None)
 
     async def _attempts(self, pending: Pending, message: QueuedMessage | None) -> None:
@@ -210,7 +214,7 @@ class Deliveries:
             await until(pending.not_before)
             if pending.resumed:
                 await self._resumption.turn(pending)
-            message = None if self._room is not None and self._room.locked() else message
+            message = None if self.turns.slots.room.full else message
             try:
                 goes_on = await self._attempt(pending, message)
             finally:
@@ -220,12 +224,7 @@ class Deliveries:
     async def _attempt(self, pending: Pending, message: QueuedMessage | None) -> bool:
         """Deliver the message once and have kept what that leads to. Returns whether it is to be
         delivered again."""
-        async with AsyncExitStack() as held:
-            if (flow := pending.flow) is not None:
-                limits = (flow.parallelism, flow.rate, flow.period)
-                await held.enter_async_context(self._slots.hold(f"flow:{flow.key}", *limits))
-            if self._room is not None and not pending.callback:
-                await held.enter_async_context(self._room)
+        async with self.turns.of_delivery(pending):
             sent = await self._send(pending, message)
         if sent is None:
             return False
@@ -233,7 +232,7 @@ class Deliveries:
         if self._stopping() and not (response.delivered or response.final):
             await self._clear([pending.id])
             return False  # delivered again at the next start, as if this had not been
-        if self._room is not None and response.status == TOO_MANY:
+        if self._at_once is not None and response.status == TOO_MANY:
             pending.not_before = again_at(sent[0], response)
             cancelled = pending.id in self._cancelled
             state = State.CANCELED if cancelled else State.RETRY
@@ -242,6 +241,8 @@ class Deliveries:
         outcome = outcome_of(*sent, self._intake.fits)
         kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
         note_outcome(self.journal, *sent, outcome if kept else None)
+        callbacks = (each for each in (outcome.callback, outcome.failure) if each is not None)
+        self.turns.wait_for(pending, (self._tasks.get(each.id) for each in callbacks))
         if kept and outcome.letter is not None:
             log.warning("message given up", message_id=pending.id, status=response.status)
         if not kept or outcome.again_at is None or pending.id in self._cancelled:
@@ -274,22 +275,12 @@ class Deliveries:
     async def _clear(self, message_ids: Sequence[str]) -> None:
         await self._patiently(lambda: self._store.note_innocent(message_ids))
 
-    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Try a step of the store until it succeeds."""
-        while True:
-            try:
-                return await step()
-            except Unavailable as error:
-                if time.monotonic() >= self._tell_of_store_at:
-                    self._tell_of_store_at = time.monotonic() + TELL_PAUSE
-                    log.error("deliveries wait for the queue's file", error=str(error))
-                await asyncio.sleep(STORE_PAUSE)
-
     async def _sweep(self) -> None:
         """Forget what is old although nothing new arrives."""
         while True:
             await asyncio.sleep(SWEEP_PAUSE)
             self.journal.drop_old(time.time())
+            self.turns.slots.forget()
             try:
                 await self._store.sweep(time.time())
             except Unavailable as error:

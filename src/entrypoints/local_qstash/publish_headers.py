@@ -26,6 +26,7 @@ _UNITS = {
     "d": 86_400.0,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 LONGEST = 1e12
 """Seconds. What is longer would be no time that a file can hold."""
 
@@ -69,7 +70,7 @@ def read_message(
         callback_headers=_callback_headers(headers, "upstash-callback-"),
         failure_callback=_url_in(given, "Upstash-Failure-Callback"),
         failure_callback_headers=_callback_headers(headers, "upstash-failure-callback-"),
-        queue=queue,
+        queue=None if queue is None else queue_name(queue),
         flow=_flow_control(given),
         labels=_labels(given.get("upstash-label", "")),
         caller_ip=caller_ip,
@@ -92,6 +93,16 @@ def duration(text: str) -> float:
 def _joined(value: str | Sequence[str]) -> str:
     """Several values as one (RFC 9110, section 5.3)."""
     return value if isinstance(value, str) else ", ".join(value)
+
+
+def queue_name(text: str) -> str:
+    """Return the name of a queue. Raises BadMessage if no queue may have it."""
+    if _QUEUE_NAME.fullmatch(text) is None:
+        raise BadMessage(
+            f"invalid queue name: {text!r}: it may only have letters, digits, hyphens, periods and"
+            " underscores"
+        )
+    return text
 
 
 def _redacted_fields(text: str) -> frozenset[str]:

@@ -14,6 +14,8 @@ class BadMessage(Refused):
 class TooMany(Refused):
     """Raised for one more of a kind of which there are RECORDS."""
 
+    status = 412
+
     def __init__(self, kind: str) -> None:
         super().__init__(f"there are too many of this kind already: {kind}")
 

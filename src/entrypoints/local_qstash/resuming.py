@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from heapq import heappop, heappush
 
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
+from entrypoints.local_qstash.line import Limits
 from entrypoints.local_qstash.slots import Slots
 from entrypoints.local_qstash.store import Pending
 
-RESUMED, RESUMED_PERIOD = 1, 0.005
-"""So many of these messages begin in so many seconds, and fewer while the event loop is late: an
+PACE = Limits(parallelism=1, rate=1, period=0.005)
+"""How many of these messages begin, and in how many seconds. Fewer while the event loop is late: an
 attempt needs some 5 ms to begin, and others use the service meanwhile."""
 SUSPECT, TRIAL = 2, 5.0
 """A message that was interrupted so often is tried for so many seconds: one alone, then two
@@ -35,7 +36,7 @@ class Resumption:
     async def turn(self, pending: Pending) -> None:
         """Return once this message may be delivered."""
         if pending.interruptions < SUSPECT:
-            async with self._slots.hold("resumed", RESUMED, RESUMED, RESUMED_PERIOD):
+            async with self._slots.hold("resumed", PACE):
                 return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._numbers += 1

@@ -1,18 +1,19 @@
-"""When a message may be delivered: the order of a queue, the parallelism and rate of a flow.
-
-Source of the rules: QStash's documentation, features/queues and features/flowcontrol.
+"""The lines by their names: `flow:KEY` of a flow-control key, `queue:NAME`, and `$` of what has no
+key, as QStash names it. A message holds a slot of its line while it is delivered.
 """
 
 import asyncio
-import contextlib
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from time import monotonic
 
-from entrypoints.local_qstash.bounds import IDLE_FLOWS
+from entrypoints.local_qstash.bounds import IDLE_FLOWS, PARALLELISM
+from entrypoints.local_qstash.line import Clock, Limits, Line, Room
+
+NO_KEY = "$"
+LINGER = 60.0
+"""Seconds for which a line is known after its last message, for those who look at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,126 +21,139 @@ class Period:
     """How many have begun in the current period of a rate."""
 
     name: str
-    """That of the slots."""
+    """That of the line."""
     ends_at: int
     """Milliseconds since the Unix epoch."""
     begun: int
 
 
-class _Slots:
-    """Slots for at most `limit` holders at once, given in order of arrival. A newer message may
-    change the limit. A rate, if there is one, limits how many may begin within one period."""
-
-    def __init__(self) -> None:
-        self._limit: int | None = None
-        self._held = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._rate_turn = asyncio.Lock()
-        """Only the first of those that wait for the rate looks at the time."""
-        self.begun = 0
-        self.ends_at = 0
-        """When the rate's period ends, in milliseconds since the Unix epoch."""
-        self.matters_until = 0.0
-        """The same in seconds of `monotonic`: until then the count matters."""
-
-    @property
-    def idle(self) -> bool:
-        return not (self._held or self._waiting)
-
-    def begin_period(self, left: float) -> None:
-        """Begin a period of the rate that ends in `left` seconds."""
-        self.begun = 0
-        self._end_in(left)
-
-    def _end_in(self, left: float) -> None:
-        self.matters_until = monotonic() + left
-        self.ends_at = int(1000 * (time.time() + left))
-
-    @asynccontextmanager
-    async def hold(self, limit: int | None, rate: int | None, period: float) -> AsyncIterator[None]:
-        self._limit = limit
-        self._admit()
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        self._admit()
-        try:
-            await turn
-            if rate is not None:
-                async with self._rate_turn:
-                    await self._keep_rate(rate, period)
-            yield
-        finally:
-            if turn.done() and not turn.cancelled():
-                self._held -= 1
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiting.remove(turn)
-            self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting and (self._limit is None or self._held < self._limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._held += 1
-
-    async def _keep_rate(self, rate: int, period: float) -> None:
-        while True:
-            left = self.matters_until - monotonic()
-            if left <= 0:
-                self.begin_period(period)
-            elif left > period:  # the period was longer, or the clock has been set back
-                self._end_in(left := period)
-            if self.begun < rate:
-                self.begun += 1
-                return
-            await asyncio.sleep(left)
-
-
 class Slots:
-    """Slots by name. A name that no message uses is dropped when its period has ended, or earlier
-    if there are more than IDLE_FLOWS of them (the oldest first)."""
+    """A line that nothing uses is dropped some time after its period has ended, or earlier if there
+    are more than IDLE_FLOWS of them (the oldest first). One that is paused or pinned stays."""
 
-    def __init__(self, note: Callable[[Period], Awaitable[None]] | None = None) -> None:
-        """`note`: keeps how many have begun in a period, before each of them does."""
+    def __init__(
+        self,
+        note: Callable[[Period], Awaitable[None]] | None = None,
+        parallelism: int = PARALLELISM,
+        clock: Clock | None = None,
+    ) -> None:
+        """`note`: keeps how many have begun in a period, before each of them does. `parallelism`:
+        slots of all lines together; those that are held without `needs_room` do not count. The
+        clock is by default the event loop that runs."""
         self._note = note
-        self._busy: dict[str, _Slots] = {}
-        self._idle: dict[str, _Slots] = {}
+        self.room = Room(parallelism)
+        self._clock: Clock = clock or asyncio.get_running_loop()
+        self._lines: dict[str, Line] = {}
+        self._idle: dict[str, float] = {}
+        """Those that nothing uses, and since when."""
 
     def __len__(self) -> int:
-        return len(self._busy) + len(self._idle)
+        return len(self._lines)
+
+    def names(self) -> list[str]:
+        self.forget()
+        return list(self._lines)
+
+    def get(self, name: str) -> Line | None:
+        self.forget()
+        return self._lines.get(name)
 
     def restore(self, periods: Iterable[Period]) -> None:
         """Go on with the periods of an earlier process."""
         for each in periods:
             left = each.ends_at / 1000 - time.time()
             if left > 0:
-                slots = self._idle[each.name] = _Slots()
-                slots.begin_period(left)
-                slots.begun = each.begun
+                with self._changed(each.name) as line:
+                    line.restore(left, each.begun)
+
+    def give(self, name: str, limits: Limits) -> None:
+        """Let a line follow the limits of a newer message."""
+        with self._changed(name) as line:
+            line.give(limits)
+
+    def pause(self, name: str) -> None:
+        with self._changed(name) as line:
+            line.pause()
+
+    def resume(self, name: str) -> None:
+        with self._changed(name) as line:
+            line.resume()
+
+    def pin(self, name: str, parallelism: int | None, rate: tuple[int, float] | None) -> None:
+        """Pin limits, as `Line.pin` says."""
+        with self._changed(name) as line:
+            line.pin(parallelism, rate)
+
+    def unpin(self, name: str, *, parallelism: bool, rate: bool) -> None:
+        with self._changed(name) as line:
+            line.unpin(parallelism=parallelism, rate=rate)
+
+    def reset(self, name: str) -> None:
+        """End the period of a rate and begin one now."""
+        with self._changed(name) as line:
+            line.reset()
 
     @asynccontextmanager
     async def hold(
-        self, name: str, limit: int | None, rate: int | None = None, period: float = 1.0
+        self, name: str, limits: Limits | None = None, needs_room: bool = True
     ) -> AsyncIterator[None]:
-        """Wait for a slot of this name and hold it. `period` is in seconds."""
-        slots = self._busy.get(name) or self._idle.pop(name, None) or _Slots()
-        self._busy[name] = slots
+        """Wait for a slot of this line and hold it. `limits`: those of the line if no newer message
+        has given it others."""
+        with self._changed(name) as line:
+            if limits is not None and not line.given:
+                line.give(limits)
+            turn = asyncio.get_running_loop().create_future()
+            line.join(turn, needs_room)
         try:
-            async with slots.hold(limit, rate, period):
-                if rate is not None and self._note is not None:
-                    await self._note(Period(name, slots.ends_at, slots.begun))
-                yield
+            await turn
+            await self.note_period(name)
+            yield
         finally:
-            # Of several that are cancelled at the same time, the first may find it idle already.
-            if slots.idle and self._busy.get(name) is slots:
-                del self._busy[name]
-                self._idle[name] = slots
-                self._forget()
+            line.leave(turn, needs_room)
+            self._settle(name, line)
 
-    def _forget(self) -> None:
-        now = monotonic()
-        for name in [name for name, each in self._idle.items() if each.matters_until <= now]:
-            del self._idle[name]
+    def paused(self, name: str) -> bool:
+        return name in self._lines and self._lines[name].paused
+
+    async def opened(self, name: str) -> None:
+        """Wait until this line is not paused, without a slot."""
+        line = self._lines.get(name)
+        if line is not None and line.paused:
+            turn = asyncio.get_running_loop().create_future()
+            line.when_open(turn)
+            await turn
+
+    def forget(self, linger: float = LINGER) -> None:
+        """Drop the lines that nothing has used for so many seconds, and whose period has ended."""
+        now = self._clock.time()
+        for name, since in list(self._idle.items()):
+            if since + linger <= now and self._lines[name].ends <= now:
+                del self._idle[name], self._lines[name]
+
+    async def note_period(self, name: str) -> None:
+        """Have the period of the rate kept, if there is one."""
+        line = self._lines.get(name)
+        if self._note is not None and line is not None and line.limits.rate is not None:
+            await self._note(Period(name, line.ends_at, line.begun))
+
+    @contextmanager
+    def _changed(self, name: str) -> Iterator[Line]:
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = Line(self._clock, self.room)
+        yield line
+        self._settle(name, line)
+
+    def _settle(self, name: str, line: Line) -> None:
+        # Of several that are cancelled at the same time, the first may find it idle already.
+        if self._lines.get(name) is not line:
+            return
+        if line.kept or not line.idle:
+            self._idle.pop(name, None)
+            return
+        self._idle.setdefault(name, self._clock.time())
+        if len(self._idle) > IDLE_FLOWS:
+            self.forget(0.0)
         while len(self._idle) > IDLE_FLOWS:
-            del self._idle[next(iter(self._idle))]
+            oldest = next(iter(self._idle))
+            del self._idle[oldest], self._lines[oldest]

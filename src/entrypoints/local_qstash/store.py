@@ -24,6 +24,7 @@ class Pending:
     id: str
     queue: str | None
     flow: FlowControl | None
+    created_at: int
     not_before: int
     retried: int
     size: int
@@ -42,6 +43,7 @@ class Pending:
             id=message.id,
             queue=message.queue,
             flow=message.flow,
+            created_at=message.created_at,
             not_before=message.not_before,
             retried=message.retried,
             size=size_of(message),

@@ -1,0 +1,116 @@
+"""Flow-control keys: what is pinned for them, whether they are paused, and how it stands with them.
+What is set outlives the process; a key that nothing is set for is known while messages use it, and
+for a short time afterwards."""
+
+import asyncio
+import math
+from typing import Any
+
+from entrypoints.local_qstash.line import Line
+from entrypoints.local_qstash.records import Records
+from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.slots import NO_KEY, Slots
+from entrypoints.local_qstash.turns import flow_line
+
+KIND = "flow_control"
+
+
+class Flows:
+    def __init__(self, records: Records, slots: Slots) -> None:
+        self._records = records
+        self._slots = slots
+        self._changing = asyncio.Lock()
+        for key, kept in records.of(KIND).items():
+            if kept.get("paused"):
+                slots.pause(flow_line(key))
+            slots.pin(flow_line(key), kept.get("parallelism"), _rate(kept))
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return the key as `GET /v2/flowControl/{flowControlKey}` shows it."""
+        line = self._slots.get(NO_KEY if key == NO_KEY else flow_line(key))
+        return None if line is None else _shown(key, line)
+
+    def all(self) -> list[dict[str, Any]]:
+        """NO_KEY is there if messages without a key wait because of the parallelism of all."""
+        prefix = flow_line("")
+        keys = [
+            name.removeprefix(prefix) for name in self._slots.names() if name.startswith(prefix)
+        ]
+        line = self._slots.get(NO_KEY)
+        keys += [] if line is None or not line.waiting else [NO_KEY]
+        return [flow for key in keys if (flow := self.get(key)) is not None]
+
+    def parallelism(self) -> dict[str, int]:
+        """Return how many deliveries there may be at the same time, and how many there are."""
+        room = self._slots.room
+        return {"parallelismMax": room.limit, "parallelismCount": room.held}
+
+    async def pause(self, key: str) -> None:
+        """Raises BadMessage, TooMany or Unavailable, as the other changes do."""
+        await self._change(key, paused=True)
+        self._slots.pause(flow_line(key))
+
+    async def resume(self, key: str) -> None:
+        await self._change(key, paused=None)
+        self._slots.resume(flow_line(key))
+
+    async def pin(self, key: str, parallelism: int | None, rate: tuple[int, int] | None) -> None:
+        """Pin a parallelism, a rate with its period in seconds, or both."""
+        pinned: dict[str, int] = {} if parallelism is None else {"parallelism": parallelism}
+        pinned |= {} if rate is None else {"rate": rate[0], "period": rate[1]}
+        await self._change(key, **pinned)
+        self._slots.pin(flow_line(key), parallelism, rate)
+        await self._slots.note_period(flow_line(key))
+
+    async def unpin(self, key: str, *, parallelism: bool, rate: bool) -> None:
+        names = ["parallelism"] * parallelism + ["rate", "period"] * rate
+        await self._change(key, **dict.fromkeys(names))
+        self._slots.unpin(flow_line(key), parallelism=parallelism, rate=rate)
+
+    async def reset(self, key: str) -> None:
+        """End the period of the rate and begin one now."""
+        _check(key)
+        self._slots.reset(flow_line(key))
+        await self._slots.note_period(flow_line(key))
+
+    async def _change(self, key: str, **changes: int | None) -> None:
+        """None removes what is set."""
+        _check(key)
+        async with self._changing:
+            value = {**self._records.of(KIND).get(key, {}), **changes}
+            value = {name: each for name, each in value.items() if each is not None}
+            if value:
+                await self._records.put(KIND, key, value)
+            else:
+                await self._records.drop(KIND, key)
+
+
+def _check(key: str) -> None:
+    if key == NO_KEY:
+        raise BadMessage(f"{NO_KEY} stands for the messages without a flow-control key")
+
+
+def _rate(kept: dict[str, Any]) -> tuple[int, float] | None:
+    return (kept["rate"], kept["period"]) if "rate" in kept else None
+
+
+def _shown(key: str, line: Line) -> dict[str, Any]:
+    limits = line.limits
+    shown: dict[str, Any] = {
+        "flowControlKey": key,
+        "waitListSize": line.waiting,
+        "parallelismCount": line.held,
+        "isPaused": line.paused,
+        "isPinnedParallelism": line.pinned_parallelism,
+        "isPinnedRate": line.pinned_rate,
+    }
+    if limits.parallelism is not None:
+        shown["parallelismMax"] = limits.parallelism
+    if limits.rate is not None:
+        shown |= {
+            "rateMax": limits.rate,
+            "rateCount": line.begun,
+            "ratePeriod": math.ceil(limits.period),
+            "ratePeriodStart": max(0, int(line.ends_at / 1000 - limits.period)),
+        }
+    return shown
