@@ -240,6 +240,27 @@ async def test_filters_and_ids(letters_of: LettersOf) -> None:
         await found(("cursor", "nothing"))
 
 
+async def test_a_letter_of_an_earlier_version_is_found(tmp_path: Path) -> None:
+    """Its message had one label, and neither a URL group nor a schedule."""
+    database = open_database(tmp_path / "queue.db", [QUEUE])
+    letters, letter = FileDeadLetters(database), DeadLetter.of(_message(Upstash_Label="a"), REFUSED)
+
+    def work(tx: Transaction) -> None:
+        tx.execute("INSERT INTO bodies (message, body) VALUES (?, ?)", (letter.message.id, b""))
+        letters.add(tx, letter)
+        tx.execute(
+            "UPDATE dead_letters SET head = json_set(json_remove(head, '$.labels', '$.url_group',"
+            " '$.schedule_id', '$.endpoint'), '$.label', 'a')"
+        )
+
+    await database.write(work)
+    for wanted, found in (("a", [letter.id]), ("b", [])):
+        search = read_search(LETTERS, [("label", wanted)])
+        assert (await letters.ids(search))[0] == found
+    assert (await letters.page(Search()))[0][0].message.labels == ("a",)
+    await database.aclose()
+
+
 def test_the_newest_always_fits() -> None:
     largest = bounds.BODY_LIMIT + bounds.RESPONSE_BYTES
     # And the headers of both: a request's head is bounded to 32 KiB, a batch is one body.
