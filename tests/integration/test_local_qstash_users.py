@@ -128,3 +128,18 @@ def test_a_web_page_cannot_use_a_token_in_the_query(
     )
     assert "access-control-allow-origin" not in asked.headers
     assert destination.delivered == []
+
+
+def test_only_a_queue_that_runs_alone_has_a_page(alone: str, qstash_url: str) -> None:
+    page = httpx.get(f"{alone}/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+    for name in ("page.js", "views.js", "page.css", "icon.svg"):
+        assert httpx.get(f"{alone}/page/{name}").status_code == 200
+    for path in ("/page/..%2f__init__.py", "/page/x.js", "/page/"):
+        assert httpx.get(alone + path).status_code == 404
+    assert httpx.get(f"{alone}/page/messages").status_code == 401
+    assert httpx.get(f"{alone}/", headers={"Host": "evil.example"}).status_code == 403
+    for path in ("/", "/page/users", "/page/page.js", "/page/messages"):
+        answer = httpx.get(qstash_url + path, headers=_bearer(DEFAULT))
+        assert answer.status_code == 404, path

@@ -1,4 +1,4 @@
-"""docs/local-qstash.md names every endpoint of Upstash's description of QStash's API, and the public
+"""docs/local-qstash.md names every endpoint of Upstash's description of its API, and the public
 constants as they are."""
 
 import re

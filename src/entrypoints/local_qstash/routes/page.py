@@ -15,6 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from entrypoints.local_qstash.account import Account
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.routes.reading import not_found
 
 PAGE = Path(__file__).parent.parent / "page"
@@ -47,6 +48,8 @@ HEADERS = {
 }
 WAITING = 100
 """Messages that it shows."""
+COUNTED = 99
+"""Dead letters. Each is read to be counted."""
 
 
 def page_handlers(users: Mapping[str, str]) -> list[HTTPRouteHandler]:
@@ -90,8 +93,14 @@ class PageContent(Controller):
         return {"messages": shown, "total": deliveries.waiting}
 
     @get("/counts")
-    async def counts(self, account: NamedDependency[Account]) -> dict[str, int]:
-        return {"messages": account.deliveries.waiting}
+    async def counts(self, account: NamedDependency[Account]) -> dict[str, int | str]:
+        """How many there are, by the names of the page's views."""
+        letters, more = await account.deliveries.dead_letters.ids(Search(count=COUNTED))
+        return {
+            "messages": account.deliveries.waiting,
+            "dlq": len(letters) if more is None else f"{COUNTED}+",
+            "groups": len(account.url_groups.all()),
+        }
 
 
 def _files() -> list[Path]:
