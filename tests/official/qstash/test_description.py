@@ -6,15 +6,16 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT
+from tests.integration.sdk import Sdk
 from tests.official.qstash.description import DESTINATION, patched
 from tests.processes import found_in, process_of
-from tests.waiting import within
+from tests.waiting import eventually, within
 
 CONFIG = """
 [generation]
@@ -30,15 +31,14 @@ SEED = "7"
 @pytest.mark.soak
 def test_generated_requests_are_answered_as_described(tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
-    (tmp_path / "openapi.json").write_text(json.dumps(patched()))
     with process_of(tmp_path, "local-qstash", "--port", "0", "--json-logs") as (_, log):
-        url, key = found_in(log), f"Bearer {DEVELOPMENT.token}"
-        _make_a_group(url, key)
+        url = found_in(log)
+        (tmp_path / "openapi.json").write_text(json.dumps(patched(_made(url))))
         ran = subprocess.run(  # noqa: S603
             [
                 str(Path(sys.executable).with_name("schemathesis")),
                 *("--config-file", "schemathesis.toml", "run", "openapi.json", "--url", url),
-                *("--header", f"Authorization: {key}", "--checks", "all"),
+                *("--header", f"Authorization: Bearer {DEVELOPMENT.token}", "--checks", "all"),
                 # Which methods a path has besides those described is not told.
                 *("--exclude-checks", "unsupported_method,allow_header_conformance"),
                 *("--phases", "examples,coverage,fuzzing", "--max-examples", "15"),
@@ -57,9 +57,22 @@ def test_generated_requests_are_answered_as_described(tmp_path: Path) -> None:
     assert int(cases[1]) >= 2_000, ran.stdout[-1_000:]
 
 
-def _make_a_group(url: str, key: str) -> None:
-    endpoints = {"endpoints": [{"url": DESTINATION}]}
-    made = httpx.post(
-        f"{url}/v2/topics/a-group/endpoints", json=endpoints, headers={"Authorization": key}
-    )
-    assert made.is_success
+def _made(url: str) -> dict[str, str]:
+    """Make one of each thing. Return how the parameters of paths name it."""
+    with closing(Sdk("sync", url)) as sdk:
+        sdk("url_group.upsert_endpoints", "a-group", [{"url": DESTINATION}])
+        sdk("queue.upsert", "a-queue", paused=True)
+        sdk("message.enqueue", queue="a-queue", url=DESTINATION)
+        sdk("schedule.create", destination="a-group", cron="0 0 1 1 *", schedule_id="a-schedule")
+        flow = {"key": "a-key", "rate": 1, "period": "1h"}
+        waiting = sdk("message.publish", url=DESTINATION, delay="1h", flow_control=flow)
+        sdk("message.publish", url=DESTINATION, retries=0)
+        (letter,) = eventually(lambda: sdk("dlq.list").messages)
+    return {
+        "urlGroupName": "a-group",
+        "queueName": "a-queue",
+        "scheduleId": "a-schedule",
+        "flowControlKey": "a-key",
+        "messageId": waiting.message_id,
+        "dlqId": letter.dlq_id,
+    }
