@@ -12,7 +12,7 @@ from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Answer, Destination
 from tests.integration.sdk import Sdk, one
 from tests.official.node.clients import Node
-from tests.running import running_local_qstash
+from tests.running import running_qstash_alone
 from tests.waiting import eventually
 
 Told = dict[str, Any]
@@ -22,7 +22,7 @@ FINAL = Answer(489, {"Upstash-NonRetryable-Error": "true"}, b"why")
 
 @pytest.fixture(scope="module")
 def qstash_url() -> Iterator[str]:
-    with running_local_qstash() as url:
+    with running_qstash_alone() as url:
         yield url
 
 

@@ -1,15 +1,14 @@
 """A local QStash for all tests of a module, the SDK that calls it, and a destination."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from adapters.database import open_database
-from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk
-from tests.running import running_local_qstash
+from tests.running import running_qstash_alone
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +20,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sdk(request: pytest.FixtureRequest, folder: Path) -> Iterator[Sdk]:
     """Each store with another of the two clients: neither knows of the other."""
     kind, place = request.param.split(", ")
-    database = open_database(folder / "queue.db", [QUEUE]) if place == "in a file" else None
-    with running_local_qstash(database=database) as url:
-        sdk = Sdk(kind, url)
+    data = folder / "queue.db" if place == "in a file" else None
+    with running_qstash_alone(data) as url, closing(Sdk(kind, url)) as sdk:
         yield sdk
-        sdk.close()
-    if database is not None:
-        database.close()
 
 
 @pytest.fixture

@@ -52,9 +52,10 @@ def test_a_queue_from_its_first_upsert_to_its_end(sdk: Sdk, destination: Destina
     assert (set(paths[:2]), paths[2:]) == ({"/0", "/1"}, ["/2", "/3"])
     assert destination.most_at_once == 3  # two of the queue, and a message of no queue
 
-    assert [each.name for each in sdk("queue.list")] == ["a.queue_of-2"]
-    sdk("queue.delete", "a.queue_of-2")
-    assert sdk("queue.list") == []
+    assert "a.queue_of-2" in [each.name for each in sdk("queue.list")]
+    for _ in range(2):
+        sdk("queue.delete", "a.queue_of-2")
+    assert "a.queue_of-2" not in [each.name for each in sdk("queue.list")]
     with pytest.raises(QStashError, match="404"):
         sdk("queue.get", "a.queue_of-2")
 

@@ -22,7 +22,7 @@ def test_a_group_from_its_first_endpoint_to_its_last(sdk: Sdk, destination: Dest
         (f"{url}/two", None),
     ]
     assert began - 1 <= group.created_at <= group.updated_at <= time.time() * 1000 + 1
-    assert [each.name for each in sdk("url_group.list")] == ["a-group"]
+    assert "a-group" in [each.name for each in sdk("url_group.list")]
 
     published = sdk(
         "message.publish_json",
@@ -57,7 +57,7 @@ def test_a_group_from_its_first_endpoint_to_its_last(sdk: Sdk, destination: Dest
     sdk("url_group.remove_endpoints", "a-group", [{"url": f"{url}/two"}])
     with pytest.raises(QStashError, match="404"):
         sdk("url_group.get", "a-group")
-    assert sdk("url_group.list") == []
+    assert "a-group" not in [each.name for each in sdk("url_group.list")]
 
 
 def test_whatever_is_published_to_a_group_fans_out(sdk: Sdk, destination: Destination) -> None:
@@ -78,7 +78,8 @@ def test_whatever_is_published_to_a_group_fans_out(sdk: Sdk, destination: Destin
     assert one(destination, "/plain").headers["upstash-message-id"] == plain.message_id
     assert [each.url for each in grouped] == [f"{url}/{each}" for each in ("one", "two", "three")]
     eventually(lambda: len(destination.delivered) == 4)
-    assert {each.path: each.body for each in destination.delivered[1:]} == {
+    assert {each.path: each.body for each in destination.delivered} == {
+        "/plain": b"p",
         "/one": b"q",
         "/two": b"q",
         "/three": b"q",
@@ -126,4 +127,4 @@ def test_whatever_is_published_to_a_group_fans_out(sdk: Sdk, destination: Destin
 def test_what_is_no_group_is_refused(sdk: Sdk, call: str, arguments: list[object]) -> None:
     with pytest.raises(QStashError, match=r"status: 4\d\d.*error"):
         sdk(f"url_group.{call}", *arguments)
-    assert sdk("url_group.list") == []
+    assert not {"a", "a group"} & {each.name for each in sdk("url_group.list")}
