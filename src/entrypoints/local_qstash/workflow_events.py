@@ -96,11 +96,16 @@ class WorkflowEvents:
             raise result
 
     def _waiting(self) -> dict[str, Waiter]:
-        return dict(self._records.of(KIND))
+        """By the id of the message that ends the wait."""
+        kept = self._records.of(KIND).items()
+        return {message_id: waiter for message_id, waiter in kept if self._goes_on(waiter)}
+
+    def _goes_on(self, waiter: Waiter) -> bool:
+        return waiter["deadline"] > time.time() and self._runs.get(waiter["run"]) is not None
 
     async def _drop_those_over(self) -> None:
-        for message_id, waiter in self._waiting().items():
-            if waiter["deadline"] < time.time() or self._runs.get(waiter["run"]) is None:
+        for message_id, waiter in list(self._records.of(KIND).items()):
+            if not self._goes_on(waiter):
                 await self._records.drop(KIND, message_id)
 
 

@@ -81,18 +81,24 @@ class WorkflowRoutes(Controller):
 
 
 def _chosen(request: Request[Any, Any, Any], account: Account) -> list[str]:
-    """Return the ids of the runs that a request names. Raises BadMessage for a criterion that is
-    not known: it must not stand for all runs."""
+    """Return the ids of the runs that a request names: by their ids, by the URL of their workflow
+    or how that begins, or all. Raises BadMessage for a criterion that is not known: it must not
+    stand for all runs."""
     given = request.query_params
-    known = {"workflowRunIds", "workflowUrl", "workflowUrlExactMatch", "count", "cursor"}
-    if unknown := sorted(set(given) - known):
-        raise BadMessage(f"unknown: {', '.join(unknown)}")
-    if ids := [one for each in given.getall("workflowRunIds", []) for one in each.split(",")]:
-        return list(dict.fromkeys(ids))
+    known = {"workflowRunIds", "workflowUrl", "workflowUrlExactMatch", "count"}
+    if unknown := set(given) - known:
+        raise BadMessage(f"unknown: {', '.join(sorted(unknown))}")
+    if "workflowUrlExactMatch" in given and "workflowUrl" not in given:
+        raise BadMessage("workflowUrlExactMatch needs workflowUrl")
+    count = given.get("count")
+    if count is not None and not (count.isascii() and count.isdecimal() and len(count) < 10):
+        raise BadMessage("count must be a whole number")
+    if ids := given.getall("workflowRunIds", []):
+        return list(dict.fromkeys(one for each in ids for one in each.split(",")))
     url, exact = given.get("workflowUrl", ""), given.get("workflowUrlExactMatch") == "true"
-    runs = account.workflow_runs.all()
-    return [
+    chosen = [
         run_id
-        for run_id, run in runs.items()
+        for run_id, run in account.workflow_runs.all().items()
         if (run["url"] == url if exact else run["url"].startswith(url))
     ]
+    return chosen if count is None else chosen[: int(count)]
