@@ -94,6 +94,17 @@ def test_long_html_goes_on_in_its_script(page: Page) -> None:
 
 
 @vendored
+def test_code_that_was_cut_for_its_size_is_highlighted_to_its_end(page: Page) -> None:
+    code = "".join(f"let value{n} = items.map((x) => x + {n});\n" for n in range(600))
+    comments = page.locator("#answer .hl-comment")
+    _show(page, f"```js\n{code}// cut\n")
+    expect(comments).to_have_count(1)
+    assert page.locator("#answer code").count() > 1
+    page.evaluate("(more) => window.shown.append(more)", "let a; // end\n```\n\nEnd.")
+    expect(comments).to_have_text(["// cut", "// end"])
+
+
+@vendored
 def test_code_of_no_known_language_stays_as_it_is(page: Page) -> None:
     _show(
         page,

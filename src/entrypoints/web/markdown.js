@@ -84,7 +84,7 @@ export class Markdown {
       if (this.#elements > ELEMENTS_LIMIT) break;
     }
     this.#notes.connect(made);
-    this.#enricher.take(made);
+    this.#enricher.take(made.map(([node, isFinished]) => [ownPart(node), isFinished]));
     const last = found.at(-1);
     const node = this.#tail.length === 1 && last.kind === "fence" && !last.cut ? this.#tail[0] : null;
     this.#growing = node && [last, node];
@@ -142,6 +142,10 @@ function make(block, depth) {
   node.dir = "auto";
   return node;
 }
+
+/** Return what a block has of its node: to the figure of a fence that was cut for its size, the code of
+ * the blocks behind it is added, which may still grow when this block is finished. */
+const ownPart = (node) => (node.localName === "figure" ? node.querySelector("code") : node);
 
 const inner = (lines, depth) => [...blocks(lines)].filter(({ from, to }) => to > from).map((block) => make(block, depth));
 
