@@ -175,6 +175,7 @@ def test_the_form_is_accessible_and_fits_a_phone(
 @pytest.mark.soak
 def test_a_key_is_found_in_what_was_pasted(guarded: Running, open_page: OpenPage) -> None:
     page = open_page(guarded.url)
+    expect(page.locator("#key-form")).to_be_visible()
     printed = CliRunner().invoke(key_group, ["new", "carol"]).output  # both streams, as seen
     found = {
         f"LONGTASK_API_KEY={KEY}": KEY,
