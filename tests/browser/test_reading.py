@@ -80,6 +80,37 @@ def test_the_first_step_upwards_lets_go_and_the_end_is_followed_again_when_reach
     eventually(lambda: page.evaluate(AT_END))
 
 
+# Clicks in the first of the frames that scrolling upwards takes.
+CLICK_MEANWHILE = """() => {
+    const before = scrollY;
+    addEventListener("scroll", () => {
+        if (window.clicked || scrollY >= before) return;
+        document.getElementById("latest").click();
+        window.clicked = true;
+    });
+}"""
+
+
+@pytest.mark.parametrize("key", ["ArrowUp", "Home"])
+def test_the_button_ends_a_scrolling_that_a_key_has_begun(
+    service: Running, upstream: Upstream, open_page: OpenPage, key: str
+) -> None:
+    gate = Gate()
+    upstream.then(Script([*lines(0, 90), gate, *lines(90, 120), finish(), DONE]))
+    page = open_page(service.url)
+    start(page, "Scroll.")
+    expect(page.locator("#answer")).to_contain_text("Line 89.")
+    eventually(lambda: page.evaluate(f"scrollY > 0 && {AT_END}"))
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate(CLICK_MEANWHILE)
+    page.keyboard.press(key)
+    page.wait_for_function("window.clicked")
+    gate.open()
+    status(page, "completed")
+    expect(page.locator("#answer")).to_contain_text("Line 119.")
+    eventually(lambda: page.evaluate(AT_END))
+
+
 def test_an_answer_that_has_ended_is_read_from_its_beginning(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

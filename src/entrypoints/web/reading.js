@@ -4,6 +4,7 @@
 
 const NEAR = 8; // pixels from the end that count as there
 const FAR = 80; // pixels from the end at which the button shows
+const LASTS = 1_000; // milliseconds: no browser scrolls for longer because of one key
 const UPWARDS = new Set(["ArrowUp", "PageUp", "Home"]);
 
 const latest = document.getElementById("latest");
@@ -13,8 +14,16 @@ let grows = false; // whether more text is awaited, or was when the task was ope
 let follows = false;
 let place = 0; // where the reader was when last seen, and where the end then was
 let end = 0;
+let returns = 0; // how often the reader has come back with the button, within the last LASTS
 
 const toEnd = () => scrollTo({ top: root.scrollHeight, behavior: "instant" });
+
+/** Scroll to the end, and end a scrolling that a key or a wheel has begun: in Chromium it goes on through a
+ * jump, and often ends only where another one begins. */
+function stayAtEnd() {
+  toEnd();
+  scrollTo({ top: root.scrollHeight, behavior: "smooth" });
+}
 
 /** Begin with another text, at its top. `more`: whether it is still growing, and is followed. */
 export function begin(more) {
@@ -34,7 +43,7 @@ export function keepUp() {
 /** Note where the reader has gone, measured by the end that was in sight. */
 function notice() {
   const isAtEnd = root.scrollHeight - innerHeight - scrollY <= NEAR; // also where the text has shrunk
-  if (scrollY < place - 1 && !isAtEnd) follows = false;
+  if (scrollY < place - 1 && !isAtEnd && returns === 0) follows = false;
   else if (grows && scrollY > place && scrollY >= end - NEAR) follows = true;
 }
 
@@ -53,6 +62,7 @@ function leave() {
 
 addEventListener("scroll", () => {
   notice();
+  if (follows && returns > 0) stayAtEnd();
   look();
 }, { passive: true });
 addEventListener("wheel", ({ deltaY, target }) => {
@@ -69,5 +79,9 @@ addEventListener("keydown", ({ key, shiftKey, target }) => {
 new ResizeObserver(keepUp).observe(document.getElementById("task"));
 latest.addEventListener("click", () => {
   follows = true;
-  keepUp();
+  stayAtEnd();
+  look();
+  // What a key has begun before is over then, and the next frame has told of it.
+  returns += 1;
+  setTimeout(() => requestAnimationFrame(() => (returns -= 1)), LASTS);
 });
