@@ -11,6 +11,7 @@ from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.flows import Flows
 from entrypoints.local_qstash.queues import Queues
 from entrypoints.local_qstash.records import Records
+from entrypoints.local_qstash.schedules import Schedules
 from entrypoints.local_qstash.url_groups import UrlGroups
 from entrypoints.local_qstash.workflow_events import WorkflowEvents
 from entrypoints.local_qstash.workflow_runs import WorkflowRuns
@@ -69,6 +70,14 @@ class Account:
         self.workflow_runs = WorkflowRuns(self.records, self.deliveries, settings.message_limit)
         self.workflow_events = WorkflowEvents(self.records, self.deliveries, self.workflow_runs)
         self.journal = self.deliveries.journal
+        self.schedules = Schedules(
+            self.records,
+            self.url_groups,
+            self.workflow_runs.publish_all,
+            settings.message_limit,
+            settings.stopping,
+        )
+        self.journal.watch = self.schedules.runs.note
 
     async def _create_queues(self, names: Iterable[str]) -> None:
         await self.queues.create(names)
@@ -76,6 +85,7 @@ class Account:
     def resume(self) -> None:
         """Go on with what an earlier process has left."""
         self.deliveries.resume(self._left.messages, self._left.periods)
+        self.schedules.resume({each.id for each in self._left.messages})
         self._left = Left()
 
     async def rotate_keys(self) -> None:
@@ -86,4 +96,5 @@ class Account:
         self.deliveries.sign_with(keys["current"])
 
     async def aclose(self) -> None:
+        await self.schedules.aclose()
         await self.deliveries.aclose()

@@ -22,6 +22,7 @@ from entrypoints.local_qstash.routes.messages import Messages
 from entrypoints.local_qstash.routes.page import PageContent, page_handlers
 from entrypoints.local_qstash.routes.publishing import Publishing
 from entrypoints.local_qstash.routes.queues import QueueRoutes
+from entrypoints.local_qstash.routes.schedules import ScheduleRoutes
 from entrypoints.local_qstash.routes.url_groups import UrlGroupRoutes
 from entrypoints.local_qstash.routes.workflows import WorkflowRoutes
 
@@ -63,6 +64,7 @@ def create_app(
         QueueRoutes,
         FlowControlRoutes,
         UrlGroupRoutes,
+        ScheduleRoutes,
         WorkflowRoutes,
         Keys,
     ]

@@ -72,6 +72,8 @@ RUNS = 1_000
 does not say so."""
 RUN_BYTES = 32 * MIB
 """Bytes of their steps."""
+SCHEDULE_BYTES = 32 * MIB
+"""Bytes of what all schedules publish."""
 
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended, or that were used

@@ -8,6 +8,7 @@ import base64
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -93,6 +94,8 @@ class Journal:
         self._body_size = 0
         self.newest = 0
         """The number of the newest event."""
+        self.watch: Callable[[QueuedMessage, State], None] = lambda message, state: None
+        """Is told of each event."""
 
     def note(
         self,
@@ -119,6 +122,7 @@ class Journal:
         self._events.append(Event(self.newest, state, noted, shown, next_at, size))
         self._size += size
         self.drop_old(now)
+        self.watch(message, state)
 
     def message(self, message_id: str) -> QueuedMessage | None:
         """Return a message that has ended otherwise than by a cancel, as long as its body is kept:

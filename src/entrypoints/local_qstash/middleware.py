@@ -8,6 +8,8 @@ from litestar.response.base import ASGIResponse
 from litestar.serialization import encode_json
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+SCHEDULES = "/v2/schedules/"
+
 
 class OwnHosts:
     """Refuses requests whose Host header is not one of the server's names, before it reads anything
@@ -70,8 +72,8 @@ class DestinationInQuery:
         if scope["type"] == ScopeType.HTTP:
             path = scope["raw_path"].decode("latin-1")
             query = scope["query_string"].decode("latin-1")
-            for prefix, parts in (("/v2/publish/", 0), ("/v2/enqueue/", 1)):
-                if path.startswith(prefix):
+            for prefix, parts in (("/v2/publish/", 0), ("/v2/enqueue/", 1), (SCHEDULES, 0)):
+                if path.startswith(prefix) and not _names_schedule(scope["method"], path):
                     *queue, destination = path[len(prefix) :].split("/", parts)
                     if destination.lower().startswith(("http%3a", "https%3a")):
                         destination = unquote(destination)
@@ -84,3 +86,9 @@ class DestinationInQuery:
 
 def _forbid(why: str) -> ASGIResponse:
     return ASGIResponse(body=encode_json({"error": why}), status_code=403)
+
+
+def _names_schedule(method: str, path: str) -> bool:
+    """Whether the path has the id of a schedule, not the destination of a new one."""
+    of_one = path.endswith(("/pause", "/resume")) and "://" not in path
+    return path.startswith(SCHEDULES) and (of_one or method != "POST")

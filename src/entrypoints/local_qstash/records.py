@@ -12,6 +12,9 @@ from entrypoints.local_qstash.bounds import RECORDS
 from entrypoints.local_qstash.refusals import TooMany
 from entrypoints.local_qstash.tables import translated
 
+URL_GROUPS, SCHEDULES, SCHEDULE_RUNS = "url_groups", "schedules", "schedule_runs"
+"""Kinds of them."""
+
 
 class Record(NamedTuple):
     kind: str

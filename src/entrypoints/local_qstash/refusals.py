@@ -12,7 +12,9 @@ class BadMessage(Refused):
 
 
 class TooMany(Refused):
-    """Raised for one more of a kind of which there are RECORDS."""
+    """Raised for one more of a kind of which there are as many as there may be."""
+
+    status = 412
 
     status = 412
 

@@ -4,6 +4,7 @@ to each of its endpoints.
 Source: QStash's documentation, features/url-groups. It also calls them topics.
 """
 
+import asyncio
 import json
 import re
 import time
@@ -11,10 +12,9 @@ from typing import Any, NamedTuple, Self
 
 from entrypoints.local_qstash.bounds import ENDPOINTS, GROUP_BYTES
 from entrypoints.local_qstash.publish_headers import http_url
-from entrypoints.local_qstash.records import Records
+from entrypoints.local_qstash.records import SCHEDULES, URL_GROUPS, Records
 from entrypoints.local_qstash.refusals import BadMessage
 
-KIND = "url_groups"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
 
 
@@ -28,7 +28,9 @@ class Endpoint(NamedTuple):
         named = _Named.read(given)
         if named.url is None:
             raise BadMessage("an endpoint has a url")
-        return cls(http_url(named.url, "url of an endpoint"), named.name)
+        if named.name:
+            _check_name(named.name, "an endpoint")
+        return cls(http_url(named.url, "url of an endpoint"), named.name or None)
 
     def as_json(self) -> dict[str, str]:
         return {"url": self.url} if self.name is None else {"name": self.name, "url": self.url}
@@ -44,7 +46,7 @@ class _Named(NamedTuple):
     def read(cls, given: Any) -> Self:
         if not isinstance(given, dict):
             raise BadMessage("each of endpoints must be an object with url or name")
-        url, name = given.get("url") or None, given.get("name") or None
+        url, name = given.get("url"), given.get("name")
         for each in (url, name):
             if not isinstance(each, str | None):
                 raise BadMessage("url and name of an endpoint must be texts")
@@ -59,13 +61,14 @@ class _Named(NamedTuple):
 class UrlGroups:
     def __init__(self, records: Records) -> None:
         self._records = records
+        self._changing = asyncio.Lock()
 
     def all(self) -> list[dict[str, Any]]:
         """Return them as `GET /v2/topics` shows them."""
-        return list(self._records.of(KIND).values())
+        return list(self._records.of(URL_GROUPS).values())
 
     def get(self, name: str) -> dict[str, Any] | None:
-        return self._records.of(KIND).get(name)
+        return self._records.of(URL_GROUPS).get(name)
 
     def endpoints(self, name: str) -> list[Endpoint]:
         """Return those of the group, none if there is no such group."""
@@ -75,40 +78,35 @@ class UrlGroups:
     async def add(self, name: str, given: Any) -> None:
         """Add the endpoints in this list. Each replaces an earlier one with its URL or its name. A
         group that does not exist is created. Raises BadMessage, TooMany or Unavailable."""
-        if not _NAME.fullmatch(name):
-            raise BadMessage(
-                "the name of a URL group has letters, digits, hyphens, underscores and dots only"
-            )
-        endpoints = self.endpoints(name)
-        for new in map(Endpoint.read, _listed(given)):
-            same = [
-                each
-                for each in endpoints
-                if each.url == new.url or (each.name == new.name and new.name is not None)
-            ]
-            if same:
-                endpoints[endpoints.index(same[0])] = new
-                endpoints = [each for each in endpoints if each not in same[1:]]
-            else:
-                endpoints.append(new)
-        if len(endpoints) > ENDPOINTS:
-            raise BadMessage(f"a URL group has at most {ENDPOINTS} endpoints")
-        await self._keep(name, endpoints)
+        _check_name(name, "a URL group")
+        added = [Endpoint.read(each) for each in _listed(given)]
+        async with self._changing:
+            await self._keep(name, _with(self.endpoints(name), added))
 
     async def remove(self, name: str, given: Any) -> None:
         """Remove the endpoints that this list names by URL, name or both. A group without endpoints
         is deleted. Raises BadMessage or Unavailable."""
         unwanted = [_Named.read(each) for each in _listed(given)]
-        endpoints = self.endpoints(name)
-        left = [each for each in endpoints if not any(named.means(each) for named in unwanted)]
-        if not left:
-            await self.delete(name)
-        elif left != endpoints:
-            await self._keep(name, left)
+        async with self._changing:
+            endpoints = self.endpoints(name)
+            left = [each for each in endpoints if not any(named.means(each) for named in unwanted)]
+            if not left:
+                await self._drop(name)
+            elif left != endpoints:
+                await self._keep(name, left)
 
     async def delete(self, name: str) -> None:
-        """Delete the group, if there is one. Raises Unavailable."""
-        await self._records.drop(KIND, name)
+        """Delete the group, if there is one. Raises BadMessage or Unavailable."""
+        async with self._changing:
+            await self._drop(name)
+
+    async def _drop(self, name: str) -> None:
+        for schedule_id, schedule in self._records.of(SCHEDULES).items():
+            if schedule["destination"] == name:
+                raise BadMessage(
+                    f"the schedule {schedule_id} publishes to this URL group: delete it first"
+                )
+        await self._records.drop(URL_GROUPS, name)
 
     async def _keep(self, name: str, endpoints: list[Endpoint]) -> None:
         now = int(time.time() * 1000)
@@ -120,7 +118,29 @@ class UrlGroups:
         }
         if len(json.dumps(group)) > GROUP_BYTES:
             raise BadMessage(f"a URL group has at most {GROUP_BYTES} bytes")
-        await self._records.put(KIND, name, group)
+        await self._records.put(URL_GROUPS, name, group)
+
+
+def _check_name(name: str, of: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadMessage(
+            f"the name of {of} has letters, digits, hyphens, underscores and dots only"
+        )
+
+
+def _with(endpoints: list[Endpoint], added: list[Endpoint]) -> list[Endpoint]:
+    for new in added:
+        same = [
+            each
+            for each in endpoints
+            if each.url == new.url or (each.name == new.name and new.name is not None)
+        ]
+        place = endpoints.index(same[0]) if same else len(endpoints)
+        endpoints = [each for each in endpoints if each not in same]
+        endpoints.insert(place, new)
+    if len(endpoints) > ENDPOINTS:
+        raise BadMessage(f"a URL group has at most {ENDPOINTS} endpoints")
+    return endpoints
 
 
 def _listed(given: Any) -> list[Any]:

@@ -1,0 +1,228 @@
+"""Schedules: publishes that are repeated by a cron expression.
+
+A schedule is kept as the publish that it repeats. Source: QStash's documentation,
+features/schedules and api-reference/schedules.
+"""
+
+import asyncio
+import base64
+import json
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from entrypoints.local_qstash.addressing import messages_of
+from entrypoints.local_qstash.bounds import MESSAGE_LIMIT, SCHEDULE_BYTES
+from entrypoints.local_qstash.cron import next_time
+from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.publish_headers import Headers
+from entrypoints.local_qstash.records import SCHEDULES, Records
+from entrypoints.local_qstash.refusals import (
+    BadMessage,
+    MessageTooLarge,
+    Refused,
+    TooMany,
+)
+from entrypoints.local_qstash.schedule_runs import ScheduleRuns
+from entrypoints.local_qstash.timetable import Timetable
+from entrypoints.local_qstash.url_groups import UrlGroups
+
+log = structlog.get_logger(__name__)
+
+LOOK = 30.0
+"""Seconds after which the clock is read again: it may have been set."""
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
+_OF_ONE_MESSAGE = (
+    "upstash-cron",
+    "upstash-schedule-id",
+    "upstash-not-before",
+    "upstash-deduplication-id",
+    "upstash-content-based-deduplication",
+)
+"""Headers that say nothing of the messages of a schedule, or would let only the first pass."""
+
+Publish = Callable[[Sequence[QueuedMessage]], Awaitable[list[tuple[str, bool] | Refused]]]
+
+
+def milliseconds() -> int:
+    return int(time.time() * 1000)
+
+
+class Schedules:
+    def __init__(
+        self,
+        records: Records,
+        url_groups: UrlGroups,
+        publish: Publish,
+        message_limit: int = MESSAGE_LIMIT,
+        stopping: Callable[[], bool] = lambda: False,
+        now: Callable[[], int] = milliseconds,
+    ) -> None:
+        """`message_limit`: bytes of a message's body. Once `stopping` returns True, nothing is
+        published. `now` returns milliseconds since the Unix epoch."""
+        self._records = records
+        self._url_groups = url_groups
+        self._publish = publish
+        self._message_limit = message_limit
+        self._stopping = stopping
+        self._now = now
+        self._timetable = Timetable()
+        self.runs = ScheduleRuns(records)
+        self._changing = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+
+    def resume(self, under_way: Collection[str]) -> None:
+        """Begin, and go on with what an earlier process has left. `under_way`: the ids of the
+        messages that it has not delivered."""
+        for schedule_id, schedule in self._records.of(SCHEDULES).items():
+            try:
+                self._timetable.put(schedule_id, schedule["cron"], self._now())
+            except BadMessage as error:  # by another version of the time zones
+                log.error("schedule is not followed", schedule_id=schedule_id, error=str(error))
+        self.runs.resume(under_way)
+        self._following = asyncio.create_task(self._follow())
+
+    async def aclose(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        await self.runs.aclose()
+
+    def all(self) -> Mapping[str, dict[str, Any]]:
+        """Return the records of the schedules by their ids."""
+        return self._records.of(SCHEDULES)
+
+    def next_of(self, schedule_id: str) -> int | None:
+        return self._timetable.next_of(schedule_id)
+
+    async def put(
+        self,
+        destination: str,
+        headers: Headers,
+        body: bytes,
+        *,
+        cron: str,
+        schedule_id: str | None = None,
+        queue: str | None = None,
+        caller_ip: str | None = None,
+    ) -> str:
+        """Create a schedule, or let the one of this id publish this from now on; a pause goes on.
+        Returns its id. Raises BadMessage, MessageTooLarge, TooMany or Unavailable."""
+        schedule_id = f"scd_{secrets.token_urlsafe(20)}" if schedule_id is None else schedule_id
+        if not _ID.fullmatch(schedule_id):
+            raise BadMessage(
+                "a schedule id has letters, digits, hyphens, underscores and dots only"
+            )
+        if len(body) > self._message_limit:
+            raise MessageTooLarge()
+        now = self._now()
+        cron = cron.strip()
+        schedule: dict[str, Any] = {
+            "cron": cron,
+            "destination": destination,
+            "headers": {name: value for name, value in headers.items() if _repeats(name)},
+            "body": base64.b64encode(body).decode(),
+            "queue": queue,
+            "caller_ip": caller_ip,
+            "created_at": now,
+            "paused": False,
+        }
+        next_time(cron, now)
+        self._messages(schedule_id, schedule, now)
+        async with self._changing:
+            if (earlier := self.all().get(schedule_id)) is not None:
+                schedule |= {each: earlier[each] for each in ("created_at", "paused")}
+            others = (each for name, each in self.all().items() if name != schedule_id)
+            if sum(map(_size_of, others)) + _size_of(schedule) > SCHEDULE_BYTES:
+                raise TooMany(SCHEDULES)
+            await self._records.put(SCHEDULES, schedule_id, schedule)
+            self._timetable.put(schedule_id, cron, now)
+            self._changed.set()
+        return schedule_id
+
+    async def pause(self, schedule_id: str, paused: bool) -> bool:
+        """Pause or resume it. While it is paused it is due all the same, but publishes nothing.
+        Returns whether there is such a schedule. Raises Unavailable."""
+        async with self._changing:
+            schedule = self.all().get(schedule_id)
+            if schedule is None:
+                return False
+            await self._records.put(SCHEDULES, schedule_id, {**schedule, "paused": paused})
+            return True
+
+    async def delete(self, schedule_id: str) -> bool:
+        """Returns whether there was such a schedule. Its messages stay. Raises Unavailable."""
+        async with self._changing:
+            found = await self._records.drop(SCHEDULES, schedule_id)
+            self._timetable.drop(schedule_id)
+            await self.runs.drop(schedule_id)
+            return found
+
+    async def publish_due(self) -> None:
+        """Publish what is due now."""
+        due = self._timetable.take_due(self._now())
+        if not self._stopping():
+            results = await asyncio.gather(*map(self._fire, due), return_exceptions=True)
+            for schedule_id, result in zip(due, results, strict=True):
+                if isinstance(result, Exception):
+                    log.error("schedule failed", schedule_id=schedule_id, exc_info=result)
+
+    async def _follow(self) -> None:
+        while True:
+            self._changed.clear()
+            at = self._timetable.earliest()
+            left = None if at is None else min(max(at - self._now(), 0) / 1000, LOOK)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
+            await self.publish_due()
+
+    async def _fire(self, schedule_id: str) -> None:
+        schedule = self.all().get(schedule_id)
+        if schedule is None or schedule["paused"]:
+            return
+        now = self._now()
+        try:
+            messages = self._messages(schedule_id, schedule, now)
+            self.runs.begin(schedule_id, now, [each.id for each in messages])
+            for result in await self._publish(messages):
+                if isinstance(result, Refused):
+                    raise result
+        except Refused as error:
+            log.warning("schedule not published", schedule_id=schedule_id, error=str(error))
+            self.runs.fail(schedule_id, now, str(error))
+
+    def _messages(
+        self, schedule_id: str, schedule: dict[str, Any], now: int
+    ) -> list[QueuedMessage]:
+        return messages_of(
+            self._url_groups,
+            schedule["destination"],
+            schedule["headers"],
+            base64.b64decode(schedule["body"]),
+            now=now / 1000,
+            queue=schedule["queue"],
+            caller_ip=schedule["caller_ip"],
+            schedule_id=schedule_id,
+        )
+
+
+def _repeats(name: str) -> bool:
+    """Whether this header of the request says what is published. (Its token must not be kept.)"""
+    lower = name.lower()
+    return lower == "content-type" or (
+        lower.startswith("upstash-") and lower not in _OF_ONE_MESSAGE
+    )
+
+
+def _size_of(schedule: dict[str, Any]) -> int:
+    return (
+        len(schedule["body"]) + len(json.dumps(schedule["headers"])) + len(schedule["destination"])
+    )

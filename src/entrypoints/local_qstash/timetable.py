@@ -1,0 +1,49 @@
+"""When each schedule is due. Times are in milliseconds since the Unix epoch.
+
+What is not noticed within a minute is not made up for, be it that no process ran, that the machine
+was suspended, or that its clock was set: QStash's documentation promises no messages for the past,
+and a burst of them after a weekend would help nobody.
+"""
+
+from entrypoints.local_qstash.cron import next_time
+
+LATE = 60_000
+"""Milliseconds: as long as a schedule's shortest period."""
+
+
+class Timetable:
+    def __init__(self) -> None:
+        self._crons: dict[str, str] = {}
+        self._next: dict[str, int] = {}
+        self._seen = 0
+
+    def put(self, schedule_id: str, cron: str, now: int) -> None:
+        """Let the schedule be due by this expression, beginning behind `now`. Raises BadMessage."""
+        self._next[schedule_id] = next_time(cron, now)
+        self._crons[schedule_id] = cron
+
+    def drop(self, schedule_id: str) -> None:
+        self._crons.pop(schedule_id, None)
+        self._next.pop(schedule_id, None)
+
+    def next_of(self, schedule_id: str) -> int | None:
+        """Return when it is due next, None if it is not in the timetable."""
+        return self._next.get(schedule_id)
+
+    def earliest(self) -> int | None:
+        """Return when the first one is due."""
+        return min(self._next.values(), default=None)
+
+    def take_due(self, now: int) -> list[str]:
+        """Return the schedules that are due. Each is then due again at its first time behind
+        `now`."""
+        if now < self._seen - LATE:  # the clock was set back
+            self._next = {each: next_time(cron, now) for each, cron in self._crons.items()}
+        self._seen = now
+        due = {each: at for each, at in self._next.items() if at <= now}
+        self._next |= {each: next_time(self._crons[each], now) for each in due}
+        return [each for each, at in due.items() if self._noticed(each, at, now)]
+
+    def _noticed(self, schedule_id: str, at: int, now: int) -> bool:
+        """Whether it was due less than a minute ago, if not at `at` then since."""
+        return now - at < LATE or next_time(self._crons[schedule_id], now - LATE) <= now
