@@ -161,8 +161,8 @@ def test_dead_letters_are_retried(queue: httpx.Client, destination: Destination)
     partly = queue.post(f"/v2/dlq/retry?dlqIds={ids['b']},{ids['a']}")
     assert (partly.status_code, ids["a"] in partly.json()["error"]) == (404, True)
     both = queue.post(f"/v2/dlq/retry?dlqIds={ids['c']}&dlqIds={ids['b']}").json()["responses"]
+    eventually(lambda: len(destination.at("/b")) == len(destination.at("/c")) == 2)
     for path, response in zip(("/c", "/b"), both, strict=True):
-        eventually(lambda path=path: len(destination.at(path)) == 2)
         sent = destination.at(path)[1].headers["upstash-message-id"]
         assert sent == response["messageId"]
     assert queue.post("/v2/dlq/retry?label=x").json() == {"responses": []}

@@ -1,5 +1,6 @@
 """Messages in memory. They are lost when the process ends."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,9 @@ from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.refusals import NotThere
 from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Outcome, Store
+
+LOOKED_AT_ONCE = 1_000
+"""Messages that a search looks at before others may go on."""
 
 
 class MemoryStore(Store):
@@ -88,8 +92,15 @@ class MemoryStore(Store):
         return True
 
     async def search(self, search: Search) -> list[str]:
-        found = (each.id for each in self._messages.values() if search.matches(Facts.of(each)))
-        return list(islice(found, search.count))
+        found: list[str] = []
+        for number, each in enumerate(list(self._messages.values())):
+            if len(found) == search.count:
+                break
+            if search.matches(Facts.of(each)):
+                found.append(each.id)
+            if number % LOOKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
 
     async def cancel(self, message_ids: Sequence[str]) -> int:
         popped = [self._messages.pop(each, None) for each in message_ids]
