@@ -107,3 +107,9 @@ def test_redaction(fields: str, body: str, a: str, b: str) -> None:
     shown = message.as_json()
     assert (shown["body"], shown["header"]) == (body, {"A": [a], "B": [b]})
     assert (message.body, message.headers) == (b"secret", {"A": ["secret"], "B": ["secret"]})
+
+
+@pytest.mark.parametrize("fields", ["bdy", "body;header", "header[]", "header[A", "body, all"])
+def test_a_field_that_cannot_be_redacted_is_refused(fields: str) -> None:
+    with pytest.raises(BadMessage, match="Upstash-Redact-Fields"):
+        _message(Redact_Fields=fields)

@@ -27,6 +27,7 @@ _UNITS = {
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_REDACTABLE = re.compile(r"(?i:body|headers?(\[[^\[\]]+\])?)")
 LONGEST = 1e12
 """Seconds. What is longer would be no time that a file can hold."""
 
@@ -106,9 +107,15 @@ def queue_name(text: str) -> str:
 
 
 def _redacted_fields(text: str) -> frozenset[str]:
-    """Return `body`, `header` and `header[name]`. The documentation also writes `headers`."""
-    fields = (each.strip().lower() for each in text.split(",") if each)
-    return frozenset(re.sub(r"^headers\b", "header", each) for each in fields)
+    """Return `body`, `header` and `header[name]`. The documentation also writes `headers`. Raises
+    BadMessage for others: a slip of the pen must not show a secret."""
+    fields = [each.strip() for each in text.split(",") if each.strip()]
+    for each in fields:
+        if not _REDACTABLE.fullmatch(each):
+            raise BadMessage(
+                f"invalid Upstash-Redact-Fields: {each!r} is none of body, headers, header[name]"
+            )
+    return frozenset(re.sub(r"^headers\b", "header", each.lower()) for each in fields)
 
 
 def _labels(text: str) -> tuple[str, ...]:
