@@ -16,8 +16,6 @@ class TooMany(Refused):
 
     status = 412
 
-    status = 412
-
     def __init__(self, kind: str) -> None:
         super().__init__(f"there are too many of this kind already: {kind}")
 
