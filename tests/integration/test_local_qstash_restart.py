@@ -51,7 +51,7 @@ def test_a_queue_that_was_killed_goes_on(tmp_path: Path, destination: Destinatio
         sdk("message.publish", url=f"{url}/flying", body="flying", retries=0)
         one(destination, "/flying")
         for number in range(3):
-            sdk("message.enqueue", queue="in order", url=f"{url}/q{number}", body="x", retries=0)
+            sdk("message.enqueue", queue="in-order", url=f"{url}/q{number}", body="x", retries=0)
         one(destination, "/q0")
 
         destination.answers.append(Answer(500))

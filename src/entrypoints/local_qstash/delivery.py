@@ -184,7 +184,7 @@ class Deliveries:
 
     def _ended(self, pending: Pending, task: "asyncio.Task[None]") -> None:
         del self._tasks[pending.id]
-        self.turns.ended(pending)
+        self.turns.ended(pending.id)
         self._cancelled.discard(pending.id)
         self._intake.held -= pending.size
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -200,6 +200,7 @@ class Deliveries:
             self.journal.note(each, State.CANCELED)
             if (task := self._tasks.get(each.id)) is not None:
                 task.cancel()
+                self.turns.ended(each.id)
 
     async def _in_order(self, pending: Pending) -> None:
         """Deliver a message of a queue. The next one also waits for this one's retries."""

@@ -32,6 +32,8 @@ class Turns:
         count for, too, if None. Must be called while an event loop runs."""
         self.slots = Slots(note, PARALLELISM if at_once is None else at_once)
         self._callbacks_count = at_once is None
+        self._queues: dict[str, str] = {}
+        """By the ids of the messages in them."""
         self._in_queues: dict[str, dict[str, None]] = {}
         self._callbacks: dict[str, list[asyncio.Task[None]]] = {}
         """Those of the messages that are the next of their queues."""
@@ -45,17 +47,18 @@ class Turns:
     def arrives(self, pending: Pending) -> None:
         """Called once for each message."""
         if pending.queue is not None:
+            self._queues[pending.id] = pending.queue
             self._in_queues.setdefault(pending.queue, {})[pending.id] = None
         if not pending.resumed:
             self._give(pending)
 
-    def ended(self, pending: Pending) -> None:
-        """Called once it is delivered or given up."""
-        if pending.queue is not None:
-            ids = self._in_queues[pending.queue]
-            del ids[pending.id]
+    def ended(self, message_id: str) -> None:
+        """Called when it is delivered, given up or cancelled."""
+        if (queue := self._queues.pop(message_id, None)) is not None:
+            ids = self._in_queues[queue]
+            del ids[message_id]
             if not ids:
-                del self._in_queues[pending.queue]
+                del self._in_queues[queue]
 
     def in_queue(self, queue: str) -> list[str]:
         """Return the ids of the messages that are in a queue, in the order of their arrival."""

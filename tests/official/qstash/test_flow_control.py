@@ -33,6 +33,7 @@ def test_parallelism_shown_pinned_and_paused(sdk: Sdk, destination: Destination)
 
     sdk("flow_control.pin", "calls", {"parallelism": 3})
     eventually(lambda: state() == (2, 3, 3))
+    eventually(lambda: destination.most_at_once == 3)
     assert sdk("flow_control.get", "calls").is_pinned_parallelism
     sdk("message.publish", url=f"{destination.url}/5", body="x", flow_control=flow)
     assert state() == (3, 3, 3)  # a message cannot change what is pinned
