@@ -99,11 +99,12 @@ class Slots:
     ) -> AsyncIterator[None]:
         """Wait for a slot of this line and hold it. `limits`: those of the line if no newer message
         has given it others."""
-        with self._changed(name) as line:
-            if limits is not None and not line.given:
-                line.give(limits)
-            turn = asyncio.get_running_loop().create_future()
-            line.join(turn, needs_room)
+        line = self._line(name)
+        if limits is not None and not line.given:
+            line.give(limits)
+        turn = asyncio.get_running_loop().create_future()
+        line.join(turn, needs_room)
+        self._idle.pop(name, None)
         try:
             await turn
             await self.note_period(name)
@@ -138,11 +139,15 @@ class Slots:
 
     @contextmanager
     def _changed(self, name: str) -> Iterator[Line]:
+        line = self._line(name)
+        yield line
+        self._settle(name, line)
+
+    def _line(self, name: str) -> Line:
         line = self._lines.get(name)
         if line is None:
             line = self._lines[name] = Line(self._clock, self.room)
-        yield line
-        self._settle(name, line)
+        return line
 
     def _settle(self, name: str, line: Line) -> None:
         # Of several that are cancelled at the same time, the first may find it idle already.

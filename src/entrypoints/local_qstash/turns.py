@@ -6,7 +6,7 @@ Source of the rules: QStash's documentation, features/queues and features/flowco
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from entrypoints.local_qstash.bounds import PARALLELISM
 from entrypoints.local_qstash.line import Limits
@@ -93,18 +93,19 @@ class Turns:
 
     @asynccontextmanager
     async def of_delivery(self, pending: Pending) -> AsyncIterator[None]:
-        """Wait until a message may be delivered, and count it until then."""
+        """Wait until a message may be delivered, and let it count while it is."""
+        needs_room = self._callbacks_count or not pending.callback
+        flow, queue = pending.flow, pending.queue
+        line = NO_KEY if flow is None else flow_line(flow.key)
+        limits = None if flow is None else _limits(flow)
         while True:
-            if pending.queue is not None:
-                await self.slots.opened(queue_line(pending.queue))
-            async with AsyncExitStack() as held:
-                needs_room = self._callbacks_count or not pending.callback
-                if (flow := pending.flow) is not None:
-                    slot = self.slots.hold(flow_line(flow.key), _limits(flow), needs_room)
-                    await held.enter_async_context(slot)
-                elif needs_room:
-                    await held.enter_async_context(self.slots.hold(NO_KEY))
-                if pending.queue is None or not self.slots.paused(queue_line(pending.queue)):
+            if queue is not None:
+                await self.slots.opened(queue_line(queue))
+            if flow is None and not needs_room:
+                yield
+                return
+            async with self.slots.hold(line, limits, needs_room):
+                if queue is None or not self.slots.paused(queue_line(queue)):
                     yield
                     return
 
