@@ -113,3 +113,33 @@ def test_redaction(fields: str, body: str, a: str, b: str) -> None:
 def test_a_field_that_cannot_be_redacted_is_refused(fields: str) -> None:
     with pytest.raises(BadMessage, match="Upstash-Redact-Fields"):
         _message(Redact_Fields=fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "limits"),
+    [
+        ("parallelism=2, rate=10, period=1m", FlowControl("k", 2, 10, 60.0)),
+        ("Rate=20,Parallelism=10", FlowControl("k", 10, 20, 1.0)),  # as the documentation writes it
+        ("rate = 3,period=90", FlowControl("k", None, 3, 90.0)),
+        ("parallelism=1", FlowControl("k", 1)),
+    ],
+)
+def test_limits_of_a_flow_control_key(value: str, limits: FlowControl) -> None:
+    assert _message(Flow_Control_Key="k", Flow_Control_Value=value).flow == limits
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("", "rate=1"),
+        ("$", "rate=1"),
+        ("k", ""),
+        ("k", "rate=0"),
+        ("k", "parallelism=-1"),
+        ("k", "rate=1,period=0"),
+        ("k", "rate=1,period=169h"),
+    ],
+)
+def test_limits_that_are_none_are_refused(key: str, value: str) -> None:
+    with pytest.raises(BadMessage):
+        _message(Flow_Control_Key=key, Flow_Control_Value=value)

@@ -16,6 +16,7 @@ from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from adapters.database import Database, DatabaseUnavailable, Transaction
+from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.message import FlowControl
 from entrypoints.local_qstash.records import Record, all_records
 from entrypoints.local_qstash.slots import Period
@@ -23,8 +24,6 @@ from entrypoints.local_qstash.store import TASKLESS_LABELS, Pending
 
 T = TypeVar("T")
 
-LONGEST_PERIOD = 7 * 86_400 * 1000
-"""Milliseconds."""
 
 Keys = tuple[str, str, str]
 """The token, the current signing key and the next one."""
@@ -83,7 +82,7 @@ def _unended(db: Connection, at: int) -> list[Period]:
     later than any period may was noted before the clock was set back."""
     rows = db.execute(
         "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ? ORDER BY ends_at",
-        (at + 1, at + LONGEST_PERIOD),
+        (at + 1, at + 1000 * LONGEST_PERIOD),
     )
     return [Period(*row) for row in rows]
 

@@ -78,6 +78,8 @@ SCHEDULE_BYTES = 32 * MIB
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended, or that were used
 just now."""
+LONGEST_PERIOD = 7 * 86_400
+"""Seconds of the period of a rate. QStash takes no longer one."""
 PARALLELISM = 10_000
 """Deliveries at the same time, unless the process that starts the local QStash sets another limit.
 Each needs a connection."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
+from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.message import DEFAULT_RETRIES, FlowControl, QueuedMessage
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.workflow_headers import forwarded_of_run
@@ -175,10 +176,12 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
     key = given.get("upstash-flow-control-key")
     if key is None:
         return None
+    if key in ("", "$"):  # $ stands for the messages without a key
+        raise BadMessage(f"invalid Upstash-Flow-Control-Key: {key!r}")
     values: dict[str, str] = {}
     for part in given.get("upstash-flow-control-value", "").split(","):
-        name, _, value = part.strip().partition("=")
-        values[name] = value
+        name, _, value = part.partition("=")
+        values[name.strip().lower()] = value.strip()
     parallelism, rate = (
         _whole(values[name], name, 1) if name in values else None
         for name in ("parallelism", "rate")
@@ -187,6 +190,8 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
         raise BadMessage("flow control needs parallelism or rate, above 0")
     period = values.get("period", "1s")
     seconds = duration(f"{period}s" if period.isdecimal() else period)
+    if not 0 < seconds <= LONGEST_PERIOD:
+        raise BadMessage(f"invalid period: {period!r} is not above 0 and at most 7 days")
     return FlowControl(key, parallelism, rate, seconds)
 
 

@@ -7,11 +7,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from entrypoints.local_qstash.account import Account
+from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.routes.reading import not_found
-
-LONGEST_PERIOD = 7 * 86_400
-"""Seconds."""
 
 
 class FlowControlRoutes(Controller):
