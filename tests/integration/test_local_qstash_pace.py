@@ -177,6 +177,7 @@ async def test_what_is_set_outlives_the_process(
     await until(lambda: len(destination.delivered) == 4)
     gate.set()
     await account.flows.unpin("k", parallelism=False, rate=True)
+    await account.deliveries.publish(_limited(destination, "/k2", "parallelism=9"))
     await account.flows.resume("paused")
     await until(lambda: not account.deliveries.waiting)
     assert destination.most_at_once >= 3

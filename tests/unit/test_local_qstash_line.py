@@ -4,7 +4,7 @@ limits, pins, pauses and resets."""
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -181,9 +181,11 @@ class Lines(RuleBasedStateMachine):
     @rule(line=st.integers(0, LINES - 1), parallelism=st.booleans(), rate=st.booleans())
     def unpin(self, line: int, parallelism: bool, rate: bool) -> None:
         model = self.models[line]
-        model.parallelism = None if parallelism else model.parallelism
-        model.rate = None if rate else model.rate
-        self.shorten(model)
+        if parallelism:
+            model.given, model.parallelism = replace(model.given, parallelism=model.most), None
+        if rate:
+            most, period = model.rated
+            model.given, model.rate = replace(model.given, rate=most, period=period), None
         model.line.unpin(parallelism=parallelism, rate=rate)
         self.see()
 

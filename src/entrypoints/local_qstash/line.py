@@ -9,7 +9,7 @@ import time
 from asyncio import Future
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 Turn = Future[None]
@@ -141,11 +141,14 @@ class Line:
         self.reset()
 
     def unpin(self, *, parallelism: bool, rate: bool) -> None:
-        """Follow the messages again, with their parallelism, their rate, or both."""
-        self._parallelism = None if parallelism else self._parallelism
-        self._rate = None if rate else self._rate
-        self._follow()
-        self.admit()
+        """Follow new messages again, with their parallelism, their rate, or both. Until one says
+        something else, what was pinned goes on."""
+        given, pinned = self._given or Limits(), self.limits
+        if parallelism and self._parallelism is not None:
+            given, self._parallelism = replace(given, parallelism=pinned.parallelism), None
+        if rate and self._rate is not None:
+            given, self._rate = replace(given, rate=pinned.rate, period=pinned.period), None
+        self._given = given
 
     def pause(self) -> None:
         """Let nothing begin. The period of the rate goes on."""

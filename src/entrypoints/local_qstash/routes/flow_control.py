@@ -4,7 +4,7 @@ from typing import Any
 
 from litestar import Controller, Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.bounds import LONGEST_PERIOD
@@ -16,8 +16,11 @@ class FlowControlRoutes(Controller):
     path = "/v2"
 
     @get("/flowControl")
-    async def show_all(self, account: NamedDependency[Account]) -> list[dict[str, Any]]:
-        return account.flows.all()
+    async def show_all(
+        self, account: NamedDependency[Account], search: FromQuery[str] = ""
+    ) -> list[dict[str, Any]]:
+        """`search`: a part of the keys, with which earlier SDKs look for some."""
+        return [each for each in account.flows.all() if search in each["flowControlKey"]]
 
     @get("/flowControl/{key:str}")
     async def show(self, key: FromPath[str], account: NamedDependency[Account]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class QueueRoutes(Controller):
         paused = given.get("paused")
         if not isinstance(name, str):
             raise BadMessage("queueName must be a string")
+        if isinstance(parallelism, float) and parallelism.is_integer():
+            parallelism = int(parallelism)  # 2.0 is a whole number in JSON
         if type(parallelism) is not int or parallelism < 1:
             raise BadMessage("parallelism must be a whole number above 0")
         if paused is not None and not isinstance(paused, bool):

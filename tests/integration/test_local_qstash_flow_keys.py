@@ -1,0 +1,25 @@
+"""What clients of the local QStash see of flow-control keys by calls that the SDK has not."""
+
+import httpx
+
+from adapters.qstash import DEVELOPMENT
+
+TOKEN = ("Authorization", f"Bearer {DEVELOPMENT.token}")
+
+
+def test_keys_are_listed_and_searched(qstash_url: str) -> None:
+    """Lists of keys, and the messages that have none."""
+    with httpx.Client(base_url=qstash_url, headers=[TOKEN]) as client:
+        for key in ("first-key", "second-key"):
+            client.post(f"/v2/flowControl/{key}/pin?parallelism=2").raise_for_status()
+        listed = client.get("/v2/flowControl", params={"search": "nd-k"}).json()
+        assert [each["flowControlKey"] for each in listed] == ["second-key"]
+        assert {"first-key", "second-key"} <= {
+            each["flowControlKey"] for each in client.get("/v2/flowControl").json()
+        }
+        refused = client.post("/v2/flowControl/$/pause")
+        assert (refused.status_code, "$" in refused.json()["error"]) == (400, True)
+        for key in ("first-key", "second-key"):
+            unpinned = client.post(f"/v2/flowControl/{key}/unpin?parallelism=true")
+            assert unpinned.status_code == 200
+            assert client.get(f"/v2/flowControl/{key}").json()["parallelismMax"] == 2
