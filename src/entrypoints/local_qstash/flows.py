@@ -95,22 +95,19 @@ def _rate(kept: dict[str, Any]) -> tuple[int, float] | None:
 
 
 def _shown(key: str, line: Line) -> dict[str, Any]:
+    # The descriptions of the SDKs have all of these. A limit that there is none of is 0.
     limits = line.limits
-    shown: dict[str, Any] = {
+    rated = limits.rate is not None
+    return {
         "flowControlKey": key,
         "waitListSize": line.waiting,
+        "parallelismMax": limits.parallelism or 0,
         "parallelismCount": line.held,
+        "rateMax": limits.rate or 0,
+        "rateCount": line.begun if rated else 0,
+        "ratePeriod": math.ceil(limits.period) if rated else 0,
+        "ratePeriodStart": max(0, int(line.ends_at / 1000 - limits.period)) if rated else 0,
         "isPaused": line.paused,
         "isPinnedParallelism": line.pinned_parallelism,
         "isPinnedRate": line.pinned_rate,
     }
-    if limits.parallelism is not None:
-        shown["parallelismMax"] = limits.parallelism
-    if limits.rate is not None:
-        shown |= {
-            "rateMax": limits.rate,
-            "rateCount": line.begun,
-            "ratePeriod": math.ceil(limits.period),
-            "ratePeriodStart": max(0, int(line.ends_at / 1000 - limits.period)),
-        }
-    return shown
