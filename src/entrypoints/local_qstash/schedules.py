@@ -157,13 +157,12 @@ class Schedules:
             await self._records.put(SCHEDULES, schedule_id, {**schedule, "paused": paused})
             return True
 
-    async def delete(self, schedule_id: str) -> bool:
-        """Returns whether there was such a schedule. Its messages stay. Raises Unavailable."""
+    async def delete(self, schedule_id: str) -> None:
+        """Delete the schedule, if there is one. Its messages stay. Raises Unavailable."""
         async with self._changing:
-            found = await self._records.drop(SCHEDULES, schedule_id)
+            await self._records.drop(SCHEDULES, schedule_id)
             self._timetable.drop(schedule_id)
             await self.runs.drop(schedule_id)
-            return found
 
     async def publish_due(self) -> None:
         """Publish what is due now."""

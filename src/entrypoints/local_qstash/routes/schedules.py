@@ -60,8 +60,7 @@ class ScheduleRoutes(Controller):
 
     @delete("/{schedule_id:str}", status_code=200)
     async def remove(self, schedule_id: FromPath[str], account: NamedDependency[Account]) -> None:
-        if not await account.schedules.delete(schedule_id):
-            raise not_found("schedule")
+        await account.schedules.delete(schedule_id)
 
     @route("/{schedule_id:str}/pause", http_method=METHODS, status_code=200)
     async def pause(self, schedule_id: FromPath[str], account: NamedDependency[Account]) -> None:
