@@ -120,7 +120,7 @@ def test_a_group_that_a_schedule_needs_is_not_deleted(destination: Destination) 
         made = client.post("/v2/schedules/g", headers=YEARLY).json()["scheduleId"]
         for method, path in [("DELETE", "/v2/topics/g"), ("DELETE", "/v2/topics/g/endpoints")]:
             told = _error(client.request(method, path, json=endpoints))
-            assert (told[0], made in told[1]) == (400, True)
+            assert (told[0], made in told[1]) == (412, True)
         client.delete(f"/v2/schedules/{made}").raise_for_status()
         client.delete("/v2/topics/g").raise_for_status()
         assert client.get("/v2/topics/g").status_code == 404

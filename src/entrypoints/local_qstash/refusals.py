@@ -20,6 +20,12 @@ class TooMany(Refused):
         super().__init__(f"there are too many of this kind already: {kind}")
 
 
+class InUse(Refused):
+    """Raised for what cannot be deleted as long as something else needs it."""
+
+    status = 412
+
+
 class MessageTooLarge(Refused):
     """Raised for a publish with a longer body than a message may have."""
 

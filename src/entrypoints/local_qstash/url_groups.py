@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from entrypoints.local_qstash.bounds import ENDPOINTS, GROUP_BYTES
 from entrypoints.local_qstash.publish_headers import http_url
 from entrypoints.local_qstash.records import SCHEDULES, URL_GROUPS, Records
-from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.refusals import BadMessage, InUse
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
 
@@ -47,9 +47,8 @@ class _Named(NamedTuple):
         if not isinstance(given, dict):
             raise BadMessage("each of endpoints must be an object with url or name")
         url, name = given.get("url"), given.get("name")
-        for each in (url, name):
-            if not isinstance(each, str | None):
-                raise BadMessage("url and name of an endpoint must be texts")
+        if not all(isinstance(given[each], str) for each in ("url", "name") if each in given):
+            raise BadMessage("url and name of an endpoint must be texts")
         if url is None and name is None:
             raise BadMessage("an endpoint has a url or a name")
         return cls(url, name)
@@ -85,7 +84,7 @@ class UrlGroups:
 
     async def remove(self, name: str, given: Any) -> None:
         """Remove the endpoints that this list names by URL, name or both. A group without endpoints
-        is deleted. Raises BadMessage or Unavailable."""
+        is deleted. Raises BadMessage, InUse or Unavailable."""
         unwanted = [_Named.read(each) for each in _listed(given)]
         async with self._changing:
             endpoints = self.endpoints(name)
@@ -96,14 +95,15 @@ class UrlGroups:
                 await self._keep(name, left)
 
     async def delete(self, name: str) -> None:
-        """Delete the group, if there is one. Raises BadMessage or Unavailable."""
+        """Delete the group, if there is one. Raises InUse if a schedule publishes to it, or
+        Unavailable."""
         async with self._changing:
             await self._drop(name)
 
     async def _drop(self, name: str) -> None:
         for schedule_id, schedule in self._records.of(SCHEDULES).items():
             if schedule["destination"] == name:
-                raise BadMessage(
+                raise InUse(
                     f"the schedule {schedule_id} publishes to this URL group: delete it first"
                 )
         await self._records.drop(URL_GROUPS, name)
