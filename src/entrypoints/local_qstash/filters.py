@@ -70,7 +70,7 @@ _NO_CRITERION = ("qstash_token",)
 _COMMAS = {"url": re.compile(r",(?=https?://)"), "path": re.compile(r",(?=/)")}
 """What separates values: a URL and a path may have commas of their own."""
 _COMMA = re.compile(",")
-_WHOLE = re.compile(r"\d{1,18}")
+_WHOLE = re.compile(r"-?\d{1,18}")
 _COMMON = ("url", "topicName", "queueName", "label", "scheduleId", "callerIp", "flowControlKey")
 
 
@@ -132,9 +132,9 @@ def read_search(kind: Kind, query: Iterable[tuple[str, str]], body: Any = None) 
     """Return what a call with this query and this JSON body (None: without one) is about. Raises
     BadMessage, which names what is not understood."""
     given: dict[str, list[str]] = {}
-    for name, value in (*query, *_in_body(body)):
+    for name, values in (*((name, [value]) for name, value in query), *_in_body(body)):
         if name not in _NO_CRITERION:
-            given.setdefault(_ALSO.get(name, name), []).append(value)
+            given.setdefault(_ALSO.get(name, name), []).extend(values)
     known = {"fromDate", "toDate", "count", *kind.filters}
     known |= {"cursor"} if kind.cursor else set()
     known |= set() if kind.ids is None else {kind.ids}
@@ -157,7 +157,8 @@ def read_search(kind: Kind, query: Iterable[tuple[str, str]], body: Any = None) 
     )
 
 
-def _in_body(body: Any) -> Iterable[tuple[str, str]]:
+def _in_body(body: Any) -> Iterable[tuple[str, list[str]]]:
+    """Return each name with its values. Of an empty list, none is meant, and not all."""
     if body is None:
         return
     if not isinstance(body, dict) or not body:
@@ -166,15 +167,15 @@ def _in_body(body: Any) -> Iterable[tuple[str, str]]:
         values = given if isinstance(given, list) else [given]
         if any(not isinstance(each, str | int) or isinstance(each, bool) for each in values):
             raise BadMessage(f"{name} must be a text, a whole number, or a list of these")
-        # Of an empty list, none is meant, and not all.
-        yield from ((name, str(each)) for each in values or [""])
+        yield name, [str(each) for each in values]
 
 
 def _only(given: Mapping[str, Sequence[str]], name: str) -> str | None:
-    values = given.get(name, ())
-    if len(values) > 1:
-        raise BadMessage(f"{name} is given more than once")
-    return values[0] if values else None
+    if name not in given:
+        return None
+    if len(given[name]) != 1:
+        raise BadMessage(f"{name} must have one value")
+    return given[name][0]
 
 
 def _whole(name: str, text: str | None) -> int | None:
@@ -188,7 +189,10 @@ def _whole(name: str, text: str | None) -> int | None:
 
 def _split(name: str, values: Iterable[str]) -> list[str]:
     comma = _COMMAS.get(name, _COMMA)
-    return [each.strip() for value in values for each in comma.split(value)]
+    parts = [each.strip() for value in values for each in comma.split(value)]
+    if "" in parts:
+        raise BadMessage(f"{name} has an empty value")
+    return parts
 
 
 def _wanted(name: str, values: Iterable[str]) -> frozenset[Any]:
