@@ -74,7 +74,7 @@ MISSES = [
 @pytest.mark.parametrize(("kind", "name", "value"), HITS)
 def test_what_matches(kind: Kind, name: str, value: str) -> None:
     assert read_search(kind, [(name, value)]).matches(FACTS)
-    values = value.split(",") if name not in ("url", "path") else [value]
+    values = re.split(", ?", value) if name not in ("url", "path") else [value]
     body = {name: values if len(values) > 1 else int(value) if value.isdecimal() else value}
     assert read_search(kind, [], body).matches(FACTS)
 

@@ -67,9 +67,9 @@ _FIELDS = {
 """The filters that compare one of the facts. Besides these there are label, host and path."""
 _ALSO = {"callerIP": "callerIp"}
 _NO_CRITERION = ("qstash_token",)
-_COMMAS = {"url": re.compile(r",(?=https?://)"), "path": re.compile(r",(?=/)")}
+_COMMAS = {"url": re.compile(r", ?(?=https?://)"), "path": re.compile(r", ?(?=/)")}
 """What separates values: a URL and a path may have commas of their own."""
-_COMMA = re.compile(",")
+_COMMA = re.compile(", ?")
 _WHOLE = re.compile(r"-?\d{1,18}")
 _COMMON = ("url", "topicName", "queueName", "label", "scheduleId", "callerIp", "flowControlKey")
 
@@ -189,7 +189,7 @@ def _whole(name: str, text: str | None) -> int | None:
 
 def _split(name: str, values: Iterable[str]) -> list[str]:
     comma = _COMMAS.get(name, _COMMA)
-    parts = [each.strip() for value in values for each in comma.split(value)]
+    parts = [each for value in values for each in comma.split(value)]
     if "" in parts:
         raise BadMessage(f"{name} has an empty value")
     return parts
