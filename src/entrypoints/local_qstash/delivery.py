@@ -121,9 +121,7 @@ class Deliveries:
         self, messages: Sequence[QueuedMessage]
     ) -> list[tuple[str, bool] | Refused]:
         """As `Intake.publish_all`. Queues that do not exist yet are created."""
-        queues = dict.fromkeys(each.queue for each in messages if each.queue is not None)
-        if queues and self._create_queues is not None:
-            await self._create_queues(queues)
+        await self._create_queues_of(messages)
         return await self._intake.publish_all(messages)
 
     async def message(self, message_id: str) -> QueuedMessage | None:
@@ -146,8 +144,14 @@ class Deliveries:
     async def retry(
         self, letters: Sequence[DeadLetter], again: Callable[[QueuedMessage], QueuedMessage]
     ) -> list[str]:
-        """As `Intake.retry`."""
+        """As `Intake.retry`. Queues that do not exist any more are created."""
+        await self._create_queues_of([each.message for each in letters])
         return await self._intake.retry(letters, again)
+
+    async def _create_queues_of(self, messages: Sequence[QueuedMessage]) -> None:
+        queues = dict.fromkeys(each.queue for each in messages if each.queue is not None)
+        if queues and self._create_queues is not None:
+            await self._create_queues(queues)
 
     @property
     def waiting(self) -> int:
