@@ -20,6 +20,17 @@ HOSTILE = '<img src="x" onerror="document.title=1"><script>alert(1)</script>'
 REFUSED = {"Upstash-NonRetryable-Error": "true"}
 
 
+TABLES = (
+    "Messages",
+    "Log",
+    "Dead letters",
+    "Queues",
+    "Schedules",
+    "Flow control",
+    "URL groups",
+)
+
+
 @pytest.fixture
 def alone() -> Iterator[str]:
     with running_qstash_alone() as url:
@@ -34,9 +45,16 @@ def destination() -> Iterator[Destination]:
 
 def publish(alone: str, url: str, body: str = "{}", user: str = "defaultUser", **more: str) -> str:
     headers = {f"Upstash-{name.replace('_', '-')}": value for name, value in more.items()}
+    answer = call("POST", f"{alone}/v2/publish/{url}", user, content=body, headers=headers)
+    return str(answer["messageId"])
+
+
+def call(way: str, url: str, user: str = "defaultUser", **options: Any) -> Any:
+    """Call the API as a user; what it answers."""
     token = {"Authorization": f"Bearer {DEVELOPMENT_USERS[user].token}"}
-    answer = httpx.post(f"{alone}/v2/publish/{url}", content=body, headers={**token, **headers})
-    return str(answer.json()["messageId"])
+    headers = {**token, **options.pop("headers", {})}
+    answer = httpx.request(way, url, headers=headers, **options).raise_for_status()
+    return answer.json() if answer.content else None
 
 
 def view(page: Page, name: str) -> None:
@@ -117,6 +135,28 @@ def test_the_log_of_one_message(alone: str, open_page: OpenPage, destination: De
     expect(page.locator("tr.opened pre").first).to_have_text('{\n  "hello": [\n    "world"\n  ]\n}')
 
 
+def test_it_pauses_and_resumes(alone: str, open_page: OpenPage, destination: Destination) -> None:
+    call("POST", f"{alone}/v2/queues", json={"queueName": "mails", "parallelism": 2})
+    call("POST", f"{alone}/v2/queues/mails/pause")
+    call("POST", f"{alone}/v2/enqueue/mails/{destination.url}/mail")
+    cron = {"Upstash-Cron": "0 4 1 1 *", "Upstash-Schedule-Id": "yearly"}
+    call("POST", f"{alone}/v2/schedules/{destination.url}/yearly", headers=cron)
+    page = open_page(f"{alone}/#queues")
+    expect(row(page, "mails")).to_contain_text("Paused")
+    assert destination.delivered == []
+    row(page, "mails").get_by_role("button", name="Resume").click()
+    expect(row(page, "mails")).to_contain_text("Running")
+    view(page, "Log")
+    expect(row(page, "/mail").filter(has_text="DELIVERED")).to_contain_text("queue mails")
+    view(page, "Schedules")
+    row(page, "yearly").get_by_role("button", name="Pause").click()
+    expect(row(page, "yearly")).to_contain_text("Paused")
+    assert call("GET", f"{alone}/v2/schedules/yearly")["isPaused"] is True
+    row(page, "yearly").get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator("#empty")).to_be_visible()
+
+
 def test_it_says_what_belongs_into_env(alone: str, open_page: OpenPage) -> None:
     page = open_page(f"{alone}/#setup")
     for name, user in DEVELOPMENT_USERS.items():
@@ -144,17 +184,18 @@ def test_it_is_accessible_and_fits(
     destination.answers.append(Answer(489, REFUSED, b"no"))
     publish(alone, long, '{"a": 1}')
     publish(alone, long, '{"a": 1}', Delay="1h", Label="one,two", Retries="2")
-    token = {"Authorization": f"Bearer {DEVELOPMENT_USERS['defaultUser'].token}"}
-    httpx.post(
-        f"{alone}/v2/topics/group/endpoints",
-        json={"endpoints": [{"name": "one", "url": long}]},
-        headers=token,
-    )
+    endpoints = {"endpoints": [{"name": "one", "url": long}]}
+    call("POST", f"{alone}/v2/topics/group/endpoints", json=endpoints)
+    flow = {"Flow_Control_Key": "a-key", "Flow_Control_Value": "rate=1,period=1m"}
+    publish(alone, long, Delay="1h", **flow)
+    call("POST", f"{alone}/v2/queues", json={"queueName": "a-queue", "parallelism": 1})
+    call("POST", f"{alone}/v2/schedules/{long}", headers={"Upstash-Cron": "0 4 * * *"})
+    call("POST", f"{alone}/v2/flowControl/a-key/pin?parallelism=2")
     width, height = SIZES[size]
     page = open_page(alone, viewport={"width": width, "height": height}, color_scheme=scheme)
-    for name in ("Messages", "Log", "Dead letters", "URL groups", "Setup"):
+    for name in (*TABLES, "Setup"):
         view(page, name)
-        expect(page.locator("tr.row, #empty:not([hidden]), .setup").first).to_be_visible()
+        expect(page.locator("tr.row, .setup").first).to_be_visible()
         if page.get_by_role("button", name="Details").count():
             page.get_by_role("button", name="Details").first.click()
             expect(page.locator("tr.opened dl")).to_be_visible()

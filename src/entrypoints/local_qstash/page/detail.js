@@ -3,6 +3,8 @@
 import { exact, node } from "./nodes.js";
 
 const TIMES = new Set(["time", "createdAt", "updatedAt", "notBefore", "nextDeliveryTime", "lastScheduleTime", "nextScheduleTime"]);
+const ALIASES = { label: "labels", callerIp: "callerIP", responseHeaders: "responseHeader", retryDelayExpr: "retryDelayExpression" };
+// What the API says twice, for clients of different ages, is shown once.
 const LONGEST = 50_000; // characters of a body that are shown
 
 /** Return the nodes for an item. `bodies` maps the names of fields that are bodies to titles; those
@@ -11,7 +13,7 @@ export function detail(item, bodies, encoded = []) {
   const fields = node("dl", { className: "fields" });
   const parts = [];
   for (const [name, value] of Object.entries(item)) {
-    if (value === null || value === "" || (Array.isArray(value) && value.length === 0)) continue;
+    if (value === null || value === "" || (Array.isArray(value) && value.length === 0) || ALIASES[name] in item) continue;
     const title = bodies[name.replace(/Base64$/, "")];
     if (title) {
       const bytes = name.endsWith("Base64") || encoded.includes(name);
@@ -35,7 +37,7 @@ function told(name, value) {
 }
 
 /** Return the text that base64 stands for. Bytes that are no UTF-8 are shown as a hex dump. */
-function decoded(base64) {
+export function decoded(base64) {
   try {
     const bytes = Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
     try {

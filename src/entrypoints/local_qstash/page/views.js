@@ -1,7 +1,7 @@
 // The views: from which call each gets its items, and how a row shows one.
 
 import { call, withQuery } from "./api.js";
-import { detail } from "./detail.js";
+import { decoded, detail } from "./detail.js";
 import { badge, button, moment, mono, node } from "./nodes.js";
 
 const PAGE = 100;
@@ -58,7 +58,7 @@ export const VIEWS = {
       { name: "State", kind: "narrow", cell: (item) => (item.delivering ? badge("Delivering", "busy") : item.retried ? badge("Retrying", "warm") : badge("Waiting", "")) },
       { name: "Message", kind: "narrow", cell: (item) => message(item.messageId) },
       { name: "Destination", kind: "wide", cell: destination },
-      { name: "Due", kind: "narrow", cell: (item) => (item.delivering ? "" : moment(item.notBefore)) },
+      { name: "Due", kind: "narrow", cell: (item) => (item.delivering ? "" : item.notBefore > Date.now() ? moment(item.notBefore) : "at its turn") },
       { name: "Retries", kind: "number narrow", cell: (item) => `${item.retried} of ${some(item.maxRetries)}` },
       { name: "", kind: "narrow", cell: () => acts(button("Cancel", "cancel", { className: "danger" })) },
     ],
@@ -97,6 +97,7 @@ export const VIEWS = {
       { name: "Status", kind: "narrow", cell: (item) => badge(item.responseStatus ? String(item.responseStatus) : "no response", "bad") },
       { name: "Message", kind: "narrow", cell: (item) => message(item.messageId) },
       { name: "Destination", kind: "wide", cell: destination },
+      { name: "Response", kind: "wide less", cell: (item) => node("span", { className: "mono" }, cut(item.responseBody ?? "")) },
       { name: "", kind: "narrow", cell: () => acts(button("Retry", "retry"), button("Delete", "delete", { className: "danger" })) },
     ],
     actions: {
@@ -184,10 +185,9 @@ function ends(states) {
 }
 
 function outcome(item) {
-  const status = item.responseStatus ? String(item.responseStatus) : "";
+  const responded = item.responseStatus ? `${item.responseStatus} ${decoded(item.responseBody ?? "")}` : (item.error ?? "");
   const next = item.nextDeliveryTime && (item.state === "ERROR" || item.state === "RETRY") ? node("span", {}, "next ", moment(item.nextDeliveryTime)) : null;
-  const told = [status, item.error].filter(Boolean).join(" · ");
-  return [told && node("span", { title: cut(told) }, cut(told)), next];
+  return [responded && node("span", { title: cut(responded) }, cut(responded)), next];
 }
 
 function pinned(isPinned) {

@@ -99,6 +99,9 @@ class PageContent(Controller):
         return {
             "messages": account.deliveries.waiting,
             "dlq": len(letters) if more is None else f"{COUNTED}+",
+            "queues": len(account.queues.all()),
+            "schedules": len(account.schedules.all()),
+            "flow": len(account.flows.all()),
             "groups": len(account.url_groups.all()),
         }
 
