@@ -17,6 +17,7 @@ let name = ""; // of the view
 let table = null;
 let wanted = {}; // filters and cursor
 let looks = 0; // what an older look finds is not shown
+let seen = ""; // what of the log is shown: it is read again only if there is more
 let wake = () => {};
 
 function route() {
@@ -51,6 +52,7 @@ function open() {
   at("state").value = wanted.state;
   at("tools").replaceChildren(...Object.entries(view?.all ?? {}).map(([act, { text }]) => button(text, act, { "data-all": "", disabled: true })));
   table = view ? new Table(view) : null;
+  seen = "";
   at("content").replaceChildren();
   at("empty").hidden = true;
   at("note").hidden = true;
@@ -69,9 +71,16 @@ async function look() {
       if (mine === looks) at("content").replaceChildren(node("div", { className: "setup" }, ...sections));
       return connected(true);
     }
-    const [{ items, cursor, count }, counts] = await Promise.all([view.load(wanted), call("GET", "/page/counts")]);
+    const counts = await call("GET", "/page/counts");
+    const log = view.filtered ? `${counts.newest} ${JSON.stringify(wanted)}` : "";
+    if (!log || log !== seen) {
+      const { items, cursor, count } = await view.load(wanted);
+      if (mine !== looks) return;
+      seen = log;
+      show(view, items, cursor, count);
+    }
     if (mine !== looks) return;
-    show(view, items, cursor, count);
+    tick();
     for (const [of, count] of Object.entries(counts)) {
       const shown = at(`count-${of}`);
       if (shown) shown.textContent = count ? count.toLocaleString() : "";
@@ -95,7 +104,6 @@ function show(view, items, cursor, count = 0) {
   at("older").hidden = !cursor;
   at("older").value = cursor ?? "";
   at("newest").hidden = !wanted.cursor;
-  tick();
 }
 
 function connected(is, why = "") {

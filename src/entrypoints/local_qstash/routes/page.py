@@ -16,6 +16,7 @@ from litestar.params import FromPath
 
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.filters import Search
+from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.routes.reading import not_found
 
 PAGE = Path(__file__).parent.parent / "page"
@@ -48,6 +49,20 @@ HEADERS = {
 }
 WAITING = 100
 """Messages that it shows."""
+ROW = (
+    "messageId",
+    "method",
+    "url",
+    "queueName",
+    "flowControlKey",
+    "topicName",
+    "endpointName",
+    "scheduleId",
+    "notBefore",
+    "maxRetries",
+)
+CUT, LABELS = 500, 10
+"""Characters of a text, and labels, in a row."""
 COUNTED = 99
 """Dead letters. Each is read to be counted."""
 
@@ -82,12 +97,7 @@ class PageContent(Controller):
         """The messages that are not yet delivered, those first that were published first."""
         deliveries = account.deliveries
         shown = [
-            {
-                **each.as_json(),
-                "body": None,
-                "retried": each.retried,
-                "delivering": deliveries.is_delivering(each.id),
-            }
+            {**_brief(each), "delivering": deliveries.is_delivering(each.id)}
             for each in await deliveries.oldest(WAITING)
         ]
         return {"messages": shown, "total": deliveries.waiting}
@@ -97,6 +107,7 @@ class PageContent(Controller):
         """How many there are, by the names of the page's views."""
         letters, more = await account.deliveries.dead_letters.ids(Search(count=COUNTED))
         return {
+            "newest": account.journal.newest,  # which tells whether to look at the log
             "messages": account.deliveries.waiting,
             "dlq": len(letters) if more is None else f"{COUNTED}+",
             "queues": len(account.queues.all()),
@@ -104,6 +115,15 @@ class PageContent(Controller):
             "flow": len(account.flows.all()),
             "groups": len(account.url_groups.all()),
         }
+
+
+def _brief(message: QueuedMessage) -> dict[str, Any]:
+    """What a row shows, of which a client may have made very much."""
+    shown = message.as_json()
+    row = {name: shown[name] for name in ROW if name in shown}
+    row |= {name: text[:CUT] for name, text in row.items() if isinstance(text, str)}
+    labels = [each[:CUT] for each in message.labels[:LABELS]]
+    return {**row, "labels": labels, "retried": message.retried}
 
 
 def _files() -> list[Path]:
