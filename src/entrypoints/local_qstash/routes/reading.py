@@ -36,13 +36,14 @@ def page(name: str, shown: object, following: str | None) -> dict[str, Any]:
 
 def headers_of(request: Request[Any, Any, Any]) -> dict[str, str | list[str]]:
     """Return the headers. One that was sent several times has a list."""
-    found: dict[str, str | list[str]] = {}
-    for name, value in request.headers.multi_items():
-        earlier = found.get(name)
-        if earlier is None:
-            found[name] = value
-        elif isinstance(earlier, list):
-            earlier.append(value)
-        else:
-            found[name] = [earlier, value]
+    items = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in request.scope["headers"]
+    ]
+    found: dict[str, str | list[str]] = dict(items)
+    if len(found) < len(items):
+        values: dict[str, list[str]] = {}
+        for name, value in items:
+            values.setdefault(name, []).append(value)
+        found |= {name: each for name, each in values.items() if len(each) > 1}
     return found
