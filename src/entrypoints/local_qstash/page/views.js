@@ -51,14 +51,14 @@ export const VIEWS = {
     empty: "No message waits. What is delivered at once is in the log.",
     load: async () => {
       const { messages, total } = await call("GET", "/page/messages");
-      return { items: messages, count: total };
+      return { items: messages.map((each) => ({ ...each, isDue: each.notBefore <= Date.now() })), count: total };
     },
     key: (item) => item.messageId,
     columns: [
       { name: "State", kind: "narrow", cell: (item) => (item.delivering ? badge("Delivering", "busy") : item.retried ? badge("Retrying", "warm") : badge("Waiting", "")) },
       { name: "Message", kind: "narrow", cell: (item) => message(item.messageId) },
       { name: "Destination", kind: "wide", cell: destination },
-      { name: "Due", kind: "narrow", cell: (item) => (item.delivering ? "" : item.notBefore > Date.now() ? moment(item.notBefore) : "at its turn") },
+      { name: "Due", kind: "narrow", cell: (item) => (item.delivering ? "" : item.isDue ? "at its turn" : moment(item.notBefore)) },
       { name: "Retries", kind: "number narrow", cell: (item) => `${item.retried} of ${some(item.maxRetries)}` },
       { name: "", kind: "narrow", cell: () => acts(button("Cancel", "cancel", { className: "danger" })) },
     ],
@@ -125,7 +125,7 @@ export const VIEWS = {
     ],
     actions: {
       ...paused((item) => `/v2/queues/${path(item.name)}`),
-      delete: { path: (item) => ["DELETE", `/v2/queues/${path(item.name)}`], said: "Deleted.", sure: (item) => `Delete the queue ${cut(item.name)}?` },
+      delete: { path: (item) => ["DELETE", `/v2/queues/${path(item.name)}`], said: "Deleted.", sure: (item) => `Delete the queue ${cut(item.name)}, and cancel its messages?` },
     },
   },
   schedules: {
