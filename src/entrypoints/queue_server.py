@@ -101,11 +101,14 @@ def local_qstash_alone(
     with ExitStack() as stack:
 
         def opened(file: Path | None, user: QueueCredentials) -> AccountSettings:
-            database = None
-            if file is not None:
-                database = open_database(file, [QUEUE])
-                stack.callback(database.close)
-            return _account(user, database)
+            with ExitStack() as opening:
+                database = None
+                if file is not None:
+                    database = open_database(file, [QUEUE])
+                    opening.callback(database.close)
+                account = _account(user, database)
+                stack.callback(opening.pop_all().close)
+            return account
 
         at_start, later = [], {}
         for name, user in DEVELOPMENT_USERS.items():

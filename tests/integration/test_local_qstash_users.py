@@ -1,6 +1,7 @@
 """The four users of QStash's development server, and their tokens and keys."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import httpx
 import pytest
 from qstash import Receiver
 
+from adapters.database import open_database
 from adapters.qstash import DEVELOPMENT_USERS
+from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk, one
 from tests.running import running_local_qstash, running_qstash_alone
@@ -69,13 +72,23 @@ def test_files_keep_the_users_apart(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_opened_later_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "queue-testUser1.db"
     with running_qstash_alone(tmp_path / "queue.db") as url:
-        (tmp_path / "queue-testUser1.db").mkdir()
-        refused = httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER))
-        assert refused.status_code == 503
-        assert "queue-testUser1.db" in refused.json()["error"]
-        (tmp_path / "queue-testUser1.db").rmdir()
+        damages: tuple[Callable[[Path], None], ...] = (Path.mkdir, _damaged)
+        for damage in damages:
+            damage(file)
+            for _ in range(2):
+                refused = httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER))
+                assert refused.status_code == 503
+                assert "process" not in refused.json()["error"]  # held by this one
+            (file.rmdir if file.is_dir() else file.unlink)()
         eventually(lambda: httpx.get(f"{url}/v2/keys", headers=_bearer(OTHER)).status_code == 200)
+
+
+def _damaged(path: Path) -> None:
+    open_database(path, [QUEUE]).close()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("DROP TABLE messages")
 
 
 def test_rotated_keys(destination: Destination) -> None:
