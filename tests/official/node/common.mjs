@@ -21,6 +21,17 @@ export async function all(stream) {
   return events;
 }
 
+/** What a condition gives once that is true. It may have to be awaited. */
+export async function until(condition, seconds = 30) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const found = await condition();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`not in ${seconds} s: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 /** Run the scenario that was asked for, and print what it returns. */
 export async function run(scenarios) {
   const result = await scenarios[scenario](JSON.parse(given));

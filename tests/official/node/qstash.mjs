@@ -2,15 +2,7 @@
 
 import { Client, Receiver } from "@upstash/qstash";
 
-import { outcome, run, url } from "./common.mjs";
-
-const until = async (condition) => {
-  for (;;) {
-    const found = await condition();
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
+import { outcome, run, until, url } from "./common.mjs";
 
 /** What many calls give, each by its name. */
 function calls() {

@@ -215,6 +215,7 @@ def test_flow_control(js: Js, destination: Destination) -> None:
     assert pinned["waitListSize"] == 2  # it is still paused
     unpinned = told["unpinned"]
     assert (unpinned["isPinnedParallelism"], unpinned["isPinnedRate"]) == (False, False)
+    assert unpinned["rateMax"] == 5  # until a message says otherwise
     assert told["unknown"]["status"] == 404
     eventually(lambda: len(destination.delivered) == 3)
 

@@ -3,7 +3,7 @@
 
 import { createServer } from "node:http";
 
-import { run, url } from "./common.mjs";
+import { run, until, url } from "./common.mjs";
 
 const said = [];
 console.log = (...words) => said.push(words.join(" ")); // standard output is for what `run` prints
@@ -44,14 +44,6 @@ async function served(workflow, options, use) {
     server.close();
   }
 }
-
-const until = async (condition) => {
-  for (;;) {
-    const found = await condition();
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
 
 await run({
   /** Every kind of step of the quickstart, one after the other and at the same time. */

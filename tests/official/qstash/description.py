@@ -154,8 +154,8 @@ def _patch_bodies(paths: Json) -> None:
     queue = _body_of(paths["/v2/queues"]["post"])["properties"]
     queue["queueName"] = _NAME
     message = _body_of(paths["/v2/batch"]["post"])["items"]["properties"]
-    message["destination"], message["queue"] = _destination(), _NAME
     message["headers"] = {"type": "object", "maxProperties": 0}
+    del message["body"]["type"]  # Upstash Workflow's SDK has JSON there, too
     endpoints = paths["/v2/topics/{urlGroupName}/endpoints"]
     added = _body_of(endpoints["post"])["properties"]["endpoints"]
     added["minItems"] = 1

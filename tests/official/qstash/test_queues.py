@@ -91,7 +91,7 @@ def test_a_queue_comes_into_being_by_its_first_message(sdk: Sdk, destination: De
     queue = sdk("queue.get", "in-order")
     assert (queue.parallelism, queue.paused, queue.lag) == (1, False, 3)
     sdk("message.cancel", second.message_id)
-    assert sdk("queue.get", "in-order").lag == 2
+    eventually(lambda: sdk("queue.get", "in-order").lag == 2)
     one(destination, "/0")
     waiting = sdk("message.get", third.message_id)
     assert (waiting.queue, waiting.method, waiting.label) == ("in-order", "PUT", "one")

@@ -57,6 +57,8 @@ class Publishing(Controller):
             raise BadMessage("a batch is a list of messages")
         if len(given) > BATCH_LIMIT:
             raise BadMessage(f"a batch has at most {BATCH_LIMIT} messages")
+        for each in given:
+            _check_fields(each)
         read: list[list[QueuedMessage] | Refused] = []
         messages: list[QueuedMessage] = []
         for each in given:
@@ -76,18 +78,27 @@ class Publishing(Controller):
         return results
 
 
+def _check_fields(given: dict[str, Any]) -> None:
+    """Raise BadMessage for a message of a batch whose fields cannot be read."""
+    if not isinstance(given.get("destination"), str):
+        raise BadMessage("each message of a batch needs a destination, a text")
+    if not isinstance(given.get("queue"), str | None):
+        raise BadMessage("the queue of a message must be a text")
+    headers = given.get("headers") or {}
+    values = headers.values() if isinstance(headers, dict) else [None]
+    several = [each for value in values for each in (value if type(value) is list else [value])]
+    if not all(isinstance(each, str) for each in several):
+        raise BadMessage("the headers of a message must be an object of texts")
+
+
 def _read_one(
     request: Request[Any, Any, Any], account: Account, given: dict[str, Any]
 ) -> list[QueuedMessage] | Refused:
     """Read a message of a batch, or return why it is refused."""
-    headers = {
-        str(name): [str(each) for each in value] if isinstance(value, list) else str(value)
-        for name, value in (given.get("headers") or {}).items()
-    }
-    queue = None if given.get("queue") is None else str(given["queue"])
+    headers, queue = given.get("headers") or {}, given.get("queue")
     body = _body_in(given.get("body"))
     try:
-        return _read(request, account, str(given.get("destination", "")), headers, body, queue)
+        return _read(request, account, given["destination"], headers, body, queue)
     except Refused as error:
         return error
 
