@@ -93,7 +93,8 @@ def local_qstash_command(
 
 
 def _tell_of_local_qstash(url: str, user: QueueCredentials) -> None:
-    """What a project that uses it puts into its .env."""
+    """What a project that uses it puts into its .env. On standard output, since keys that were
+    rotated are not for the log."""
     click.echo(
         f"""\
 # Into the .env of your project (the default user; the page has the other three):
@@ -101,8 +102,7 @@ QSTASH_URL={url}
 QSTASH_TOKEN={user.token}
 QSTASH_CURRENT_SIGNING_KEY={user.current_key}
 QSTASH_NEXT_SIGNING_KEY={user.next_key}
-# What it does: {url}/""",
-        err=True,
+# What it does: {url}/"""
     )
 
 
