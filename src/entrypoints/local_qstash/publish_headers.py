@@ -159,10 +159,11 @@ def _duration_of(given: Mapping[str, str], name: str) -> float | None:
 
 
 def _not_before(given: Mapping[str, str], now: float) -> float:
+    delay = _duration_of(given, "upstash-delay") or 0.0
     # The absolute time takes precedence, as QStash documents it.
     if "upstash-not-before" in given:
         return float(_whole(given["upstash-not-before"], "Upstash-Not-Before", 0))
-    return now + (_duration_of(given, "upstash-delay") or 0.0)
+    return now + delay
 
 
 def _retry_delay(text: str | None) -> RetryDelay | None:
@@ -198,12 +199,15 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
 def _deduplication(
     given: Mapping[str, str], destination: str, forwarded: dict[str, list[str]], body: bytes
 ) -> str | None:
+    by_content = given.get("upstash-content-based-deduplication", "false").lower()
+    if by_content not in ("true", "false"):
+        raise BadMessage("Upstash-Content-Based-Deduplication must be true or false")
     named = given.get("upstash-deduplication-id")
     if named is not None:
         if ":" in named:
             raise BadMessage("a deduplication id may not hold ':'")
         return f"id:{hashlib.sha256(named.encode()).hexdigest()}"
-    if given.get("upstash-content-based-deduplication", "").lower() != "true":
+    if by_content == "false":
         return None
     content = hashlib.sha256()
     for part in (destination, repr(sorted(forwarded.items()))):

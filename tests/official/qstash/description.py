@@ -10,6 +10,8 @@ import yaml  # type: ignore[import-untyped]
 Json = dict[str, Any]
 DESTINATION = "http://127.0.0.1:9/"
 """Nobody listens there: a message for it waits for its retries."""
+GROUP = "group-of-the-tests"
+"""A URL group that is there."""
 ERROR = {"$ref": "#/components/schemas/Error"}
 _URL = {"type": "string", "enum": [DESTINATION, f"{DESTINATION}a?b=c"]}
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,40}$"}
@@ -92,8 +94,9 @@ def _patch_parameters(method: str, operation: Json) -> None:
         elif place == "path" and name == "destination":
             each["schema"] = _destination()
         elif place == "path":
-            # What is deleted need not exist, so any name will do.
-            each["schema"] = _ANY_NAME if method == "delete" else _NAME
+            # What is deleted need not exist, so any name will do. A key may be any text.
+            any_name = method == "delete" or name == "flowControlKey"
+            each["schema"] = _ANY_NAME if any_name else _NAME
         elif each["schema"]["type"] == "array":
             each["schema"] = {**each["schema"], "items": _value(name, each["schema"]["items"])}
             each["schema"]["minItems"] = 1
@@ -107,14 +110,16 @@ def _patch_parameters(method: str, operation: Json) -> None:
 def _value(name: str, schema: Json) -> Json:
     """That of a parameter in a query."""
     if schema["type"] == "integer":
-        longest = 10**18 - 1
-        least = -longest if name in ("fromDate", "toDate", "responseStatus") else 1
-        return {"minimum": least, "maximum": longest, **schema}
+        if name in ("fromDate", "toDate", "responseStatus"):
+            return {"minimum": 0, "maximum": 10**18 - 1, **schema}
+        # "Can be at most a week", as the SDKs say.
+        most = 604_800 if name == "period" else 10**15 - 1
+        return {"minimum": 1, "maximum": most, **schema}
     return schema
 
 
 def _destination() -> Json:
-    return {"type": "string", "enum": [DESTINATION, f"{DESTINATION}a?b=c", "a-group"]}
+    return {"type": "string", "enum": [DESTINATION, f"{DESTINATION}a?b=c", GROUP]}
 
 
 def _patch_responses(operation: Json) -> None:
@@ -154,20 +159,28 @@ def _patch_bodies(paths: Json) -> None:
     queue = _body_of(paths["/v2/queues"]["post"])["properties"]
     queue["queueName"] = _NAME
     message = _body_of(paths["/v2/batch"]["post"])["items"]["properties"]
-    message["headers"] = {"type": "object", "maxProperties": 0}
-    del message["body"]["type"]  # Upstash Workflow's SDK has JSON there, too
+    message["headers"] = {"type": ["object", "null"], "maxProperties": 0}
+    # Upstash Workflow's SDK has JSON as a body, too. The Python SDK has null for no queue.
+    del message["body"]["type"]
+    message["queue"] = _or_null(message["queue"])
     endpoints = paths["/v2/topics/{urlGroupName}/endpoints"]
     added = _body_of(endpoints["post"])["properties"]["endpoints"]
     added["minItems"] = 1
-    added["items"]["properties"] = {"url": _URL, "name": _NO_NAME}
+    added["items"]["properties"] = {"url": _URL, "name": _or_null(_NO_NAME)}
     # "Either name or url must be provided."
     removed = _body_of(endpoints["delete"])["properties"]["endpoints"]
     removed["minItems"] = 1
+    text = {"type": "string"}
     removed["items"] = {
-        "type": "object",
-        "properties": {"url": {"type": "string"}, "name": {"type": "string"}},
-        "anyOf": [{"required": ["url"]}, {"required": ["name"]}],
+        "anyOf": [
+            {"type": "object", "properties": {one: text, other: _or_null(text)}, "required": [one]}
+            for one, other in (("url", "name"), ("name", "url"))
+        ]
     }
+
+
+def _or_null(schema: Json) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
 
 
 def _body_of(operation: Json) -> Json:

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT
 from tests.integration.sdk import Sdk
-from tests.official.qstash.description import DESTINATION, patched
+from tests.official.qstash.description import DESTINATION, GROUP, patched
 from tests.processes import found_in, process_of
 from tests.waiting import eventually, within
 
@@ -60,10 +60,11 @@ def test_generated_requests_are_answered_as_described(tmp_path: Path) -> None:
 def _made(url: str) -> dict[str, str]:
     """Make one of each thing. Return how the parameters of paths name it."""
     with closing(Sdk("sync", url)) as sdk:
-        sdk("url_group.upsert_endpoints", "a-group", [{"url": DESTINATION}])
+        for name in (GROUP, "a-group"):  # the second may be deleted
+            sdk("url_group.upsert_endpoints", name, [{"url": DESTINATION}])
         sdk("queue.upsert", "a-queue", paused=True)
         sdk("message.enqueue", queue="a-queue", url=DESTINATION)
-        sdk("schedule.create", destination="a-group", cron="0 0 1 1 *", schedule_id="a-schedule")
+        sdk("schedule.create", destination=GROUP, cron="0 0 1 1 *", schedule_id="a-schedule")
         flow = {"key": "a-key", "rate": 1, "period": "1h"}
         waiting = sdk("message.publish", url=DESTINATION, delay="1h", flow_control=flow)
         sdk("message.publish", url=DESTINATION, retries=0)

@@ -84,7 +84,7 @@ def _check_fields(given: dict[str, Any]) -> None:
         raise BadMessage("each message of a batch needs a destination, a text")
     if not isinstance(given.get("queue"), str | None):
         raise BadMessage("the queue of a message must be a text")
-    headers = given.get("headers") or {}
+    headers = {} if given.get("headers") is None else given["headers"]
     values = headers.values() if isinstance(headers, dict) else [None]
     several = [each for value in values for each in (value if type(value) is list else [value])]
     if not all(isinstance(each, str) for each in several):
