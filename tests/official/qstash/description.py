@@ -94,8 +94,8 @@ def _patch_parameters(method: str, operation: Json) -> None:
         elif place == "path" and name == "destination":
             each["schema"] = _destination()
         elif place == "path":
-            # What is deleted need not exist, so any name will do. A key may be any text.
-            any_name = method == "delete" or name == "flowControlKey"
+            # A key may be any text. A group that is deleted need not exist, so any name will do.
+            any_name = name == "flowControlKey" or (method, name) == ("delete", "urlGroupName")
             each["schema"] = _ANY_NAME if any_name else _NAME
         elif each["schema"]["type"] == "array":
             each["schema"] = {**each["schema"], "items": _value(name, each["schema"]["items"])}
