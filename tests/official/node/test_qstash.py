@@ -197,7 +197,6 @@ def test_flow_control(js: Js, destination: Destination) -> None:
     assert shown == {
         "flowControlKey": "of-js",
         "waitListSize": 2,
-        "parallelismMax": 0,
         "parallelismCount": 0,
         "rateMax": 1,
         "rateCount": 1,
