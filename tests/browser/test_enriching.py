@@ -104,6 +104,37 @@ def test_code_that_was_cut_for_its_size_is_highlighted_to_its_end(page: Page) ->
     expect(comments).to_have_text(["// cut", "// end"])
 
 
+# Highlights one code after another, each in so many milliseconds, and returns which were.
+TIMED = """async (times) => {
+    const { highlight } = await import("/web/highlighting.js");
+    const now = performance.now;
+    const highlighter = { getLanguage: () => ({}), configure() {} };
+    try {
+        return times.map((time) => {
+            const code = document.createElement("code");
+            code.dataset.language = "timed";
+            let clock = 0;
+            performance.now = () => clock;
+            highlighter.highlight = () => {
+                clock += time;
+                return { _emitter: { root: document.createElement("b") } };
+            };
+            highlight(highlighter, code, true);
+            return code.firstChild !== null;
+        });
+    } finally {
+        performance.now = now;
+    }
+}"""
+
+
+def test_a_busy_machine_leaves_no_language_plain_but_one_that_is_always_slow_is(
+    quiet_page: Page,
+) -> None:
+    times = [501, 501, 1, 501, 501, 501, 1, 1]
+    assert quiet_page.evaluate(TIMED, times) == [True] * 6 + [False] * 2
+
+
 @vendored
 def test_code_of_no_known_language_stays_as_it_is(page: Page) -> None:
     _show(

@@ -3,12 +3,13 @@
 
 const LINE_LIMIT = 2_000; // characters of a line, above which patterns may take too long
 const DEPTH_LIMIT = 50; // of tokens within tokens: browsers crash at some thousands
-const SLOW = 500; // milliseconds, after which a language is not highlighted any more
+const SLOW = 500; // milliseconds
+const SLOW_LIMIT = 3; // codes one after another that take so long, after which their language stays plain: one may be the machine's
 const FAR = 3_000; // characters
 const MARKUP = "xml";
 const WITHIN = { script: "javascript", style: "css" }; // elements of HTML, by name
 
-const slow = new Set();
+const slow = new Map(); // by language: how many of its last codes took so long
 
 /** What highlight.js calls an emitter: it takes the tokens of a code and makes nodes of them. */
 class Nodes {
@@ -60,7 +61,7 @@ export function highlight(highlighter, code, hasEnded) {
   const whole = code.textContent;
   code.dataset.lit = hasEnded ? "all" : whole.length;
   const grammar = highlighter.getLanguage(language);
-  if (grammar === undefined || slow.has(language)) return;
+  if (grammar === undefined || slow.get(language) === SLOW_LIMIT) return;
   const from = hasEnded ? 0 : safeStart(code, Number(lit));
   if (whole.split("\n").some((line) => line.length > LINE_LIMIT)) return;
   let parts = [[language, whole.slice(from)]];
@@ -73,7 +74,7 @@ export function highlight(highlighter, code, hasEnded) {
   const began = performance.now();
   highlighter.configure({ __emitter: Nodes });
   const found = parts.map(([each, text]) => highlighter.highlight(text, { language: each, ignoreIllegals: true })._emitter.root);
-  if (performance.now() - began > SLOW) slow.add(language);
+  slow.set(language, performance.now() - began > SLOW ? (slow.get(language) ?? 0) + 1 : 0);
   const nodes = document.createDocumentFragment();
   nodes.append(...found);
   if (hasEnded) return replaceChanged(code, nodes);
