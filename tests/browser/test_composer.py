@@ -84,6 +84,8 @@ def test_a_task_is_found_and_hidden_and_goes_on(
     status(page, "running")
     page.fill("#search", "NEEDLE")
     expect(page.locator("#list .open")).to_have_text(["Hide the needle."])
+    # Only the service's list names the model, and only there a task can be hidden.
+    expect(page.locator("#list .model")).to_be_visible()
     choose(page, "hide", hidden)
     expect(page.locator("#toast")).to_have_text("Hidden in this browser. The task goes on.")
     expect(page.locator(row(hidden, "open"))).to_have_count(0)
@@ -93,6 +95,7 @@ def test_a_task_is_found_and_hidden_and_goes_on(
     gate.open()
     status(page, "completed")
     page.click("#list-hidden")
+    expect(page.locator("#list .here .model")).to_be_visible()
     choose(page, "unhide", hidden)
     expect(page.locator(row(hidden, "open"))).to_be_visible()
     expect(page.locator("#list-hidden")).to_be_hidden()
@@ -157,4 +160,4 @@ def test_the_demo_model_says_that_it_is_one_and_options_are_remembered(open_page
         page.reload()
         expect(page.locator("#options")).to_be_hidden()
         expect(page.locator("#model-name")).to_have_text("some-model +1")
-        assert page.locator("#models option").count() > 0
+        expect(page.locator("#models option")).not_to_have_count(0)
