@@ -68,6 +68,7 @@ def test_what_is_wrong_is_said() -> None:
         for method, path in [("GET", ""), ("POST", "/pause"), ("PATCH", "/resume")]:
             assert client.request(method, f"/v2/schedules/none{path}").status_code == 404
         assert client.delete("/v2/schedules/none").is_success
+        assert client.delete("/v2/schedules/a%20b").status_code == 400
         assert client.get("/v2/schedules").json() == []
         large = [
             client.post(to, headers=YEARLY, content=b"x" * 8_000_000).status_code for _ in range(4)

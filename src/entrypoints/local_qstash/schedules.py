@@ -116,10 +116,7 @@ class Schedules:
         """Create a schedule, or let the one of this id publish this from now on; a pause goes on.
         Returns its id. Raises BadMessage, MessageTooLarge, TooMany or Unavailable."""
         schedule_id = f"scd_{secrets.token_urlsafe(20)}" if schedule_id is None else schedule_id
-        if not _ID.fullmatch(schedule_id):
-            raise BadMessage(
-                "a schedule id has letters, digits, hyphens, underscores and dots only"
-            )
+        _check_id(schedule_id)
         if len(body) > self._message_limit:
             raise MessageTooLarge()
         now = self._now()
@@ -158,7 +155,9 @@ class Schedules:
             return True
 
     async def delete(self, schedule_id: str) -> None:
-        """Delete the schedule, if there is one. Its messages stay. Raises Unavailable."""
+        """Delete the schedule, if there is one. Its messages stay. Raises BadMessage if no schedule
+        can have this id, or Unavailable."""
+        _check_id(schedule_id)
         async with self._changing:
             await self._records.drop(SCHEDULES, schedule_id)
             self._timetable.drop(schedule_id)
@@ -211,6 +210,11 @@ class Schedules:
             caller_ip=schedule["caller_ip"],
             schedule_id=schedule_id,
         )
+
+
+def _check_id(schedule_id: str) -> None:
+    if not _ID.fullmatch(schedule_id):
+        raise BadMessage("a schedule id has letters, digits, hyphens, underscores and dots only")
 
 
 def _repeats(name: str) -> bool:

@@ -47,8 +47,9 @@ class _Named(NamedTuple):
         if not isinstance(given, dict):
             raise BadMessage("each of endpoints must be an object with url or name")
         url, name = given.get("url"), given.get("name")
-        if not all(isinstance(given[each], str) for each in ("url", "name") if each in given):
-            raise BadMessage("url and name of an endpoint must be texts")
+        for each in (url, name):
+            if not isinstance(each, str | None):
+                raise BadMessage("url and name of an endpoint must be texts")
         if url is None and name is None:
             raise BadMessage("an endpoint has a url or a name")
         return cls(url, name)
