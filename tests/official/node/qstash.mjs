@@ -233,6 +233,9 @@ await run({
     await call("paused", () => schedules.get("of-js"));
     await call("resume", () => schedules.resume({ schedule: "of-js" }));
     await call("resumed", () => schedules.get("of-js"));
+    const edited = { destination: `${to}/edited`, cron: "@daily", scheduleId: "of-js" };
+    await schedules.create(edited);
+    await call("edited", () => schedules.get("of-js"));
     await call("delete", () => schedules.delete("of-js"));
     await call("gone", () => schedules.get("of-js"));
     await call("no cron", () => schedules.create({ ...every, cron: "each day" }));

@@ -194,9 +194,10 @@ def test_queues(js: Js, destination: Destination) -> None:
 def test_flow_control(js: Js, destination: Destination) -> None:
     told = js("flowControl")
     shown = told["get"]
-    assert shown == {
+    assert {"parallelismMax": 0, **shown} == {
         "flowControlKey": "of-js",
         "waitListSize": 2,
+        "parallelismMax": 0,
         "parallelismCount": 0,
         "rateMax": 1,
         "rateCount": 1,
@@ -265,6 +266,9 @@ def test_schedules(js: Js, destination: Destination) -> None:
     assert shown["nextScheduleTime"] / 1000 > time.time()
     assert [each["scheduleId"] for each in told["list"]] == ["of-js"]
     assert (told["paused"]["isPaused"], told["resumed"]["isPaused"]) == (True, False)
+    edited = told["edited"]
+    assert (edited["destination"], edited["cron"]) == (f"{url}/edited", "@daily")
+    assert "body" not in edited
     assert (told["delete"], told["gone"]["status"]) == (None, 404)
     assert told["no cron"]["status"] == 400
 
