@@ -22,6 +22,7 @@ from entrypoints.local_qstash.account import AccountSettings
 from entrypoints.local_qstash.app import create_app
 from entrypoints.local_qstash.at_start import Left, kept_keys, left_in
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
+from entrypoints.local_qstash.journal import NO_LOG
 from entrypoints.local_qstash.tables import QUEUE
 from entrypoints.settings import Settings
 from entrypoints.sockets import listen, url_of
@@ -65,6 +66,8 @@ def local_qstash(
         stopping=stopping,
         address_of=address_of,
         at_once=at_once,
+        # No client has its token, and a prompt must not stay in memory longer than its task.
+        log_limits=NO_LOG,
     )
     app = create_app([account], partial(accepts_host, names=()))
     return GracefulServer(app, signals=signals)

@@ -4,28 +4,24 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from adapters.database import open_database
 from adapters.openai.responses import ResponsesModel
-from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.doubles.responses_upstream import ResponsesUpstream
 from tests.integration.sdk import Sdk
-from tests.running import running_local_qstash
+from tests.running import running_qstash_alone
 from tests.waiting import within
 
 
 @pytest.fixture(scope="module")
 def qstash_url() -> Iterator[str]:
-    with running_local_qstash() as url:
+    with running_qstash_alone() as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def file_qstash_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    database = open_database(tmp_path_factory.mktemp("queue") / "queue.db", [QUEUE])
-    with running_local_qstash(database=database) as url:
+    with running_qstash_alone(tmp_path_factory.mktemp("queue") / "queue.db") as url:
         yield url
-    database.close()
 
 
 @pytest.fixture(params=["sync, in memory", "async, in a file"])

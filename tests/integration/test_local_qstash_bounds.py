@@ -212,10 +212,13 @@ def test_a_start_that_finds_the_queue_full_is_told(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_batch_is_bounded(queue: httpx.Client) -> None:
-    answer = queue.post("/v2/batch", json=[{}] * (bounds.BATCH_LIMIT + 1))
+    bad = {"destination": "ftp://x"}
+    answer = queue.post("/v2/batch", json=[bad] * (bounds.BATCH_LIMIT + 1))
     assert answer.status_code == 400
     assert str(bounds.BATCH_LIMIT) in answer.json()["error"]
-    assert len(queue.post("/v2/batch", json=[{}] * bounds.BATCH_LIMIT).json()) == bounds.BATCH_LIMIT
+    results = queue.post("/v2/batch", json=[bad] * bounds.BATCH_LIMIT).json()
+    assert len(results) == bounds.BATCH_LIMIT
+    assert all("error" in each for each in results)
 
 
 def test_a_callback_has_no_callback(queue: httpx.Client, destination: Destination) -> None:

@@ -15,7 +15,7 @@ from adapters.database import Database, open_database
 from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
-from entrypoints.local_qstash import intake, patience, resuming
+from entrypoints.local_qstash import intake, resuming, store_steps
 from entrypoints.local_qstash.at_start import kept_keys, left_in
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
@@ -194,7 +194,7 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(patience, "STORE_PAUSE", 0.02)
+    monkeypatch.setattr(store_steps, "STORE_PAUSE", 0.02)
     gate = threading.Event()
     destination.answers.append(Answer(500, body=LARGE, gate=gate))
     deliveries = Deliveries(KEY, database=database)

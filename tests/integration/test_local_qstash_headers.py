@@ -50,7 +50,7 @@ def test_a_repeated_label_is_several_labels(qstash_url: str) -> None:
 def test_a_header_of_a_batch_may_be_a_list(qstash_url: str, destination: Destination) -> None:
     message = {
         "destination": f"{destination.url}/batch",
-        "headers": {"Upstash-Forward-X": ["1", "2"], "Upstash-Retries": 0},
+        "headers": {"Upstash-Forward-X": ["1", "2"], "Upstash-Retries": "0"},
     }
     httpx.post(f"{qstash_url}/v2/batch", headers=[TOKEN], json=[message])
     eventually(lambda: destination.at("/batch"))

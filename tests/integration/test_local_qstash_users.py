@@ -143,7 +143,7 @@ def test_a_web_page_cannot_use_a_token_in_the_query(
     assert destination.delivered == []
 
 
-def test_only_a_queue_that_runs_alone_has_a_page(alone: str, qstash_url: str) -> None:
+def test_only_a_queue_that_runs_alone_has_a_page(alone: str) -> None:
     page = httpx.get(f"{alone}/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "script-src 'self';" in page.headers["content-security-policy"]
@@ -153,6 +153,16 @@ def test_only_a_queue_that_runs_alone_has_a_page(alone: str, qstash_url: str) ->
         assert httpx.get(alone + path).status_code == 404
     assert httpx.get(f"{alone}/page/messages").status_code == 401
     assert httpx.get(f"{alone}/", headers={"Host": "evil.example"}).status_code == 403
-    for path in ("/", "/page/users", "/page/page.js", "/page/messages"):
-        answer = httpx.get(qstash_url + path, headers=_bearer(DEFAULT))
-        assert answer.status_code == 404, path
+    with running_local_qstash() as of_a_service:
+        for path in ("/", "/page/users", "/page/page.js", "/page/messages"):
+            answer = httpx.get(of_a_service + path, headers=_bearer(DEFAULT))
+            assert answer.status_code == 404, path
+
+
+def test_the_queue_of_a_service_keeps_no_message_that_has_ended(destination: Destination) -> None:
+    with running_local_qstash() as url:
+        answer = httpx.post(f"{url}/v2/publish/{destination.url}/x", headers=_bearer(DEFAULT))
+        eventually(lambda: destination.at("/x"))
+        path = f"{url}/v2/messages/{answer.json()['messageId']}"
+        eventually(lambda: httpx.get(path, headers=_bearer(DEFAULT)).status_code == 404)
+        assert httpx.get(f"{url}/v2/logs", headers=_bearer(DEFAULT)).json() == {"logs": []}

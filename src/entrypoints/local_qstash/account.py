@@ -9,6 +9,7 @@ from entrypoints.local_qstash.at_start import KEYS, Left
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.flows import Flows
+from entrypoints.local_qstash.journal import LogLimits
 from entrypoints.local_qstash.queues import Queues
 from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.schedules import Schedules
@@ -37,6 +38,7 @@ class AccountSettings:
     """Returns where a message for a URL is delivered."""
     at_once: int | None = None
     """As `Deliveries` says."""
+    log_limits: LogLimits = field(default_factory=LogLimits)
 
     @property
     def keys(self) -> dict[str, str]:
@@ -64,6 +66,7 @@ class Account:
             settings.address_of,
             settings.at_once,
             self._create_queues,
+            settings.log_limits,
         )
         self.queues = Queues(self.records, self.deliveries.turns)
         self.flows = Flows(self.records, self.deliveries.turns.slots)

@@ -19,10 +19,9 @@ from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.intake import Intake
-from entrypoints.local_qstash.journal import Journal
+from entrypoints.local_qstash.journal import Journal, LogLimits
 from entrypoints.local_qstash.memory_store import MemoryStore
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.patience import Patience
 from entrypoints.local_qstash.pauses import again_at, until
 from entrypoints.local_qstash.refusals import Refused, Unavailable
 from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
@@ -30,6 +29,7 @@ from entrypoints.local_qstash.sending import Sender
 from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import DeadLetterStore, Pending, Store
+from entrypoints.local_qstash.store_steps import StoreSteps
 from entrypoints.local_qstash.turns import Turns
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ class Deliveries:
         address_of: Callable[[str], str] = str,
         at_once: int | None = None,
         create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None,
+        log_limits: LogLimits | None = None,
     ) -> None:
         """`message_limit`: bytes of a message's body. With a database everything is kept there, and
         `resume` goes on with it. Once `stopping` returns True, no delivery from there begins, and
@@ -60,7 +61,7 @@ class Deliveries:
         one; the others wait, and one that it refuses all the same costs no retry. Callbacks do not
         count. `create_queues`: has queues of these names kept before anything is published into
         them. Must be called while an event loop runs."""
-        self.journal = Journal()
+        self.journal = Journal(log_limits)
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
         self._store: Store
@@ -78,7 +79,7 @@ class Deliveries:
         self._create_queues = create_queues
         self._at_once = at_once
         self._resumption = Resumption(self._clear)
-        self._patiently = Patience()
+        self._steps = StoreSteps()
         self._closed = False
         self._sweeping = asyncio.create_task(self._sweep())
 
@@ -244,7 +245,7 @@ class Deliveries:
             self.journal.note(sent[0], state, next_at=None if cancelled else pending.not_before)
             return not cancelled
         outcome = outcome_of(*sent, self._intake.fits)
-        kept = await self._patiently(lambda: self._store.settle(outcome, time.time()))
+        kept = await self._steps.until_done(lambda: self._store.settle(outcome, time.time()))
         note_outcome(self.journal, *sent, outcome if kept else None)
         callbacks = (each for each in (outcome.callback, outcome.failure) if each is not None)
         self.turns.wait_for(pending, (self._tasks.get(each.id) for each in callbacks))
@@ -261,7 +262,7 @@ class Deliveries:
     ) -> tuple[QueuedMessage, DeliveryResponse] | None:
         """Return None if it is cancelled, or if the service is stopping."""
         if message is None:
-            message = await self._patiently(lambda: self._store.get(pending.id))
+            message = await self._steps.until_done(lambda: self._store.get(pending.id))
         if message is None or self._stopping():
             return None
         self._in_flight[pending.id] = message
@@ -271,14 +272,14 @@ class Deliveries:
             if pending.interruptions >= MAX_INTERRUPTIONS:
                 log.warning("each process ends during a delivery", message_id=message.id)
                 return message, INTERRUPTED
-            await self._patiently(lambda: self._store.note_resumed(pending.id))
+            await self._steps.until_done(lambda: self._store.note_resumed(pending.id))
         return message, await self._sender.send(message)
 
     async def _note_period(self, period: Period) -> None:
-        await self._patiently(lambda: self._store.note_period(period))
+        await self._steps.until_done(lambda: self._store.note_period(period))
 
     async def _clear(self, message_ids: Sequence[str]) -> None:
-        await self._patiently(lambda: self._store.note_innocent(message_ids))
+        await self._steps.until_done(lambda: self._store.note_innocent(message_ids))
 
     async def _sweep(self) -> None:
         """Forget what is old although nothing new arrives."""

@@ -52,6 +52,10 @@ class LogLimits:
     """Seconds for which these are kept."""
 
 
+NO_LOG = LogLimits(number=0, body_size=0)
+"""Nothing is noted."""
+
+
 class _Noted:
     """A message that events tell of."""
 
@@ -106,6 +110,9 @@ class Journal:
     ) -> None:
         """Note an event. `next_at`: when the message is delivered next, in milliseconds since the
         Unix epoch."""
+        self.watch(message, state)
+        if not self._limits.number:
+            return
         now = time.time()
         noted = self._noted.get(message.id)
         if noted is None:
@@ -122,7 +129,6 @@ class Journal:
         self._events.append(Event(self.newest, state, noted, shown, next_at, size))
         self._size += size
         self.drop_old(now)
-        self.watch(message, state)
 
     def message(self, message_id: str) -> QueuedMessage | None:
         """Return a message that has ended otherwise than by a cancel, as long as its body is kept:

@@ -17,11 +17,11 @@ STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
 """Seconds until what the store could not do is tried again, and until that is logged again."""
 
 
-class Patience:
+class StoreSteps:
     def __init__(self) -> None:
         self._tell_at = 0.0
 
-    async def __call__(self, step: Callable[[], Awaitable[T]]) -> T:
+    async def until_done(self, step: Callable[[], Awaitable[T]]) -> T:
         """Try a step of the store until it succeeds."""
         while True:
             try:
