@@ -151,9 +151,19 @@ def test_of_too_many_runs_the_oldest_is_forgotten(
     for each in runs:
         assert each.publish("started", init=True).is_success
     assert [each.steps().status_code for each in runs] == [404, 200, 200]
-    monkeypatch.setattr(workflow_runs, "RUN_BYTES", 2_000)
+    monkeypatch.setattr(workflow_runs, "RUN_BYTES", 3_600)
     assert runs[2].publish("x" * 1_500).is_success
     assert [each.steps().status_code for each in runs] == [404, 404, 200]
+    assert runs[2].publish("x" * 3_000).status_code == 413
+    notified = client.post("/v2/notify/wfr_2/event", content="x" * 3_000)
+    assert notified.status_code == 413
+    assert len(runs[2].steps().json()) == 2
+    assert runs[2].wait("event", timeout="1h").is_success
+    (told,) = client.post("/v2/notify/event", content="x" * 3_000).json()
+    assert (told["messageId"], "longer" in told["error"]) == ("", True)
+    assert len(client.get("/v2/waiters/event").json()) == 1
+    (told,) = client.post("/v2/notify/event", content="x").json()
+    assert (told["messageId"] != "", told["error"]) == (True, "")
 
 
 def test_an_event_may_come_before_its_run_waits_for_it(
@@ -172,6 +182,8 @@ def test_an_event_may_come_before_its_run_waits_for_it(
         "out": base64.b64encode(b"came").decode(),
     }
     assert client.get("/v2/waiters/early").json() == []
+    assert run.wait("early", timeout="1h").is_success  # the event has been used up
+    assert len(client.get("/v2/waiters/early").json()) == 1
 
     assert run.wait("late", timeout="1h").is_success
     (waiter,) = client.get("/v2/waiters/late").json()
@@ -199,6 +211,8 @@ def test_what_is_not_understood_is_refused(client: httpx.Client, destination: De
         client.delete("/v2/workflows/runs?workflowUrlExactMatch=true"),
         client.delete("/v2/workflows/runs?count=some"),
     ]
+    long = run.wait("event", more="x" * 70_000)
+    assert (long.status_code, client.get("/v2/waiters/event").json()) == (413, [])
     assert [each.status_code for each in refused] == [400] * len(refused)
     assert len(run.steps().json()) == 1
     assert client.get("/v2/workflows/runs/wfr_unknown").status_code == 404

@@ -71,7 +71,10 @@ RUNS = 1_000
 """Runs of Upstash Workflow that have not ended. Then the oldest is forgotten, since one that fails
 does not say so."""
 RUN_BYTES = 32 * MIB
-"""Bytes of their steps."""
+"""Bytes of their steps, and of one run. A step has STEP_BYTES beside its body."""
+STEP_BYTES = 256
+WAIT_BYTES = 64 * 1024
+"""Bytes of what a run says when it waits for an event."""
 SCHEDULE_BYTES = 32 * MIB
 """Bytes of what all schedules publish."""
 

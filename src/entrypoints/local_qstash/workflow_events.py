@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
+from entrypoints.local_qstash.bounds import WAIT_BYTES
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.records import Records
-from entrypoints.local_qstash.refusals import BadMessage, Refused
+from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, Refused
 from entrypoints.local_qstash.workflow_runs import Run, WorkflowRuns
 
 KIND = "workflow waiters"
@@ -37,12 +38,13 @@ class WorkflowEvents:
         fields, now = _Wait(given), time.time()
         async with self._runs.changing:
             run = self._run(run_id)
-            if event_id in run.get("notified", {}):
-                body = fields.step_with(run["notified"][event_id], timeout=False)
-                await self._append(run_id, run, fields.message(body, now))
+            notified = dict(run.get("notified", {}))
+            if event_id in notified:
+                body = fields.step_with(notified.pop(event_id), timeout=False)
+                message = fields.message(body, now)
+                await self._append(run_id, {**run, "notified": notified}, message)
                 return
             message = fields.message(fields.step_with(None, timeout=True), now, fields.timeout)
-            await self._append(run_id, run, message, later=True)
             waiter = {
                 "event": event_id,
                 "run": run_id,
@@ -51,6 +53,11 @@ class WorkflowEvents:
             }
             await self._drop_those_over()
             await self._records.put(KIND, message.id, waiter)
+            try:
+                await self._append(run_id, run, message, later=True)
+            except Refused:
+                await self._records.drop(KIND, message.id)
+                raise
 
     def waiters(self, event_id: str) -> list[Waiter]:
         """Return the runs that wait for an event, as QStash shows them."""
@@ -67,20 +74,31 @@ class WorkflowEvents:
             for message_id, waiter in self._waiting().items():
                 if waiter["event"] != event_id or run_id not in (None, waiter["run"]):
                     continue
-                await self._records.drop(KIND, message_id)
-                run = self._runs.get(waiter["run"])
-                if run is None or not await self._deliveries.cancel(Search.of(message_id)):
-                    continue  # it has ended, or its time is over just now
-                steps = [each for each in run["steps"] if each["messageId"] != message_id]
-                fields = _Wait(waiter["request"])
-                message = fields.message(fields.step_with(out, timeout=False), time.time())
-                await self._append(waiter["run"], {**run, "steps": steps}, message)
-                told = {"messageId": message.id, "error": "", "workflowRunId": waiter["run"]}
+                told = {"messageId": "", "error": "", "workflowRunId": waiter["run"]}
+                try:
+                    told["messageId"] = await self._go_on(message_id, waiter, out)
+                except Refused as error:
+                    told["error"] = str(error)
                 notified.append({"waiter": _shown(waiter), **told})
             if run_id is not None and not notified and (run := self._runs.get(run_id)):
-                kept = {**run.get("notified", {}), event_id: out}
-                await self._runs.put(run_id, {**run, "notified": kept})
+                run = {**run, "notified": {**run.get("notified", {}), event_id: out}}
+                if not self._runs.fits(run):
+                    raise MessageTooLarge()
+                await self._runs.put(run_id, run)
         return notified
+
+    async def _go_on(self, message_id: str, waiter: Waiter, out: str) -> str:
+        """Let a run go on with an event. `message_id`: the message that would end its wait. Returns
+        the id of the one that does. Raises Refused."""
+        run = self._run(waiter["run"])
+        steps = [each for each in run["steps"] if each["messageId"] != message_id]
+        fields = _Wait(waiter["request"])
+        message = fields.message(fields.step_with(out, timeout=False), time.time())
+        await self._append(waiter["run"], {**run, "steps": steps}, message)
+        # Its time is not over yet, or it would not be among those that wait.
+        await self._deliveries.cancel(Search.of(message_id))
+        await self._records.drop(KIND, message_id)
+        return message.id
 
     def _run(self, run_id: str) -> Run:
         run = self._runs.get(run_id)
@@ -116,6 +134,8 @@ class _Wait:
         """Raises BadMessage."""
         if not (isinstance(given, Mapping) and isinstance(given.get("step"), Mapping)):
             raise BadMessage("a wait is an object with a step")
+        if len(msgspec.json.encode(given)) > WAIT_BYTES:
+            raise MessageTooLarge()
         headers = given.get("timeoutHeaders") or {}
         if not isinstance(headers, Mapping):
             raise BadMessage("timeoutHeaders must be an object")

@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from entrypoints.local_qstash.bounds import RUN_BYTES, RUNS
+from entrypoints.local_qstash.bounds import RUN_BYTES, RUNS, STEP_BYTES
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.records import Records
-from entrypoints.local_qstash.refusals import BadMessage, Refused
+from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, Refused
 from entrypoints.local_qstash.tables import head_of, message_of
 from entrypoints.local_qstash.workflow_headers import CREATED_AT, INIT, run_id_of, run_id_of_call
 
@@ -88,14 +88,22 @@ class WorkflowRuns:
             "callType": "step",
             "at": message.not_before if later else int(time.time() * 1000),
         }
+        following = {**run, "steps": [*run["steps"], step]}
+        if not self.fits(following):
+            return MessageTooLarge()
         delivered = json.dumps([*_steps_by_now(run), _shown(step)]).encode()
         message.body = b"" if later or len(delivered) > self._message_limit else delivered
         (result,) = await self._deliveries.publish_all([message])
         if result == (message.id, False):
             # Kept afterwards: a run that lacks a step does that again, but one that has a step of
             # which no message was published would wait for ever.
-            await self.put(run_id, {**run, "steps": [*run["steps"], step]})
+            await self.put(run_id, following)
         return result
+
+    @staticmethod
+    def fits(run: Run) -> bool:
+        """Whether there could be room for a run."""
+        return _size(run) <= RUN_BYTES
 
     async def put(self, run_id: str, run: Run) -> None:
         """Keep a run, and make room for it: the oldest ones are forgotten."""
@@ -153,4 +161,7 @@ def _shown(step: Step) -> Step:
 
 
 def _size(run: Run) -> int:
-    return len(run["settings"]) + sum(len(each["body"]) for each in run["steps"])
+    """Return the bytes that a run needs."""
+    steps = sum(len(each["body"]) + STEP_BYTES for each in run["steps"])
+    notified = sum(len(name) + len(out) for name, out in run.get("notified", {}).items())
+    return len(run["settings"]) + steps + notified
