@@ -5,9 +5,10 @@ that is done to a connection's parts is done here, under a name that says what i
 """
 
 import asyncio
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
+import httptools
 from uvicorn import Server
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -24,13 +25,16 @@ PRIVATE_PARTS = {
         "headers",
         "loop",
         "parser",
+        "pipeline",
         "scope",
+        "server",
         "transport",
         "_unset_keepalive_if_required",
         "on_message_begin",
         "on_headers_complete",
         "on_message_complete",
         "on_response_complete",
+        "on_url",
         "send_400_response",
     ),
     RequestResponseCycle: (
@@ -66,6 +70,26 @@ _ANSWERED: Any = {}
 """In the place of a scope whose request has its response."""
 
 
+_NO_PIPELINE: Any = ()
+"""In the place of the queue of requests behind the first one: a connection has none, and the queue
+would take 760 bytes of each."""
+_NO_PARSER: Any = None
+"""In the place of a parser, which takes a KiB, while a response goes on without its request."""
+
+
+@lru_cache(maxsize=16)
+def _shared(address: tuple[str, int | None] | None) -> tuple[str, int | None] | None:
+    """Return the same object for the same address: that of this server."""
+    return address
+
+
+def _parser_for(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
+    """Return a parser as uvicorn makes it."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
 class _Trailer:
     """Takes the fields of a trailer, which arrive when the response has already begun."""
 
@@ -86,8 +110,13 @@ class UvicornConnection(HttpToolsProtocol):
     # for every connection.
     __slots__ = ("writer",)
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.pipeline = _NO_PIPELINE
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.server = _shared(self.server)
         self.flow = _LazyFlowControl(transport)
         self.writer = DirectWriter(self, transport, self.flow)
 
@@ -110,6 +139,11 @@ class UvicornConnection(HttpToolsProtocol):
     def body_size(self) -> int:
         """Bytes of the body that were read and that the handler has not taken yet."""
         return len(self.cycle.body)
+
+    def data_received(self, data: bytes) -> None:
+        if self.parser is None:
+            self.parser = _parser_for(self)
+        super().data_received(data)
 
     def stop_keepalive_timer(self) -> None:
         self._unset_keepalive_if_required()
@@ -150,6 +184,9 @@ class UvicornConnection(HttpToolsProtocol):
         self.cycle = cast(RequestResponseCycle, _DetachedResponse(request))
         request.response_complete = True  # so that its task may end
         self.scope = _ANSWERED
+        self.url = b""
+        if not request.more_body:
+            self.parser = _NO_PARSER
 
     def finish_response(self) -> None:
         self.cycle.response_complete = True
