@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from application.backlog import WAITING_BATCHES
 from application.errors import TooManyStreams
+from application.heartbeat import Heartbeat
 from application.manage_task import owned
 from application.ports import Clock, EventFeed, FeedObserver, TaskLog
 from application.reader import Reader, ReaderContext
@@ -47,7 +48,7 @@ class FollowTask:
             clock,
             observer,
             fail_if_orphaned,
-            ping_interval,
+            Heartbeat(ping_interval / 2),
             page,
             waiting_batches,
             self._release,

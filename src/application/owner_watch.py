@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from application.errors import StoreUnavailable
+from application.heartbeat import Heartbeat
 from application.joined_calls import JoinedCalls
+from application.owner_changes import Changed, Gone, Missed, Ping, Reached, Told
 from application.ports import ChangeFeed, Clock, Entry, TaskIndex, Watcher
 from application.reader import STORE_PAUSE
 from application.reap import FailOrphanedTasks
@@ -28,43 +30,8 @@ NOTICES = 1_000
 """Tasks that wait to be read for one watch. With more it reads the index instead."""
 PAUSE = 0.05
 """Seconds between two reads of one watch: notices that come meanwhile are read together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A task as it is now."""
-
-    task: Task
-    cursor: int | None
-    """Where to go on behind it; None if the index has not noted that the task has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A task was deleted, or has expired."""
-
-    task_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """All that had ended up to this cursor was told."""
-
-    cursor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """Notices were lost. The statuses follow, but not which of the tasks that had ended before are
-    deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Nothing was told for the ping interval."""
-
-
-Told = Changed | Gone | Reached | Missed | Ping
+PING_TICKS = 2
+"""Ticks of the heartbeat without anything told, after which a watch pings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +42,8 @@ class WatchContext:
     feed: ChangeFeed
     clock: Clock
     orphans: FailOrphanedTasks
-    ping_interval: float
-    """Seconds without anything else after which a watch pings."""
+    heartbeat: Heartbeat
+    """Ticks twice per ping interval."""
     on_close: Callable[[], None]
     joined: JoinedCalls = field(default_factory=JoinedCalls)
     """Reads of the index: the watches of an owner are noticed together, and read the same."""
@@ -100,7 +67,8 @@ class OwnerWatch(Watcher):
         self._read_at = context.clock.now()
         self._may_read_at = 0.0
         self._noticed: dict[str, None] = {}
-        self._woken = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
+        self._quiet_ticks = 0
         self._told: dict[str, _State] = {}
         """What was told of tasks whose cursors are not reached: most have not ended."""
         self._awaited: set[str] = set()
@@ -119,15 +87,21 @@ class OwnerWatch(Watcher):
             self._noticed.clear()  # the index has what they tell of, and new ones find room
             self._must_read = self._missed = True
         self._noticed[task_id] = None
-        self._woken.set()
+        self._wake()
 
     def missed(self) -> None:
         self._must_read = self._missed = True
-        self._woken.set()
+        self._wake()
 
     def closed(self) -> None:
         self._closed = True
-        self._woken.set()
+        self._wake()
+
+    def tick(self) -> None:
+        """Twice per ping interval: have a ping told if nothing else was."""
+        self._quiet_ticks += 1
+        if self._quiet_ticks >= PING_TICKS:
+            self._wake()
 
     async def aclose(self) -> None:
         """Stop. Safe to call twice."""
@@ -135,13 +109,13 @@ class OwnerWatch(Watcher):
         if not self._released:
             self._released = True
             self._context.feed.unwatch(self._owner, self)
+            self._context.heartbeat.remove(self)
             self._context.on_close()
 
     async def __aiter__(self) -> AsyncGenerator[Told, None]:
         """Tell of everything until the watch is closed, or this process stops. A store that is
         unavailable is waited for."""
-        now = asyncio.get_running_loop().time
-        told_at = now()
+        self._context.heartbeat.add(self)
         while not self._closed:
             try:
                 async for each in self._next():
@@ -149,24 +123,27 @@ class OwnerWatch(Watcher):
                     del each
                     if self._closed:
                         return
-                    told_at = now()
+                    self._quiet_ticks = 0
             except StoreUnavailable as error:
                 log.warning("store unavailable: watch waits", error=str(error))
                 self._must_read = True
                 await asyncio.sleep(STORE_PAUSE)
-            if (quiet := now() - told_at) >= self._context.ping_interval:
+            if self._quiet_ticks >= PING_TICKS:
                 yield Ping()
-                told_at = now()
+                self._quiet_ticks = 0
             elif not (self._must_read or self._noticed or self._closed):
-                await self._wait(self._context.ping_interval - quiet)
+                await self._wait()
 
-    async def _wait(self, timeout: float) -> None:
-        self._woken.clear()
+    async def _wait(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(timeout):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
     def _next(self) -> AsyncGenerator[Told, None]:
         # Now and then the index is read for orphaned tasks, which nothing else tells of.

@@ -19,6 +19,7 @@ import structlog
 
 from application.backlog import Backlog
 from application.errors import StoreUnavailable, UnknownTask, Unreadable
+from application.heartbeat import Heartbeat
 from application.ports import Batch, Clock, EventFeed, FeedObserver, Subscriber, TaskLog
 from application.reap import FailOrphanedTasks
 from application.resume import next_page
@@ -40,8 +41,8 @@ class ReaderContext:
     clock: Clock
     observer: FeedObserver
     orphans: FailOrphanedTasks
-    ping_interval: float
-    """Seconds without an event after which a ping is written, at the latest."""
+    heartbeat: Heartbeat
+    """Ticks twice per ping interval."""
     page: int
     """Events per read of the log, which a reader that catches up holds in memory."""
     waiting_batches: int
@@ -90,7 +91,6 @@ class Reader(Subscriber):
         "_quiet_ticks",
         "_sink",
         "_ticked_at",
-        "_timer",
         "_write",
         "attempt",
         "position",
@@ -123,12 +123,9 @@ class Reader(Subscriber):
         self._ticked_at: Position | None = None
         self._quiet_ticks = 0
         self._active_at = self._context.clock.now()
-        loop = asyncio.get_running_loop()
-        # The context of the request that opened the stream would be kept for as long as it lasts.
-        context = Context()
-        self._catching_up = loop.create_task(self._subscribe(), context=context)
-        delay = self._context.ping_interval / 2
-        self._timer = loop.call_later(delay, self._tick, loop, context=context)
+        # Not in the context of the request that opened the stream: it would be kept for as long.
+        self._catching_up = asyncio.create_task(self._subscribe(), context=Context())
+        self._context.heartbeat.add(self)
 
     def close(self, *, complete: bool = False) -> None:
         """Stop, and end the sink of a reader that was started. `complete`: behind the last event of
@@ -141,7 +138,7 @@ class Reader(Subscriber):
         self._context.on_close()
         self._backlog.clear()
         if self._sink is not None:
-            self._timer.cancel()
+            self._context.heartbeat.remove(self)
             if self._catching_up is not None:
                 self._catching_up.cancel()
             self._sink.end(complete=complete)
@@ -238,10 +235,9 @@ class Reader(Subscriber):
             self._read_from_log()
         return page.batches
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+    def tick(self) -> None:
         """Twice per ping interval: ping if nothing was written, and check for an orphaned task."""
         assert self._sink is not None  # noqa: S101
-        self._timer = loop.call_later(self._context.ping_interval / 2, self._tick, loop)
         if self.position != self._ticked_at:
             self._ticked_at = self.position
             self._quiet_ticks = 0

@@ -1,6 +1,7 @@
 """WatchTasks: open a watch of an owner's tasks, within this process's limit of watches."""
 
 from application.errors import TooManyStreams
+from application.heartbeat import Heartbeat
 from application.owner_watch import OwnerWatch, WatchContext
 from application.ports import ChangeFeed, Clock, TaskIndex
 from application.reap import FailOrphanedTasks
@@ -29,7 +30,7 @@ class WatchTasks:
         self._max_watchers = max_watchers
         self._open = 0
         self._context = WatchContext(
-            index, feed, clock, fail_if_orphaned, ping_interval, self._release
+            index, feed, clock, fail_if_orphaned, Heartbeat(ping_interval / 2), self._release
         )
 
     async def __call__(self, owner: str | None, since: int | None) -> OwnerWatch:

@@ -9,7 +9,8 @@ import pytest
 
 from adapters.live import Hub, OwnerTopic
 from application.errors import LeaseLost, UnknownTask
-from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping
+from application.owner_changes import Changed, Gone, Missed, Ping
+from application.owner_watch import OwnerWatch
 from application.ports import ORPHAN_TIMEOUT
 from application.reap import FailOrphanedTasks
 from application.watch_tasks import WatchTasks

@@ -7,7 +7,8 @@ import pytest
 from adapters.live import OwnerTopic
 from application import owner_watch
 from application.errors import StoreUnavailable, TooManyStreams
-from application.owner_watch import NOTICES, Changed, Missed, Ping
+from application.owner_changes import Changed, Missed, Ping
+from application.owner_watch import NOTICES
 from application.ports import ORPHAN_TIMEOUT, Entry
 from application.watch_tasks import BEGINNING, OVERLAP
 from domain.events import TaskStatus

@@ -7,7 +7,8 @@ from typing import Any
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
 from application.errors import StoreUnavailable
-from application.owner_watch import Changed, Gone, OwnerWatch, Reached, Told
+from application.owner_changes import Changed, Gone, Reached, Told
+from application.owner_watch import OwnerWatch
 from application.ports import ORPHAN_TIMEOUT, Clock, EndedEntry, Entry, TaskIndex, TaskPage
 from application.reap import FailOrphanedTasks
 from application.watch_tasks import WatchTasks

@@ -16,7 +16,8 @@ from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
-from application.owner_watch import Changed, Gone, Missed, OwnerWatch, Ping, Reached
+from application.owner_changes import Changed, Gone, Missed, Ping, Reached
+from application.owner_watch import OwnerWatch
 from application.ports import Clock
 from application.quotas import StreamSlot
 from domain.prices import Prices

@@ -1,0 +1,130 @@
+"""L. Readers that wait: the resident memory of the service for each, by what it follows.
+
+On one server (`longtask serve` on Redis) many readers follow one task that says nothing yet, on the
+native stream, on both faces, and as watches of an owner's tasks. They come one after the other, or
+all at once, as after a restart of what was in front of them: then the figure has what the process
+took for requests in flight and does not give back. The sockets' memory is the kernel's, and in no
+figure.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any
+
+import httpx
+
+from benchmarks.faces import paths
+from benchmarks.rig import connected, measured, medians, ours, start, used
+
+FIRST = 50
+"""Readers that come before the first look: what all share is there then."""
+OPEN = {"LONGTASK_MAX_STREAMS": "20000", "LONGTASK_TRUST_ALL_CALLERS": "true"}
+HEADERS = (
+    b"Host: localhost\r\n"
+    b"Accept: text/event-stream\r\n"
+    b"Accept-Encoding: gzip, deflate, br, zstd\r\n"
+    b"Accept-Language: en-GB,en;q=0.9\r\n"
+    b"Cache-Control: no-cache\r\n"
+    b"Connection: keep-alive\r\n"
+    b"Origin: http://localhost\r\n"
+    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    b"Chrome/140.0.0.0 Safari/537.36\r\n"
+)
+"""Of a browser, which sends more than other clients."""
+
+
+class IdleReader(asyncio.Protocol):
+    """Sends a request. `opened` is done once the first piece of the response's body is there."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        self._seen = b""
+        self.opened = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.opened.done():
+            self._seen += data
+            head, _, body = self._seen.partition(b"\r\n\r\n")
+            if body:
+                assert head.startswith(b"HTTP/1.1 200"), head
+                self._seen = b""
+                self.opened.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError("closed before the first event"))
+
+
+def get(path: str) -> bytes:
+    return b"GET %b HTTP/1.1\r\n%b\r\n" % (path.encode(), HEADERS)
+
+
+def post(path: str, body: dict[str, Any]) -> bytes:
+    data = json.dumps(body).encode()
+    more = b"Content-Type: application/json\r\nIdempotency-Key: one\r\nContent-Length: %d\r\n"
+    head = b"POST %b HTTP/1.1\r\n%b" % (path.encode(), HEADERS)
+    return head + more % len(data) + b"\r\n" + data
+
+
+async def requests(client: httpx.AsyncClient) -> dict[str, bytes]:
+    """Start tasks that say nothing, and return what the readers of each kind send."""
+    native = paths(await start(client, 100, 1))
+    asked = {"model": "m", "stream": True, "max_tokens": 100}
+    chat = {**asked, "messages": [{"role": "user", "content": "100 1 "}]}
+    return {
+        "native": get(native["native"]),
+        "responses": get(native["openai"]),
+        "chat": post("/v1/chat/completions", chat),  # all after the first find its task by the key
+        "ai_sdk": get(native["ai_sdk"]),
+        "changes": get("/api/tasks/events"),
+    }
+
+
+async def idle(redis_url: str, kind: str, count: int, *, at_once: bool) -> float:
+    """Return the KiB of resident memory for each of `count` readers."""
+    settings = {**OPEN, "REDIS_URL": redis_url}
+    async with ours(asyncio.Event(), **settings) as (address, pid, client):
+        request = (await requests(client))[kind]
+
+        async def follow() -> IdleReader:
+            reader = await connected(address, lambda: IdleReader(request))
+            if not at_once:
+                await reader.opened
+            return reader
+
+        kept = [await follow() for _ in range(FIRST)]
+        await settled(kept)
+        _, before = used(pid)
+        kept += [await follow() for _ in range(count)]
+        await settled(kept)
+        _, after = used(pid)
+    return round((after - before) / count / 1024, 1)
+
+
+async def settled(readers: list[IdleReader]) -> None:
+    await asyncio.gather(*(each.opened for each in readers))
+    await asyncio.sleep(1)  # the last ones subscribe once their first piece is out
+
+
+async def run(redis_url: str, given: argparse.Namespace) -> dict[str, float]:
+    runs = []
+    for _ in range(given.repeats):
+        figures: dict[str, float] = {}
+        for count in map(int, given.counts.split(",")):
+            for kind in given.kinds.split(","):
+                for at_once in (False, True):
+                    name = f"L_{count}_{kind}{'_at_once' if at_once else ''}_kib"
+                    figures[name] = await idle(redis_url, kind, count, at_once=at_once)
+                    print(name, figures[name], file=sys.stderr, flush=True)
+        runs.append(figures)
+    return medians(runs)
+
+
+if __name__ == "__main__":
+    kinds = "native,responses,chat,ai_sdk,changes"
+    measured(__doc__ or "", run, counts="1000,5000,9000", kinds=kinds, repeats=3)
