@@ -41,6 +41,16 @@ def received(connection: socket.socket) -> bytes:
     return data
 
 
+def received_until(connection: socket.socket, text: bytes) -> bytes:
+    """What comes up to some text, and with it."""
+    data = b""
+    while text not in data:
+        part = connection.recv(65536)
+        assert part, data[-200:]
+        data += part
+    return data
+
+
 def conversation(url: str, parts: Iterable[bytes], timeout: float = 15.0) -> bytes:
     """Send the parts, as long as the server takes them; return all that it sends back until it
     hangs up."""

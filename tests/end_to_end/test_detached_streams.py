@@ -5,7 +5,7 @@ import socket
 import httpx
 
 from tests.doubles.upstream import DONE, Gate, Script, Upstream, finish, piece
-from tests.raw_http import GET, LAST_GET, connect, received
+from tests.raw_http import GET, LAST_GET, connect, received, received_until
 from tests.running import Running
 from tests.waiting import eventually, within
 
@@ -15,15 +15,6 @@ END, LAST_CHUNK = b'"type":"end"', b"\r\n0\r\n\r\n"
 def _head(task: str, *headers: str) -> bytes:
     lines = [f"GET /api/tasks/stream?taskId={task} HTTP/1.1", "Host: localhost", *headers]
     return "\r\n".join([*lines, "", ""]).encode()
-
-
-def _until(connection: socket.socket, text: bytes) -> bytes:
-    data = b""
-    while text not in data:
-        part = connection.recv(65536)
-        assert part, data[-200:]
-        data += part
-    return data
 
 
 def _ended(service: Running) -> str:
@@ -40,7 +31,7 @@ def test_a_body_that_comes_behind_the_first_events_breaks_nothing(
     task = service.client.start()
     with connect(service.url) as connection:
         connection.sendall(_head(task, "Content-Length: 5", "Connection: close"))
-        _until(connection, b'"One"')
+        received_until(connection, b'"One"')
         connection.sendall(b"hello")
         gate.open()
         rest = received(connection)
@@ -69,7 +60,7 @@ def test_a_client_that_closes_its_direction_while_it_catches_up_holds_up_no_othe
     for _ in range(5):
         with connect(service.url, receive_buffer=4096) as connection:
             connection.sendall(_head(task))
-            _until(connection, b'"connected"')
+            received_until(connection, b'"connected"')
             connection.shutdown(socket.SHUT_WR)
             for _ in range(50):
                 connection.recv(4096)

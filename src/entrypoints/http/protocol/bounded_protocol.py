@@ -1,7 +1,7 @@
 """HTTP/1.1 on uvicorn, with bounds that uvicorn does not have: on the size of a request's head and
 of the framing of its body, on the time that a client takes to send them and to read a response, on
-pipelined requests, and on the number of connections. The duration of a response is not bounded,
-since an event stream is a response.
+pipelined requests, and on the number of connections and of streams that are being opened. The
+duration of a response is not bounded, since an event stream is a response.
 
 A head is parsed once it is complete. The requests of one connection are handled one after the
 other: bytes that arrive behind a request that is being handled are kept unparsed, where uvicorn
@@ -14,6 +14,7 @@ What is done to uvicorn's own parts has its names in uvicorn_internals.
 import asyncio
 from typing import Any
 
+from entrypoints.http.paths import STREAM_REQUEST
 from entrypoints.http.protocol.bounds import Bounds
 from entrypoints.http.protocol.lingering import LINGER, LINGER_LIMIT, LastResponse, bare_response
 from entrypoints.http.protocol.request_head import (
@@ -35,6 +36,7 @@ CHUNKED_PART = 16 * 1024
 
 class BoundedProtocol(UvicornConnection):
     __slots__ = (
+        "_awaits_turn",
         "_bounds",
         "_framing",
         "_in_body",
@@ -50,7 +52,7 @@ class BoundedProtocol(UvicornConnection):
         super().__init__(*args, **options)
         self._bounds = bounds
         self._unread = b""  # part of a head, or bytes behind a request that is being answered
-        self._in_body = False
+        self._awaits_turn = self._in_body = False
         self._left = 0  # bytes of a body whose length is known
         self._framing = 0  # bytes between two pieces of a body
         self._last = False  # nothing behind this request is read
@@ -71,6 +73,7 @@ class BoundedProtocol(UvicornConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._arrived()
         self._unread = b""
+        self._bounds.turns.end(self)
         self._bounds.unsent.holds(self, 0)
         super().connection_lost(exc)
         self.stop_keepalive_timer()
@@ -79,6 +82,7 @@ class BoundedProtocol(UvicornConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._bounds.turns.end(self)  # nobody waits for a slow client
         self._count()
 
     def resume_writing(self) -> None:
@@ -115,8 +119,8 @@ class BoundedProtocol(UvicornConnection):
 
     @property
     def _answering(self) -> bool:
-        """Whether a request that was read completely waits for its response."""
-        return not self._in_body and self.responding
+        """Whether a request that was read completely waits for its response, or for its turn."""
+        return self._awaits_turn or (not self._in_body and self.responding)
 
     def _read(self, data: bytes) -> None:
         """Parse what belongs to one request, and keep what is behind it."""
@@ -153,10 +157,23 @@ class BoundedProtocol(UvicornConnection):
             self._refuse(refused.status)
             return len(data)
         self._arrived()
+        if STREAM_REQUEST.match(head) and not self._bounds.turns.begin(self):
+            self._awaits_turn = True
+            self.stop_keepalive_timer()
+            self._leave_unread(data[at:])
+            return len(data)
         super().data_received(head)
         if self._in_body:
             self._wait()
         return end
+
+    def turn_came(self) -> None:
+        self._awaits_turn = False
+        self._go_on()
+
+    def detach_response(self) -> None:
+        super().detach_response()
+        self._bounds.turns.end(self)
 
     def _parse_body(self, part: bytes) -> None:
         before = self.body_size
@@ -203,6 +220,7 @@ class BoundedProtocol(UvicornConnection):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._bounds.turns.end(self)
         if self.transport.is_closing():
             return
         if not self._in_body:
@@ -212,16 +230,15 @@ class BoundedProtocol(UvicornConnection):
             self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Read what came behind the request that has its response."""
+        """Read what came behind the request that has its response, or what awaited its turn."""
         if self.transport.is_closing():
             return
+        self.flow.resume_reading()
         self._read(self._unread)
         if self._answering and self.writer.ended and not self._unread:
             self.close_after_response()
         elif not self._answering and self.writer.ended:
             self.transport.close()
-        elif not self._answering:
-            self.flow.resume_reading()
 
     def _close_behind_response(self) -> None:
         """Close the connection behind its last response: gently, if more may be on its way."""

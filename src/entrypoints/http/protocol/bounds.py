@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from entrypoints.http.protocol.turns import Turns
 from entrypoints.http.protocol.unsent import Unsent
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,7 @@ class Bounds:
     """Seconds for the head of a request, and again for its body."""
     max_connections: int
     unsent: Unsent
+    turns: Turns = field(default_factory=Turns)
     closed: bool = False
     """Whether the server no longer listens."""
     _refused: int = field(default=0, init=False)

@@ -134,5 +134,6 @@ class GracefulServer(uvicorn.Server):
             while not (drained.done() or self.force_exit):
                 await asyncio.wait([drained], timeout=TICK)
             drained.cancel()
+        self._bounds.turns.let_all_begin()
         self._bounds.closed = True  # those that uvicorn does not see yet when it tells all to end
         await super().shutdown(sockets)
