@@ -22,7 +22,11 @@ FIRST = 50
 """Readers that come before the first look: what all share is there then."""
 MOST_WATCHES = 2_000
 """Of which a process has a quarter of its connections, at most."""
-OPEN = {"LONGTASK_MAX_STREAMS": "20000", "LONGTASK_TRUST_ALL_CALLERS": "true"}
+OPEN = {
+    "LONGTASK_MAX_STREAMS": "20000",
+    "LONGTASK_TRUST_ALL_CALLERS": "true",
+    "LONGTASK_REQUEST_TIMEOUT": "600",  # all are connected before the first one asks
+}
 HEADERS = (
     b"Host: localhost\r\n"
     b"Accept: text/event-stream\r\n"
