@@ -221,6 +221,28 @@ def test_a_batch_is_bounded(queue: httpx.Client) -> None:
     assert all("error" in each for each in results)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"destination": None},
+        {"destination": "http://127.0.0.1:1/", "queue": 1},
+        {"destination": "http://127.0.0.1:1/", "headers": [None]},
+        {"destination": "http://127.0.0.1:1/", "headers": False},
+        {"destination": "http://127.0.0.1:1/", "headers": {"Upstash-Delay": True}},
+        {"destination": "http://127.0.0.1:1/", "headers": {"Upstash-Label": [None]}},
+    ],
+)
+def test_a_batch_that_cannot_be_read_is_refused(
+    queue: httpx.Client, message: dict[str, object]
+) -> None:
+    whole = {"destination": "http://127.0.0.1:1/", "headers": {"Upstash-Delay": "1h"}}
+    answer = queue.post("/v2/batch", json=[whole, message])
+    assert answer.status_code == 400
+    assert "message" in answer.json()["error"]
+    assert queue.delete("/v2/messages").json() == {"cancelled": 0}
+
+
 def test_a_callback_has_no_callback(queue: httpx.Client, destination: Destination) -> None:
     """Each would hold the one before it in base64: a third more with each of them."""
     queue.post(

@@ -87,15 +87,19 @@ def _check_fields(given: dict[str, Any]) -> None:
     headers = {} if given.get("headers") is None else given["headers"]
     values = headers.values() if isinstance(headers, dict) else [None]
     several = [each for value in values for each in (value if type(value) is list else [value])]
-    if not all(isinstance(each, str) for each in several):
-        raise BadMessage("the headers of a message must be an object of texts")
+    if not all(type(each) in (str, int) for each in several):
+        raise BadMessage("the headers of a message must be an object of texts or lists of texts")
 
 
 def _read_one(
     request: Request[Any, Any, Any], account: Account, given: dict[str, Any]
 ) -> list[QueuedMessage] | Refused:
     """Read a message of a batch, or return why it is refused."""
-    headers, queue = given.get("headers") or {}, given.get("queue")
+    queue = given.get("queue")
+    headers = {
+        name: [str(each) for each in value] if isinstance(value, list) else str(value)
+        for name, value in (given.get("headers") or {}).items()
+    }
     body = _body_in(given.get("body"))
     try:
         return _read(request, account, given["destination"], headers, body, queue)
