@@ -245,6 +245,8 @@ class TaskRequest:
             level: list[Any] = [value]
             for _ in range(DEPTH_LIMIT):
                 level = [child for each in level for child in _children(each)]
+                if not level:
+                    break
                 if any(type(each) is int and abs(each) > NUMBER_LIMIT for each in level):
                     yield Fault(name, "must hold whole numbers of at most 300 digits")
                     break
@@ -262,8 +264,8 @@ class TaskRequest:
 
 
 def _plain_fields(request: TaskRequest) -> dict[str, Any]:
-    given = {each: getattr(request, each.name) for each in fields(request) if each.init}
-    return {each.name: _plain(item) for each, item in given.items() if item != _default(each)}
+    given = ((name, getattr(request, name), default) for name, default in _DEFAULTS.items())
+    return {name: _plain(item) for name, item, default in given if item != default}
 
 
 def _plain(value: Any) -> Any:
@@ -283,3 +285,6 @@ def _children(value: object) -> Iterable[Any]:
 
 def _default(of: Field[Any]) -> Any:
     return of.default if of.default_factory is MISSING else of.default_factory()
+
+
+_DEFAULTS = {each.name: _default(each) for each in fields(TaskRequest) if each.init}
