@@ -34,7 +34,7 @@ class MicroBatcher(Generic[Item, Result]):
         """`call`: returns for each item a result or an exception to raise, or raises for all items.
         `max_calls`: calls that may be active at once. `max_items`: items of one call. `pause`:
         seconds for which an item waits for others while a call is active; it waits no longer than
-        until a call ends. `abandoned`: gets the result of an item whose caller was cancelled."""
+        until no call is. `abandoned`: gets the result of an item whose caller was cancelled."""
         self._call = call
         self._max_calls = max_calls
         self._max_items = max_items
@@ -43,6 +43,7 @@ class MicroBatcher(Generic[Item, Result]):
         self._last_was_shared = False
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._active = 0
+        self._pausing = False
         self._shared: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -60,7 +61,8 @@ class MicroBatcher(Generic[Item, Result]):
         self._waiting.append((item, result))
         if len(self._waiting) == 1:
             # Later, since other asyncio tasks that are ready to run may have items, too.
-            loop.call_later(self._pause if self._active else 0.0, self._start)
+            self._pausing = True
+            loop.call_later(self._pause if self._active else 0.0, self._pause_over)
         return await result
 
     async def _single(self, item: Item) -> Result:
@@ -68,8 +70,7 @@ class MicroBatcher(Generic[Item, Result]):
         try:
             results = await self._results([item])
         finally:
-            self._active -= 1
-            self._start()
+            self._call_over()
         if isinstance(results[0], Exception):
             raise results[0]
         return results[0]
@@ -95,7 +96,16 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _done(self, call: asyncio.Task[None]) -> None:
         self._shared.discard(call)
+        self._call_over()
+
+    def _call_over(self) -> None:
         self._active -= 1
+        # While other calls are active, what has come since is few, and goes with what comes yet.
+        if not (self._pausing and self._active):
+            self._start()
+
+    def _pause_over(self) -> None:
+        self._pausing = False
         self._start()
 
     async def _share(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:

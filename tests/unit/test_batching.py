@@ -95,6 +95,28 @@ async def test_the_pause_ends_with_the_call() -> None:
     assert counter.calls == [[0], [2, 4]]
 
 
+async def test_the_pause_goes_on_while_another_call_is_under_way() -> None:
+    first, second, counter = asyncio.Event(), asyncio.Event(), Counter()
+
+    async def call(items: Sequence[int]) -> Sequence[int | Exception]:
+        counter.calls.append(list(items))
+        await (first if 0 in items else second).wait()
+        return items
+
+    batcher = MicroBatcher(call, max_calls=3, max_items=3, pause=0.5)
+    calls = await _started(counter, batcher, 0, 2)
+    while len(counter.calls) == 1:  # the pause of the second one is over
+        await asyncio.sleep(0.001)
+    calls.append(asyncio.create_task(batcher(4)))
+    await asyncio.sleep(0)
+    first.set()
+    assert await calls[0] == 0
+    calls.append(asyncio.create_task(batcher(6)))
+    second.set()
+    assert await asyncio.gather(*calls[1:]) == [2, 4, 6]
+    assert counter.calls == [[0], [2], [4, 6]]
+
+
 async def test_an_exception_of_one_item_is_raised_for_it_alone() -> None:
     counter = Counter()
     calls = await _started(counter, _batcher(counter), 0, 2, 3)
