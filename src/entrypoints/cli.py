@@ -7,6 +7,7 @@ import click
 
 from entrypoints import __version__
 from entrypoints.ctrl_c import raise_at_ctrl_c
+from entrypoints.loading import no_garbage_collection
 from entrypoints.outgoing_proxies import bypass_proxies
 
 SERVERS = ("serve", "local-qstash")
@@ -43,7 +44,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(f"entrypoints.{module}"), name)
+        with no_garbage_collection():
+            command: click.Command = getattr(import_module(f"entrypoints.{module}"), name)
         return command
 
 

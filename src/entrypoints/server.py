@@ -26,6 +26,7 @@ from entrypoints.event_loop import (
 )
 from entrypoints.http.app import create_app
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
+from entrypoints.loading import no_garbage_collection
 from entrypoints.queue_server import credentials_of, listen_for_queue, local_qstash
 from entrypoints.settings import Settings
 from entrypoints.sockets import listen, url_of
@@ -161,7 +162,8 @@ async def _stop_and_wait(server: GracefulServer, serving: asyncio.Task[None]) ->
 def serve(settings: Settings) -> None:
     """Run the service until a signal. Raises DataFileError and AddressTaken."""
     use_all_descriptors()
-    service = Service(settings)
+    with no_garbage_collection():
+        service = Service(settings)
     collect_garbage_less_often()
     if settings.data_file is not None:
         switch_threads_more_often()

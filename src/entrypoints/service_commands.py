@@ -12,8 +12,6 @@ from adapters.database import DatabaseError
 from adapters.qstash import QueueCredentials
 from entrypoints.command_settings import settings_or_exit, tell_of_unknown
 from entrypoints.data_file import DataFileError
-from entrypoints.doctor import examine
-from entrypoints.doctor.findings import warn
 from entrypoints.host_names import host_of
 from entrypoints.log_output import configure_logs
 from entrypoints.queue_server import serve_local_qstash
@@ -112,6 +110,9 @@ def doctor_command() -> None:
 
     Says what to do about what it finds. Run it while the service runs, with the same settings. Exit
     status 1 if something cannot work."""
+    from entrypoints.doctor import examine  # noqa: PLC0415  (no server waits for these)
+    from entrypoints.doctor.findings import warn  # noqa: PLC0415
+
     found = [warn("settings", each, "correct its name") for each in unknown_settings()]
     found += asyncio.run(examine(settings_or_exit()))
     for each in found:
