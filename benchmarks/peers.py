@@ -4,6 +4,7 @@
     python -m benchmarks.peers replay --events 10000
     python -m benchmarks.peers relay --upstream URL --tokens 10000
     python -m benchmarks.peers litestar
+    python -m benchmarks.peers fastapi-start --redis URL --queue URL
     python -m benchmarks.peers openai-sdk --upstream URL --tokens 10000
 
 `bare` is a uvloop server that writes encoded frames to sockets and does nothing else: the most that
@@ -11,7 +12,9 @@ a Python process can do. `sse-starlette`, with FastAPI and one Redis pub/sub con
 is the usual way to write such a service. Both serve GET / as an event stream of `--rate` stamped
 tokens a second, which begins once `--clients` clients are connected. `replay` writes `--events`
 encoded frames at once. `relay` copies a stream of the upstream to each client. `litestar` responds
-with an empty JSON object. All of these print their port.
+with an empty JSON object. `fastapi-start` starts tasks as such services are usually written:
+FastAPI checks the body, redis-py writes a record that expires, QStash's SDK publishes the task, and
+the response has its id. All of these print their port.
 
 `openai-sdk` reads a completion through OpenAI's SDK and prints how many tokens a second it parsed.
 """
@@ -21,6 +24,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -213,6 +217,41 @@ async def litestar() -> None:
     await serving
 
 
+async def fastapi_start(redis_url: str, queue_url: str) -> None:
+    from fastapi import FastAPI  # noqa: PLC0415
+    from pydantic import BaseModel, Field  # noqa: PLC0415
+    from qstash import AsyncQStash  # noqa: PLC0415
+    from qstash.message import PublishResponse  # noqa: PLC0415
+    from redis.asyncio import Redis  # noqa: PLC0415
+
+    app, redis = FastAPI(), Redis.from_url(redis_url)
+    queue = AsyncQStash("bench", base_url=queue_url)
+
+    class Start(BaseModel, extra="forbid"):
+        prompt: str = Field(min_length=1, max_length=1_000_000)
+        model: str = Field(default="bench", max_length=200)
+        max_tokens: int | None = Field(default=None, ge=1)
+        temperature: float | None = Field(default=None, ge=0, le=2)
+
+    @app.post("/start", status_code=202)
+    async def start(body: Start) -> dict[str, str]:
+        task_id = f"task_{secrets.token_hex(12)}"
+        record: dict[Any, Any] = {"status": "pending", "createdAt": time.time()}
+        record["request"] = body.model_dump_json()
+        async with redis.pipeline() as pipe:
+            pipe.hset(f"task:{task_id}", mapping=record)
+            pipe.expire(f"task:{task_id}", 86_400)
+            await pipe.execute()
+        message = {"taskId": task_id, "request": body.model_dump()}
+        sent = await queue.message.publish_json(url="http://longtask.test/run", body=message)
+        assert isinstance(sent, PublishResponse)
+        await redis.hset(f"task:{task_id}", "messageId", sent.message_id)
+        return {"taskId": task_id, "status": "pending"}
+
+    _, serving = await on_uvicorn(app)
+    await serving
+
+
 def publish(rate: int, seconds: int, redis_url: str) -> None:
     from redis import Redis  # noqa: PLC0415
 
@@ -228,6 +267,7 @@ PEERS: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, None]]] = {
     "replay": lambda given: replay(given.events),
     "relay": lambda given: relay(given.upstream, given.tokens),
     "litestar": lambda _: litestar(),
+    "fastapi-start": lambda given: fastapi_start(given.redis, given.queue),
     "openai-sdk": lambda given: openai_sdk(given.upstream, given.tokens),
 }
 
@@ -239,6 +279,7 @@ def main() -> None:
     arguments.add_argument("--rate", type=int, default=50)
     arguments.add_argument("--seconds", type=int, default=10)
     arguments.add_argument("--redis", default="")
+    arguments.add_argument("--queue", default="")
     arguments.add_argument("--events", type=int, default=10_000)
     arguments.add_argument("--upstream", default="")
     arguments.add_argument("--tokens", type=int, default=10_000)

@@ -45,8 +45,9 @@ def pin(cores: set[int], pid: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
-    """Run the service and yield its address and process id."""
+def service(upstream_url: str, *under: str, **settings: str) -> Iterator[tuple[str, int]]:
+    """Run the service and yield its address and process id. `under`: the words of a program that
+    runs it."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         environment = {
@@ -59,15 +60,15 @@ def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
             **settings,
         }
         with log.open("w") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "entrypoints.cli", "serve"],
+            process = subprocess.Popen(  # noqa: S603
+                [*under, sys.executable, "-m", "entrypoints.cli", "serve"],
                 cwd=folder,
                 env=environment,
                 stderr=stderr,
             )
         try:
             pin(SERVER, process.pid)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not (found := re.search(r'"url": "(http[^"]+)"', log.read_text())):
                 if time.monotonic() > deadline:
                     raise RuntimeError(log.read_text())
@@ -75,7 +76,7 @@ def service(upstream_url: str, **settings: str) -> Iterator[tuple[str, int]]:
             yield found[1], process.pid
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 The store is Redis. The queue accepts every message and delivers none, since the cost of running a
 task is not measured here.
 
-The ceiling, in the same run and with the same clients, is a Litestar application whose one handler
-responds with an empty JSON object, on the same uvicorn.
+In the same run and with the same clients: FastAPI with QStash's SDK and redis-py, which do the same
+work as such services are usually written; and as the ceiling a Litestar application whose one
+handler responds with an empty JSON object. All are on the same uvicorn.
 """
 
 import argparse
@@ -84,7 +85,8 @@ def _post(path: str, body: bytes) -> bytes:
 
 
 async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
-    start, empty = _post("/api/tasks/start", _BODY), _post("/", b"{}")
+    start, usual = _post("/api/tasks/start", _BODY), _post("/start", _BODY)
+    empty = _post("/", b"{}")
     runs = []
     for _ in range(given.repeats):
         found: dict[str, float] = {}
@@ -94,6 +96,10 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
                 figures = await pressed(address, pid, start, b"202", given.clients, given.seconds)
             assert taking.messages > figures["per_second"] * given.seconds / 2
             found |= {f"F_start_{key}": value for key, value in figures.items()}
+            options = ("--redis", redis_url, "--queue", taking.settings["QSTASH_URL"])
+            with peer("fastapi-start", *options) as (address, pid):
+                figures = await pressed(address, pid, usual, b"202", given.clients, given.seconds)
+            found |= {f"F_fastapi_{key}": value for key, value in figures.items()}
         with peer("litestar") as (address, pid):
             figures = await pressed(address, pid, empty, b"200", given.clients, given.seconds)
             found |= {f"F_litestar_{key}": value for key, value in figures.items()}

@@ -15,13 +15,15 @@ from entrypoints.local_qstash.sending import sign
 
 class Queue:
     """Speaks the part of QStash that a publisher needs. Delivers each message once to `address`;
-    without an address it only counts messages."""
+    without an address it counts messages and holds them."""
 
     KEY = "sig_bench_0123456789abcdef0123456789abcdef"
 
     def __init__(self, url: str) -> None:
         self.address: str | None = None
         self.messages = 0
+        self.held: list[tuple[str, bytes]] = []
+        """Where each message that is not delivered goes, and its body."""
         self.settings = {
             "QSTASH_URL": url,
             "QSTASH_TOKEN": "bench",
@@ -29,7 +31,7 @@ class Queue:
             "QSTASH_NEXT_SIGNING_KEY": self.KEY,
             "BASE_URL": "http://longtask.test",
         }
-        self._deliveries: set[asyncio.Task[None]] = set()
+        self._deliveries: set[asyncio.Task[bytes]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -52,13 +54,16 @@ class Queue:
 
     def _take(self, url: str, body: str) -> dict[str, str]:
         self.messages += 1
-        if self.address is not None:
-            delivery = asyncio.create_task(self._deliver(self.address, url, body.encode()))
+        if self.address is None:
+            self.held.append((url, body.encode()))
+        else:
+            delivery = asyncio.create_task(self.deliver(self.address, url, body.encode()))
             self._deliveries.add(delivery)
             delivery.add_done_callback(self._deliveries.discard)
         return {"messageId": f"msg_{self.messages}"}
 
-    async def _deliver(self, address: str, url: str, body: bytes) -> None:
+    async def deliver(self, address: str, url: str, body: bytes) -> bytes:
+        """Return the response of the service."""
         host, path = urlsplit(address), urlsplit(url).path
         reader, writer = await asyncio.open_connection(host.hostname, host.port)
         signature = sign(self.KEY, url, body, int(time.time()))
@@ -67,8 +72,9 @@ class Queue:
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         writer.write(head.encode() + body)
-        await reader.read()
+        response = await reader.read()
         writer.close()
+        return response
 
 
 @contextlib.asynccontextmanager
