@@ -111,10 +111,18 @@ def _value(name: str, schema: Json) -> Json:
     """That of a parameter in a query."""
     if schema["type"] == "integer":
         if name in ("fromDate", "toDate", "responseStatus"):
-            return {"minimum": 0, "maximum": 10**18 - 1, **schema}
+            return {"minimum": 1 - 10**18, "maximum": 10**18 - 1, **schema}
         # "Can be at most a week", as the SDKs say.
         most = 604_800 if name == "period" else 10**15 - 1
         return {"minimum": 1, "maximum": most, **schema}
+    if schema == {"type": "string"}:
+        # A comma separates two values, but not in a URL or a path. None may be empty.
+        pattern = "^[^,]+(,[^,]+)*$"
+        return (
+            {**schema, "minLength": 1}
+            if name in ("url", "path")
+            else {**schema, "pattern": pattern}
+        )
     return schema
 
 
@@ -159,7 +167,10 @@ def _patch_bodies(paths: Json) -> None:
     queue = _body_of(paths["/v2/queues"]["post"])["properties"]
     queue["queueName"] = _NAME
     message = _body_of(paths["/v2/batch"]["post"])["items"]["properties"]
-    message["headers"] = {"type": ["object", "null"], "maxProperties": 0}
+    # Of headers, too. A header may be a number there, and be repeated.
+    value = {"type": ["string", "number"]}
+    values = {"anyOf": [value, {"type": "array", "items": value}]}
+    message["headers"] = {"type": ["object", "null"], "additionalProperties": values}
     # Upstash Workflow's SDK has JSON as a body, too. The Python SDK has null for no queue.
     del message["body"]["type"]
     message["queue"] = _or_null(message["queue"])

@@ -87,7 +87,7 @@ def _check_fields(given: dict[str, Any]) -> None:
     headers = {} if given.get("headers") is None else given["headers"]
     values = headers.values() if isinstance(headers, dict) else [None]
     several = [each for value in values for each in (value if type(value) is list else [value])]
-    if not all(type(each) in (str, int) for each in several):
+    if not all(type(each) in (str, int, float) for each in several):
         raise BadMessage("the headers of a message must be an object of texts or lists of texts")
 
 
