@@ -20,6 +20,7 @@ from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import NotThere, Unavailable
 from entrypoints.local_qstash.retrying import message_again
 from entrypoints.local_qstash.states import State
+from entrypoints.local_qstash.store import Outcome
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import eventually, until, within
@@ -241,4 +242,24 @@ async def test_many_are_cancelled_in_steps(database: Database) -> None:
     assert await deliveries.cancel(many) == 2_500
     assert await deliveries._store.search(Search()) == [kept.id]
     await until(lambda: len(deliveries._tasks) == 1)
+    await deliveries.aclose()
+
+
+async def test_what_is_cancelled_while_a_failure_is_kept_ends_so_in_the_log(
+    database: Database, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination.answers.append(Answer(500))
+    deliveries = Deliveries(KEY, database=database)
+    settle = deliveries._store.settle
+
+    async def settled_then_cancelled(outcome: Outcome, now: float) -> bool:
+        kept = await settle(outcome, now)
+        assert await deliveries.cancel(Search.of(outcome.message_id)) == 1
+        return kept
+
+    monkeypatch.setattr(deliveries._store, "settle", settled_then_cancelled)
+    message = read_message(f"{destination.url}/x", {"Upstash-Retries": "1"}, b"", now=time.time())
+    await deliveries.publish(message)
+    await until(lambda: deliveries.waiting == 0)
+    assert deliveries.journal.state_of(message.id) is State.CANCELED
     await deliveries.aclose()

@@ -246,12 +246,13 @@ class Deliveries:
             return not cancelled
         outcome = outcome_of(*sent, self._intake.fits)
         kept = await self._steps.until_done(lambda: self._store.settle(outcome, time.time()))
+        kept = kept and pending.id not in self._cancelled  # it may be cancelled just afterwards
         note_outcome(self.journal, *sent, outcome if kept else None)
         callbacks = (each for each in (outcome.callback, outcome.failure) if each is not None)
         self.turns.wait_for(pending, (self._tasks.get(each.id) for each in callbacks))
         if kept and outcome.letter is not None:
             log.warning("message given up", message_id=pending.id, status=response.status)
-        if not kept or outcome.again_at is None or pending.id in self._cancelled:
+        if not kept or outcome.again_at is None:
             return False
         pending.retried += 1
         pending.not_before = outcome.again_at
