@@ -271,3 +271,15 @@ def test_a_batch_with_half_of_a_surrogate_pair_is_refused(queue: httpx.Client) -
     """No list of dead letters could show it."""
     body = r'[{"destination": "http://127.0.0.1:1/", "headers": {"Upstash-Label": "\ud800"}}]'
     assert queue.post("/v2/batch", content=body).status_code == 400
+
+
+def test_what_stays_of_a_message_has_no_long_name(queue: httpx.Client) -> None:
+    """A batch has room for names of megabytes, and queues and keys stay."""
+    flow = {"Upstash-Flow-Control-Key": "k" * 10_000, "Upstash-Flow-Control-Value": "rate=1"}
+    named = ({"queue": "q" * 10_000}, {"headers": flow})
+    batch = [{"destination": "http://127.0.0.1:1/", **each} for each in named]
+    refused = queue.post("/v2/batch", json=batch).json()
+    assert ["256" in refused[0]["error"], "1024" in refused[1]["error"]] == [True, True]
+    assert all(len(each["error"]) < 500 for each in refused)
+    kept = queue.get("/v2/queues").text + queue.get("/v2/flowControl").text
+    assert ("q" * 300 in kept, "k" * 300 in kept) == (False, False)

@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 from entrypoints.local_qstash.line import Line
+from entrypoints.local_qstash.names import NO_KEY, checked_key
 from entrypoints.local_qstash.records import Records
-from entrypoints.local_qstash.refusals import BadMessage
-from entrypoints.local_qstash.slots import NO_KEY, Slots
+from entrypoints.local_qstash.slots import Slots
 from entrypoints.local_qstash.turns import flow_line
 
 KIND = "flow_control"
@@ -69,13 +69,13 @@ class Flows:
 
     async def reset(self, key: str) -> None:
         """End the period of the rate and begin one now."""
-        _check(key)
+        checked_key(key)
         self._slots.reset(flow_line(key))
         await self._slots.note_period(flow_line(key))
 
     async def _change(self, key: str, **changes: int | None) -> None:
         """None removes what is set."""
-        _check(key)
+        checked_key(key)
         async with self._changing:
             value = {**self._records.of(KIND).get(key, {}), **changes}
             value = {name: each for name, each in value.items() if each is not None}
@@ -83,11 +83,6 @@ class Flows:
                 await self._records.put(KIND, key, value)
             else:
                 await self._records.drop(KIND, key)
-
-
-def _check(key: str) -> None:
-    if key == NO_KEY:
-        raise BadMessage(f"{NO_KEY} stands for the messages without a flow-control key")
 
 
 def _rate(kept: dict[str, Any]) -> tuple[int, float] | None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from adapters.qstash.retry_delay import MalformedRetryDelay, RetryDelay
 from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.message import DEFAULT_RETRIES, FlowControl, QueuedMessage
+from entrypoints.local_qstash.names import checked_key, checked_name
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.workflow_headers import forwarded_of_run
 
@@ -27,7 +28,6 @@ _UNITS = {
     "d": 86_400.0,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
-_QUEUE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _REDACTABLE = re.compile(r"(?i:body|headers?(\[[^\[\]]+\])?)")
 LONGEST = 1e12
 """Seconds. What is longer would be no time that a file can hold."""
@@ -72,7 +72,7 @@ def read_message(
         callback_headers=_callback_headers(headers, "upstash-callback-"),
         failure_callback=_url_in(given, "Upstash-Failure-Callback"),
         failure_callback_headers=_callback_headers(headers, "upstash-failure-callback-"),
-        queue=None if queue is None else queue_name(queue),
+        queue=None if queue is None else checked_name(queue, "queue name"),
         flow=_flow_control(given),
         labels=_labels(given.get("upstash-label", "")),
         caller_ip=caller_ip,
@@ -95,16 +95,6 @@ def duration(text: str) -> float:
 def _joined(value: str | Sequence[str]) -> str:
     """Several values as one (RFC 9110, section 5.3)."""
     return value if isinstance(value, str) else ", ".join(value)
-
-
-def queue_name(text: str) -> str:
-    """Return the name of a queue. Raises BadMessage if no queue may have it."""
-    if _QUEUE_NAME.fullmatch(text) is None:
-        raise BadMessage(
-            f"invalid queue name: {text!r}: it may only have letters, digits, hyphens, periods and"
-            " underscores"
-        )
-    return text
 
 
 def _redacted_fields(text: str) -> frozenset[str]:
@@ -177,8 +167,6 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
     key = given.get("upstash-flow-control-key")
     if key is None:
         return None
-    if key in ("", "$"):  # $ stands for the messages without a key
-        raise BadMessage(f"invalid Upstash-Flow-Control-Key: {key!r}")
     values: dict[str, str] = {}
     for part in given.get("upstash-flow-control-value", "").split(","):
         name, _, value = part.partition("=")
@@ -193,7 +181,7 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
     seconds = duration(f"{period}s" if period.isdecimal() else period)
     if not 0 < seconds <= LONGEST_PERIOD:
         raise BadMessage(f"invalid period: {period!r} is not above 0 and at most 7 days")
-    return FlowControl(key, parallelism, rate, seconds)
+    return FlowControl(checked_key(key), parallelism, rate, seconds)
 
 
 def _deduplication(

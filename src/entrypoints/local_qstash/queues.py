@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from entrypoints.local_qstash.publish_headers import queue_name
+from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.turns import Turns, queue_line
 
@@ -61,7 +61,7 @@ class Queues:
                 self._turns.slots.resume(queue_line(name))
 
     async def _set(self, name: str, **changes: int | bool | None) -> None:
-        queue_name(name)
+        checked_name(name, "queue name")
         async with self._changing:
             value = {**_new(), **self._records.of(KIND).get(name, {})}
             wanted = {key: each for key, each in changes.items() if each is not None}

@@ -7,7 +7,6 @@ features/schedules and api-reference/schedules.
 import asyncio
 import base64
 import json
-import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -20,6 +19,7 @@ from entrypoints.local_qstash.addressing import messages_of
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT, SCHEDULE_BYTES
 from entrypoints.local_qstash.cron import next_time
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.publish_headers import Headers
 from entrypoints.local_qstash.records import SCHEDULES, Records
 from entrypoints.local_qstash.refusals import (
@@ -37,7 +37,6 @@ log = structlog.get_logger(__name__)
 LOOK = 30.0
 """Seconds after which the clock is read again: it may have been set."""
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
 _OF_ONE_MESSAGE = (
     "upstash-cron",
     "upstash-schedule-id",
@@ -116,7 +115,7 @@ class Schedules:
         """Create a schedule, or let the one of this id publish this from now on; a pause goes on.
         Returns its id. Raises BadMessage, MessageTooLarge, TooMany or Unavailable."""
         schedule_id = f"scd_{secrets.token_urlsafe(20)}" if schedule_id is None else schedule_id
-        _check_id(schedule_id)
+        checked_name(schedule_id, "schedule id")
         if len(body) > self._message_limit:
             raise MessageTooLarge()
         now = self._now()
@@ -157,7 +156,7 @@ class Schedules:
     async def delete(self, schedule_id: str) -> None:
         """Delete the schedule, if there is one. Its messages stay. Raises BadMessage if no schedule
         can have this id, or Unavailable."""
-        _check_id(schedule_id)
+        checked_name(schedule_id, "schedule id")
         async with self._changing:
             await self._records.drop(SCHEDULES, schedule_id)
             self._timetable.drop(schedule_id)
@@ -210,11 +209,6 @@ class Schedules:
             caller_ip=schedule["caller_ip"],
             schedule_id=schedule_id,
         )
-
-
-def _check_id(schedule_id: str) -> None:
-    if not _ID.fullmatch(schedule_id):
-        raise BadMessage("a schedule id has letters, digits, hyphens, underscores and dots only")
 
 
 def _repeats(name: str) -> bool:

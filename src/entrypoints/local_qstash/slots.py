@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from entrypoints.local_qstash.bounds import IDLE_FLOWS, PARALLELISM
 from entrypoints.local_qstash.line import Clock, Limits, Line, Room
 
-NO_KEY = "$"
 LINGER = 60.0
 """Seconds for which a line is known after its last message, for those who look at it."""
 

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from entrypoints.local_qstash.bounds import PARALLELISM
 from entrypoints.local_qstash.line import Limits
 from entrypoints.local_qstash.message import FlowControl
-from entrypoints.local_qstash.slots import NO_KEY, Period, Slots
+from entrypoints.local_qstash.names import NO_KEY
+from entrypoints.local_qstash.slots import Period, Slots
 from entrypoints.local_qstash.store import Pending
 
 ONE_BY_ONE = Limits(parallelism=1)

@@ -6,16 +6,14 @@ Source: QStash's documentation, features/url-groups. It also calls them topics.
 
 import asyncio
 import json
-import re
 import time
 from typing import Any, NamedTuple, Self
 
 from entrypoints.local_qstash.bounds import ENDPOINTS, GROUP_BYTES
+from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.publish_headers import http_url
 from entrypoints.local_qstash.records import SCHEDULES, URL_GROUPS, Records
 from entrypoints.local_qstash.refusals import BadMessage, InUse
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
 
 
 class Endpoint(NamedTuple):
@@ -29,7 +27,7 @@ class Endpoint(NamedTuple):
         if named.url is None:
             raise BadMessage("an endpoint has a url")
         if named.name:
-            _check_name(named.name, "an endpoint")
+            checked_name(named.name, "name of an endpoint")
         return cls(http_url(named.url, "url of an endpoint"), named.name or None)
 
     def as_json(self) -> dict[str, str]:
@@ -78,7 +76,7 @@ class UrlGroups:
     async def add(self, name: str, given: Any) -> None:
         """Add the endpoints in this list. Each replaces an earlier one with its URL or its name. A
         group that does not exist is created. Raises BadMessage, TooMany or Unavailable."""
-        _check_name(name, "a URL group")
+        checked_name(name, "name of a URL group")
         added = [Endpoint.read(each) for each in _listed(given)]
         async with self._changing:
             await self._keep(name, _with(self.endpoints(name), added))
@@ -120,13 +118,6 @@ class UrlGroups:
         if len(json.dumps(group)) > GROUP_BYTES:
             raise BadMessage(f"a URL group has at most {GROUP_BYTES} bytes")
         await self._records.put(URL_GROUPS, name, group)
-
-
-def _check_name(name: str, of: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise BadMessage(
-            f"the name of {of} has letters, digits, hyphens, underscores and dots only"
-        )
 
 
 def _with(endpoints: list[Endpoint], added: list[Endpoint]) -> list[Endpoint]:

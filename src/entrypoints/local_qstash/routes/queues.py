@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.filters import Search
-from entrypoints.local_qstash.publish_headers import queue_name
+from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.routes.reading import json_of, not_found
 
@@ -41,7 +41,7 @@ class QueueRoutes(Controller):
 
     @get("/{queue:str}")
     async def show(self, queue: FromPath[str], account: NamedDependency[Account]) -> dict[str, Any]:
-        shown = account.queues.get(queue_name(queue))
+        shown = account.queues.get(checked_name(queue, "queue name"))
         if shown is None:
             raise not_found("queue")
         return shown
@@ -49,7 +49,7 @@ class QueueRoutes(Controller):
     @delete("/{queue:str}", status_code=200)
     async def remove(self, queue: FromPath[str], account: NamedDependency[Account]) -> None:
         """Cancels the messages of the queue, too."""
-        ids = account.deliveries.turns.in_queue(queue_name(queue))
+        ids = account.deliveries.turns.in_queue(checked_name(queue, "queue name"))
         await account.deliveries.cancel(Search.of(*ids))
         await account.queues.delete(queue)
 
