@@ -23,3 +23,13 @@ def test_keys_are_listed_and_searched(qstash_url: str) -> None:
             unpinned = client.post(f"/v2/flowControl/{key}/unpin?parallelism=true")
             assert unpinned.status_code == 200
             assert client.get(f"/v2/flowControl/{key}").json()["parallelismMax"] == 2
+
+
+def test_a_message_with_a_parallelism_alone_is_shown_with_a_period(qstash_url: str) -> None:
+    """As QStash shows it."""
+    flow = {"Upstash-Flow-Control-Key": "alone", "Upstash-Flow-Control-Value": "parallelism=2"}
+    with httpx.Client(base_url=qstash_url, headers=[TOKEN]) as client:
+        headers = {"Upstash-Delay": "1h", **flow}
+        published = client.post("/v2/publish/http://127.0.0.1:1/", headers=headers).json()
+        shown = client.get(f"/v2/messages/{published['messageId']}").json()
+    assert (shown["parallelism"], shown.get("rate"), shown["period"]) == (2, None, 1)

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,7 @@ class QueuedMessage:
             shown["flowControlKey"] = self.flow.key
             shown["parallelism"] = self.flow.parallelism
             shown["rate"] = self.flow.rate
-            shown["period"] = None if self.flow.rate is None else int(self.flow.period)
+            shown["period"] = math.ceil(self.flow.period)
         return {name: value for name, value in shown.items() if value not in (None, {})}
 
     def _shown_headers(self) -> dict[str, list[str]]:
