@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from time import time
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from entrypoints.local_qstash.bounds import (
     DEAD_AGE,
@@ -77,17 +77,13 @@ class Limits:
         return int((time() - self.age) * 1000)
 
 
-class Line(NamedTuple):
-    """As much of a letter as decides whether it is on a page."""
-
-    facts: Facts
-    size: int
-
-
-def page_of(newest_first: Iterable[Line], search: Search) -> tuple[list[str], str | None]:
+def page_of(
+    newest_first: Iterable[tuple[Facts, int]], search: Search
+) -> tuple[list[str], str | None]:
     """Return the ids of the letters that are searched, beginning with that of the cursor if it is
-    there, and the cursor of the next page. A page has at most PAGE_BYTES (but at least one letter),
-    and those that the search names are on one page. Raises BadMessage."""
+    there, and the cursor of the next page. Of each letter the facts and the size are given. A page
+    has at most PAGE_BYTES (but at least one letter), and those that the search names are on one
+    page. Raises BadMessage."""
     page: list[str] = []
     size = 0
     passed = search.cursor
@@ -136,7 +132,7 @@ class DeadLetters:
     async def ids(self, search: Search) -> tuple[list[str], str | None]:
         self.drop_old()
         return page_of(
-            (Line(each.facts, each.size) for each in reversed(self._letters.values())), search
+            ((each.facts, each.size) for each in reversed(self._letters.values())), search
         )
 
     async def get(self, dlq_id: str) -> DeadLetter | None:

@@ -7,7 +7,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from adapters.database import Database, Transaction
-from entrypoints.local_qstash.dead_letters import DeadLetter, Limits, Line, page_of
+from entrypoints.local_qstash.dead_letters import DeadLetter, Limits, page_of
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.store import DeadLetterStore
@@ -73,7 +73,7 @@ class FileDeadLetters(DeadLetterStore):
             " WHERE at > ? ORDER BY number DESC",
             (self._limits.oldest_kept(),),
         )
-        return page_of((Line(facts_of(*facts), size) for *facts, size in rows), search)
+        return page_of(((facts_of(*facts), size) for *facts, size in rows), search)
 
     @translated
     async def get(self, dlq_id: str) -> DeadLetter | None:

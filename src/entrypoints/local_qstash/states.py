@@ -25,4 +25,3 @@ class State(StrEnum):
 
 UNDER_WAY = frozenset((State.ACTIVE, State.ERROR, State.RETRY))
 """What a filter means by IN_PROGRESS."""
-ENDED = frozenset((State.DELIVERED, State.FAILED, State.CANCELED))
