@@ -124,13 +124,6 @@ async def test_the_oldest_are_dropped_beyond_a_sum_of_bytes(letters_of: LettersO
         (_message(Upstash_Failure_Callback_Forward_Long="x" * 100_000), REFUSED),
         (_message(Upstash_Callback=f"http://example.org/{'x' * 100_000}"), REFUSED),
         (_message(Upstash_Label="x" * 100_000), REFUSED),
-        (
-            _message(
-                Upstash_Flow_Control_Key="x" * 100_000,
-                Upstash_Flow_Control_Value="parallelism=1",
-            ),
-            REFUSED,
-        ),
     ],
 )
 async def test_everything_that_others_choose_counts(
