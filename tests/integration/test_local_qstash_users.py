@@ -1,5 +1,6 @@
 """The four users of QStash's development server, and their tokens and keys."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,6 +12,7 @@ from qstash import Receiver
 
 from adapters.database import open_database
 from adapters.qstash import DEVELOPMENT_USERS
+from entrypoints.local_qstash.account import Account, AccountSettings
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk, one
@@ -166,3 +168,21 @@ def test_the_queue_of_a_service_keeps_no_message_that_has_ended(destination: Des
         path = f"{url}/v2/messages/{answer.json()['messageId']}"
         eventually(lambda: httpx.get(path, headers=_bearer(DEFAULT)).status_code == 404)
         assert httpx.get(f"{url}/v2/logs", headers=_bearer(DEFAULT)).json() == {"logs": []}
+
+
+async def test_two_rotations_at_the_same_time_are_two(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "queue.db", [QUEUE])
+    user = DEVELOPMENT_USERS["defaultUser"]
+    account = Account(
+        AccountSettings(
+            token=user.token,
+            current_key=user.current_key,
+            next_key=user.next_key,
+            database=database,
+        )
+    )
+    first, second = await asyncio.gather(account.rotate_keys(), account.rotate_keys())
+    assert (first["current"], second["current"]) == (user.next_key, first["next"])
+    assert account.keys == second
+    await account.aclose()
+    await database.aclose()

@@ -1,5 +1,6 @@
 """An account of the local QStash: its token and keys, and all that it holds."""
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Account:
         self.records = Records(settings.database, settings.left.records)
         self.url_groups = UrlGroups(self.records)
         self.keys = settings.keys
+        self._rotating = asyncio.Lock()
         self.deliveries = Deliveries(
             self.keys["current"],
             settings.message_limit,
@@ -91,12 +93,15 @@ class Account:
         self.schedules.resume({each.id for each in self._left.messages})
         self._left = Left()
 
-    async def rotate_keys(self) -> None:
-        """Sign with the next key from now on, and make another next one. Raises Unavailable."""
-        keys = {"current": self.keys["next"], "next": f"sig_{secrets.token_urlsafe(32)}"}
-        await self.records.put(*KEYS, keys)
-        self.keys = keys
-        self.deliveries.sign_with(keys["current"])
+    async def rotate_keys(self) -> dict[str, str]:
+        """Sign with the next key from now on, and make another next one. Returns the keys, as
+        `GET /v2/keys` shows them. Raises Unavailable."""
+        async with self._rotating:
+            keys = {"current": self.keys["next"], "next": f"sig_{secrets.token_urlsafe(32)}"}
+            await self.records.put(*KEYS, keys)
+            self.keys = keys
+            self.deliveries.sign_with(keys["current"])
+            return keys
 
     async def aclose(self) -> None:
         await self.schedules.aclose()

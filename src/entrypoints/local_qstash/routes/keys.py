@@ -15,5 +15,4 @@ class Keys(Controller):
 
     @post("/rotate", status_code=200)
     async def rotate(self, account: NamedDependency[Account]) -> dict[str, str]:
-        await account.rotate_keys()
-        return account.keys
+        return await account.rotate_keys()
