@@ -34,7 +34,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "10", "s", "10x", "1s ", "-1s", "1s2", "9" * 20 + "d", "9" * 400 + "s"]
+    "text", ["", "10", "s", "10x", "1s ", "-1s", "1s2", "9" * 20 + "d", "9" * 400 + "s", "1" * 90_000]
 )
 def test_bad_durations(text: str) -> None:
     with pytest.raises(BadMessage):
@@ -63,6 +63,9 @@ def test_a_period_is_no_longer_than_a_duration() -> None:
         ({"retry-after": ["90000"]}, backoff(1)),
         ({"retry-after": ["soon"]}, 5),
         ({"retry-after": ["inf"]}, 5),
+        ({"retry-after": ["Mon, 01 Jan 2030 00:00:00 +99999999999999999999"]}, 5),
+        ({"retry-after": ["Mon, 99999999999 Jan 2030 00:00:00 GMT"]}, 5),
+        ({"retry-after": ["1" * 90_000 + "x"]}, 5),  # which took minutes to read
         ({}, 5),
     ],
 )
@@ -71,6 +74,12 @@ def test_who_has_the_last_word(headers: dict[str, list[str]], seconds: float) ->
     assert pause_before_retry(message, DeliveryResponse(429, headers, b""), NOW) == pytest.approx(
         seconds
     )
+
+
+def test_an_expression_without_a_value_for_a_retry_gives_way_to_the_back_off() -> None:
+    message = _message(Retry_Delay="1000 / (2 - retried)")
+    message.retried = 2
+    assert pause_before_retry(message, DeliveryResponse(500, {}, b""), NOW) == backoff(3)
 
 
 def test_the_default_is_the_back_off() -> None:

@@ -10,10 +10,10 @@ import math
 import time
 from email.utils import parsedate_to_datetime
 
-from adapters.qstash.retry_delay import MAX_DELAY
+from adapters.qstash.retry_delay import MAX_DELAY, MalformedRetryDelay
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.publish_headers import duration
+from entrypoints.local_qstash.publish_headers import LONGEST_TEXT, duration
 from entrypoints.local_qstash.refusals import BadMessage
 
 LOOK = 30.0
@@ -34,14 +34,16 @@ def backoff(retry: int) -> float:
 
 def pause_before_retry(message: QueuedMessage, response: DeliveryResponse, now: float) -> float:
     """Return the seconds until the next delivery: what the destination asks for if that is within a
-    day (beyond it, the back-off), else the message's own expression, else the back-off."""
+    day (beyond it, the back-off), else the message's own expression if it has a value for this
+    retry, else the back-off."""
     for name in _RETRY_HEADERS:
         for value in response.headers.get(name, []):
             asked = _asked_pause(value, now)
             if asked is not None:
                 return asked if asked <= MAX_DELAY else backoff(message.retried + 1)
     if message.retry_delay is not None:
-        return message.retry_delay.seconds(message.retried)
+        with contextlib.suppress(MalformedRetryDelay):
+            return message.retry_delay.seconds(message.retried)
     return backoff(message.retried + 1)
 
 
@@ -62,11 +64,13 @@ async def until(not_before: int) -> None:
 
 
 def _asked_pause(value: str, now: float) -> float | None:
+    if len(value) > LONGEST_TEXT:
+        return None
     with contextlib.suppress(ValueError):
         seconds = float(value)
         return max(0.0, seconds) if math.isfinite(seconds) else None
     with contextlib.suppress(BadMessage):
         return duration(value)
-    with contextlib.suppress(ValueError, TypeError):
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     return None

@@ -31,6 +31,8 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _REDACTABLE = re.compile(r"(?i:body|headers?(\[[^\[\]]+\])?)")
 LONGEST = 1e12
 """Seconds. What is longer would be no time that a file can hold."""
+LONGEST_TEXT = 100
+"""Characters of a duration or a date: to look through more for units could take minutes."""
 
 
 Headers = Mapping[str, str | Sequence[str]]
@@ -83,7 +85,7 @@ def read_message(
 
 def duration(text: str) -> float:
     """Return the seconds in `10s`, `1m30s` or `500ms`. Raises BadMessage."""
-    parts = _DURATION_PART.findall(text)
+    parts = _DURATION_PART.findall(text[:LONGEST_TEXT])
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadMessage(f"invalid duration: {text!r}")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
