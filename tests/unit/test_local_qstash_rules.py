@@ -34,7 +34,8 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "10", "s", "10x", "1s ", "-1s", "1s2", "9" * 20 + "d", "9" * 400 + "s", "1" * 90_000]
+    "text",
+    ["", "10", "s", "10x", "1s ", "-1s", "1s2", "9" * 20 + "d", "9" * 400 + "s", "1" * 90_000],
 )
 def test_bad_durations(text: str) -> None:
     with pytest.raises(BadMessage):

@@ -1,6 +1,7 @@
 """QStash's retry-delay expression: what it evaluates to, and what it must not do."""
 
 import math
+import time
 from contextlib import suppress
 
 import pytest
@@ -30,11 +31,25 @@ def test_retry_delay_expressions(expression: str, retried: int, seconds: float) 
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "x", "1 +", "open('/')", "retried.__class__", "'a' * 9", "[1]", "1" * 257]
+    "expression",
+    [
+        *("", "x", "1 +", "open('/')", "retried.__class__", "'a' * 9", "[1]", "1" * 257),
+        # Texts of a gigabyte.
+        *("'%999999999d' % 1", "f'{1:999999999}'"),
+    ],
 )
 def test_bad_expressions(expression: str) -> None:
     with pytest.raises(MalformedRetryDelay):
         RetryDelay.parse(expression)
+
+
+@pytest.mark.parametrize(
+    "expression", ["*".join(["9**3999999"] * 20), "((9**999999)**9) % 7", "(9**99) * (9**99) ** 9"]
+)
+def test_no_numbers_of_millions_of_digits(expression: str) -> None:
+    began = time.process_time()
+    assert RetryDelay.parse(expression).seconds(0) == MAX_DELAY
+    assert time.process_time() - began < 0.1
 
 
 @given(st.text(max_size=30))

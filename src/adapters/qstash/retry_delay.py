@@ -4,11 +4,12 @@
 Source: QStash's documentation, features/retry (custom retry delay).
 """
 
+import ast
 import math
 from dataclasses import dataclass
 from typing import Self
 
-from simpleeval import SimpleEval
+from simpleeval import DEFAULT_OPERATORS, SimpleEval
 
 MAX_DELAY = 86_400.0
 """Seconds: QStash never waits longer between two deliveries."""
@@ -32,6 +33,19 @@ class MalformedRetryDelay(ValueError):
     """Raised for an expression that QStash would refuse."""
 
 
+def _times(a: float, b: float) -> float:
+    return float(a) * float(b)
+
+
+_OPERATORS = {
+    **{name: each for name, each in DEFAULT_OPERATORS.items() if name is not ast.LShift},
+    ast.Mult: _times,
+    ast.Pow: math.pow,
+}
+"""Without whole numbers where these could grow to millions of digits, with which a few operations
+take seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryDelay:
     expression: str
@@ -49,8 +63,10 @@ class RetryDelay:
     def seconds(self, retried: int) -> float:
         """Return the pause after this many earlier retries, 0 to MAX_DELAY. Raises
         MalformedRetryDelay where the expression has no value for them."""
+        if "'" in self.expression or '"' in self.expression:
+            raise MalformedRetryDelay("invalid retry delay: a text is no number")
         try:
-            evaluator = SimpleEval(functions=_FUNCTIONS, names={"retried": retried})
+            evaluator = SimpleEval(_OPERATORS, _FUNCTIONS, {"retried": retried})
             milliseconds = float(evaluator.eval(self.expression))
         except OverflowError:
             return MAX_DELAY

@@ -39,8 +39,8 @@ def told_of_run(message: QueuedMessage) -> dict[str, Any]:
     if run_id is None:
         return {}
     told: dict[str, Any] = {"workflowRunId": run_id}
-    if created_at := message.headers.get(CREATED_AT):
-        told["workflowCreatedAt"] = int(created_at[0])
+    with contextlib.suppress(ValueError, LookupError):
+        told["workflowCreatedAt"] = int(message.headers[CREATED_AT][0])
     with contextlib.suppress(ValueError, TypeError, LookupError):  # without its steps
         told["sourceBody"] = json.loads(message.body)[0]["body"]
     return told
