@@ -55,3 +55,28 @@ def test_a_header_of_a_batch_may_be_a_list(qstash_url: str, destination: Destina
     httpx.post(f"{qstash_url}/v2/batch", headers=[TOKEN], json=[message])
     eventually(lambda: destination.at("/batch"))
     assert one(destination, "/batch").headers["x"] == "1, 2"
+
+
+def test_bytes_beyond_ascii_are_forwarded_as_they_are(
+    qstash_url: str, destination: Destination
+) -> None:
+    sent = "Zoë €".encode()
+    url = f"{qstash_url}/v2/publish/{destination.url}"
+    httpx.post(f"{url}/bytes", headers=[TOKEN, (b"Upstash-Forward-X", sent)])
+    assert one(destination, "/bytes").headers["x"].encode("latin-1") == sent
+    message = {"destination": f"{destination.url}/text", "headers": {"Upstash-Forward-X": "日本"}}
+    httpx.post(f"{qstash_url}/v2/batch", headers=[TOKEN], json=[message])
+    assert one(destination, "/text").headers["x"].encode("latin-1").decode() == "日本"
+
+
+def test_headers_that_tell_of_another_body_are_not_forwarded(
+    qstash_url: str, destination: Destination
+) -> None:
+    """As a proxy sends them that forwards all headers of its own request."""
+    names = {"Content-Length": "3", "Transfer-Encoding": "chunked"}
+    headers = [TOKEN, *((f"Upstash-Forward-{name}", value) for name, value in names.items())]
+    url = f"{qstash_url}/v2/publish/{destination.url}/framing"
+    httpx.post(url, headers=headers, content=b"hello")
+    delivered = one(destination, "/framing")
+    assert (delivered.body, delivered.headers["content-length"]) == (b"hello", "5")
+    assert "transfer-encoding" not in delivered.headers

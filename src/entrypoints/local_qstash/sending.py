@@ -32,6 +32,9 @@ CONNECTING = 64
 """Deliveries that wait for a connection at the same time. More could fill the list from which a
 busy destination takes its connections: then they and its other clients would time out."""
 
+_FRAMING = ("content-length", "transfer-encoding")
+"""What a request's own body decides: they are not forwarded."""
+
 
 def sign(key: str, url: str, body: bytes, now: int) -> str:
     """Return the JWT that signs one delivery."""
@@ -102,21 +105,36 @@ class Sender:
             log.exception("delivery failed unexpectedly", message_id=message.id)
             return _none(error)
 
-    def _headers(self, message: QueuedMessage, url: str) -> list[tuple[str, str]]:
-        forwarded = [(name, value) for name, values in message.headers.items() for value in values]
+    def _headers(self, message: QueuedMessage, url: str) -> list[tuple[bytes, bytes]]:
+        forwarded = [
+            (name, value)
+            for name, values in message.headers.items()
+            for value in values
+            if name.lower() not in _FRAMING
+        ]
         signature = sign(self.signing_key, url, message.body, int(time.time()))
         origin = {
             "Upstash-Caller-Ip": message.caller_ip,
             "Upstash-Schedule-Id": message.schedule_id,
             "Upstash-Topic-Name": message.url_group,
         }
-        return [
+        headers = [
             *forwarded,
             ("Upstash-Message-Id", message.id),
             ("Upstash-Retried", str(message.retried)),
             ("Upstash-Signature", signature),
             *((name, value) for name, value in origin.items() if value is not None),
         ]
+        return [(_as_sent(name), _as_sent(value)) for name, value in headers]
+
+
+def _as_sent(text: str) -> bytes:
+    """Return the bytes of a part of a header. Those of a request were read as Latin-1; the JSON of a
+    batch may have other characters."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
 
 
 def _none(error: Exception) -> DeliveryResponse:
