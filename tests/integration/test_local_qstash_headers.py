@@ -62,7 +62,8 @@ def test_bytes_beyond_ascii_are_forwarded_as_they_are(
 ) -> None:
     sent = "Zoë €".encode()
     url = f"{qstash_url}/v2/publish/{destination.url}"
-    httpx.post(f"{url}/bytes", headers=[TOKEN, (b"Upstash-Forward-X", sent)])
+    token = TOKEN[0].encode(), TOKEN[1].encode()
+    httpx.post(f"{url}/bytes", headers=[token, (b"Upstash-Forward-X", sent)])
     assert one(destination, "/bytes").headers["x"].encode("latin-1") == sent
     message = {"destination": f"{destination.url}/text", "headers": {"Upstash-Forward-X": "日本"}}
     httpx.post(f"{qstash_url}/v2/batch", headers=[TOKEN], json=[message])
