@@ -129,8 +129,8 @@ class Sender:
 
 
 def _as_sent(text: str) -> bytes:
-    """Return the bytes of a part of a header. Those of a request were read as Latin-1; the JSON of a
-    batch may have other characters."""
+    """Return the bytes of a part of a header. Those of a request were read as Latin-1; the JSON of
+    a batch may have other characters."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
