@@ -90,6 +90,9 @@ def test_destinations_with_paths_of_this_api(destination: Destination) -> None:
             assert client.get(f"/v2/schedules/s{number}").json()["destination"] == url
         assert client.post("/v2/schedules/s0/pause").is_success
         assert client.get("/v2/schedules/s0").json()["isPaused"]
+        group = {"endpoints": [{"url": destination.url}]}
+        client.post("/v2/topics/pause/endpoints", json=group).raise_for_status()
+        assert client.post("/v2/schedules/pause", headers=YEARLY).is_success
 
 
 def test_a_schedule_is_repeated_without_its_token_and_shown_redacted(tmp_path: Path) -> None:

@@ -90,5 +90,7 @@ def _forbid(why: str) -> ASGIResponse:
 
 def _names_schedule(method: str, path: str) -> bool:
     """Whether the path has the id of a schedule, not the destination of a new one."""
-    of_one = path.endswith(("/pause", "/resume")) and "://" not in path
-    return path.startswith(SCHEDULES) and (of_one or method != "POST")
+    if not path.startswith(SCHEDULES):
+        return False
+    behind_id = path[len(SCHEDULES) :].partition("/")[2]
+    return method != "POST" or behind_id in ("pause", "resume")
