@@ -143,6 +143,7 @@ def test_limits_of_a_flow_control_key(value: str, limits: FlowControl) -> None:
     [
         ("", "rate=1"),
         ("$", "rate=1"),
+        ("k" * 1_025, "rate=1"),
         ("k", ""),
         ("k", "rate=0"),
         ("k", "parallelism=-1"),

@@ -25,6 +25,11 @@ plan's limits."""
 RESPONSE_BYTES = 1 * MIB
 """Bytes that are read of a response's body: the largest message of QStash's smallest plan, which is
 the most that a callback could hold of it. The rest is not read, and the connection is closed."""
+SMALL_BYTES = 16 * 1024
+"""Bytes of it that are read in any case."""
+READING_BYTES = 64 * MIB
+"""Bytes that all responses which are being read may have beyond SMALL_BYTES of each: there may be
+as many as deliveries, and one may take two hours."""
 
 DEAD_LETTERS = 10_000
 """A long run of the fault tests makes some thousands, and reads them at its end."""

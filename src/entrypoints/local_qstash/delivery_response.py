@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from entrypoints.local_qstash.bounds import RESPONSE_BYTES
+from entrypoints.local_qstash.bounds import READING_BYTES, RESPONSE_BYTES, SMALL_BYTES
 
 NON_RETRYABLE_STATUS = 489
 
@@ -29,15 +29,31 @@ class DeliveryResponse:
         return self.status == NON_RETRYABLE_STATUS and "true" in marks
 
 
-async def read_response(response: httpx.Response) -> DeliveryResponse:
-    """Read a response whose body has not been read, up to RESPONSE_BYTES of it. The body is not
-    decompressed, since a few bytes could become very many."""
+@dataclass(slots=True)
+class Reading:
+    """How many bytes the responses may still have, all together, that are being read."""
+
+    left: int = READING_BYTES
+
+
+async def read_response(response: httpx.Response, reading: Reading) -> DeliveryResponse:
+    """Read a response whose body has not been read, up to RESPONSE_BYTES of it, or to SMALL_BYTES
+    and what there is room for in `reading`. The body is not decompressed, since a few bytes could
+    become very many."""
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.multi_items():
         headers.setdefault(name, []).append(value)
     body = bytearray()
-    async for piece in response.aiter_raw():
-        body += piece[: RESPONSE_BYTES - len(body)]
-        if len(body) == RESPONSE_BYTES:
-            break
+    taken = 0
+    try:
+        async for piece in response.aiter_raw():
+            most = min(RESPONSE_BYTES, max(SMALL_BYTES, len(body)) + reading.left)
+            body += piece[: most - len(body)]
+            more = max(0, len(body) - SMALL_BYTES) - taken
+            taken += more
+            reading.left -= more
+            if len(body) == most:
+                break
+    finally:
+        reading.left += taken
     return DeliveryResponse(response.status_code, headers, bytes(body))

@@ -17,7 +17,7 @@ import httpx
 import jwt
 import structlog
 
-from entrypoints.local_qstash.delivery_response import DeliveryResponse, read_response
+from entrypoints.local_qstash.delivery_response import DeliveryResponse, Reading, read_response
 from entrypoints.local_qstash.message import QueuedMessage
 
 log = structlog.get_logger(__name__)
@@ -68,6 +68,7 @@ class Sender:
         ]
         self._in_turn = cycle(self._clients)
         self._connecting = asyncio.Semaphore(CONNECTING)
+        self._reading = Reading()
 
     async def aclose(self) -> None:
         for client in self._clients:
@@ -97,7 +98,7 @@ class Sender:
                         extensions={"trace": trace},
                     ) as response,
                 ):
-                    return await read_response(response)
+                    return await read_response(response, self._reading)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             log.warning("no response", message_id=message.id, error=type(error).__name__)
             return _none(error)
