@@ -47,6 +47,8 @@ def test_retries_then_the_dead_letters(sdk: Sdk, destination: Destination) -> No
     verified(failure, f"{destination.url}/callback/failure")
 
     told = json.loads(failure.body)
+    written_again = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    assert failure.body.decode() == written_again  # as by JSON.stringify, behind Express's json()
     assert told["status"] == 503
     assert told["header"]["x-why"] == ["because"]
     assert base64.b64decode(told["body"]) == b"\xff\xfe"

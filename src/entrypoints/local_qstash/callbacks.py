@@ -4,10 +4,10 @@ Source: QStash's documentation, features/callbacks.
 """
 
 import base64
-import json
 import time
 from collections.abc import Mapping
 
+import msgspec
 import structlog
 
 from entrypoints.local_qstash.dead_letters import DeadLetter
@@ -53,7 +53,10 @@ def callback_of(
     inherited = {"Upstash-Retries": str(message.retries), "Content-Type": "application/json"}
     if message.retry_delay is not None:
         inherited["Upstash-Retry-Delay"] = str(message.retry_delay)
-    return read_message(url, {**inherited, **headers}, json.dumps(body).encode(), now=time.time())
+    # Without spaces, as JSON.stringify would write it again: behind Express's json() a receiver has
+    # only that to compare with the signature.
+    told = msgspec.json.encode(body)
+    return read_message(url, {**inherited, **headers}, told, now=time.time())
 
 
 def failure_callback_of(letter: DeadLetter) -> QueuedMessage | None:

@@ -8,10 +8,11 @@ of the run. The source of this protocol is the SDK `@upstash/workflow`, version 
 import asyncio
 import base64
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from entrypoints.local_qstash.bounds import RUN_BYTES, RUNS, STEP_BYTES
 from entrypoints.local_qstash.delivery import Deliveries
@@ -91,7 +92,9 @@ class WorkflowRuns:
         following = {**run, "steps": [*run["steps"], step]}
         if not self.fits(following):
             return MessageTooLarge()
-        delivered = json.dumps([*_steps_by_now(run), _shown(step)]).encode()
+        # Without spaces, for the SDK's `serve` for Express: it has read the body, and writes it
+        # again with JSON.stringify to compare it with the signature.
+        delivered = msgspec.json.encode([*_steps_by_now(run), _shown(step)])
         message.body = b"" if later or len(delivered) > self._message_limit else delivered
         (result,) = await self._deliveries.publish_all([message])
         if result == (message.id, False):
