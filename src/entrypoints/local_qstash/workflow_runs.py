@@ -62,10 +62,10 @@ class WorkflowRuns:
             run = self.get(run_id)
             if run is None:
                 return False
-            await self._records.drop(KIND, run_id)
             if cancel:
                 published = (each["messageId"] for each in run["steps"])
                 await self._deliveries.cancel(Search.of(*published))
+            await self._records.drop(KIND, run_id)
             return True
 
     def all(self) -> dict[str, Run]:
