@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from adapters.database import Database
@@ -67,7 +67,7 @@ class Account:
             settings.stopping,
             settings.address_of,
             settings.at_once,
-            lambda names: self.queues.create(names),
+            self._create_queues,
             settings.log_limits,
         )
         self.queues = Queues(self.records, self.deliveries.turns)
@@ -83,6 +83,9 @@ class Account:
             settings.stopping,
         )
         self.journal.watch = self.schedules.runs.note
+
+    async def _create_queues(self, names: Iterable[str]) -> None:
+        await self.queues.create(names)
 
     def resume(self) -> None:
         """Go on with what an earlier process has left."""
