@@ -233,7 +233,6 @@ async def fastapi_start(redis_url: str, queue_url: str) -> None:
         max_tokens: int | None = Field(default=None, ge=1)
         temperature: float | None = Field(default=None, ge=0, le=2)
 
-    @app.post("/start", status_code=202)
     async def start(body: Start) -> dict[str, str]:
         task_id = f"task_{secrets.token_hex(12)}"
         record: dict[Any, Any] = {"status": "pending", "createdAt": time.time()}
@@ -248,6 +247,7 @@ async def fastapi_start(redis_url: str, queue_url: str) -> None:
         await redis.hset(f"task:{task_id}", "messageId", sent.message_id)
         return {"taskId": task_id, "status": "pending"}
 
+    app.add_api_route("/start", start, methods=["POST"], status_code=202)
     _, serving = await on_uvicorn(app)
     await serving
 
