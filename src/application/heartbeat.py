@@ -46,7 +46,7 @@ class Heartbeat:
             group.pop(member, None)
 
     def _wait(self) -> None:
-        # The context of whoever comes first would be kept for as long as there are members.
+        # The context of the first member would be kept for as long as there are members.
         self._timer = asyncio.get_running_loop().call_later(
             self._pause, self._tick, context=Context()
         )

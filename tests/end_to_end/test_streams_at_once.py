@@ -17,7 +17,7 @@ READERS = 20
 def limited(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[int], Running]]:
-    """Runs a service that opens so many streams at once, and does not lose its patience."""
+    """Runs a service that opens so many streams at once, and no more while none ends."""
     with ExitStack() as stack:
 
         def run(at_once: int) -> Running:

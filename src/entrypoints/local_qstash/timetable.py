@@ -2,7 +2,7 @@
 
 What is not noticed within a minute is not made up for, be it that no process ran, that the machine
 was suspended, or that its clock was set: QStash's documentation promises no messages for the past,
-and a burst of them after a weekend would help nobody.
+and a burst of them after a weekend would help no one.
 """
 
 from entrypoints.local_qstash.cron import next_time

@@ -82,7 +82,7 @@ class BoundedProtocol(UvicornConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._bounds.turns.end(self)  # nobody waits for a slow client
+        self._bounds.turns.end(self)  # no other waits for a slow client
         self._count()
 
     def resume_writing(self) -> None:

@@ -13,7 +13,7 @@ from contextvars import Context
 from typing import Protocol
 
 AT_ONCE = 64
-PATIENCE = 1.0
+LONGEST_STALL = 1.0
 """Seconds in which no turn has ended, as while the store is unavailable, after which as many more
 begin."""
 
@@ -25,10 +25,10 @@ class Waiting(Protocol):
 
 
 class Turns:
-    def __init__(self, at_once: int = AT_ONCE, patience: float = PATIENCE) -> None:
-        """`at_once`: streams that are being opened. `patience`: see PATIENCE."""
+    def __init__(self, at_once: int = AT_ONCE, longest_stall: float = LONGEST_STALL) -> None:
+        """`at_once`: streams that are being opened. `longest_stall`: see LONGEST_STALL."""
         self._at_once = at_once
-        self._patience = patience
+        self._longest_stall = longest_stall
         self._begun: set[Waiting] = set()
         self._waiting: OrderedDict[Waiting, None] = OrderedDict()
         self._moved = False  # whether a turn has ended since the last look
@@ -68,7 +68,7 @@ class Turns:
         if self._waiting and self._timer is None:
             self._moved = False
             self._timer = asyncio.get_running_loop().call_later(
-                self._patience, self._look, context=Context()
+                self._longest_stall, self._look, context=Context()
             )
 
     def _look(self) -> None:
