@@ -1,7 +1,6 @@
 """The local QStash under names that are not its own: what a page gets whose name was made to point
 at this machine (DNS rebinding)."""
 
-import re
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -80,7 +79,6 @@ def test_names_are_given_by_options(tmp_path: Path) -> None:
     options = ("--port", "0", "--json-logs", "--allowed-host", "qstash", "--allowed-host", "Q.test")
     with process_of(tmp_path, "local-qstash", *options) as (_, log):
         url = found_in(log)
-        assert re.search("QSTASH_TOKEN", log.read_text())
         for host, status in (("qstash:8080", 200), ("q.test", 200), ("other", 403)):
             answer = httpx.get(f"{url}/v2/keys", headers={**TOKEN, "Host": host})
             assert answer.status_code == status, host
