@@ -32,6 +32,7 @@ def test_it_goes_on_behind_the_last_id(
             found: list[list[str]] = page.evaluate("seen")
             return found
 
+        eventually(lambda: seen() and seen()[0][0] == "connected")  # else a start may come before
         before = client.start()
         eventually(lambda: [each[0] for each in seen()].count("reached") == 1)
         upstream.then(Script([piece("one"), gate, finish(), DONE]))
