@@ -22,6 +22,7 @@ from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.filters import Facts, Search
 from entrypoints.local_qstash.message import QueuedMessage, text_or_base64
 from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.whole_numbers import whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,10 @@ def page_of(
 
 def _time_of(dlq_id: str) -> int:
     """When the letter of this id was added."""
-    text = dlq_id.partition("-")[0]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+    at = whole_number(dlq_id.partition("-")[0])
+    if at is None:
         raise BadMessage("cursor is none that a page of the dead letters has returned")
-    return int(text)
+    return at
 
 
 class DeadLetters:

@@ -15,6 +15,7 @@ from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.message import DEFAULT_RETRIES, FlowControl, QueuedMessage
 from entrypoints.local_qstash.names import checked_key, checked_name
 from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.whole_numbers import whole_number
 from entrypoints.local_qstash.workflow_headers import forwarded_of_run
 
 _UNITS = {
@@ -141,9 +142,10 @@ def _method(method: str) -> str:
 def _whole(text: str | None, name: str, default: int) -> int:
     if text is None:
         return default
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+    number = whole_number(text)
+    if number is None:
         raise BadMessage(f"invalid {name}: {text!r} is not a whole number")
-    return int(text)
+    return number
 
 
 def _duration_of(given: Mapping[str, str], name: str) -> float | None:

@@ -10,6 +10,7 @@ from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.routes.reading import not_found
+from entrypoints.local_qstash.whole_numbers import whole_number
 
 
 class FlowControlRoutes(Controller):
@@ -78,9 +79,10 @@ def _number(request: Request[Any, Any, Any], name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15 and int(text)):
+    number = whole_number(text)
+    if not number:
         raise BadMessage(f"invalid {name}: {text!r} is not a whole number above 0")
-    return int(text)
+    return number
 
 
 def _flag(request: Request[Any, Any, Any], name: str) -> bool:

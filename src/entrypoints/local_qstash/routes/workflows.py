@@ -9,6 +9,7 @@ from litestar.params import FromPath, FromQuery
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.routes.reading import json_of, not_found
+from entrypoints.local_qstash.whole_numbers import whole_number
 
 
 class WorkflowRoutes(Controller):
@@ -90,8 +91,8 @@ def _chosen(request: Request[Any, Any, Any], account: Account) -> list[str]:
         raise BadMessage(f"unknown: {', '.join(sorted(unknown))}")
     if "workflowUrlExactMatch" in given and "workflowUrl" not in given:
         raise BadMessage("workflowUrlExactMatch needs workflowUrl")
-    count = given.get("count")
-    if count is not None and not (count.isascii() and count.isdecimal() and len(count) < 10):
+    count = None
+    if "count" in given and (count := whole_number(given["count"], 9)) is None:
         raise BadMessage("count must be a whole number")
     if ids := given.getall("workflowRunIds", []):
         return list(dict.fromkeys(one for each in ids for one in each.split(",")))
@@ -101,4 +102,4 @@ def _chosen(request: Request[Any, Any, Any], account: Account) -> list[str]:
         for run_id, run in account.workflow_runs.all().items()
         if (run["url"] == url if exact else run["url"].startswith(url))
     ]
-    return chosen if count is None else chosen[: int(count)]
+    return chosen[:count]
