@@ -66,7 +66,6 @@ _FIELDS = {
 }
 """The filters that compare one of the facts. Besides these there are label, host and path."""
 _ALSO = {"callerIP": "callerIp"}
-_NO_CRITERION = ("qstash_token",)
 _COMMAS = {"url": re.compile(r", ?(?=https?://)"), "path": re.compile(r", ?(?=/)")}
 """What separates values: a URL and a path may have commas of their own."""
 _COMMA = re.compile(", ?")
@@ -133,8 +132,7 @@ def read_search(kind: Kind, query: Iterable[tuple[str, str]], body: Any = None) 
     BadMessage, which names what is not understood."""
     given: dict[str, list[str]] = {}
     for name, values in (*((name, [value]) for name, value in query), *_in_body(body)):
-        if name not in _NO_CRITERION:
-            given.setdefault(_ALSO.get(name, name), []).extend(values)
+        given.setdefault(_ALSO.get(name, name), []).extend(values)
     known = {"fromDate", "toDate", "count", *kind.filters}
     known |= {"cursor"} if kind.cursor else set()
     known |= set() if kind.ids is None else {kind.ids}

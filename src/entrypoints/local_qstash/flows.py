@@ -12,7 +12,7 @@ from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.slots import Slots
 from entrypoints.local_qstash.turns import flow_line
 
-KIND = "flow_control"
+KIND = "flow-control keys"
 
 
 class Flows:

@@ -52,7 +52,7 @@ class LogLimits:
     """Seconds for which these are kept."""
 
 
-NO_LOG = LogLimits(number=0, body_size=0)
+NO_LOG = LogLimits(number=0)
 """Nothing is noted."""
 
 

@@ -17,8 +17,8 @@ from entrypoints.local_qstash.publish_headers import LONGEST_TEXT, duration
 from entrypoints.local_qstash.refusals import BadMessage
 
 LOOK = 30.0
-"""Seconds after which a wait looks at the wall clock again. While a machine sleeps, the clock of
-the event loop stands still."""
+"""Seconds after which a wait looks at the wall clock again: that may have been set, and while a
+machine sleeps, the clock of the event loop stands still."""
 _RETRY_HEADERS = (
     "retry-after",
     "x-ratelimit-reset",

@@ -12,8 +12,8 @@ from entrypoints.local_qstash.bounds import RECORDS
 from entrypoints.local_qstash.refusals import TooMany
 from entrypoints.local_qstash.tables import translated
 
-URL_GROUPS, SCHEDULES, SCHEDULE_RUNS = "url_groups", "schedules", "schedule_runs"
-"""Kinds of them."""
+URL_GROUPS, SCHEDULES, SCHEDULE_RUNS = "URL groups", "schedules", "schedule runs"
+"""Kinds of them. TooMany tells clients their names."""
 
 
 class Record(NamedTuple):

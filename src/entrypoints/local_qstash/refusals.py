@@ -17,7 +17,8 @@ class TooMany(Refused):
     status = 412
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"there are too many of this kind already: {kind}")
+        """`kind`: what they are called, in the plural."""
+        super().__init__(f"there are as many {kind} as there may be")
 
 
 class InUse(Refused):

@@ -20,6 +20,7 @@ from entrypoints.local_qstash.bounds import MESSAGE_LIMIT, SCHEDULE_BYTES
 from entrypoints.local_qstash.cron import next_time
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.names import checked_name
+from entrypoints.local_qstash.pauses import LOOK
 from entrypoints.local_qstash.publish_headers import Headers
 from entrypoints.local_qstash.records import SCHEDULES, Records
 from entrypoints.local_qstash.refusals import (
@@ -33,9 +34,6 @@ from entrypoints.local_qstash.timetable import Timetable
 from entrypoints.local_qstash.url_groups import UrlGroups
 
 log = structlog.get_logger(__name__)
-
-LOOK = 30.0
-"""Seconds after which the clock is read again: it may have been set."""
 
 _OF_ONE_MESSAGE = (
     "upstash-cron",
