@@ -10,6 +10,7 @@ from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
+from tests.deliveries import publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import until
 
@@ -28,7 +29,7 @@ async def test_more_deliveries_wait_and_callbacks_do_not(destination: Destinatio
     tasks = [_message(destination, f"/{n}", Failure_Callback=failed) for n in range(5)]
     await deliveries.publish_all(tasks)
     await until(lambda: len(destination.delivered) == 2)
-    await deliveries.publish(_message(destination, "/callback/other"))
+    await publish_one(deliveries, _message(destination, "/callback/other"))
     await until(lambda: destination.at("/callback/other"))
     # One of those that wait can be cancelled.
     assert await deliveries.cancel(Search.of(tasks[3].id)) == 1
@@ -47,7 +48,7 @@ FINAL = {"Upstash-NonRetryable-Error": "true"}
 async def test_a_delivery_that_is_refused_for_now_costs_no_retry(destination: Destination) -> None:
     destination.answers.extend([Answer(429, {"Retry-After": "0"})] * 3)
     deliveries = Deliveries(KEY, at_once=2)
-    await deliveries.publish(_message(destination, "/x", Retries="0"))
+    await publish_one(deliveries, _message(destination, "/x", Retries="0"))
     await until(lambda: not deliveries._tasks)
     assert [each.headers["upstash-retried"] for each in destination.delivered] == ["0"] * 4
     await deliveries.aclose()

@@ -17,6 +17,7 @@ from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull
 from entrypoints.local_qstash.tables import QUEUE
+from tests.deliveries import publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream, refusal
 from tests.running import running_service, settings_for
@@ -120,25 +121,28 @@ async def test_messages_beyond_a_sum_of_bytes_are_refused(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "HELD_BYTES", 1_000_000)
-    kept = [(await deliveries.publish(_later(90_000)))[0] for _ in range(10)]
+    kept = [(await publish_one(deliveries, _later(90_000)))[0] for _ in range(10)]
     with pytest.raises(QueueFull):
-        await deliveries.publish(_later(90_000, Deduplication_Id="again"))
+        await publish_one(deliveries, _later(90_000, Deduplication_Id="again"))
     with pytest.raises(QueueFull):
-        await deliveries.publish(_later(10, Forward_Long="x" * 90_000))
+        await publish_one(deliveries, _later(10, Forward_Long="x" * 90_000))
     await deliveries.cancel(Search.of(kept[0]))
     await until(lambda: len(deliveries._tasks) == 9)
     # What was refused may be published again: it does not count as known.
     message = _later(90_000, Deduplication_Id="again")
-    assert await deliveries.publish(message) == (message.id, False)
+    assert await publish_one(deliveries, message) == (message.id, False)
     # And it is known then, although the queue is full again.
-    assert await deliveries.publish(_later(90_000, Deduplication_Id="again")) == (message.id, True)
+    assert await publish_one(deliveries, _later(90_000, Deduplication_Id="again")) == (
+        message.id,
+        True,
+    )
 
 
 async def test_nothing_is_left_of_what_was_cancelled(deliveries: Deliveries) -> None:
     published = []
     for number in range(100):
         flow = {"Flow_Control_Key": f"k{number}", "Flow_Control_Value": "rate=1"}
-        published.append((await deliveries.publish(_later(1_000, **flow)))[0])
+        published.append((await publish_one(deliveries, _later(1_000, **flow)))[0])
     assert await deliveries.cancel(Search()) == 100
     await until(lambda: not deliveries._tasks)
     assert deliveries._intake.held == 0
@@ -163,7 +167,7 @@ async def test_deduplication_ids_are_bounded(
 async def test_a_deduplication_id_is_valid_for_ten_minutes(deliveries: Deliveries) -> None:
     """By the wall clock, which may be set back."""
     first, now = _later(Deduplication_Id="one"), time.time()
-    await deliveries.publish(first)
+    await publish_one(deliveries, first)
     for later in (599, -599):
         again = _later(Deduplication_Id="one")
         assert await deliveries._store.publish([again], now + later) == [first.id]
@@ -177,7 +181,7 @@ async def test_a_failure_callback_is_not_refused(
 ) -> None:
     """Without it the task of the service would not be settled."""
     destination.answers.append(Answer(500))
-    await deliveries.publish(_with_callbacks(destination, b"x"))
+    await publish_one(deliveries, _with_callbacks(destination, b"x"))
     monkeypatch.setattr(intake, "HELD_BYTES", 0)
     await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
@@ -186,7 +190,7 @@ async def test_a_failure_callback_is_not_refused(
 async def test_nor_is_it_lost_with_a_callback_that_is_too_large(destination: Destination) -> None:
     destination.answers.append(Answer(500))
     deliveries = Deliveries(KEY, message_limit=100)
-    await deliveries.publish(_with_callbacks(destination, b"x" * 100))
+    await publish_one(deliveries, _with_callbacks(destination, b"x" * 100))
     await until(lambda: bool(destination.at("/callback/failure")))
     assert destination.at("/callback") == []
     await deliveries.aclose()

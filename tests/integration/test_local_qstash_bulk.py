@@ -22,6 +22,7 @@ from entrypoints.local_qstash.retrying import message_again
 from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import Outcome
 from entrypoints.local_qstash.tables import QUEUE
+from tests.deliveries import publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import eventually, until, within
 
@@ -195,7 +196,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def _given_up(deliveries: Deliveries, url: str) -> DeadLetter:
     message = read_message(url, {"Upstash-Retries": "0"}, b"x" * 50_000, now=time.time())
-    await deliveries.publish(message)
+    await publish_one(deliveries, message)
     await until(lambda: deliveries.journal.state_of(message.id) is State.FAILED)
     letters, _ = await deliveries.dead_letters.page(Search())
     return letters[0]
@@ -237,7 +238,7 @@ async def test_many_are_cancelled_in_steps(database: Database) -> None:
     for _ in range(5):
         await deliveries.publish_all([read_message(url, headers, b"", now=now) for _ in range(500)])
     kept = read_message(url, {"Upstash-Delay": "1h"}, b"", now=now)
-    await deliveries.publish(kept)
+    await publish_one(deliveries, kept)
     many = Search(wanted={"label": frozenset(["many"])})
     assert await deliveries.cancel(many) == 2_500
     assert await deliveries._store.search(Search()) == [kept.id]
@@ -259,7 +260,7 @@ async def test_what_is_cancelled_while_a_failure_is_kept_ends_so_in_the_log(
 
     monkeypatch.setattr(deliveries._store, "settle", settled_then_cancelled)
     message = read_message(f"{destination.url}/x", {"Upstash-Retries": "1"}, b"", now=time.time())
-    await deliveries.publish(message)
+    await publish_one(deliveries, message)
     await until(lambda: deliveries.waiting == 0)
     assert deliveries.journal.state_of(message.id) is State.CANCELED
     await deliveries.aclose()

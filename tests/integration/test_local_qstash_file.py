@@ -27,6 +27,7 @@ from entrypoints.local_qstash.refusals import QueueFull, Unavailable
 from entrypoints.local_qstash.resuming import MAX_INTERRUPTIONS
 from entrypoints.local_qstash.tables import QUEUE
 from tests.builders import REQUEST
+from tests.deliveries import publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.running import running_local_qstash
 from tests.waiting import until
@@ -59,11 +60,11 @@ async def test_a_delivery_that_fails_because_of_a_stop_costs_no_retry(
     stopping, gate = threading.Event(), threading.Event()
     destination.answers.append(Answer(503, gate=gate))
     deliveries = Deliveries(KEY, database=database, stopping=stopping.is_set)
-    await deliveries.publish(_message(f"{destination.url}/x", Retries="0"))
+    await publish_one(deliveries, _message(f"{destination.url}/x", Retries="0"))
     await until(lambda: destination.at("/x"))
     stopping.set()
     gate.set()
-    await deliveries.publish(_message(f"{destination.url}/late"))
+    await publish_one(deliveries, _message(f"{destination.url}/late"))
     await until(lambda: not deliveries._tasks)
     await deliveries.aclose()
     assert destination.at("/late") == []
@@ -133,7 +134,7 @@ async def test_a_start_does_not_deliver_everything_at_once(
     deliveries.resume(left_in(database).messages)
     await until(lambda: len(deliveries._tasks) == 1_996)
     # What is new does not wait for them.
-    await deliveries.publish(_message(f"{destination.url}/new"))
+    await publish_one(deliveries, _message(f"{destination.url}/new"))
     await until(lambda: destination.at("/new"))
     assert sorted(int(each.path[1:]) for each in destination.delivered[:-1]) == list(range(4))
     await deliveries.aclose()
@@ -200,7 +201,7 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
     deliveries = Deliveries(KEY, database=database)
     failure = f"{destination.url}/callback/failure"
     message = _message(f"{destination.url}/x", Retries="0", Failure_Callback=failure)
-    await deliveries.publish(message)
+    await publish_one(deliveries, message)
     await until(lambda: destination.at("/x"))
     await _allow(database, 1)
     settled: list[str] = []
@@ -234,8 +235,8 @@ async def test_bodies_of_what_waits_are_in_the_file_only(database: Database) -> 
     body = b"of this test" * 1_000
     deliveries = Deliveries(KEY, database=database)
     for _ in range(3):
-        await deliveries.publish(_message("http://127.0.0.1:1/", body, Delay="1h"))
-        await deliveries.publish(_message("http://127.0.0.1:1/", body, Retry_Delay="3600000"))
+        await publish_one(deliveries, _message("http://127.0.0.1:1/", body, Delay="1h"))
+        await publish_one(deliveries, _message("http://127.0.0.1:1/", body, Retry_Delay="3600000"))
     await until(lambda: not deliveries._in_flight)
     assert len(deliveries._tasks) == 6
     await until(lambda: _in_memory(body) == 0)

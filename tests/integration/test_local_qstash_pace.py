@@ -15,6 +15,7 @@ from entrypoints.local_qstash.at_start import left_in
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.tables import QUEUE
+from tests.deliveries import publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import until
 
@@ -74,7 +75,7 @@ async def test_a_rate_holds_at_the_destination(
     limits = limits.format(f"{int(PERIOD * 1000)}ms")
     began = time.monotonic()
     for number in range(10):
-        await account.deliveries.publish(_limited(destination, f"/{number}", limits))
+        await publish_one(account.deliveries, _limited(destination, f"/{number}", limits))
     await until(lambda: len(destination.delivered) == 11)
     for number, each in enumerate(destination.delivered):
         assert each.at - began >= number // 3 * PERIOD, f"number {number} came too early"
@@ -86,7 +87,7 @@ async def test_what_waits_for_the_parallelism_begins_in_order(
     gates = [threading.Event() for _ in range(6)]
     destination.answers.extend(Answer(gate=gate) for gate in gates)
     for number in range(6):
-        await account.deliveries.publish(_limited(destination, f"/{number}", "parallelism=2"))
+        await publish_one(account.deliveries, _limited(destination, f"/{number}", "parallelism=2"))
     for number in range(4):
         await until(lambda: len(destination.delivered) == number + 2)  # noqa: B023
         (flow,) = account.flows.all()
@@ -106,8 +107,10 @@ async def test_the_newest_message_says_the_limits_of_a_key(
     gate = threading.Event()
     destination.answers.extend([Answer(gate=gate)] * 4)
     for number in range(3):
-        await account.deliveries.publish(_limited(destination, f"/{number}", "parallelism=1"))
-    await account.deliveries.publish(_limited(destination, "/later", "parallelism=3", Delay="1h"))
+        await publish_one(account.deliveries, _limited(destination, f"/{number}", "parallelism=1"))
+    await publish_one(
+        account.deliveries, _limited(destination, "/later", "parallelism=3", Delay="1h")
+    )
     await until(lambda: len(destination.delivered) == 3)
     gate.set()
     await until(lambda: account.deliveries.waiting == 1)
@@ -122,7 +125,7 @@ async def test_a_queue_waits_for_retries_and_callbacks(
         destination, "/1", "q", Retries="1", Failure_Callback=told, Failure_Callback_Delay="200ms"
     )
     for message in (first, _message(destination, "/2", "q")):
-        await account.deliveries.publish(message)
+        await publish_one(account.deliveries, message)
     assert account.queues.all()[0]["lag"] == 2
     await until(lambda: destination.at("/2"))
     assert [each.path for each in destination.delivered] == ["/1", "/1", "/callback", "/2"]
@@ -132,12 +135,12 @@ async def test_a_paused_queue_delivers_nothing(account: Account, destination: De
     """Not even the retry of a message that holds its turn, or what also has a flow-control key."""
     gate = threading.Event()
     destination.answers.append(Answer(500, {"Retry-After": "0"}, gate=gate))
-    await account.deliveries.publish(_message(destination, "/1", "q"))
-    await account.deliveries.publish(_message(destination, "/2", "q"))
+    await publish_one(account.deliveries, _message(destination, "/1", "q"))
+    await publish_one(account.deliveries, _message(destination, "/2", "q"))
     await until(lambda: destination.delivered)
     await account.queues.pause("q")
     gate.set()
-    await account.deliveries.publish(_message(destination, "/other", "other"))
+    await publish_one(account.deliveries, _message(destination, "/other", "other"))
     await until(lambda: destination.at("/other"))
     await until(lambda: account.flows.parallelism()["parallelismCount"] == 0)
     assert [each.path for each in destination.delivered] == ["/1", "/other"]
@@ -154,16 +157,16 @@ async def test_what_is_set_outlives_the_process(
     await account.flows.pin("k", None, (1, 3600))
     await account.flows.pause("paused")
     for number in range(2):
-        await account.deliveries.publish(_limited(destination, f"/k{number}", "parallelism=9"))
-        await account.deliveries.publish(_message(destination, f"/q{number}", "wide"))
+        await publish_one(account.deliveries, _limited(destination, f"/k{number}", "parallelism=9"))
+        await publish_one(account.deliveries, _message(destination, f"/q{number}", "wide"))
     held = {"Flow_Control_Key": "paused", "Flow_Control_Value": "parallelism=9"}
-    await account.deliveries.publish(_message(destination, "/paused", **held))
+    await publish_one(account.deliveries, _message(destination, "/paused", **held))
     await until(lambda: account.deliveries.waiting == 4)
     shown = account.queues.all(), _flow(account, "k"), _flow(account, "paused")
     await account.aclose()
 
     account = _restarted(database)
-    await account.deliveries.publish(_message(destination, "/q2", "wide"))
+    await publish_one(account.deliveries, _message(destination, "/q2", "wide"))
     await until(lambda: _flow(account, "k")["waitListSize"] == 1)
     flow = _flow(account, "k")
     assert (flow["rateMax"], flow["rateCount"], flow["ratePeriod"]) == (1, 1, 3600)
@@ -177,7 +180,7 @@ async def test_what_is_set_outlives_the_process(
     await until(lambda: len(destination.delivered) == 4)
     gate.set()
     await account.flows.unpin("k", parallelism=False, rate=True)
-    await account.deliveries.publish(_limited(destination, "/k2", "parallelism=9"))
+    await publish_one(account.deliveries, _limited(destination, "/k2", "parallelism=9"))
     await account.flows.resume("paused")
     await until(lambda: not account.deliveries.waiting)
     assert destination.most_at_once >= 3
@@ -195,7 +198,7 @@ async def test_deleting_a_queue_cancels_its_messages(
     gate = threading.Event()
     destination.answers.append(Answer(gate=gate))
     for number in range(2):
-        await account.deliveries.publish(_message(destination, f"/{number}", "q"))
+        await publish_one(account.deliveries, _message(destination, f"/{number}", "q"))
     await until(lambda: destination.delivered)
     queue = account.queues.get("q")
     assert queue is not None

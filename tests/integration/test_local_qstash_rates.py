@@ -12,6 +12,7 @@ from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.tables import QUEUE
+from tests.deliveries import publish_one
 from tests.doubles.destination import Destination
 from tests.waiting import until
 
@@ -39,7 +40,7 @@ async def test_a_start_goes_on_with_the_period_of_a_rate(
     """Else as many messages could begin with each start."""
     deliveries = Deliveries(KEY, database=database)
     for number in range(2):
-        await deliveries.publish(_message(f"{destination.url}/{number}", "a"))
+        await publish_one(deliveries, _message(f"{destination.url}/{number}", "a"))
     await until(lambda: len(destination.delivered) == 2)
     await until(lambda: not deliveries._tasks)
     await deliveries.aclose()
@@ -47,8 +48,8 @@ async def test_a_start_goes_on_with_the_period_of_a_rate(
     deliveries = Deliveries(KEY, database=database)
     deliveries.resume(left_in(database).messages, left_in(database).periods)
     for number in range(2, 5):
-        await deliveries.publish(_message(f"{destination.url}/{number}", "a"))
-    await deliveries.publish(_message(f"{destination.url}/other", "b"))
+        await publish_one(deliveries, _message(f"{destination.url}/{number}", "a"))
+    await publish_one(deliveries, _message(f"{destination.url}/other", "b"))
     await until(lambda: destination.at("/other") and len(deliveries._tasks) == 2)
     assert len(destination.delivered) == 4, "two wait for the next period"
     await deliveries.aclose()

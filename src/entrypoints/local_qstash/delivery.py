@@ -109,15 +109,6 @@ class Deliveries:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._sender.aclose()
 
-    async def publish(self, message: QueuedMessage) -> tuple[str, bool]:
-        """Accept a message. Returns once it is kept: its id and False, or the id of an earlier
-        message and True if this one is a duplicate. Raises MessageTooLarge if its body is too long,
-        QueueFull if there is no room for it, or Unavailable."""
-        (result,) = await self.publish_all([message])
-        if isinstance(result, Refused):
-            raise result
-        return result
-
     async def publish_all(
         self, messages: Sequence[QueuedMessage]
     ) -> list[tuple[str, bool] | Refused]:

@@ -30,8 +30,9 @@ class Intake:
     async def publish_all(
         self, messages: Sequence[QueuedMessage]
     ) -> list[tuple[str, bool] | Refused]:
-        """Publish the messages in one step. Returns a result for each, in order. Raises
-        Unavailable."""
+        """Publish the messages in one step. Returns for each, in order: its id and False once it is
+        kept, the id of an earlier message and True if this one is a duplicate, or why it is
+        refused. Raises Unavailable."""
         now, room = time.time(), self._room
         results: dict[str, tuple[str, bool] | Refused] = {}
         accepted: list[QueuedMessage] = []
