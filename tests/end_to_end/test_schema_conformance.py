@@ -62,8 +62,9 @@ def before_call(context, case, kwargs):
     if valid and case.body.get("webhook") is not None:
         case.body["webhook"]["url"] = "https://receiver.invalid/hook"
     deadline, delay = case.body.get("deadline"), case.body.get("delay")
-    if valid and deadline is not None and delay is not None:
-        case.body["delay"] = min(delay, deadline - 1)
+    if valid and delay is not None:
+        # By default a task that waits for its time is awaited for longer than a response may take.
+        case.body["delay"] = min(delay, 1 if deadline is None else min(1, deadline - 1))
 """
 
 
