@@ -60,8 +60,7 @@ def _next(cron: str, after: datetime) -> datetime:
 def _field(draw: st.DrawFn, low: int, high: int) -> str:
     first = draw(st.integers(low, high))
     last = draw(st.integers(first, high))
-    span = f"{first}-{last}" if first < last else f"{first}"
-    item = draw(st.sampled_from(["*", "*", f"{first}", f"{first}", span]))
+    item = draw(st.sampled_from(["*", "*", f"{first}", f"{first}", f"{first}-{last}"]))
     return item + draw(st.sampled_from(["", "", "/1", f"/{draw(st.integers(2, high))}"]))
 
 
@@ -100,6 +99,11 @@ def test_each_minute_whose_local_time_matches_is_named(
         ("0 0 29 2 ?", "2026-01-01T00:00", "2028-02-29T00:00"),
         ("0 0 */2 * 1", "2026-11-29T00:00", "2026-11-30T00:00"),  # either day
         ("0 0 */2 * *", "2026-11-30T00:00", "2026-12-01T00:00"),
+        # The last Saturday of November 2026 is the 28th.
+        ("0 0 * * 6/1", "2026-11-28T00:00", "2026-12-05T00:00"),
+        ("0 0 * * SAT/1", "2026-11-28T00:00", "2026-12-05T00:00"),
+        ("0 0 * * FRI-5/2", "2026-11-27T00:00", "2026-12-04T00:00"),
+        ("5-05/2 * * * *", "2026-11-30T00:05", "2026-11-30T01:05"),
         # New York's clocks skip 2:30 on 8 March 2026, and show 1:30 twice on 1 November.
         ("CRON_TZ=America/New_York 30 2 * * *", "2026-03-07T08:00", "2026-03-09T06:30"),
         ("CRON_TZ=America/New_York 30 1 * * *", "2026-11-01T05:30", "2026-11-01T06:30"),
@@ -118,7 +122,7 @@ def test_what_is_named_next(cron: str, after: str, then: str) -> None:
         ("@every 1h", "2 fields"),
         ("60 * * * *", "minute"),
         ("* 24 * * *", "hour"),
-        ("*/0 * * * *", "minute"),
+        ("*/0 * * * *", "'*/0'"),
         ("5-1 * * * *", "minute"),
         ("0 0 30 2 *", "day"),
         ("0 0 L * *", "'L'"),

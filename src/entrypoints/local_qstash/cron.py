@@ -29,8 +29,11 @@ _NAMES = {
     "@hourly": "0 * * * *",
 }
 _RANGES = ("0-59", "0-23", "1-31", "1-12", "0-6")
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_NUMBERS = dict(zip([*_DAYS, *_MONTHS], [*range(7), *range(1, 13)], strict=True))
 _VALUE = r"(?:\d{1,2}|[A-Z]{3})"
-_ITEM = re.compile(rf"([*?]|{_VALUE}(?:-{_VALUE})?)(/\d{{1,2}})?", re.ASCII)
+_ITEM = re.compile(rf"([*?]|{_VALUE}(?:-{_VALUE})?)(/(?!0+$)\d{{1,2}})?", re.ASCII)
 _BACK = timedelta(hours=3)
 """No clocks are set back by more than that."""
 
@@ -79,16 +82,29 @@ def _zone(cron: str, name: str) -> tzinfo:
 def _field(cron: str, field: str, whole: str) -> str:
     """Return the field as CronSim is to read it. If day of month or day of week allows all values,
     only the other one decides, which CronSim sees by a star at the beginning; here a star with a
-    step does not allow all. And `2/3` goes up to the last value, for CronSim up to day of week 7,
-    which is Sunday once more."""
+    step does not allow all."""
     items = field.split(",")
     if not all(map(_ITEM.fullmatch, items)):
         raise _bad(cron, f"it has no field {field!r}")
     if not {"*", "?", "*/1", "?/1"}.isdisjoint(items):
         return "*"
-    last = whole.partition("-")[2]
-    items = [re.sub(r"^[*?]", whole, each) for each in items]
-    return ",".join(re.sub(r"^(\w+)/", rf"\1-{last}/", each) for each in items)
+    return ",".join(_item(re.sub(r"^[*?]", whole, each), whole) for each in items)
+
+
+def _item(item: str, whole: str) -> str:
+    """Return a part of a field as CronSim is to read it: `2/3` goes up to the last value, for
+    CronSim up to day of week 7, which is Sunday once more. And `5-5/2` is 5 alone, for CronSim each
+    second value from 5 on."""
+    span, _, step = item.partition("/")
+    first, _, last = span.partition("-")
+    if not step:
+        return item
+    last = last or whole.partition("-")[2]
+    return first if _number(first) == _number(last) else f"{first}-{last}/{step}"
+
+
+def _number(value: str) -> int:
+    return _NUMBERS[value] if value in _NUMBERS else int(value) if value.isdigit() else -1
 
 
 def _times_of(local: datetime, zone: tzinfo) -> Iterator[datetime]:
