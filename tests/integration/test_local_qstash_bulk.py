@@ -139,7 +139,7 @@ def test_dead_letters_are_deleted_page_by_page(
     assert first["deleted"] == 2
     rest = queue.delete(f"/v2/dlq?label=a,b,c&count=2&cursor={first['cursor']}").json()
     assert rest == {"deleted": 1}
-    named = f"dlqIds={letters['d']['dlqId']}&dlqIds=nobody"
+    named = f"dlqIds={letters['d']['dlqId']}&dlqIds=unknown"
     assert [each["label"] for each in queue.get(f"/v2/dlq?{named}").json()["messages"]] == ["d"]
     assert queue.delete(f"/v2/dlq?{named}").json() == {"deleted": 1}
     assert queue.get("/v2/dlq").json() == {"messages": []}

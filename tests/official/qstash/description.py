@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped]
 
 Json = dict[str, Any]
 DESTINATION = "http://127.0.0.1:9/"
-"""Nobody listens there: a message for it waits for its retries."""
+"""Nothing listens there: a message for it waits for its retries."""
 GROUP = "group-of-the-tests"
 """A URL group that is there."""
 ERROR = {"$ref": "#/components/schemas/Error"}
