@@ -114,7 +114,7 @@ function connected(is, why = "") {
   shown.title = why;
 }
 
-/** Look again and again, but not while nobody sees it, and not at an older page, which stays as it is. */
+/** Look again and again, but not while the page is hidden, and not at older entries, which stay as they are. */
 async function keepLooking() {
   for (;;) {
     await new Promise((resolve) => {
