@@ -94,6 +94,7 @@ async def test_what_was_missed_is_read_from_the_index() -> None:
     ids = [await bench.create(NOW + at) for at in range(4)]
     watching = await bench.watch()
     await watching.next(4)
+    await watching.waits()
     bench.hub.unwatch(OWNER, watching.watch)
     await claim(bench.tasks, ids[0])
     await completed(bench.tasks, ids[1])

@@ -111,6 +111,10 @@ class Watching:
         told, self.told = self.told, []
         return told
 
+    async def waits(self) -> None:
+        """Return when it has read all that it has to."""
+        await until(lambda: self.watch._waiting is not None)
+
 
 def said(told: Sequence[Told]) -> list[tuple[str, str]]:
     """The ids and statuses of tasks."""
