@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from unittest.mock import AsyncMock
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from structlog.testing import capture_logs
 
+from entrypoints.local_qstash import schedules, timetable
 from entrypoints.local_qstash.cron import next_time
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.records import Records
-from entrypoints.local_qstash.refusals import QueueFull, Refused
+from entrypoints.local_qstash.refusals import BadMessage, QueueFull, Refused
 from entrypoints.local_qstash.schedules import Schedules
 from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.timetable import Timetable
 from entrypoints.local_qstash.url_groups import UrlGroups
+from tests.waiting import until
 
 MINUTE, HOUR = 60_000, 3_600_000
 BEGIN = int(datetime(2026, 3, 7, 20, tzinfo=UTC).timestamp() * 1000)
@@ -57,9 +62,9 @@ class ScheduleMachine(RuleBasedStateMachine):
     def start(self) -> None:
         async def start() -> Schedules:
             groups = UrlGroups(self.records)
-            schedules = Schedules(self.records, groups, self.publish, now=lambda: self.now)
-            schedules.resume(set(self.under_way))
-            return schedules
+            started = Schedules(self.records, groups, self.publish, now=lambda: self.now)
+            started.resume(set(self.under_way))
+            return started
 
         self.schedules = self.runner.run(start())
 
@@ -159,6 +164,7 @@ class ScheduleMachine(RuleBasedStateMachine):
             assert ("error" in run) == (states is None)
             for message_id, state in run["states"].items():
                 assert (state == "IN_PROGRESS") == (message_id in self.under_way)
+                assert state == "FAIL" or states is not None
 
     @invariant()
     def each_is_due_later(self) -> None:
@@ -171,11 +177,71 @@ class ScheduleMachine(RuleBasedStateMachine):
 TestSchedules = ScheduleMachine.TestCase
 
 
+async def test_an_endpoint_that_is_refused_leaves_the_states_of_the_others() -> None:
+    groups, now, created = UrlGroups(Records(None)), BEGIN, list[QueuedMessage]()
+    await groups.add("g", {"endpoints": [{"url": f"http://{each}.test/"} for each in "abc"]})
+
+    async def publish(messages: Sequence[QueuedMessage]) -> list[tuple[str, bool] | Refused]:
+        created[:] = messages
+        group.runs.note(messages[0], State.DELIVERED)  # before the publish returns
+        return [QueueFull() if each is messages[1] else (each.id, False) for each in messages]
+
+    group = Schedules(Records(None), groups, publish, now=lambda: now)
+    await group.put("g", {}, b"", cron="* * * * *", schedule_id="s")
+    now += MINUTE
+    await group.publish_due()
+    first, refused, last = (each.id for each in created)
+    run = group.runs.of("s")
+    assert run["states"] == {first: "SUCCESS", refused: "FAIL", last: "IN_PROGRESS"}
+    assert run["error"] == str(QueueFull())
+    group.runs.note(created[2], State.FAILED)
+    assert group.runs.of("s")["states"][last] == "FAIL"
+    await group.aclose()
+
+
+def test_a_schedule_that_is_due_no_more_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    followed = Timetable()
+    for name in ("good", "bad", "also good"):
+        followed.put(name, "30 2 * * *" if name == "bad" else "0 */2 * * *", BEGIN)
+
+    def next_but_for_bad(cron: str, after: int) -> int:
+        if cron.startswith("30"):
+            raise BadMessage("it never occurs")
+        return next_time(cron, after)
+
+    monkeypatch.setattr(timetable, "next_time", next_but_for_bad)
+    with capture_logs() as lines:
+        assert followed.take_due(BEGIN + 6 * HOUR + 30 * MINUTE) == []  # those are noticed late
+        assert followed.take_due(BEGIN + 8 * HOUR) == ["good", "also good"]
+    assert [each["schedule_id"] for each in lines] == ["bad"]
+
+
+async def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "LOOK", 0.01)
+    calls = 0
+
+    async def fail_once(_: Schedules) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("of a test")
+
+    monkeypatch.setattr(Schedules, "publish_due", fail_once)
+    records = Records(None)
+    follower = Schedules(records, UrlGroups(records), AsyncMock())
+    follower.resume(())
+    await follower.put("http://x.test/", {}, b"", cron="* * * * *")
+    await until(lambda: calls > 1)
+    await follower.aclose()
+
+
 def test_a_clock_that_is_set_back_is_followed() -> None:
-    timetable = Timetable()
-    timetable.put("daily", "0 0 * * *", BEGIN)
-    assert timetable.take_due(BEGIN + 4 * HOUR) == ["daily"]
-    assert timetable.take_due(BEGIN + 4 * HOUR - 1) == []  # by a little: not again
-    assert timetable.take_due(BEGIN + 4 * HOUR) == []
-    assert timetable.take_due(BEGIN + 3 * HOUR) == []
-    assert timetable.take_due(BEGIN + 4 * HOUR) == ["daily"]
+    daily = Timetable()
+    daily.put("daily", "0 0 * * *", BEGIN)
+    assert daily.take_due(BEGIN + 4 * HOUR) == ["daily"]
+    assert daily.take_due(BEGIN + 4 * HOUR - 1) == []  # by a little: not again
+    assert daily.take_due(BEGIN + 4 * HOUR) == []
+    assert daily.take_due(BEGIN + 3 * HOUR) == []
+    assert daily.take_due(BEGIN + 4 * HOUR) == ["daily"]

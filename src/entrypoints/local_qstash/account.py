@@ -104,5 +104,6 @@ class Account:
             return keys
 
     async def aclose(self) -> None:
-        await self.schedules.aclose()
+        await self.schedules.stop()
         await self.deliveries.aclose()
+        await self.schedules.aclose()

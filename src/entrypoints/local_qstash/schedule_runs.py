@@ -18,7 +18,8 @@ from entrypoints.local_qstash.states import State
 log = structlog.get_logger(__name__)
 
 IN_PROGRESS = "IN_PROGRESS"
-ENDS = {State.DELIVERED: "SUCCESS", State.FAILED: "FAIL", State.CANCELED: "FAIL"}
+FAIL = "FAIL"
+ENDS = {State.DELIVERED: "SUCCESS", State.FAILED: FAIL, State.CANCELED: FAIL}
 """How a run shows that a message has ended."""
 
 
@@ -32,24 +33,33 @@ class ScheduleRuns:
         """Go on with what an earlier process has noted. `under_way`: the ids of the messages that
         it has not delivered. What became of others that it had begun is not known."""
         for schedule_id, run in self._records.of(SCHEDULE_RUNS).items():
-            states = run["states"].items()
-            known = {each: is_ for each, is_ in states if is_ != IN_PROGRESS or each in under_way}
+            known = {
+                message_id: state
+                for message_id, state in run["states"].items()
+                if state != IN_PROGRESS or message_id in under_way
+            }
             self._runs[schedule_id] = {**run, "states": known}
 
     async def aclose(self) -> None:
+        """Return once what was noted is kept."""
         await asyncio.gather(*self._writing, return_exceptions=True)
 
     def of(self, schedule_id: str) -> dict[str, Any]:
         """Return when its last run was (`at`, in milliseconds since the Unix epoch), the `states`
-        of the messages by their ids, and the `error` if it has failed. Empty if there was none."""
+        of the messages by their ids, and the `error` if not all of them were published. Empty if
+        there was none."""
         return self._runs.get(schedule_id, {})
 
     def begin(self, schedule_id: str, at: int, message_ids: Iterable[str]) -> None:
         """Must be called before they are published: they may end before that returns."""
         self._keep(schedule_id, {"at": at, "states": dict.fromkeys(message_ids, IN_PROGRESS)})
 
-    def fail(self, schedule_id: str, at: int, error: str) -> None:
-        self._keep(schedule_id, {"at": at, "states": {}, "error": error})
+    def fail(self, schedule_id: str, at: int, error: str, message_ids: Iterable[str]) -> None:
+        """Note that these messages of the run were refused, or that it has created none."""
+        run = self.of(schedule_id)
+        begun = run["states"] if run.get("at") == at else {}
+        states = {**begun, **dict.fromkeys(message_ids, FAIL)}
+        self._keep(schedule_id, {"at": at, "states": states, "error": error})
 
     def note(self, message: QueuedMessage, state: State) -> None:
         """Must be called with each state of each message."""
@@ -79,3 +89,5 @@ class ScheduleRuns:
                 await self.drop(schedule_id)
         except Refused as error:
             log.warning("run of a schedule not kept", schedule_id=schedule_id, error=str(error))
+        except Exception:
+            log.exception("run of a schedule not kept", schedule_id=schedule_id)

@@ -23,12 +23,7 @@ from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.pauses import LOOK
 from entrypoints.local_qstash.publish_headers import Headers
 from entrypoints.local_qstash.records import SCHEDULES, Records
-from entrypoints.local_qstash.refusals import (
-    BadMessage,
-    MessageTooLarge,
-    Refused,
-    TooMany,
-)
+from entrypoints.local_qstash.refusals import MessageTooLarge, Refused, TooMany
 from entrypoints.local_qstash.schedule_runs import ScheduleRuns
 from entrypoints.local_qstash.timetable import Timetable
 from entrypoints.local_qstash.url_groups import UrlGroups
@@ -79,17 +74,19 @@ class Schedules:
         """Begin, and go on with what an earlier process has left. `under_way`: the ids of the
         messages that it has not delivered."""
         for schedule_id, schedule in self._records.of(SCHEDULES).items():
-            try:
-                self._timetable.put(schedule_id, schedule["cron"], self._now())
-            except BadMessage as error:  # by another version of the time zones
-                log.error("schedule is not followed", schedule_id=schedule_id, error=str(error))
+            self._timetable.follow(schedule_id, schedule["cron"], self._now())
         self.runs.resume(under_way)
         self._following = asyncio.create_task(self._follow())
 
-    async def aclose(self) -> None:
+    async def stop(self) -> None:
+        """Publish nothing any more."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Must be called once no more messages end."""
+        await self.stop()
         await self.runs.aclose()
 
     def all(self) -> Mapping[str, dict[str, Any]]:
@@ -177,22 +174,31 @@ class Schedules:
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await self._changed.wait()
-            await self.publish_due()
+            try:
+                await self.publish_due()
+            except Exception:
+                log.exception("schedules not published")
+                await asyncio.sleep(LOOK)
 
     async def _fire(self, schedule_id: str) -> None:
         schedule = self.all().get(schedule_id)
         if schedule is None or schedule["paused"]:
             return
         now = self._now()
+        refused: list[str] = []
         try:
             messages = self._messages(schedule_id, schedule, now)
-            self.runs.begin(schedule_id, now, [each.id for each in messages])
-            for result in await self._publish(messages):
+            refused = [each.id for each in messages]
+            self.runs.begin(schedule_id, now, refused)
+            results = await self._publish(messages)
+            pairs = zip(messages, results, strict=True)
+            refused = [each.id for each, result in pairs if isinstance(result, Refused)]
+            for result in results:
                 if isinstance(result, Refused):
                     raise result
         except Refused as error:
             log.warning("schedule not published", schedule_id=schedule_id, error=str(error))
-            self.runs.fail(schedule_id, now, str(error))
+            self.runs.fail(schedule_id, now, str(error), refused)
 
     def _messages(
         self, schedule_id: str, schedule: dict[str, Any], now: int

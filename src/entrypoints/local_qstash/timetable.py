@@ -5,7 +5,12 @@ was suspended, or that its clock was set: QStash's documentation promises no mes
 and a burst of them after a weekend would help no one.
 """
 
+import structlog
+
 from entrypoints.local_qstash.cron import next_time
+from entrypoints.local_qstash.refusals import BadMessage
+
+log = structlog.get_logger(__name__)
 
 LATE = 60_000
 """Milliseconds: as long as a schedule's shortest period."""
@@ -21,6 +26,15 @@ class Timetable:
         """Let the schedule be due by this expression, beginning behind `now`. Raises BadMessage."""
         self._next[schedule_id] = next_time(cron, now)
         self._crons[schedule_id] = cron
+
+    def follow(self, schedule_id: str, cron: str, now: int) -> None:
+        """As `put`, for a schedule that was put before. It is dropped if its expression has become
+        a bad one, by another version of the time zones."""
+        try:
+            self.put(schedule_id, cron, now)
+        except BadMessage as error:
+            self.drop(schedule_id)
+            log.error("schedule is not followed", schedule_id=schedule_id, error=str(error))
 
     def drop(self, schedule_id: str) -> None:
         self._crons.pop(schedule_id, None)
@@ -38,11 +52,14 @@ class Timetable:
         """Return the schedules that are due. Each is then due again at its first time behind
         `now`."""
         if now < self._seen - LATE:  # the clock was set back
-            self._next = {each: next_time(cron, now) for each, cron in self._crons.items()}
+            for each, cron in list(self._crons.items()):
+                self.follow(each, cron, now)
         self._seen = now
         due = {each: at for each, at in self._next.items() if at <= now}
-        self._next |= {each: next_time(self._crons[each], now) for each in due}
-        return [each for each, at in due.items() if self._noticed(each, at, now)]
+        for each in due:
+            self.follow(each, self._crons[each], now)
+        followed = (each for each in due if each in self._next)
+        return [each for each in followed if self._noticed(each, due[each], now)]
 
     def _noticed(self, schedule_id: str, at: int, now: int) -> bool:
         """Whether it was due less than a minute ago, if not at `at` then since."""
