@@ -16,6 +16,7 @@ from adapters.qstash import DEVELOPMENT, QStashQueue
 from application.errors import QueueUnavailable
 from domain.task import Task
 from entrypoints.local_qstash import intake, resuming, store_steps
+from entrypoints.local_qstash.account import Account, AccountSettings
 from entrypoints.local_qstash.at_start import kept_keys, left_in
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.file_store import FileStore
@@ -256,6 +257,19 @@ async def test_token_and_keys_stay_with_the_file(tmp_path: Path) -> None:
         database = open_database(tmp_path / "queue.db", [QUEUE])
         assert kept_keys(database, fresh) == first
         await database.aclose()
+
+
+async def test_a_service_takes_over_the_rotated_keys_of_a_file(database: Database) -> None:
+    settings = AccountSettings(
+        token="alone", current_key="current", next_key="next", database=database
+    )
+    account = Account(settings)
+    rotated = await account.rotate_keys()
+    await account.aclose()
+    for _ in range(2):
+        kept = kept_keys(database, ("token", "fresh", "fresh, too"))
+        assert kept == ("token", rotated["current"], rotated["next"])
+    assert replace(settings, left=left_in(database)).keys == rotated
 
 
 async def test_the_file_shrinks_again(database: Database) -> None:

@@ -45,10 +45,7 @@ class AccountSettings:
     def keys(self) -> dict[str, str]:
         """The signing keys as `GET /v2/keys` shows them: in the database are others once they have
         been rotated."""
-        for each in self.left.records:
-            if (each.kind, each.name) == KEYS:
-                return each.value
-        return {"current": self.current_key, "next": self.next_key}
+        return dict(self.left.keys or {"current": self.current_key, "next": self.next_key})
 
 
 class Account:

@@ -9,7 +9,7 @@ the database, and raises DatabaseUnavailable.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from sqlite3 import Connection
@@ -40,26 +40,28 @@ class Left:
     periods: Sequence[Period] = ()
     """Those of rates that have not ended."""
     records: Sequence[Record] = ()
+    keys: Mapping[str, str] | None = None
+    """The signing keys, as `GET /v2/keys` shows them, if they have been rotated."""
 
 
 def kept_keys(database: Database, fresh: Keys) -> Keys:
-    """Return the keys that are in the file. If it has none, `fresh` are put there and returned."""
+    """Return the token and the keys that are in the file, and put `fresh` there if it has none."""
 
     def work(tx: Transaction) -> Keys:
         kept = tx.execute("SELECT token, current_key, next_key FROM keys").fetchone()
-        if kept is not None:
-            token, current_key, next_key = kept
-            rotated = tx.execute(
-                "SELECT value FROM records WHERE (kind, name) = (?, ?)", KEYS
-            ).fetchone()
-            if rotated is not None:
-                keys = json.loads(rotated[0])
-                current_key, next_key = keys["current"], keys["next"]
-            return token, current_key, next_key
-        tx.execute("INSERT INTO keys (token, current_key, next_key) VALUES (?, ?, ?)", fresh)
-        return fresh
+        if kept is None:
+            tx.execute("INSERT INTO keys (token, current_key, next_key) VALUES (?, ?, ?)", fresh)
+        token, current_key, next_key = kept or fresh
+        if (rotated := _rotated(tx)) is not None:
+            current_key, next_key = rotated["current"], rotated["next"]
+        return token, current_key, next_key
 
     return _apart(lambda: database.write(work))
+
+
+def _rotated(db: Connection | Transaction) -> dict[str, str] | None:
+    row = db.execute("SELECT value FROM records WHERE (kind, name) = (?, ?)", KEYS).fetchone()
+    return None if row is None else json.loads(row[0])
 
 
 def left_in(database: Database) -> Left:
@@ -68,7 +70,7 @@ def left_in(database: Database) -> Left:
 
     async def read() -> Left:
         return await database.read(
-            lambda db: Left(_unfinished(db, at), _unended(db, at), all_records(db))
+            lambda db: Left(_unfinished(db, at), _unended(db, at), all_records(db), _rotated(db))
         )
 
     try:
