@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+import structlog
 from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -25,6 +26,8 @@ from entrypoints.local_qstash.routes.queues import QueueRoutes
 from entrypoints.local_qstash.routes.schedules import ScheduleRoutes
 from entrypoints.local_qstash.routes.url_groups import UrlGroupRoutes
 from entrypoints.local_qstash.routes.workflows import WorkflowRoutes
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(
@@ -77,7 +80,7 @@ def create_app(
     app = Litestar(
         route_handlers=[api, *([] if users is None else page_handlers(users))],
         lifespan=[lifespan],
-        exception_handlers={HTTPException: _error, Refused: _refused},
+        exception_handlers={HTTPException: _error, Refused: _refused, Exception: _failed},
         request_max_body_size=BODY_LIMIT,
         openapi_config=None,
         logging_config=None,
@@ -91,3 +94,8 @@ def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str
 
 def _refused(_: Request[Any, Any, Any], error: Refused) -> Response[dict[str, str]]:
     return Response({"error": str(error)}, status_code=error.status)
+
+
+def _failed(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
+    log.error("request failed", exc_info=error)
+    return Response({"error": "the server failed unexpectedly; its log says why"}, status_code=500)

@@ -277,9 +277,11 @@ class Deliveries:
         """Forget what is old although nothing new arrives."""
         while True:
             await asyncio.sleep(SWEEP_PAUSE)
-            self.journal.drop_old(time.time())
-            self.turns.slots.forget()
             try:
+                self.journal.drop_old(time.time())
+                self.turns.slots.forget()
                 await self._store.sweep(time.time())
             except Unavailable as error:
                 log.warning("old messages not swept", error=str(error))
+            except Exception:
+                log.exception("old messages not swept")

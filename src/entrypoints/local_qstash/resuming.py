@@ -5,10 +5,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from heapq import heappop, heappush
 
+import structlog
+
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.line import Limits
 from entrypoints.local_qstash.slots import Slots
 from entrypoints.local_qstash.store import Pending
+
+log = structlog.get_logger(__name__)
 
 PACE = Limits(parallelism=1, rate=1, period=0.005)
 """How many of these messages begin, and in how many seconds. Fewer while the event loop is late: an
@@ -60,6 +64,9 @@ class Resumption:
                     turn.set_result(None)
                     tried.append(message_id)
             await asyncio.sleep(TRIAL)
-            await self._clear(tried)
+            try:
+                await self._clear(tried)
+            except Exception:
+                log.exception("messages not cleared of interruptions")
             together *= 2
         self._trials = None
