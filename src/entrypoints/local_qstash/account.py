@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adapters.database import Database
@@ -64,10 +64,10 @@ class Account:
             settings.stopping,
             settings.address_of,
             settings.at_once,
-            self._create_queues,
             settings.log_limits,
         )
         self.queues = Queues(self.records, self.deliveries.turns)
+        self.deliveries.create_queues = self.queues.create
         self.flows = Flows(self.records, self.deliveries.turns.slots)
         self.workflow_runs = WorkflowRuns(self.records, self.deliveries, settings.message_limit)
         self.workflow_events = WorkflowEvents(self.records, self.deliveries, self.workflow_runs)
@@ -80,9 +80,6 @@ class Account:
             settings.stopping,
         )
         self.journal.watch = self.schedules.runs.note
-
-    async def _create_queues(self, names: Iterable[str]) -> None:
-        await self.queues.create(names)
 
     def resume(self) -> None:
         """Go on with what an earlier process has left."""

@@ -51,7 +51,6 @@ class Deliveries:
         stopping: Callable[[], bool] = lambda: False,
         address_of: Callable[[str], str] = str,
         at_once: int | None = None,
-        create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None,
         log_limits: LogLimits | None = None,
     ) -> None:
         """`message_limit`: bytes of a message's body. With a database everything is kept there, and
@@ -59,8 +58,7 @@ class Deliveries:
         one that fails costs no retry. `address_of` returns where a message for a URL is delivered.
         `at_once`: deliveries that the destination handles at the same time, if all messages are for
         one; the others wait, and one that it refuses all the same costs no retry. Callbacks do not
-        count. `create_queues`: has queues of these names kept before anything is published into
-        them. Must be called while an event loop runs."""
+        count. Must be called while an event loop runs."""
         self.journal = Journal(log_limits)
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
@@ -76,7 +74,8 @@ class Deliveries:
         self._cancelled: set[str] = set()
         """Those that were cancelled meanwhile."""
         self.turns = Turns(self._note_period, at_once)
-        self._create_queues = create_queues
+        self.create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None
+        """Has queues of these names kept before anything is published into them."""
         self._at_once = at_once
         self._resumption = Resumption(self._clear)
         self._steps = StoreSteps()
@@ -142,8 +141,8 @@ class Deliveries:
 
     async def _create_queues_of(self, messages: Sequence[QueuedMessage]) -> None:
         queues = dict.fromkeys(each.queue for each in messages if each.queue is not None)
-        if queues and self._create_queues is not None:
-            await self._create_queues(queues)
+        if queues and self.create_queues is not None:
+            await self.create_queues(queues)
 
     @property
     def waiting(self) -> int:
