@@ -12,10 +12,13 @@ from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import delivery, resuming
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.delivery import Deliveries
+from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.journal import Journal
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.resuming import SUSPECT, Resumption
 from entrypoints.local_qstash.store import Pending
+from tests.deliveries import publish_one
+from tests.doubles.destination import Answer, Destination
 from tests.running import running_local_qstash
 from tests.waiting import until
 
@@ -66,3 +69,24 @@ async def test_messages_are_tried_although_those_before_are_not_cleared(
     await until(lambda: cleared)
     await resumption.turn(suspect)
     resumption.close()
+
+
+async def test_a_callback_that_cannot_be_made_does_not_keep_its_message(
+    destination: Destination,
+) -> None:
+    headers = {
+        "Upstash-Workflow-RunId": "wfr_x",
+        "Upstash-Callback": f"{destination.url}/callback",
+        "Upstash-Failure-Callback": f"{destination.url}/failed",
+        "Upstash-Retries": "0",
+    }
+    half_of_a_pair = b'[{"body": "\\ud800"}]'
+    destination.answers.append(Answer(500))
+    deliveries = Deliveries(DEVELOPMENT.current_key)
+    await publish_one(
+        deliveries, read_message(destination.url, headers, half_of_a_pair, now=time.time())
+    )
+    await until(lambda: not deliveries.waiting)
+    letters, _ = await deliveries.dead_letters.page(Search())
+    assert [each.message.body for each in letters] == [half_of_a_pair]
+    await deliveries.aclose()

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 
-from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
@@ -23,12 +22,31 @@ log = structlog.get_logger(__name__)
 def callback_of(
     message: QueuedMessage,
     response: DeliveryResponse,
-    url: str,
+    url: str | None,
     headers: Mapping[str, str],
     **more: str,
+) -> QueuedMessage | None:
+    """Return the callback to this URL, a message of its own, or None without a URL. It has the
+    retries of its source unless its headers say otherwise. One that cannot be made (by its headers,
+    for example) is logged, and is None, too: a delivery cannot be undone."""
+    if url is None:
+        return None
+    try:
+        return _made(message, response, url, headers, more)
+    except Refused as error:
+        log.error("callback not published", message_id=message.id, error=str(error))
+    except Exception:
+        log.exception("callback not published", message_id=message.id)
+    return None
+
+
+def _made(
+    message: QueuedMessage,
+    response: DeliveryResponse,
+    url: str,
+    headers: Mapping[str, str],
+    more: Mapping[str, str],
 ) -> QueuedMessage:
-    """Return the callback, a message of its own. It has the retries of its source unless its
-    headers say otherwise. Raises BadMessage for headers that no message may have."""
     body = {
         "status": response.status,
         "header": dict(response.headers),
@@ -57,19 +75,3 @@ def callback_of(
     # only that to compare with the signature.
     told = msgspec.json.encode(body)
     return read_message(url, {**inherited, **headers}, told, now=time.time())
-
-
-def failure_callback_of(letter: DeadLetter) -> QueuedMessage | None:
-    """Return the callback that tells that the message was given up, or None if it asks for none. It
-    replaces its message, so it is never too large, and the queue never too full for it."""
-    message = letter.message
-    if message.failure_callback is None:
-        return None
-    headers = message.failure_callback_headers
-    try:
-        return callback_of(
-            message, letter.response, message.failure_callback, headers, dlqId=letter.id
-        )
-    except Refused as error:
-        log.error("callback not published", message_id=message.id, error=str(error))
-        return None

@@ -7,13 +7,12 @@ from collections.abc import Callable
 
 import structlog
 
-from entrypoints.local_qstash.callbacks import callback_of, failure_callback_of
+from entrypoints.local_qstash.callbacks import callback_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.journal import Journal
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.pauses import again_at
-from entrypoints.local_qstash.refusals import Refused
 from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import Outcome
 
@@ -32,7 +31,14 @@ def outcome_of(
         at = again_at(message, response)
         return Outcome(message_id=message.id, callback=callback, again_at=at)
     letter = DeadLetter.of(message, response)
-    failure = failure_callback_of(letter)
+    # It replaces its message, so it is never too large, and the queue never too full for it.
+    failure = callback_of(
+        message,
+        response,
+        message.failure_callback,
+        message.failure_callback_headers,
+        dlqId=letter.id,
+    )
     return Outcome(message_id=message.id, callback=callback, letter=letter, failure=failure)
 
 
@@ -55,14 +61,8 @@ def note_outcome(
 def _callback(
     message: QueuedMessage, response: DeliveryResponse, fits: Callable[[QueuedMessage], bool]
 ) -> QueuedMessage | None:
-    if message.callback is None:
-        return None
-    try:
-        callback = callback_of(message, response, message.callback, message.callback_headers)
-    except Refused as error:
-        log.error("callback not published", message_id=message.id, error=str(error))
-        return None
-    if not fits(callback):
+    callback = callback_of(message, response, message.callback, message.callback_headers)
+    if callback is not None and not fits(callback):
         log.error("callback not published", message_id=message.id, error="no room for it")
         return None
     return callback
