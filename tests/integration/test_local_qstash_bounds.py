@@ -179,7 +179,7 @@ async def test_a_deduplication_id_is_valid_for_ten_minutes(deliveries: Deliverie
 async def test_a_failure_callback_is_not_refused(
     deliveries: Deliveries, destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without it the task of the service would not be settled."""
+    """Without it the task of the service would not end."""
     destination.answers.append(Answer(500))
     await publish_one(deliveries, _with_callbacks(destination, b"x"))
     monkeypatch.setattr(intake, "HELD_BYTES", 0)

@@ -251,14 +251,14 @@ async def test_what_is_cancelled_while_a_failure_is_kept_ends_so_in_the_log(
 ) -> None:
     destination.answers.append(Answer(500))
     deliveries = Deliveries(KEY, database=database)
-    settle = deliveries._store.settle
+    commit = deliveries._store.commit
 
-    async def settled_then_cancelled(outcome: Outcome, now: float) -> bool:
-        kept = await settle(outcome, now)
+    async def committed_then_cancelled(outcome: Outcome, now: float) -> bool:
+        kept = await commit(outcome, now)
         assert await deliveries.cancel(Search.of(outcome.message_id)) == 1
         return kept
 
-    monkeypatch.setattr(deliveries._store, "settle", settled_then_cancelled)
+    monkeypatch.setattr(deliveries._store, "commit", committed_then_cancelled)
     message = read_message(f"{destination.url}/x", {"Upstash-Retries": "1"}, b"", now=time.time())
     await publish_one(deliveries, message)
     await until(lambda: deliveries.waiting == 0)

@@ -205,19 +205,19 @@ async def test_what_a_full_file_cannot_be_told_is_told_later(
     await publish_one(deliveries, message)
     await until(lambda: destination.at("/x"))
     await _allow(database, 1)
-    settled: list[str] = []
-    settle = deliveries._store.settle
+    refused: list[str] = []
+    commit = deliveries._store.commit
 
     async def counted(*arguments: Any) -> bool:
         try:
-            return await settle(*arguments)
+            return await commit(*arguments)
         except Unavailable as error:
-            settled.append(str(error))
+            refused.append(str(error))
             raise
 
-    monkeypatch.setattr(deliveries._store, "settle", counted)
+    monkeypatch.setattr(deliveries._store, "commit", counted)
     gate.set()
-    await until(lambda: len(settled) >= 3)
+    await until(lambda: len(refused) >= 3)
     # It was delivered once, and neither ended nor lost.
     assert await deliveries.message(message.id) is not None
     assert len(destination.delivered) == 1

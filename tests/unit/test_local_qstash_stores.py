@@ -117,9 +117,9 @@ async def _all_alike(stores: Sequence[tuple[Store, Told]], steps: Steps, number:
             found = await store.search(more)
             result = (found, await store.cancel(found[:1]))
         elif kind == "give up":
-            result = await store.settle(replace(given_up, failure=failure), now)
+            result = await store.commit(replace(given_up, failure=failure), now)
         elif kind == "deliver again":
-            result = await store.settle(replace(given_up, letter=None, again_at=1), now)
+            result = await store.commit(replace(given_up, letter=None, again_at=1), now)
         elif kind == "delete":
             ids, _ = await store.dead_letters.ids(search)
             result = (ids, await store.dead_letters.delete([*ids[:1], "nothing"]))

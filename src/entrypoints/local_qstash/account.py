@@ -79,7 +79,7 @@ class Account:
             settings.message_limit,
             settings.stopping,
         )
-        self.journal.watch = self.schedules.runs.note
+        self.journal.observer = self.schedules.runs.note
 
     def resume(self) -> None:
         """Go on with what an earlier process has left."""

@@ -77,7 +77,7 @@ class Deliveries:
         self.create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None
         """Has queues of these names kept before anything is published into them."""
         self._at_once = at_once
-        self._resumption = Resumption(self._clear)
+        self._resumption = Resumption(self._reset_interruptions)
         self._steps = StoreSteps()
         self._closed = False
         self._sweeping = asyncio.create_task(self._sweep())
@@ -226,7 +226,7 @@ class Deliveries:
             return False
         response = sent[1]
         if self._stopping() and not (response.delivered or response.final):
-            await self._clear([pending.id])
+            await self._reset_interruptions([pending.id])
             return False  # delivered again at the next start, as if this had not been
         if self._at_once is not None and response.status == TOO_MANY:
             pending.not_before = again_at(sent[0], response)
@@ -235,7 +235,7 @@ class Deliveries:
             self.journal.note(sent[0], state, next_at=None if cancelled else pending.not_before)
             return not cancelled
         outcome = outcome_of(*sent, self._intake.fits)
-        kept = await self._steps.until_done(lambda: self._store.settle(outcome, time.time()))
+        kept = await self._steps.until_done(lambda: self._store.commit(outcome, time.time()))
         kept = kept and pending.id not in self._cancelled  # it may be cancelled just afterwards
         note_outcome(self.journal, *sent, outcome if kept else None)
         callbacks = (each for each in (outcome.callback, outcome.failure) if each is not None)
@@ -269,8 +269,8 @@ class Deliveries:
     async def _note_period(self, period: Period) -> None:
         await self._steps.until_done(lambda: self._store.note_period(period))
 
-    async def _clear(self, message_ids: Sequence[str]) -> None:
-        await self._steps.until_done(lambda: self._store.note_innocent(message_ids))
+    async def _reset_interruptions(self, message_ids: Sequence[str]) -> None:
+        await self._steps.until_done(lambda: self._store.reset_interruptions(message_ids))
 
     async def _sweep(self) -> None:
         """Forget what is old although nothing new arrives."""

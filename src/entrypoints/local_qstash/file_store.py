@@ -118,7 +118,7 @@ class FileStore(Store):
         await self._database.write(lambda tx: tx.execute(statement, (message_id,)), durable=False)
 
     @translated
-    async def note_innocent(self, message_ids: Sequence[str]) -> None:
+    async def reset_interruptions(self, message_ids: Sequence[str]) -> None:
         statement = (
             "UPDATE messages SET interruptions = 0"
             " WHERE id IN (SELECT value FROM json_each(?)) AND interruptions > 0"
@@ -140,7 +140,7 @@ class FileStore(Store):
         await self._database.write(work, durable=False)
 
     @translated
-    async def settle(self, outcome: Outcome, now: float) -> bool:
+    async def commit(self, outcome: Outcome, now: float) -> bool:
         callbacks = [each for each in (outcome.callback, outcome.failure) if each is not None]
         rows, at = [_Row.of(each) for each in callbacks], int(now * 1000)
         failure = None if outcome.failure is None else outcome.failure.id

@@ -98,8 +98,8 @@ class Journal:
         self._body_size = 0
         self.newest = 0
         """The number of the newest event."""
-        self.watch: Callable[[QueuedMessage, State], None] = lambda message, state: None
-        """Is told of each event."""
+        self.observer: Callable[[QueuedMessage, State], None] = lambda message, state: None
+        """Is called with each event."""
 
     def note(
         self,
@@ -110,7 +110,7 @@ class Journal:
     ) -> None:
         """Note an event. `next_at`: when the message is delivered next, in milliseconds since the
         Unix epoch."""
-        self.watch(message, state)
+        self.observer(message, state)
         if not self._limits.number:
             return
         now = time.time()

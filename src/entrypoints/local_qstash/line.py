@@ -52,15 +52,15 @@ class Room:
     def full(self) -> bool:
         return self.held >= self.limit
 
-    def take(self, line: "Line") -> bool:
-        """Take a place for this line, or let it wait for one and return False."""
+    def acquire(self, line: "Line") -> bool:
+        """Return whether this line has got a slot. If not, it waits for one."""
         if self.full:
             self._waiting.setdefault(line)
             return False
         self.held += 1
         return True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self.held -= 1
         while self._waiting and not self.full:
             self._waiting.popitem(last=False)[0].admit()
@@ -79,7 +79,7 @@ class Line:
         """Those that are in force: what is pinned, else what the newest message says."""
         self._paused = False
         self._waiting: OrderedDict[Turn, bool] = OrderedDict()
-        """Whether it needs a place in the room."""
+        """Whether it needs a slot of the room."""
         self._until_open: set[Turn] = set()
         self._timer: Timer | None = None
         self._wakes = 0.0
@@ -184,7 +184,7 @@ class Line:
         if turn.done() and not turn.cancelled():
             self.held -= 1
             if needs_room:
-                self._room.leave()
+                self._room.release()
         self.admit()
 
     def when_open(self, turn: Turn) -> None:
@@ -209,7 +209,7 @@ class Line:
             if turn.done():  # it is cancelled, and about to leave
                 del self._waiting[turn]
                 continue
-            if needs_room and not self._room.take(self):
+            if needs_room and not self._room.acquire(self):
                 return
             del self._waiting[turn]
             self.held += 1

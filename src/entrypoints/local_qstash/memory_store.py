@@ -68,13 +68,13 @@ class MemoryStore(Store):
     async def note_resumed(self, message_id: str) -> None:
         """Nothing here outlives its process."""
 
-    async def note_innocent(self, message_ids: Sequence[str]) -> None:
+    async def reset_interruptions(self, message_ids: Sequence[str]) -> None:
         """The same."""
 
     async def note_period(self, period: Period) -> None:
         """Nothing outlives the process."""
 
-    async def settle(self, outcome: Outcome, now: float) -> bool:
+    async def commit(self, outcome: Outcome, now: float) -> bool:
         message = self._messages.get(outcome.message_id)
         if outcome.callback is not None:
             self._publish(outcome.callback, now)

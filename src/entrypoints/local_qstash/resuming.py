@@ -28,9 +28,10 @@ INTERRUPTED = DeliveryResponse(0, {}, b"The process ended during each of many de
 
 
 class Resumption:
-    def __init__(self, clear: Callable[[Sequence[str]], Awaitable[None]]) -> None:
-        """`clear` is called with the messages that have passed their trial."""
-        self._clear = clear
+    def __init__(self, reset: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """`reset` is called with the messages that have passed their trial, to forget their
+        interruptions."""
+        self._reset = reset
         self._slots = Slots()
         self._suspects: list[tuple[int, int, str, asyncio.Future[None]]] = []
         """A heap: interruptions (negative), number, id, turn."""
@@ -65,8 +66,8 @@ class Resumption:
                     tried.append(message_id)
             await asyncio.sleep(TRIAL)
             try:
-                await self._clear(tried)
+                await self._reset(tried)
             except Exception:
-                log.exception("messages not cleared of interruptions")
+                log.exception("interruptions of messages not reset")
             together *= 2
         self._trials = None

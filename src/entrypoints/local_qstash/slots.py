@@ -110,7 +110,7 @@ class Slots:
             yield
         finally:
             line.leave(turn, needs_room)
-            self._settle(name, line)
+            self._note_idle(name, line)
 
     def paused(self, name: str) -> bool:
         return name in self._lines and self._lines[name].paused
@@ -140,7 +140,7 @@ class Slots:
     def _changed(self, name: str) -> Iterator[Line]:
         line = self._line(name)
         yield line
-        self._settle(name, line)
+        self._note_idle(name, line)
 
     def _line(self, name: str) -> Line:
         line = self._lines.get(name)
@@ -148,7 +148,7 @@ class Slots:
             line = self._lines[name] = Line(self._clock, self.room)
         return line
 
-    def _settle(self, name: str, line: Line) -> None:
+    def _note_idle(self, name: str, line: Line) -> None:
         # Of several that are cancelled at the same time, the first may find it idle already.
         if self._lines.get(name) is not line:
             return

@@ -105,15 +105,15 @@ class Store(Protocol):
         """Note that a message of an earlier process is about to be delivered. If this process ends
         before the delivery does, that is an interruption."""
 
-    async def note_innocent(self, message_ids: Sequence[str]) -> None:
-        """Note that the processes which ended during the deliveries of these messages did not end
-        by them."""
+    async def reset_interruptions(self, message_ids: Sequence[str]) -> None:
+        """Count the interruptions of these messages from 0 again: the processes which ended during
+        their deliveries did not end by them."""
 
     async def note_period(self, period: Period) -> None:
         """Note how many have begun in a period of a rate, which a new process goes on with."""
 
-    async def settle(self, outcome: Outcome, now: float) -> bool:
-        """Note what a delivery has led to, in one step. Returns whether the message was still kept.
+    async def commit(self, outcome: Outcome, now: float) -> bool:
+        """Keep what a delivery has led to, in one step. Returns whether the message was still kept.
         If not, it was cancelled, and only `callback` is kept."""
 
     async def search(self, search: Search) -> list[str]:
