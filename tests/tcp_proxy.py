@@ -3,11 +3,10 @@ and breaks them on demand."""
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.waiting import within
+from tests.stream_server import serving_in_thread
 
 
 class TcpProxy:
@@ -34,29 +33,8 @@ class TcpProxy:
 
     @contextmanager
     def running(self) -> Iterator["TcpProxy"]:
-        started = threading.Event()
-        stop = asyncio.Event()
-
-        async def serve() -> None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
-            self.port = server.sockets[0].getsockname()[1]
-            self._loop = asyncio.get_running_loop()
-            started.set()
-            await stop.wait()
-            server.close()
-            self._may_pass.set()
-            self._cut()
-            if open_connections := asyncio.all_tasks() - {asyncio.current_task()}:
-                await asyncio.wait(open_connections, timeout=5)
-
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-        thread.start()
-        assert started.wait(within(10))
-        try:
+        with serving_in_thread(self._serve, limit=2**20) as (self.port, self._loop):
             yield self
-        finally:
-            self._loop.call_soon_threadsafe(stop.set)
-            thread.join(within(10))
 
     def cut(self) -> None:
         """Reset every connection."""

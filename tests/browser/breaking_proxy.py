@@ -1,7 +1,6 @@
 """An HTTP proxy that breaks what it passes, as told, one request after the other."""
 
 import asyncio
-import contextlib
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -40,11 +39,9 @@ class BreakingProxy(TcpProxy):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await self._exchange(reader, writer)
+            await self._exchange(reader, writer)
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            await writer.wait_closed()
         finally:
             self._open.discard(writer)
 
@@ -66,10 +63,10 @@ class BreakingProxy(TcpProxy):
         try:
             await self._answer(far_reader, writer, fault)
         finally:
-            requesting.cancel()
-            await asyncio.wait({requesting})
             self._open.discard(far_writer)
             far_writer.transport.abort()
+            requesting.cancel()
+            await asyncio.wait({requesting})
 
     async def _answer(
         self, far: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Cut | None

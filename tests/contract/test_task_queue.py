@@ -17,6 +17,7 @@ from application.ports import Announcement, Guard
 from domain.task import Task
 from tests.builders import REQUEST
 from tests.running import running_local_qstash
+from tests.stream_server import serving
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -128,7 +129,6 @@ async def test_a_message_that_is_refused_takes_none_with_it() -> None:
 async def _refusing(answer: str) -> AsyncIterator[tuple[str, list[str]]]:
     """A QStash that refuses one task, whose address and the paths that were called."""
     calls: list[str] = []
-    serving: set[asyncio.Task[None] | None] = set()
 
     def publish(body: str) -> dict[str, str]:
         task_id = json.loads(body)["taskId"]
@@ -144,26 +144,21 @@ async def _refusing(answer: str) -> AsyncIterator[tuple[str, list[str]]]:
         return 200, answers
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.current_task())
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                length = int(head.partition("content-length: ")[2].split()[0])
-                path = head.split()[1]
-                status, data = respond(path, await reader.readexactly(length))
-                calls.append(path)
-                body = json.dumps(data).encode()
-                writer.write(
-                    b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-                    % (status, len(body))
-                )
-                writer.write(body)
-        writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.partition("content-length: ")[2].split()[0])
+            path = head.split()[1]
+            status, data = respond(path, await reader.readexactly(length))
+            calls.append(path)
+            body = json.dumps(data).encode()
+            writer.write(
+                b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                % (status, len(body))
+            )
+            writer.write(body)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", calls
-        await asyncio.gather(*filter(None, serving))
+    async with serving(serve) as port:
+        yield f"http://127.0.0.1:{port}", calls
 
 
 async def test_another_occasion_is_another_message(queue: QStashQueue) -> None:

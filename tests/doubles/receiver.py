@@ -2,14 +2,13 @@
 also in ways that no HTTP server does."""
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from tests.doubles.upstream import BEGINNING
+from tests.stream_server import serving
 
 Respond: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -51,40 +50,16 @@ async def receiving(
     respond: Respond = OK, tls: ssl.SSLContext | None = None
 ) -> AsyncGenerator[Receiver, None]:
     receiver = Receiver()
-    under_way: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         receiver.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        under_way.add(task)
-        # asyncio reports a cancelled one as an error of its own.
-        broken = (asyncio.CancelledError, asyncio.IncompleteReadError, OSError)
-        with contextlib.suppress(*broken):
-            text = (await reader.readuntil(b"\r\n\r\n")).decode()
-            head, *lines = text.rstrip().split("\r\n")
-            pairs = (line.split(": ", 1) for line in lines)
-            headers = {name.lower(): value for name, value in pairs}
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            receiver.received.append(Received(head, headers, body))
-            await respond(writer)
-        writer.close()
-        try:
-            with contextlib.suppress(*broken):
-                await writer.wait_closed()
-        finally:
-            writer.transport.abort()  # what the other side has not read would keep it open
-            under_way.discard(task)
+        text = (await reader.readuntil(b"\r\n\r\n")).decode()
+        head, *lines = text.rstrip().split("\r\n")
+        pairs = (line.split(": ", 1) for line in lines)
+        headers = {name.lower(): value for name, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        receiver.received.append(Received(head, headers, body))
+        await respond(writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    receiver.port = server.sockets[0].getsockname()[1]
-    try:
+    async with serving(serve, tls=tls) as receiver.port:
         yield receiver
-    finally:
-        server.close()
-        for _ in range(BEGINNING):
-            await asyncio.sleep(0)
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-        await asyncio.sleep(0)  # an aborted transport closes its socket in the next iteration

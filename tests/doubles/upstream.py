@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.waiting import within
+from tests.stream_server import serving_in_thread
 
 
 @dataclass
@@ -111,11 +111,6 @@ def refusal(status: int, code: str | None = None, message: str = "no", **headers
 DEFAULT = Script(answer("Hello", ", ", "world", "."))
 
 
-BEGINNING = 4
-"""Turns of the loop after which a connection that was accepted is served. One that is cancelled
-before would stay open."""
-
-
 class Upstream:
     def __init__(self) -> None:
         self.scripts: deque[Script] = deque()
@@ -126,8 +121,6 @@ class Upstream:
         among what was received. None: it is a request like any other."""
         self.received: list[Received] = []
         self.url = ""
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
 
     def reset(self) -> None:
         """As at the beginning, for the next test that shares it."""
@@ -145,75 +138,33 @@ class Upstream:
 
     @contextmanager
     def running(self) -> Iterator["Upstream"]:
-        loop = asyncio.new_event_loop()
-        started = threading.Event()
-
-        async def start() -> None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            port = self._server.sockets[0].getsockname()[1]
+        with serving_in_thread(self._serve) as (port, _):
             self.url = f"http://127.0.0.1:{port}/v1"
-
-        def run() -> None:
-            loop.run_until_complete(start())
-            loop.call_soon(started.set)  # not before: what stops the loop must find it running
-            loop.run_forever()
-            loop.run_until_complete(self._end())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        assert started.wait(within(10))
-        try:
             yield self
-        finally:
-            assert self._server is not None
-            loop.call_soon_threadsafe(self._server.close)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(within(10))
-
-    async def _end(self) -> None:
-        """End what still answers, and close every connection, though its client reads nothing."""
-        for _ in range(BEGINNING):
-            await asyncio.sleep(0)
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
-        await asyncio.sleep(0)  # the transports close in the next turn of the loop
-        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])
+        }
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        method, path, _ = head[0].split(" ")
+        received = Received(path, headers, json.loads(body or b"{}"), method=method)
+        if self.models is not None and path.endswith("/models"):
+            script = self.models
+        else:
+            script = self.script_for(received)
+            self.received.append(received)
+        answering = asyncio.create_task(self._answer(script, writer))
+        hanging_up = asyncio.create_task(reader.read(1))
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = {
-                name.lower(): value
-                for name, _, value in (line.partition(": ") for line in head[1:])
-            }
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            method, path, _ = head[0].split(" ")
-            received = Received(path, headers, json.loads(body or b"{}"), method=method)
-            if self.models is not None and path.endswith("/models"):
-                script = self.models
-            else:
-                script = self.script_for(received)
-                self.received.append(received)
-            answering = asyncio.create_task(self._answer(script, writer))
-            hanging_up = asyncio.create_task(reader.read(1))
             await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-            hanging_up.cancel()
-            if answering.done() and answering.exception() is None:
-                return
-            received.gone.set()
-            answering.cancel()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return
+            if not answering.done() or answering.exception() is not None:
+                received.gone.set()
         finally:
-            writer.close()
+            answering.cancel()
+            hanging_up.cancel()
+            await asyncio.gather(answering, hanging_up, return_exceptions=True)
 
     async def _answer(self, script: Script, writer: asyncio.StreamWriter) -> None:
         kind = "text/event-stream" if script.status == 200 else "application/json"

@@ -2,7 +2,6 @@
 be: each is a fault of the model, told by its status where it has one."""
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import pytest
 from adapters.openai import OpenAIModel
 from application.errors import ModelRefused, ModelUnavailable
 from tests.builders import REQUEST
+from tests.stream_server import serving
 from tests.waiting import within
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -20,26 +20,22 @@ EMPTY = b"content-length: 0\r\n\r\n"
 
 @asynccontextmanager
 async def model_of_a_server_that_sends(answer: bytes) -> AsyncIterator[OpenAIModel]:
-    serving: set[asyncio.Task[None] | None] = set()
+    connections: set[asyncio.Task[None] | None] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(asyncio.current_task())
+        connections.add(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        with contextlib.suppress(ConnectionError):
-            await reader.read()  # until the client hangs up
-        writer.close()
+        await reader.read()  # until the client hangs up
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    model = OpenAIModel("key", f"http://127.0.0.1:{port}/v1", read_timeout=5.0)
-    try:
-        async with asyncio.timeout(within(20)):
-            yield model
-    finally:
-        await model.aclose()
-        server.close()
-        await asyncio.wait_for(asyncio.gather(*filter(None, serving)), within(20))
+    async with serving(serve) as port:
+        model = OpenAIModel("key", f"http://127.0.0.1:{port}/v1", read_timeout=5.0)
+        try:
+            async with asyncio.timeout(within(20)):
+                yield model
+        finally:
+            await model.aclose()
+            await asyncio.wait_for(asyncio.gather(*filter(None, connections)), within(20))
 
 
 async def fault_for(answer: bytes) -> ModelRefused | ModelUnavailable:
