@@ -13,7 +13,13 @@ from litestar.types import ASGIApp
 from entrypoints.local_qstash.account import Account, AccountSettings
 from entrypoints.local_qstash.accounts import Accounts, Later, bearer_of
 from entrypoints.local_qstash.bounds import BODY_LIMIT
-from entrypoints.local_qstash.middleware import DestinationInQuery, OwnHosts, TokenInQuery
+from entrypoints.local_qstash.middleware import (
+    DestinationInQuery,
+    NamesInPath,
+    OwnHosts,
+    TokenInQuery,
+    decode_names,
+)
 from entrypoints.local_qstash.refusals import Refused
 from entrypoints.local_qstash.routes.dead_letters import DeadLetters
 from entrypoints.local_qstash.routes.flow_control import FlowControlRoutes
@@ -54,6 +60,7 @@ def create_app(
         if account is None:
             raise HTTPException("unauthorized", status_code=401)
         request.state.account = account
+        decode_names(request)
 
     def account_of(request: Request[Any, Any, Any]) -> Account:
         account: Account = request.state.account
@@ -85,7 +92,7 @@ def create_app(
         openapi_config=None,
         logging_config=None,
     )
-    return OwnHosts(TokenInQuery(DestinationInQuery(app)), accepts_host)
+    return OwnHosts(TokenInQuery(DestinationInQuery(NamesInPath(app))), accepts_host)
 
 
 def _error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:

@@ -1,14 +1,23 @@
 """What a request passes through before the router of the local QStash."""
 
+import re
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlencode
 
+from litestar import Request
 from litestar.enums import ScopeType
 from litestar.response.base import ASGIResponse
 from litestar.serialization import encode_json
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 SCHEDULES = "/v2/schedules/"
+_ACTION = re.compile(r"(/v2/flowControl/)(.+)(/(?:pause|resume|pin|unpin|resetRate))")
+_NAME = re.compile(
+    r"(/v2/(?:flowControl|wait|waiters|workflows/runs)/|/v2/notify/(?:wfr_[^/]+/)?)(.+)()"
+)
+"""What is before a name that may have any characters, the name, and what is behind it. The SDK
+begins the id of each run with `wfr_`."""
 
 
 class OwnHosts:
@@ -82,6 +91,32 @@ class DestinationInQuery:
                     scope["raw_path"] = scope["path"].encode()
                     scope["query_string"] = urlencode({"destination": destination}).encode()
         await self._app(scope, receive, send)
+
+
+class NamesInPath:
+    """Gives the router the path as it was sent, for which a `%2F` separates nothing. The official
+    SDKs encode no name, so a slash that is sent as it is belongs to the name, too. `decode_names`
+    must follow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            path = scope["raw_path"].decode("latin-1")
+            shape = _ACTION if scope["method"] == "POST" else _NAME
+            if (found := shape.fullmatch(path) or _NAME.fullmatch(path)) is not None:
+                before, name, behind = found.groups()
+                path = before + name.replace("/", "%2F") + behind
+            scope = scope.copy()  # the log of the server shows the other
+            scope["path"] = path
+        await self._app(scope, receive, send)
+
+
+def decode_names(request: Request[Any, Any, Any]) -> None:
+    """Decode the names that the router has found in the path."""
+    names = request.path_params
+    request.scope["path_params"] = {each: unquote(name) for each, name in names.items()}
 
 
 def _forbid(why: str) -> ASGIResponse:

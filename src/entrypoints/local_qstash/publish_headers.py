@@ -77,7 +77,7 @@ def read_message(
         failure_callback_headers=_callback_headers(headers, "upstash-failure-callback-"),
         queue=None if queue is None else checked_name(queue, "queue name"),
         flow=_flow_control(given),
-        labels=_labels(given.get("upstash-label", "")),
+        labels=_labels(_text(given.get("upstash-label", ""))),
         caller_ip=caller_ip,
         deduplication=_deduplication(given, destination, forwarded, body),
         redacted=_redacted_fields(given.get("upstash-redact-fields", "")),
@@ -98,6 +98,15 @@ def duration(text: str) -> float:
 def _joined(value: str | Sequence[str]) -> str:
     """Several values as one (RFC 9110, section 5.3)."""
     return value if isinstance(value, str) else ", ".join(value)
+
+
+def _text(value: str) -> str:
+    """Return the text of a header, whose bytes were read as Latin-1, but which clients send as
+    UTF-8. The JSON of a batch has it as it is."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
 
 
 def _redacted_fields(text: str) -> frozenset[str]:
@@ -185,7 +194,7 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
     seconds = duration(f"{period}s" if period.isdecimal() else period)
     if not 0 < seconds <= LONGEST_PERIOD:
         raise BadMessage(f"invalid period: {period!r} is not above 0 and at most 7 days")
-    return FlowControl(checked_key(key), parallelism, rate, seconds)
+    return FlowControl(checked_key(_text(key)), parallelism, rate, seconds)
 
 
 def _deduplication(

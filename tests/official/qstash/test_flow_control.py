@@ -83,6 +83,18 @@ def test_a_rate_shown_reset_and_pinned(sdk: Sdk, destination: Destination) -> No
     assert sdk("message.cancel_all") == 1
 
 
+@pytest.mark.parametrize("key", ["team/a b", "/two//parts", "50%", "é", "a/pause"])
+def test_a_key_of_any_characters(sdk: Sdk, key: str) -> None:
+    """The SDK does not encode it."""
+    sdk("flow_control.pin", key, {"parallelism": 3})
+    sdk("flow_control.pause", key)
+    shown = sdk("flow_control.get", key)
+    assert (shown.key, shown.parallelism_max, shown.is_paused) == (key, 3, True)
+    sdk("flow_control.resume", key)
+    sdk("flow_control.unpin", key, {"parallelism": True})
+    assert not sdk("flow_control.get", key).is_pinned_parallelism
+
+
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [
