@@ -3,8 +3,9 @@
 import hashlib
 
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.publish_headers import Headers, read_message
+from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.sendable import Headers
 from entrypoints.local_qstash.url_groups import Endpoint, UrlGroups
 
 
@@ -32,7 +33,7 @@ def messages_of(
         endpoints = [Endpoint(destination)]
     elif not (endpoints := url_groups.endpoints(group)):
         raise BadMessage(
-            f"invalid destination: {group!r} is neither a URL that begins with http:// or https://"
+            f"invalid destination: {group[:100]!r} is neither a URL that begins with http:// or https://"
             " nor the name of a URL group"
         )
     messages = []

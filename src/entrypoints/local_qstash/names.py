@@ -4,6 +4,7 @@ bound: an entry of a batch could name a queue by megabytes."""
 import re
 
 from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.sendable import CONTROL
 
 NO_KEY = "$"
 """What QStash calls the messages without a flow-control key."""
@@ -29,6 +30,8 @@ def checked_key(key: str) -> str:
         raise BadMessage(
             f"invalid flow-control key: {key!r} ({NO_KEY} stands for the messages without one)"
         )
+    if CONTROL.search(key) is not None:
+        raise BadMessage(f"invalid flow-control key: {key[:100]!r} has a control character")
     if len(key) > LONGEST_KEY:
         raise BadMessage(f"a flow-control key has at most {LONGEST_KEY} characters")
     return key

@@ -15,6 +15,7 @@ from entrypoints.local_qstash.bounds import LONGEST_PERIOD
 from entrypoints.local_qstash.message import DEFAULT_RETRIES, FlowControl, QueuedMessage
 from entrypoints.local_qstash.names import checked_key, checked_name
 from entrypoints.local_qstash.refusals import BadMessage
+from entrypoints.local_qstash.sendable import CONTROL, Headers, checked_headers
 from entrypoints.local_qstash.whole_numbers import whole_number
 from entrypoints.local_qstash.workflow_headers import forwarded_of_run
 
@@ -28,16 +29,14 @@ _UNITS = {
     "h": 3_600.0,
     "d": 86_400.0,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)", re.ASCII)
 _REDACTABLE = re.compile(r"(?i:body|headers?(\[[^\[\]]+\])?)")
+FLOW_VALUE = "Upstash-Flow-Control-Value"
 LONGEST = 1e12
 """Seconds. What is longer would be no time that a file can hold."""
 LONGEST_TEXT = 100
-"""Characters of a duration or a date: to look through more for units could take minutes."""
-
-
-Headers = Mapping[str, str | Sequence[str]]
-"""By name. One that was sent several times has a list."""
+"""Characters of a duration or a date: to look through more for units could take minutes. Also those
+of a value that a refusal shows."""
 
 
 def read_message(
@@ -51,6 +50,7 @@ def read_message(
 ) -> QueuedMessage:
     """Return the message that a publish with these headers creates. `now` is in seconds since the
     Unix epoch. Raises BadMessage."""
+    headers = checked_headers(headers)
     given = {name.lower(): _joined(value) for name, value in headers.items()}
     forwarded: dict[str, list[str]] = {}
     if "content-type" in given:
@@ -59,6 +59,8 @@ def read_message(
         if name.lower().startswith("upstash-forward-"):
             values = forwarded.setdefault(name[len("upstash-forward-") :].title(), [])
             values += [value] if isinstance(value, str) else value
+    if len(forwarded.get("Host", ())) > 1:
+        raise BadMessage("invalid Upstash-Forward-Host: a request has one Host")
     forwarded.update(forwarded_of_run(given))
     return QueuedMessage(
         id=f"msg_{secrets.token_urlsafe(20)}",
@@ -70,7 +72,7 @@ def read_message(
         not_before=int(_not_before(given, now) * 1000),
         retries=_whole(given.get("upstash-retries"), "Upstash-Retries", DEFAULT_RETRIES),
         retry_delay=_retry_delay(given.get("upstash-retry-delay")),
-        timeout=_duration_of(given, "upstash-timeout"),
+        timeout=_duration_of(given, "Upstash-Timeout"),
         callback=_url_in(given, "Upstash-Callback"),
         callback_headers=_callback_headers(headers, "upstash-callback-"),
         failure_callback=_url_in(given, "Upstash-Failure-Callback"),
@@ -84,14 +86,16 @@ def read_message(
     )
 
 
-def duration(text: str) -> float:
-    """Return the seconds in `10s`, `1m30s` or `500ms`. Raises BadMessage."""
+def duration(text: str, name: str = "duration") -> float:
+    """Return the seconds in `10s`, `1m30s` or `500ms`. Raises BadMessage, with this name for it."""
     parts = _DURATION_PART.findall(text[:LONGEST_TEXT])
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise BadMessage(f"invalid duration: {text!r}")
+        raise BadMessage(
+            f"invalid {name}: {text[:LONGEST_TEXT]!r} is not a duration, such as 1m30s"
+        )
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if seconds > LONGEST:
-        raise BadMessage(f"invalid duration: {text!r} is too long")
+        raise BadMessage(f"invalid {name}: {text!r} is too long")
     return seconds
 
 
@@ -116,7 +120,8 @@ def _redacted_fields(text: str) -> frozenset[str]:
     for each in fields:
         if not _REDACTABLE.fullmatch(each):
             raise BadMessage(
-                f"invalid Upstash-Redact-Fields: {each!r} is none of body, headers, header[name]"
+                f"invalid Upstash-Redact-Fields: {each[:LONGEST_TEXT]!r} is none of body, headers,"
+                " header[name]"
             )
     return frozenset(re.sub(r"^headers\b", "header", each.lower()) for each in fields)
 
@@ -127,13 +132,17 @@ def _labels(text: str) -> tuple[str, ...]:
 
 def http_url(url: str, name: str) -> str:
     """Return the URL. Raises BadMessage, with this name for it, if it is not one of HTTP."""
+    if CONTROL.search(url) is not None:
+        raise BadMessage(f"invalid {name}: {url[:LONGEST_TEXT]!r} has a control character")
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
     if not good:
-        raise BadMessage(f"invalid {name}: {url!r} is not an http:// or https:// URL")
+        raise BadMessage(
+            f"invalid {name}: {url[:LONGEST_TEXT]!r} is not an http:// or https:// URL"
+        )
     return url
 
 
@@ -144,7 +153,7 @@ def _url_in(given: Mapping[str, str], name: str) -> str | None:
 
 def _method(method: str) -> str:
     if method.upper() not in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-        raise BadMessage(f"invalid Upstash-Method: {method!r}")
+        raise BadMessage(f"invalid Upstash-Method: {method[:LONGEST_TEXT]!r}")
     return method.upper()
 
 
@@ -153,16 +162,17 @@ def _whole(text: str | None, name: str, default: int) -> int:
         return default
     number = whole_number(text)
     if number is None:
-        raise BadMessage(f"invalid {name}: {text!r} is not a whole number")
+        raise BadMessage(f"invalid {name}: {text[:LONGEST_TEXT]!r} is not a whole number")
     return number
 
 
 def _duration_of(given: Mapping[str, str], name: str) -> float | None:
-    return duration(given[name]) if name in given else None
+    text = given.get(name.lower())
+    return None if text is None else duration(text, name)
 
 
 def _not_before(given: Mapping[str, str], now: float) -> float:
-    delay = _duration_of(given, "upstash-delay") or 0.0
+    delay = _duration_of(given, "Upstash-Delay") or 0.0
     # The absolute time takes precedence, as QStash documents it.
     if "upstash-not-before" in given:
         return float(_whole(given["upstash-not-before"], "Upstash-Not-Before", 0))
@@ -184,17 +194,29 @@ def _flow_control(given: Mapping[str, str]) -> FlowControl | None:
     for part in given.get("upstash-flow-control-value", "").split(","):
         name, _, value = part.partition("=")
         values[name.strip().lower()] = value.strip()
-    parallelism, rate = (
-        _whole(values[name], name, 1) if name in values else None
-        for name in ("parallelism", "rate")
-    )
-    if (parallelism is None and rate is None) or 0 in (parallelism, rate):
-        raise BadMessage("flow control needs parallelism or rate, above 0")
+    parallelism, rate = (_limit(values, name) for name in ("parallelism", "rate"))
+    if parallelism is None and rate is None:
+        raise BadMessage(f"invalid {FLOW_VALUE}: it needs parallelism or rate")
     period = values.get("period", "1s")
-    seconds = duration(f"{period}s" if period.isdecimal() else period)
+    in_seconds = whole_number(period) is not None
+    seconds = duration(f"{period}s" if in_seconds else period, f"period of {FLOW_VALUE}")
     if not 0 < seconds <= LONGEST_PERIOD:
-        raise BadMessage(f"invalid period: {period!r} is not above 0 and at most 7 days")
+        raise BadMessage(
+            f"invalid period of {FLOW_VALUE}: {period!r} is not above 0 and at most 7 days"
+        )
     return FlowControl(checked_key(_text(key)), parallelism, rate, seconds)
+
+
+def _limit(values: Mapping[str, str], name: str) -> int | None:
+    if name not in values:
+        return None
+    number = whole_number(values[name])
+    if not number:
+        raise BadMessage(
+            f"invalid {name} of {FLOW_VALUE}: {values[name][:LONGEST_TEXT]!r} is not a whole number"
+            " above 0"
+        )
+    return number
 
 
 def _deduplication(

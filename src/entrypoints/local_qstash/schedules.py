@@ -21,10 +21,10 @@ from entrypoints.local_qstash.cron import next_time
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.pauses import LOOK
-from entrypoints.local_qstash.publish_headers import Headers
 from entrypoints.local_qstash.records import SCHEDULES, Records
 from entrypoints.local_qstash.refusals import MessageTooLarge, Refused, TooMany
 from entrypoints.local_qstash.schedule_runs import ScheduleRuns
+from entrypoints.local_qstash.sendable import Headers
 from entrypoints.local_qstash.timetable import Timetable
 from entrypoints.local_qstash.url_groups import UrlGroups
 

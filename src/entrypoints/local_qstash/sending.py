@@ -19,6 +19,7 @@ import structlog
 
 from entrypoints.local_qstash.delivery_response import DeliveryResponse, Reading, read_response
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.sendable import may_be_forwarded
 
 log = structlog.get_logger(__name__)
 
@@ -31,9 +32,6 @@ time that one is needed or returned: a single one took 9 ms for each of 300 that
 CONNECTING = 64
 """Deliveries that wait for a connection at the same time. More could fill the list from which a
 busy destination takes its connections: then they and its other clients would time out."""
-
-_FRAMING = ("content-length", "transfer-encoding")
-"""What a request's own body decides: they are not forwarded."""
 
 
 def sign(key: str, url: str, body: bytes, now: int) -> str:
@@ -111,7 +109,7 @@ class Sender:
             (name, value)
             for name, values in message.headers.items()
             for value in values
-            if name.lower() not in _FRAMING
+            if may_be_forwarded(name)
         ]
         signature = sign(self.signing_key, url, message.body, int(time.time()))
         origin = {

@@ -14,9 +14,9 @@ from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.addressing import messages_of
 from entrypoints.local_qstash.bounds import BATCH_LIMIT, FANNED_OUT
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.publish_headers import Headers
 from entrypoints.local_qstash.refusals import BadMessage, Refused
 from entrypoints.local_qstash.routes.reading import headers_of, json_of
+from entrypoints.local_qstash.sendable import Headers
 
 Destination = Annotated[str, QueryParameter(name="destination")]
 

@@ -11,6 +11,7 @@ from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.names import checked_name
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.routes.reading import json_of, not_found
+from entrypoints.local_qstash.whole_numbers import whole_number_in_json
 
 
 class QueueRoutes(Controller):
@@ -23,13 +24,11 @@ class QueueRoutes(Controller):
         given = await json_of(request)
         if not isinstance(given, dict):
             raise BadMessage("a queue is an object with queueName and parallelism")
-        name, parallelism = given.get("queueName"), given.get("parallelism")
+        name, parallelism = given.get("queueName"), whole_number_in_json(given.get("parallelism"))
         paused = given.get("paused")
         if not isinstance(name, str):
             raise BadMessage("queueName must be a string")
-        if isinstance(parallelism, float) and parallelism.is_integer():
-            parallelism = int(parallelism)  # 2.0 is a whole number in JSON
-        if type(parallelism) is not int or parallelism < 1:
+        if not parallelism:
             raise BadMessage("parallelism must be a whole number above 0")
         if paused is not None and not isinstance(paused, bool):
             raise BadMessage("paused must be true or false")
