@@ -58,7 +58,7 @@ def local_qstash(
             return url
         return service_url + (FAILURE_PATH if url.endswith(FAILURE_PATH) else WEBHOOK_PATH)
 
-    with _told_of(None if database is None else database.path):
+    with _as_data_file_error(None if database is None else database.path):
         account = _account(credentials, database)
     account = replace(
         account,
@@ -80,12 +80,12 @@ def credentials_of(settings: Settings, database: Database | None) -> QueueCreden
     if database is None or not settings.queue.embedded:
         return credentials
     fresh = (credentials.token, credentials.current_key, credentials.next_key)
-    with _told_of(database.path):
+    with _as_data_file_error(database.path):
         return QueueCredentials(*kept_keys(database, fresh))
 
 
 @contextmanager
-def _told_of(path: Path | None) -> Iterator[None]:
+def _as_data_file_error(path: Path | None) -> Iterator[None]:
     """Raise DatabaseUnavailable of this file as DataFileError."""
     try:
         yield
@@ -117,7 +117,7 @@ def local_qstash_alone(
         for name, user in DEVELOPMENT_USERS.items():
             file = data and _file_of(data, name)
             if user is DEVELOPMENT or (file is not None and file.exists()):
-                with _told_of(file):
+                with _as_data_file_error(file):
                     at_start.append(opened(file, user))
             else:
                 later[user.token] = partial(opened, file, user)

@@ -87,7 +87,7 @@ def test_dead_letters_in_pages_and_many_deleted(sdk: Sdk, destination: Destinati
     ids = [each.dlq_id for each in [*page.messages, *rest.messages]]
     assert len(page.messages) == 2
     assert len(set(ids)) == 3
-    assert sdk("dlq.delete_many", [*ids, "nobody"]) == 3
+    assert sdk("dlq.delete_many", [*ids, "unknown"]) == 3
     assert sdk("dlq.list", filter=wanted).messages == []
 
 
@@ -139,7 +139,7 @@ def test_a_destination_that_does_not_answer_in_time(sdk: Sdk, destination: Desti
 
 
 def test_a_destination_that_is_not_there(sdk: Sdk, destination: Destination) -> None:
-    url = "http://127.0.0.1:1/nobody"
-    failure = f"{destination.url}/callback/nobody"
+    url = "http://127.0.0.1:1/x"
+    failure = f"{destination.url}/callback/x"
     sdk("message.publish", url=url, body="x", retries=0, failure_callback=failure)
-    assert json.loads(one(destination, "/callback/nobody").body)["status"] == 0
+    assert json.loads(one(destination, "/callback/x").body)["status"] == 0

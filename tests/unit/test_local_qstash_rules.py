@@ -70,7 +70,7 @@ def test_a_period_is_no_longer_than_a_duration() -> None:
         ({}, 5),
     ],
 )
-def test_who_has_the_last_word(headers: dict[str, list[str]], seconds: float) -> None:
+def test_which_pause_applies(headers: dict[str, list[str]], seconds: float) -> None:
     message = _message(Retry_Delay="5000")
     assert pause_before_retry(message, DeliveryResponse(429, headers, b""), NOW) == pytest.approx(
         seconds

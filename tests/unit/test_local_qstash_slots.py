@@ -30,7 +30,7 @@ ONE = Limits(parallelism=1)
 ONE_EACH_MINUTE = Limits(1, rate=1, period=60.0)
 
 
-async def test_a_name_that_nobody_waits_for_is_known_for_a_moment() -> None:
+async def test_a_name_that_nothing_uses_is_known_for_a_moment() -> None:
     slots = Slots(clock=(clock := AheadClock()))
     async with slots.hold("queue:a", ONE):
         waiting = asyncio.create_task(_held(slots, "queue:a"))

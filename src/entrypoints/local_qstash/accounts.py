@@ -47,7 +47,8 @@ class Accounts:
 
 
 def _equal(tokens: Iterable[str], given: str) -> str | None:
-    """Which of them is the one that is given. The time that this takes tells nothing of them."""
+    """Return which of them is the given one. The time that this takes does not depend on how many
+    of its characters are right."""
     for each in tokens:
         if hmac.compare_digest(each.encode(), given.encode()):
             return each

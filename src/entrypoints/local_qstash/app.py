@@ -44,8 +44,8 @@ def create_app(
 ) -> ASGIApp:
     """A QStash with these accounts, each known by its token. `accepts_host` is given the Host
     header of each request (None if there is not exactly one) and returns whether to accept it.
-    `later`: accounts that are opened once they are used. `users`: names and tokens that anybody may
-    know. If they are given, there is a page at the root, which shows what these accounts hold."""
+    `later`: accounts that are opened once they are used. `users`: names and tokens that are
+    public. If they are given, there is a page at the root, which shows what these accounts hold."""
     opened: list[Accounts] = []
 
     @asynccontextmanager

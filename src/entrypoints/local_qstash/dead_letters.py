@@ -107,7 +107,7 @@ def _time_of(dlq_id: str) -> int:
     """When the letter of this id was added."""
     at = whole_number(dlq_id.partition("-")[0])
     if at is None:
-        raise BadMessage("cursor is none that a page of the dead letters has returned")
+        raise BadMessage("cursor is not one that a page of the dead letters has returned")
     return at
 
 

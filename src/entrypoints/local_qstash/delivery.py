@@ -72,7 +72,7 @@ class Deliveries:
         self._in_flight: dict[str, QueuedMessage] = {}
         """Messages that are being delivered, until what that leads to is kept and noted."""
         self._cancelled: set[str] = set()
-        """Those that were cancelled meanwhile."""
+        """The ids of those that were cancelled meanwhile."""
         self.turns = Turns(self._note_period, at_once)
         self.create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None
         """Has queues of these names kept before anything is published into them."""

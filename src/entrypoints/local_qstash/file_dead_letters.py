@@ -47,13 +47,13 @@ class FileDeadLetters(DeadLetterStore):
                     break
                 beyond.append(each)
                 number, size = number - 1, size - its_size
-            _delete(tx, beyond)
+            delete_letters(tx, beyond)
         self.drop_old(tx)
 
     def drop_old(self, tx: Transaction) -> None:
         old = tx.execute("SELECT id FROM dead_letters WHERE at <= ?", (self._limits.oldest_kept(),))
         if ids := [each for (each,) in old]:
-            _delete(tx, ids)
+            delete_letters(tx, ids)
 
     @translated
     async def page(self, search: Search) -> tuple[list[DeadLetter], str | None]:
@@ -89,11 +89,7 @@ class FileDeadLetters(DeadLetterStore):
     @translated
     async def delete(self, dlq_ids: Iterable[str]) -> int:
         ids = list(dlq_ids)
-        return await self._database.write(lambda tx: self.drop(tx, ids))
-
-    def drop(self, tx: Transaction, dlq_ids: list[str]) -> int:
-        """Drop these letters; return how many of them there were."""
-        return _delete(tx, dlq_ids)
+        return await self._database.write(lambda tx: delete_letters(tx, ids))
 
 
 def _letter_of(db: Connection, dlq_id: str) -> DeadLetter:
@@ -109,7 +105,8 @@ def _letter_of(db: Connection, dlq_id: str) -> DeadLetter:
     return DeadLetter(dlq_id, message_of(*message), response, at)
 
 
-def _delete(tx: Transaction, dlq_ids: list[str]) -> int:
+def delete_letters(tx: Transaction, dlq_ids: list[str]) -> int:
+    """Delete these; return how many of them there were."""
     ids = (json.dumps(dlq_ids),)
     tx.execute(
         "DELETE FROM bodies WHERE message IN (SELECT message FROM dead_letters"

@@ -1,5 +1,5 @@
 """Messages in the tables of a database. They outlive the process: what was published, and what a
-delivery led to, is in the file before anybody is told."""
+delivery led to, is in the file before a client learns of it."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from adapters.database import Database, Insert, Transaction
 from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED, size_of
-from entrypoints.local_qstash.file_dead_letters import FileDeadLetters
+from entrypoints.local_qstash.file_dead_letters import FileDeadLetters, delete_letters
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.refusals import NotThere
@@ -213,7 +213,7 @@ class FileStore(Store):
 
         def work(tx: Transaction) -> list[str]:
             for dlq_id, _ in rows:
-                if not self._dead_letters.drop(tx, [dlq_id]):
+                if not delete_letters(tx, [dlq_id]):
                     raise NotThere(f"message {dlq_id} not found")
             return _add(tx, [row for _, row in rows], at)
 

@@ -247,7 +247,7 @@ def _number(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     if _CURSOR.fullmatch(cursor) is None:
-        raise BadMessage("cursor is none that a page of the log has returned")
+        raise BadMessage("cursor is not one that a page of the log has returned")
     number = int(cursor.partition("-")[0])
     return number if number >= EARLIEST_NUMBER else number * 1000 + 999
 

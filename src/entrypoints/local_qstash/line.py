@@ -102,7 +102,7 @@ class Line:
 
     @property
     def kept(self) -> bool:
-        """Whether it matters although nothing uses it."""
+        """Whether it must stay known although nothing uses it."""
         return self._paused or self.pinned_parallelism or self.pinned_rate
 
     @property

@@ -1,5 +1,5 @@
-"""Small things that clients name and that have no end of their own, such as queues and schedules.
-All of them are in memory, and each change is in the file, if there is one, before it is seen."""
+"""Records: what clients name and what has no end of its own, such as queues and schedules. All of
+them are in memory, and each change is in the file, if there is one, before it is seen."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from entrypoints.local_qstash.refusals import TooMany
 from entrypoints.local_qstash.tables import translated
 
 URL_GROUPS, SCHEDULES, SCHEDULE_RUNS = "URL groups", "schedules", "schedule runs"
-"""Kinds of them. TooMany tells clients their names."""
+"""Kinds of records. The text of TooMany names them."""
 
 
 class Record(NamedTuple):

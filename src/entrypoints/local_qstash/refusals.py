@@ -1,24 +1,24 @@
-"""What a publisher is told when its message is refused."""
+"""Why a request is refused, and with which status."""
 
 
 class Refused(Exception):
-    """The base. Its text says why."""
+    """The base. Its text is the error in the response."""
 
     status = 400
 
 
 class BadMessage(Refused):
-    """Raised for a publish that QStash would refuse."""
+    """Raised for a request that QStash would refuse."""
 
 
 class TooMany(Refused):
-    """Raised for one more of a kind of which there are as many as there may be."""
+    """Raised for a new record of a kind that is full."""
 
     status = 412
 
     def __init__(self, kind: str) -> None:
-        """`kind`: what they are called, in the plural."""
-        super().__init__(f"there are as many {kind} as there may be")
+        """`kind`: the name of such records, in the plural."""
+        super().__init__(f"there is no room for more {kind}")
 
 
 class InUse(Refused):
@@ -52,7 +52,8 @@ class QueueFull(Refused):
 
 
 class Unavailable(Refused):
-    """Raised for a call that the file could not take part in. What was published is not kept."""
+    """Raised for a request that needs the file, which cannot be read or written now. It has changed
+    nothing."""
 
     status = 503
 

@@ -1,5 +1,5 @@
-"""How a process goes on with the messages that an earlier one has left: a few at a time, and those
-that may be what ended several processes apart from each other."""
+"""How a process resumes the messages of an earlier one: a few at a time. Messages whose deliveries
+may have ended several processes are tried apart from each other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

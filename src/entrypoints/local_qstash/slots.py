@@ -12,7 +12,7 @@ from entrypoints.local_qstash.bounds import IDLE_FLOWS, PARALLELISM
 from entrypoints.local_qstash.line import Clock, Limits, Line, Room
 
 LINGER = 60.0
-"""Seconds for which a line is known after its last message, for those who look at it."""
+"""Seconds for which a line is known after its last message, so that it can be looked at."""
 
 
 @dataclass(frozen=True, slots=True)

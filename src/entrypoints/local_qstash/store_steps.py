@@ -13,13 +13,13 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-STORE_PAUSE, TELL_PAUSE = 2.0, 60.0
+STORE_PAUSE, LOG_PAUSE = 2.0, 60.0
 """Seconds until what the store could not do is tried again, and until that is logged again."""
 
 
 class StoreSteps:
     def __init__(self) -> None:
-        self._tell_at = 0.0
+        self._log_at = 0.0
 
     async def until_done(self, step: Callable[[], Awaitable[T]]) -> T:
         """Try a step of the store until it succeeds."""
@@ -27,7 +27,7 @@ class StoreSteps:
             try:
                 return await step()
             except Unavailable as error:
-                if time.monotonic() >= self._tell_at:
-                    self._tell_at = time.monotonic() + TELL_PAUSE
+                if time.monotonic() >= self._log_at:
+                    self._log_at = time.monotonic() + LOG_PAUSE
                     log.error("deliveries wait for the queue's file", error=str(error))
                 await asyncio.sleep(STORE_PAUSE)

@@ -1,8 +1,8 @@
 """When each schedule is due. Times are in milliseconds since the Unix epoch.
 
-What is not noticed within a minute is not made up for, be it that no process ran, that the machine
-was suspended, or that its clock was set: QStash's documentation promises no messages for the past,
-and a burst of them after a weekend would help no one.
+A schedule that was due more than a minute ago is passed over, whether no process ran, the machine
+was suspended, or its clock was set: QStash's documentation promises no messages for the past, and a
+burst of them after a weekend would be of no use.
 """
 
 import structlog

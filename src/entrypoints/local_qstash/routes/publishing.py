@@ -140,8 +140,8 @@ async def _publish(account: Account, messages: list[QueuedMessage]) -> Response[
 
 
 def _shown(messages: list[QueuedMessage], results: Sequence[tuple[str, bool] | Refused]) -> Any:
-    """Return what the publish of these messages is answered: an object, or a list of them if it was
-    to a URL group. Raises the first refusal."""
+    """Return the response to the publish of these messages: an object, or a list of objects if it
+    was to a URL group. Raises the first refusal."""
     shown: list[dict[str, Any]] = []
     for message, result in zip(messages, results, strict=True):
         if isinstance(result, Refused):
