@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from entrypoints.local_qstash import schedules, timetable
 from entrypoints.local_qstash.cron import next_time
 from entrypoints.local_qstash.message import QueuedMessage
-from entrypoints.local_qstash.records import Records
+from entrypoints.local_qstash.records import SCHEDULE_RUNS, Records
 from entrypoints.local_qstash.refusals import BadMessage, QueueFull, Refused
 from entrypoints.local_qstash.schedules import Schedules
 from entrypoints.local_qstash.states import State
@@ -45,6 +45,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.now = BEGIN
         self.records = Records(None)
         self.full = False
+        self.deduplications: set[str] = set()
         self.published: list[tuple[str, int]] = []
         """The schedule and the minute of each message."""
         self.under_way: dict[str, QueuedMessage] = {}
@@ -72,6 +73,10 @@ class ScheduleMachine(RuleBasedStateMachine):
         (message,) = messages
         if self.full:
             return [QueueFull()]
+        assert message.deduplication is not None
+        if message.deduplication in self.deduplications:
+            return [("an earlier one", True)]
+        self.deduplications.add(message.deduplication)
         assert message.schedule_id is not None
         assert message.created_at == self.now
         self.published.append((message.schedule_id, self.now // MINUTE))
@@ -131,14 +136,21 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.runner.run(self.schedules.publish_due())
         self.expect(max(begin, self.now - MINUTE), self.now)
 
-    @rule(minutes=st.integers(0, 5_000), killed=st.booleans())
-    def restart(self, minutes: int, killed: bool) -> None:
-        """If the process is killed, that messages have ended may not be noted."""
+    @rule(seconds=st.integers(0, 150) | st.integers(0, 300_000), killed=st.booleans())
+    def restart(self, seconds: int, killed: bool) -> None:
+        """What was due in the last minute is made up for. If the process is killed, that messages
+        have ended may not be noted, or not even that they were published."""
+        begin = self.now
+        self.runner.run(self.schedules.aclose())
         if killed:
             self.under_way.clear()
-        self.runner.run(self.schedules.aclose())
-        self.now += minutes * MINUTE
+            for name in [each for each, states in self.last.items() if states is not None]:
+                self.runner.run(self.records.drop(SCHEDULE_RUNS, name))
+                del self.last[name]
+        self.now += seconds * 1000
         self.start()
+        self.runner.run(self.schedules.publish_due())
+        self.expect(max(begin, self.now - MINUTE), self.now)
 
     @rule(data=st.data(), state=st.sampled_from(State))
     def note(self, data: st.DataObject, state: State) -> None:
@@ -213,8 +225,8 @@ def test_a_schedule_that_is_due_no_more_does_not_stop_the_others(
 
     monkeypatch.setattr(timetable, "next_time", next_but_for_bad)
     with capture_logs() as lines:
-        assert followed.take_due(BEGIN + 6 * HOUR + 30 * MINUTE) == []  # those are noticed late
-        assert followed.take_due(BEGIN + 8 * HOUR) == ["good", "also good"]
+        assert followed.take_due(BEGIN + 6 * HOUR + 30 * MINUTE) == {}  # those are noticed late
+        assert list(followed.take_due(BEGIN + 8 * HOUR)) == ["good", "also good"]
     assert [each["schedule_id"] for each in lines] == ["bad"]
 
 
@@ -240,8 +252,34 @@ async def test_what_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -
 def test_a_clock_that_is_set_back_is_followed() -> None:
     daily = Timetable()
     daily.put("daily", "0 0 * * *", BEGIN)
-    assert daily.take_due(BEGIN + 4 * HOUR) == ["daily"]
-    assert daily.take_due(BEGIN + 4 * HOUR - 1) == []  # by a little: not again
-    assert daily.take_due(BEGIN + 4 * HOUR) == []
-    assert daily.take_due(BEGIN + 3 * HOUR) == []
-    assert daily.take_due(BEGIN + 4 * HOUR) == ["daily"]
+    assert daily.take_due(BEGIN + 4 * HOUR) == {"daily": BEGIN + 4 * HOUR}
+    assert daily.take_due(BEGIN + 4 * HOUR - 1) == {}  # by a little: not again
+    assert daily.take_due(BEGIN + 4 * HOUR) == {}
+    assert daily.take_due(BEGIN + 3 * HOUR) == {}
+    assert daily.take_due(BEGIN + 4 * HOUR) == {"daily": BEGIN + 4 * HOUR}
+
+
+async def test_a_time_is_published_once_although_its_process_was_killed_before_it_noted_that() -> (
+    None
+):
+    records, now, names = Records(None), BEGIN, list[str | None]()
+
+    async def publish(messages: Sequence[QueuedMessage]) -> list[tuple[str, bool] | Refused]:
+        known = [each.deduplication in names for each in messages]
+        names.extend(each.deduplication for each in messages)
+        return [(each.id, earlier) for each, earlier in zip(messages, known, strict=True)]
+
+    async def process() -> None:
+        schedules = Schedules(records, UrlGroups(records), publish, now=lambda: now)
+        schedules.resume(())
+        if not schedules.all():
+            await schedules.put("http://x.test/", {}, b"", cron="* * * * *", schedule_id="s")
+        await schedules.publish_due()
+        await schedules.aclose()
+
+    await process()
+    for later in (MINUTE, 2 * MINUTE - 1, 2 * MINUTE):
+        now = BEGIN + later
+        await process()
+        await records.drop(SCHEDULE_RUNS, "s")
+    assert (len(names), len(set(names))) == (3, 2)

@@ -61,6 +61,13 @@ class ScheduleRuns:
         states = {**begun, **dict.fromkeys(message_ids, FAIL)}
         self._keep(schedule_id, {"at": at, "states": states, "error": error})
 
+    def forget(self, schedule_id: str, message_ids: Collection[str]) -> None:
+        """Forget these messages of the run: others were published in their place."""
+        run = self.of(schedule_id)
+        if message_ids and run:
+            left = {each: run["states"][each] for each in run["states"] if each not in message_ids}
+            self._keep(schedule_id, {**run, "states": left})
+
     def note(self, message: QueuedMessage, state: State) -> None:
         """Must be called with each state of each message."""
         if message.schedule_id is None or state not in ENDS:

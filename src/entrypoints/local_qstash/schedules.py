@@ -6,6 +6,7 @@ features/schedules and api-reference/schedules.
 
 import asyncio
 import base64
+import hashlib
 import json
 import secrets
 import time
@@ -25,7 +26,7 @@ from entrypoints.local_qstash.records import SCHEDULES, Records
 from entrypoints.local_qstash.refusals import MessageTooLarge, Refused, TooMany
 from entrypoints.local_qstash.schedule_runs import ScheduleRuns
 from entrypoints.local_qstash.sendable import Headers
-from entrypoints.local_qstash.timetable import Timetable
+from entrypoints.local_qstash.timetable import LATE, Timetable
 from entrypoints.local_qstash.url_groups import UrlGroups
 
 log = structlog.get_logger(__name__)
@@ -72,10 +73,14 @@ class Schedules:
 
     def resume(self, under_way: Collection[str]) -> None:
         """Begin, and go on with what an earlier process has left. `under_way`: the ids of the
-        messages that it has not delivered."""
-        for schedule_id, schedule in self._records.of(SCHEDULES).items():
-            self._timetable.follow(schedule_id, schedule["cron"], self._now())
+        messages that it has not delivered. What was due less than a minute ago, and was not
+        published, is due now."""
         self.runs.resume(under_way)
+        now = self._now()
+        for schedule_id, schedule in self.all().items():
+            done = max(schedule.get("since", now), self.runs.of(schedule_id).get("at", 0))
+            after = min(max(done, now - LATE), now)
+            self._timetable.follow(schedule_id, schedule["cron"], after)
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -123,6 +128,7 @@ class Schedules:
             "queue": queue,
             "caller_ip": caller_ip,
             "created_at": now,
+            "since": now,
             "paused": False,
         }
         next_time(cron, now)
@@ -145,7 +151,8 @@ class Schedules:
             schedule = self.all().get(schedule_id)
             if schedule is None:
                 return False
-            await self._records.put(SCHEDULES, schedule_id, {**schedule, "paused": paused})
+            changed = {**schedule, "paused": paused, "since": self._now()}
+            await self._records.put(SCHEDULES, schedule_id, changed)
             return True
 
     async def delete(self, schedule_id: str) -> None:
@@ -161,7 +168,8 @@ class Schedules:
         """Publish what is due now."""
         due = self._timetable.take_due(self._now())
         if not self._stopping():
-            results = await asyncio.gather(*map(self._fire, due), return_exceptions=True)
+            firing = (self._fire(each, at) for each, at in due.items())
+            results = await asyncio.gather(*firing, return_exceptions=True)
             for schedule_id, result in zip(due, results, strict=True):
                 if isinstance(result, Exception):
                     log.error("schedule failed", schedule_id=schedule_id, exc_info=result)
@@ -180,7 +188,7 @@ class Schedules:
                 log.exception("schedules not published")
                 await asyncio.sleep(LOOK)
 
-    async def _fire(self, schedule_id: str) -> None:
+    async def _fire(self, schedule_id: str, at: int) -> None:
         schedule = self.all().get(schedule_id)
         if schedule is None or schedule["paused"]:
             return
@@ -188,11 +196,14 @@ class Schedules:
         refused: list[str] = []
         try:
             messages = self._messages(schedule_id, schedule, now)
+            for each in messages:
+                each.deduplication = _name_of(schedule_id, at, each.url)
             refused = [each.id for each in messages]
             self.runs.begin(schedule_id, now, refused)
             results = await self._publish(messages)
-            pairs = zip(messages, results, strict=True)
+            pairs = list(zip(messages, results, strict=True))
             refused = [each.id for each, result in pairs if isinstance(result, Refused)]
+            self.runs.forget(schedule_id, [each.id for each, result in pairs if _is_known(result)])
             for result in results:
                 if isinstance(result, Refused):
                     raise result
@@ -213,6 +224,17 @@ class Schedules:
             caller_ip=schedule["caller_ip"],
             schedule_id=schedule_id,
         )
+
+
+def _name_of(schedule_id: str, at: int, url: str) -> str:
+    """Return the name under which a message is published once for each time that is due. A process
+    may end behind the publish, and the next one find the schedule still due."""
+    return f"schedule:{at}:{hashlib.sha256(f'{schedule_id} {url}'.encode()).hexdigest()}"
+
+
+def _is_known(result: tuple[str, bool] | Refused) -> bool:
+    """Whether an earlier process has published the message, and ended before it noted that."""
+    return not isinstance(result, Refused) and result[1]
 
 
 def _repeats(name: str) -> bool:

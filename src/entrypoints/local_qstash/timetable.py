@@ -48,9 +48,9 @@ class Timetable:
         """Return when the first one is due."""
         return min(self._next.values(), default=None)
 
-    def take_due(self, now: int) -> list[str]:
-        """Return the schedules that are due. Each is then due again at its first time behind
-        `now`."""
+    def take_due(self, now: int) -> dict[str, int]:
+        """Return the schedules that are due, and when they were. Each is then due again at its
+        first time behind `now`."""
         if now < self._seen - LATE:  # the clock was set back
             for each, cron in list(self._crons.items()):
                 self.follow(each, cron, now)
@@ -58,9 +58,10 @@ class Timetable:
         due = {each: at for each, at in self._next.items() if at <= now}
         for each in due:
             self.follow(each, self._crons[each], now)
-        followed = (each for each in due if each in self._next)
-        return [each for each in followed if self._noticed(each, due[each], now)]
+        followed = {each: at for each, at in due.items() if each in self._next}
+        noticed = {each: self._in_time(each, at, now) for each, at in followed.items()}
+        return {each: at for each, at in noticed.items() if at <= now}
 
-    def _noticed(self, schedule_id: str, at: int, now: int) -> bool:
-        """Whether it was due less than a minute ago, if not at `at` then since."""
-        return now - at < LATE or next_time(self._crons[schedule_id], now - LATE) <= now
+    def _in_time(self, schedule_id: str, at: int, now: int) -> int:
+        """Return `at` if that was less than a minute ago, else the first time since then."""
+        return at if now - at < LATE else next_time(self._crons[schedule_id], now - LATE)
