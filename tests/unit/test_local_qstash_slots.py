@@ -64,12 +64,14 @@ async def test_a_rate_is_kept_until_its_period_ends() -> None:
 
 async def test_what_is_set_for_a_name_stays() -> None:
     slots = Slots(clock=(clock := AheadClock()))
-    slots.pause("queue:paused")
-    slots.pin("flow:pinned", 1, None)
+    with slots.changed("queue:paused") as paused, slots.changed("flow:pinned") as pinned:
+        paused.pause()
+        pinned.pin(1, None)
     clock.ahead += 2 * LINGER
     assert slots.names() == ["queue:paused", "flow:pinned"]
-    slots.resume("queue:paused")
-    slots.unpin("flow:pinned", parallelism=True, rate=False)
+    with slots.changed("queue:paused") as paused, slots.changed("flow:pinned") as pinned:
+        paused.resume()
+        pinned.unpin(parallelism=True, rate=False)
     clock.ahead += LINGER
     assert slots.names() == []
 
@@ -98,14 +100,14 @@ async def test_what_begins_in_a_period_is_kept_before_it_begins() -> None:
     assert not holding.done()
     gate.set()
     await holding
-    slots.reset("flow")
+    with slots.changed("flow") as line:
+        line.reset()
     await slots.note_period("flow")
     assert noted[1].begun == 0
     again = Slots()
     again.restore(noted[:1])
-    again.give("flow", ONE_EACH_MINUTE)
-    line = again.get("flow")
-    assert line is not None
+    with again.changed("flow") as line:
+        line.give(ONE_EACH_MINUTE)
     assert line.begun == 1
 
 
@@ -129,7 +131,8 @@ async def test_lines_share_the_slots_of_all_in_turn() -> None:
 
 async def test_idle_flows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     slots = Slots()
-    slots.pause("paused")
+    with slots.changed("paused") as paused:
+        paused.pause()
     for number in range(bounds.IDLE_FLOWS + 5):
         await _held(slots, f"flow:{number}", Limits(1, rate=1, period=86_400.0))
     assert len(slots) == bounds.IDLE_FLOWS + 1

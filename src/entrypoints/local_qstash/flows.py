@@ -4,6 +4,7 @@ for a short time afterwards."""
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 
 from entrypoints.local_qstash.line import Line
@@ -21,9 +22,10 @@ class Flows:
         self._slots = slots
         self._changing = asyncio.Lock()
         for key, kept in records.of(KIND).items():
-            if kept.get("paused"):
-                slots.pause(flow_line(key))
-            slots.pin(flow_line(key), kept.get("parallelism"), _rate(kept))
+            with slots.changed(flow_line(key)) as line:
+                if kept.get("paused"):
+                    line.pause()
+                line.pin(kept.get("parallelism"), _rate(kept))
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the key as `GET /v2/flowControl/{flowControlKey}` shows it."""
@@ -47,34 +49,37 @@ class Flows:
 
     async def pause(self, key: str) -> None:
         """Raises BadMessage, TooMany or Unavailable, as the other changes do."""
-        await self._change(key, paused=True)
-        self._slots.pause(flow_line(key))
+        await self._change(key, Line.pause, paused=True)
 
     async def resume(self, key: str) -> None:
-        await self._change(key, paused=None)
-        self._slots.resume(flow_line(key))
+        await self._change(key, Line.resume, paused=None)
 
     async def pin(self, key: str, parallelism: int | None, rate: tuple[int, int] | None) -> None:
         """Pin a parallelism, a rate with its period in seconds, or both."""
         pinned: dict[str, int] = {} if parallelism is None else {"parallelism": parallelism}
         pinned |= {} if rate is None else {"rate": rate[0], "period": rate[1]}
-        await self._change(key, **pinned)
-        self._slots.pin(flow_line(key), parallelism, rate)
+        await self._change(key, lambda line: line.pin(parallelism, rate), **pinned)
         await self._slots.note_period(flow_line(key))
 
     async def unpin(self, key: str, *, parallelism: bool, rate: bool) -> None:
         names = ["parallelism"] * parallelism + ["rate", "period"] * rate
-        await self._change(key, **dict.fromkeys(names))
-        self._slots.unpin(flow_line(key), parallelism=parallelism, rate=rate)
+        await self._change(
+            key,
+            lambda line: line.unpin(parallelism=parallelism, rate=rate),
+            **dict.fromkeys(names),
+        )
 
     async def reset(self, key: str) -> None:
         """End the period of the rate and begin one now."""
         checked_key(key)
-        self._slots.reset(flow_line(key))
+        with self._slots.changed(flow_line(key)) as line:
+            line.reset()
         await self._slots.note_period(flow_line(key))
 
-    async def _change(self, key: str, **changes: int | None) -> None:
-        """None removes what is set."""
+    async def _change(
+        self, key: str, change: Callable[[Line], None], **changes: int | None
+    ) -> None:
+        """Keep what is set for a key, then change its line. None removes what is set."""
         checked_key(key)
         async with self._changing:
             value = {**self._records.of(KIND).get(key, {}), **changes}
@@ -83,6 +88,8 @@ class Flows:
                 await self._records.put(KIND, key, value)
             else:
                 await self._records.drop(KIND, key)
+            with self._slots.changed(flow_line(key)) as line:
+                change(line)
 
 
 def _rate(kept: dict[str, Any]) -> tuple[int, float] | None:

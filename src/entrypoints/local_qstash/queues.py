@@ -57,8 +57,9 @@ class Queues:
         Unavailable."""
         async with self._changing:
             if await self._records.drop(KIND, name):
-                self._turns.slots.unpin(queue_line(name), parallelism=True, rate=True)
-                self._turns.slots.resume(queue_line(name))
+                with self._turns.slots.changed(queue_line(name)) as line:
+                    line.unpin(parallelism=True, rate=True)
+                    line.resume()
 
     async def _set(self, name: str, **changes: int | bool | None) -> None:
         checked_name(name, "queue name")
@@ -70,9 +71,10 @@ class Queues:
             self._follow(name)
 
     def _follow(self, name: str) -> None:
-        kept, slots = self._records.of(KIND)[name], self._turns.slots
-        slots.pin(queue_line(name), kept["parallelism"], None)
-        (slots.pause if kept["paused"] else slots.resume)(queue_line(name))
+        kept = self._records.of(KIND)[name]
+        with self._turns.slots.changed(queue_line(name)) as line:
+            line.pin(kept["parallelism"], None)
+            (line.pause if kept["paused"] else line.resume)()
 
 
 def _new() -> dict[str, Any]:

@@ -62,35 +62,15 @@ class Slots:
         for each in periods:
             left = each.ends_at / 1000 - time.time()
             if left > 0:
-                with self._changed(each.name) as line:
+                with self.changed(each.name) as line:
                     line.restore(left, each.begun)
 
-    def give(self, name: str, limits: Limits) -> None:
-        """Let a line follow the limits of a newer message."""
-        with self._changed(name) as line:
-            line.give(limits)
-
-    def pause(self, name: str) -> None:
-        with self._changed(name) as line:
-            line.pause()
-
-    def resume(self, name: str) -> None:
-        with self._changed(name) as line:
-            line.resume()
-
-    def pin(self, name: str, parallelism: int | None, rate: tuple[int, float] | None) -> None:
-        """Pin limits, as `Line.pin` says."""
-        with self._changed(name) as line:
-            line.pin(parallelism, rate)
-
-    def unpin(self, name: str, *, parallelism: bool, rate: bool) -> None:
-        with self._changed(name) as line:
-            line.unpin(parallelism=parallelism, rate=rate)
-
-    def reset(self, name: str) -> None:
-        """End the period of a rate and begin one now."""
-        with self._changed(name) as line:
-            line.reset()
+    @contextmanager
+    def changed(self, name: str) -> Iterator[Line]:
+        """Let the caller change a line, which is created if there is none."""
+        line = self._line(name)
+        yield line
+        self._note_idle(name, line)
 
     @asynccontextmanager
     async def hold(
@@ -135,12 +115,6 @@ class Slots:
         line = self._lines.get(name)
         if self._note is not None and line is not None and line.limits.rate is not None:
             await self._note(Period(name, line.ends_at, line.begun))
-
-    @contextmanager
-    def _changed(self, name: str) -> Iterator[Line]:
-        line = self._line(name)
-        yield line
-        self._note_idle(name, line)
 
     def _line(self, name: str) -> Line:
         line = self._lines.get(name)

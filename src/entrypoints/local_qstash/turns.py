@@ -72,7 +72,8 @@ class Turns:
     def _give(self, pending: Pending) -> None:
         # All messages of a key follow the limits of the newest one.
         if (flow := pending.flow) is not None:
-            self.slots.give(flow_line(flow.key), _limits(flow))
+            with self.slots.changed(flow_line(flow.key)) as line:
+                line.give(_limits(flow))
 
     @asynccontextmanager
     async def of_queue(self, pending: Pending) -> AsyncIterator[None]:
