@@ -36,8 +36,8 @@ class Turns:
         self._queues: dict[str, str] = {}
         """By the ids of the messages in them."""
         self._in_queues: dict[str, dict[str, None]] = {}
-        self._callbacks: dict[str, list[asyncio.Task[None]]] = {}
-        """Those of the messages that are the next of their queues."""
+        self._callbacks: dict[str, set[asyncio.Task[None]]] = {}
+        """Those that have not ended, of the messages that are the next of their queues."""
 
     def restore(self, left: Iterable[Pending], periods: Iterable[Period]) -> None:
         """Go on with the limits of an earlier process: those of its newest messages."""
@@ -80,7 +80,7 @@ class Turns:
         """Wait until a message is the next of its queue, and let the following one wait until it
         and its callbacks have ended."""
         async with self.slots.hold(queue_line(pending.queue or ""), ONE_BY_ONE, needs_room=False):
-            callbacks = self._callbacks[pending.id] = []
+            callbacks = self._callbacks[pending.id] = set()
             try:
                 yield
                 if callbacks:
@@ -91,7 +91,10 @@ class Turns:
     def wait_for(self, pending: Pending, callbacks: Iterable["asyncio.Task[None] | None"]) -> None:
         """Let the queue of this message, if it is in one, wait for these."""
         if (known := self._callbacks.get(pending.id)) is not None:
-            known += [each for each in callbacks if each is not None]
+            for each in callbacks:
+                if each is not None:
+                    known.add(each)
+                    each.add_done_callback(known.discard)
 
     @asynccontextmanager
     async def of_delivery(self, pending: Pending) -> AsyncIterator[None]:
