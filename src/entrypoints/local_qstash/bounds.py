@@ -46,7 +46,7 @@ PAGE_BYTES = 4 * MIB
 LOG_EVENTS = 10_000
 """As many as QStash keeps: three of each message that is delivered at once."""
 LOG_BYTES = 12 * MIB
-"""Bytes of what they tell of, but for the bodies of messages."""
+"""Bytes of the events and their messages without their bodies."""
 LOG_AGE = 86_400.0
 """Seconds for which an event is kept."""
 LOG_BODY_BYTES = 8 * MIB
@@ -56,7 +56,7 @@ LOG_BODY_AGE = 600.0
 LOG_RESPONSE_BYTES = 16 * 1024
 """Bytes of a response's body that an event shows. A dead letter has all that was read of it."""
 LOG_EVENT_BYTES, LOG_MESSAGE_BYTES = 256, 1_536
-"""Bytes that an event, and a message that events tell of, need in addition to their texts:
+"""Bytes that an event, and a message that has events, need in addition to their texts:
 measured."""
 
 REMEMBERED = 50_000

@@ -1,4 +1,4 @@
-"""The message that tells of a delivery, or of a message that was given up.
+"""Callbacks: messages that report a delivery, or that a message was given up.
 
 Source: QStash's documentation, features/callbacks.
 """

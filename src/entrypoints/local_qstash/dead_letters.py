@@ -81,7 +81,7 @@ class Limits:
 def page_of(
     newest_first: Iterable[tuple[Facts, int]], search: Search
 ) -> tuple[list[str], str | None]:
-    """Return the ids of the letters that are searched, beginning with that of the cursor if it is
+    """Return the ids of the letters that match, beginning with that of the cursor if it is
     there, and the cursor of the next page. Of each letter the facts and the size are given. A page
     has at most PAGE_BYTES (but at least one letter), and those that the search names are on one
     page. Raises BadMessage."""

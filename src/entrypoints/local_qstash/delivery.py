@@ -123,7 +123,7 @@ class Deliveries:
         return kept
 
     async def cancel(self, search: Search) -> int:
-        """Cancel the messages that are searched, the oldest first; return how many of them there
+        """Cancel the messages that match, the oldest first; return how many of them there
         were. A delivery in progress is completed, but not retried. Raises Unavailable."""
         ids = list(await self._store.search(search) if search.ids is None else search.ids)
         cancelled = 0

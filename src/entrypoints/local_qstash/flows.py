@@ -1,4 +1,4 @@
-"""Flow-control keys: what is pinned for them, whether they are paused, and how it stands with them.
+"""Flow-control keys: the limits that are pinned for them, pauses, and what is under way and waits.
 What is set outlives the process; a key that nothing is set for is known while messages use it, and
 for a short time afterwards."""
 

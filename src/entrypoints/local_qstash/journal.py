@@ -57,7 +57,7 @@ NO_LOG = LogLimits(number=0)
 
 
 class _Noted:
-    """A message that events tell of."""
+    """A message that has events in the log."""
 
     __slots__ = ("events", "message", "size", "state", "withdrawn")
 
@@ -136,12 +136,12 @@ class Journal:
         return self._noted[message_id].message if message_id in self._bodies else None
 
     def state_of(self, message_id: str) -> State | None:
-        """Return the last state of a message, if an event that tells of it is kept."""
+        """Return the last state of a message, if an event of it is kept."""
         noted = self._noted.get(message_id)
         return None if noted is None else noted.state
 
     def page(self, search: Search) -> tuple[list[Event], str | None]:
-        """Return the events that are searched, newest first, from the one whose number is the
+        """Return the events that match, newest first, from the one whose number is the
         cursor (or from a time in milliseconds), and the cursor of the next page. Raises
         BadMessage."""
         self.drop_old(time.time())

@@ -1,4 +1,4 @@
-"""The states of a message, as QStash's log tells of them.
+"""The states of a message, as QStash's log names them.
 
 Source: QStash's documentation, howto/debug-logs.
 """

@@ -1,5 +1,5 @@
-"""What the deliveries need of the place where messages are kept: memory_store.py and file_store.py
-are the two. It decides nothing: it keeps what the deliveries have decided, each step as a whole."""
+"""The port of the stores of messages, memory_store.py and file_store.py. A store decides nothing:
+it keeps what the deliveries have decided, each step as a whole."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Pending:
     size: int
     """Bytes, by the bounds."""
     callback: bool
-    """Whether it tells of another message. One that asks for no failure callback counts as one, and
+    """Whether it reports another message. One that asks for no failure callback counts as one, and
     so do announcements and guards: none of them waits until a task has ended."""
     resumed: bool = False
     """Whether the process that accepted it has ended, and it was not delivered since."""
@@ -117,7 +117,7 @@ class Store(Protocol):
         If not, it was cancelled, and only `callback` is kept."""
 
     async def search(self, search: Search) -> list[str]:
-        """Return the ids of the messages that are searched, oldest first."""
+        """Return the ids of the messages that match, oldest first."""
 
     async def cancel(self, message_ids: Sequence[str]) -> int:
         """Keep these messages no longer; return how many of them there were."""

@@ -1,4 +1,4 @@
-"""The tables in which the local QStash keeps what it holds, and how a row tells of a message."""
+"""The tables in which the local QStash keeps what it holds, and how a row becomes a message."""
 
 import json
 from collections.abc import Callable, Coroutine
