@@ -139,6 +139,27 @@ async def test_idle_flows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slots.names()[:2] == ["paused", "flow:5"]
 
 
+async def test_a_start_forgets_the_period_of_no_key_with_messages() -> None:
+    """However many keys it finds periods of, and messages of."""
+    slots = Slots()
+    at = int(1000 * (time.time() + 3_600))
+    number = 2 * bounds.IDLE_FLOWS
+    limits = Limits(1, rate=1, period=86_400.0)
+    given = [(f"flow:{each}", limits) for each in range(0, number, 2)]
+    slots.restore([Period(f"flow:{each}", at, 1) for each in range(number)], given)
+    tasks = [asyncio.create_task(_held(slots, name)) for name, _ in given[5:]]
+    await asyncio.sleep(0)  # each has joined its line
+    with slots.changed("another") as another:
+        another.reset()
+    assert {name for name, _ in given[5:]} <= set(slots.names())
+    assert [line.begun for name in slots.names() if (line := slots.get(name))][:5] == [1] * 5
+    assert len(slots) == bounds.IDLE_FLOWS + len(tasks)
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(slots) == bounds.IDLE_FLOWS
+
+
 async def _held(slots: Slots, name: str, limits: Limits = ONE) -> None:
     async with slots.hold(name, limits):
         await asyncio.sleep(0)

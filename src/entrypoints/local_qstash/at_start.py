@@ -16,7 +16,7 @@ from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from adapters.database import Database, DatabaseUnavailable, Transaction
-from entrypoints.local_qstash.bounds import LONGEST_PERIOD
+from entrypoints.local_qstash.bounds import LONGEST_PERIOD, PERIODS
 from entrypoints.local_qstash.message import FlowControl
 from entrypoints.local_qstash.records import Record, all_records
 from entrypoints.local_qstash.slots import Period
@@ -80,13 +80,14 @@ def left_in(database: Database) -> Left:
 
 
 def _unended(db: Connection, at: int) -> list[Period]:
-    """Return the periods of rates that have not ended. `at`: now, in ms since 1970. One that ends
-    later than any period may was noted before the clock was set back."""
+    """Return the periods of rates that have not ended, the last PERIODS to end. `at`: now, in ms
+    since 1970. One that ends later than any period may was noted before the clock was set back."""
     rows = db.execute(
-        "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ? ORDER BY ends_at",
-        (at + 1, at + 1000 * LONGEST_PERIOD),
+        "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ?"
+        " ORDER BY ends_at DESC LIMIT ?",
+        (at + 1, at + 1000 * LONGEST_PERIOD, PERIODS),
     )
-    return [Period(*row) for row in rows]
+    return [Period(*row) for row in rows][::-1]
 
 
 def _unfinished(db: Connection, at: int) -> list[Pending]:

@@ -86,6 +86,9 @@ SCHEDULE_BYTES = 32 * MIB
 IDLE_FLOWS = 1_000
 """Flow-control keys that no message uses but whose rate period has not ended, or that were used
 just now."""
+PERIODS = 10_000
+"""Flow-control keys whose count of the current period a start goes on with. Beyond that the periods
+that end first are forgotten; a sweep does it, since no delivery is to wait for more writes."""
 LONGEST_PERIOD = 7 * 86_400
 """Seconds of the period of a rate. QStash takes no longer one."""
 PARALLELISM = 10_000

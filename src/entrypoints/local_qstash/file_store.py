@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from adapters.database import Database, Insert, Transaction
-from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED, size_of
+from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, PERIODS, REMEMBERED, size_of
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters, delete_letters
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
@@ -234,6 +234,11 @@ class FileStore(Store):
                 (REMEMBERED,),
             )
             tx.execute("DELETE FROM periods WHERE ends_at <= ?", (at,))
+            tx.execute(
+                "DELETE FROM periods WHERE rowid IN"
+                " (SELECT rowid FROM periods ORDER BY ends_at DESC LIMIT -1 OFFSET ?)",
+                (PERIODS,),
+            )
             self._dead_letters.drop_old(tx)
             tx.return_pages(RETURNED_PAGES)
 

@@ -57,20 +57,28 @@ class Slots:
         self.forget()
         return self._lines.get(name)
 
-    def restore(self, periods: Iterable[Period]) -> None:
-        """Go on with the periods of an earlier process."""
+    def restore(self, periods: Iterable[Period], given: Iterable[tuple[str, Limits]] = ()) -> None:
+        """Go on with the periods and the limits of an earlier process; of several limits of a line
+        the last one counts. All lines are there until the next is idle: those of the messages that
+        are due have been joined by then."""
         for each in periods:
             left = each.ends_at / 1000 - time.time()
             if left > 0:
-                with self.changed(each.name) as line:
-                    line.restore(left, each.begun)
+                line = self._line(each.name)
+                line.restore(left, each.begun)
+                self._note_idle(each.name, line)
+        for name, limits in given:
+            line = self._line(name)
+            line.give(limits)
+            self._idle.pop(name, None)  # the periods without messages are the first to be dropped
+            self._note_idle(name, line)
 
     @contextmanager
     def changed(self, name: str) -> Iterator[Line]:
         """Let the caller change a line, which is created if there is none."""
         line = self._line(name)
         yield line
-        self._note_idle(name, line)
+        self._drop_excess(name, line)
 
     @asynccontextmanager
     async def hold(
@@ -90,7 +98,7 @@ class Slots:
             yield
         finally:
             line.leave(turn, needs_room)
-            self._note_idle(name, line)
+            self._drop_excess(name, line)
 
     def paused(self, name: str) -> bool:
         return name in self._lines and self._lines[name].paused
@@ -122,16 +130,20 @@ class Slots:
             line = self._lines[name] = Line(self._clock, self.room)
         return line
 
-    def _note_idle(self, name: str, line: Line) -> None:
+    def _drop_excess(self, name: str, line: Line) -> None:
         # Of several that are cancelled at the same time, the first may find it idle already.
         if self._lines.get(name) is not line:
             return
-        if line.kept or not line.idle:
-            self._idle.pop(name, None)
-            return
-        self._idle.setdefault(name, self._clock.time())
+        self._note_idle(name, line)
         if len(self._idle) > IDLE_FLOWS:
             self.forget(0.0)
         while len(self._idle) > IDLE_FLOWS:
             oldest = next(iter(self._idle))
             del self._idle[oldest], self._lines[oldest]
+
+    def _note_idle(self, name: str, line: Line) -> None:
+        """Note whether nothing uses the line."""
+        if line.kept or not line.idle:
+            self._idle.pop(name, None)
+        else:
+            self._idle.setdefault(name, self._clock.time())

@@ -41,9 +41,9 @@ class Turns:
 
     def restore(self, left: Iterable[Pending], periods: Iterable[Period]) -> None:
         """Go on with the limits of an earlier process: those of its newest messages."""
-        self.slots.restore(periods)
-        for each in sorted(left, key=lambda each: each.created_at):
-            self._give(each)
+        flows = [each.flow for each in sorted(left, key=lambda each: each.created_at)]
+        given = ((flow_line(flow.key), _limits(flow)) for flow in flows if flow is not None)
+        self.slots.restore(periods, given)
 
     def arrives(self, pending: Pending) -> None:
         """Called once for each message."""
