@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT
-from entrypoints.local_qstash import workflow_runs
+from entrypoints.local_qstash import workflow_records
 from tests.doubles.destination import Answer, Delivered, Destination
 from tests.integration.sdk import one
 from tests.waiting import eventually
@@ -136,26 +136,36 @@ def test_steps_that_are_too_long_for_a_message_are_asked_for(
 ) -> None:
     run = Workflow(client, f"{destination.url}/run", "wfr_long")
     long = "x" * 3_300_000
-    run.publish(long, init=True)
+    failure = f"{destination.url}/callback/failure"
+    run.publish(long, init=True, Upstash_Retries="0", Upstash_Failure_Callback=failure)
     assert _bodies(json.loads(one(destination, "/run").body)) == [long]
-    run.publish(long)
+    destination.answers.append(Answer(500))
+    run.publish("step")
     assert _second(destination, "/run").body == b""
-    assert _bodies(run.steps().json()) == [long, long]
+    assert _bodies(run.steps().json()) == [long, "step"]
+    told = json.loads(one(destination, "/callback/failure").body)
+    assert base64.b64decode(told["sourceBody"]).decode() == long
 
 
 def test_of_too_many_runs_the_oldest_is_forgotten(
     client: httpx.Client, destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow_runs, "RUNS", 2)
+    monkeypatch.setattr(workflow_records, "RUNS", 2)
     runs = [Workflow(client, f"{destination.url}/run", f"wfr_{number}") for number in range(3)]
     for each in runs:
         assert each.publish("started", init=True).is_success
     assert [each.steps().status_code for each in runs] == [404, 200, 200]
-    monkeypatch.setattr(workflow_runs, "RUN_BYTES", 3_600)
+    assert "has ended" in runs[0].publish("step").json()["error"]
+    # One that has come to its end does not count.
+    assert client.delete("/v2/workflows/runs/wfr_2?cancel=false").is_success
+    runs[2] = Workflow(client, f"{destination.url}/run", "wfr_3")
+    assert runs[2].publish("started", init=True).is_success
+    assert [each.steps().status_code for each in runs] == [404, 200, 200]
+    monkeypatch.setattr(workflow_records, "RUN_BYTES", 4_200)
     assert runs[2].publish("x" * 1_500).is_success
     assert [each.steps().status_code for each in runs] == [404, 404, 200]
     assert runs[2].publish("x" * 3_000).status_code == 413
-    notified = client.post("/v2/notify/wfr_2/event", content="x" * 3_000)
+    notified = client.post("/v2/notify/wfr_3/event", content="x" * 3_000)
     assert notified.status_code == 413
     assert len(runs[2].steps().json()) == 2
     assert runs[2].wait("event", timeout="1h").is_success

@@ -16,6 +16,7 @@ from entrypoints.local_qstash.records import Records
 from entrypoints.local_qstash.schedules import Schedules
 from entrypoints.local_qstash.url_groups import UrlGroups
 from entrypoints.local_qstash.workflow_events import WorkflowEvents
+from entrypoints.local_qstash.workflow_records import RunRecords
 from entrypoints.local_qstash.workflow_runs import WorkflowRuns
 
 
@@ -57,6 +58,7 @@ class Account:
         self.url_groups = UrlGroups(self.records)
         self.keys = settings.keys
         self._rotating = asyncio.Lock()
+        runs = RunRecords(self.records)
         self.deliveries = Deliveries(
             self.keys["current"],
             settings.message_limit,
@@ -65,12 +67,13 @@ class Account:
             settings.address_of,
             settings.at_once,
             settings.log_limits,
+            runs.first_body,
         )
         self.queues = Queues(self.records, self.deliveries.turns)
         self.deliveries.create_queues = self.queues.create
         self.flows = Flows(self.records, self.deliveries.turns.slots)
-        self.workflow_runs = WorkflowRuns(self.records, self.deliveries, settings.message_limit)
-        self.workflow_events = WorkflowEvents(self.records, self.deliveries, self.workflow_runs)
+        self.workflow_runs = WorkflowRuns(runs, self.deliveries, settings.message_limit)
+        self.workflow_events = WorkflowEvents(runs, self.deliveries, self.workflow_runs)
         self.journal = self.deliveries.journal
         self.schedules = Schedules(
             self.records,

@@ -78,6 +78,9 @@ does not say so."""
 RUN_BYTES = 32 * MIB
 """Bytes of their steps, and of one run. A step has STEP_BYTES beside its body."""
 STEP_BYTES = 256
+LISTED_BYTES = 64 * 1024
+"""Bytes of a run up to which all its steps are delivered with each. The SDK asks for those of a
+longer one, so that a step costs no more than that to publish, however many there were."""
 WAIT_BYTES = 64 * 1024
 """Bytes of what a run says when it waits for an event."""
 SCHEDULE_BYTES = 32 * MIB

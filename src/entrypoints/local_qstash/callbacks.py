@@ -6,6 +6,7 @@ Source: QStash's documentation, features/callbacks.
 import base64
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import structlog
@@ -14,7 +15,6 @@ from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import Refused
-from entrypoints.local_qstash.workflow_headers import told_of_run
 
 log = structlog.get_logger(__name__)
 
@@ -24,11 +24,12 @@ def callback_of(
     response: DeliveryResponse,
     url: str | None,
     headers: Mapping[str, str],
-    **more: str,
+    more: Mapping[str, Any],
 ) -> QueuedMessage | None:
-    """Return the callback to this URL, a message of its own, or None without a URL. It has the
-    retries of its source unless its headers say otherwise. One that cannot be made (by its headers,
-    for example) is logged, and is None, too: a delivery cannot be undone."""
+    """Return the callback to this URL, a message of its own, which tells `more` beside the rest, or
+    None without a URL. It has the retries of its source unless its headers say otherwise. One that
+    cannot be made (by its headers, for example) is logged, and is None, too: a delivery cannot be
+    undone."""
     if url is None:
         return None
     try:
@@ -45,7 +46,7 @@ def _made(
     response: DeliveryResponse,
     url: str,
     headers: Mapping[str, str],
-    more: Mapping[str, str],
+    more: Mapping[str, Any],
 ) -> QueuedMessage:
     body = {
         "status": response.status,
@@ -64,7 +65,6 @@ def _made(
         "topicName": message.url_group,
         "endpointName": message.endpoint,
         "scheduleId": message.schedule_id,
-        **told_of_run(message),
         **more,
     }
     body = {name: value for name, value in body.items() if value is not None}

@@ -14,7 +14,7 @@ import structlog
 from adapters.database import Database
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.dead_letters import DeadLetter
-from entrypoints.local_qstash.decisions import note_outcome, outcome_of
+from entrypoints.local_qstash.decisions import FirstBody, note_outcome, outcome_of
 from entrypoints.local_qstash.delivery_response import DeliveryResponse
 from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.filters import Search
@@ -23,6 +23,7 @@ from entrypoints.local_qstash.journal import Journal, LogLimits
 from entrypoints.local_qstash.memory_store import MemoryStore
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.pauses import again_at, until
+from entrypoints.local_qstash.records import Changes
 from entrypoints.local_qstash.refusals import Refused, Unavailable
 from entrypoints.local_qstash.resuming import INTERRUPTED, MAX_INTERRUPTIONS, Resumption
 from entrypoints.local_qstash.sending import Sender
@@ -52,13 +53,14 @@ class Deliveries:
         address_of: Callable[[str], str] = str,
         at_once: int | None = None,
         log_limits: LogLimits | None = None,
+        first_body: FirstBody = lambda _: None,
     ) -> None:
         """`message_limit`: bytes of a message's body. With a database everything is kept there, and
         `resume` goes on with it. Once `stopping` returns True, no delivery from there begins, and
         one that fails costs no retry. `address_of` returns where a message for a URL is delivered.
         `at_once`: deliveries that the destination handles at the same time, if all messages are for
         one; the others wait, and one that it refuses all the same costs no retry. Callbacks do not
-        count. Must be called while an event loop runs."""
+        count. `first_body` is for callbacks. Must be called while an event loop runs."""
         self.journal = Journal(log_limits)
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
@@ -67,6 +69,7 @@ class Deliveries:
             self._store = MemoryStore(self._begin, self._end_waits)
         else:
             self._store = FileStore(database, self._begin, self._end_waits)
+        self._first_body = first_body
         self._intake = Intake(self._store, message_limit)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: dict[str, QueuedMessage] = {}
@@ -109,11 +112,11 @@ class Deliveries:
         await self._sender.aclose()
 
     async def publish_all(
-        self, messages: Sequence[QueuedMessage]
+        self, messages: Sequence[QueuedMessage], changes: Changes | None = None
     ) -> list[tuple[str, bool] | Refused]:
         """As `Intake.publish_all`. Queues that do not exist yet are created."""
         await self._create_queues_of(messages)
-        return await self._intake.publish_all(messages)
+        return await self._intake.publish_all(messages, changes)
 
     async def message(self, message_id: str) -> QueuedMessage | None:
         """Return a message that is not yet delivered, or has just ended. Raises Unavailable."""
@@ -148,6 +151,10 @@ class Deliveries:
     def waiting(self) -> int:
         """How many messages are not yet delivered."""
         return len(self._tasks)
+
+    def has(self, message_id: str) -> bool:
+        """Whether this message is not yet delivered."""
+        return message_id in self._tasks
 
     def is_delivering(self, message_id: str) -> bool:
         return message_id in self._in_flight
@@ -234,7 +241,7 @@ class Deliveries:
             state = State.CANCELED if cancelled else State.RETRY
             self.journal.note(sent[0], state, next_at=None if cancelled else pending.not_before)
             return not cancelled
-        outcome = outcome_of(*sent, self._intake.fits)
+        outcome = outcome_of(*sent, self._intake.fits, self._first_body)
         kept = await self._steps.until_done(lambda: self._store.commit(outcome, time.time()))
         kept = kept and pending.id not in self._cancelled  # it may be cancelled just afterwards
         note_outcome(self.journal, *sent, outcome if kept else None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from entrypoints.local_qstash.bounds import HELD_BYTES, size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.records import Changes
 from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused
 from entrypoints.local_qstash.store import Store
 
@@ -28,10 +29,11 @@ class Intake:
         return len(callback.body) <= self._message_limit and size_of(callback) <= self._room
 
     async def publish_all(
-        self, messages: Sequence[QueuedMessage]
+        self, messages: Sequence[QueuedMessage], changes: Changes | None = None
     ) -> list[tuple[str, bool] | Refused]:
         """Publish the messages in one step. Returns for each, in order: its id and False once it is
         kept, the id of an earlier message and True if this one is a duplicate, or why it is
+        refused. `changes` are kept in the same step, unless one of the messages is a duplicate or
         refused. Raises Unavailable."""
         now, room = time.time(), self._room
         results: dict[str, tuple[str, bool] | Refused] = {}
@@ -51,7 +53,9 @@ class Intake:
             # Read first: once something is published, nothing may fail.
             names = [each.deduplication for each in full if each.deduplication is not None]
             known = dict(await self._store.known(names, now)) if names else {}
-            ids = await self._store.publish(accepted, now) if accepted else []
+            changes = changes if len(accepted) == len(messages) else None
+            new = accepted or changes is not None
+            ids = await self._store.publish(accepted, now, changes) if new else []
         finally:
             self._arriving -= taken
         for each, known_as in zip(accepted, ids, strict=True):

@@ -10,6 +10,7 @@ from entrypoints.local_qstash.bounds import DEDUPLICATION_WINDOW, REMEMBERED
 from entrypoints.local_qstash.dead_letters import DeadLetters
 from entrypoints.local_qstash.filters import Facts, Search
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.records import Changes
 from entrypoints.local_qstash.refusals import NotThere
 from entrypoints.local_qstash.slots import Period
 from entrypoints.local_qstash.store import Outcome, Store
@@ -35,8 +36,14 @@ class MemoryStore(Store):
     def dead_letters(self) -> DeadLetters:
         return self._dead_letters
 
-    async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
-        return [self._publish(each, now) for each in messages]
+    async def publish(
+        self, messages: Sequence[QueuedMessage], now: float, changes: Changes | None = None
+    ) -> list[str]:
+        ids = [self._publish(each, now) for each in messages]
+        if changes is not None and ids == [each.id for each in messages]:
+            changes.apply()
+            self._cancel(changes.cancelled)
+        return ids
 
     def _publish(self, message: QueuedMessage, now: float) -> str:
         name = message.deduplication
@@ -103,6 +110,9 @@ class MemoryStore(Store):
         return found
 
     async def cancel(self, message_ids: Sequence[str]) -> int:
+        return self._cancel(message_ids)
+
+    def _cancel(self, message_ids: Sequence[str]) -> int:
         popped = [self._messages.pop(each, None) for each in message_ids]
         found = [each for each in popped if each is not None]
         self._cancelled(found)

@@ -3,7 +3,7 @@ them are in memory, and each change is in the file, if there is one, before it i
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
@@ -14,6 +14,12 @@ from entrypoints.local_qstash.tables import translated
 
 URL_GROUPS, SCHEDULES, SCHEDULE_RUNS = "URL groups", "schedules", "schedule runs"
 """Kinds of records. The text of TooMany names them."""
+
+_PUT = (
+    "INSERT INTO records (kind, name, value) VALUES (?, ?, ?)"
+    " ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value"
+)
+_DROP = "DELETE FROM records WHERE kind = ? AND name = ?"
 
 
 class Record(NamedTuple):
@@ -47,13 +53,7 @@ class Records:
                 raise TooMany(kind)
             if self._database is not None:
                 row = (kind, name, json.dumps(value))
-                await self._database.write(
-                    lambda tx: tx.execute(
-                        "INSERT INTO records (kind, name, value) VALUES (?, ?, ?)"
-                        " ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value",
-                        row,
-                    )
-                )
+                await self._database.write(lambda tx: tx.execute(_PUT, row))
             values[name] = value
 
     @translated
@@ -64,13 +64,52 @@ class Records:
             if name not in values:
                 return False
             if self._database is not None:
-                await self._database.write(lambda tx: _delete(tx, kind, name))
+                await self._database.write(lambda tx: tx.execute(_DROP, (kind, name)))
             del values[name]
             return True
 
+    def apply(self, changes: "Changes") -> None:
+        """Have in memory what is in the file."""
+        for kind, name, value in changes.records:
+            if name is None:
+                self._kinds.pop(kind, None)
+            elif value is None:
+                self._kinds.get(kind, {}).pop(name, None)
+            else:
+                self._kinds.setdefault(kind, {})[name] = value
 
-def _delete(tx: Transaction, kind: str, name: str) -> None:
-    tx.execute("DELETE FROM records WHERE kind = ? AND name = ?", (kind, name))
+
+class Changes:
+    """Changes of records, of kinds that have bounds of their own, and cancels of messages. All of
+    them are kept in one step, with messages that are published (`Store.publish`)."""
+
+    def __init__(self, records: Records) -> None:
+        """Nothing else may change these records meanwhile."""
+        self._records = records
+        self.records: list[tuple[str, str | None, dict[str, Any] | None]] = []
+        """The kind, the name (None: all of them) and the new value (None: no longer kept)."""
+        self.cancelled: Sequence[str] = ()
+        """The ids of messages that are cancelled."""
+
+    def put(self, kind: str, name: str, value: dict[str, Any]) -> None:
+        self.records.append((kind, name, value))
+
+    def drop(self, kind: str, name: str | None = None) -> None:
+        self.records.append((kind, name, None))
+
+    def write(self, tx: Transaction) -> None:
+        """Write what changes of records into the file."""
+        for kind, name, value in self.records:
+            if name is None:
+                tx.execute("DELETE FROM records WHERE kind = ?", (kind,))
+            elif value is None:
+                tx.execute(_DROP, (kind, name))
+            else:
+                tx.execute(_PUT, (kind, name, json.dumps(value)))
+
+    def apply(self) -> None:
+        """Must be called once they are kept."""
+        self._records.apply(self)
 
 
 def all_records(db: Connection) -> list[Record]:

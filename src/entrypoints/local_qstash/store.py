@@ -9,6 +9,7 @@ from entrypoints.local_qstash.bounds import size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import FlowControl, QueuedMessage
+from entrypoints.local_qstash.records import Changes
 from entrypoints.local_qstash.slots import Period
 
 TASKLESS_LABELS = ("longtask-webhook", "longtask-guard")
@@ -89,9 +90,12 @@ class Store(Protocol):
     @property
     def dead_letters(self) -> DeadLetterStore: ...
 
-    async def publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
+    async def publish(
+        self, messages: Sequence[QueuedMessage], now: float, changes: Changes | None = None
+    ) -> list[str]:
         """Keep the messages. Returns the id of each, or if it is a duplicate that of the earlier
-        one, and then it is not kept."""
+        one, and then it is not kept. `changes` are kept in the same step, unless one of the
+        messages is a duplicate."""
 
     async def known(self, names: Sequence[str], now: float) -> Mapping[str, str]:
         """Return the ids of the messages that these names of deduplications stand for."""

@@ -1,7 +1,8 @@
 """Runs of Upstash Workflow that wait for an event, and what notifies them of it.
 
 A wait publishes the step of its time-out at once, to be delivered when that is over. What notifies
-the run cancels that message and publishes the step with the event instead.
+the run cancels that message and publishes the step with the event instead; the store does both in
+one step.
 """
 
 import base64
@@ -11,16 +12,14 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.local_qstash.bounds import WAIT_BYTES
+from entrypoints.local_qstash.bounds import RECORDS, WAIT_BYTES
 from entrypoints.local_qstash.delivery import Deliveries
-from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
-from entrypoints.local_qstash.records import Records
-from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, Refused
-from entrypoints.local_qstash.workflow_runs import Run, WorkflowRuns
+from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, Refused, TooMany
+from entrypoints.local_qstash.workflow_records import WAITER_KIND, RunChanges, RunRecords
+from entrypoints.local_qstash.workflow_runs import WorkflowRuns
 
-KIND = "workflow waiters"
 LONGEST_WAIT = "7d"
 """That of a wait which names none, as Upstash documents it."""
 
@@ -28,8 +27,8 @@ Waiter = dict[str, Any]
 
 
 class WorkflowEvents:
-    def __init__(self, records: Records, deliveries: Deliveries, runs: WorkflowRuns) -> None:
-        self._records = records
+    def __init__(self, kept: RunRecords, deliveries: Deliveries, runs: WorkflowRuns) -> None:
+        self._kept = kept
         self._deliveries = deliveries
         self._runs = runs
 
@@ -37,27 +36,26 @@ class WorkflowEvents:
         """Let a run wait for an event. `given`: the SDK's request. Raises Refused."""
         fields, now = _Wait(given), time.time()
         async with self._runs.changing:
-            run = self._run(run_id)
-            notified = dict(run.get("notified", {}))
-            if event_id in notified:
-                body = fields.step_with(notified.pop(event_id), timeout=False)
-                message = fields.message(body, now)
-                await self._append(run_id, {**run, "notified": notified}, message)
+            changes = self._kept.changes(run_id)
+            if (event := self._kept.events(run_id).get(event_id)) is not None:
+                changes.drop_event(event_id)
+                message = fields.message(fields.step_with(event["out"], timeout=False), now)
+                await self._append(changes, message)
                 return
             message = fields.message(fields.step_with(None, timeout=True), now, fields.timeout)
+            waiting = self._waiting()
+            if len(waiting) >= RECORDS:
+                raise TooMany(WAITER_KIND)
+            for over in set(self._kept.waiters()) - set(waiting):
+                changes.drop(WAITER_KIND, over)
             waiter = {
                 "event": event_id,
                 "run": run_id,
                 "request": given,
                 "deadline": message.not_before // 1000,
             }
-            await self._drop_those_over()
-            await self._records.put(KIND, message.id, waiter)
-            try:
-                await self._append(run_id, run, message, later=True)
-            except Refused:
-                await self._records.drop(KIND, message.id)
-                raise
+            changes.put(WAITER_KIND, message.id, waiter)
+            await self._append(changes, message, later=True)
 
     def waiters(self, event_id: str) -> list[Waiter]:
         """Return the runs that wait for an event, as QStash shows them."""
@@ -80,51 +78,40 @@ class WorkflowEvents:
                 except Refused as error:
                     told["error"] = str(error)
                 notified.append({"waiter": _shown(waiter), **told})
-            if run_id is not None and not notified and (run := self._runs.get(run_id)):
-                run = {**run, "notified": {**run.get("notified", {}), event_id: out}}
-                if not self._runs.fits(run):
+            if run_id is not None and not notified and self._kept.get(run_id) is not None:
+                changes = self._kept.changes(run_id)
+                changes.add_event(event_id, out)
+                if not self._kept.make_room(changes):
                     raise MessageTooLarge()
-                await self._runs.put(run_id, run)
+                await self._deliveries.publish_all([], changes)
         return notified
 
     async def _go_on(self, message_id: str, waiter: Waiter, out: str) -> str:
         """Let a run go on with an event. `message_id`: the message that would end its wait. Returns
         the id of the one that does. Raises Refused."""
-        run = self._run(waiter["run"])
-        steps = [each for each in run["steps"] if each["messageId"] != message_id]
+        changes = self._kept.changes(waiter["run"])
+        changes.drop(WAITER_KIND, message_id)
+        changes.drop_step(message_id)
+        changes.cancelled = [message_id]
         fields = _Wait(waiter["request"])
         message = fields.message(fields.step_with(out, timeout=False), time.time())
-        await self._append(waiter["run"], {**run, "steps": steps}, message)
-        # Its time is not over yet, or it would not be among those that wait.
-        await self._deliveries.cancel(Search.of(message_id))
-        await self._records.drop(KIND, message_id)
+        await self._append(changes, message)
         return message.id
 
-    def _run(self, run_id: str) -> Run:
-        run = self._runs.get(run_id)
+    async def _append(
+        self, changes: RunChanges, message: QueuedMessage, *, later: bool = False
+    ) -> None:
+        run = self._kept.get(changes.run_id)
         if run is None:
             raise BadMessage("the workflow run is not known, or has ended")
-        return run
-
-    async def _append(
-        self, run_id: str, run: Run, message: QueuedMessage, *, later: bool = False
-    ) -> None:
-        result = await self._runs.append(run_id, run, message, later=later)
+        result = await self._runs.append(changes, run, message, later=later)
         if isinstance(result, Refused):
             raise result
 
     def _waiting(self) -> dict[str, Waiter]:
         """By the id of the message that ends the wait."""
-        kept = self._records.of(KIND).items()
-        return {message_id: waiter for message_id, waiter in kept if self._goes_on(waiter)}
-
-    def _goes_on(self, waiter: Waiter) -> bool:
-        return waiter["deadline"] > time.time() and self._runs.get(waiter["run"]) is not None
-
-    async def _drop_those_over(self) -> None:
-        for message_id, waiter in list(self._records.of(KIND).items()):
-            if not self._goes_on(waiter):
-                await self._records.drop(KIND, message_id)
+        now, kept = time.time(), self._kept.waiters()
+        return {each: waiter for each, waiter in kept.items() if waiter["deadline"] > now}
 
 
 class _Wait:

@@ -1,7 +1,6 @@
 """The headers by which a message says that it belongs to a run of Upstash Workflow."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,15 +31,14 @@ def run_id_of_call(message: QueuedMessage) -> str | None:
     return next((value for name, value in headers if name.title() == RUN_ID), None)
 
 
-def told_of_run(message: QueuedMessage) -> dict[str, Any]:
+def told_of_run(message: QueuedMessage, first_body: str | None) -> dict[str, Any]:
     """Return what a callback tells beside the rest if its message is a step of a run: of which, and
-    the body with which the run was started."""
+    the body (base64) with which the run was started."""
     run_id = run_id_of(message)
     if run_id is None:
         return {}
     told: dict[str, Any] = {"workflowRunId": run_id}
     with contextlib.suppress(ValueError, LookupError):
         told["workflowCreatedAt"] = int(message.headers[CREATED_AT][0])
-    with contextlib.suppress(ValueError, TypeError, LookupError):  # without its steps
-        told["sourceBody"] = json.loads(message.body)[0]["body"]
+    told["sourceBody"] = first_body or ""
     return told
