@@ -9,6 +9,8 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,25 @@ class Node:
         )
         assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    @contextmanager
+    def going_on(
+        self, script: str, url: str, scenario: str, **given: Any
+    ) -> Iterator["subprocess.Popen[str]"]:
+        """A scenario while it goes on. It may print lines, and read some."""
+        process = subprocess.Popen(  # noqa: S603
+            [self.program, f"{script}.mjs", url, scenario, json.dumps(given)],
+            cwd=self.folder,
+            env={"HOME": str(self.folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
     def result(self, script: str, url: str, scenario: str, **given: Any) -> Any:
         """Return the only line that a scenario prints."""

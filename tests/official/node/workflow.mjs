@@ -3,7 +3,9 @@
 
 import { createServer } from "node:http";
 
-import { run, until, url } from "./common.mjs";
+import { once } from "node:events";
+
+import { print, run, until, url } from "./common.mjs";
 
 const said = [];
 console.log = (...words) => said.push(words.join(" ")); // standard output is for what `run` prints
@@ -129,6 +131,38 @@ await run({
       await until(() => noted.some(([what]) => what === "end"));
       const after = await client.notify({ eventId: "an-event", eventData: "late" });
       return { workflowRunId, waiters, notified, after };
+    });
+  },
+
+  /** Goes on while its QStash is killed. Says when its second step runs, and where it is. */
+  async killed() {
+    let second = 0;
+    const workflow = async (context, note) => {
+      await context.run("first", () => note("first"));
+      await context.run("second", async () => {
+        note("second");
+        second += 1;
+        if (second === 1) await held;
+      });
+      await context.sleep("sleep", 3);
+      const [left, right] = await Promise.all([
+        context.run("left", () => note("left")),
+        context.waitForEvent("wait", "an-event", { timeout: "1h" }),
+      ]);
+      await context.run("last", () => note("last", right));
+      note("end");
+    };
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    return served(workflow, {}, async ({ client, own, noted }) => {
+      const { workflowRunId } = await client.trigger({ url: `${own}/workflow`, body: "x" });
+      await until(() => second);
+      print(workflowRunId);
+      await once(process.stdin, "data");
+      release();
+      await until(() => noted.some(([what]) => what === "end"), 60);
+      process.stdin.destroy();
+      return { workflowRunId };
     });
   },
 
