@@ -1,11 +1,14 @@
-"""How much is read of the responses of destinations."""
+"""How much is read of the responses of destinations, and what is said if there is none."""
 
+import errno
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 
 from entrypoints.local_qstash.bounds import RESPONSE_BYTES, SMALL_BYTES
 from entrypoints.local_qstash.delivery_response import Reading, read_response
+from entrypoints.local_qstash.no_response import no_response
 
 
 class _Body(httpx.AsyncByteStream):
@@ -43,3 +46,32 @@ async def test_all_together_have_a_bound_and_each_its_beginning() -> None:
         assert (await _length_read(RESPONSE_BYTES, reading))[0] == SMALL_BYTES + left
         assert (await _length_read(SMALL_BYTES, reading))[0] == SMALL_BYTES
         assert reading.left == left
+
+
+def _of(cause: BaseException) -> httpx.ConnectError:
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = cause
+    return error
+
+
+REFUSED = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (_of(REFUSED), "no response: connection refused"),
+        (
+            _of(ExceptionGroup("of each address", [REFUSED, UNREACHABLE, REFUSED])),
+            "no response: connection refused; network is unreachable",
+        ),
+        (httpx.ConnectError("[Errno -2] unknown name"), "no response: [Errno -2] unknown name"),
+        (httpx.RemoteProtocolError("Server disconnected."), "no response: Server disconnected."),
+        (httpx.ReadError(""), "no response: ReadError"),
+        (httpx.ConnectTimeout(""), "no response: no connection in time"),
+        (TimeoutError(), "no response within 7.5 s"),
+    ],
+)
+def test_it_says_why_there_was_none(error: Exception, words: str) -> None:
+    assert no_response(error, 7.5).body.decode() == words

@@ -19,6 +19,7 @@ import structlog
 
 from entrypoints.local_qstash.delivery_response import DeliveryResponse, Reading, read_response
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.no_response import no_response
 from entrypoints.local_qstash.sendable import may_be_forwarded
 
 log = structlog.get_logger(__name__)
@@ -99,10 +100,10 @@ class Sender:
                     return await read_response(response, self._reading)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             log.warning("no response", message_id=message.id, error=type(error).__name__)
-            return _none(error)
+            return no_response(error, limit)
         except Exception as error:  # such as a header that no request can have
             log.exception("delivery failed unexpectedly", message_id=message.id)
-            return _none(error)
+            return no_response(error, limit)
 
     def _headers(self, message: QueuedMessage, url: str) -> list[tuple[bytes, bytes]]:
         forwarded = [
@@ -134,7 +135,3 @@ def _as_sent(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:
         return text.encode()
-
-
-def _none(error: Exception) -> DeliveryResponse:
-    return DeliveryResponse(0, {}, f"no response: {type(error).__name__}".encode())
