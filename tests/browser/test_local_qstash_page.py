@@ -2,12 +2,13 @@
 one does with it, and how it looks."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from adapters.qstash import DEVELOPMENT_USERS
 from tests.browser.page import OpenPage
@@ -22,6 +23,10 @@ HOSTILE = '<img src="x" onerror="document.title=1"><script>alert(1)</script>'
 REFUSED = {"Upstash-NonRetryable-Error": "true"}
 
 
+UNNAMED = """[...document.querySelectorAll("tr.row > td[data-name]:not(:empty)")]
+    .filter((cell) => ["none", ""].includes(getComputedStyle(cell, "::before").content))
+    .map((cell) => cell.dataset.name)"""
+"""The cells of cards that do not say what they are."""
 TABLES = (
     "Messages",
     "Log",
@@ -137,6 +142,20 @@ def test_the_log_of_one_message(alone: str, open_page: OpenPage, destination: De
     expect(page.locator("tr.opened pre").first).to_have_text('{\n  "hello": [\n    "world"\n  ]\n}')
 
 
+def test_it_says_why_there_was_no_response_and_when_it_tries_again(
+    alone: str, open_page: OpenPage
+) -> None:
+    page = open_page(f"{alone}/#log")
+    publish(alone, "http://127.0.0.1:1/refused", Retry_Delay="3600000")
+    expect(row(page, "ERROR")).to_contain_text("no response: connection refused")
+    expect(row(page, "RETRY")).to_contain_text("next in 60 min")
+    page.clock.set_fixed_time(time.time() + 7200)
+    expect(row(page, "RETRY").get_by_text("next ")).to_be_hidden()
+    publish(alone, "http://127.0.0.1:1/given-up", Retries="0")
+    view(page, "Dead letters")
+    expect(row(page, "/given-up")).to_contain_text("no response: connection refused")
+
+
 def test_it_pauses_and_resumes(alone: str, open_page: OpenPage, destination: Destination) -> None:
     call("POST", f"{alone}/v2/queues", json={"queueName": "mails", "parallelism": 2})
     call("POST", f"{alone}/v2/queues/mails/pause")
@@ -146,8 +165,9 @@ def test_it_pauses_and_resumes(alone: str, open_page: OpenPage, destination: Des
     page = open_page(f"{alone}/#queues")
     expect(row(page, "mails")).to_contain_text("Paused")
     assert destination.delivered == []
-    row(page, "mails").get_by_role("button", name="Resume").click()
+    row(page, "mails").get_by_role("button", name="Resume").press("Enter")
     expect(row(page, "mails")).to_contain_text("Running")
+    expect(row(page, "mails").get_by_role("button", name="Pause")).to_be_focused()
     view(page, "Log")
     expect(row(page, "/mail").filter(has_text="DELIVERED")).to_contain_text("queue mails")
     view(page, "Schedules")
@@ -183,6 +203,37 @@ def test_it_says_whether_it_is_up_to_date(open_page: OpenPage) -> None:
         page.reload()
         expect(page.locator("#connection")).to_have_text("Live")
     expect(page.locator("#connection")).to_have_text("Not up to date")
+    expect(page.locator("#why")).to_contain_text("The server cannot be reached")
+
+
+def test_it_asks_again_for_what_it_did_not_get(
+    alone: str, open_page: OpenPage, destination: Destination
+) -> None:
+    publish(alone, f"{destination.url}/hello")
+    asked: list[Route] = []
+
+    def fail_first(route: Route) -> None:
+        asked.append(route)
+        route.abort() if len(asked) == 1 else route.continue_()
+
+    page = open_page("about:blank")
+    page = open_page(f"{alone}/#log")
+    page.route("**/page/users", fail_first)
+    page.reload()
+    expect(row(page, "DELIVERED")).to_be_visible()
+    expect(page.locator("#connection")).to_have_text("Live")
+    assert len(asked) == 2
+    # Older entries are read once, but until they are there.
+    for number in range(40):
+        publish(alone, f"{destination.url}/{number}")
+    expect(row(page, "/39").filter(has_text="DELIVERED")).to_be_visible()
+    asked.clear()
+    page.route("**/v2/logs?*cursor*", fail_first)
+    page.get_by_role("button", name="Older").click()
+    expect(row(page, "/hello").first).to_be_visible()
+    expect(page.locator("#connection")).to_have_text("Older")
+    page.get_by_role("button", name="Newest").click()
+    expect(row(page, "/39").first).to_be_visible()
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desktop", "light")])
@@ -205,6 +256,8 @@ def test_it_is_accessible_and_fits(
     for name in (*TABLES, "Setup"):
         view(page, name)
         expect(page.locator("tr.row, .setup").first).to_be_visible()
+        unnamed = page.evaluate(UNNAMED) if size == "phone" else []
+        assert unnamed == []
         if page.get_by_role("button", name="Details").count():
             page.get_by_role("button", name="Details").first.click()
             expect(page.locator("tr.opened dl")).to_be_visible()

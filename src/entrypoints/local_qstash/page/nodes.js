@@ -41,8 +41,9 @@ export function exact(at) {
   return `${day}, ${clock(date)}`;
 }
 
-/** Write all times anew that are relative to now. */
+/** Write all times anew that are relative to now, and hide what was to be shown only until now. */
 export function tick() {
+  for (const each of document.querySelectorAll("[data-until]")) each.hidden = Number(each.dataset.until) <= Date.now();
   for (const each of document.querySelectorAll("time[data-at]")) {
     const text = relative(each.dataset.at);
     if (each.textContent !== text) each.textContent = text;

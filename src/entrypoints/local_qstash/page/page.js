@@ -18,7 +18,8 @@ let table = null;
 let wanted = {}; // filters and cursor
 let looks = 0; // what an older look finds is not shown
 let seen = ""; // what of the log is shown: it is read again only if there is more
-let wake = () => {};
+let isBehind = false; // the last look has failed
+let looking = null; // the newest look
 
 function route() {
   const [view, messageId = ""] = location.hash.slice(1).split("/");
@@ -54,14 +55,28 @@ function open() {
   table = view ? new Table(view) : null;
   seen = "";
   at("content").replaceChildren();
+  at("loading").hidden = false;
+  at("why").hidden = true;
   at("empty").hidden = true;
   at("note").hidden = true;
   at("paging").hidden = true;
-  look().finally(() => wake());
+  look();
+}
+
+/** Show other items of the view. */
+function change(wishes) {
+  wanted = { ...wanted, ...wishes };
+  at("view").setAttribute("aria-busy", "true");
+  look();
 }
 
 /** Bring what is shown up to date. */
-async function look() {
+function look() {
+  looking = update();
+  return looking;
+}
+
+async function update() {
   const mine = ++looks;
   const view = VIEWS[name];
   try {
@@ -87,7 +102,9 @@ async function look() {
     }
     connected(true);
   } catch (error) {
-    if (mine === looks) connected(false, error.message);
+    if (mine !== looks) return;
+    tick();
+    connected(false, error.message);
   }
 }
 
@@ -106,25 +123,32 @@ function show(view, items, cursor, count = 0) {
   at("newest").hidden = !wanted.cursor;
 }
 
+/** Say whether what is shown is all that there is. */
 function connected(is, why = "") {
+  isBehind = !is;
+  if (is) at("loading").hidden = true;
+  at("view").removeAttribute("aria-busy");
   const shown = at("connection");
   const text = is ? (wanted.cursor ? "Older" : "Live") : "Not up to date";
   if (shown.textContent !== text) shown.textContent = text;
   shown.dataset.tone = is ? "good" : "bad";
-  shown.title = why;
+  at("why").textContent = why;
+  at("why").hidden = !why;
 }
 
 /** Look again and again, but not while the page is hidden, and not at older entries, which stay as they are. */
 async function keepLooking() {
   for (;;) {
-    await new Promise((resolve) => {
-      wake = resolve;
-      setTimeout(resolve, PAUSE);
-    });
+    await pause();
     while (document.hidden) await new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
-    if (wanted.cursor) tick();
+    await looking;
+    if (wanted.cursor && !isBehind) tick();
     else await look();
   }
+}
+
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE));
 }
 
 async function act(pressed) {
@@ -136,6 +160,7 @@ async function act(pressed) {
   if (!action) return;
   const question = isAll ? action.sure : action.sure?.(item);
   if (question && !(await isSure(question, pressed.textContent))) return;
+  const next = row?.nextElementSibling ?? row?.previousElementSibling;
   pressed.disabled = true;
   try {
     await call(...(isAll ? action.path : action.path(item)));
@@ -145,8 +170,10 @@ async function act(pressed) {
   } finally {
     pressed.disabled = false;
     await look();
-    // The row may be gone, and the focus with it.
-    if (document.activeElement === document.body) at("view").focus({ preventScroll: true });
+    // The button may be gone, and its row. A disabled one has lost the focus.
+    const near = [row, next].find((each) => each?.isConnected);
+    const focusable = near?.querySelector(".acts button") ?? near?.querySelector("button");
+    if (document.activeElement === document.body) (focusable ?? at("view")).focus({ preventScroll: true });
   }
 }
 
@@ -176,12 +203,23 @@ function choose(chosen) {
   at("user").value = user.name;
 }
 
+async function found() {
+  for (;;) {
+    try {
+      return await users();
+    } catch (error) {
+      connected(false, error.message);
+      await pause();
+    }
+  }
+}
+
 async function begin() {
   for (const [id, title] of [...Object.entries(VIEWS).map(([id, view]) => [id, view.title]), [SETUP, "Setup"]]) {
     at("views").append(node("li", {}, node("a", { href: `./#${id}` }, title, node("span", { className: "count", id: `count-${id}` }))));
   }
   at("state").append(...STATES.map((each) => node("option", { value: each }, each || "all")));
-  people = await users();
+  people = await found();
   at("user").append(...people.map((each) => node("option", {}, each.name)));
   choose(sessionStorage.getItem("user"));
 
@@ -192,8 +230,7 @@ async function begin() {
   });
   at("filter").addEventListener("submit", (event) => event.preventDefault());
   at("state").addEventListener("change", () => {
-    wanted = { ...wanted, state: at("state").value, cursor: undefined };
-    look();
+    change({ state: at("state").value, cursor: undefined });
   });
   at("message").addEventListener("change", () => {
     const id = at("message").value.trim();
@@ -201,8 +238,8 @@ async function begin() {
   });
   for (const id of ["older", "newest"]) {
     at(id).addEventListener("click", () => {
-      wanted.cursor = at(id).value;
-      look();
+      change({ cursor: at(id).value });
+      at("newest").hidden = !wanted.cursor; // though the look may fail
       at("view").focus();
       scrollTo(0, 0);
     });
@@ -218,4 +255,4 @@ async function begin() {
   keepLooking();
 }
 
-begin().catch((error) => connected(false, error.message));
+begin();

@@ -27,8 +27,15 @@ function section(title, hint, text) {
   const copied = node("pre", { tabIndex: 0 }, text);
   const copy = button("Copy", "copy");
   copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text);
-    copy.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    } catch {
+      // The browser has a clipboard for pages of this machine only, or asks the user.
+      getSelection().selectAllChildren(copied);
+      copy.textContent = "Selected: copy it by hand";
+    }
+    setTimeout(() => (copy.textContent = "Copy"), 3_000);
   });
   return node("section", {}, node("h2", {}, title), node("p", {}, hint), copied, node("div", { className: "tools" }, copy));
 }

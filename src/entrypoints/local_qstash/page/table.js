@@ -36,6 +36,7 @@ export class Table {
       if (each.told !== told) {
         Object.assign(each, { item, told });
         this.#fill(each.row, item);
+        if (each.opened) this.#tell(each);
       }
       const next = last === null ? this.#body.firstElementChild : last.nextElementSibling;
       if (each.row !== next) this.#body.insertBefore(each.row, next);
@@ -45,7 +46,7 @@ export class Table {
   }
 
   /** Open a row, or close it. */
-  async toggle(key) {
+  toggle(key) {
     const each = this.#rows.get(key);
     if (!each || !this.#view.detail) return;
     const opens = !each.opened;
@@ -55,11 +56,16 @@ export class Table {
       each.opened = null;
       return;
     }
-    const cell = node("td", { className: "detail", colSpan: this.#view.columns.length + 1 });
+    const cell = node("td", { className: "detail", colSpan: this.#view.columns.length + 1 }, "Loading…");
     each.opened = node("tr", { className: "opened" }, cell);
     each.row.after(each.opened);
+    this.#tell(each);
+  }
+
+  async #tell({ item, opened }) {
+    const [cell] = opened.cells;
     try {
-      cell.replaceChildren(...(await this.#view.detail(each.item)));
+      cell.replaceChildren(...(await this.#view.detail(item)));
     } catch (error) {
       cell.replaceChildren(error.message);
     }

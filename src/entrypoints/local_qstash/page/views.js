@@ -136,7 +136,7 @@ export const VIEWS = {
     columns: [
       { name: "Schedule", kind: "narrow", cell: (item) => node("span", { className: "mono", title: item.scheduleId }, item.scheduleId.length > 24 ? `${item.scheduleId.slice(0, 22)}…` : item.scheduleId) },
       { name: "State", kind: "narrow", cell: (item) => running(item.isPaused) },
-      { name: "Cron", kind: "narrow", cell: (item) => mono(cut(item.cron)) },
+      { name: "Cron", kind: "narrow", cell: (item) => node("span", { className: "mono clip", title: item.cron }, cut(item.cron)) },
       { name: "Destination", kind: "wide", cell: (item) => destination({ ...item, url: item.destination, scheduleId: "" }) },
       { name: "Next", kind: "narrow", cell: (item) => (item.isPaused ? "" : moment(item.nextScheduleTime)) },
       { name: "Last", kind: "narrow", cell: (item) => [moment(item.lastScheduleTime), ...ends(item.lastScheduleStates ?? {})] },
@@ -186,7 +186,8 @@ function ends(states) {
 
 function outcome(item) {
   const responded = item.responseStatus ? `${item.responseStatus} ${decoded(item.responseBody ?? "")}` : (item.error ?? "");
-  const next = item.nextDeliveryTime && (item.state === "ERROR" || item.state === "RETRY") ? node("span", {}, "next ", moment(item.nextDeliveryTime)) : null;
+  const at = item.nextDeliveryTime;
+  const next = at && (item.state === "ERROR" || item.state === "RETRY") ? node("span", { "data-until": at }, "next ", moment(at)) : null;
   return [responded && node("span", { title: cut(responded) }, cut(responded)), next];
 }
 
