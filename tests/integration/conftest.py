@@ -1,10 +1,13 @@
 """A local QStash in memory and one in a file, the SDK that calls them, and a destination."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from adapters.database import Database, open_database
 from adapters.openai.responses import ResponsesModel
+from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.doubles.responses_upstream import ResponsesUpstream
 from tests.integration.sdk import Sdk
@@ -49,3 +52,11 @@ async def responses_model(
     model = ResponsesModel("key", url, read_timeout=timeout, poll_pause=0.01)
     yield model
     await model.aclose()
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """The file of a local QStash, which is empty."""
+    database = open_database(tmp_path / "queue.db", [QUEUE])
+    yield database
+    await database.aclose()

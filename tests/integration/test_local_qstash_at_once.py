@@ -10,7 +10,7 @@ from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
-from tests.deliveries import publish_one
+from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import until
 
@@ -18,8 +18,7 @@ KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 
 
 def _message(destination: Destination, path: str, **headers: str) -> QueuedMessage:
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
-    return read_message(destination.url + path, named, b"x", now=time.time())
+    return read_message(destination.url + path, named(headers), b"x", now=time.time())
 
 
 async def test_more_deliveries_wait_and_callbacks_do_not(destination: Destination) -> None:

@@ -17,7 +17,7 @@ from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import QueueFull
 from entrypoints.local_qstash.tables import QUEUE
-from tests.deliveries import publish_one
+from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream, refusal
 from tests.running import running_service, settings_for
@@ -46,9 +46,8 @@ async def deliveries(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 def _later(size: int = 10, **headers: str) -> QueuedMessage:
     """A message that waits for an hour."""
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
-    url = "http://127.0.0.1:1/"
-    return read_message(url, {"Upstash-Delay": "1h", **named}, b"x" * size, now=time.time())
+    later = {"Upstash-Delay": "1h", **named(headers)}
+    return read_message("http://127.0.0.1:1/", later, b"x" * size, now=time.time())
 
 
 def _with_callbacks(destination: Destination, body: bytes) -> QueuedMessage:

@@ -3,14 +3,13 @@ and in a file."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from adapters.database import Database, open_database
+from adapters.database import Database
 from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery import Deliveries
@@ -21,8 +20,7 @@ from entrypoints.local_qstash.refusals import NotThere, Unavailable
 from entrypoints.local_qstash.retrying import message_again
 from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import Outcome
-from entrypoints.local_qstash.tables import QUEUE
-from tests.deliveries import publish_one
+from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import eventually, until, within
 
@@ -43,9 +41,10 @@ def queue(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
 
 
 def _waiting(queue: httpx.Client, path: str, **headers: str) -> str:
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
     url = f"/v2/publish/http://127.0.0.1:1{path}"
-    return str(queue.post(url, headers={"Upstash-Delay": "1h", **named}).json()["messageId"])
+    return str(
+        queue.post(url, headers={"Upstash-Delay": "1h", **named(headers)}).json()["messageId"]
+    )
 
 
 def _cancelled(queue: httpx.Client, query: str) -> int:
@@ -185,13 +184,6 @@ def test_the_log_as_its_description_has_it(queue: httpx.Client, destination: Des
     assert [each["state"] for each in rest["logs"]] == ["CREATED"]
     events = queue.get(f"/v2/events?messageId={message_id}&state=CANCELLED").json()
     assert [each["state"] for each in events["events"]] == ["CANCELED"]
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(tmp_path / "queue.db", [QUEUE])
-    yield database
-    await database.aclose()
 
 
 async def _given_up(deliveries: Deliveries, url: str) -> DeadLetter:

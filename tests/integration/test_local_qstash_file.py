@@ -3,7 +3,6 @@
 import gc
 import threading
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from entrypoints.local_qstash.refusals import QueueFull, Unavailable
 from entrypoints.local_qstash.resuming import MAX_INTERRUPTIONS
 from entrypoints.local_qstash.tables import QUEUE
 from tests.builders import REQUEST
-from tests.deliveries import publish_one
+from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.running import running_local_qstash
 from tests.waiting import until
@@ -38,16 +37,8 @@ LARGE = b"x" * 200_000
 UNLIMITED = 1 << 30
 
 
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(tmp_path / "queue.db", [QUEUE])
-    yield database
-    await database.aclose()
-
-
 def _message(url: str, body: bytes = b"x", **headers: str) -> QueuedMessage:
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
-    return read_message(url, named, body, now=time.time())
+    return read_message(url, named(headers), body, now=time.time())
 
 
 async def _allow(database: Database, pages: int) -> None:

@@ -4,30 +4,21 @@ what of that outlives a process."""
 import threading
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.database import Database, open_database
+from adapters.database import Database
 from entrypoints.local_qstash.account import Account, AccountSettings
 from entrypoints.local_qstash.at_start import left_in
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
-from entrypoints.local_qstash.tables import QUEUE
-from tests.deliveries import publish_one
+from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.waiting import until
 
 KEY = "sig_" + "x" * 28
 PERIOD = 0.3
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(tmp_path / "queue.db", [QUEUE])
-    yield database
-    await database.aclose()
 
 
 @pytest.fixture
@@ -50,8 +41,7 @@ def _restarted(database: Database) -> Account:
 def _message(
     destination: Destination, path: str, queue: str | None = None, **headers: str
 ) -> QueuedMessage:
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
-    return read_message(destination.url + path, named, b"x", now=time.time(), queue=queue)
+    return read_message(destination.url + path, named(headers), b"x", now=time.time(), queue=queue)
 
 
 def _limited(destination: Destination, path: str, limits: str, **headers: str) -> QueuedMessage:

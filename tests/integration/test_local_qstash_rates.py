@@ -1,12 +1,10 @@
 """The rates of flow control in a local QStash with a file."""
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from adapters.database import Database, open_database
+from adapters.database import Database
 from entrypoints.local_qstash import at_start, file_store
 from entrypoints.local_qstash.at_start import left_in
 from entrypoints.local_qstash.delivery import Deliveries
@@ -14,19 +12,11 @@ from entrypoints.local_qstash.file_store import FileStore
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.slots import Period
-from entrypoints.local_qstash.tables import QUEUE
 from tests.deliveries import publish_one
 from tests.doubles.destination import Destination
 from tests.waiting import until
 
 KEY = "sig_" + "x" * 28
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = open_database(tmp_path / "queue.db", [QUEUE])
-    yield database
-    await database.aclose()
 
 
 def _message(url: str, key: str) -> QueuedMessage:

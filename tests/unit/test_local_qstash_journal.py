@@ -15,6 +15,7 @@ from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.refusals import BadMessage
 from entrypoints.local_qstash.states import State
+from tests.deliveries import named
 
 BROKEN = DeliveryResponse(503, {"x-why": ["because"]}, b"broken")
 
@@ -37,8 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def _message(body: bytes = b"body", **headers: str) -> QueuedMessage:
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
-    return read_message("http://example.org/x", named, body, now=1.0)
+    return read_message("http://example.org/x", named(headers), body, now=1.0)
 
 
 def _states(journal: Journal, search: Search | None = None) -> list[State]:

@@ -11,13 +11,13 @@ from entrypoints.local_qstash.message import FlowControl, QueuedMessage
 from entrypoints.local_qstash.pauses import backoff, pause_before_retry
 from entrypoints.local_qstash.publish_headers import duration, read_message
 from entrypoints.local_qstash.refusals import BadMessage
+from tests.deliveries import named
 
 NOW = 1_700_000_000.0
 
 
 def _message(**headers: str) -> QueuedMessage:
-    named = {f"Upstash-{name.replace('_', '-')}": value for name, value in headers.items()}
-    return read_message("http://example.org/x", named, b"", now=NOW)
+    return read_message("http://example.org/x", named(headers), b"", now=NOW)
 
 
 def test_the_documented_back_off() -> None:
