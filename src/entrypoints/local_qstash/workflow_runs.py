@@ -14,6 +14,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -51,6 +52,16 @@ class WorkflowRuns:
     def steps(self, run_id: str) -> list[dict[str, str]] | None:
         """Return the steps of a run that has not ended as the SDK reads them, or None."""
         return None if self._kept.get(run_id) is None else self._steps_by_now(run_id)
+
+    def with_steps(self, message: QueuedMessage) -> QueuedMessage:
+        """Return the message of a dead letter with the steps that the SDK would ask for if it is
+        delivered without: by the id that the message gets next it would not find them."""
+        run_id = run_id_of(message)
+        if run_id is None or message.body:
+            return message
+        steps = self._steps_by_now(run_id)
+        ends = [number for number, each in enumerate(steps, 1) if each["messageId"] == message.id]
+        return replace(message, body=msgspec.json.encode(steps[: ends[0]])) if ends else message
 
     async def end(self, run_id: str, *, cancel: bool = False) -> bool:
         """Forget a run, and cancel what it has published. Returns whether it was there."""

@@ -73,7 +73,7 @@ async def _retry(
     headers, now = headers_of(request), time.time()
 
     def again(message: QueuedMessage) -> QueuedMessage:
-        return message_again(message, headers, now)
+        return message_again(account.workflow_runs.with_steps(message), headers, now)
 
     letters, following = await account.deliveries.dead_letters.page(search)
     if search.ids is not None:

@@ -31,8 +31,9 @@ class WorkflowRoutes(Controller):
         account: NamedDependency[Account],
         cancel: FromQuery[bool] = True,
     ) -> None:
-        """A workflow that has come to its end says so by `cancel=false`, with its result."""
-        if not await account.workflow_runs.end(run_id, cancel=cancel):
+        """A workflow that has come to its end says so by `cancel=false`, with its result; and again
+        if it did not hear that this was noted, as when this process was killed."""
+        if not await account.workflow_runs.end(run_id, cancel=cancel) and cancel:
             raise not_found("workflow run")
 
     @delete("/workflows/runs", status_code=200)
