@@ -216,6 +216,7 @@ def test_what_is_not_understood_is_refused(client: httpx.Client, destination: De
     unknown = Workflow(client, run.to, "wfr_unknown")
     refused = [
         unknown.publish("step"),
+        Workflow(client, run.to, "wfr_" + "x" * 1_024).publish("started", init=True),
         unknown.wait("event"),
         run.wait("event", step="no step"),
         run.wait("event", timeout="soon"),

@@ -72,7 +72,7 @@ class Records:
         """Have in memory what is in the file."""
         for kind, name, value in changes.records:
             if name is None:
-                self._kinds.pop(kind, None)
+                self._kinds.pop(kind, None)  # there may be a new kind for each run
             elif value is None:
                 self._kinds.get(kind, {}).pop(name, None)
             else:

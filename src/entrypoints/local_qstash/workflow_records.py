@@ -25,8 +25,8 @@ class RunRecords:
         """The bytes of each run, the oldest first."""
         self._total = 0
         for run_id, run in self.all().items():
-            steps = sum(map(_step_size, self.steps(run_id).values()))
-            events = sum(_event_size(*each) for each in self.events(run_id).items())
+            steps = sum(_step_size(run_id, each) for each in self.steps(run_id).values())
+            events = sum(_event_size(run_id, *each) for each in self.events(run_id).items())
             self._count(run_id, _run_size(run_id, run) + steps + events)
 
     def all(self) -> Mapping[str, Run]:
@@ -108,25 +108,25 @@ class RunChanges(Changes):
 
     def add_step(self, message_id: str, step: Step) -> None:
         self.put(_steps_of(self.run_id), message_id, step)
-        self.grows += _step_size(step)
+        self.grows += _step_size(self.run_id, step)
 
     def drop_step(self, message_id: str) -> None:
         step = self._runs.steps(self.run_id).get(message_id)
         if step is not None:
             self.drop(_steps_of(self.run_id), message_id)
-            self.grows -= _step_size(step)
+            self.grows -= _step_size(self.run_id, step)
 
     def add_event(self, event_id: str, out: str) -> None:
         self.drop_event(event_id)
         event = {"out": out}
         self.put(_events_of(self.run_id), event_id, event)
-        self.grows += _event_size(event_id, event)
+        self.grows += _event_size(self.run_id, event_id, event)
 
     def drop_event(self, event_id: str) -> None:
         earlier = self._runs.events(self.run_id).get(event_id)
         if earlier is not None:
             self.drop(_events_of(self.run_id), event_id)
-            self.grows -= _event_size(event_id, earlier)
+            self.grows -= _event_size(self.run_id, event_id, earlier)
 
     def forget(self, run_id: str) -> None:
         """Keep nothing of a run any longer."""
@@ -151,9 +151,9 @@ def _run_size(run_id: str, run: Run) -> int:
     return STEP_BYTES + len(run_id) + len(run["url"]) + len(run["settings"])
 
 
-def _step_size(step: Step) -> int:
-    return STEP_BYTES + len(step["body"])
+def _step_size(run_id: str, step: Step) -> int:
+    return STEP_BYTES + len(run_id) + len(step["body"])
 
 
-def _event_size(event_id: str, event: Mapping[str, str]) -> int:
-    return STEP_BYTES + len(event_id) + len(event["out"])
+def _event_size(run_id: str, event_id: str, event: Mapping[str, str]) -> int:
+    return STEP_BYTES + len(run_id) + len(event_id) + len(event["out"])

@@ -22,6 +22,7 @@ import msgspec
 from entrypoints.local_qstash.bounds import LISTED_BYTES
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.message import QueuedMessage
+from entrypoints.local_qstash.names import LONGEST_KEY
 from entrypoints.local_qstash.refusals import BadMessage, MessageTooLarge, Refused
 from entrypoints.local_qstash.tables import head_of, message_of
 from entrypoints.local_qstash.workflow_headers import CREATED_AT, INIT, run_id_of, run_id_of_call
@@ -120,6 +121,8 @@ class WorkflowRuns:
             return await self.append(changes, run, message)
         if run is not None:
             return next(iter(self._kept.steps(run_id))), True
+        if len(run_id) > LONGEST_KEY:
+            return BadMessage(f"the id of a workflow run has at most {LONGEST_KEY} characters")
         if message.deduplication is None:
             message.deduplication = f"run:{hashlib.sha256(run_id.encode()).hexdigest()}"
         new = {"created_at": message.created_at, "url": message.url, "settings": head_of(message)}
