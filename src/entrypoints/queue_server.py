@@ -14,7 +14,11 @@ from adapters.database import Database, DatabaseUnavailable, open_database
 from adapters.qstash import DEVELOPMENT, DEVELOPMENT_USERS, QueueCredentials
 from entrypoints.data_file import DataFileError
 from entrypoints.descriptors import use_all_descriptors
-from entrypoints.event_loop import loop_factory
+from entrypoints.event_loop import (
+    collect_garbage_less_often,
+    loop_factory,
+    switch_threads_more_often,
+)
 from entrypoints.host_names import accepts_host
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.http.protocol.uvicorn_server import GracefulServer
@@ -148,6 +152,9 @@ def serve_local_qstash(
     ):
         on_listening(url_of(listener), default)
         log.info("local QStash listening", url=url_of(listener))
+        collect_garbage_less_often()
+        if data is not None:
+            switch_threads_more_often()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(server.serve([listener]))
 

@@ -32,8 +32,8 @@ class Told:
         self.begun: list[str] = []
         self.cancelled: list[tuple[str, str, tuple[str, ...]]] = []
 
-    def begin(self, message: QueuedMessage) -> None:
-        self.begun.append(message.id)
+    def begin(self, messages: Sequence[QueuedMessage]) -> None:
+        self.begun += [each.id for each in messages]
 
     def end(self, messages: Sequence[QueuedMessage]) -> None:
         self.cancelled += sorted((each.id, each.url, each.labels) for each in messages)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 import structlog
 
 from adapters.database import Database
+from entrypoints.local_qstash.beginnings import Beginnings
 from entrypoints.local_qstash.bounds import MESSAGE_LIMIT
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.decisions import FirstBody, note_outcome, outcome_of
@@ -64,13 +65,14 @@ class Deliveries:
         self.journal = Journal(log_limits)
         self._sender = Sender(signing_key, address_of)
         self._stopping = stopping
+        self._beginnings = Beginnings(self._begin)
         self._store: Store
         if database is None:
-            self._store = MemoryStore(self._begin, self._end_waits)
+            self._store = MemoryStore(self._beginnings.add, self._end_waits)
         else:
-            self._store = FileStore(database, self._begin, self._end_waits)
+            self._store = FileStore(database, self._beginnings.add, self._end_waits)
         self._first_body = first_body
-        self._intake = Intake(self._store, message_limit)
+        self._intake = Intake(self._store, message_limit, self._beginnings.done)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: dict[str, QueuedMessage] = {}
         """Messages that are being delivered, until what that leads to is kept and noted."""
@@ -104,6 +106,7 @@ class Deliveries:
 
     async def aclose(self) -> None:
         self._closed = True
+        self._beginnings.close()
         self._sweeping.cancel()
         self._resumption.close()
         for task in list(self._tasks.values()):
@@ -165,7 +168,7 @@ class Deliveries:
         return await self._store.oldest(count)
 
     def _begin(self, message: QueuedMessage) -> None:
-        """Called once the message is kept."""
+        """Called once the message is kept, and its delivery is to begin."""
         if not self._closed:
             self.journal.note(message, State.CREATED, next_at=message.not_before)
             self._carry_on(Pending.of(message), message)
@@ -195,6 +198,8 @@ class Deliveries:
     def _end_waits(self, messages: Sequence[QueuedMessage]) -> None:
         """Called once these are cancelled."""
         for each in messages:
+            if self._beginnings.withdraw(each.id):
+                self.journal.note(each, State.CREATED, next_at=each.not_before)
             self.journal.note(each, State.CANCEL_REQUESTED)
             if each.id in self._in_flight:
                 self._cancelled.add(each.id)
@@ -245,7 +250,9 @@ class Deliveries:
         kept = await self._steps.until_done(lambda: self._store.commit(outcome, time.time()))
         kept = kept and pending.id not in self._cancelled  # it may be cancelled just afterwards
         note_outcome(self.journal, *sent, outcome if kept else None)
-        callbacks = (each for each in (outcome.callback, outcome.failure) if each is not None)
+        callbacks = [each for each in (outcome.callback, outcome.failure) if each is not None]
+        if callbacks:
+            await self._beginnings.done()
         self.turns.wait_for(pending, (self._tasks.get(each.id) for each in callbacks))
         if kept and outcome.letter is not None:
             log.warning("message given up", message_id=pending.id, status=response.status)

@@ -7,6 +7,7 @@ from itertools import islice
 from sqlite3 import Connection
 
 from adapters.database import Database, Transaction
+from entrypoints.local_qstash.beginnings import Portions
 from entrypoints.local_qstash.bounds import PERIODS, REMEMBERED
 from entrypoints.local_qstash.file_dead_letters import FileDeadLetters, delete_letters
 from entrypoints.local_qstash.filters import Search
@@ -33,7 +34,7 @@ class FileStore(Store):
     def __init__(
         self,
         database: Database,
-        begin: Callable[[QueuedMessage], None],
+        begin: Callable[[list[QueuedMessage]], None],
         cancelled: Callable[[list[QueuedMessage]], None],
     ) -> None:
         self._database = database
@@ -49,7 +50,10 @@ class FileStore(Store):
     async def publish(
         self, messages: Sequence[QueuedMessage], now: float, changes: Changes | None = None
     ) -> list[str]:
-        rows, at = [MessageRow.of(each) for each in messages], int(now * 1000)
+        rows, at, portions = list[MessageRow](), int(now * 1000), Portions()
+        for each in messages:
+            rows.append(MessageRow.of(each))
+            await portions.step()
         if changes is None:
             return await self._database.write(
                 lambda tx: add_messages(tx, rows, at),
@@ -74,9 +78,8 @@ class FileStore(Store):
         return ids
 
     def _begin_new(self, messages: Sequence[QueuedMessage], ids: Sequence[str]) -> None:
-        for message, known_as in zip(messages, ids, strict=True):
-            if message.id == known_as:
-                self._begin(message)
+        pairs = zip(messages, ids, strict=True)
+        self._begin([message for message, known_as in pairs if message.id == known_as])
 
     @translated
     async def known(self, names: Sequence[str], now: float) -> Mapping[str, str]:

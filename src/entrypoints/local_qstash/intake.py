@@ -1,8 +1,9 @@
 """What is accepted: messages for which there is room. The bounds hold before anything is kept."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from entrypoints.local_qstash.beginnings import Portions
 from entrypoints.local_qstash.bounds import HELD_BYTES, size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.message import QueuedMessage
@@ -12,10 +13,14 @@ from entrypoints.local_qstash.store import Store
 
 
 class Intake:
-    def __init__(self, store: Store, message_limit: int) -> None:
-        """`message_limit`: bytes of a message's body."""
+    def __init__(
+        self, store: Store, message_limit: int, begun: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`message_limit`: bytes of a message's body. `begun` waits until the deliveries of what is
+        kept have begun, which then count in `held`."""
         self._store = store
         self._message_limit = message_limit
+        self._begun = begun
         self.held = 0
         """Bytes of the messages that are not yet delivered. The deliveries count them."""
         self._arriving = 0
@@ -35,27 +40,29 @@ class Intake:
         kept, the id of an earlier message and True if this one is a duplicate, or why it is
         refused. `changes` are kept in the same step, unless one of the messages is a duplicate or
         refused. Raises Unavailable."""
-        now, room = time.time(), self._room
+        now, portions = time.time(), Portions()
         results: dict[str, tuple[str, bool] | Refused] = {}
         accepted: list[QueuedMessage] = []
         full: list[QueuedMessage] = []
         taken = 0
-        for each in messages:
-            if len(each.body) > self._message_limit:
-                results[each.id] = MessageTooLarge()
-            elif taken + size_of(each) > room:
-                full.append(each)
-            else:
-                accepted.append(each)
-                taken += size_of(each)
-        self._arriving += taken
         try:
+            for each in messages:
+                if len(each.body) > self._message_limit:
+                    results[each.id] = MessageTooLarge()
+                elif (size := size_of(each)) > self._room:
+                    full.append(each)
+                else:
+                    accepted.append(each)
+                    taken += size
+                    self._arriving += size
+                await portions.step()
             # Read first: once something is published, nothing may fail.
             names = [each.deduplication for each in full if each.deduplication is not None]
             known = dict(await self._store.known(names, now)) if names else {}
             changes = changes if len(accepted) == len(messages) else None
             new = accepted or changes is not None
             ids = await self._store.publish(accepted, now, changes) if new else []
+            await self._begun()
         finally:
             self._arriving -= taken
         for each, known_as in zip(accepted, ids, strict=True):
@@ -81,6 +88,8 @@ class Intake:
             raise QueueFull
         self._arriving += taken
         try:
-            return await self._store.retry(pairs, time.time())
+            ids = await self._store.retry(pairs, time.time())
+            await self._begun()
+            return ids
         finally:
             self._arriving -= taken

@@ -22,7 +22,7 @@ LOOKED_AT_ONCE = 1_000
 class MemoryStore(Store):
     def __init__(
         self,
-        begin: Callable[[QueuedMessage], None],
+        begin: Callable[[list[QueuedMessage]], None],
         cancelled: Callable[[list[QueuedMessage]], None],
     ) -> None:
         self._begin = begin
@@ -39,13 +39,19 @@ class MemoryStore(Store):
     async def publish(
         self, messages: Sequence[QueuedMessage], now: float, changes: Changes | None = None
     ) -> list[str]:
-        ids = [self._publish(each, now) for each in messages]
+        ids = self._publish(messages, now)
         if changes is not None and ids == [each.id for each in messages]:
             changes.apply()
             self._cancel(changes.cancelled)
         return ids
 
-    def _publish(self, message: QueuedMessage, now: float) -> str:
+    def _publish(self, messages: Sequence[QueuedMessage], now: float) -> list[str]:
+        ids = [self._keep(each, now) for each in messages]
+        pairs = zip(messages, ids, strict=True)
+        self._begin([message for message, known_as in pairs if message.id == known_as])
+        return ids
+
+    def _keep(self, message: QueuedMessage, now: float) -> str:
         name = message.deduplication
         if name is not None:
             if (earlier := self._known(name, now)) is not None:
@@ -54,7 +60,6 @@ class MemoryStore(Store):
             self._recent.move_to_end(name)
             self._forget(now)
         self._messages[message.id] = message
-        self._begin(message)
         return message.id
 
     async def known(self, names: Sequence[str], now: float) -> Mapping[str, str]:
@@ -84,7 +89,7 @@ class MemoryStore(Store):
     async def commit(self, outcome: Outcome, now: float) -> bool:
         message = self._messages.get(outcome.message_id)
         if outcome.callback is not None:
-            self._publish(outcome.callback, now)
+            self._publish([outcome.callback], now)
         if message is None:
             return False
         if outcome.again_at is not None:
@@ -95,7 +100,7 @@ class MemoryStore(Store):
         if outcome.letter is not None:
             self._dead_letters.add(outcome.letter)
         if outcome.failure is not None:
-            self._publish(outcome.failure, now)
+            self._publish([outcome.failure], now)
         return True
 
     async def search(self, search: Search) -> list[str]:
@@ -123,7 +128,7 @@ class MemoryStore(Store):
             if await self._dead_letters.get(dlq_id) is None:
                 raise NotThere(f"message {dlq_id} not found")
         await self._dead_letters.delete(dlq_id for dlq_id, _ in pairs)
-        return [self._publish(message, now) for _, message in pairs]
+        return self._publish([message for _, message in pairs], now)
 
     async def sweep(self, now: float) -> None:
         self._dead_letters.drop_old()

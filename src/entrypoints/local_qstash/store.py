@@ -81,7 +81,7 @@ class DeadLetterStore(Protocol):
 
 
 class Store(Protocol):
-    """Made with two functions: `begin(message)` is called for each message once it is kept, in the
+    """Made with two functions: `begin(messages)` is called for messages once they are kept, in the
     order in which they are kept, and `cancelled(messages)` once these are no longer kept; they may
     be without their bodies.
 

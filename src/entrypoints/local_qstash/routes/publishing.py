@@ -12,6 +12,7 @@ from litestar.params import FromPath, QueryParameter
 
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.addressing import messages_of
+from entrypoints.local_qstash.beginnings import Portions
 from entrypoints.local_qstash.bounds import BATCH_LIMIT, FANNED_OUT
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.refusals import BadMessage, Refused
@@ -57,6 +58,7 @@ class Publishing(Controller):
             raise BadMessage("a batch is a list of messages")
         if len(given) > BATCH_LIMIT:
             raise BadMessage(f"a batch has at most {BATCH_LIMIT} messages")
+        portions = Portions()  # 10,000 messages take more than a second to be read
         for each in given:
             _check_fields(each)
         read: list[list[QueuedMessage] | Refused] = []
@@ -66,6 +68,7 @@ class Publishing(Controller):
             messages += [] if isinstance(found, Refused) else found
             if len(messages) > FANNED_OUT:
                 raise BadMessage(f"a batch comes to at most {FANNED_OUT} messages")
+            await portions.step()
         published = iter(await account.workflow_runs.publish_all(messages))
         results: list[Any] = []
         for found in read:
