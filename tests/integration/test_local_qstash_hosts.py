@@ -34,7 +34,7 @@ def test_a_rebound_name_publishes_nothing(qstash_url: str, destination: Destinat
     assert destination.at("/inside") == []
 
 
-def test_the_queue_of_a_service_delivers_to_nobody_else(destination: Destination) -> None:
+def test_the_queue_of_a_service_delivers_to_it_alone(destination: Destination) -> None:
     """Whatever the messages say: its file may have been written by others."""
     with running_local_qstash(service_url=f"{destination.url}/now") as url:
         for before in (

@@ -45,4 +45,9 @@ async def test_what_ends_each_process_is_soon_delivered_alone(
     (most,) = [each.id for each in left_in(database).messages if each.interruptions == 10]
     assert most == new[2].id
     gate.set()
+    deliveries = Deliveries(KEY, database=database)
+    deliveries.resume(left_in(database).messages)
+    await until(lambda: deliveries.waiting == 1)  # the bad one waits for its retry
+    assert len(destination.at("/bad")) == resuming.MAX_INTERRUPTIONS
+    await deliveries.aclose()
     await database.aclose()

@@ -87,7 +87,8 @@ def test_what_does_not_match(kind: Kind, name: str, value: str) -> None:
 
 
 def test_values_of_one_filter_are_joined_by_or_and_filters_by_and() -> None:
-    assert read_search(MESSAGES, [("label", "x"), ("label", "one"), ("host", "a,example.org")])
+    either = [("label", "x"), ("label", "one"), ("host", "a,example.org")]
+    assert read_search(MESSAGES, either).matches(FACTS)
     both = [("label", "x"), ("label", "one"), ("queueName", "q")]
     assert read_search(MESSAGES, both).matches(FACTS)
     assert not read_search(MESSAGES, [*both, ("callerIp", "10.0.0.2")]).matches(FACTS)
