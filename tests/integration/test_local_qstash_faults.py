@@ -9,11 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from adapters.qstash import DEVELOPMENT
-from entrypoints.local_qstash import delivery, resuming
+from entrypoints.local_qstash import callbacks, delivery, resuming
 from entrypoints.local_qstash.account import Account
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
 from entrypoints.local_qstash.journal import Journal
+from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.publish_headers import read_message
 from entrypoints.local_qstash.resuming import SUSPECT, Resumption
 from entrypoints.local_qstash.store import Pending
@@ -72,21 +73,21 @@ async def test_messages_are_tried_although_those_before_are_not_cleared(
 
 
 async def test_a_callback_that_cannot_be_made_does_not_keep_its_message(
-    destination: Destination,
+    destination: Destination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    headers = {
-        "Upstash-Workflow-RunId": "wfr_x",
-        "Upstash-Callback": f"{destination.url}/callback",
-        "Upstash-Failure-Callback": f"{destination.url}/failed",
-        "Upstash-Retries": "0",
-    }
-    half_of_a_pair = b'[{"body": "\\ud800"}]'
+    headers = {"Upstash-Failure-Callback": f"{destination.url}/failed", "Upstash-Retries": "0"}
+    message = read_message(destination.url, headers, b"x", now=time.time())
+
+    def fail(*_: object, **__: object) -> QueuedMessage:
+        raise RuntimeError("of a test")
+
+    monkeypatch.setattr(callbacks, "read_message", fail)
     destination.answers.append(Answer(500))
     deliveries = Deliveries(DEVELOPMENT.current_key)
-    await publish_one(
-        deliveries, read_message(destination.url, headers, half_of_a_pair, now=time.time())
-    )
-    await until(lambda: not deliveries.waiting)
+    with capture_logs() as lines:
+        await publish_one(deliveries, message)
+        await until(lambda: not deliveries.waiting)
     letters, _ = await deliveries.dead_letters.page(Search())
-    assert [each.message.body for each in letters] == [half_of_a_pair]
+    assert [each.message.id for each in letters] == [message.id]
+    assert "callback not published" in [each["event"] for each in lines]
     await deliveries.aclose()
