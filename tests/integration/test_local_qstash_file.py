@@ -30,7 +30,7 @@ from tests.builders import REQUEST
 from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.running import running_local_qstash
-from tests.waiting import until
+from tests.waiting import until, within
 
 KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 LARGE = b"x" * 200_000
@@ -150,7 +150,9 @@ async def test_a_file_that_is_full_takes_no_message(database: Database) -> None:
             await queue.enqueue(Task.submit("task_1_a", request, 1).task, request)
         await queue.aclose()
         async with httpx.AsyncClient(
-            base_url=url, headers={"Authorization": f"Bearer {DEVELOPMENT.token}"}
+            base_url=url,
+            headers={"Authorization": f"Bearer {DEVELOPMENT.token}"},
+            timeout=within(20),
         ) as client:
             publish = "/v2/publish/http://127.0.0.1:1/"
             headers = {"Upstash-Deduplication-Id": "one", "Upstash-Delay": "1h"}

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Destination
+from tests.waiting import within
 
 NAMES = ["a/b", "/a//b/", "50%", "%2F", "a?b#c", "a b", "é 日本", "a/pause", "x;y=1"]
 LATER = "http://127.0.0.1:1/"
@@ -16,7 +17,7 @@ LATER = "http://127.0.0.1:1/"
 @pytest.fixture
 def client(qstash_url: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    with httpx.Client(base_url=qstash_url, headers=headers) as client:
+    with httpx.Client(base_url=qstash_url, headers=headers, timeout=within(20)) as client:
         yield client
         client.delete("/v2/workflows/runs")
         client.delete("/v2/messages")

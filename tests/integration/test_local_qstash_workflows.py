@@ -12,7 +12,7 @@ from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import workflow_records
 from tests.doubles.destination import Answer, Delivered, Destination
 from tests.integration.sdk import one
-from tests.waiting import eventually
+from tests.waiting import eventually, within
 
 Json = dict[str, Any]
 
@@ -53,7 +53,7 @@ class Workflow:
 @pytest.fixture
 def client(qstash_url: str) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    with httpx.Client(base_url=qstash_url, headers=headers) as client:
+    with httpx.Client(base_url=qstash_url, headers=headers, timeout=within(20)) as client:
         yield client
         client.delete("/v2/workflows/runs")
         client.delete("/v2/messages")

@@ -17,7 +17,7 @@ from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk, one
 from tests.processes import found_in, process_of
 from tests.running import running_qstash_alone
-from tests.waiting import eventually
+from tests.waiting import eventually, within
 
 Started = Callable[[Path], AbstractContextManager[str]]
 
@@ -119,7 +119,7 @@ def test_what_has_a_name_is_there_after_a_restart(
 
 def _client(url: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    return httpx.Client(base_url=url, headers=headers)
+    return httpx.Client(base_url=url, headers=headers, timeout=within(20))
 
 
 def _wait_for_an_event(url: str, to: str) -> None:
