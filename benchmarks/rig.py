@@ -70,7 +70,7 @@ def service(upstream_url: str, *under: str, **settings: str) -> Iterator[tuple[s
             pin(SERVER, process.pid)
             deadline = time.monotonic() + 120
             while not (found := re.search(r'"url": "(http[^"]+)"', log.read_text())):
-                if time.monotonic() > deadline:
+                if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(log.read_text())
                 time.sleep(0.05)
             yield found[1], process.pid
