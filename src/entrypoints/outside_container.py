@@ -7,6 +7,7 @@ receivers of webhooks; and the store as its observers decorate it.
 from dependency_injector import providers
 from dependency_injector.providers import Dependency, Factory, Object, Selector, Singleton
 
+from adapters.memory import MemoryHousekeeping
 from adapters.prometheus import MeasuredModel, MeasuredSender, MeasuredTaskLog
 from adapters.qstash import QueueClock, QueueCredentials
 from adapters.sqlite import Housekeeping
@@ -65,7 +66,7 @@ class OutsideContainer(Store):
     tasks = traced(traces_choice, tracing, "TracedTaskLog", measured_tasks)
     housekeeping = kept(
         Store.store_choice,
-        memory=Object(None),
+        memory=Singleton(MemoryHousekeeping, Store.memory_tasks),
         file=Singleton(
             Housekeeping,
             Store.database,

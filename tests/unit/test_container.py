@@ -73,7 +73,7 @@ async def test_every_choice_is_built_and_closed(
         assert isinstance(http, HttpParts)
         assert isinstance(lifecycle, Lifecycle)
         assert isinstance(container.kept_tasks(), TASK_LOGS[store])
-        assert (container.housekeeping() is not None) is (store == "file")
+        assert (container.housekeeping() is not None) is (store in ("memory", "file"))
         assert isinstance(container.model_client(), MODEL_TYPES[model])
         assert container.qstash_url() == (
             "http://127.0.0.1:2" if queue == "local" else settings.queue.qstash_url

@@ -63,7 +63,7 @@ class MemoryTaskLog(TaskLog):
         self._tombstones = Tombstones(max(ttl, TOMBSTONE_TTL), elapsed)
 
     async def create(self, submitted: Submitted) -> Task:
-        self._drop_expired()
+        self.drop_expired()
         task = submitted.task
         entry = self._entries.get(task.id)
         if entry is None:
@@ -196,6 +196,22 @@ class MemoryTaskLog(TaskLog):
     async def check(self) -> None:
         return None
 
+    def drop_expired(self) -> None:
+        """Drop expired entries and tombstones. If the expiry of an entry has moved since it was
+        pushed to the heap, it is pushed again with the new one."""
+        now = self._elapsed()
+        while self._expiries and self._expiries[0][0] <= now:
+            _, task_id = heapq.heappop(self._expiries)
+            entry = self._entries.get(task_id)
+            if entry is None:  # deleted, or dropped when its own time to live was over
+                continue
+            if entry.expires > now:
+                heapq.heappush(self._expiries, (entry.expires, task_id))
+            else:
+                del self._entries[task_id]
+                self.index.remove(task_id)
+        self._tombstones.drop_expired()
+
     def _find(self, task_id: str) -> Task | None:
         entry = self._entries.get(task_id)
         if entry is None or entry.expires <= self._elapsed():
@@ -266,19 +282,3 @@ class MemoryTaskLog(TaskLog):
         batch = Batch(entry.position(len(entry.events)), entry.epoch, events)
         entry.events.extend(events)
         self._hub.publish(entry.task.id, batch)
-
-    def _drop_expired(self) -> None:
-        """Drop expired entries and tombstones. If the expiry of an entry has moved since it was
-        pushed to the heap, it is pushed again with the new one."""
-        now = self._elapsed()
-        while self._expiries and self._expiries[0][0] <= now:
-            _, task_id = heapq.heappop(self._expiries)
-            entry = self._entries.get(task_id)
-            if entry is None:  # deleted, or dropped when its own time to live was over
-                continue
-            if entry.expires > now:
-                heapq.heappush(self._expiries, (entry.expires, task_id))
-            else:
-                del self._entries[task_id]
-                self.index.remove(task_id)
-        self._tombstones.drop_expired()
