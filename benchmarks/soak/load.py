@@ -192,7 +192,7 @@ class Load:
     async def _chat(self, plan: Plan) -> None:
         messages = [{"role": "user", "content": plan.prompt()}]
         body = {"model": "m", "messages": messages, "stream": self._rng.random() < 0.7}
-        await self._read("POST", "/v1/chat/completions", body, 200, 429, 500, 502, 503, 401)
+        await self._read("POST", "/v1/chat/completions", body, 200, 400, 401, 429, 500, 502, 503)
 
     async def _ai_sdk(self, plan: Plan) -> None:
         chat = f"chat-{self._rng.randrange(CHATS)}"

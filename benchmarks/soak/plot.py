@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, TOP, GAP = 250, 90, 150, 40, 34
+WIDTH, HEIGHT, LEFT, TOP, GAP = 250, 80, 130, 40, 36
 """Of each plot, and the space around it."""
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #59636e }
@@ -36,37 +36,49 @@ def top_of(largest: float) -> float:
 
 
 def picture(soaks: Sequence[dict[str, Any]], rows: Rows) -> str:
-    """Return the SVG of soaks, each as `benchmarks.soak` writes it. All have one axis of time, and
-    those of a row one axis of the figure."""
-    whole = LEFT + len(soaks) * (WIDTH + GAP), TOP + len(rows) * (HEIGHT + GAP)
-    hours = max(soak["samples"][-1]["seconds"] for soak in soaks)
+    """Return the SVG of soaks, each as `benchmarks.soak` writes it. All have one axis of time.
+    The axis of each figure begins at 0, and its end is told above it."""
+    width, height = LEFT + len(soaks) * (WIDTH + GAP), TOP + len(rows) * (HEIGHT + GAP) + 10
+    minutes = max(soak["samples"][-1]["seconds"] for soak in soaks) / 60
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole[0]} {whole[1]}" '
-        f'width="{whole[0]}" height="{whole[1]}" role="img">',
-        f"<title>Soak of {hours / 60:.0f} minutes on each store</title><style>{STYLE}</style>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" role="img">',
+        f"<title>A soak of {minutes:.0f} minutes on each store</title><style>{STYLE}</style>",
     ]
-    for row, (title, name, unit) in enumerate(rows):
-        bottom = TOP + row * (HEIGHT + GAP) + HEIGHT
-        top = top_of(max(each[name] / unit for soak in soaks for each in soak["samples"]))
-        out.append(_text(LEFT - 44, bottom - HEIGHT / 2, title, "title end"))
-        out.append(_text(LEFT - 6, bottom + 4, "0", "end"))
-        out.append(_text(LEFT - 6, bottom - HEIGHT + 8, f"{top:,.0f}", "end"))
-        for column, soak in enumerate(soaks):
-            left = LEFT + column * (WIDTH + GAP)
-            if row == 0:
-                out.append(_text(left + WIDTH / 2, TOP - 16, soak["store"], "title middle"))
-            for part in (0.0, 0.5, 1.0):
-                x, y = left + part * WIDTH, bottom - part * HEIGHT
-                out.append(f'<line x1="{left}" x2="{left + WIDTH}" y1="{y:g}" y2="{y:g}"/>')
-                if row == len(rows) - 1:
-                    out.append(_text(x, bottom + 18, f"{part * hours / 60:.0f} min", "middle"))
-            points = " ".join(
-                f"{left + each['seconds'] / hours * WIDTH:.1f},"
-                f"{bottom - each[name] / unit / top * HEIGHT:.1f}"
-                for each in soak["samples"]
-            )
-            out.append(f'<polyline points="{points}"/>')
+    for column, soak in enumerate(soaks):
+        left = LEFT + column * (WIDTH + GAP)
+        out.append(_text(left + WIDTH / 2, TOP - 22, soak["store"], "title middle"))
+        for row, (title, name, unit) in enumerate(rows):
+            bottom = TOP + row * (HEIGHT + GAP) + HEIGHT
+            if column == 0:
+                out.append(_text(LEFT - 20, bottom - HEIGHT / 2 + 4, title, "title end"))
+            points = [(each["seconds"] / 60, each[name] / unit) for each in soak["samples"]]
+            out += _plot(left, bottom, points, minutes)
+    for column in range(len(soaks)):
+        for part in (0.0, 0.5, 1.0):
+            x = LEFT + column * (WIDTH + GAP) + part * WIDTH
+            label = f"{part * minutes:.0f}" + (" min" if part == 1 else "")
+            out.append(_text(x, height - 12, label, "end" if part == 1 else "middle"))
     return "\n".join([*out, "</svg>\n"])
+
+
+def _plot(
+    left: float, bottom: float, points: Sequence[tuple[float, float]], minutes: float
+) -> list[str]:
+    top = top_of(max(value for _, value in points))
+    lines = [
+        f'<line x1="{left}" x2="{left + WIDTH}" y1="{y:g}" y2="{y:g}"/>'
+        for y in (bottom, bottom - HEIGHT / 2, bottom - HEIGHT)
+    ]
+    way = " ".join(
+        f"{left + moment / minutes * WIDTH:.1f},{bottom - value / top * HEIGHT:.1f}"
+        for moment, value in points
+    )
+    return [
+        *lines,
+        _text(left, bottom - HEIGHT - 4, f"{top:,.0f}", ""),
+        f'<polyline points="{way}"/>',
+    ]
 
 
 def _text(x: float, y: float, text: str, classes: str) -> str:
