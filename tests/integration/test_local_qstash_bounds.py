@@ -144,7 +144,7 @@ async def test_nothing_is_left_of_what_was_cancelled(deliveries: Deliveries) -> 
         published.append((await publish_one(deliveries, _later(1_000, **flow)))[0])
     assert await deliveries.cancel(Search()) == 100
     await until(lambda: not deliveries._tasks)
-    assert deliveries._intake.held == 0
+    assert deliveries.intake.held == 0
     assert [await deliveries.message(each) for each in published] == [None] * 100
     deliveries.turns.slots.forget(linger=0.0)
     assert len(deliveries.turns.slots) == 0

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from adapters.qstash import DEVELOPMENT
+from entrypoints.local_qstash import intake, records
 from tests.doubles.destination import Destination
 from tests.waiting import within
 
@@ -105,3 +106,24 @@ def test_a_plain_name_may_be_encoded(client: httpx.Client) -> None:
     client.post(f"/v2/enqueue/plain%2Dname/{LATER}", headers={"Upstash-Delay": "1h"})
     assert client.get("/v2/queues/plain%2dname").json()["name"] == "plain-name"
     assert client.delete("/v2/queues/plain-name").status_code == 200
+
+
+def test_one_queue_too_many_keeps_no_other_message_from_its_queue(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a queue made for a message that is refused for another reason."""
+    client.post("/v2/queues", json={"queueName": "there", "parallelism": 1}).raise_for_status()
+    names = [each["name"] for each in client.get("/v2/queues").json()]
+    monkeypatch.setattr(records, "RECORDS", len(names))
+    entry = {"destination": LATER, "headers": {"Upstash-Delay": "1h"}}
+    batch = [{**entry, "queue": "new"}, {**entry, "queue": "there"}, entry]
+    refused, *published = client.post("/v2/batch", json=batch).json()
+    assert "queues" in refused["error"]
+    assert all("messageId" in each for each in published)
+    alone = client.post(f"/v2/enqueue/new/{LATER}")
+    assert (alone.status_code, alone.json()["error"]) == (412, refused["error"])
+    monkeypatch.setattr(records, "RECORDS", len(names) + 1)
+    monkeypatch.setattr(intake, "HELD_BYTES", 0)
+    assert client.post(f"/v2/enqueue/new/{LATER}").status_code == 429
+    assert [each["name"] for each in client.get("/v2/queues").json()] == names
+    client.delete("/v2/queues/there")

@@ -70,7 +70,7 @@ class Account:
             runs.first_body,
         )
         self.queues = Queues(self.records, self.deliveries.turns)
-        self.deliveries.create_queues = self.queues.create
+        self.deliveries.intake.create_queue = self.queues.create
         self.flows = Flows(self.records, self.deliveries.turns.slots)
         self.workflow_runs = WorkflowRuns(runs, self.deliveries, settings.message_limit)
         self.workflow_events = WorkflowEvents(runs, self.deliveries, self.workflow_runs)

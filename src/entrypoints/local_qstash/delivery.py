@@ -7,7 +7,7 @@ features/retry, callbacks, dlq, deduplication, flowcontrol, queues.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -72,15 +72,13 @@ class Deliveries:
         else:
             self._store = FileStore(database, self._beginnings.add, self._end_waits)
         self._first_body = first_body
-        self._intake = Intake(self._store, message_limit, self._beginnings.done)
+        self.intake = Intake(self._store, message_limit, self._beginnings.done)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._in_flight: dict[str, QueuedMessage] = {}
         """Messages that are being delivered, until what that leads to is kept and noted."""
         self._cancelled: set[str] = set()
         """The ids of those that were cancelled meanwhile."""
         self.turns = Turns(self._note_period, at_once)
-        self.create_queues: Callable[[Iterable[str]], Awaitable[None]] | None = None
-        """Has queues of these names kept before anything is published into them."""
         self._at_once = at_once
         self._resumption = Resumption(self._reset_interruptions)
         self._steps = StoreSteps()
@@ -117,9 +115,8 @@ class Deliveries:
     async def publish_all(
         self, messages: Sequence[QueuedMessage], changes: Changes | None = None
     ) -> list[tuple[str, bool] | Refused]:
-        """As `Intake.publish_all`. Queues that do not exist yet are created."""
-        await self._create_queues_of(messages)
-        return await self._intake.publish_all(messages, changes)
+        """As `Intake.publish_all`."""
+        return await self.intake.publish_all(messages, changes)
 
     async def message(self, message_id: str) -> QueuedMessage | None:
         """Return a message that is not yet delivered, or has just ended. Raises Unavailable."""
@@ -141,14 +138,8 @@ class Deliveries:
     async def retry(
         self, letters: Sequence[DeadLetter], again: Callable[[QueuedMessage], QueuedMessage]
     ) -> list[str]:
-        """As `Intake.retry`. Queues that do not exist any more are created."""
-        await self._create_queues_of([each.message for each in letters])
-        return await self._intake.retry(letters, again)
-
-    async def _create_queues_of(self, messages: Sequence[QueuedMessage]) -> None:
-        queues = dict.fromkeys(each.queue for each in messages if each.queue is not None)
-        if queues and self.create_queues is not None:
-            await self.create_queues(queues)
+        """As `Intake.retry`."""
+        return await self.intake.retry(letters, again)
 
     @property
     def waiting(self) -> int:
@@ -184,14 +175,14 @@ class Deliveries:
         task = asyncio.create_task(carrying)
         self._tasks[pending.id] = task
         self.turns.arrives(pending)
-        self._intake.held += pending.size
+        self.intake.held += pending.size
         task.add_done_callback(lambda _: self._ended(pending, task))
 
     def _ended(self, pending: Pending, task: "asyncio.Task[None]") -> None:
         del self._tasks[pending.id]
         self.turns.ended(pending.id)
         self._cancelled.discard(pending.id)
-        self._intake.held -= pending.size
+        self.intake.held -= pending.size
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery failed unexpectedly", message_id=pending.id, exc_info=error)
 
@@ -246,7 +237,7 @@ class Deliveries:
             state = State.CANCELED if cancelled else State.RETRY
             self.journal.note(sent[0], state, next_at=None if cancelled else pending.not_before)
             return not cancelled
-        outcome = outcome_of(*sent, self._intake.fits, self._first_body)
+        outcome = outcome_of(*sent, self.intake.fits, self._first_body)
         kept = await self._steps.until_done(lambda: self._store.commit(outcome, time.time()))
         kept = kept and pending.id not in self._cancelled  # it may be cancelled just afterwards
         note_outcome(self.journal, *sent, outcome if kept else None)

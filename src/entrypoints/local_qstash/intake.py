@@ -8,7 +8,7 @@ from entrypoints.local_qstash.bounds import HELD_BYTES, size_of
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.message import QueuedMessage
 from entrypoints.local_qstash.records import Changes
-from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused
+from entrypoints.local_qstash.refusals import MessageTooLarge, QueueFull, Refused, TooMany
 from entrypoints.local_qstash.store import Store
 
 
@@ -21,6 +21,8 @@ class Intake:
         self._store = store
         self._message_limit = message_limit
         self._begun = begun
+        self.create_queue: Callable[[str], Awaitable[None]] | None = None
+        """Has a queue of this name kept before anything is published into it."""
         self.held = 0
         """Bytes of the messages that are not yet delivered. The deliveries count them."""
         self._arriving = 0
@@ -38,8 +40,8 @@ class Intake:
     ) -> list[tuple[str, bool] | Refused]:
         """Publish the messages in one step. Returns for each, in order: its id and False once it is
         kept, the id of an earlier message and True if this one is a duplicate, or why it is
-        refused. `changes` are kept in the same step, unless one of the messages is a duplicate or
-        refused. Raises Unavailable."""
+        refused. Queues that do not exist yet are created. `changes` are kept in the same step,
+        unless one of the messages is a duplicate or refused. Raises Unavailable."""
         now, portions = time.time(), Portions()
         results: dict[str, tuple[str, bool] | Refused] = {}
         accepted: list[QueuedMessage] = []
@@ -56,6 +58,11 @@ class Intake:
                     taken += size
                     self._arriving += size
                 await portions.step()
+            without = await self._create_queues(accepted)
+            results.update(
+                (each.id, without[each.queue]) for each in accepted if each.queue in without
+            )
+            accepted = [each for each in accepted if each.queue not in without]
             # Read first: once something is published, nothing may fail.
             names = [each.deduplication for each in full if each.deduplication is not None]
             known = dict(await self._store.known(names, now)) if names else {}
@@ -78,7 +85,8 @@ class Intake:
         self, letters: Sequence[DeadLetter], again: Callable[[QueuedMessage], QueuedMessage]
     ) -> list[str]:
         """Publish what `again` makes of the messages of dead letters in place of these, in one
-        step. Returns the ids of the new messages. Raises Refused, and has then changed nothing:
+        step. Queues that do not exist any more are created. Returns the ids of the new messages.
+        Raises Refused, and has then changed nothing:
         NotThere if one of the letters is gone by now."""
         pairs = [(each.id, again(each.message)) for each in letters]
         if any(len(message.body) > self._message_limit for _, message in pairs):
@@ -88,8 +96,22 @@ class Intake:
             raise QueueFull
         self._arriving += taken
         try:
+            for error in (await self._create_queues([each for _, each in pairs])).values():
+                raise error
             ids = await self._store.retry(pairs, time.time())
             await self._begun()
             return ids
         finally:
             self._arriving -= taken
+
+    async def _create_queues(self, messages: Sequence[QueuedMessage]) -> dict[str | None, Refused]:
+        """Create the queues of these messages. Returns those that there may not be, and why. Raises
+        Unavailable."""
+        refused: dict[str | None, Refused] = {}
+        if self.create_queue is not None:
+            for name in dict.fromkeys(each.queue for each in messages if each.queue is not None):
+                try:
+                    await self.create_queue(name)
+                except TooMany as error:
+                    refused[name] = error
+        return refused

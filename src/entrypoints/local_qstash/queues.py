@@ -3,7 +3,6 @@ process."""
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from entrypoints.local_qstash.names import checked_name
@@ -33,11 +32,10 @@ class Queues:
         names = dict.fromkeys([*self._records.of(KIND), *self._turns.queues()])
         return [queue for name in names if (queue := self.get(name)) is not None]
 
-    async def create(self, names: Iterable[str]) -> None:
-        """Create those that do not exist yet. Raises TooMany or Unavailable."""
-        for name in names:
-            if name not in self._records.of(KIND):
-                await self._set(name)
+    async def create(self, name: str) -> None:
+        """Create a queue if there is none of this name. Raises TooMany or Unavailable."""
+        if name not in self._records.of(KIND):
+            await self._set(name)
 
     async def set(self, name: str, parallelism: int, *, paused: bool | None) -> None:
         """Create or change a queue. `paused`: None leaves it as it is. Raises BadMessage, TooMany
