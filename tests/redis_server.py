@@ -65,8 +65,8 @@ class LocalRedis:
 
     @contextmanager
     def running(self) -> Iterator["LocalRedis"]:
-        self.start()
         try:
+            self.start()
             yield self
         finally:
             self.kill()
