@@ -1,7 +1,7 @@
-"""A local QStash with a file goes on, after it was killed, with everything that it had."""
+"""A local QStash with a file goes on, after it was killed, with everything that it had. Kills at
+random are in test_local_qstash_kills.py."""
 
 import json
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from qstash.dlq import DlqMessage
 
 from tests.doubles.destination import Answer, Destination
 from tests.integration.sdk import Sdk, one
@@ -89,49 +88,6 @@ def test_a_queue_that_was_killed_goes_on(tmp_path: Path, destination: Destinatio
         sdk("message.publish", url=f"{url}/new", body="x")
         one(destination, "/new")
         assert len(destination.at("/once")) == 1
-
-
-@pytest.mark.soak
-def test_kills_at_random_lose_no_message_and_no_callback(
-    tmp_path: Path, destination: Destination
-) -> None:
-    chance, published = random.Random(22), set[str]()
-    final = Answer(489, {"Upstash-NonRetryable-Error": "true"})
-    for process in range(6):
-        with killed_at_the_end(tmp_path) as sdk:
-            for number in range(chance.randrange(20, 80)):
-                destination.answers.append(chance.choice([Answer(), Answer(500), final]))
-                name = f"{process}-{number}"
-                sdk(
-                    "message.publish",
-                    url=f"{destination.url}/{name}",
-                    body="x" * chance.choice([10, 100_000]),
-                    retries=50,
-                    retry_delay="100",
-                    failure_callback=f"{destination.url}/callback/{name}",
-                    deduplication_id=name,
-                )
-                published.add(f"/{name}")
-
-    with killed_at_the_end(tmp_path) as sdk:
-        destination.answers.clear()
-        eventually(lambda: published <= {each.path for each in destination.delivered}, timeout=60)
-
-        def told() -> set[str]:
-            callbacks = [each for each in destination.delivered if each.path[:9] == "/callback"]
-            return {json.loads(each.body)["dlqId"] for each in callbacks}
-
-        eventually(lambda: told() == {each.dlq_id for each in _all_letters(sdk)}, timeout=60)
-        assert told()
-
-
-def _all_letters(sdk: Sdk) -> list[DlqMessage]:
-    page = sdk("dlq.list")
-    letters = list(page.messages)
-    while page.cursor:
-        page = sdk("dlq.list", cursor=page.cursor)
-        letters += page.messages
-    return letters
 
 
 @pytest.mark.soak
