@@ -30,6 +30,8 @@ from benchmarks.soak.trend import trend
 
 EVERY = 10.0
 """Seconds between two looks."""
+SHORTEST = 60
+"""Seconds of a soak."""
 JUDGED = {
     "resident_kib": 1024,
     "descriptors": 5,
@@ -126,6 +128,8 @@ def main() -> None:
     )
     arguments.add_argument("--json", type=Path, default=Path("soak.json"), help="The samples.")
     given = arguments.parse_args()
+    if given.seconds < SHORTEST:
+        arguments.error(f"--seconds must be at least {SHORTEST}: a slope needs several looks")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # leave nothing running
     with TemporaryDirectory(prefix="longtask-soak-") as folder:
         for name, verdict in uvloop.run(soak(given, Path(folder))).items():

@@ -40,7 +40,7 @@ CHATS = 20
 WATCHED, LISTED = 60.0, 10.0
 """Seconds for which a watch is open, and between two pages of the list."""
 ACTIONS = {
-    "follow": 30, "late": 8, "result": 8, "nobody": 6, "cancel": 6, "delete": 1, "retry": 6,
+    "follow": 30, "late": 8, "result": 8, "unread": 6, "cancel": 6, "delete": 1, "retry": 6,
     "delayed": 3, "webhook": 6, "shared": 4,
     "responses": 8, "background": 5, "chat": 6, "ai_sdk": 6,
 }  # fmt: skip
@@ -52,7 +52,6 @@ class Model(PlannedModel):
 
     def script_for(self, received: Received) -> Script:
         self.received.clear()
-        self._writers = [each for each in self._writers if not each.is_closing()]
         return super().script_for(received)
 
 
@@ -124,7 +123,7 @@ class Load:
         started.raise_for_status()
         task_id = started.json()["taskId"]
         path = f"/api/tasks/{task_id}"
-        if action == "nobody":
+        if action == "unread":
             return
         if action in ("cancel", "delete"):
             reading = asyncio.create_task(self._follow(task_id, gone=action == "delete"))
