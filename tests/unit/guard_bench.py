@@ -1,7 +1,7 @@
 """A service with a queue that keeps its messages, and clocks that the test drives: its processes
 die at any step, and the queue delivers what is due."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -163,5 +163,5 @@ class Process:
         return await self._run(message)
 
 
-Life = Callable[[World, Process], Awaitable[None]]
+Life = Callable[[World, Process], Coroutine[Any, Any, None]]
 """What a process does until it dies."""

@@ -57,7 +57,7 @@ async def test_an_attempt_that_adds_nothing_counts() -> None:
 async def is_killed(bench: Bench, step: int) -> bool:
     """Whether the process of a delivery dies at this step: before or after a call of the store."""
     try:
-        await bench.deliver(bench.process(Mortal(bench.tasks, [], step)))
+        await bench.delivering(bench.process(Mortal(bench.tasks, [], step)))
     except (Died, BaseExceptionGroup):
         bench.seconds += LEASE + 1
         return True

@@ -132,7 +132,7 @@ async def test_wherever_its_process_is_killed_nothing_is_taken_back(model: Prefi
     while killed:
         bench = Bench(model)
         try:
-            await bench.deliver(bench.process(Mortal(bench.tasks, [], step)))
+            await bench.delivering(bench.process(Mortal(bench.tasks, [], step)))
             killed = False
         except (Died, BaseExceptionGroup):
             bench.seconds += LEASE + 1

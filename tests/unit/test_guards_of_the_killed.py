@@ -1,6 +1,7 @@
 """The life of a guard, from its publish to its last delivery, while the process dies at any step:
 each accepted task ends unread and is told of, with one id, and guards come to an end."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -54,7 +55,7 @@ async def test_wherever_the_process_dies_the_task_ends_unread_and_is_told_of(lif
         mortal = (Mortal(each, steps, dies_at) for each in (world.tasks, world))
         died = False
         try:
-            await life(world, Process(world, *mortal))
+            await asyncio.create_task(life(world, Process(world, *mortal)))
         except (Died, BaseExceptionGroup):  # a task group says so in its own way
             died = True
             world.elapsed += LEASE
