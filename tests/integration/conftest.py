@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from adapters.database import Database, open_database
@@ -11,6 +12,7 @@ from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Destination
 from tests.doubles.responses_upstream import ResponsesUpstream
 from tests.integration.sdk import Sdk
+from tests.queue_client import queue_client
 from tests.running import running_qstash_alone
 from tests.waiting import within
 
@@ -25,6 +27,14 @@ def qstash_url() -> Iterator[str]:
 def file_qstash_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_qstash_alone(tmp_path_factory.mktemp("queue") / "queue.db") as url:
         yield url
+
+
+@pytest.fixture
+def client(qstash_url: str) -> Iterator[httpx.Client]:
+    with queue_client(qstash_url) as client:
+        yield client
+        client.delete("/v2/workflows/runs")
+        client.delete("/v2/messages")
 
 
 @pytest.fixture(params=["sync, in memory", "async, in a file"])

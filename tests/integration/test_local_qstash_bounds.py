@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from adapters.database import open_database
-from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import bounds, file_store, intake, memory_store
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
@@ -20,17 +19,17 @@ from entrypoints.local_qstash.tables import QUEUE
 from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
 from tests.doubles.upstream import Upstream, refusal
+from tests.queue_client import queue_client
 from tests.running import running_service, settings_for
-from tests.waiting import eventually, until, within
+from tests.waiting import eventually, until
 
 KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 
 
 @pytest.fixture(scope="module", params=["qstash_url", "file_qstash_url"])
 def queue(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
     url = request.getfixturevalue(request.param)
-    with httpx.Client(base_url=url, headers=headers, timeout=within(20)) as client:
+    with queue_client(url) as client:
         yield client
 
 
@@ -72,9 +71,8 @@ def test_refused_tasks_leave_the_newest_dead_letters_only(upstream: Upstream) ->
         for _ in range(count):
             task_id = service.client.start(prompt)
             service.client.wait_for(task_id, "failed")
-        headers = {"Authorization": f"Bearer {service.queue.token}"}
         url = service.service.container.qstash_url()
-        with httpx.Client(base_url=url, headers=headers, timeout=within(20)) as asked:
+        with queue_client(url, service.queue.token) as asked:
             letters = eventually(lambda: _all_with(asked, task_id))
     held = sum(len(each["body"].encode()) for each in letters)
     assert bounds.DEAD_BYTES // 2 < held <= bounds.DEAD_BYTES

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from adapters.database import Database
-from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash.dead_letters import DeadLetter
 from entrypoints.local_qstash.delivery import Deliveries
 from entrypoints.local_qstash.filters import Search
@@ -22,7 +21,8 @@ from entrypoints.local_qstash.states import State
 from entrypoints.local_qstash.store import Outcome
 from tests.deliveries import named, publish_one
 from tests.doubles.destination import Answer, Destination
-from tests.waiting import eventually, until, within
+from tests.queue_client import queue_client
+from tests.waiting import eventually, until
 
 KEY = "sig_of_a_test_that_has_32_bytes_or_more"
 FINAL = Answer(489, {"Upstash-NonRetryable-Error": "true"}, b"why")
@@ -31,9 +31,8 @@ UNLIMITED = 2**31
 
 @pytest.fixture(params=["qstash_url", "file_qstash_url"])
 def queue(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
     url = request.getfixturevalue(request.param)
-    with httpx.Client(base_url=url, headers=headers, timeout=within(20)) as client:
+    with queue_client(url) as client:
         yield client
         client.delete("/v2/messages")
         while "cursor" in client.delete("/v2/dlq").json():

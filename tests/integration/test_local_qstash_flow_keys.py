@@ -1,16 +1,11 @@
 """What clients of the local QStash see of flow-control keys by calls that the SDK has not."""
 
-import httpx
-
-from adapters.qstash import DEVELOPMENT
-from tests.waiting import within
-
-TOKEN = ("Authorization", f"Bearer {DEVELOPMENT.token}")
+from tests.queue_client import queue_client
 
 
 def test_keys_are_listed_and_searched(qstash_url: str) -> None:
     """Lists of keys, and the messages that have none."""
-    with httpx.Client(base_url=qstash_url, headers=[TOKEN], timeout=within(20)) as client:
+    with queue_client(qstash_url) as client:
         for key in ("first-key", "second-key"):
             client.post(f"/v2/flowControl/{key}/pin?parallelism=2").raise_for_status()
         listed = client.get("/v2/flowControl", params={"search": "nd-k"}).json()
@@ -29,7 +24,7 @@ def test_keys_are_listed_and_searched(qstash_url: str) -> None:
 def test_a_message_with_a_parallelism_alone_is_shown_with_a_period(qstash_url: str) -> None:
     """As QStash shows it."""
     flow = {"Upstash-Flow-Control-Key": "alone", "Upstash-Flow-Control-Value": "parallelism=2"}
-    with httpx.Client(base_url=qstash_url, headers=[TOKEN], timeout=within(20)) as client:
+    with queue_client(qstash_url) as client:
         headers = {"Upstash-Delay": "1h", **flow}
         published = client.post("/v2/publish/http://127.0.0.1:1/", headers=headers).json()
         shown = client.get(f"/v2/messages/{published['messageId']}").json()

@@ -1,27 +1,15 @@
 """Names with any characters, which clients find again by a path."""
 
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import intake, records
 from tests.doubles.destination import Destination
-from tests.waiting import within
 
 NAMES = ["a/b", "/a//b/", "50%", "%2F", "a?b#c", "a b", "é 日本", "a/pause", "x;y=1"]
 LATER = "http://127.0.0.1:1/"
-
-
-@pytest.fixture
-def client(qstash_url: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    with httpx.Client(base_url=qstash_url, headers=headers, timeout=within(20)) as client:
-        yield client
-        client.delete("/v2/workflows/runs")
-        client.delete("/v2/messages")
 
 
 @pytest.mark.parametrize("name", NAMES)

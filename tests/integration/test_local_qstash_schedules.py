@@ -15,10 +15,10 @@ from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import cron, timetable
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Answer, Destination
+from tests.queue_client import queue_client
 from tests.running import running_local_qstash
-from tests.waiting import eventually, within
+from tests.waiting import eventually
 
-HEADERS = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
 YEARLY = {"Upstash-Cron": "CRON_TZ=Europe/Paris 0 9 1 1 *"}
 
 
@@ -28,7 +28,7 @@ def _qstash(path: Path | None = None) -> Iterator[httpx.Client]:
     try:
         with (
             running_local_qstash(database=database) as url,
-            httpx.Client(base_url=url, headers=HEADERS, timeout=within(20)) as client,
+            queue_client(url) as client,
         ):
             yield client
     finally:

@@ -6,10 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Destination
 from tests.integration.sdk import one, verified
-from tests.waiting import within
+from tests.queue_client import queue_client
 
 LATER = "http://127.0.0.1:1/"
 FORWARDED = "Upstash-Forward-X"
@@ -18,8 +17,7 @@ FLOW = "Upstash-Flow-Control-Value"
 
 @pytest.fixture(scope="module")
 def client(qstash_url: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    with httpx.Client(base_url=qstash_url, headers=headers, timeout=within(20)) as client:
+    with queue_client(qstash_url) as client:
         yield client
         client.delete("/v2/messages")
 

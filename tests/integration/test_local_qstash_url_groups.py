@@ -6,20 +6,18 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-import httpx
 import pytest
 from qstash.errors import QStashError
 
 from adapters.database import open_database
-from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash.tables import QUEUE
 from tests.doubles.destination import Answer, Destination
 from tests.integration.sdk import Sdk, one, verified
+from tests.queue_client import queue_client
 from tests.running import running_local_qstash
-from tests.waiting import eventually, within
+from tests.waiting import eventually
 
 NUMBERS = count()
-HEADERS = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_callbacks_and_dead_letters_name_the_group(
 def test_what_is_wrong_is_said(destination: Destination) -> None:
     with (
         running_local_qstash() as url,
-        httpx.Client(base_url=url, headers=HEADERS, timeout=within(20)) as client,
+        queue_client(url) as client,
     ):
         good = {"url": destination.url}
         many = [{"url": f"http://h{number}.test/"} for number in range(101)]
@@ -154,7 +152,7 @@ def test_groups_are_in_the_file(tmp_path: Path, destination: Destination) -> Non
         try:
             with (
                 running_local_qstash(database=database) as url,
-                httpx.Client(base_url=url, headers=HEADERS, timeout=within(20)) as client,
+                queue_client(url) as client,
             ):
                 if first:
                     endpoints = {"endpoints": [{"url": f"{destination.url}/kept"}]}

@@ -2,17 +2,15 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from adapters.qstash import DEVELOPMENT
 from entrypoints.local_qstash import workflow_records
 from tests.doubles.destination import Answer, Delivered, Destination
 from tests.integration.sdk import one
-from tests.waiting import eventually, within
+from tests.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -48,15 +46,6 @@ class Workflow:
 
     def steps(self) -> httpx.Response:
         return self._client.get(f"/v2/workflows/runs/{self.run_id}")
-
-
-@pytest.fixture
-def client(qstash_url: str) -> Iterator[httpx.Client]:
-    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    with httpx.Client(base_url=qstash_url, headers=headers, timeout=within(20)) as client:
-        yield client
-        client.delete("/v2/workflows/runs")
-        client.delete("/v2/messages")
 
 
 def _bodies(steps: list[Json]) -> list[str]:

@@ -8,16 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from qstash import Receiver
 
-from adapters.qstash import DEVELOPMENT
 from tests.doubles.destination import Destination
 from tests.integration.sdk import Sdk, one
 from tests.processes import found_in, process_of
+from tests.queue_client import queue_client
 from tests.running import running_qstash_alone
-from tests.waiting import eventually, within
+from tests.waiting import eventually
 
 Started = Callable[[Path], AbstractContextManager[str]]
 
@@ -105,7 +104,7 @@ def test_what_has_a_name_is_there_after_a_restart(
         Receiver(rotated.current, rotated.next).verify(
             signature=delivered.headers["upstash-signature"], body="new", url=f"{to}/one"
         )
-        with _client(url) as client:
+        with queue_client(url) as client:
             assert client.delete("/v2/messages?label=late").json() == {"cancelled": 1}
             (notified,) = client.post("/v2/notify/an-event", content='"it"').json()
         eventually(lambda: len(destination.at("/workflow")) == 2)
@@ -117,15 +116,10 @@ def test_what_has_a_name_is_there_after_a_restart(
         assert base64.b64decode(steps[1]["out"]) == b'"it"'
 
 
-def _client(url: str) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {DEVELOPMENT.token}"}
-    return httpx.Client(base_url=url, headers=headers, timeout=within(20))
-
-
 def _wait_for_an_event(url: str, to: str) -> None:
     """Start a run of a workflow that waits for an event."""
     run = {"Upstash-Workflow-RunId": "wfr_kept", "Upstash-Workflow-Url": f"{to}/workflow"}
-    with _client(url) as client:
+    with queue_client(url) as client:
         first = {**run, "Upstash-Workflow-Init": "true"}
         published = client.post(f"/v2/publish/{to}/workflow", content='"started"', headers=first)
         assert published.is_success
