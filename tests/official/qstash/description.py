@@ -16,7 +16,8 @@ ERROR = {"$ref": "#/components/schemas/Error"}
 _URL = {"type": "string", "enum": [DESTINATION, f"{DESTINATION}a?b=c"]}
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,40}$"}
 _NO_NAME = {"type": "string", "pattern": "^[A-Za-z0-9._-]{0,40}$"}
-_ANY_NAME = {"type": "string", "pattern": "^[^/]+$"}
+_KEY = {"type": "string", "pattern": r"^[^/\x00-\x1f\x7f]+$"}
+"""Of flow control: it comes with messages in a header."""
 _DURATION = {"type": "string", "pattern": "^([1-9][0-9]{0,3}[smhd]){1,3}$"}
 _WHOLE = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 _HEADERS: Json = {
@@ -94,9 +95,10 @@ def _patch_parameters(method: str, operation: Json) -> None:
         elif place == "path" and name == "destination":
             each["schema"] = _destination()
         elif place == "path":
-            # A key may be any text. A group that is deleted need not exist, so any name will do.
+            # A key may be any text that a header can have. A group that is deleted need not exist,
+            # so any name will do.
             any_name = name == "flowControlKey" or (method, name) == ("delete", "urlGroupName")
-            each["schema"] = _ANY_NAME if any_name else _NAME
+            each["schema"] = _KEY if any_name else _NAME
         elif each["schema"]["type"] == "array":
             each["schema"] = {**each["schema"], "items": _value(name, each["schema"]["items"])}
             each["schema"]["minItems"] = 1
@@ -166,6 +168,7 @@ def _patch_bodies(paths: Json) -> None:
     # The formats of names and URLs are told in words only.
     queue = _body_of(paths["/v2/queues"]["post"])["properties"]
     queue["queueName"] = _NAME
+    queue["parallelism"] = {**queue["parallelism"], "maximum": 10**15 - 1}
     message = _body_of(paths["/v2/batch"]["post"])["items"]["properties"]
     # Of headers, too. A header may be a number there, and be repeated.
     value = {"type": ["string", "number"]}
