@@ -164,6 +164,8 @@ def _failure_faults(world: World, user: User, code: str, attempts: int) -> list[
         return [] if lost else ["the input is lost, but no store lost it"]
     if code == "forgotten":
         excused = user.task_id in world.ended_before_loss | world.given_up
+        # A deletion withdraws the message; Redis may lose it and have the task again.
+        excused = excused or (world.lost_data and user.task_id in world.deleted)
         return [] if excused or world.qstash_forgot else ["forgotten, but QStash still had it"]
     if code == "restarted_too_often":
         return [] if attempts > MAX_INTERRUPTIONS else [f"{code} after {attempts} attempts only"]
