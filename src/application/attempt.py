@@ -117,7 +117,7 @@ class RunningAttempt:
         self._times = ModelTimes(read_timeout, bounds.attempt_timeout)
         self.continuing = Continuing(attempt, request, tasks, model, observer, self._transcript)
         self._meter = meter
-        self.count = meter.count(attempt.task, self.used, request.budget_tokens)
+        self.count = meter.count(attempt.task, request.budget_tokens)
 
     def used(self) -> Tokens:
         """Return what the attempt has used of the model, without what earlier ones have counted of
@@ -146,9 +146,10 @@ class RunningAttempt:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         cancellations = task.cancelling()
+        watchers: list[asyncio.Task[None]] = []
         try:
             async with asyncio.TaskGroup() as group:
-                watchers = [
+                watchers += [
                     group.create_task(self._renew()),
                     group.create_task(self._watch_task(watch)),
                     group.create_task(self._times.watch()),
@@ -163,8 +164,17 @@ class RunningAttempt:
             # A group of Python 3.11 that fails as its body ends leaves its own cancellation behind.
             while task.cancelling() > cancellations:
                 task.uncancel()
-            raise _cause(failures) from None
-        return answer
+            cause = _cause(failures)
+            failures.__traceback__ = None  # a frame of it refers to the group
+        else:
+            return answer
+        try:
+            raise cause  # not while the group is handled: that would become its context
+        finally:
+            # What the exception refers to must not refer to it, or only the garbage collector
+            # would free this attempt, with its request.
+            watchers.clear()
+            del cause
 
     async def _write(self, attempt: Attempt, stopping: asyncio.Event) -> Answered:
         """Append pieces to the log as they come. The model buffers, in bounded memory, what arrives
@@ -214,7 +224,7 @@ class RunningAttempt:
         self.count.before = self.continuing.spent_before
         asked = tokens_of(self._usage) + -self.continuing.counted
         self.count.check(asked.total)
-        await self._meter.open(self.count, asked)
+        await self._meter.open(self.count, self.used, asked)
 
     async def _fits(self, answer: Answer, finished: Finished) -> bool | None:
         """Check a whole answer while the lease is still renewed. Return None if the request gives

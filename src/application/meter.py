@@ -46,7 +46,9 @@ class Meter:
         self._ledger = ledger
         self._accounts = accounts
         self._clock = clock
-        self._counts: set[UsageCount] = set()
+        self._counts: dict[UsageCount, Callable[[], Tokens]] = {}
+        """Those that are open, each with what tells what its attempt has used so far. An attempt
+        that has ended is freed at once, with its request: nothing that it has refers to it."""
         self._pending: dict[tuple[str, int, str], _Pending] = {}
         """By account, day and model."""
         self._failed = False
@@ -55,14 +57,16 @@ class Meter:
         self._no_call = asyncio.Event()
         self._no_call.set()
 
-    def count(self, task: Task, used: Callable[[], Tokens], budget: int | None) -> UsageCount:
-        """Return a count for an attempt of this task, which is to be opened. `used` and `budget`:
-        as in UsageCount."""
+    def count(self, task: Task, budget: int | None) -> UsageCount:
+        """Return a count for an attempt of this task, which is to be opened. `budget`: as in
+        UsageCount."""
         accounts = self._accounts.of(task.owner, task.origin)
         limited = [each for each in accounts if each.limits.tokens is not None]
-        return UsageCount(self._names(task), limited, task.requested_model, used, budget)
+        return UsageCount(self._names(task), limited, task.requested_model, budget)
 
-    async def open(self, count: UsageCount, asked: Tokens) -> None:
+    async def open(
+        self, count: UsageCount, used_so_far: Callable[[], Tokens], asked: Tokens
+    ) -> None:
         """Count an attempt from now on, whose request costs these tokens. Raises BudgetExceeded if
         an account of it has fewer left of this day. They count at once, so that of many attempts
         that begin together no more are sent."""
@@ -77,14 +81,14 @@ class Meter:
                     raise BudgetExceeded(
                         f"Only {left} are left of {_of_the_day(account)}: too few for this request."
                     )
-        self._counts.add(count)
+        self._counts[count] = used_so_far
         day = self._today()
         count.expect(day, asked)
         self._add(count.accounts, day, count.model, asked)
 
     def close(self, count: UsageCount, used: Tokens, model: str, counted: Tokens) -> None:
         """End a count. The arguments are those of `UsageCount.corrections`."""
-        self._counts.discard(count)
+        self._counts.pop(count, None)
         for day, of, tokens in count.corrections(used, model, counted, self._today()):
             self._add(count.accounts, day, of, tokens)
 
@@ -127,8 +131,8 @@ class Meter:
         more than that: while the ledger cannot be read it is told nothing."""
         await self._no_call.wait()
         day = self._today()
-        for count in self._counts:
-            if new := count.news(day):
+        for count, used_so_far in self._counts.items():
+            if new := count.news(used_so_far(), day):
                 self._add(count.accounts, day, count.model, new)
             for account in count.limited:  # also what other instances have used
                 self._pending.setdefault((account.id, day, count.model), _Pending())

@@ -6,7 +6,7 @@ that an upstream keeps is not counted again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from application.accounts import Account
@@ -21,16 +21,13 @@ class UsageCount:
         accounts: Sequence[str],
         limited: Sequence[Account],
         model: str,
-        used: Callable[[], Tokens],
         budget: int | None,
     ) -> None:
         """`accounts`: names of those that it is counted for. `limited`: those of them that have a
-        limit of tokens. `used`: what the attempt itself has used so far. `budget`: the most tokens
-        of all attempts together."""
+        limit of tokens. `budget`: the most tokens of all attempts together."""
         self.accounts = accounts
         self.limited = limited
         self.model = model
-        self.used = used
         self.before = 0
         """Tokens that earlier attempts have used of the budget."""
         self._budget = budget
@@ -59,10 +56,9 @@ class UsageCount:
         """Take these tokens, which the attempt is about to use, as counted on this day."""
         self._added[day] = tokens
 
-    def news(self, day: int) -> Tokens:
-        """Return what was used since the last call, all of it on this day. Cuts the attempt if that
-        is more than its request allows."""
-        used = self.used()
+    def news(self, used: Tokens, day: int) -> Tokens:
+        """Return what was used since the last call, all of it on this day. `used`: what the attempt
+        itself has used so far. Cuts the attempt if that is more than its request allows."""
         try:
             self.check(used.total)
         except BudgetExceeded as exceeded:

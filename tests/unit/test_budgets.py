@@ -134,9 +134,9 @@ async def test_no_request_is_sent_for_which_the_rest_of_the_day_is_too_little() 
 async def test_of_attempts_that_begin_at_once_the_day_has_room_for_those_that_are_sent() -> None:
     day = Budgeted(tokens=ASKED * 3)
     task = Task.submit(TASK_ID, REQUEST, NOW, owner=OWNER).task
-    counts = [day.meter.count(task, Tokens, None) for _ in range(9)]
+    counts = [day.meter.count(task, None) for _ in range(9)]
     opened = await asyncio.gather(
-        *(day.meter.open(each, Tokens(ASKED)) for each in counts), return_exceptions=True
+        *(day.meter.open(each, Tokens, Tokens(ASKED)) for each in counts), return_exceptions=True
     )
     assert opened.count(None) == 3
     for each in counts[:3]:  # none of which was billed after all
@@ -245,7 +245,7 @@ async def test_an_address_is_counted_only_if_its_tokens_are_limited() -> None:
         ledger = MemoryUsageLedger()
         meter = meter_of(Accounts(Limits(), limits), ledger)
         task = Task.submit(TASK_ID, REQUEST, NOW, origin="10.0.0.1").task
-        count = meter.count(task, lambda: Tokens(1), None)
+        count = meter.count(task, None)
         meter.close(count, Tokens(3), "m", Tokens())
         await meter.flush()
         counted.append(await meter.used("address:10.0.0.1"))

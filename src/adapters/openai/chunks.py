@@ -149,9 +149,14 @@ class ChunkStream:
 
     def finished(self) -> Finished:
         """Return how the answer ended. Raises ModelUnavailable or ModelRefused for an error object,
-        for an unreadable answer, and for one that ended before it was complete."""
-        if self._fault is not None:
-            raise self._fault
+        for an unreadable answer, and for one that ended before it was complete. To be called once.
+        """
+        if (fault := self._fault) is not None:
+            self._fault = None  # what the exception refers to must not refer to it
+            try:
+                raise fault
+            finally:
+                del fault
         if self._reason is None or not self.complete:
             raise ModelUnavailable("incomplete", "The model's answer ended before it was complete.")
         return Finished(self._reason[:WORDS_LIMIT], self._model[:WORDS_LIMIT], self._usage)
