@@ -110,6 +110,7 @@ class OwnerWatch(Watcher):
             self._released = True
             self._context.feed.unwatch(self._owner, self)
             self._context.heartbeat.remove(self)
+            self._taken = _at_once  # what was to be awaited may refer to this
             self._context.on_close()
 
     async def __aiter__(self) -> AsyncGenerator[Told, None]:

@@ -141,7 +141,9 @@ class Reader(Subscriber):
             self._context.heartbeat.remove(self)
             if self._catching_up is not None:
                 self._catching_up.cancel()
-            self._sink.end(complete=complete)
+                self._catching_up = None
+            sink, self._sink = self._sink, None  # what may refer to this must not be kept
+            sink.end(complete=complete)
 
     def offer(self, batch: Batch) -> None:
         if self._catching_up is None and batch.after == self.position and self._write(batch):
@@ -181,14 +183,15 @@ class Reader(Subscriber):
             await self._catch_up()
 
     async def _catch_up(self) -> None:
-        assert self._sink is not None  # noqa: S101
+        sink = self._sink
+        assert sink is not None  # noqa: S101  (`close` cancels this)
         try:
             while not self._closed and (self._must_read or self._backlog):
-                await self._sink.writable()
+                await sink.writable()
                 ready = await self._read() if self._must_read else self._take_backlog()
                 if self._closed:  # by the feed or the client, while this waited
                     return
-                if ready and not self._sink.write_all(ready):
+                if ready and not sink.write_all(ready):
                     self._read_from_log()
                     await asyncio.sleep(0)  # a store may read without a pause
                 elif ready:
@@ -237,7 +240,8 @@ class Reader(Subscriber):
 
     def tick(self) -> None:
         """Twice per ping interval: ping if nothing was written, and check for an orphaned task."""
-        assert self._sink is not None  # noqa: S101
+        if self._sink is None:  # closed by the tick of another
+            return
         if self.position != self._ticked_at:
             self._ticked_at = self.position
             self._quiet_ticks = 0

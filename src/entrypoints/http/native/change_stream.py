@@ -150,6 +150,7 @@ class _Writing:
             await self._writer.drain()
 
     def _finish(self, _: "asyncio.Task[None]") -> None:
+        self._task = None  # what it ended with refers to this
         self._writer.finish()
         self.release()
 

@@ -78,7 +78,7 @@ class BoundedProtocol(UvicornConnection):
         super().connection_lost(exc)
         self.stop_keepalive_timer()
         self.writer.close()
-        del self.writer  # which refers to this: only the garbage collector would free the two
+        self.drop_what_refers_to_this()
 
     def pause_writing(self) -> None:
         super().pause_writing()

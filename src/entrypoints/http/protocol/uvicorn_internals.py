@@ -73,6 +73,8 @@ _ANSWERED: Any = {}
 _NO_PIPELINE: Any = ()
 """In the place of the queue of requests behind the first one: a connection has none, and the queue
 would take 760 bytes of each."""
+_NO_CYCLE: Any = None
+"""In the place of a request and its response, where the connection is lost."""
 _NO_PARSER: Any = None
 """In the place of a parser, which takes a KiB, while a response goes on without its request."""
 
@@ -160,6 +162,12 @@ class UvicornConnection(HttpToolsProtocol):
         """Free what would else be kept for as long as the connection is idle."""
         self.cycle.body, self.cycle.scope, self.scope = bytearray(), _ANSWERED, _ANSWERED
 
+    def drop_what_refers_to_this(self) -> None:
+        """Drop it of a connection that is lost: only the garbage collector would free the two. The
+        request may still be handled, and by what refers to it."""
+        del self.writer
+        self.cycle, self.scope = _NO_CYCLE, _ANSWERED
+
     def read_headers(self) -> tuple[str, Headers]:
         """The version and the headers of the request whose head has been parsed."""
         return self.parser.get_http_version(), self.headers
@@ -180,7 +188,8 @@ class UvicornConnection(HttpToolsProtocol):
         self.cycle.transport = cast("asyncio.Transport", response)
 
     def detach_response(self) -> None:
-        request = self.cycle
+        if (request := self.cycle) is None:  # the connection is lost
+            return
         self.cycle = cast(RequestResponseCycle, _DetachedResponse(request))
         request.response_complete = True  # so that its task may end
         self.scope = _ANSWERED
