@@ -1,10 +1,8 @@
 """One connection: how much of it is read at once, and how long it may take. (What many of them may
 cost is measured in tests/abuse.)"""
 
-import gc
 import time
 
-import httpx
 import pytest
 
 from entrypoints.http.protocol.bounded_protocol import BoundedProtocol
@@ -147,27 +145,3 @@ def test_tls_on_a_plain_port_is_refused_at_once(served: Running) -> None:
     began = time.monotonic()
     assert conversation(served.url, [b"\x16\x03\x01\x02\x00\x01"]).startswith(b"HTTP/1.1 400 ")
     assert time.monotonic() - began < 10
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("path", ["/healthz", "/api/tasks/stream?taskId={task}"])
-def test_a_connection_that_was_closed_is_freed_without_the_garbage_collector(
-    served: Running, path: str
-) -> None:
-    """Its thresholds are high: what it alone would free grows with the connections."""
-    task = served.client.start()
-    served.client.wait_for(task, "completed")
-
-    def protocols() -> int:
-        return sum(isinstance(each, BoundedProtocol) for each in gc.get_objects())
-
-    gc.collect()
-    gc.disable()
-    try:
-        before = protocols()
-        for _ in range(20):
-            with httpx.Client(base_url=served.url) as client:
-                assert client.get(path.format(task=task)).status_code == 200
-        eventually(lambda: protocols() <= before + 2)
-    finally:
-        gc.enable()

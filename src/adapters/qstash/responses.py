@@ -19,6 +19,8 @@ class UnreadableResponse(QueueUnavailable):
 
 _BEGAN = "longtask.began"
 
+_NOTHING = httpx.ByteStream(b"")
+
 
 def watch_responses(client: httpx.AsyncClient, clock: QueueClock) -> None:
     """Have `clock` compared with what `client` receives, and UnreadableResponse raised for a body
@@ -59,4 +61,6 @@ class _Bounded(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        # It refers to the response, and that to the request with the messages: so all are freed.
+        stream, self._stream = self._stream, _NOTHING
+        await stream.aclose()

@@ -34,6 +34,8 @@ CONNECTING = 64
 """Deliveries that wait for a connection at the same time. More could fill the list from which a
 busy destination takes its connections: then they and its other clients would time out."""
 
+_NOTHING = httpx.ByteStream(b"")
+
 
 def sign(key: str, url: str, body: bytes, now: int) -> str:
     """Return the JWT that signs one delivery."""
@@ -97,7 +99,9 @@ class Sender:
                         extensions={"trace": trace},
                     ) as response,
                 ):
-                    return await read_response(response, self._reading)
+                    read = await read_response(response, self._reading)
+                response.stream = _NOTHING  # refers to the response: so both are freed, and `body`
+                return read
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             log.warning("no response", message_id=message.id, error=type(error).__name__)
             return no_response(error, limit)
