@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-SHARE = 0.03
+SHARE = 0.01
 """By which part of its median a flat figure may grow while it is judged."""
 
 
@@ -17,9 +17,8 @@ class Trend:
     flat: bool
 
     def __str__(self) -> str:
-        if self.flat:
-            return f"flat at {self.median:,.0f}"
-        return f"grows by {self.per_hour:,.1f} an hour from {self.median:,.0f}"
+        word = "flat" if self.flat else "grows"
+        return f"{word}: {self.median:,.0f}, {self.per_hour:+,.0f} an hour"
 
 
 def trend(seconds: Sequence[float], values: Sequence[float], least: float) -> Trend:
