@@ -183,8 +183,8 @@ class Reader(Subscriber):
             await self._catch_up()
 
     async def _catch_up(self) -> None:
-        sink = self._sink
-        assert sink is not None  # noqa: S101  (`close` cancels this)
+        if (sink := self._sink) is None:  # closed by the feed as it subscribed
+            return
         try:
             while not self._closed and (self._must_read or self._backlog):
                 await sink.writable()

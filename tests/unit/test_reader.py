@@ -248,8 +248,12 @@ async def test_a_reader_that_comes_when_the_feed_is_closed_is_ended_and_written_
     hub = Hub()
     tasks = MemoryTaskLog(hub, 60.0)
     attempt = await begun(tasks)
+    failed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
     hub.close()
     assert await read_to_end(follow_task(tasks, hub), attempt.task.id) == []
+    await asyncio.sleep(0)
+    assert failed == []
 
 
 class LostSink(RecordingSink):
