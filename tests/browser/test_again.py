@@ -102,6 +102,7 @@ def _boxes(page: Page) -> list[tuple[float, float]]:
     return [(each["x"], each["y"]) for each in found if each is not None]
 
 
+@pytest.mark.soak
 def test_another_model_answers_beside_the_first(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

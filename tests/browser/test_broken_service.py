@@ -41,6 +41,7 @@ def test_what_is_no_response_of_the_service_is_said_to_be_none(
     status(page, "completed")
 
 
+@pytest.mark.soak
 def test_an_error_of_a_foreign_form_is_told_as_far_as_it_can_be_read(
     service: Running, open_page: OpenPage
 ) -> None:
@@ -62,6 +63,7 @@ def test_an_error_of_a_foreign_form_is_told_as_far_as_it_can_be_read(
     expect(error).to_contain_text("HTTP 403")
 
 
+@pytest.mark.soak
 def test_what_fails_at_a_task_is_said(service: Running, open_page: OpenPage) -> None:
     page = open_page(service.url)
     start(page, "Hi.")

@@ -12,6 +12,7 @@ from tests.doubles.upstream import Script, Upstream, answer, piece, refusal
 from tests.running import Running
 
 
+@pytest.mark.soak
 def test_the_page_counts_down_to_the_next_try(
     service: Running, open_page: OpenPage, upstream: Upstream
 ) -> None:

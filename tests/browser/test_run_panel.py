@@ -68,6 +68,7 @@ def test_a_run_is_told_step_by_step(page: Page) -> None:
     assert page.evaluate(tones) == ["waits", "lost", "waits", "kept", "waits", "works"]
 
 
+@pytest.mark.soak
 def test_the_numbers_are_those_of_the_answer_that_counts(page: Page) -> None:
     """100 tokens, of which 20 were hidden reasoning, between the first piece at 10.4 s and the last
     one at 14.4 s: 20 a second. What attempt 1 said does not count."""
@@ -109,6 +110,7 @@ def test_every_end_is_told(page: Page, more: Log, expected: list[str]) -> None:
     assert shown_steps(page)[-1] == expected
 
 
+@pytest.mark.soak
 def test_waits_are_counted(page: Page) -> None:
     lost = status(900, "pending", 1, reason="lease_lapsed", nextAttemptAt=3_600_000)
     begun = [status(0, "pending", 0), status(300, "running", 1)]
@@ -125,6 +127,7 @@ def _rows(page: Page) -> list[str]:
     return page.locator(".events-rows .event-number").all_text_contents()
 
 
+@pytest.mark.soak
 def test_the_events_are_filtered_and_copied(page: Page) -> None:
     show_run(page, WHOLE)
     page.get_by_role("tab", name="Timeline").press("ArrowRight")

@@ -59,6 +59,7 @@ def rows(page: Page, which: int) -> list[str]:
     return page.locator(".usage-rows").nth(which).locator("li").all_inner_texts()
 
 
+@pytest.mark.soak
 def test_it_is_shown_by_day_by_model_and_by_key(used: Running, open_page: OpenPage) -> None:
     page = opened(used, open_page)
     page.click("#usage-open")

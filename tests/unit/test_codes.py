@@ -4,6 +4,7 @@ problem that the code uses."""
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from adapters.openai.errors import _REFUSALS, _TEMPORARY
@@ -18,13 +19,16 @@ def section(title: str) -> str:
     return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def calls() -> Iterator[tuple[str, list[object]]]:
+@cache
+def calls() -> list[tuple[str, list[object]]]:
     """Each call in src of a name or a method, with its arguments: constants, or None."""
+    found = []
     for file in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
-                    yield name, [getattr(each, "value", None) for each in node.args]
+                    found.append((name, [getattr(each, "value", None) for each in node.args]))
+    return found
 
 
 def failures() -> Iterator[tuple[str, bool]]:

@@ -113,6 +113,7 @@ def test_what_is_cancelled_in_bulk(js: Js, destination: Destination) -> None:
     assert destination.delivered == []
 
 
+@pytest.mark.soak
 def test_dead_letters(js: Js, qstash_url: str, destination: Destination) -> None:
     destination.answers.extend(FINAL for _ in range(8))
     url = destination.url
@@ -167,6 +168,7 @@ def _newest_is(sdk: Sdk, url: str) -> bool:
     return [each.url for each in sdk("dlq.list").messages[:1]] == [url]
 
 
+@pytest.mark.soak
 def test_queues(js: Js, destination: Destination) -> None:
     told = js("queues")
     assert told["upsert"] is None
@@ -191,6 +193,7 @@ def test_queues(js: Js, destination: Destination) -> None:
     assert (told["delete"], told["gone"]["status"]) == (None, 404)
 
 
+@pytest.mark.soak
 def test_flow_control(js: Js, destination: Destination) -> None:
     told = js("flowControl")
     shown = told["get"]
@@ -220,6 +223,7 @@ def test_flow_control(js: Js, destination: Destination) -> None:
     eventually(lambda: len(destination.delivered) == 3)
 
 
+@pytest.mark.soak
 def test_url_groups(js: Js, destination: Destination) -> None:
     told, url = js("groups"), destination.url
     assert [each["url"] for each in told["get"]["endpoints"]] == [f"{url}/1", f"{url}/2"]
@@ -235,6 +239,7 @@ def test_url_groups(js: Js, destination: Destination) -> None:
     assert told["to no group"]["status"] in (400, 404)
 
 
+@pytest.mark.soak
 def test_schedules(js: Js, destination: Destination) -> None:
     told, url = js("schedules"), destination.url
     assert told["create"] == {"scheduleId": "of-js"}
@@ -273,6 +278,7 @@ def test_schedules(js: Js, destination: Destination) -> None:
     assert told["no cron"]["status"] == 400
 
 
+@pytest.mark.soak
 def test_the_log(js: Js, destination: Destination) -> None:
     told, url = js("logs"), destination.url
     ids = told["ids"]

@@ -48,6 +48,7 @@ def test_the_quickstart(workflow: Callable[[str], dict[str, Any]]) -> None:
     assert seen["workflowRunId"] == "wfr_quick"
 
 
+@pytest.mark.soak
 def test_a_run_that_fails(workflow: Callable[[str], dict[str, Any]]) -> None:
     seen = workflow("failing")
     assert seen["noted"] == [["first"]]
@@ -61,6 +62,7 @@ def test_a_run_that_fails(workflow: Callable[[str], dict[str, Any]]) -> None:
     ]
 
 
+@pytest.mark.soak
 def test_events(workflow: Callable[[str], dict[str, Any]]) -> None:
     seen = workflow("events")
     (waiter,) = seen["waiters"]
@@ -85,6 +87,7 @@ def test_events(workflow: Callable[[str], dict[str, Any]]) -> None:
     ]
 
 
+@pytest.mark.soak
 def test_runs_that_are_cancelled(workflow: Callable[[str], dict[str, Any]]) -> None:
     seen = workflow("cancelled")
     assert seen["noted"] == [["first"], ["first"]]
