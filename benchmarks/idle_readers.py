@@ -4,24 +4,28 @@ On one server (`longtask serve` on Redis) many readers follow one task that says
 native stream, on both faces, and as watches of an owner's tasks. They come one after the other, or
 the requests of all connections come at once, which is the worst that a restart of their proxy may
 bring: then the figure has what the process took for requests in flight and does not give back. The
-sockets' memory is the kernel's, and in no figure.
+sockets' memory is the kernel's, and in no figure. The same clients then wait at the peers (peers/).
 """
 
 import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
 
 from benchmarks.faces import paths
-from benchmarks.rig import connected, measured, medians, ours, start, used
+from benchmarks.peers import installed
+from benchmarks.rig import connected, measured, medians, ours, peer, start, used
 
 FIRST = 50
 """Readers that come before the first look: what all share is there then."""
-MOST_WATCHES = 2_000
-"""Of which a process has a quarter of its connections, at most."""
+MOST = {"changes": 2_000, "sse-starlette": 5_000}
+"""Of watches a process has a quarter of its connections, at most. This peer has a connection to
+Redis for each reader."""
+PEERS = "nchan,nchan-redis,resumable-stream,sse-starlette"
 OPEN = {
     "LONGTASK_MAX_STREAMS": "20000",
     "LONGTASK_TRUST_ALL_CALLERS": "true",
@@ -94,40 +98,51 @@ async def requests(client: httpx.AsyncClient) -> dict[str, bytes]:
 
 
 async def idle(redis_url: str, kind: str, count: int, *, at_once: bool) -> float:
-    """Return the KiB of resident memory for each of `count` readers."""
     settings = {**OPEN, "REDIS_URL": redis_url}
     async with ours(asyncio.Event(), **settings) as (address, pid, client):
-        request = (await requests(client))[kind]
+        return await each_of(address, pid, (await requests(client))[kind], count, at_once)
 
-        async def follow(count: int) -> list[IdleReader]:
-            readers = [await connected(address, IdleReader) for _ in range(count)]
-            for each in readers:
-                each.ask(request)
-                if not at_once:
-                    await each.opened
-            await asyncio.gather(*(each.opened for each in readers))
-            await asyncio.sleep(1)  # the last ones subscribe once their first piece is out
-            return readers
 
-        first = await follow(FIRST)
-        _, before = used(pid)
-        others = await follow(count)
-        _, after = used(pid)
-        del first, others
+async def idle_at_peer(redis_url: str, name: str, count: int, *, at_once: bool) -> float:
+    with peer(name, "--clients", str(10**9), "--redis", redis_url) as (address, pid):
+        return await each_of(address, pid, get("/"), count, at_once)
+
+
+async def each_of(address: str, pid: int, request: bytes, count: int, at_once: bool) -> float:
+    """Return the KiB of resident memory for each of `count` readers."""
+
+    async def follow(count: int) -> list[IdleReader]:
+        readers = [await connected(address, IdleReader) for _ in range(count)]
+        for each in readers:
+            each.ask(request)
+            if not at_once:
+                await each.opened
+        await asyncio.gather(*(each.opened for each in readers))
+        await asyncio.sleep(1)  # the last ones subscribe once their first piece is out
+        return readers
+
+    first = await follow(FIRST)
+    _, before = used(pid)
+    others = await follow(count)
+    _, after = used(pid)
+    del first, others
     return round((after - before) / count / 1024, 1)
 
 
 async def run(redis_url: str, given: argparse.Namespace) -> dict[str, float]:
+    ways: list[tuple[str, Callable[..., Coroutine[Any, Any, float]]]]
+    ways = [(kind, idle) for kind in given.kinds.split(",") if kind]
+    ways += [(name, idle_at_peer) for name in installed(given.peers)]
     runs = []
     for _ in range(given.repeats):
         figures: dict[str, float] = {}
         for count in map(int, given.counts.split(",")):
-            for kind in given.kinds.split(","):
-                if kind == "changes" and count > MOST_WATCHES:
+            for kind, way in ways:
+                if count > MOST.get(kind, count):
                     continue
                 for at_once in (False, True):
                     name = f"L_{count}_{kind}{'_at_once' if at_once else ''}_kib"
-                    figures[name] = await idle(redis_url, kind, count, at_once=at_once)
+                    figures[name] = await way(redis_url, kind, count, at_once=at_once)
                     print(name, figures[name], file=sys.stderr, flush=True)
         runs.append(figures)
     return medians(runs)
@@ -135,4 +150,4 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, float]:
 
 if __name__ == "__main__":
     kinds = "native,responses,chat,ai_sdk,changes"
-    measured(__doc__ or "", run, counts="1000,10000", kinds=kinds, repeats=3)
+    measured(__doc__ or "", run, counts="1000,10000", kinds=kinds, peers=PEERS, repeats=3)

@@ -2,17 +2,20 @@
 G. The same for logs of other lengths: time per event must not grow with the log.
 
 The logs are written directly to Redis, one token per event, and read over HTTP. The ceiling, in the
-same run, is a bare uvloop server that writes as many encoded frames from memory.
+same run, is a bare uvloop server that writes as many encoded frames from memory. The peers (peers/)
+have 10,000 events and the end.
 """
 
 import argparse
 import asyncio
 import secrets
+import sys
 import time
 from typing import Any
 
 from adapters.redis import RedisTaskLog, connect, parse_address
 from application.ports import TaskLog
+from benchmarks.peers import installed
 from benchmarks.rig import join, measured, medians, ours, peer, used
 from domain.answer import Answer
 from domain.attempt import Attempt
@@ -21,6 +24,7 @@ from domain.request import TaskRequest
 from domain.task import Task
 
 CROWD = 100
+PEERS = "nchan,nchan-redis,resumable-stream,sse-starlette-log"
 _REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 _STEP = 500
 
@@ -78,6 +82,29 @@ async def rates(
     }
 
 
+async def at_peer(name: str, redis_url: str) -> dict[str, float]:
+    """Return the rates of a peer, to one and to a crowd, and how many of the crowd came to the end:
+    the package resumable-stream gives up a reader whose first piece takes more than a second."""
+    events = 10_000
+    figures: dict[str, float] = {}
+    with peer(name, "--events", str(events), "--redis", redis_url) as (address, pid):
+        for readers, times in ((1, 3), (CROWD, 1)):
+            await replayed(address, "/", events, 1)
+            seen, ended, (cpu, _), began = 0, 0, used(pid), time.perf_counter()
+            for _ in range(times):
+                opened = [await join(address, "/") for _ in range(readers)]
+                await asyncio.wait([each.closed for each in opened])
+                seen += sum(each.events for each in opened)
+                ended += sum(each.closed.exception() is None for each in opened)
+            took, (spent, _) = time.perf_counter() - began, used(pid)
+            figures |= {
+                f"{readers}_events_per_second": round(seen / took),
+                f"{readers}_us_cpu_per_event": round((spent - cpu) * 1e6 / max(1, seen), 2),
+                f"{readers}_ended": ended / times,
+            }
+    return figures
+
+
 async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     runs = []
     for _ in range(given.repeats):
@@ -95,9 +122,14 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
             for readers in (1, CROWD):
                 found = await rates(address, pid, "/", 10_000, readers, 10)
                 figures[f"E_10000_{readers}_bare_events_per_second"] = found["events_per_second"]
+        for name in installed(given.peers):
+            found = await at_peer(name, redis_url)
+            print(name, found, file=sys.stderr, flush=True)
+            figures |= {f"E_10000_{name}_{key}": value for key, value in found.items()}
         runs.append(figures)
     return medians(runs)
 
 
 if __name__ == "__main__":
-    measured(__doc__ or "", run, lengths="1000,10000,100000", events=500_000, repeats=3)
+    lengths = "1000,10000,100000"
+    measured(__doc__ or "", run, lengths=lengths, peers=PEERS, events=500_000, repeats=3)

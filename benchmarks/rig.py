@@ -36,12 +36,14 @@ SERVER, LOAD = {1}, {0}
 
 _ID, _END = b"\nid: ", b'"type":"end"'
 _ENDS = re.compile(rb'"type": ?"end"')
+_GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 _STAMP = re.compile(rb"(\d+);")
 
 
 def pin(cores: set[int], pid: int = 0) -> None:
     if (os.cpu_count() or 1) > 1 and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(pid, cores)
+        for thread in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 @contextlib.contextmanager
@@ -81,16 +83,17 @@ def service(upstream_url: str, *under: str, **settings: str) -> Iterator[tuple[s
 
 @contextlib.contextmanager
 def peer(name: str, *options: str) -> Iterator[tuple[str, int]]:
-    """Run one of peers.py and yield its address and process id."""
+    """Run one of the peers and yield its address, and the id of the process that does the work."""
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "benchmarks.peers", name, *options],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
-        pin(SERVER, process.pid)
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}", process.pid
+        port, pid = map(int, process.stdout.readline().split())
+        pin(SERVER, pid)
+        yield f"http://127.0.0.1:{port}", pid
     finally:
         process.terminate()
         process.wait(20)
@@ -132,7 +135,7 @@ class Subscriber(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: Any) -> None:
-        transport.write(f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        transport.write(_GET % self._path.encode())
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
