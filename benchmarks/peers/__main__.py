@@ -10,51 +10,47 @@
 """
 
 import argparse
+import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
 
 from benchmarks.peers import ceilings, usual
+from benchmarks.peers.frames import Shape
 from benchmarks.peers.nchan import nchan
 from benchmarks.peers.resumable import resumable_stream
 
-PEERS: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, None]]] = {
-    "bare": lambda given: ceilings.bare(given.clients, given.rate, given.seconds),
-    "replay": lambda given: ceilings.replay(given.events),
-    "relay": lambda given: ceilings.relay(given.upstream, given.tokens),
-    "litestar": lambda _: ceilings.litestar(),
-    "openai-sdk": lambda given: ceilings.openai_sdk(given.upstream, given.tokens),
-    "sse-starlette": lambda given: usual.sse_starlette(
-        given.clients, given.rate, given.seconds, given.redis
-    ),
-    "sse-starlette-log": lambda given: usual.sse_starlette_log(given.events, given.redis),
-    "fastapi-start": lambda given: usual.fastapi_start(given.redis, given.queue),
-    "nchan": lambda given: nchan(
-        given.clients, given.rate, given.seconds, given.events, redis_url=""
-    ),
-    "nchan-redis": lambda given: nchan(
-        given.clients, given.rate, given.seconds, given.events, given.redis
-    ),
-    "resumable-stream": lambda given: resumable_stream(
-        given.clients, given.rate, given.seconds, given.events, given.redis
-    ),
+Given = argparse.Namespace
+PEERS: dict[str, Callable[[Shape, Given], Coroutine[Any, Any, None]]] = {
+    "bare": lambda shape, _: ceilings.bare(shape),
+    "replay": lambda shape, _: ceilings.replay(shape.events),
+    "relay": lambda _, given: ceilings.relay(given.upstream, given.tokens),
+    "litestar": lambda _, __: ceilings.litestar(),
+    "openai-sdk": lambda _, given: ceilings.openai_sdk(given.upstream, given.tokens),
+    "sse-starlette": lambda shape, given: usual.sse_starlette(shape, given.redis),
+    "sse-starlette-log": lambda shape, given: usual.sse_starlette_log(shape, given.redis),
+    "fastapi-start": lambda _, given: usual.fastapi_start(given.redis, given.queue),
+    "nchan": lambda shape, _: nchan(shape, redis_url=""),
+    "nchan-redis": lambda shape, given: nchan(shape, given.redis),
+    "resumable-stream": lambda shape, given: resumable_stream(shape, given.redis),
 }
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("peer", choices=PEERS)
-    arguments.add_argument("--clients", type=int, default=1)
-    arguments.add_argument("--rate", type=int, default=50)
-    arguments.add_argument("--seconds", type=int, default=10)
+    shape = {"clients": 1, "rate": 50, "seconds": 10, "size": 0, "events": 0}
+    for name, default in shape.items():
+        arguments.add_argument(f"--{name}", type=int, default=default)
+    arguments.add_argument("--name", default=f"bench-{secrets.token_hex(8)}")
     arguments.add_argument("--redis", default="")
     arguments.add_argument("--queue", default="")
-    arguments.add_argument("--events", type=int, default=0)
     arguments.add_argument("--upstream", default="")
     arguments.add_argument("--tokens", type=int, default=10_000)
     given = arguments.parse_args()
-    uvloop.run(PEERS[given.peer](given))
+    shaped = Shape(name=given.name, **{name: getattr(given, name) for name in shape})
+    uvloop.run(PEERS[given.peer](shaped, given))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from benchmarks.peers.frames import (
     END,
     HEAD,
     OPENED,
+    Shape,
     chunk,
     content,
     listening,
@@ -25,7 +26,7 @@ from benchmarks.peers.frames import (
 )
 
 
-async def bare(count: int, rate: int, seconds: int) -> None:
+async def bare(shape: Shape) -> None:
     clients: set[Any] = set()
     complete = asyncio.Event()
     number = 0
@@ -37,7 +38,7 @@ async def bare(count: int, rate: int, seconds: int) -> None:
         def data_received(self, data: bytes) -> None:
             self.transport.write(HEAD + chunk(OPENED))
             clients.add(self.transport)
-            if len(clients) == count:
+            if len(clients) == shape.clients:
                 complete.set()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -53,7 +54,7 @@ async def bare(count: int, rate: int, seconds: int) -> None:
     await listening(Client)
     await complete.wait()
     await asyncio.sleep(1)
-    await paced(rate, seconds, publish)
+    await paced(shape, publish)
     while clients:
         await asyncio.sleep(0.1)
 

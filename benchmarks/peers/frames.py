@@ -5,9 +5,9 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-CHANNEL = "bench"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 OPENED = b": hi\n\n"
 """The comment with which each stream begins, so that its client sees that it is open."""
@@ -18,13 +18,13 @@ def content(number: int) -> bytes:
     return b"id: 0123456789abcdef-%d\ndata: %b\n\n" % (number, data(number))
 
 
-def data(number: int) -> bytes:
-    """Return the data of an event, which has its number."""
+def data(number: int, size: int = 0) -> bytes:
+    """Return the data of an event, which has its number, and `size` characters after its moment."""
     event = {
         "type": "content",
         "taskId": f"task_1795473045574_{number:024x}",
         "timestamp": time.time_ns() // 1_000_000,
-        "data": f"{time.perf_counter_ns()};",
+        "data": f"{time.perf_counter_ns()};{'x' * size}",
     }
     return json.dumps(event).encode()
 
@@ -33,12 +33,30 @@ END_DATA = b'{"type":"end"}'
 END = b"id: 0123456789abcdef-0\ndata: %b\n\n" % END_DATA
 
 
-async def paced(rate: int, seconds: int, publish: Callable[[bytes], Any]) -> None:
-    """Publish the data of `rate` events a second, and that of the end."""
+@dataclass(frozen=True)
+class Shape:
+    """Of the stream that a peer has."""
+
+    clients: int
+    """It begins once so many are connected,"""
+    rate: int
+    """has so many events a second,"""
+    seconds: int
+    """for so long,"""
+    size: int
+    """and so many characters in each beside its moment."""
+    events: int
+    """If not 0, it has so many events already, and its end."""
+    name: str
+    """It is that of any other process that has the same name and Redis."""
+
+
+async def paced(shape: Shape, publish: Callable[[bytes], Any]) -> None:
+    """Publish the data of the events at their moments, and that of the end."""
     began = time.perf_counter()
-    for number in range(rate * seconds):
-        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-        publish(data(number + 1))
+    for number in range(shape.rate * shape.seconds):
+        await asyncio.sleep(max(0.0, began + number / shape.rate - time.perf_counter()))
+        publish(data(number + 1, shape.size))
     publish(END_DATA)
 
 

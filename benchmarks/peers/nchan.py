@@ -25,8 +25,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.frames import END_DATA, announce, data, paced
+from benchmarks.peers.frames import END_DATA, Shape, announce, data, paced
 
+MEMORY, MESSAGES = "1G", 100_000
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 _CONFIGURATION = """
 load_module {module};
@@ -38,6 +39,8 @@ events {{ worker_connections {connections}; }}
 http {{
   access_log off;
   keepalive_requests 1000000000;
+  client_max_body_size 10m;
+  client_body_buffer_size 1m;  # larger messages would be kept in files
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -47,13 +50,14 @@ http {{
   {upstream}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
-    nchan_channel_id bench;
-    {store}
+    nchan_channel_id {channel};
     location = / {{
+      {store}
       nchan_subscriber eventsource;
       nchan_subscriber_first_message oldest;
     }}
     location = /publish {{
+      {store}
       nchan_publisher;
       nchan_message_buffer_length {messages};
       nchan_message_timeout 1h;
@@ -92,12 +96,9 @@ class Publisher(asyncio.Protocol):
 
 
 @contextlib.contextmanager
-def nginx(
-    redis_url: str = "", memory: str = "1G", messages: int = 100_000, port: int = 0
-) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run nginx with Nchan, with a buffer of `messages` in `memory` or in Redis. Yield its port and
-    the master's process."""
-    with socket.create_server(("127.0.0.1", port)) as probe:
+def nginx(channel: str, redis_url: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run nginx with Nchan. Yield its port and the master's process."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "nginx.conf"
@@ -108,8 +109,9 @@ def nginx(
                 connections=resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 100,
                 folder=folder,
                 port=port,
-                memory=memory,
-                messages=messages,
+                channel=channel,
+                memory=MEMORY,
+                messages=MESSAGES,
                 upstream=f"upstream store {{ {server} }}" if redis_url else "",
                 store="nchan_redis_pass store;" if redis_url else "",
             )
@@ -167,21 +169,21 @@ async def filled(publisher: Publisher, events: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def nchan(count: int, rate: int, seconds: int, events: int, redis_url: str) -> None:
-    running = asyncio.ensure_future(_serving(count, rate, seconds, events, redis_url))
+async def nchan(shape: Shape, redis_url: str) -> None:
+    running = asyncio.ensure_future(_serving(shape, redis_url))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await running
 
 
-async def _serving(count: int, rate: int, seconds: int, events: int, redis_url: str) -> None:
-    with nginx(redis_url) as (port, master):
+async def _serving(shape: Shape, redis_url: str) -> None:
+    with nginx(shape.name, redis_url) as (port, master):
         publisher = await publisher_to(port)
-        if events:
-            await filled(publisher, events)
+        if shape.events:
+            await filled(publisher, shape.events)
         announce(port, worker_of(master.pid))
-        while events or subscribers(port) < count:
+        while shape.events or subscribers(port) < shape.clients:
             await asyncio.sleep(0.2)
         await asyncio.sleep(1)
-        await paced(rate, seconds, publisher.publish)
+        await paced(shape, publisher.publish)
         await asyncio.Event().wait()

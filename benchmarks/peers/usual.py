@@ -13,32 +13,57 @@ QStash's SDK publishes the task, and the response has its id.
 """
 
 import asyncio
-import contextlib
 import itertools
+import os
 import secrets
 import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from benchmarks.peers.frames import CHANNEL, END_DATA, data, on_uvicorn, paced
+from benchmarks.peers.frames import END_DATA, Shape, data, on_uvicorn, paced
 
 PAGE = 1_000
 
 
-async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> None:
+class Publishing:
+    """Makes the events in a process of its own, as the other servers' are made, on the cores that
+    this process had when it began."""
+
+    def __init__(self, shape: Shape, redis_url: str) -> None:
+        self._given = (shape, redis_url, os.sched_getaffinity(0))
+
+    async def run(self, command: str) -> None:
+        code = f"from benchmarks.peers.usual import *; publish({command!r}, *{self._given!r})"
+        await (await asyncio.create_subprocess_exec(sys.executable, "-c", code)).wait()
+
+
+def publish(command: str, shape: Shape, redis_url: str, cores: set[int]) -> None:
+    """Publish the events with PUBLISH or XADD."""
+    from redis import Redis  # noqa: PLC0415
+
+    os.sched_setaffinity(0, cores)
+    redis = Redis.from_url(redis_url)
+    if command == "publish":
+        asyncio.run(paced(shape, lambda data: redis.publish(shape.name, data)))
+    else:
+        asyncio.run(paced(shape, lambda data: redis.xadd(shape.name, {"data": data})))
+
+
+async def sse_starlette(shape: Shape, redis_url: str) -> None:
     from fastapi import FastAPI  # noqa: PLC0415
     from redis.asyncio import Redis  # noqa: PLC0415
     from sse_starlette import EventSourceResponse, ServerSentEvent  # noqa: PLC0415
 
     app, redis = FastAPI(), Redis.from_url(redis_url, max_connections=100_000)
     complete, clients = asyncio.Event(), itertools.count(1)
+    publishing = Publishing(shape, redis_url)
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         async with redis.pubsub() as pubsub:
-            await pubsub.subscribe(CHANNEL)
+            await pubsub.subscribe(shape.name)
             yield ServerSentEvent(comment="hi")
-            if next(clients) == count:
+            if next(clients) == shape.clients:
                 complete.set()
             numbers = itertools.count(1)
             async for message in pubsub.listen():
@@ -51,45 +76,36 @@ async def sse_starlette(count: int, rate: int, seconds: int, redis_url: str) -> 
         return EventSourceResponse(events())
 
     app.add_api_route("/", stream, response_model=None)
-    server, serving = await on_uvicorn(app)
+    _, serving = await on_uvicorn(app)
     await complete.wait()
     await asyncio.sleep(1)
-    # The publisher is another process, as it is for the other servers.
-    code = f"from benchmarks.peers.usual import publish; publish({rate}, {seconds}, {redis_url!r})"
-    publisher = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
-    await publisher.wait()
-    await asyncio.sleep(3)
-    server.should_exit = True
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    await publishing.run("publish")
+    await serving
 
 
-def publish(rate: int, seconds: int, redis_url: str) -> None:
-    from redis import Redis  # noqa: PLC0415
-
-    redis = Redis.from_url(redis_url)
-    asyncio.run(paced(rate, seconds, lambda data: redis.publish(CHANNEL, data)))
-
-
-async def sse_starlette_log(events: int, redis_url: str) -> None:
+async def sse_starlette_log(shape: Shape, redis_url: str) -> None:
     from fastapi import FastAPI, Header  # noqa: PLC0415
     from redis.asyncio import Redis  # noqa: PLC0415
     from sse_starlette import EventSourceResponse, ServerSentEvent  # noqa: PLC0415
 
     app, redis = FastAPI(), Redis.from_url(redis_url, max_connections=100_000)
-    key = f"log:{secrets.token_hex(8)}"
-    async with redis.pipeline(transaction=False) as pipe:
-        for number in range(events):
-            pipe.xadd(key, {"data": data(number + 1)})
-        pipe.xadd(key, {"data": END_DATA})
-        await pipe.execute()
+    complete, clients = asyncio.Event(), itertools.count(1)
+    publishing = Publishing(shape, redis_url)
+    if shape.events:
+        async with redis.pipeline(transaction=False) as pipe:
+            for number in range(shape.events):
+                pipe.xadd(shape.name, {"data": data(number + 1)})
+            pipe.xadd(shape.name, {"data": END_DATA})
+            await pipe.execute()
 
     async def read(last: str) -> AsyncIterator[ServerSentEvent]:
         yield ServerSentEvent(comment="hi")
+        if next(clients) == shape.clients:
+            complete.set()
         while True:
-            found: Any = await redis.xrange(key, f"({last}", count=PAGE)
+            found: Any = await redis.xrange(shape.name, f"({last}", count=PAGE)
             if not found:
-                await redis.xread({key: last}, count=1, block=15_000)
+                await redis.xread({shape.name: last}, count=1, block=15_000)
                 continue
             for entry, fields in found:
                 last = entry.decode()
@@ -102,6 +118,10 @@ async def sse_starlette_log(events: int, redis_url: str) -> None:
 
     app.add_api_route("/", stream, response_model=None)
     _, serving = await on_uvicorn(app)
+    await complete.wait()
+    if not shape.events:
+        await asyncio.sleep(1)
+        await publishing.run("xadd")
     await serving
 
 
