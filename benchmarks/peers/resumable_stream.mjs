@@ -63,12 +63,12 @@ async function answer(request, response) {
   }
   response.writeHead(200, { "content-type": "text/event-stream" });
   const reader = stream.getReader();
-  response.on("close", () => reader.cancel().catch(() => {}));
+  const closed = once(response, "close").then(() => reader.cancel().catch(() => {}));
   if (++joined === clients) complete();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (!response.write(value)) await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(value)) await Promise.race([once(response, "drain"), closed]);
   }
   response.end();
 }
