@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-CASES := one_task fan_out many_tasks late_join starts redis_store instruction_cost faces data_file idle_readers two_workers
+CASES := one_task fan_out many_tasks late_join starts redis_store instruction_cost faces data_file idle_readers two_workers promises
 
 # Tests of one module share what they start, so a module stays on one worker. (xdist 3.8 does not see
 # groups of tests with pytest 9.2.)

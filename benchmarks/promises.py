@@ -1,11 +1,12 @@
-"""M. What the service and its peers keep of what they were given: no figures of speed.
+"""O. What the service and its peers keep of what they were given: no figures of speed.
 
 In one run of each, at 100 events a second: a reader whose connection is cut after every twenty
 events and who resumes in the way of that server, one who joins in the middle, one who joins once
 the stream has ended, and one on another instance, each compared with a reader who was there from
 the start and never cut. In another run the server's subscriptions at Redis are closed in the middle
 (by CLIENT KILL, as by a fault of the network). In a third, readers ask for a stream of 50 MB and do
-not read. At last the process that makes the events is killed, where that is part of the server.
+not read. At last the process that makes the events is killed, where that is part of the server, and
+nchan_bounds.py says what Nchan does when its buffer is full.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 from redis.asyncio import Redis
 
+from benchmarks.nchan_bounds import bounds
 from benchmarks.peers import installed
 from benchmarks.rig import measured, ours, peer, start, used
 
@@ -120,10 +122,13 @@ async def streaming(
     stream = f"promises-{secrets.token_hex(6)}"
     if name == "longtask":
         go = asyncio.Event()
-        async with ours(go, REDIS_URL=redis_url) as (address, pid, client):
+        async with (
+            ours(go, REDIS_URL=redis_url) as (address, pid, client),
+            ours(go, REDIS_URL=redis_url) as (other, _, _client),
+        ):
             path = await start(client, EVENTS, RATE)
             asyncio.get_running_loop().call_later(2, go.set)
-            yield address, path, pid, ""
+            yield address, path, pid, other
         return
     shape = {"clients": clients, "rate": RATE, "seconds": SECONDS, "size": size}
     with contextlib.ExitStack() as stack:
@@ -234,9 +239,7 @@ async def killed(name: str, redis_url: str) -> dict[str, str]:
 async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in ["longtask", *installed(given.peers)]:
-        ways = [cut_and_late]
-        if name != "nchan":
-            ways.append(redis_lost)
+        ways = [cut_and_late, bounds if name == "nchan" else redis_lost]
         if name != "longtask":
             ways.append(stalled)
         if name == "resumable-stream":
@@ -244,7 +247,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
         for way in ways:
             for what, outcome in (await way(name, redis_url)).items():
                 print(f"{name}: {what}: {outcome}", file=sys.stderr, flush=True)
-                figures[f"M {name}: {what}"] = outcome
+                figures[f"O {name}: {what}"] = outcome
     return figures
 
 

@@ -228,6 +228,6 @@ def measured(
         if asyncio.iscoroutine(figures):
             figures = uvloop.run(figures)
     for name, value in figures.items():
-        print(f"{name:<56}{value:>14,}")
+        print(f"{name:<56}{value if isinstance(value, str) else format(value, '>14,')}")
     if given.json is not None:
         given.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -27,13 +27,12 @@ from typing import Any
 
 from benchmarks.peers.frames import END_DATA, Shape, announce, data, paced
 
-MEMORY, MESSAGES = "1G", 100_000
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 _CONFIGURATION = """
 load_module {module};
 daemon off;
 worker_processes 1;
-error_log stderr crit;
+error_log stderr emerg;
 pid {folder}/pid;
 events {{ worker_connections {connections}; }}
 http {{
@@ -96,8 +95,10 @@ class Publisher(asyncio.Protocol):
 
 
 @contextlib.contextmanager
-def nginx(channel: str, redis_url: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Run nginx with Nchan. Yield its port and the master's process."""
+def nginx(
+    channel: str, redis_url: str, memory: str = "1G", messages: int = 100_000
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run nginx with Nchan, which keeps `messages`. Yield its port and the master's process."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
@@ -110,8 +111,8 @@ def nginx(channel: str, redis_url: str) -> Iterator[tuple[int, subprocess.Popen[
                 folder=folder,
                 port=port,
                 channel=channel,
-                memory=MEMORY,
-                messages=MESSAGES,
+                memory=memory,
+                messages=messages,
                 upstream=f"upstream store {{ {server} }}" if redis_url else "",
                 store="nchan_redis_pass store;" if redis_url else "",
             )
@@ -121,7 +122,7 @@ def nginx(channel: str, redis_url: str) -> Iterator[tuple[int, subprocess.Popen[
         try:
             deadline = time.monotonic() + 30
             # Until it has reached Redis, it answers 503.
-            while _state(port)[0] not in {200, 404}:
+            while state(port)[0] not in {200, 404}:
                 assert time.monotonic() < deadline, "nginx does not answer"
                 time.sleep(0.05)
             yield port, master
@@ -130,7 +131,7 @@ def nginx(channel: str, redis_url: str) -> Iterator[tuple[int, subprocess.Popen[
             master.wait(20)
 
 
-def _state(port: int) -> tuple[int, str]:
+def state(port: int) -> tuple[int, str]:
     """Return the status and text with which it tells of the channel."""
     connection = HTTPConnection("127.0.0.1", port)
     try:
@@ -144,7 +145,7 @@ def _state(port: int) -> tuple[int, str]:
 
 
 def subscribers(port: int) -> int:
-    status, text = _state(port)
+    status, text = state(port)
     return int(json.loads(text)["subscribers"]) if status == 200 else 0
 
 
