@@ -19,7 +19,7 @@ from benchmarks.rig import Subscriber, join, late, measured, medians, ours, over
 
 RATE = 50
 PEERS = "sse-starlette,nchan,nchan-redis,resumable-stream"
-PATIENCE = 30
+PATIENCE = 90
 """Seconds that a peer's subscribers have to come to the end."""
 
 
