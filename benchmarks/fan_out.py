@@ -19,7 +19,7 @@ from benchmarks.rig import Subscriber, join, late, measured, medians, ours, over
 
 RATE = 50
 PEERS = "sse-starlette,nchan,nchan-redis,resumable-stream"
-PATIENCE = 90
+TIMEOUT = 90
 """Seconds that a peer's subscribers have to come to the end."""
 
 
@@ -76,7 +76,7 @@ async def peer_to(name: str, redis_url: str, count: int, seconds: int) -> dict[s
                 await asyncio.sleep(0.05)
         await asyncio.sleep(1)
         figures = await watched(opened, latencies, pid, seconds)
-        await asyncio.wait([each.closed for each in opened], timeout=PATIENCE)
+        await asyncio.wait([each.closed for each in opened], timeout=TIMEOUT)
         for each in opened:
             each.closed.cancel()
     every = 1 + RATE * (seconds + 4)

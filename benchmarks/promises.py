@@ -32,7 +32,7 @@ from benchmarks.rig import measured, ours, peer, start, used
 RATE, SECONDS = 100, 4
 EVENTS = RATE * SECONDS
 CUT_AFTER = 20
-PATIENCE = 14
+TIMEOUT = 14
 """Seconds without a byte after which a reader gives up: less than any server's heartbeat."""
 STALLED, SIZE = 10, 125_000
 PEERS = "nchan,nchan-redis,resumable-stream,sse-starlette,sse-starlette-log"
@@ -62,8 +62,8 @@ class Reader:
             headers["Last-Event-ID"] = self._last
         try:
             async with (
-                asyncio.timeout(10 * PATIENCE),
-                httpx.AsyncClient(timeout=PATIENCE) as client,
+                asyncio.timeout(10 * TIMEOUT),
+                httpx.AsyncClient(timeout=TIMEOUT) as client,
                 client.stream("GET", url, headers=headers) as response,
             ):
                 if response.status_code != 200:

@@ -1,4 +1,4 @@
-"""Why a destination did not respond, in words for whoever wrote it."""
+"""Why a destination did not respond, in words for its author."""
 
 import os
 import ssl

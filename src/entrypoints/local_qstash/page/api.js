@@ -1,6 +1,6 @@
 // Call the API under /v2 as one of the users. A token is sent in a header, never in a URL.
 
-const PATIENCE = 30_000; // milliseconds
+const TIMEOUT = 30_000; // milliseconds
 let token = "";
 
 export function useToken(given) {
@@ -26,10 +26,10 @@ export function withQuery(path, parameters) {
 
 async function response(method, path) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const signal = AbortSignal.timeout(PATIENCE);
+  const signal = AbortSignal.timeout(TIMEOUT);
   const got = await fetch(path, { method, headers, cache: "no-store", signal }).catch((error) => {
     const late = error.name === "TimeoutError";
-    throw new Error(late ? `The server has not responded in ${PATIENCE / 1_000} s.` : `The server cannot be reached (${error.message}).`);
+    throw new Error(late ? `The server has not responded in ${TIMEOUT / 1_000} s.` : `The server cannot be reached (${error.message}).`);
   });
   if (got.ok) return got;
   const said = await got.json().catch(() => ({}));
