@@ -5,8 +5,8 @@
 Users of all faces start tasks whose model answers well, badly or not at all; they follow, hang up
 and come again, come late, cancel, delete, retry and are told by webhooks (load.py). Every ten
 seconds memory, descriptors, asyncio tasks, and keys or rows of the store are counted. Whether each
-is flat is said of the second half: by then what has a bound is full, such as the log of the local
-QStash.
+is flat is said of the second half: by then what has a bound is full, such as the keys by which
+requests of SDKs are repeated.
 """
 
 import argparse
@@ -41,9 +41,10 @@ JUDGED = {
     "kept": 100,
 }
 """The figures that have to be flat, each with the least growth that counts."""
-LASTING = ("tombstone", "idempotency", "usage", "bindings")
+LASTING = ("tombstone", "idempotency", "usage", "dead_letters", "bodies")
 """What is kept for longer than a soak takes, on purpose: ids of deleted tasks for eight days, use
-for ninety. Few of the load's users make any."""
+for ninety, messages that could not be delivered for one, with their bodies. Few of the load's
+users make any."""
 
 
 def kept(found: dict[str, Any]) -> int:
