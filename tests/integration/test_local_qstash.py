@@ -202,11 +202,13 @@ def test_flow_control_bounds_what_goes_on_at_once(sdk: Sdk, destination: Destina
 
 def test_flow_control_bounds_the_rate(sdk: Sdk, destination: Destination) -> None:
     flow = {"key": f"rate-{time.time_ns()}", "rate": 2, "period": "1s"}
+    before = time.monotonic()
     for number in range(6):
         sdk("message.publish", url=f"{destination.url}/r{number}", body="x", flow_control=flow)
     eventually(lambda: len(destination.delivered) == 6)
-    # Two seconds, of which a busy machine may hold the first arrival back for a part.
-    assert destination.delivered[5].at - destination.delivered[0].at >= 1.5
+    # Whatever a busy machine holds back: nothing comes before its period.
+    began = [each.at - before for each in destination.delivered]
+    assert [began[2] >= 0.99, began[4] >= 1.99] == [True, True], began
 
 
 def test_signing_keys(sdk: Sdk) -> None:
