@@ -25,6 +25,8 @@ FIRST = 50
 MOST = {"changes": 2_000, "sse-starlette": 5_000}
 """Of watches a process has a quarter of its connections, at most. This peer has a connection to
 Redis for each reader."""
+MOST_AT_ONCE = {"resumable-stream": 1_000}
+"""It refuses a reader to whom the stream's process has not answered within a second."""
 PEERS = "nchan,nchan-redis,resumable-stream,sse-starlette"
 OPEN = {
     "LONGTASK_MAX_STREAMS": "20000",
@@ -140,7 +142,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, float]:
             for kind, way in ways:
                 if count > MOST.get(kind, count):
                     continue
-                for at_once in (False, True):
+                for at_once in (False, True)[: 1 + (count <= MOST_AT_ONCE.get(kind, count))]:
                     name = f"L_{count}_{kind}{'_at_once' if at_once else ''}_kib"
                     figures[name] = await way(redis_url, kind, count, at_once=at_once)
                     print(name, figures[name], file=sys.stderr, flush=True)
