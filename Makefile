@@ -7,8 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 CASES := one_task fan_out many_tasks late_join starts redis_store instruction_cost faces data_file idle_readers two_workers promises
 
 # Tests of one module share what they start, so a module stays on one worker. (xdist 3.8 does not see
-# groups of tests with pytest 9.2.)
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# groups of tests with pytest 9.2.) More than four workers would each load and collect all tests for
+# nothing: on two cores six took 394 s of CPU, four 270.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 \
+	--dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all soak test-compose faults lint audit screenshots bench lock vendor wheel clean
 

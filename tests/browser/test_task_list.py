@@ -23,6 +23,7 @@ def has_status(page: Page, task_id: str, wanted: str) -> None:
     expect(badge).to_have_attribute("data-status", wanted)
 
 
+@pytest.mark.soak
 def test_tasks_of_others_come_change_and_go(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:

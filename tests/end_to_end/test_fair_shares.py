@@ -120,7 +120,7 @@ def _two_queues(model: HeldModel, tmp_path: Path, redis: LocalRedis) -> Iterator
         yield [one.client, two.client]
 
 
-@pytest.fixture(params=[_embedded, _one_queue, _two_queues])
+@pytest.fixture(params=[_embedded, pytest.param(_one_queue, marks=pytest.mark.soak), _two_queues])
 def deployment(
     request: pytest.FixtureRequest, model: HeldModel, tmp_path: Path, own_redis: LocalRedis
 ) -> Iterator[Deployment]:

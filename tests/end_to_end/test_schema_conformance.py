@@ -71,7 +71,7 @@ def before_call(context, case, kwargs):
 @pytest.mark.parametrize(
     ("phases", "examples", "sequences", "at_least"),
     sizes(
-        dose=("examples,fuzzing,stateful", 7, 2, 50),
+        dose=("examples,fuzzing", 5, 2, 50),
         full=("examples,coverage,fuzzing,stateful", 350, 40, 2_000),
     ),
 )

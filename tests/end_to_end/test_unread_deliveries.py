@@ -163,6 +163,7 @@ def test_bodies_over_the_bound_come_again_and_small_ones_still_fit(
     eventually(taken)
 
 
+@pytest.mark.soak
 def test_many_large_deliveries_at_once_are_all_read_in_turn(service: Running) -> None:
     """Twice as much as there is room for."""
     url = service.url + WEBHOOK
