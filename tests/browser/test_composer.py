@@ -9,6 +9,7 @@ from tests.running import Running, running_service, settings_for
 from tests.waiting import eventually
 
 
+@pytest.mark.soak
 def test_a_reply_goes_on_from_the_task_that_is_open_unless_that_is_not_wanted(
     service: Running, upstream: Upstream, open_page: OpenPage
 ) -> None:
