@@ -31,7 +31,7 @@ from benchmarks.rig import (
 )
 
 RATE = 50
-EVENTS, CROWD = 10_000, 100
+EVENTS, AT_ONCE = 10_000, 100
 
 
 FACES = ("native", "openai", "ai_sdk")
@@ -96,7 +96,7 @@ async def replayed(redis_url: str) -> dict[str, float]:
     figures: dict[str, float] = {}
     async with ours(REDIS_URL=redis_url) as (address, pid, _):
         both = paths(await logged(redis_url, EVENTS))
-        for readers, times in ((1, 10), (CROWD, 3)):
+        for readers, times in ((1, 10), (AT_ONCE, 3)):
             for face, path in both.items():
                 await replay(address, path, 1)
                 cpu, _ = used(pid)

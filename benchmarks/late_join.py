@@ -23,7 +23,7 @@ from domain.events import ContentAdded
 from domain.request import TaskRequest
 from domain.task import Task
 
-CROWD = 100
+AT_ONCE = 100
 PEERS = "nchan,nchan-redis,resumable-stream,sse-starlette-log"
 _REQUEST = TaskRequest(model="m", max_tokens=10, temperature=0.5, prompt="Hi.")
 _STEP = 500
@@ -83,12 +83,12 @@ async def rates(
 
 
 async def at_peer(name: str, redis_url: str) -> dict[str, float]:
-    """Return the rates of a peer, to one and to a crowd, and how many of the crowd came to the end:
+    """Return the rates of a peer, to one and to many at once, and how many of these came to the end:
     the package resumable-stream gives up a reader whose first piece takes more than a second."""
     events = 10_000
     figures: dict[str, float] = {}
     with peer(name, "--events", str(events), "--redis", redis_url) as (address, pid):
-        for readers, times in ((1, 3), (CROWD, 1)):
+        for readers, times in ((1, 3), (AT_ONCE, 1)):
             await replayed(address, "/", events, 1)
             seen, ended, (cpu, _), began = 0, 0, used(pid), time.perf_counter()
             for _ in range(times):
@@ -116,10 +116,10 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
                 found = await rates(address, pid, path, events, 1, times)
                 figures |= {f"E_{events}_one_{key}": value for key, value in found.items()}
                 if events == 10_000:
-                    found = await rates(address, pid, path, events, CROWD, 3)
-                    figures |= {f"E_{events}_{CROWD}_{key}": value for key, value in found.items()}
+                    found = await rates(address, pid, path, events, AT_ONCE, 3)
+                    figures |= {f"E_{events}_{AT_ONCE}_{key}": value for key, value in found.items()}
         with peer("replay", "--events", "10000") as (address, pid):
-            for readers in (1, CROWD):
+            for readers in (1, AT_ONCE):
                 found = await rates(address, pid, "/", 10_000, readers, 10)
                 figures[f"E_10000_{readers}_bare_events_per_second"] = found["events_per_second"]
         for name in installed(given.peers):

@@ -124,7 +124,7 @@ def test_a_delivery_has_one_signature_and_it_is_ours(
     client: httpx.Client, destination: Destination
 ) -> None:
     """What a delivery says of itself, no publisher says: as a proxy forwards all headers that it
-    was sent, or as somebody would who wants to deceive a receiver."""
+    was sent, or as an attacker would who wants to deceive a receiver."""
     names = ("Signature", "Message-Id", "Retried", "Caller-Ip", "Schedule-Id", "Topic-Name")
     headers = [(f"Upstash-Forward-Upstash-{name}", "forged") for name in names]
     headers.append(("Upstash-Forward-Upstash-Mine", "kept"))

@@ -92,7 +92,7 @@ def test_a_step_has_the_steps_before_it_and_the_settings_of_the_first(
         first.headers["upstash-message-id"],
         step,
     ]
-    for _ in range(2):  # the SDK says it again if it has not heard the answer
+    for _ in range(2):  # the SDK says it again if the answer was lost
         assert client.delete("/v2/workflows/runs/wfr_settings?cancel=false").status_code == 200
     assert run.steps().status_code == 404
     assert "has ended" in run.publish("late").json()["error"]

@@ -43,7 +43,7 @@ def test_runs_keep_within_their_bounds_and_lose_the_oldest_first(
             assert sum(map(runs.size, after)) <= BYTES
             assert [runs.size(one) for one in "abcde" if one not in after] == [0] * (5 - len(after))
             if each[0] == "end":
-                assert left == others, "an end is at nobody's cost"
+                assert left == others, "an end forgets no other run"
 
 
 def _change(runs: RunRecords, number: int, kind: str, run_id: str, size: int) -> bool:
