@@ -83,8 +83,8 @@ async def rates(
 
 
 async def at_peer(name: str, redis_url: str) -> dict[str, float]:
-    """Return the rates of a peer, to one and to many at once, and how many of these came to the end:
-    the package resumable-stream gives up a reader whose first piece takes more than a second."""
+    """Return the rates of a peer, to one and to many at once, and how many of these came to the
+    end: the package resumable-stream gives up a reader whose first piece takes over a second."""
     events = 10_000
     figures: dict[str, float] = {}
     with peer(name, "--events", str(events), "--redis", redis_url) as (address, pid):
@@ -117,7 +117,9 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
                 figures |= {f"E_{events}_one_{key}": value for key, value in found.items()}
                 if events == 10_000:
                     found = await rates(address, pid, path, events, AT_ONCE, 3)
-                    figures |= {f"E_{events}_{AT_ONCE}_{key}": value for key, value in found.items()}
+                    figures |= {
+                        f"E_{events}_{AT_ONCE}_{key}": value for key, value in found.items()
+                    }
         with peer("replay", "--events", "10000") as (address, pid):
             for readers in (1, AT_ONCE):
                 found = await rates(address, pid, "/", 10_000, readers, 10)

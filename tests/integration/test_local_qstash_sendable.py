@@ -123,8 +123,8 @@ def test_white_space_around_a_value_is_not_sent(
 def test_a_delivery_has_one_signature_and_it_is_ours(
     client: httpx.Client, destination: Destination
 ) -> None:
-    """What a delivery says of itself, no publisher says: as a proxy forwards all headers that it
-    was sent, or as an attacker would who wants to deceive a receiver."""
+    """A publisher cannot say what a delivery says of itself: a proxy forwards all headers that it
+    was sent, and an attacker may want to deceive a receiver."""
     names = ("Signature", "Message-Id", "Retried", "Caller-Ip", "Schedule-Id", "Topic-Name")
     headers = [(f"Upstash-Forward-Upstash-{name}", "forged") for name in names]
     headers.append(("Upstash-Forward-Upstash-Mine", "kept"))
