@@ -81,7 +81,8 @@ def left_in(database: Database) -> Left:
 
 def _unended(db: Connection, at: int) -> list[Period]:
     """Return the periods of rates that have not ended, the last PERIODS to end. `at`: now, in ms
-    since 1970. One that ends later than any period may was noted before the clock was set back."""
+    since 1970. A period that seems to last longer than LONGEST_PERIOD was noted before the clock
+    was set back, and is left out."""
     rows = db.execute(
         "SELECT name, ends_at, begun FROM periods WHERE ends_at BETWEEN ? AND ?"
         " ORDER BY ends_at DESC LIMIT ?",

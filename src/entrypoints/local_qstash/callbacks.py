@@ -26,7 +26,7 @@ def callback_of(
     headers: Mapping[str, str],
     more: Mapping[str, Any],
 ) -> QueuedMessage | None:
-    """Return the callback to this URL, a message of its own, which tells `more` beside the rest, or
+    """Return the callback to this URL, a message of its own whose JSON has `more` in addition, or
     None without a URL. It has the retries of its source unless its headers say otherwise. One that
     cannot be made (by its headers, for example) is logged, and is None, too: a delivery cannot be
     undone."""

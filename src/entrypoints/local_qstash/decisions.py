@@ -20,8 +20,7 @@ from entrypoints.local_qstash.workflow_headers import told_of_run
 log = structlog.get_logger(__name__)
 
 FirstBody = Callable[[QueuedMessage], str | None]
-"""Returns the body (base64) with which the run was started of which the message is a step, or
-None."""
+"""Returns the body (base64) that started the run of which the message is a step, or None."""
 
 
 def outcome_of(

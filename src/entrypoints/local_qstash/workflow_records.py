@@ -40,7 +40,7 @@ class RunRecords:
         return self._sizes.get(run_id, 0)
 
     def first_body(self, message: QueuedMessage) -> str | None:
-        """Return what the run was started with (base64) of which the message is a step, or None."""
+        """Return the body (base64) that started the run of which the message is a step, or None."""
         steps = self.steps(run_id_of(message) or "").values()
         return next((each["body"] for each in steps), None)
 
