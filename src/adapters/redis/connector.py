@@ -7,6 +7,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.connection import HiredisRespSerializer
 
 from adapters.redis.address import Address
 from adapters.redis.cluster import ClusterConnection
@@ -37,6 +38,7 @@ def connect(
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
         return ClusterConnection(RedisCluster(startup_nodes=nodes, **options), connections, options)
     options |= {"max_connections": connections + LISTENERS, "socket_timeout": None}
+    sentinel: Any = None
     if address.kind == "sentinel":
         own = {
             **options,
@@ -46,13 +48,23 @@ def connect(
             "password": None,
             **address.sentinel_login,
         }
-        sentinel: Any = Sentinel(address.hosts, sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
-        return ServerConnection(
-            sentinel.master_for(address.service), connections, timeout, sentinel
-        )
-    if address.hosts:
+        sentinel = Sentinel(address.hosts, sentinel_kwargs=own, **options)  # type: ignore[no-untyped-call]
+        client = sentinel.master_for(address.service)
+    elif address.hosts:
         host, port = address.hosts[0]
         client = Redis(host=host, port=port, **options)
     else:
         client = Redis(unix_socket_path=options.pop("path"), **options)
-    return ServerConnection(client, connections, timeout)
+    pool = client.connection_pool
+    pool.connection_class = type("Packing", (_Packing, pool.connection_class), {})
+    return ServerConnection(client, connections, timeout, sentinel)
+
+
+class _Packing:
+    """A connection whose commands hiredis writes, as redis-py has it do without asyncio."""
+
+    _serializer = HiredisRespSerializer()
+
+    def pack_command(self, *words: Any) -> list[bytes]:
+        packed: list[bytes] = self._serializer.pack(*words)
+        return packed
