@@ -5,13 +5,15 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
+import httpx2
 import openai
 
 from adapters.openai.chunks import ChunkStream
-from adapters.openai.client import BROKEN, READ_SIZE, list_models, open_client
+from adapters.openai.client import BROKEN, CONNECT_TIMEOUT, READ_SIZE, list_models, open_client
 from adapters.openai.errors import classify_broken, classify_error, unreadable
 from adapters.openai.known_models import KnownModels
 from adapters.openai.prefill import SERVERS, can_continue, go_on
+from adapters.openai.silence import SilenceLimit
 from application.ports import (
     Item,
     LanguageModel,
@@ -53,6 +55,7 @@ class OpenAIModel(LanguageModel):
         may. `environment`: as `open_client` takes it."""
         self._client = open_client(api_key, base_url, read_timeout, environment=environment)
         self._api_key = api_key
+        self._read_timeout = read_timeout
         self._known = KnownModels(_REPLACEMENTS)
         self._prefill = None if prefill is None else SERVERS[prefill]
         self._prefill_unasked = prefill_unasked
@@ -78,15 +81,20 @@ class OpenAIModel(LanguageModel):
                 # The client puts `extra_body` into the JSON body as it is. As keywords of its own,
                 # options could change the headers, the URL or the timeout, and messages would be
                 # rebuilt.
-                async with self._client.chat.completions.with_streaming_response.create(
-                    model=request.model,
-                    messages=(),
-                    stream=True,
-                    extra_body=_body(request, refused),
-                ) as response:
+                async with (
+                    SilenceLimit(self._read_timeout) as silence,
+                    self._client.chat.completions.with_streaming_response.create(
+                        model=request.model,
+                        messages=(),
+                        stream=True,
+                        extra_body=_body(request, refused),
+                        timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
+                    ) as response,
+                ):
                     chunks, idle, said = ChunkStream(request.model, self._api_key), 0, False
                     arriving = response.iter_bytes()
                     async for data in arriving:
+                        silence.pause()
                         pieces = chunks.feed(data)
                         if pieces or chunks.worked:
                             idle, said = 0, True
@@ -97,6 +105,7 @@ class OpenAIModel(LanguageModel):
                             await asyncio.sleep(0)
                         if chunks.complete:
                             break
+                        silence.wait()
                     while not chunks.done:
                         if pieces := await _last_pieces(arriving, chunks):
                             said = True
@@ -112,7 +121,7 @@ class OpenAIModel(LanguageModel):
                     raise classify_error(error, self._api_key) from error
             except openai.OpenAIError as error:
                 raise classify_error(error, self._api_key) from error
-            except BROKEN as error:
+            except (*BROKEN, TimeoutError) as error:
                 raise classify_broken(error) from error
 
     async def models(self) -> Sequence[OfferedModel]:
