@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapters.batching import MicroBatcher, MismatchedResults
+from adapters.batching import GROWTH, PAUSES, MicroBatcher, MismatchedResults
 
 
 class Counter:
@@ -161,3 +161,51 @@ async def test_a_caller_that_leaves_does_not_disturb_the_others() -> None:
     assert [results[stayed] for stayed in (2, 3, 5)] == [8, 12, 20]
     assert counter.calls == [[0], [2, 4, 6], [10]]
     assert await batcher(6) == 12
+
+
+async def test_an_item_waits_several_pauses_while_many_come() -> None:
+    counter = Counter()
+    batcher = MicroBatcher(counter, max_calls=3, max_items=100, pause=1.0)
+    calls = await _started(counter, batcher, 0, *range(2, 2 + 2 * GROWTH, 2))
+    await asyncio.sleep(1.2)  # the first pause is over, in which enough came for another one
+    assert counter.calls == [[0]]
+    calls.append(asyncio.create_task(batcher(100)))
+    while len(counter.calls) == 1:
+        await asyncio.sleep(0.001)
+    assert counter.calls[1] == [*range(2, 2 + 2 * GROWTH, 2), 100]
+    counter.open.set()
+    await asyncio.gather(*calls)
+
+
+async def test_an_item_that_comes_among_many_waits_four_pauses_at_most() -> None:
+    counter, pause = Counter(), 0.1
+    batcher = MicroBatcher(counter, max_calls=3, max_items=10_000, pause=pause)
+    calls = await _started(counter, batcher, 0)
+    began = asyncio.get_running_loop().time()
+    while len(counter.calls) == 1:
+        calls += [asyncio.create_task(batcher(2)) for _ in range(GROWTH)]
+        await asyncio.sleep(0.005)
+    assert asyncio.get_running_loop().time() - began >= PAUSES * pause
+    counter.open.set()
+    await asyncio.gather(*calls)
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+async def test_an_item_has_a_time_limit_of_its_own_wherever_it_is(place: int) -> None:
+    """Alone in a call, in one that it shares, or waiting for a call."""
+    counter, late = Counter(), []
+    batcher = MicroBatcher(
+        counter,
+        max_calls=2,
+        max_items=2,
+        timeout=0.3,
+        abandoned=lambda item, result: late.append((item, result)),
+    )
+    calls = await _started(counter, batcher, *range(0, 10, 2))
+    assert counter.calls == [[0], [2, 4]]
+    with pytest.raises(TimeoutError):
+        await calls[place]
+    counter.open.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    assert (2, 4) in late  # the shared call went on
+    assert await batcher(8) == 16

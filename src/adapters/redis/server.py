@@ -34,7 +34,7 @@ class ServerConnection(Connection):
         self._sentinel = sentinel
         self._free = asyncio.Semaphore(connections)
         self._batched: MicroBatcher[Sequence[Word], Any] = MicroBatcher(
-            self._pipeline, max_calls=PIPELINES, max_items=PIPELINE_LIMIT
+            self._pipeline, max_calls=PIPELINES, max_items=PIPELINE_LIMIT, timeout=timeout
         )
 
     async def call(self, *words: Word) -> Any:
@@ -44,10 +44,7 @@ class ServerConnection(Connection):
 
     async def call_batched(self, *words: Word) -> Any:
         with translated_errors():
-            # Each caller has its own time limit: those that share a pipeline did not begin to
-            # wait at the same time.
-            async with asyncio.timeout(self._timeout):
-                return await self._batched(words)
+            return await self._batched(words)
 
     async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         with translated_errors():
