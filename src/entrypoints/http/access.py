@@ -13,7 +13,7 @@ key, whichever key it was made with. Once the owner has none, its streams end (o
 """
 
 from collections.abc import Collection
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 from litestar.connection import ASGIConnection
@@ -25,8 +25,10 @@ from entrypoints.http.problems import problem
 from entrypoints.http.tokens import Expired, Tokens
 from entrypoints.valid_keys import ValidKeys
 
+NEEDS_KEY = "needs_key"
+"""Mark (in a handler's `opt`) of a route whose callers are identified."""
 BY_LINK = "stream_link"
-"""Mark (in a handler's `opt`) of a route that a stream link opens."""
+"""Mark of a route that a stream link opens."""
 BY_CHAT_TOKEN = "chat_token"  # noqa: S105
 """Mark of a route that the token of a chat opens: which of CHAT_RIGHTS it needs."""
 CHAT_RIGHTS = ("send", "follow", "stop")
@@ -51,11 +53,7 @@ class Access:
         self.chat_token_ttl = chat_token_ttl
         self._stream_path = prefix + STREAM_PATH
 
-    def __deepcopy__(self, _: object) -> Self:
-        """Litestar copies routers with their guards, and a copy would not see keys change."""
-        return self
-
-    async def guard(
+    def identify(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
         """Identify the caller for the handler (`request.user`), and the only chat that its token is

@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from litestar import Litestar, Router
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server
@@ -14,6 +17,7 @@ from litestar.types import ASGIApp
 from openapi_ui_bundles.swagger_ui import static_path
 
 from entrypoints import __version__
+from entrypoints.http.access import NEEDS_KEY
 from entrypoints.http.ai_sdk.routes import UiChatController
 from entrypoints.http.cors import ReadableByAll, named_origins
 from entrypoints.http.faults import problem_details_plugin
@@ -50,6 +54,14 @@ def create_app(
         async with running():
             yield
 
+    async def admit(
+        connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+    ) -> None:
+        # One guard for both: for each, Litestar copies the handler.
+        parts.origins.check(connection, handler)
+        if handler.opt.get(NEEDS_KEY):
+            parts.access.identify(connection, handler)
+
     app = Litestar(
         route_handlers=[
             Router(
@@ -62,23 +74,23 @@ def create_app(
                     UsageController,
                     UiChatController,
                 ],
-                guards=[parts.access.guard],
+                opt={NEEDS_KEY: True},
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),
             Router(
                 OPENAI_PATH,
                 route_handlers=[ResponseController, ChatController, ModelController],
-                guards=[parts.access.guard],
+                opt={NEEDS_KEY: True},
                 request_max_body_size=parts.request_bounds.max_bytes,
             ),
-            qstash_router(parts.development, parts.access),
+            qstash_router(parts.development),
             healthz,
             readyz,
             metrics_page,
             *page_handlers(parts.prefix),
             static_files(ASSETS_PATH, Path(static_path)),
         ],
-        guards=[parts.origins.guard],
+        guards=[admit],
         state=State({"start_bodies": parts.start_bodies, "request_bounds": parts.request_bounds}),
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
         plugins=[problem_details_plugin(parts.request_counts)],

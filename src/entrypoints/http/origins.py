@@ -1,5 +1,5 @@
-"""The first guard of every route: against requests that a foreign page makes a browser send, and
-against requests that can be read in two ways.
+"""What is checked first of every request that has a route. It protects against requests that a
+foreign page makes a browser send, and against requests that can be read in two ways.
 
 - *DNS rebinding*: without API keys, a Host that is a name must be one of ours (`host_names`).
 - *Cross-site requests*: a request that changes something must come from our own pages, from an
@@ -48,7 +48,7 @@ class Origins:
         self._answered: set[str] = set()  # Host headers that passed
         self._allowed = frozenset(allowed) | ({_origin(base_url)} if base_url else frozenset())
 
-    async def guard(self, connection: _Connection, handler: BaseRouteHandler) -> None:
+    def check(self, connection: _Connection, handler: BaseRouteHandler) -> None:
         """Raises a problem: 403 for a foreign name or page, 400 for a repeated parameter."""
         headers = connection.headers
         host = headers.get("host")

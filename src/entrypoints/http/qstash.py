@@ -23,7 +23,7 @@ from adapters.qstash import ForgedDelivery, KeysUnknown, MalformedDelivery, Unre
 from application.accounts import Caller
 from application.outcome import Ack, Outcome, Overloaded, OverShare, Reject, Retry
 from application.ports import Announcement, Delivery, Guard
-from entrypoints.http.access import Access
+from entrypoints.http.access import NEEDS_KEY
 from entrypoints.http.checks import is_check
 from entrypoints.http.delivery_bodies import NoRoom
 from entrypoints.http.head_requests import is_head
@@ -115,7 +115,7 @@ class DevelopmentController(Controller):
 
     @get(
         WEBHOOK_PATH,
-        opt={CHANGES: True},
+        opt={CHANGES: True, NEEDS_KEY: True},
         responses=documented(401, 403, 404, 429, 489, 503),
         operation_id="runTask",
         summary="Run a task without the queue (development only)",
@@ -135,10 +135,8 @@ class DevelopmentController(Controller):
         return _respond(run.task_id, run.outcome)
 
 
-def qstash_router(development: bool, access: Access) -> Router:
-    handlers: list[Any] = [QStashController]
-    if development:
-        handlers.append(Router("/", route_handlers=[DevelopmentController], guards=[access.guard]))
+def qstash_router(development: bool) -> Router:
+    handlers = [QStashController, DevelopmentController] if development else [QStashController]
     return Router("/", route_handlers=handlers)
 
 
