@@ -7,6 +7,7 @@ address.
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def owner_account(owner: str | None) -> str:
     return "all" if owner is None else f"key:{owner}"
 
 
+@lru_cache(1024)
 def network(address: str) -> str:
     """Return what one client usually controls: an IPv4 address, or a /64 network of IPv6."""
     try:

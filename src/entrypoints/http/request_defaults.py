@@ -1,6 +1,6 @@
 """What the settings say for requests that do not say it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from domain.request import TaskRequest
@@ -17,4 +17,9 @@ class RequestDefaults:
     def request(self, **fields: Any) -> TaskRequest:
         """Return the request of these fields. None is the same as a field that is not given."""
         given = {name: value for name, value in fields.items() if value is not None}
-        return TaskRequest(**{**asdict(self), **given})
+        own = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+        }
+        return TaskRequest(**(own | given))

@@ -26,7 +26,7 @@ _decode_start = msgspec.json.Decoder(StartBody).decode
 _decode_plain = msgspec.json.Decoder().decode
 SECONDS_GIVEN = "must be milliseconds since 1970, not seconds"
 _FIELDS = {each.encode_name for each in msgspec.structs.fields(StartBody)}
-_WHOLE = tuple(camel(name) for name in WHOLE_NUMBERS)
+_WHOLE = {camel(name): name for name in WHOLE_NUMBERS}
 
 
 class StartRequest(Request[Any, Any, Any]):
@@ -42,7 +42,7 @@ class StartRequest(Request[Any, Any, Any]):
             raise _refusal([*faults, bad.fault]) from None
         except msgspec.ValidationError as error:
             raise _refusal(faults + _body_faults(content, error, bounds)) from None
-        numbers = {camel(name): getattr(body, name) for name in WHOLE_NUMBERS}
+        numbers = {name: getattr(body, own) for name, own in _WHOLE.items()}
         if body.flow_control is not None:
             numbers["flowControl"] = msgspec.structs.asdict(body.flow_control)
         if body.budget is not None:
