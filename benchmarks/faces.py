@@ -1,13 +1,14 @@
 """I. The faces beside the native one: fan-out, replay, and the time to the first delta.
 
 In alternation, on one server (`longtask serve` on Redis, with a core of its own): many readers of
-one task of 50 tokens a second on each face; the whole log of a finished task, to one reader and to
-a hundred at once; and, on the embedded default, the time from POST to the first delta, beside that
-of the upstream itself.
+one task of 50 tokens a second on each face; one task flat out, to one reader; the whole log of a
+finished task, to one reader and to a hundred at once; and, on the embedded default, the time from
+POST to the first delta, beside that of the upstream itself.
 """
 
 import argparse
 import asyncio
+import functools
 import json
 import statistics
 import time
@@ -32,6 +33,8 @@ from benchmarks.rig import (
 
 RATE = 50
 EVENTS, AT_ONCE = 10_000, 100
+TOKENS, TURNS = 100_000, 7
+"""Of a task flat out, and how often each face has its turn."""
 
 
 FACES = ("native", "openai", "ai_sdk")
@@ -90,6 +93,22 @@ async def fanned_out(redis_url: str, face: str, count: int, seconds: int) -> dic
         await asyncio.gather(*(each.closed for each in opened))
         assert len({each.events for each in opened}) == 1, "not every reader saw every event"
     return {f"I_{count}_{face}_us_cpu_per_delivery": round(spent * 1e6 / done, 2)}
+
+
+async def flat_out(redis_url: str) -> dict[str, float]:
+    """Return the tokens per second from the start to the last event that the reader gets."""
+    rates: dict[str, list[float]] = {face: [] for face in FACES}
+    async with ours(REDIS_URL=redis_url) as (address, _, client):
+        for turn in range(1 + TURNS):
+            for face, found in rates.items():
+                began = time.perf_counter()
+                path = paths(await start(client, TOKENS if turn else 1_000, 0))[face]
+                await (await connected(address, functools.partial(Reader, path))).closed
+                found.append(TOKENS / (time.perf_counter() - began))
+    return {
+        f"I_flat_out_{face}_tokens_per_second": round(statistics.median(found[1:]))
+        for face, found in rates.items()
+    }
 
 
 async def replayed(redis_url: str) -> dict[str, float]:
@@ -164,6 +183,7 @@ async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
         for count in map(int, given.counts.split(",")):
             for face in FACES:
                 figures |= await fanned_out(redis_url, face, count, given.seconds)
+        figures |= await flat_out(redis_url)
         figures |= await replayed(redis_url)
         runs.append(figures)
     return medians(runs)

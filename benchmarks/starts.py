@@ -77,7 +77,7 @@ async def pressed(
     }
 
 
-def _post(path: str, body: bytes) -> bytes:
+def post(path: str, body: bytes) -> bytes:
     return (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -85,8 +85,8 @@ def _post(path: str, body: bytes) -> bytes:
 
 
 async def run(redis_url: str, given: argparse.Namespace) -> dict[str, Any]:
-    start, usual = _post("/api/tasks/start", _BODY), _post("/start", _BODY)
-    empty = _post("/", b"{}")
+    start, usual = post("/api/tasks/start", _BODY), post("/start", _BODY)
+    empty = post("/", b"{}")
     runs = []
     for _ in range(given.repeats):
         found: dict[str, float] = {}

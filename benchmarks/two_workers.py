@@ -19,10 +19,15 @@ from typing import Any
 import httpx
 import uvloop
 
-from benchmarks.rig import join, measured, medians, ours, pin, service, start, used
+from benchmarks.model import message
+from benchmarks.rig import connected, join, measured, medians, ours, pin, service, start, used
+from benchmarks.starts import post
 from benchmarks.task_queue import queue
 
 RATE = 30
+CONNECTIONS = 32
+"""Of clients that start, for each process."""
+START = post("/api/tasks/start", b'{"prompt":"1 0"}')
 IDLE = 0.1
 """CPU seconds a second of a service that has nothing to do, at most."""
 
@@ -75,24 +80,48 @@ async def tokens(
     return said / sum(shares), shares
 
 
+class Starter(asyncio.Protocol):
+    """A connection that sends one start at a time, and is among the `free` ones in between."""
+
+    def __init__(self, free: "asyncio.Queue[Starter]") -> None:
+        self._free = free
+        self._answer = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._free.put_nowait(self)
+
+    def send(self) -> None:
+        self._transport.write(START)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        if (whole := message(self._answer)) is not None:
+            assert whole[0].startswith(b"HTTP/1.1 202"), whole
+            self._answer = b""
+            self._free.put_nowait(self)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
 async def starts(address: str, pids: list[int], given: Any) -> tuple[float, list[float]]:
-    """Return the starts per CPU second, each with a connection of its own kept, and the CPU
-    seconds of each process."""
-    rate = given.starts * given.workers
-    limits = httpx.Limits(max_connections=32 * given.workers, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
-        await asyncio.gather(*(client.get("/healthz") for _ in range(32 * given.workers)))
-        cpu, began, sent = Spent(pids), time.perf_counter(), []
-        for number in range(round(rate * given.seconds)):
-            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            sent.append(
-                asyncio.create_task(client.post("/api/tasks/start", json={"prompt": "1 0"}))
-            )
-        for response in await asyncio.gather(*sent):
-            response.raise_for_status()
-        shares = cpu.each()
+    """Return the starts per CPU second, and the CPU seconds of each process."""
+    rate, free = given.starts * given.workers, asyncio.Queue[Starter]()
+    for _ in range(CONNECTIONS * given.workers):
+        # One after the other: of those that come at once, one process accepts all.
+        await connected(address, lambda: Starter(free))
+        await asyncio.sleep(0.01)
+    cpu, began, count = Spent(pids), time.perf_counter(), round(rate * given.seconds)
+    for number in range(count):
+        await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        (await free.get()).send()
+    all_of_them = [await free.get() for _ in range(CONNECTIONS * given.workers)]
+    shares = cpu.each()
     assert time.perf_counter() - began < 1.1 * given.seconds, "the machine is full"
-    return len(sent) / sum(shares), shares
+    for each in all_of_them:
+        each.close()
+    return count / sum(shares), shares
 
 
 async def settled(pid: int, workers: int) -> list[int]:
