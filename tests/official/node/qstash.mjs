@@ -163,7 +163,10 @@ await run({
     const flow = { flowControl: { key, ratePerSecond: 1, period: 3600 } };
     for (let number = 0; number < 3; number++)
       await qstash.publish({ url: `${to}/${number}`, body: "x", ...flow });
-    await until(async () => (await flowControl.get(key)).waitListSize === 2);
+    await until(async () => {
+      const { waitListSize, parallelismCount } = await flowControl.get(key);
+      return waitListSize === 2 && parallelismCount === 0; // the first is delivered
+    });
     await call("get", () => flowControl.get(key));
     await call("global", () => flowControl.getGlobalParallelism());
     await call("pause", () => flowControl.pause(key));
