@@ -1,22 +1,26 @@
 """Time in a data file: a process that was frozen, a clock that was set, and what is over."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
 
 from adapters.sqlite import AwakeClock
+from adapters.sqlite.stored import find
 from application.errors import DeletedTask, LeaseLost, UnknownTask
 from application.ports import TOMBSTONE_TTL, Busy, NotOrphaned, Orphaned
-from domain.events import ContentAdded
+from domain.events import ContentAdded, TaskStatus
 from domain.failure import Failure
 from tests.builders import LEASE, NOW, REQUEST, begun, submit
 from tests.integration.sqlite_bench import Opened, opened
@@ -98,6 +102,31 @@ async def test_while_the_process_works_time_passes(tmp_path: Path, time: Time) -
         with pytest.raises(UnknownTask):
             await file.tasks.get(kept)
         await until(lambda: _count(file, "tasks", 0))
+
+
+async def test_a_task_that_ends_while_it_is_read_is_found(
+    tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader has a snapshot of before the end."""
+    found, go_on = threading.Event(), threading.Event()
+
+    def find_slowly(connection: Any, task_id: str) -> Any:
+        stored = find(connection, task_id)
+        if threading.current_thread().name.startswith("database-reader"):
+            found.set()
+            assert go_on.wait(30)
+        return stored
+
+    async with _opened(tmp_path, time) as file:
+        time.work(TTL)  # so a task that is unfinished and unknown to this process has expired
+        attempt = await begun(file.tasks)
+        monkeypatch.setattr("adapters.sqlite.records.find", find_slowly)
+        reading = asyncio.create_task(file.tasks.get(attempt.task.id))
+        assert await asyncio.to_thread(found.wait, 30)
+        await file.tasks.commit(attempt, attempt.task.fail(NOW, FAILURE))
+        go_on.set()
+        assert (await reading).status is TaskStatus.RUNNING
+        assert (await file.tasks.get(attempt.task.id)).status is TaskStatus.FAILED
 
 
 async def test_a_restart_does_not_forget_that_a_task_is_delayed(tmp_path: Path, time: Time) -> None:

@@ -9,8 +9,12 @@ The writer thread and the event loop both use it. A lease belongs to the number 
 one that was noted by a write that did not count means nothing.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+
+LONGEST_READ = 30.0
+"""Seconds. No snapshot of the file that is still being read is older."""
 
 
 @dataclass(slots=True)
@@ -29,6 +33,9 @@ class Liveness:
         self._clock = clock
         self._opened = clock()
         self._signs: dict[str, _Signs] = {}
+        self._forgotten: dict[str, float] = {}
+        """By task, in the order of time: when it was forgotten."""
+        self._forgetting = threading.Lock()
 
     def beat(self, task_id: str, delay: float = 0.0) -> None:
         """Note a heartbeat, which is a change too. `delay`: seconds for which the queue holds the
@@ -66,7 +73,15 @@ class Liveness:
         self.beat(task_id)
 
     def forget(self, task_id: str) -> None:
-        """Drop what is known of a task that has ended or is gone."""
+        """Drop what is known of a task that has ended or is gone. A thread that reads an older
+        snapshot of the file still sees it unfinished: for such a one it has not expired."""
+        now = self._clock()
+        with self._forgetting:
+            self._forgotten[task_id] = now
+            while (oldest := next(iter(self._forgotten))) != task_id and (
+                now - self._forgotten[oldest] > LONGEST_READ
+            ):
+                del self._forgotten[oldest]
         self._signs.pop(task_id, None)
 
     def lease_left(self, task_id: str, attempt: int) -> float:
@@ -90,6 +105,8 @@ class Liveness:
     def is_expired(self, task_id: str) -> bool:
         """Whether an unfinished task was not changed for the time to live."""
         signs = self._signs.get(task_id)
+        if signs is None and task_id in self._forgotten:
+            return False
         changed = self._opened if signs is None else signs.changed
         return self._clock() - changed >= self._ttl
 
