@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -11,7 +12,7 @@ from adapters.openai.responses import ResponsesModel
 from adapters.upstreams import RoutedModel
 from adapters.upstreams import Upstream as Mapped
 from application.errors import ModelRefused, ModelUnavailable
-from application.ports import Finished, Kept, LanguageModel, Numbered
+from application.ports import Finished, Item, Kept, LanguageModel, Numbered
 from domain.answer import Reasoning, Text, ToolCallDelta
 from domain.request import TaskRequest
 from tests.doubles.model import text_of
@@ -163,6 +164,23 @@ async def test_silence_of_the_server_is_a_passing_fault(upstream: Upstream) -> N
         await anext(stream)
     assert lost.value.code == "model_timeout"
     assert not lost.value.unbilled
+    await model.aclose()
+
+
+@pytest.mark.parametrize("last", [piece("b"), piece("b").rstrip(), finish(), finish().rstrip()])
+async def test_what_the_reader_does_between_two_items_is_no_silence(
+    upstream: Upstream, last: bytes
+) -> None:
+    """Also where the body ends without the end of the answer, or of its last event."""
+    upstream.then(Script([piece("a"), last]))
+    model = OpenAIModel("key", upstream.url, read_timeout=(limit := within(0.2)))
+    items: list[Item] = []
+    with suppress(ModelUnavailable):
+        async for item in model.stream(_request()):
+            items.append(item)
+            await asyncio.sleep(2.5 * limit)
+    assert items
+    await asyncio.sleep(2.5 * limit)
     await model.aclose()
 
 

@@ -106,6 +106,7 @@ class OpenAIModel(LanguageModel):
                         if chunks.complete:
                             break
                         silence.wait()
+                    silence.pause()
                     while not chunks.done:
                         if pieces := await _last_pieces(arriving, chunks):
                             said = True

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 LONGEST_READ = 30.0
-"""Seconds. No snapshot of the file that is still being read is older."""
+"""Seconds for which a thread may still read a snapshot of the file."""
 
 
 @dataclass(slots=True)
