@@ -77,7 +77,8 @@ def delayed(connection: Connection, now: int) -> list[tuple[str, int]]:
     SELECT id, at FROM (
         SELECT id, CASE WHEN json_valid(CAST(state AS TEXT))
             THEN json_extract(CAST(state AS TEXT), '$.not_before') END AS at
-        FROM tasks WHERE expires IS NULL AND status = 'pending' AND attempt = 0 AND id IS NOT NULL
+        FROM tasks INDEXED BY tasks_unfinished
+        WHERE expires IS NULL AND status = 'pending' AND attempt = 0 AND id IS NOT NULL
     ) WHERE at > ?
     """
     return connection.execute(statement, (now,)).fetchall()
