@@ -1,6 +1,6 @@
 """What the settings say for requests that do not say it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from domain.request import TaskRequest
@@ -14,12 +14,10 @@ class RequestDefaults:
     max_tokens: int | None = None
     temperature: float | None = None
 
-    def request(self, **fields: Any) -> TaskRequest:
+    def request(self, **asked: Any) -> TaskRequest:
         """Return the request of these fields. None is the same as a field that is not given."""
-        given = {name: value for name, value in fields.items() if value is not None}
-        own = {
-            "model": self.model,
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-        }
-        return TaskRequest(**(own | given))
+        given = {name: value for name, value in asked.items() if value is not None}
+        return TaskRequest(**({name: getattr(self, name) for name in _FIELDS} | given))
+
+
+_FIELDS = tuple(each.name for each in fields(RequestDefaults))
