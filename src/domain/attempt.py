@@ -19,8 +19,12 @@ class Attempt:
     cursor: int | None = None
     """The cursor that was written with the last append of this attempt
     (`Continuation.cursor`)."""
+    fence: str = ""
+    """The fencing token of its writes, in a store that may lose a task while an attempt of it runs:
+    made again, the task has attempts of the same numbers. In other stores the number is the token.
+    """
 
     @property
     def number(self) -> int:
-        """The attempt's number, which is the fencing number of its writes."""
+        """The attempt's number."""
         return self.task.attempt

@@ -17,8 +17,8 @@ from domain.webhook import Note, Webhook
 class Record:
     """All that changes of one task, and not its request.
 
-    `attempt` is the number of the last attempt; 0 means that none has begun. It is also a fencing
-    number: every `TaskLog` refuses an append by an attempt with a lower number.
+    `attempt` is the number of the last attempt; 0 means that none has begun. Every `TaskLog`
+    refuses an append by an attempt with a lower number.
     """
 
     id: str

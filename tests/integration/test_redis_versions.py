@@ -32,7 +32,8 @@ from domain.events import (
 from domain.events import TaskStatus as Status
 from domain.task import Task
 from domain.webhook import Webhook
-from tests.builders import LEASE, REQUEST, begun, to_redis
+from tests.builders import LEASE, REQUEST, begun, claim, to_redis
+from tests.contract.stores import assert_shut_out
 from tests.integration.redis_records import Bench
 
 
@@ -53,6 +54,19 @@ async def test_a_record_of_the_next_version_is_refused_and_stays_as_it_is(bench:
         await bench.tasks.read(task_id, 0, 10)
     assert await bench.connection.call("HGETALL", keys_of(task_id).record) == before
     assert (await bench.tasks.get(other)).id == other
+
+
+async def test_attempts_of_this_version_and_the_one_before_shut_each_other_out(
+    bench: Bench,
+) -> None:
+    """There the writer is the number of the attempt."""
+    ours = await begun(bench.tasks)
+    task_id = ours.task.id
+    await bench.set_field(task_id, "writer", "1")
+    await assert_shut_out(bench.tasks, ours)
+    await bench.connection.call("DEL", keys_of(task_id).lease)
+    again = await claim(bench.tasks, task_id)
+    assert await bench.field(task_id, "writer") == again.fence.encode() not in (b"0", b"1", b"2")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,8 @@ from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, fold
 from domain.failure import Failure
 from domain.task import Task
-from tests.builders import LEASE, REQUEST, begun, follow_task, to_redis
+from tests.builders import LEASE, REQUEST, begun, claim, follow_task, submit, to_redis
+from tests.contract.stores import assert_shut_out
 from tests.doubles.readers import (
     events_of,
     read_to_end,
@@ -71,6 +73,55 @@ async def test_who_wrote_what_the_log_lost_may_write_no_more(redis_url: str) -> 
         second = await bench.add(second, "whole")
         await bench.end(second, "whole")
         assert fold(await bench.follow(task_id)).answer.text == "whole"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("said_again", [0, 1, 2])
+async def test_whose_beginning_was_lost_may_not_write_for_the_next_one_of_its_number(
+    redis_url: str, whole: bool, said_again: int
+) -> None:
+    """Redis has lost the `whole` task, or all since before the claim. The log of the next attempt
+    may have grown as long."""
+    connection = to_redis(redis_url)
+    async with on_redis(connection) as bench:
+        task_id = await submit(bench.tasks)
+        keys = keys_of(task_id)
+        before = {each: await connection.call("DUMP", each) for each in (keys.record, keys.log)}
+        first = await claim(bench.tasks, task_id)
+        lost = await bench.add(first, "lost")
+        await connection.call("DEL", keys.record, keys.log, keys.lease, keys.heartbeat)
+
+        if whole:
+            await submit(bench.tasks, task_id=task_id)
+        else:
+            for key, dumped in before.items():
+                await connection.call("RESTORE", key, 0, dumped)
+        again = await claim(bench.tasks, task_id)
+        assert again.number == lost.number
+        for number in range(said_again):
+            again = await bench.add(again, str(number))
+        for attempt in (first, lost):
+            await assert_shut_out(bench.tasks, attempt)
+            with pytest.raises(LeaseLost):
+                await bench.tasks.note_response(attempt, "resp_1")
+            with pytest.raises(LeaseLost):
+                await bench.tasks.restart(attempt, attempt.task.restart(2, None), LEASE)
+        said = "".join(map(str, range(said_again)))
+        await bench.end(again, said)
+        assert fold(await bench.follow(task_id)).answer.text == said
+
+
+async def test_an_attempt_without_a_token_may_write_nothing(redis_url: str) -> None:
+    """None that a claim has returned."""
+    connection = to_redis(redis_url)
+    async with on_redis(connection) as bench:
+        held = await begun(bench.tasks)
+        keys = keys_of(held.task.id)
+        await assert_shut_out(bench.tasks, replace(held, fence=""))
+        await connection.call("HSET", keys.record, "writer", 0)  # as a cancellation begins
+        await connection.call("DEL", keys.lease)
+        for fence in ("", held.fence):
+            await assert_shut_out(bench.tasks, replace(held, fence=fence))
 
 
 async def test_who_saw_what_the_log_lost_starts_over(redis_url: str) -> None:

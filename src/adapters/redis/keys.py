@@ -9,14 +9,16 @@ service without API keys).
 | `longtask:{id}:record` | hash | `v` (the version of the record), `state` (JSON), \
 `request` (JSON, written once) and `request_v`, `task` (both, for the version before: record.py), \
 `status`, `attempt`, `indexed` (when its owner's index was last told that it is there, in ms), \
-`epoch` (the last), `epochs` (`first-epoch ...`, by the numbers of their \
-first events), `message` (the queue's id), `response` (`attempt id`, how an upstream calls its \
-answer) and `cursor` (`attempt cursor length`, up to which of its events the log has all, at that \
-length), `writer` (the attempt that may add events, 0 for none) |
+`epoch` (the last; the fencing token of an attempt that runs), `epochs` (`first-epoch ...`, by the \
+numbers of their first events), `message` (the queue's id), `response` (`attempt id`, how an \
+upstream calls its answer) and `cursor` (`attempt cursor length`, up to which of its events the \
+log has all, at that length), `writer` (the fencing token of the attempt that may add events, 0 \
+for none) |
 | `longtask:{id}:log` | list | the events, each a JSON array; the index is the number less one |
 | `longtask:{id}:log:adopted` | list | the first events of a log that another store hands \
 over, until all are there (adoption.py) |
-| `longtask:{id}:lease` | string | the attempt, while its lease is alive: Redis's clock decides |
+| `longtask:{id}:lease` | string | the fencing token of the attempt, while its lease is alive: \
+Redis's clock decides |
 | `longtask:{id}:heartbeat` | string | nothing, while the queue may still bring the task |
 | `longtask:{id}:tombstone` | string | `deleted`, or `expired`: the task was not deleted, and \
 its own time to live is over, or will be. It must not be created again |

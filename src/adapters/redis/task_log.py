@@ -26,7 +26,7 @@ from adapters.redis.keys import CHECK_KEY, keys_of, owner_keys
 from adapters.redis.record import Record, decode_shared_request, shared
 from adapters.redis.records import Records
 from adapters.redis.script import Script
-from adapters.redis.transitions import Transitions, milliseconds, new_epoch
+from adapters.redis.transitions import NO_WRITER, Transitions, milliseconds, new_epoch
 from application.errors import LeaseLost, UnknownTask
 from application.ports import (
     ORPHAN_TIMEOUT,
@@ -145,7 +145,7 @@ class RedisTaskLog(TaskLog):
     ) -> Attempt:
         keys = keys_of(attempt.task.id)
         times = (milliseconds(lease), self._ttl)
-        values: list[Word] = [attempt.number, attempt.logged, *times, keys.channel]
+        values: list[Word] = [attempt.fence, attempt.logged, *times, keys.channel]
         if cursor is None or not events:
             values.append("")
         else:  # written here: for Lua it is dearer to make a text of numbers
@@ -155,11 +155,12 @@ class RedisTaskLog(TaskLog):
         )
         if not logged:
             raise LeaseLost
-        return Attempt(attempt.task, logged, attempt.request, cursor)
+        return Attempt(attempt.task, logged, attempt.request, cursor, attempt.fence)
 
     async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
         keys, task = keys_of(attempt.task.id), attempt.task
-        values: list[Word] = [attempt.number, attempt.logged, response_id]
+        noted_by = f"{attempt.number} {response_id}"
+        values: list[Word] = [attempt.fence, attempt.logged, noted_by]
         if not await self._note_response([keys.record, keys.log, keys.lease], values):
             raise LeaseLost
         if task.continuation is None:
@@ -177,7 +178,7 @@ class RedisTaskLog(TaskLog):
     async def renew(self, attempt: Attempt, lease: float) -> None:
         keys = keys_of(attempt.task.id)
         times = (milliseconds(lease), self._ttl, self._orphan_timeout)
-        values = [attempt.number, *times, attempt.logged]
+        values: list[Word] = [attempt.fence, *times, attempt.logged]
         renewed = await self._renew([keys.record, keys.log, keys.lease, keys.heartbeat], values)
         if not renewed:
             raise LeaseLost
@@ -187,7 +188,7 @@ class RedisTaskLog(TaskLog):
     async def commit(self, attempt: Attempt, change: Change) -> None:
         record = Record(attempt.task)
         if not await self._transitions.write(
-            record, change, writer=attempt.number, logged=attempt.logged
+            record, change, writer=attempt.fence, logged=attempt.logged
         ):
             raise LeaseLost
 
@@ -202,13 +203,14 @@ class RedisTaskLog(TaskLog):
             revoked = await self._revoke(
                 [keys_of(task_id).record], [task.status.value, task.attempt]
             )
-            # From here on the record's writer is 0, which is no attempt's number, so no attempt can
-            # append and the text stays as it is. If this process dies now, the attempt's lease
-            # lapses, as that of any lost attempt.
+            # From here on the record has no writer, so no attempt can append and the text stays as
+            # it is. If this process dies now, the attempt's lease lapses, as that of any lost one.
             if revoked:
                 events = await self._events(task_id, events)
                 change = task.cancel(now, answer_of(events))
-                if await self._transitions.write(record, change, writer=0, logged=len(events)):
+                if await self._transitions.write(
+                    record, change, writer=NO_WRITER, logged=len(events)
+                ):
                     return change.task
 
     async def fail(self, task_id: str, failure: Failure, now: int) -> Task | Busy:

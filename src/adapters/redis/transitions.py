@@ -16,6 +16,10 @@ from domain.attempt import Attempt
 from domain.events import TaskStatus
 from domain.task import Change
 
+NO_WRITER = "0"
+"""Stands in a record that no attempt may write to."""
+_ANY_WRITER = "*"
+
 
 class Transitions:
     """Every method may raise StoreUnavailable."""
@@ -42,7 +46,7 @@ class Transitions:
         change: Change,
         absent_keys: Sequence[str] = (),
         *,
-        writer: int | None = None,
+        writer: str | None = None,
         logged: int = 0,
         without_message: bool = False,
     ) -> bool:
@@ -50,7 +54,8 @@ class Transitions:
         not `expected`'s, its writer is not `writer` (None: any), the log has fewer than `logged`
         events, it has a message id and must be `without_message`, or a key of `absent_keys`
         exists."""
-        keys, words = self._words(expected, change, writer, logged, without_message, 0.0)
+        epoch = new_epoch()
+        keys, words = self._words(expected, change, writer, logged, without_message, 0.0, epoch)
         length, index_due = await self._commit([*keys, *absent_keys], words)
         if length:
             await self._tell_index(change, index_due)
@@ -67,8 +72,9 @@ class Transitions:
         if held_by is None:
             writer, logged, absent_keys = None, 0, [keys_of(task_id).lease]
         else:
-            writer, logged, absent_keys = held_by.number, held_by.logged, []
-        keys, words = self._words(expected, change, writer, logged, False, lease)
+            writer, logged, absent_keys = held_by.fence, held_by.logged, []
+        fence = new_epoch()
+        keys, words = self._words(expected, change, writer, logged, False, lease, fence)
         length, index_due, *found = await self._begin([*keys, *absent_keys], words)
         if not length:
             return None
@@ -78,25 +84,27 @@ class Transitions:
             task = with_notes(change.task, response, cursor)
         except READING as error:
             raise UnreadableTask(task_id, str(error)) from error
-        return Attempt(task, length, decode_request(task_id, request))
+        return Attempt(task, length, decode_request(task_id, request), fence=fence)
 
     def _words(
         self,
         expected: Record,
         change: Change,
-        writer: int | None,
+        writer: str | None,
         logged: int,
         without_message: bool,
         lease: float,
+        epoch: str,
     ) -> tuple[list[str], list[Word]]:
-        """Return the keys and arguments of commit.lua."""
+        """Return the keys and arguments of commit.lua. `epoch`: the new one, by which an attempt
+        that begins is known to every script."""
         keys, task = keys_of(expected.task.id), change.task
         runs, ended = task.status is TaskStatus.RUNNING, task.status.terminal
         own_ttl = None if task.ttl is None or not ended else milliseconds(task.ttl)
         preconditions: list[Word] = [
             expected.task.status.value,
             expected.task.attempt,
-            "" if writer is None else writer,
+            _ANY_WRITER if writer is None else writer,
             logged,
             int(without_message),
         ]
@@ -106,13 +114,13 @@ class Transitions:
             expected.older_request,
             task.status.value,
             task.attempt,
-            task.attempt if runs else 0,
+            epoch if runs else NO_WRITER,
             milliseconds(lease),
             self._ttl if own_ttl is None else min(own_ttl, self._ttl),
             0 if ended else self._orphan_timeout,
             self._tombstone_ttl if ended and task.leaves_tombstone else 0,
             keys.channel,
-            new_epoch(),
+            epoch,
             owner_keys(task.owner).channel,
             task.id,
         ]

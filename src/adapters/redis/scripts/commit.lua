@@ -1,6 +1,6 @@
 -- Write a transition that was decided on a record as it was read, if it still is so.
 -- KEYS: record, log, lease, heartbeat, tombstone, key that must be absent...
--- ARGV: expected status, expected attempt, expected writer ('' for any), events that the log must
+-- ARGV: expected status, expected attempt, expected writer ('*' for any), events that the log must
 --   hold at least, 1 if the record must have no message id, state, its version, request if it was found in `task`
 --   ('' for none), status, attempt, writer, lease in ms (0 for none), ttl in ms, orphan timeout in ms
 --   (0 once the task has ended), that of a tombstone (0 for none), channel, epoch, the owner's channel,
@@ -20,7 +20,7 @@ local first_event = 20
 
 local found = call('HMGET', record, 'status', 'attempt', 'writer', 'epochs', 'indexed')
 if found[1] ~= expected_status or found[2] ~= expected_attempt
-  or (expected_writer ~= '' and found[3] ~= expected_writer)
+  or (expected_writer ~= '*' and found[3] ~= expected_writer)
   or (without_message and call('HEXISTS', record, 'message') == 1) then
   return {0, 0}
 end
@@ -52,7 +52,7 @@ call('HSET', record, 'v', version, 'state', state, 'status', status, 'attempt', 
 if lease_ms == '0' then
   call('DEL', lease)
 else
-  call('SET', lease, attempt, 'PX', lease_ms)
+  call('SET', lease, writer, 'PX', lease_ms)
 end
 if orphan_ms == '0' then
   call('DEL', heartbeat)
