@@ -41,6 +41,9 @@ from tests.native_events import retractions
 _PLACES: dict[str | int, int] = {"reasoning": 0, "text": 1, 0: 2, 1: 3}
 """The indexes of the items of an answer, by what they are."""
 _FIRST_CALL = 2
+_SILENCE = 20.0
+"""Seconds after which the server itself gives up an answer that it makes no more of. A service that
+can only look at the answer, since it is not streamed any more, waits for that."""
 
 
 @dataclass
@@ -49,8 +52,13 @@ class Made:
 
     response: KeptResponse
     task_id: str
-    failed: bool
     forgotten: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether the server has no more of it to give."""
+        ended = self.response.ended
+        return self.forgotten or (ended is not None and ended["response"]["status"] == "failed")
 
 
 class KeepingModel(ResponsesUpstream, PlannedModel):
@@ -84,7 +92,7 @@ class KeepingModel(ResponsesUpstream, PlannedModel):
         script = super()._create(received)
         for new in self.responses.keys() - known:
             task_id = received.headers["idempotency-key"].split("-")[1]
-            made.append(Made(self.responses[new], task_id, outcome == FAILED))
+            made.append(Made(self.responses[new], task_id))
         return script
 
     def good_answers(self, plan: Plan) -> list[Answer]:
@@ -93,7 +101,7 @@ class KeepingModel(ResponsesUpstream, PlannedModel):
     def log_faults(self, plan: Plan, task_id: str, events: Sequence[Event]) -> list[str]:
         """An answer is asked for once, and not taken back, unless it failed or was forgotten."""
         made = [each for each in self.made[plan.name] if each.task_id == task_id]
-        lost, found = sum(each.failed or each.forgotten for each in made), []
+        lost, found = sum(each.lost for each in made), []
         if len(made) > 1 + lost:
             found.append(f"asked for {len(made)} answers, of which {lost} were lost")
         if (taken := retractions(events)) > lost:
@@ -156,8 +164,8 @@ def _steps(plan: Plan, answer: int, outcome: str) -> Iterator[Step]:
             yield delta(word, "output_text" if kind == "text" else "reasoning_text", place)
         yield plan.pace
     if outcome == SILENT:
-        yield 3600.0
-    if outcome == FAILED:
+        yield _SILENCE
+    if not whole:
         yield end_event([], "failed", error=OVERLOADED)
         return
     items = []

@@ -22,7 +22,10 @@ def model_of(*answers: Made) -> KeepingModel:
 
 
 def answer(task_id: str = "task", *, failed: bool = False, forgotten: bool = False) -> Made:
-    return Made(KeptResponse("resp_1"), task_id, failed, forgotten)
+    response = KeptResponse("resp_1")
+    if failed:
+        response.tell(end_event([], "failed"))
+    return Made(response, task_id, forgotten)
 
 
 def faults(model: KeepingModel, events: Sequence[Event] = ()) -> list[str]:
