@@ -186,8 +186,12 @@ class User:
                     self.faults.append(f"one key, two tasks: {self.task_id} and {task_id}")
 
     async def _has_failed(self, client: httpx.AsyncClient) -> bool:
-        record = await client.get(f"/api/tasks/{self.task_id}")
-        return record.status_code == 200 and record.json()["status"] == "failed"
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                record = await client.get(f"/api/tasks/{self.task_id}")
+                if record.status_code != 503:
+                    return record.status_code == 200 and record.json()["status"] == "failed"
+            await asyncio.sleep(0.2)
 
     async def _post(self, client: httpx.AsyncClient) -> httpx.Response:
         return await client.post(
