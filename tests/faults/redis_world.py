@@ -97,6 +97,7 @@ class RedisWorld(World):
     def lose_end(self, size: int) -> None:
         """Restart Redis without the last bytes that it wrote."""
         self._stop_writing()
+        self.lost_end = True
         self.redis.restart_without_end(size)
 
     def _stop_writing(self) -> None:

@@ -113,7 +113,7 @@ def _log_faults(world: World, user: User, record: dict[str, Any], late: Seen) ->
     if folded.status is TaskStatus.FAILED:
         code = late.logged[-1].data["code"]
         if code == "budget_exceeded":
-            faults += _cut_faults(user, late)
+            faults += [] if world.lost_end else _cut_faults(user, late)
         elif code != "deadline_exceeded":
             faults += _failure_faults(world, user, code, folded.attempt)
         elif user.deadline is None or record["finishedAt"] < record["deadline"]:

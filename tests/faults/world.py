@@ -62,6 +62,8 @@ class World:
         self._folder = folder
         self.lost_data = False
         """Whether the store lost anything."""
+        self.lost_end = False
+        """Whether it lost what was written last, of attempts that went on."""
         self.ended_before_loss: set[str] = set()
         """Tasks that no delivery will bring again, whatever was lost of them."""
         self.deleted: set[str] = set()
