@@ -20,7 +20,8 @@ import uvloop
 from adapters.database import open_database
 from adapters.live import Hub
 from adapters.memory import MemoryTaskLog
-from adapters.redis import RedisTaskLog, connect, parse_address
+from adapters.redis import RedisTaskLog, connect
+from adapters.redis_address import parse_address
 from adapters.sqlite import AwakeClock, SqliteTaskLog
 from application.ports import TaskLog
 from domain.attempt import Attempt

@@ -13,7 +13,8 @@ import sys
 import time
 from typing import Any
 
-from adapters.redis import RedisTaskLog, connect, parse_address
+from adapters.redis import RedisTaskLog, connect
+from adapters.redis_address import parse_address
 from application.ports import TaskLog
 from benchmarks.peers import installed
 from benchmarks.rig import join, measured, medians, ours, peer, used

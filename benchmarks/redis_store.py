@@ -11,7 +11,8 @@ import statistics
 import time
 from typing import Any
 
-from adapters.redis import RedisTaskLog, connect, parse_address
+from adapters.redis import RedisTaskLog, connect
+from adapters.redis_address import parse_address
 from benchmarks.rig import SERVER, measured, pin
 from domain.attempt import Attempt
 from domain.events import ContentAdded

@@ -4,7 +4,8 @@ in."""
 import secrets
 
 from adapters.memory import MemoryLimiter, MemoryUsageLedger
-from adapters.redis import Connection, connect, parse_address
+from adapters.redis import Connection, connect
+from adapters.redis_address import parse_address
 from application.accounts import Accounts, Limits
 from application.after_end import AfterEnd
 from application.attempt import AttemptBounds

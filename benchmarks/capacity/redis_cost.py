@@ -10,8 +10,9 @@ from typing import Any
 
 import redis.asyncio
 
-from adapters.redis import RedisTaskLog, connect, parse_address
+from adapters.redis import RedisTaskLog, connect
 from adapters.redis.keys import keys_of
+from adapters.redis_address import parse_address
 from domain.attempt import Attempt
 from domain.events import ContentAdded
 from domain.request import TaskRequest

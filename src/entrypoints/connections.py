@@ -2,6 +2,7 @@
 nothing yet."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from adapters.qstash import (
     DeliveryVerifier,
@@ -12,12 +13,16 @@ from adapters.qstash import (
     SigningKeys,
     is_development_key,
 )
-from adapters.redis import Connection, RestConnection, connect
 from entrypoints.http.paths import FAILURE_PATH, WEBHOOK_PATH
 from entrypoints.settings import Settings
 
+if TYPE_CHECKING:
+    from adapters.redis import Connection
 
-def redis_connection(settings: Settings) -> Connection:
+
+def redis_connection(settings: Settings) -> "Connection":
+    from adapters.redis import connect  # noqa: PLC0415  (a data file needs no redis-py)
+
     store = settings.store
     assert store.redis_url is not None  # noqa: S101  (the store is redis)
     return connect(
@@ -28,7 +33,9 @@ def redis_connection(settings: Settings) -> Connection:
     )
 
 
-def rest_connection(settings: Settings) -> Connection:
+def rest_connection(settings: Settings) -> "Connection":
+    from adapters.redis import RestConnection  # noqa: PLC0415
+
     store = settings.store
     url, token = store.upstash_redis_rest_url, store.upstash_redis_rest_token
     assert url is not None  # noqa: S101  (the store is rest)

@@ -14,11 +14,10 @@ from adapters.database import DatabaseError, DatabaseHeld, back_up, open_databas
 from adapters.redis import (
     Adoption,
     Connection,
-    MalformedUrl,
     RestConnection,
     connect,
-    parse_address,
 )
+from adapters.redis_address import MalformedUrl, parse_address
 from adapters.sqlite import HandingOver
 from application.errors import StoreUnavailable
 from entrypoints.data_file import SCHEMAS

@@ -3,6 +3,7 @@
 `container` goes on from it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from dependency_injector import containers, providers
@@ -16,14 +17,6 @@ from adapters.memory import (
     MemoryUsageLedger,
 )
 from adapters.prometheus import Metrics
-from adapters.redis import (
-    RedisBroker,
-    RedisIdempotencyKeys,
-    RedisLimiter,
-    RedisTaskIndex,
-    RedisTaskLog,
-    RedisUsageLedger,
-)
 from adapters.sqlite import (
     AwakeClock,
     SqliteIdempotencyKeys,
@@ -32,8 +25,13 @@ from adapters.sqlite import (
     SqliteUsageLedger,
 )
 from entrypoints import choices, connections
-from entrypoints.providers import kept
+from entrypoints.providers import kept, on_demand
 from entrypoints.settings import Settings
+
+
+def of_redis(name: str) -> Callable[..., Any]:
+    """Return what makes an instance of a class of the adapter, which it loads for that."""
+    return on_demand(f"adapters.redis:{name}")
 
 
 class StoreContainer(containers.DeclarativeContainer):
@@ -55,19 +53,19 @@ class StoreContainer(containers.DeclarativeContainer):
         store_choice,
         memory=Singleton(MemoryLimiter),
         file=Singleton(SqliteLimiter, database),
-        redis=Singleton(RedisLimiter, connection),
+        redis=Singleton(of_redis("RedisLimiter"), connection),
     )
     idempotency_keys = kept(
         store_choice,
         memory=Singleton(MemoryIdempotencyKeys),
         file=Singleton(SqliteIdempotencyKeys, database),
-        redis=Singleton(RedisIdempotencyKeys, connection),
+        redis=Singleton(of_redis("RedisIdempotencyKeys"), connection),
     )
     ledger = kept(
         store_choice,
         memory=Singleton(MemoryUsageLedger),
         file=Singleton(SqliteUsageLedger, database),
-        redis=Singleton(RedisUsageLedger, connection),
+        redis=Singleton(of_redis("RedisUsageLedger"), connection),
     )
 
     # Tasks, their index, and what tells of them
@@ -76,7 +74,7 @@ class StoreContainer(containers.DeclarativeContainer):
         store_choice,
         memory=hub,
         file=hub,
-        redis=Singleton(Hub, Singleton(RedisBroker, connection, metrics)),
+        redis=Singleton(Hub, Singleton(of_redis("RedisBroker"), connection, metrics)),
     )
     orphan_timeout = providers.Callable(choices.orphan_timeout, settings)
     lifetimes = (given.tasks.task_ttl, orphan_timeout)
@@ -87,11 +85,11 @@ class StoreContainer(containers.DeclarativeContainer):
         store_choice,
         memory=memory_tasks,
         file=file_tasks,
-        redis=Singleton(RedisTaskLog, connection, *lifetimes),
+        redis=Singleton(of_redis("RedisTaskLog"), connection, *lifetimes),
     )
     index = kept(
         store_choice,
         memory=memory_tasks.provided.index,
         file=file_tasks.provided.index,
-        redis=Singleton(RedisTaskIndex, connection, given.tasks.task_ttl),
+        redis=Singleton(of_redis("RedisTaskIndex"), connection, given.tasks.task_ttl),
     )

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from adapters.redis import Connection, RestConnection, connect, parse_address
+from adapters.redis import Connection, RestConnection, connect
+from adapters.redis_address import parse_address
 from application.errors import StoreUnavailable
 from tests.doubles.rest_front import TOKEN, RestFront
 from tests.redis_server import LocalRedis

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.redis import Connection, RedisTaskLog, connect, parse_address
+from adapters.redis import Connection, RedisTaskLog, connect
 from adapters.redis.errors import UnknownScript
 from adapters.redis.keys import keys_of
 from adapters.redis.record import Record
 from adapters.redis.records import Records
+from adapters.redis_address import parse_address
 from application.errors import LeaseLost, StoreUnavailable
 from domain.attempt import Attempt
 from domain.events import ContentAdded, TaskStatus, fold

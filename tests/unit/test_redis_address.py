@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.redis import MalformedUrl, parse_address
+from adapters.redis_address import MalformedUrl, parse_address
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from redis.asyncio.connection import AbstractConnection
 
-from adapters.redis.address import parse_address
 from adapters.redis.connector import connect
 from adapters.redis.server import ServerConnection
+from adapters.redis_address import parse_address
 
 PLACES = [
     "redis://localhost:1",

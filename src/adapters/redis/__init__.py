@@ -1,11 +1,9 @@
 """The store on Redis: state that any instance can serve, and that survives each of them."""
 
-from adapters.redis.address import Address, parse_address
 from adapters.redis.adoption import Adopted, Adoption
 from adapters.redis.broker import RedisBroker
 from adapters.redis.connection import Connection
 from adapters.redis.connector import connect
-from adapters.redis.errors import MalformedUrl
 from adapters.redis.idempotency import RedisIdempotencyKeys
 from adapters.redis.limiter import RedisLimiter
 from adapters.redis.rest import RestConnection
@@ -14,11 +12,9 @@ from adapters.redis.task_log import RedisTaskLog
 from adapters.redis.usage import RedisUsageLedger
 
 __all__ = [
-    "Address",
     "Adopted",
     "Adoption",
     "Connection",
-    "MalformedUrl",
     "RedisBroker",
     "RedisIdempotencyKeys",
     "RedisLimiter",
@@ -27,5 +23,4 @@ __all__ = [
     "RedisUsageLedger",
     "RestConnection",
     "connect",
-    "parse_address",
 ]

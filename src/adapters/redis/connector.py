@@ -9,9 +9,9 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.connection import HiredisRespSerializer
 
-from adapters.redis.address import Address
 from adapters.redis.cluster import ClusterConnection
 from adapters.redis.server import ServerConnection
+from adapters.redis_address import Address
 
 HEALTH_CHECK_INTERVAL = 5
 """Seconds of idleness after which a connection is pinged: so long a dead one may go unnoticed."""

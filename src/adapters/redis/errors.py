@@ -1,16 +1,6 @@
-"""What this adapter raises beside the application's errors, and how it tells of a server's errors.
-
-ValueError
-└── MalformedUrl             a setting names no Redis
-Exception
-└── UnknownScript            the server has to be sent the whole script
-"""
+"""What this adapter raises beside the application's errors, and how it tells of a server's."""
 
 from application.errors import StoreUnavailable
-
-
-class MalformedUrl(ValueError):
-    """Raised for a URL that names no Redis."""
 
 
 class UnknownScript(Exception):

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import SecretStr
 
-from adapters.redis import Address, parse_address
+from adapters.redis_address import Address, parse_address
 from entrypoints.settings.group import Group, http_url, parsed, secret_word, setting
 
 IN_MEMORY = "memory"

@@ -6,18 +6,19 @@
 
 `rediss` for `redis` is the same over TLS. The query takes redis-py's options of a connection
 (ssl_ca_certs, for one), and for a Sentinel with a password of its own `sentinel_username` and
-`sentinel_password`. Nothing is connected here.
+`sentinel_password`. Nothing is connected here, and redis-py is loaded once there is a URL: with a
+data file the service starts without it.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from redis.asyncio.connection import SSLConnection, parse_url
-
-from adapters.redis.errors import MalformedUrl
-
 _SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
+
+
+class MalformedUrl(ValueError):
+    """Raised for a URL that names no Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
 
 
 def _options(parts: SplitResult) -> dict[str, Any]:
+    from redis.asyncio.connection import SSLConnection, parse_url  # noqa: PLC0415
+
     options: dict[str, Any] = dict(parse_url(parts.geturl()))
     kind = options.pop("connection_class", None)
     if kind is SSLConnection:
