@@ -31,17 +31,23 @@ def impatient(shared_upstream: Upstream) -> Iterator[Running]:
 
 
 class Sent:
-    """The requests that a client sends, by the count of its retries."""
+    """The requests that a client sends, by the count of its retries, and the statuses that it has
+    got: each as soon as the head of a response is there."""
 
     def __init__(self) -> None:
         self.counts: list[str] = []
+        self.statuses: list[int] = []
 
     def note(self, request: httpx2.Request) -> None:
         self.counts.append(request.headers["x-stainless-retry-count"])
 
+    def note_status(self, response: httpx2.Response) -> None:
+        self.statuses.append(response.status_code)
+
     @contextmanager
     def by(self, url: str, **options: Any) -> Iterator[OpenAI]:
-        http_client = DefaultHttpxClient(event_hooks={"request": [self.note]})
+        hooks: dict[str, Any] = {"request": [self.note], "response": [self.note_status]}
+        http_client = DefaultHttpxClient(event_hooks=hooks)
         with openai_client(url, max_retries=2, http_client=http_client, **options) as client:
             yield client
 
@@ -117,13 +123,14 @@ def test_a_client_that_has_been_kept_waiting_is_told_of_the_cancellation(
         keyed = {**RESPONSE, "extra_headers": {"Idempotency-Key": "cancelled under white space"}}
         with another.responses.create(**keyed, stream=True) as stream:
             begun = next(stream).response
+        eventually(lambda: scripted.received)
         waiting = threads.submit(lambda: client.responses.create(**keyed))
-        pings = impatient.client.http
-        eventually(lambda: "longtask_open_streams 1.0" in pings.get("/metrics").text)
-        client.responses.cancel(begun.id)
+        eventually(lambda: sent.statuses == [200])
+        another.responses.cancel(begun.id)
         with pytest.raises(BadRequestError) as raised:
             waiting.result(within(20))
     assert raised.value.code == "cancelled"
+    assert sent.counts == ["0", "1"]
     assert len(scripted.received) == 1
 
 
