@@ -253,6 +253,7 @@ async def test_what_has_expired_is_in_no_list(forgetful_store: Store) -> None:
     await until(listed_again)
 
 
+@pytest.mark.soak
 async def test_what_was_to_be_kept_for_a_short_time_leaves_the_list_then(store: Store) -> None:
     owner = new_owner()
     task_id = await created(store.tasks, owner, request=BRIEF)

@@ -47,6 +47,7 @@ def _changed(task: Task) -> dict[str, Any]:
     return {name: getattr(task, name) for name in names}
 
 
+@pytest.mark.soak
 async def test_a_delayed_task_is_orphaned_an_orphan_timeout_after_its_delay(store: Store) -> None:
     submitted = _delayed(800)
     task = await store.tasks.create(submitted)
@@ -72,6 +73,7 @@ def _restored(task: Task, not_before: int) -> Submitted:
     )
 
 
+@pytest.mark.soak
 async def test_a_delayed_task_expires_a_time_to_live_after_its_delay(
     forgetful_store: Store,
 ) -> None:

@@ -151,6 +151,7 @@ ENDS: list[Call] = [
 ]
 
 
+@pytest.mark.soak
 async def test_a_time_to_live_of_its_own_begins_at_the_end_however_it_ends(store: Store) -> None:
     tasks = store.tasks
     waiting = await submit(tasks, BRIEF)

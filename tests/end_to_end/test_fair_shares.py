@@ -143,6 +143,7 @@ def test_another_owner_does_not_wait_for_all_of_them(deployment: Deployment, amo
     assert sum(deployment.completed(ALICE, each) for each in many) <= 10
 
 
+@pytest.mark.soak
 def test_keys_of_their_own_do_not_widen_the_share(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_however_requests_are_cut_each_gets_its_own_response(
     assert statuses == [status for _, status in answered]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("behind", "whole"),
     [

@@ -21,6 +21,7 @@ def _failure(upstream: Upstream, step: bytes, **settings: Any) -> tuple[dict[str
         return error.data, failed.data["attempt"]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "step",
     [b": ping\n\n", b"\n", event({"choices": [{"delta": {"content": ""}}]})],

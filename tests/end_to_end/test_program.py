@@ -47,11 +47,8 @@ def test_ctrl_c_before_a_server_listens_ends_it_quietly(
     assert "Aborted" not in log.read_text()
 
 
-@pytest.mark.parametrize("data", ["memory", "longtask.db"])
-def test_a_service_does_not_wait_for_the_modules_of_another_store(
-    tmp_path: Path, data: str
-) -> None:
-    settings = {"LONGTASK_DATA": data, "PYTHONPROFILEIMPORTTIME": "1"}
+def test_a_service_does_not_wait_for_the_modules_of_another_store(tmp_path: Path) -> None:
+    settings = {"LONGTASK_DATA": "longtask.db", "PYTHONPROFILEIMPORTTIME": "1"}
     with process_of(tmp_path, "serve", "--port", "0", **settings) as (process, log):
         eventually(lambda: "listening" in log.read_text())
         process.terminate()

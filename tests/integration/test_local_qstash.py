@@ -200,6 +200,7 @@ def test_flow_control_bounds_what_goes_on_at_once(sdk: Sdk, destination: Destina
     assert destination.most_at_once <= 3
 
 
+@pytest.mark.soak
 def test_flow_control_bounds_the_rate(sdk: Sdk, destination: Destination) -> None:
     flow = {"key": f"rate-{time.time_ns()}", "rate": 2, "period": "1s"}
     before = time.monotonic()

@@ -189,6 +189,7 @@ async def test_done_without_a_reason_is_a_completed_answer(
     assert await _answer(model) == ("Hello", Finished("stop", "test-model", None))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("rest", [[Gate()], cycle([b": ping\n\n", 0.01]), cycle([b": ping\n\n"])])
 @pytest.mark.parametrize("usage", [True, False])
 async def test_what_stays_open_is_not_waited_for(

@@ -190,6 +190,7 @@ async def test_sentinel_names_a_new_master() -> None:
 # Cluster
 
 
+@pytest.mark.soak
 async def test_a_slot_that_moves_takes_its_subscribers_along() -> None:
     with running_cluster() as nodes:
         async with on_redis(to_redis(cluster_url(nodes))) as bench:

@@ -31,6 +31,7 @@ def workflow(node: Node, local_qstash: str) -> Callable[[str], dict[str, Any]]:
     return run
 
 
+@pytest.mark.soak
 def test_the_quickstart(workflow: Callable[[str], dict[str, Any]]) -> None:
     seen = workflow("quickstart")
     (last, result), *rest = seen["noted"]
