@@ -106,16 +106,17 @@ class FileWorld(World):
         return True
 
     def ask_given_up(self) -> set[str]:
-        """None may be: no fault is as long as all deliveries of a message."""
+        """None may be where the disk was never hindered: no other fault is as long as all the
+        deliveries of a message."""
         self.dead = super().ask_given_up()
-        return set()
+        return self.dead if self.disk.hindered_until > 0.0 else set()
 
     def heal(self) -> None:
         self.instance.exited()
         super().heal()
 
     def complaints(self) -> list[str]:
-        dead = [f"{task_id}: QStash has given it up" for task_id in self.dead]
+        dead = [f"{task_id}: QStash has given it up" for task_id in self.dead - self.given_up]
         return super().complaints() + dead + examine(self.disk.file).faults
 
     def excuses(self, line: str) -> bool:
