@@ -59,11 +59,18 @@ class Observers:
         for each in self.watchers:
             each.restless = False
         until = time.monotonic() + within(TOLD_WITHIN)
-        while any(untold(each, records) for each in self.watchers) and time.monotonic() < until:
+        accepted = {each.task_id for each in self._users}
+
+        def are_told() -> bool:
+            return not any(untold(each, records, accepted) for each in self.watchers)
+
+        while not are_told() and time.monotonic() < until:
             await asyncio.sleep(0.1)
         found = await self.stop()
         for watcher in self.watchers:
-            faults = untold(watcher, records) + watcher_faults(self._world, watcher, self._users)
+            faults = untold(watcher, records, accepted) + watcher_faults(
+                self._world, watcher, self._users
+            )
             found += [f"{watcher.name}: {fault}" for fault in faults]
         walks, faults = await final_walks(self._world)
         found += [f"the last walk: {fault}" for fault in faults]

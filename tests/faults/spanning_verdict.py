@@ -4,7 +4,7 @@ Times are the monotonic clock's. A store that lost data on purpose may have lost
 deletions with it; what it still has must be in lists and told to watchers all the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.faults.clients import User
@@ -68,9 +68,13 @@ def _metadata(record: dict[str, Any]) -> dict[str, str]:
     return dict((record["request"] or {}).get("metadata") or {})
 
 
-def untold(watcher: TaskWatcher, records: Mapping[str, dict[str, Any]]) -> list[str]:
+def untold(
+    watcher: TaskWatcher, records: Mapping[str, dict[str, Any]], accepted: Collection[str]
+) -> list[str]:
     """What the watcher was not told of the last state of the tasks that are there. None of its
-    tasks had ended an hour before it first connected, so all are promised."""
+    tasks had ended an hour before it first connected, so all are promised. `accepted`: the tasks of
+    all users. Any other is of a start that was refused: where the store did not take its failure
+    either, it waits until it is orphaned."""
     found = []
     for task_id, record in records.items():
         if watcher.world.lost_data and watcher.last.get(task_id, "") is None:
@@ -80,7 +84,8 @@ def untold(watcher: TaskWatcher, records: Mapping[str, dict[str, Any]]) -> list[
         if last is None or (last[0], last[1], last[3]) != state:
             found.append(f"was told {last} of {task_id}, which is {state}")
     for task_id, told in _told(watcher.connections[-1:]).items():
-        if task_id not in records and told is not None and told[0] not in ENDED:
+        gone = task_id in accepted and task_id not in records
+        if gone and told is not None and told[0] not in ENDED:
             found.append(f"was told {told} of {task_id}, and not that it is gone")
     return found
 

@@ -81,6 +81,7 @@ def test_the_last_list_has_all_that_is_there() -> None:
         ([("t", ("completed", 2, 20, "stop"))], ["was told"]),
         ([("t", DONE), ("u", RUNNING)], ["was told ('running', 1, 10, None) of u"]),
         ([("t", DONE), ("u", RUNNING), ("u", None)], []),
+        ([("t", DONE), ("refused", RUNNING)], []),
     ],
 )
 def test_a_watcher_is_told_how_all_ended(
@@ -89,7 +90,7 @@ def test_a_watcher_is_told_how_all_ended(
     watcher = TaskWatcher(world, "watcher")
     watcher.connections = [Connection(1.0, told)]
     watcher.last = dict(told)
-    found = untold(watcher, {"t": RECORD})
+    found = untold(watcher, {"t": RECORD}, {"t", "u"})
     assert len(found) == len(said)
     assert all(each.startswith(begin) for each, begin in zip(found, said, strict=True))
 
