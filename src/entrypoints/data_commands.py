@@ -11,12 +11,7 @@ from pathlib import Path
 import click
 
 from adapters.database import DatabaseError, DatabaseHeld, back_up, open_database
-from adapters.redis import (
-    Adoption,
-    Connection,
-    RestConnection,
-    connect,
-)
+from adapters.redis import Adoption, Connection, RestConnection, connect
 from adapters.redis_address import MalformedUrl, parse_address
 from adapters.sqlite import HandingOver
 from application.errors import StoreUnavailable

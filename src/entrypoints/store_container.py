@@ -30,7 +30,7 @@ from entrypoints.settings import Settings
 
 
 def of_redis(name: str) -> Callable[..., Any]:
-    """Return what makes an instance of a class of the adapter, which it loads for that."""
+    """Return a class of `adapters.redis`, which is loaded when the first instance is made."""
     return on_demand(f"adapters.redis:{name}")
 
 

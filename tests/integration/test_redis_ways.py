@@ -113,7 +113,7 @@ async def test_whose_beginning_was_lost_may_not_write_for_the_next_one_of_its_nu
 
 
 async def test_an_attempt_without_a_token_may_write_nothing(redis_url: str) -> None:
-    """None that a claim has returned."""
+    """No claim returns such an attempt."""
     connection = to_redis(redis_url)
     async with on_redis(connection) as bench:
         held = await begun(bench.tasks)

@@ -159,8 +159,7 @@ class RedisTaskLog(TaskLog):
 
     async def note_response(self, attempt: Attempt, response_id: str) -> Attempt:
         keys, task = keys_of(attempt.task.id), attempt.task
-        noted_by = f"{attempt.number} {response_id}"
-        values: list[Word] = [attempt.fence, attempt.logged, noted_by]
+        values: list[Word] = [attempt.fence, attempt.logged, f"{attempt.number} {response_id}"]
         if not await self._note_response([keys.record, keys.log, keys.lease], values):
             raise LeaseLost
         if task.continuation is None:
